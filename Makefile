@@ -9,9 +9,9 @@ run:
 	@sh scripts/setup.sh run
 	@if [ "$$(uname)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
 		echo "There is no display here, so the quick start runs on the command line, and pictures of the window follow." >&2; \
-		$(VENV_PYTHON) -m app quickstart && $(VENV_PYTHON) -m app screenshots screenshots --run "Tiny World"; \
+		$(VENV_PYTHON) -m terrarium quickstart && $(VENV_PYTHON) -m terrarium screenshots screenshots --run "Tiny World"; \
 	else \
-		$(VENV_PYTHON) -m app; \
+		$(VENV_PYTHON) -m terrarium; \
 	fi
 
 test:
@@ -50,7 +50,7 @@ bundle:
 
 screenshots:
 	@sh scripts/setup.sh run
-	$(VENV_PYTHON) -m app screenshots screenshots
+	$(VENV_PYTHON) -m terrarium screenshots screenshots
 
 # The documentation, in build/site; a link that leads nowhere fails it.
 docs:

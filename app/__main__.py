@@ -1,13 +1,6 @@
-"""`python -m app` is `terrarium`."""
+"""`python -m app`, in a checkout, is `terrarium`."""
 
-import sys
-
-from models.child_process import ANSWER_CALLS, answer_calls
+import runpy
 
 if __name__ == "__main__":
-    if sys.argv[1:] == [ANSWER_CALLS]:
-        answer_calls()
-    else:
-        from app.cli import main  # not needed by a child, which should start soon
-
-        sys.exit(main())
+    runpy.run_module("terrarium", run_name="__main__", alter_sys=True)

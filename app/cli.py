@@ -14,12 +14,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from app.commands.common import UsageError
-from app.worker.failures import describe
-from models.library.library import Library
-from models.library.location import find_location
-from models.runs.run_file.contents import SUFFIX
-from models.training.parallel.process_group import end_process
+from terrarium.app.commands.common import UsageError
+from terrarium.app.worker.failures import describe
+from terrarium.models.library.library import Library
+from terrarium.models.library.location import find_location
+from terrarium.models.runs.run_file.contents import SUFFIX
+from terrarium.models.training.parallel.process_group import end_process
 
 COMMANDS = (
     "quickstart",
@@ -88,14 +88,15 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         return parser
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    modules = {name: f"app.commands.{name}" for name in COMMANDS} | {"import": "app.commands.import_"}
+    modules = {name: f"terrarium.app.commands.{name}" for name in COMMANDS}
+    modules["import"] += "_"
     if (_CHECKOUT / "tools" / "bench").is_dir():
         modules |= {name: f"tools.{name}" for name in TOOLS}
         sys.path.append(str(_CHECKOUT))  # where the script `terrarium` was started, there are only installed packages
     elif arguments and arguments[0] in TOOLS:
         parser.error(
             f"{arguments[0]} is a tool for developers, and is not installed: run it in a checkout of the source, as "
-            f"python -m app {arguments[0]}"
+            f"python -m terrarium {arguments[0]}"
         )
     for name in arguments[:1] if arguments and arguments[0] in modules else modules if arguments else ():
         command = importlib.import_module(modules[name])
@@ -120,7 +121,7 @@ def _guarded(args: argparse.Namespace) -> int:
     """Run the command; a failure becomes one message on stderr, its traceback goes to the log."""
     try:
         if args.command is None:
-            from app.shell.launch import run
+            from terrarium.app.shell.launch import run
 
             code: int = run(files=[args.file.absolute()] if "file" in args else [])
             return code

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.interop.loading import load_model
+    from terrarium.models.interop.loading import load_model
 
 __all__ = ["load_model"]
 
@@ -16,7 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from models.interop.loading import load_model
+        from terrarium.models.interop.loading import load_model
 
         return load_model
     raise AttributeError(f"module 'models' has no attribute {name!r}")

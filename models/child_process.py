@@ -25,8 +25,8 @@ from typing import IO, Any
 
 import psutil
 
-from models.events import Event, Progress, result_of
-from models.number_words import format_size
+from terrarium.models.events import Event, Progress, result_of
+from terrarium.models.number_words import format_size
 
 ANSWER_CALLS = "answer-calls"
 """The argument with which this program answers calls (app.__main__)."""
@@ -50,7 +50,7 @@ _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 def own_command() -> list[str]:
     """The command that starts this program."""
-    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "terrarium"]
 
 
 def start_child(arguments: list[str], *, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from models.number_words import format_percent
+from terrarium.models.number_words import format_percent
 
 
 @dataclass(frozen=True)

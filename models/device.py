@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DEVICE_NAMES, TrainConfig
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DEVICE_NAMES, TrainConfig
 
 BFLOAT16_FROM = 256
 """The d_model from which bfloat16 gains more than its conversions cost, on devices with hardware support."""

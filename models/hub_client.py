@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from models.events import Event, Progress, ProgressMeter
-from models.files.atomic import replace_path
+from terrarium.models.events import Event, Progress, ProgressMeter
+from terrarium.models.files.atomic import replace_path
 
 Result = TypeVar("Result")
 

@@ -23,17 +23,17 @@ from typing import Any
 
 import torch
 
-from models.architecture.transformer import AnyModel, build_model
-from models.cost import active_parameters, memory, operations, parameters, trained
-from models.events import result_of
-from models.interop.export import export_hf
-from models.interop.graphs.graphs import NoGraphError
-from models.interop.publish.gguf_export import write_gguf
-from models.interop.publish.gguf_plan import plan_gguf
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.tune_spec import TuneSpec
-from models.training.estimates.measure import RandomTexts
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.cost import active_parameters, memory, operations, parameters, trained
+from terrarium.models.events import result_of
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.graphs.graphs import NoGraphError
+from terrarium.models.interop.publish.gguf_export import write_gguf
+from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.estimates.measure import RandomTexts
 from tests.models.designs import tiny_design
 
 N_DESIGNS = 431

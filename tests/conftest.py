@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.worker.imports import import_plainly
+from terrarium.app.worker.imports import import_plainly
 
 if TYPE_CHECKING:  # what hands tests out to others needs no torch, and waits for it before it does
     from tokenizers import Tokenizer
 
-    from models.library.library import Library
-    from models.settings.model_config import ModelConfig
+    from terrarium.models.library.library import Library
+    from terrarium.models.settings.model_config import ModelConfig
 
 _IN_MEMORY = "/dev/shm"
 """A folder whose files are held in memory, on Linux. Tests write theirs there if there is room: on a disk each takes
@@ -86,8 +86,8 @@ def one_core_of_known_speed() -> Iterator[None]:
     which every training does in its beginning for a sixth of a second."""
     import torch
 
-    from models import device
-    from models.training import setup
+    from terrarium.models import device
+    from terrarium.models.training import setup
 
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -101,7 +101,7 @@ def one_core_of_known_speed() -> Iterator[None]:
 @pytest.fixture
 def tiny_config() -> ModelConfig:
     """Two layers, 32 wide, a byte vocabulary: trains a step in milliseconds."""
-    from models.settings.model_config import ModelConfig
+    from terrarium.models.settings.model_config import ModelConfig
 
     return ModelConfig(
         vocab_size=261,
@@ -121,7 +121,7 @@ def tiny_config() -> ModelConfig:
 @pytest.fixture(scope="session")
 def byte_tokenizer() -> Tokenizer:
     """One token per byte after the five special tokens."""
-    from models.tokenizers import train_tokenizer
+    from terrarium.models.tokenizers import train_tokenizer
 
     return train_tokenizer((), "byte", 0)
 
@@ -129,7 +129,7 @@ def byte_tokenizer() -> Tokenizer:
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     """An empty library, which is also the default one while the test runs."""
-    from models.library.library import Library
+    from terrarium.models.library.library import Library
 
     monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
     return Library()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.record import metrics_row
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.training.record import metrics_row
 
 
 def metrics_line(kind: str, step: int, loss: float | None, **values: float | None) -> str:

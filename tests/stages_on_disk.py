@@ -12,14 +12,14 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import build_model
-from models.files.atomic import atomic_write_json, read_json
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
-from models.settings.run_spec import DataSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.tokenizers import train_tokenizer
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.run_spec import DataSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 
 CONTEXT = 256

@@ -15,33 +15,33 @@ import pytest
 import torch
 from pytestqt.qtbot import QtBot
 
-from app.chat.archive.index import ChatIndex
-from app.chat.archive.store import ChatStore
-from app.chat.notebook.file import open_notebook
-from app.chat.settings.sampling_presets import SamplingPresets
-from app.session.designs import Designs
-from app.session.remembered import Remembered
-from app.session.tokenizers import Tokenizers
-from app.session.trash import Trash
-from app.session.undo import Undo
-from app.worker.notices import Notices
-from models import load_model
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.corpora.corpus import list_corpora
-from models.evaluation.record import read_evaluation
-from models.events import Notice, TokenMade, result_of
-from models.inference.generate import generate
-from models.inference.prompts import encode_for
-from models.library.library import Library
-from models.library.trash import list_trash
-from models.runs.run_folder import RunFolder
-from models.runs.run_queue import RunQueue
-from models.runs.sweep_result import sweep_runs
-from models.settings.model_config import ModelConfig
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import load_tokenizer, read_about
-from models.training.prepare import prepare_queued
-from models.training.trainer import Trainer
+from terrarium.app.chat.archive.index import ChatIndex
+from terrarium.app.chat.archive.store import ChatStore
+from terrarium.app.chat.notebook.file import open_notebook
+from terrarium.app.chat.settings.sampling_presets import SamplingPresets
+from terrarium.app.session.designs import Designs
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.tokenizers import Tokenizers
+from terrarium.app.session.trash import Trash
+from terrarium.app.session.undo import Undo
+from terrarium.app.worker.notices import Notices
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.corpora.corpus import list_corpora
+from terrarium.models.evaluation.record import read_evaluation
+from terrarium.models.events import Notice, TokenMade, result_of
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.prompts import encode_for
+from terrarium.models.library.library import Library
+from terrarium.models.library.trash import list_trash
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.runs.sweep_result import sweep_runs
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import load_tokenizer, read_about
+from terrarium.models.training.prepare import prepare_queued
+from terrarium.models.training.trainer import Trainer
 
 OLD = Path(__file__).parent / "old_library"
 EXPECTED: dict[str, Any] = json.loads((OLD / "expected.json").read_text("utf-8"))

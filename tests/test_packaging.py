@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from importlib.metadata import packages_distributions
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
 
-from app.cli import COMMANDS, TOOLS
+from terrarium.app.cli import COMMANDS, TOOLS
 from tests import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -102,12 +104,12 @@ def test_fresh_machine_as_root_installs_all_and_opens_the_window(machine: FakeMa
     assert "python3.12-venv" in installs[0]
     assert "libxcb-cursor0" in installs[1]
     assert "fontconfig fonts-dejavu-core" in installs[1]
-    assert log[-1] == "python -m app"
+    assert log[-1] == "python -m terrarium"
 
     machine.make("run", DISPLAY=":0")
     second = machine.log_since(len(log))
     assert not [line for line in second if "pip" in line or "apt-get" in line], "the second call starts at once"
-    assert second[-1] == "python -m app"
+    assert second[-1] == "python -m terrarium"
 
 
 @ON_UNIX
@@ -116,8 +118,8 @@ def test_without_a_display_the_quick_start_runs_and_pictures_are_written(machine
     assert done.returncode == 0, done.stderr
     assert "no display" in done.stderr
     assert machine.log_since()[-2:] == [
-        "python -m app quickstart",
-        "python -m app screenshots screenshots --run Tiny World",
+        "python -m terrarium quickstart",
+        "python -m terrarium screenshots screenshots --run Tiny World",
     ]
 
 
@@ -195,7 +197,7 @@ print(before - sys.getrefcount(None))
 
 
 def test_every_folder_of_code_is_a_package() -> None:
-    folders = {path.parent for top in ("app", "models") for path in (ROOT / top).rglob("*.py")}
+    folders = {path.parent for top in ("app", "models", "terrarium") for path in (ROOT / top).rglob("*.py")}
     assert not sorted(str(folder) for folder in folders if not (folder / "__init__.py").exists())
 
 
@@ -203,9 +205,9 @@ def test_every_import_is_declared() -> None:
     lines = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"].values())]
     declared = {re.split(r"[<>=;\[ ]", line)[0].lower().replace("_", "-") for line in lines}
     owners = packages_distributions()
-    graph = grimp.build_graph("app", "models", include_external_packages=True, cache_dir=None)
+    graph = grimp.build_graph("terrarium", include_external_packages=True, cache_dir=None)
     imported = {module.split(".")[0]: graph.find_modules_that_directly_import(module) for module in graph.modules}
-    ours = {"app", "models", "resources", *sys.stdlib_module_names}
+    ours = {"terrarium", *sys.stdlib_module_names}
     undeclared = {
         name: importers
         for name, importers in imported.items()
@@ -216,6 +218,19 @@ def test_every_import_is_declared() -> None:
     assert not undeclared
 
 
+def test_only_one_name_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("setuptools.setup", asked.update)
+    monkeypatch.chdir(ROOT)
+    runpy.run_path(str(ROOT / "setup.py"))
+    parts = ("app", "models", "resources")
+    folders = [path.parent.relative_to(ROOT) for part in parts for path in ROOT.glob(f"{part}/**/__init__.py")]
+    assert set(asked["packages"]) == {"terrarium", *(f"terrarium.{'.'.join(folder.parts)}" for folder in folders)}
+    assert asked["package_dir"] == {f"terrarium.{part}": part for part in parts}
+    for part in () if sys.platform == "win32" else parts:  # git makes no links there: the installation finds the parts
+        assert (ROOT / "terrarium" / part).samefile(ROOT / part)
+
+
 def test_the_console_script_is_there() -> None:
     module, _, function = PROJECT["scripts"]["terrarium"].partition(":")
     assert callable(getattr(import_module(module), function))
@@ -223,7 +238,7 @@ def test_the_console_script_is_there() -> None:
 
 @pytest.mark.parametrize("name", ["icon.svg", "chat_template.jinja", "style/terrarium.qss", "guide/glossary.md"])
 def test_resources_travel_with_the_package(name: str) -> None:
-    assert files("resources").joinpath(name).read_text(encoding="utf-8").strip()
+    assert files("terrarium.resources").joinpath(name).read_text(encoding="utf-8").strip()
 
 
 def test_the_bundle_spec_keeps_its_promises() -> None:

@@ -6,26 +6,26 @@ from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
-from app.builder.comparison import ComparedDesign
-from app.builder.costs.cost_panel import CostPanel
-from app.builder.costs.dry_run import DryRuns
-from app.builder.design_bar import DesignActions, DesignBar
-from app.builder.design_files import DesignFiles
-from app.builder.design_list import DesignList
-from app.builder.design_views import DesignViews, stale_mark
-from app.builder.work_size import WorkSize
-from app.kit.basics import label, scrolling, titled_card
-from app.kit.forms.config_form import ConfigForm
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.views import Side
-from app.kit.setting_names.preset_words import design_title, same_preset
-from app.kit.setting_names.slot_words import changed_slots, describe_changes, zero_text
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.session.undo import Step
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
+from terrarium.app.builder.comparison import ComparedDesign
+from terrarium.app.builder.costs.cost_panel import CostPanel
+from terrarium.app.builder.costs.dry_run import DryRuns
+from terrarium.app.builder.design_bar import DesignActions, DesignBar
+from terrarium.app.builder.design_files import DesignFiles
+from terrarium.app.builder.design_list import DesignList
+from terrarium.app.builder.design_views import DesignViews, stale_mark
+from terrarium.app.builder.work_size import WorkSize
+from terrarium.app.kit.basics import label, scrolling, titled_card
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.views import Side
+from terrarium.app.kit.setting_names.preset_words import design_title, same_preset
+from terrarium.app.kit.setting_names.slot_words import changed_slots, describe_changes, zero_text
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.session.undo import Step
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
 
 _SIMPLE = (
     "topology",

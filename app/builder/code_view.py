@@ -8,14 +8,14 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.text.code_editor import CodeEditor
-from app.kit.theme import SPACE, ThemeProvider
-from app.worker.failures import describe
-from models.codegen import module_source
-from models.files.atomic import atomic_write_text
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.basics import button, label, row, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.text.code_editor import CodeEditor
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.worker.failures import describe
+from terrarium.models.codegen import module_source
+from terrarium.models.files.atomic import atomic_write_text
+from terrarium.models.settings.model_config import ModelConfig
 
 _HINT = "Needs only torch: save it and run it with Python."
 

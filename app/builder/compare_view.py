@@ -15,14 +15,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
-from app.builder.design_menu import DesignMenu
-from app.kit.basics import button, plain_tip, row, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
+from terrarium.app.builder.design_menu import DesignMenu
+from terrarium.app.kit.basics import button, plain_tip, row, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.settings.model_config import ModelConfig
 
 _MAX_COLUMN_WIDTH = 190  # pixels at the usual text size
 _PADDING = 28  # pixels: on both sides of a cell's text

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.builder.costs.design_costs import costs_of
-from app.kit.setting_names.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
-from app.session.device_memory import DeviceMemory
-from models import cost
-from models.number_words import format_compact, format_size
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.costs.design_costs import costs_of
+from terrarium.app.kit.setting_names.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
+from terrarium.app.session.device_memory import DeviceMemory
+from terrarium.models import cost
+from terrarium.models.number_words import format_compact, format_size
+from terrarium.models.settings.model_config import ModelConfig
 
 COSTS = "Costs"
 

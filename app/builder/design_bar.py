@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
 
-from app.kit.basics import button, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import button, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _TRAIN_TIP = "Go to the Training tab with this design"
 

@@ -8,8 +8,8 @@ from PySide6.QtCore import QEvent, QObject, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.builder.diagram.block_diagram import BlockDiagram
-from app.session.session import Session
+from terrarium.app.builder.diagram.block_diagram import BlockDiagram
+from terrarium.app.session.session import Session
 
 _JSON = "Designs (*.json);;All files (*)"
 

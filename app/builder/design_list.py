@@ -27,11 +27,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import plain_tip
-from app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
-from app.kit.theme import ThemeProvider
-from models.library.library import DesignInfo
-from models.settings.presets import PRESETS
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.library.library import DesignInfo
+from terrarium.models.settings.presets import PRESETS
 
 _KEY, _SIZE, _PROBLEM, _HEADING = (Qt.ItemDataRole.UserRole + n for n in range(1, 5))
 _PAD, _ARROW = 6, 12  # pixels

@@ -7,11 +7,11 @@ from functools import partial
 
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.builder.comparison import ComparedDesign
-from app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
-from app.session.session import Session
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.builder.comparison import ComparedDesign
+from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
+from terrarium.app.session.session import Session
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 _MAX_RUNS = 20
 

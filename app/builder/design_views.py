@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLabel, QWidget
 
-from app.kit.basics import label
-from app.kit.layout.views import View, Views, side_page
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.layout.views import View, Views, side_page
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
-    from app.builder.diagram.block_diagram import BlockDiagram, DiagramPage
+    from terrarium.app.builder.diagram.block_diagram import BlockDiagram, DiagramPage
 
 
 _SIMPLE = ("diagram", "mask", "costs")
@@ -87,7 +87,7 @@ class DesignViews(Views):
     # -- Making them ---------------------------------------------------------------------------------------------------
 
     def _make_diagram(self) -> QWidget:
-        from app.builder.diagram.block_diagram import DiagramPage
+        from terrarium.app.builder.diagram.block_diagram import DiagramPage
 
         config, batch, length, _ = self._design
         page = DiagramPage(config, self._theme, batch, length)
@@ -96,22 +96,22 @@ class DesignViews(Views):
         return page
 
     def _make_positions(self) -> QWidget:
-        from app.builder.positions.position_view import PositionView
+        from terrarium.app.builder.positions.position_view import PositionView
 
         return PositionView(self._theme, self._session)
 
     def _make_mask(self) -> QWidget:
-        from app.builder.positions.mask_view import MaskView
+        from terrarium.app.builder.positions.mask_view import MaskView
 
         return MaskView(self._theme)
 
     def _make_compare(self) -> QWidget:
-        from app.builder.compare_view import CompareView
+        from terrarium.app.builder.compare_view import CompareView
 
         return CompareView(self._session, self._theme)
 
     def _make_code(self) -> QWidget:
-        from app.builder.code_view import CodeView
+        from terrarium.app.builder.code_view import CodeView
 
         return CodeView(self._theme)
 

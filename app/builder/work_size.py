@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QSignalBlocker, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.forms.editors import IntBox
-from app.kit.theme import SPACE
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.theme import SPACE
 
 DEFAULT_BATCH = 24
 

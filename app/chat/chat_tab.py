@@ -6,36 +6,36 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
-from app.chat.archive.message_tree import Message
-from app.chat.chat_views import ChatModes
-from app.chat.conversation.chat_list import ChatList
-from app.chat.conversation.chat_page import ChatPage
-from app.chat.conversation.conversation import Conversation
-from app.chat.conversation.glass_replies import GlassReplies
-from app.chat.conversation.next_prompt import NextPrompt
-from app.chat.conversation.starters import starter_kinds
-from app.chat.conversation.tree_view import ChatTree
-from app.chat.model_bar import ModelBar
-from app.chat.settings.best_of_panel import BestOfPanel
-from app.chat.settings.draft_panel import DraftPanel
-from app.chat.settings.prompting_panel import PromptingPanel
-from app.chat.settings.sampling_panel import SamplingPanel
-from app.chat.settings.sampling_presets import SamplingPresets
-from app.chat.settings.weights_panel import WeightsPanel
-from app.chat.side import FIRST_VIEW, ChatSide
-from app.glass.focus import Focus
-from app.glass.tokens.colours import NO_COLOURS
-from app.glass.tokens.draft_colours import DRAFT
-from app.kit.basics import button, frame
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.section import Section
-from app.kit.layout.tab_order import put_after, stops_in
-from app.kit.theme import SPACE, ThemeProvider
-from app.serve.serve_panel import ServePanel
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from models.chat.prompting import PromptSettings
-from models.settings.sampling_config import SamplingConfig, with_advice
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.chat_views import ChatModes
+from terrarium.app.chat.conversation.chat_list import ChatList
+from terrarium.app.chat.conversation.chat_page import ChatPage
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.chat.conversation.glass_replies import GlassReplies
+from terrarium.app.chat.conversation.next_prompt import NextPrompt
+from terrarium.app.chat.conversation.starters import starter_kinds
+from terrarium.app.chat.conversation.tree_view import ChatTree
+from terrarium.app.chat.model_bar import ModelBar
+from terrarium.app.chat.settings.best_of_panel import BestOfPanel
+from terrarium.app.chat.settings.draft_panel import DraftPanel
+from terrarium.app.chat.settings.prompting_panel import PromptingPanel
+from terrarium.app.chat.settings.sampling_panel import SamplingPanel
+from terrarium.app.chat.settings.sampling_presets import SamplingPresets
+from terrarium.app.chat.settings.weights_panel import WeightsPanel
+from terrarium.app.chat.side import FIRST_VIEW, ChatSide
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.tokens.colours import NO_COLOURS
+from terrarium.app.glass.tokens.draft_colours import DRAFT
+from terrarium.app.kit.basics import button, frame
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.serve.serve_panel import ServePanel
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.settings.sampling_config import SamplingConfig, with_advice
 
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
 _WHOLE = ("prefer", "pairs", "embeddings")

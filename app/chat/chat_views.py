@@ -8,13 +8,13 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from app.glass.focus import Focus
-from app.kit.layout.views import View, Views
-from app.kit.theme import ThemeProvider
-from app.session.candidates import Candidate
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 _MODES = {
     "chat": ("talk", "text", "answer", "fill"),
@@ -168,7 +168,7 @@ class ChatModes(Views):
         """Nothing to do: each view follows the open model by itself."""
 
     def _make_notebook(self) -> QWidget:
-        from app.chat.notebook.notebook_page import Notebook
+        from terrarium.app.chat.notebook.notebook_page import Notebook
 
         page = Notebook(self._session, self._theme, self._focus)
         page.draw = self._draw
@@ -176,54 +176,54 @@ class ChatModes(Views):
         return page
 
     def _make_fill(self) -> QWidget:
-        from app.task_pages.fill_mask import FillMask
+        from terrarium.app.task_pages.fill_mask import FillMask
 
         return FillMask(self._session, self._theme, self._focus)
 
     def _make_labels(self) -> QWidget:
-        from app.task_pages.label_page import LabelPage
+        from terrarium.app.task_pages.label_page import LabelPage
 
         return LabelPage(self._session, self._theme, self._focus)
 
     def _make_entities(self) -> QWidget:
-        from app.task_pages.entity_page import EntityPage
+        from terrarium.app.task_pages.entity_page import EntityPage
 
         return EntityPage(self._session, self._theme, self._focus)
 
     def _make_span(self) -> QWidget:
-        from app.task_pages.span_page import SpanPage
+        from terrarium.app.task_pages.span_page import SpanPage
 
         return SpanPage(self._session, self._theme, self._focus)
 
     def _make_code(self) -> QWidget:
-        from app.task_pages.code_page import CodePage
+        from terrarium.app.task_pages.code_page import CodePage
 
         return CodePage(self._session, self._theme, self._focus)
 
     def _make_answer(self) -> QWidget:
-        from app.task_pages.text_to_text import TextToText
+        from terrarium.app.task_pages.text_to_text import TextToText
 
         page = TextToText(self._session, self._theme, self._focus)
         page.draw = self._draw
         return page
 
     def _make_compare(self) -> QWidget:
-        from app.chat.side_by_side.side_by_side_page import SideBySidePage
+        from terrarium.app.chat.side_by_side.side_by_side_page import SideBySidePage
 
         return SideBySidePage(self._session, self._theme, self._draw, self._system)
 
     def _make_prefer(self) -> QWidget:
-        from app.preferences.judge_page import JudgePage
+        from terrarium.app.preferences.judge_page import JudgePage
 
         return JudgePage(self._session, self._theme, self._system)
 
     def _make_pairs(self) -> QWidget:
-        from app.minimal_pairs.minimal_pairs_page import MinimalPairs
+        from terrarium.app.minimal_pairs.minimal_pairs_page import MinimalPairs
 
         return MinimalPairs(self._session, self._theme)
 
     def _make_embeddings(self) -> QWidget:
-        from app.glass.embeddings.embeddings_page import EmbeddingsPage
+        from terrarium.app.glass.embeddings.embeddings_page import EmbeddingsPage
 
         return EmbeddingsPage(self._session, self._theme, self._focus)
 

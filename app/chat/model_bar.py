@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
-from app.chat.conversation.starters import describe_world
-from app.kit.basics import button, plain_tip, row, set_enabled
-from app.kit.labels import ElidedCombo, ElidedLabel
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import LIVE, ChatModel
-from app.session.session import Session
-from models.inference.weight_kinds import KINDS
-from models.library.library import RunInfo
-from models.number_words import format_compact, format_done
+from terrarium.app.chat.conversation.starters import describe_world
+from terrarium.app.kit.basics import button, plain_tip, row, set_enabled
+from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import LIVE, ChatModel
+from terrarium.app.session.session import Session
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.library.library import RunInfo
+from terrarium.models.number_words import format_compact, format_done
 
 _SAVED_AT_THE_END = ("finished", "stopped", "paused")
 

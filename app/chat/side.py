@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.chat.settings.sampling_panel import SamplingPanel
-from app.glass.focus import Focus
-from app.kit.basics import button, scrolling, separator
-from app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
-from app.kit.layout.rail import Rail
-from app.kit.layout.section import Section
-from app.kit.layout.views import View, Views
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
+from terrarium.app.chat.settings.sampling_panel import SamplingPanel
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.basics import button, scrolling, separator
+from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
+from terrarium.app.kit.layout.rail import Rail
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
 
 SETTINGS = "settings"
 FIRST_VIEW = "pass"
@@ -185,7 +185,7 @@ class ChatSide(Views):
         self._hidden_groups.refresh()
 
     def _make_pass(self) -> QWidget:
-        from app.whole_pass.pass_panel import PassPanel
+        from terrarium.app.whole_pass.pass_panel import PassPanel
 
         panel = PassPanel(self._session, self._theme, self._focus)
         panel.door_opened.connect(self._on_door)
@@ -199,7 +199,7 @@ class ChatSide(Views):
             self.place_requested.emit(name)
 
     def _make_next(self) -> QWidget:
-        from app.glass.next_token.next_token_panel import NextTokenPanel
+        from terrarium.app.glass.next_token.next_token_panel import NextTokenPanel
 
         panel = NextTokenPanel(self._session, self._theme, self._focus)
         panel.set_sampling(self._sampling.config)
@@ -208,22 +208,22 @@ class ChatSide(Views):
         return panel
 
     def _make_attention(self) -> QWidget:
-        from app.glass.attention.attention_panel import AttentionPanel
+        from terrarium.app.glass.attention.attention_panel import AttentionPanel
 
         return self._made(AttentionPanel)
 
     def _make_layers(self) -> QWidget:
-        from app.glass.layers.lens_panel import LensPanel
+        from terrarium.app.glass.layers.lens_panel import LensPanel
 
         return self._made(LensPanel)
 
     def _make_ablation(self) -> QWidget:
-        from app.glass.ablation.ablation_panel import AblationPanel
+        from terrarium.app.glass.ablation.ablation_panel import AblationPanel
 
         return self._made(AblationPanel)
 
     def _make_inputs(self) -> QWidget:
-        from app.glass.ablation.inputs_panel import InputsPanel
+        from terrarium.app.glass.ablation.inputs_panel import InputsPanel
 
         return self._made(InputsPanel)
 

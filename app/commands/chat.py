@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from app.commands.replying import (
+from terrarium.app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
+from terrarium.app.commands.replying import (
     add_draft,
     add_sampling_options,
     check_draft_options,
@@ -20,21 +20,21 @@ from app.commands.replying import (
     sampling_from,
     write_reply,
 )
-from models.chat.own_template import Message
-from models.chat.prompting import WHEN_FULL, PromptSettings
-from models.chat.reply_text import ReplyStripper
-from models.events import Event, Notice, Phase, TokenMade
-from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
-from models.number_words import describe_speculation
+from terrarium.models.chat.own_template import Message
+from terrarium.models.chat.prompting import WHEN_FULL, PromptSettings
+from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.events import Event, Notice, Phase, TokenMade
+from terrarium.models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+from terrarium.models.number_words import describe_speculation
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.alignment.reward_model import RewardModel
-    from models.architecture.transformer import AnyModel
-    from models.chat.template_config import ChatTemplateConfig
-    from models.inference.speculative import Draft
-    from models.settings.sampling_config import SamplingConfig
+    from terrarium.models.alignment.reward_model import RewardModel
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.chat.template_config import ChatTemplateConfig
+    from terrarium.models.inference.speculative import Draft
+    from terrarium.models.settings.sampling_config import SamplingConfig
 
 HELP = (
     "Enter sends, /reset forgets the conversation, /tokens shows the exact prompt tokens of the last reply, "
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             "An encoder cannot chat: use it to fill masks (`terrarium generate`), or choose another model."
         )
-    from models.interop.chat_templates import read_template_config
+    from terrarium.models.interop.chat_templates import read_template_config
 
     template_config = read_template_config(find_model(args.model))
     sampling = sampling_from(args, template_config.sampling)
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _judge(name: str, model: AnyModel, tokenizer: Tokenizer, device: str) -> RewardModel:
     """The reward model of that name; ValueError where it cannot score what this model writes."""
-    from models.alignment.reward_model import RewardModel, check_reward_model
+    from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
 
     judge, own, _ = open_model(name, device)
     check_reward_model(judge.config, own, model.config, tokenizer, name)
@@ -169,8 +169,8 @@ class _Chat:
         judge: RewardModel | None = None,
         draft: Draft | None = None,
     ) -> None:
-        from models.inference.prefill import PrefixCache
-        from models.inference.summarising import SummaryCache
+        from terrarium.models.inference.prefill import PrefixCache
+        from terrarium.models.inference.summarising import SummaryCache
 
         self._model, self._tokenizer, self._template_config = model, tokenizer, template_config
         self._sampling, self._prompting, self._quiet = sampling, prompting, quiet
@@ -188,7 +188,7 @@ class _Chat:
         """Print id and text of each token that the model read before its last reply."""
         import numpy as np
 
-        from models.tokenizers.text.encoded import TokenArrays
+        from terrarium.models.tokenizers.text.encoded import TokenArrays
 
         if not self._prompt_ids:
             return
@@ -223,8 +223,8 @@ class _Chat:
 
     def _best_reply(self, judge: RewardModel) -> str:
         """Of several replies the one with the highest score, printed; what it cost, on stderr."""
-        from models.alignment.best_of import RepliesRanked
-        from models.alignment.best_replies import best_reply_events
+        from terrarium.models.alignment.best_of import RepliesRanked
+        from terrarium.models.alignment.best_replies import best_reply_events
 
         ranked: RepliesRanked | None = None
         request = ReplyRequest(

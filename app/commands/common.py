@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.inference.weight_kinds import KINDS
-from models.library.library import Library
-from models.runs.run_file.contents import SUFFIX
-from models.settings.run_spec import DEVICE_NAMES
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_file.contents import SUFFIX
+from terrarium.models.settings.run_spec import DEVICE_NAMES
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
+    from terrarium.models.architecture.transformer import AnyModel
 
 
 class UsageError(ValueError):
@@ -85,9 +85,9 @@ def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[An
     Raises:
         ValueError: where there is no such model, or it has no tokenizer.
     """
-    from models.device import choose_device
-    from models.events import result_of
-    from models.interop.loading import load_model_events
+    from terrarium.models.device import choose_device
+    from terrarium.models.events import result_of
+    from terrarium.models.interop.loading import load_model_events
 
     choice = choose_device(device_name)
     if choice.sentence:

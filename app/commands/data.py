@@ -10,27 +10,27 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import UsageError, add_common, open_model, print_json
-from app.commands.progress import ProgressLine, drive
-from models.corpora.corpus import Corpus, find_dataset, list_corpora
-from models.data.corrections import build_corrections_corpus
-from models.events import result_of
-from models.importing.checks import Checks, check_events
-from models.importing.formats.plain import UNITS
-from models.importing.formats.registry import FORMATS
-from models.importing.formats.rows import ReadOptions
-from models.importing.importer import dataset_name, describe_damage, import_events
-from models.importing.inspection import SourceInfo, inspect_events
-from models.importing.plan import DEFAULT_FIXES, FIXES, GROUP, ROLES, ImportPlan
-from models.library.library import Library
-from models.library.run_corrections import read_corrections, set_correction
-from models.number_words import capitalized, format_count, format_size
-from models.preferences.dataset import build_set_corpus
-from models.preferences.measures import makers
-from models.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
-from models.preferences.writing import PREFERENCE_FORMS, write_preferences
-from models.runs.run_folder import RunFolder
-from models.settings.tasks import PREFERENCE_TASKS, TASKS
+from terrarium.app.commands.common import UsageError, add_common, open_model, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.corpora.corpus import Corpus, find_dataset, list_corpora
+from terrarium.models.data.corrections import build_corrections_corpus
+from terrarium.models.events import result_of
+from terrarium.models.importing.checks import Checks, check_events
+from terrarium.models.importing.formats.plain import UNITS
+from terrarium.models.importing.formats.registry import FORMATS
+from terrarium.models.importing.formats.rows import ReadOptions
+from terrarium.models.importing.importer import dataset_name, describe_damage, import_events
+from terrarium.models.importing.inspection import SourceInfo, inspect_events
+from terrarium.models.importing.plan import DEFAULT_FIXES, FIXES, GROUP, ROLES, ImportPlan
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_corrections import read_corrections, set_correction
+from terrarium.models.number_words import capitalized, format_count, format_size
+from terrarium.models.preferences.dataset import build_set_corpus
+from terrarium.models.preferences.measures import makers
+from terrarium.models.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
+from terrarium.models.preferences.writing import PREFERENCE_FORMS, write_preferences
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.tasks import PREFERENCE_TASKS, TASKS
 
 DONE = 0
 _MAKERS = {PERSON: "you", SIMULATED: "the simulated annotator", GOLD: "the judge of Tiny World"}
@@ -391,7 +391,7 @@ def _corrections(library: Library, args: argparse.Namespace) -> None:
 
 def _own_label(run: RunFolder, row: dict[str, str], device: str) -> str:
     """The label that the best checkpoint of a run gives to a text, as the window opens it."""
-    from models.tasks.predicting import predict
+    from terrarium.models.tasks.predicting import predict
 
     best = None if run.best_step is None else run.checkpoint_path(run.best_step)
     model, tokenizer, _ = open_model(str(best if best in run.checkpoints() else run.folder), device)

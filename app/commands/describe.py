@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from app.commands.common import add_common, find_model, print_json
-from models import cost
-from models.library.library import Library
-from models.number_words import format_size
-from models.settings.design_files import read_design
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
+from terrarium.app.commands.common import add_common, find_model, print_json
+from terrarium.models import cost
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
+from terrarium.models.settings.design_files import read_design
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
 
 OPTIMIZER = TrainConfig().optimizer
 
@@ -93,8 +93,8 @@ def find_config(text: str) -> ModelConfig:
     """
     if text in PRESETS:
         return PRESETS[text]
-    from models.interop.loading import load_config
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.interop.loading import load_config
+    from terrarium.models.runs.run_folder import RunFolder
 
     try:
         path = find_model(text)

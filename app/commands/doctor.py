@@ -7,10 +7,10 @@ import dataclasses
 import shlex
 from typing import Any
 
-from app.commands.common import add_common, print_json
-from models.diagnosis import Diagnosis, Examination, Remedy, RunLog, examine
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.models.diagnosis import Diagnosis, Examination, Remedy, RunLog, examine
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

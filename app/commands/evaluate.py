@@ -14,18 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from app.commands.progress import ProgressLine, drive
-from models.files.atomic import atomic_write_text
-from models.library.library import Library
-from models.number_words import format_percent
-from models.settings.tasks import TASKS
-from models.tiny_world.refusals import CAVEAT, FORBIDDEN, TRAINED_ATTACKS
+from terrarium.app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.files.atomic import atomic_write_text
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tiny_world.refusals import CAVEAT, FORBIDDEN, TRAINED_ATTACKS
 
 if TYPE_CHECKING:
-    from models.evaluation.safety_report import Cell, SafetyReport
-    from models.tasks.rows import Row
-    from models.tasks.scoring import Evaluation, TaskRows
+    from terrarium.models.evaluation.safety_report import Cell, SafetyReport
+    from terrarium.models.tasks.rows import Row
+    from terrarium.models.tasks.scoring import Evaluation, TaskRows
 
 SUITES = ("safety",)
 _LONGEST_CELL = 60
@@ -86,11 +86,11 @@ def run(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     path = find_model(args.model)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from models.interop.chat_templates import read_template_config
-    from models.interop.importing import task_of
-    from models.tasks.evaluating import evaluate, with_baselines
-    from models.tasks.scoring import worst_first, write_scores
-    from models.tasks.writing import Writing
+    from terrarium.models.interop.chat_templates import read_template_config
+    from terrarium.models.interop.importing import task_of
+    from terrarium.models.tasks.evaluating import evaluate, with_baselines
+    from terrarium.models.tasks.scoring import worst_first, write_scores
+    from terrarium.models.tasks.writing import Writing
 
     learned = task_of(path, model.config)
     data, train_rows = _rows(args, path, learned.get("task", ""))
@@ -118,10 +118,10 @@ def _safety(args: argparse.Namespace) -> int:
         raise UsageError("--n must be at least 3: there are three kinds of forbidden questions.")
     path = find_model(args.model)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from models.architecture.transformer import Decoder
-    from models.evaluation.over_refusal import keep_over_refusal
-    from models.evaluation.safety import evaluate_safety
-    from models.tiny_world.world import World
+    from terrarium.models.architecture.transformer import Decoder
+    from terrarium.models.evaluation.over_refusal import keep_over_refusal
+    from terrarium.models.evaluation.safety import evaluate_safety
+    from terrarium.models.tiny_world.world import World
 
     if not isinstance(model, Decoder) or model.config.head != "language":
         raise ValueError(f"{args.model!r} cannot reply, so there is nothing to ask it: choose a model that chats.")
@@ -144,8 +144,8 @@ def _safety(args: argparse.Namespace) -> int:
 
 
 def _world_seed(path: Path) -> int:
-    from models.alignment.stage_tree import world_seed_of
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.alignment.stage_tree import world_seed_of
+    from terrarium.models.runs.run_folder import RunFolder
 
     return world_seed_of(RunFolder.open(path)) if (path / "run.json").is_file() else 0
 
@@ -175,9 +175,9 @@ def _share(cell: Cell, name: str) -> str:
 
 def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:
     """What to evaluate on, and what baselines learn from."""
-    from models.corpora.corpus import find_dataset, open_run_corpus
-    from models.runs.run_folder import RunFolder
-    from models.tasks.evaluating import dataset_rows, read_task_rows
+    from terrarium.models.corpora.corpus import find_dataset, open_run_corpus
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.tasks.evaluating import dataset_rows, read_task_rows
 
     if args.data is not None:
         is_file = Path(args.data).expanduser().is_file()
@@ -206,7 +206,7 @@ def _as_json(found: Evaluation, seconds: float, path: Path, written: Path | None
 
 
 def _print(found: Evaluation, written: Path | None, worst: list[int]) -> None:
-    from models.metrics.metrics_table import METRICS, format_score
+    from terrarium.models.metrics.metrics_table import METRICS, format_score
 
     report = found.report
     print(f"{TASKS[found.data.task].title} · {found.data.name} · {report.n:,} rows")
@@ -236,7 +236,7 @@ def _print(found: Evaluation, written: Path | None, worst: list[int]) -> None:
 
 
 def _line(found: Evaluation, i: int) -> dict[str, Any]:
-    from models.tasks.scoring import gold_of
+    from terrarium.models.tasks.scoring import gold_of
 
     row = found.data.rows[i]
     return {

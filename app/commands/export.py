@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, find_model, print_json
-from app.commands.progress import ProgressLine, drive
-from models.library.library import Library
-from models.number_words import format_size
-from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
+from terrarium.app.commands.common import UsageError, add_common, find_model, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
+from terrarium.models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from models.events import Event
+    from terrarium.models.events import Event
 
 FORMATS = ("hf", "gguf", "onnx", "peft", "gguf-adapter", "tensorboard", "toml")
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _share_gguf(args: argparse.Namespace) -> int:
     """Write a GGUF file; print its path, what the format costs, and Ollama's commands."""
-    from models.interop.publish.share import share_gguf
+    from terrarium.models.interop.publish.share import share_gguf
 
     with ProgressLine(as_json=args.json) as line:
         sharing = share_gguf(
@@ -128,7 +128,7 @@ def _share_gguf(args: argparse.Namespace) -> int:
 
 def _share_onnx(args: argparse.Namespace) -> int:
     """Write an ONNX file; print its path, what goes in and comes out, and how much it differs from the model."""
-    from models.interop.publish.onnx_export import share_onnx
+    from terrarium.models.interop.publish.onnx_export import share_onnx
 
     with ProgressLine(as_json=args.json) as line:
         shared = drive(share_onnx(find_model(args.model), _out(args), licence=args.licence), line)
@@ -156,8 +156,8 @@ def _share_onnx(args: argparse.Namespace) -> int:
 
 def _push(args: argparse.Namespace) -> int:
     """Upload a Hugging Face folder; print the address of its page."""
-    from models.interop.publish.hub_token import find_token
-    from models.interop.publish.upload import check_hub_name, hub_endpoint, push_hf
+    from terrarium.models.interop.publish.hub_token import find_token
+    from terrarium.models.interop.publish.upload import check_hub_name, hub_endpoint, push_hf
 
     source, name = find_model(args.model), check_hub_name(args.push)
     licence = args.licence or _ask("Licence, such as mit or cc-by-4.0 (empty: none is named): ", secret=False)
@@ -183,32 +183,32 @@ def _ask(question: str, *, secret: bool) -> str:
 
 
 def _export_run(args: argparse.Namespace) -> Path:
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_folder import RunFolder
 
     run = RunFolder.open(Library().find_run(args.model))
     out = _out(args)
     if args.format == "toml":
-        from models.settings.spec_file import write_spec
+        from terrarium.models.settings.spec_file import write_spec
 
         if out.is_file():
             raise ValueError(f"{out} exists already: delete it, or choose another name.")
         write_spec(out, run.spec)
         return out
-    from models.runs.tensorboard import write_tensorboard
+    from terrarium.models.runs.tensorboard import write_tensorboard
 
     return write_tensorboard(run, out)
 
 
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
-    from models.interop.publish.share import share_hf
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.interop.publish.share import share_hf
+    from terrarium.models.runs.run_folder import RunFolder
 
     if args.format == "peft":
-        from models.interop.adapters.peft import export_peft
+        from terrarium.models.interop.adapters.peft import export_peft
 
         return (yield from export_peft(RunFolder.open(Library().find_run(args.model)), _out(args)))
     if args.format == "gguf-adapter":
-        from models.interop.adapters.gguf import export_gguf_adapter
+        from terrarium.models.interop.adapters.gguf import export_gguf_adapter
 
         return (yield from export_gguf_adapter(RunFolder.open(Library().find_run(args.model)), _out(args)))
     return (yield from share_hf(find_model(args.model), _out(args), licence=args.licence))

@@ -7,18 +7,18 @@ import dataclasses
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json
-from app.commands.progress import ProgressLine, drive
-from app.commands.train import add_spec_options, spec_from_arguments, with_proposals
-from models.events import Event, Notice
-from models.library.library import Library
-from models.number_words import format_duration, format_size
-from models.settings.run_spec import RunSpec
-from models.settings.tasks import TASKS
-from models.training.estimates.findings import DataPreview, RunCost
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.app.commands.train import add_spec_options, spec_from_arguments, with_proposals
+from terrarium.models.events import Event, Notice
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_duration, format_size
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.training.estimates.findings import DataPreview, RunCost
 
 if TYPE_CHECKING:
-    from models.training.estimates.findings import BaseRate, BatchFound, BatchPoint, LrFound
+    from terrarium.models.training.estimates.findings import BaseRate, BatchFound, BatchPoint, LrFound
 
 DONE = 0
 _KINDS = {
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         "cost": _cost,
         "base": _base,
     }
-    from models.device import choose_device
+    from terrarium.models.device import choose_device
 
     with ProgressLine(as_json=args.json) as line:
         sentence = choose_device(args.device).sentence
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.training.estimates.lr_finder import find_lr
+    from terrarium.models.training.estimates.lr_finder import find_lr
 
     found: LrFound = yield from find_lr(Library(), spec, device)
     lines = [f"{point.lr:9.2e}  {point.smoothed:7.3f}" for point in found.points[:: max(1, len(found.points) // 24)]]
@@ -84,7 +84,7 @@ def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, An
 
 
 def _batch(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.training.estimates.batch_finder import find_batch, found_sentence
+    from terrarium.models.training.estimates.batch_finder import find_batch, found_sentence
 
     found: BatchFound = yield from find_batch(Library(), spec, device)
     lines = ["batch_size  tokens/s  memory", *map(_format_batch, found.points), found_sentence(found)]
@@ -99,7 +99,7 @@ def _format_batch(point: BatchPoint) -> str:
 
 
 def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.training.estimates.forecast import forecast
+    from terrarium.models.training.estimates.forecast import forecast
 
     cost: RunCost | None = None
     for event in forecast(Library(), spec, device):
@@ -114,7 +114,7 @@ def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, 
 
 
 def _base(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.training.estimates.base_rate import measure_base_rate
+    from terrarium.models.training.estimates.base_rate import measure_base_rate
 
     found: BaseRate = yield from measure_base_rate(Library(), spec, device)
     return dataclasses.asdict(found) | {"is_learnable": found.is_learnable}, found.sentence

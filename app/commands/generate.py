@@ -9,8 +9,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, add_weights, open_model, print_json, read_argument
-from app.commands.replying import (
+from terrarium.app.commands.common import UsageError, add_common, add_weights, open_model, print_json, read_argument
+from terrarium.app.commands.replying import (
     add_draft,
     add_sampling_options,
     check_draft_options,
@@ -23,9 +23,9 @@ from app.commands.replying import (
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inference.speculative import Draft
-    from models.settings.sampling_config import SamplingConfig
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inference.speculative import Draft
+    from terrarium.models.settings.sampling_config import SamplingConfig
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("A beam search reads several texts at once, so nothing is drafted: leave out --draft.")
     prompt = read_argument(args.prompt)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from models.inference.prompts import encode_for
+    from terrarium.models.inference.prompts import encode_for
 
     ids = encode_for(model.config, tokenizer, prompt)
     if model.config.topology == "encoder-only" and args.draft is None:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def _sample(
     model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, draft: Draft | None, *, as_json: bool
 ) -> int:
-    from models.inference.generate import generate
+    from terrarium.models.inference.generate import generate
 
     text, made, end = write_reply(generate(model, tokenizer, ids, config, draft=draft), quiet=as_json)
     if as_json:
@@ -95,10 +95,10 @@ def _search(
     model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, args: argparse.Namespace
 ) -> int:
     """The best text of a beam search; the others with their scores on stderr."""
-    from models.inference.beam import beam_search
-    from models.inference.generate import decoder_start_id
-    from models.tokenizers import decode
-    from models.tokenizers.special_tokens import end_id
+    from terrarium.models.inference.beam import beam_search
+    from terrarium.models.inference.generate import decoder_start_id
+    from terrarium.models.tokenizers import decode
+    from terrarium.models.tokenizers.special_tokens import end_id
 
     end = end_id(tokenizer, model.config)
     found = beam_search(
@@ -123,8 +123,8 @@ def _search(
 
 def _fill(model: AnyModel, tokenizer: Tokenizer, ids: list[int], *, as_json: bool) -> int:
     """The text with its masks filled; the candidates of each on stderr."""
-    from models.inference.fill_mask import fill_mask, filled_text
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.models.inference.fill_mask import fill_mask, filled_text
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     mask = mask_id(tokenizer)
     if mask is None:

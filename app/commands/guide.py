@@ -6,10 +6,10 @@ import argparse
 import dataclasses
 from typing import Any
 
-from app.commands.common import add_common, print_json
-from app.guide.chapters import Chapter, guide_files, parse_chapter, prose_of, read_chapters
-from app.guide.progress import Progress, read_progress
-from models.library.library import Library
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.guide.chapters import Chapter, guide_files, parse_chapter, prose_of, read_chapters
+from terrarium.app.guide.progress import Progress, read_progress
+from terrarium.models.library.library import Library
 
 _HOW = "Each chapter is done in the window: press “Guide” there, or Ctrl+Shift+G. To read one here: terrarium guide 2"
 

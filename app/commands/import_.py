@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import UsageError, add_common, print_json, refuse_run_file
-from app.commands.progress import ProgressLine, drive
-from models.library.library import Library
+from terrarium.app.commands.common import UsageError, add_common, print_json, refuse_run_file
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.library.library import Library
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -33,9 +33,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Import, and print the path of the run."""
-    from models.interop.adapters.gguf import import_gguf_adapter, is_gguf_adapter
-    from models.interop.adapters.peft import import_peft, is_peft
-    from models.interop.importing import import_model
+    from terrarium.models.interop.adapters.gguf import import_gguf_adapter, is_gguf_adapter
+    from terrarium.models.interop.adapters.peft import import_peft, is_peft
+    from terrarium.models.interop.importing import import_model
 
     source, library = args.source.expanduser(), Library()
     refuse_run_file(source)

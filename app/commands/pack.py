@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import add_common, print_json
-from app.commands.progress import ProgressLine, drive
-from models.library.library import Library
-from models.number_words import format_size
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Write the file, and print its path and size."""
-    from models.runs.run_file.packing import pack_run
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_file.packing import pack_run
+    from terrarium.models.runs.run_folder import RunFolder
 
     library = Library()
     packed = RunFolder.open(library.find_run(args.model))

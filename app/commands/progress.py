@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TextIO, TypeVar
 
-from models.events import (
+from terrarium.models.events import (
     AccuracyMeasured,
     Blocked,
     Event,
@@ -34,9 +34,9 @@ from models.events import (
     ValMetrics,
     VocabularyGrowth,
 )
-from models.files.jsonl import finite
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_duration
+from terrarium.models.files.jsonl import finite
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_duration
 
 Result = TypeVar("Result")
 

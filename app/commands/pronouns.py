@@ -6,12 +6,12 @@ import argparse
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json
-from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from models.library.library import Library
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from terrarium.models.library.library import Library
 
 if TYPE_CHECKING:
-    from models.recipes.pronouns import PronounRecipe
+    from terrarium.models.recipes.pronouns import PronounRecipe
 
 DONE, INTERRUPTED = 0, 130
 _NAMES = {"encoder-only": "encoder", "decoder-only": "causal model"}
@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Train both models; returns 130 if Ctrl-C stopped it (the run is saved)."""
-    from models.recipes.pronouns import PronounRecipe
+    from terrarium.models.recipes.pronouns import PronounRecipe
 
     recipe = PronounRecipe(Library(), device=args.device, seed=args.seed)
     with ProgressLine(as_json=args.json) as line, stop_on_interrupt(recipe.request_stop) as interrupt:

@@ -7,20 +7,20 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json
-from app.commands.progress import Interrupt, ProgressLine, drive, stop_on_interrupt
-from app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue, with_proposals
-from app.worker.failures import describe
-from models.events import Notice, RunStarted
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.runs.run_queue import QueuedRecipe, QueuedRun, RunQueue
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.progress import Interrupt, ProgressLine, drive, stop_on_interrupt
+from terrarium.app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue, with_proposals
+from terrarium.app.worker.failures import describe
+from terrarium.models.events import Notice, RunStarted
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import QueuedRecipe, QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from models.events import Event
-    from models.recipes.resuming import RunJob
+    from terrarium.models.events import Event
+    from terrarium.models.recipes.resuming import RunJob
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -106,7 +106,7 @@ def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
 
 def queue_recipe(library: Library, recipe: QueuedRecipe, *, as_json: bool) -> None:
     """Add a recipe to the queue, and print that."""
-    from models.recipes.queued import title_of
+    from terrarium.models.recipes.queued import title_of
 
     queue = RunQueue(library)
     queue.add_recipe(recipe, title_of(recipe))
@@ -180,9 +180,9 @@ def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
 def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line: ProgressLine) -> tuple[Outcome, bool]:
     """Train one item, or carry out its recipe; a failure is recorded with the item or its run, and does not stop the
     others. The outcome names the run, of a recipe the last one that it trained."""
-    from models.recipes.queued import make_recipe
-    from models.recipes.resuming import resume
-    from models.training.prepare import prepare_queued
+    from terrarium.models.recipes.queued import make_recipe
+    from terrarium.models.recipes.resuming import resume
+    from terrarium.models.training.prepare import prepare_queued
 
     line.show(Notice(sentence=f"“{item.name}”"))
     run, interrupt = "", Interrupt()

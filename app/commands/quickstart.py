@@ -8,19 +8,19 @@ import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from app.commands.queue import add_queue_option, queue_recipe
-from models.corpora.text_corpora import check_text_files
-from models.evaluation.text_verdict import TRIGRAM, sentence_of, table_words
-from models.events import Evaluated, Event, SampleMade, TextCompared, ValMetrics
-from models.library.library import Library
-from models.recipes.queued import queued_quick_start
+from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from terrarium.app.commands.queue import add_queue_option, queue_recipe
+from terrarium.models.corpora.text_corpora import check_text_files
+from terrarium.models.evaluation.text_verdict import TRIGRAM, sentence_of, table_words
+from terrarium.models.events import Evaluated, Event, SampleMade, TextCompared, ValMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.queued import queued_quick_start
 
 if TYPE_CHECKING:
-    from models.evaluation.held_out_questions import AnsweredQuestion
-    from models.events import KindAccuracy
-    from models.recipes.quickstart import QuickStart
+    from terrarium.models.evaluation.held_out_questions import AnsweredQuestion
+    from terrarium.models.events import KindAccuracy
+    from terrarium.models.recipes.quickstart import QuickStart
 
 DONE, INTERRUPTED = 0, 130
 _COLUMNS = ("kind", "questions", "model", "most frequent", "last mentioned", "without story")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         recipe = queued_quick_start(args.seed, args.data or (), args.minutes, portable=args.portable)
         queue_recipe(Library(), recipe, as_json=args.json)
         return DONE
-    from models.recipes.quickstart import QuickStart
+    from terrarium.models.recipes.quickstart import QuickStart
 
     quickstart = QuickStart(
         Library(),

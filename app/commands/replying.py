@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, open_model
-from models.chat.reply_text import ReplyStripper
-from models.events import Event, ReplyFinished, TokenMade
-from models.number_words import describe_speculation
-from models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED, SamplingConfig
+from terrarium.app.commands.common import UsageError, open_model
+from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.events import Event, ReplyFinished, TokenMade
+from terrarium.models.number_words import describe_speculation
+from terrarium.models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED, SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inference.speculative import Draft
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inference.speculative import Draft
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +73,8 @@ def draft_from(args: argparse.Namespace, model: AnyModel, tokenizer: Tokenizer) 
     """
     if args.draft is None:
         return None
-    from models.inference.prefill import PrefixCache
-    from models.inference.speculative import Draft, check_draft
+    from terrarium.models.inference.prefill import PrefixCache
+    from terrarium.models.inference.speculative import Draft, check_draft
 
     if args.draft == args.model:
         raise UsageError("--draft is the model itself, which gains no speed: name a smaller one.")

@@ -18,13 +18,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json
-from app.commands.progress import ProgressLine, drive
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
 
-    from models.library.library import Library
+    from terrarium.models.library.library import Library
 
 _LEAST_COLOURS = 32
 """A blank page has a handful of colours; one with text that is smoothed at its edges, hundreds."""
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: if a check fails; it names the check.
     """
-    from models.library.library import Library
+    from terrarium.models.library.library import Library
 
     results = []
     with tempfile.TemporaryDirectory(prefix="terrarium-selftest-") as folder:
@@ -93,7 +93,7 @@ def checks(library: Library, device: str, pictures: Path | None = None) -> dict[
 
 def check_tokenizer(library: Library) -> str:
     """Train a tokenizer in a child process, save it, load it, and encode and decode a text."""
-    from models.tokenizers import decode, encode_text, load_tokenizer, train_in_child
+    from terrarium.models.tokenizers import decode, encode_text, load_tokenizer, train_in_child
 
     corpus = library.home / "text.txt"
     corpus.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def check_tokenizer(library: Library) -> str:
 
 def check_chat_template() -> str:
     """The bundled chat template renders a conversation."""
-    from models.chat.own_template import render_chat
+    from terrarium.models.chat.own_template import render_chat
 
     text = render_chat([{"role": "user", "content": "Where is Ben?"}], add_generation_prompt=True)
     _require(text.startswith("<|user|>") and text.endswith("<|assistant|>"), f"it rendered {text!r}")
@@ -118,10 +118,10 @@ def check_chat_template() -> str:
 
 def check_training(library: Library, device: str) -> str:
     """A tiny model trains for two steps and leaves a checkpoint."""
-    from models.events import Saved, TrainMetrics
-    from models.settings.model_config import ModelConfig
-    from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-    from models.training.trainer import Trainer, prepare_run
+    from terrarium.models.events import Saved, TrainMetrics
+    from terrarium.models.settings.model_config import ModelConfig
+    from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+    from terrarium.models.training.trainer import Trainer, prepare_run
 
     spec = RunSpec(
         name="selftest",
@@ -144,11 +144,11 @@ def check_training(library: Library, device: str) -> str:
 
 def check_generation(library: Library) -> str:
     """The checkpoint is loaded and generates text."""
-    from models.events import ReplyFinished, TokenMade
-    from models.inference.generate import generate
-    from models.inference.sampling import SamplingConfig
-    from models.interop.loading import load_model
-    from models.tokenizers import encode_prompt
+    from terrarium.models.events import ReplyFinished, TokenMade
+    from terrarium.models.inference.generate import generate
+    from terrarium.models.inference.sampling import SamplingConfig
+    from terrarium.models.interop.loading import load_model
+    from terrarium.models.tokenizers import encode_prompt
 
     model, tokenizer = load_model(library.find_run("selftest"))
     if tokenizer is None:
@@ -162,12 +162,12 @@ def check_generation(library: Library) -> str:
 
 def check_serving(library: Library) -> str:
     """The checkpoint is served, and a request over HTTP is answered."""
-    from app.commands.serve import open_served
-    from app.serve.endpoint.address import base_url, bind
-    from app.serve.endpoint.endpoints import make_endpoint
-    from app.serve.endpoint.http_server import HttpServer
-    from app.serve.endpoint.request_log import RequestLog
-    from app.serve.endpoint.thread_engine import ThreadEngine
+    from terrarium.app.commands.serve import open_served
+    from terrarium.app.serve.endpoint.address import base_url, bind
+    from terrarium.app.serve.endpoint.endpoints import make_endpoint
+    from terrarium.app.serve.endpoint.http_server import HttpServer
+    from terrarium.app.serve.endpoint.request_log import RequestLog
+    from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
 
     bound = bind(0)
     url, engine = base_url(bound), ThreadEngine(open_served(str(library.find_run("selftest")), "cpu"))
@@ -189,7 +189,7 @@ def check_parquet(library: Library) -> str:
     """duckdb, with its part for Parquet, writes a table, which is read as rows."""
     import duckdb
 
-    from models.importing.formats.registry import open_source
+    from terrarium.models.importing.formats.registry import open_source
 
     path = library.home / "rows.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -202,8 +202,8 @@ def check_parquet(library: Library) -> str:
 
 def check_functions() -> str:
     """The sandbox for functions that a model writes starts, and runs one."""
-    from models.events import result_of
-    from models.tasks.code_judge import judge_code
+    from terrarium.models.events import result_of
+    from terrarium.models.tasks.code_judge import judge_code
 
     row = {"source": "def double(n):\n", "cases": [{"arguments": [2], "expected": 4}]}
     report, _ = result_of(judge_code([row], ["    return 2 * n\n"]))
@@ -213,7 +213,7 @@ def check_functions() -> str:
 
 def check_text_scores() -> str:
     """sacrebleu, with the tokenizer that it imports by name, scores a translation."""
-    from models.metrics.texts import score_texts
+    from terrarium.models.metrics.texts import score_texts
 
     text = "Ben est dans la grange."
     report = score_texts(["Ben is in the barn."], [text], [text], metrics=("bleu", "chrf2"), resamples=0)
@@ -226,7 +226,7 @@ def check_fonts() -> str:
     """Qt finds a font; otherwise it draws boxes."""
     from PySide6.QtGui import QFontDatabase
 
-    from app.shell.offscreen import application
+    from terrarium.app.shell.offscreen import application
 
     application()
     families = QFontDatabase.families()
@@ -238,7 +238,7 @@ def check_plot() -> str:
     """pyqtgraph draws a curve, and Qt captures it."""
     import pyqtgraph as pg
 
-    from app.shell.offscreen import application
+    from terrarium.app.shell.offscreen import application
 
     application()
 
@@ -257,12 +257,12 @@ def check_icons() -> str:
     import qtawesome
     from PySide6.QtGui import QImage
 
-    from app.shell.offscreen import application
+    from terrarium.app.shell.offscreen import application
 
     application()
     glyph = qtawesome.icon("ph.play", color="#2B7A4B").pixmap(32, 32).toImage()
     _require("#2b7a4b" in _colours(glyph), "the icon font draws nothing")
-    svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes())
+    svg = QImage.fromData(files("terrarium.resources").joinpath("icon.svg").read_bytes())
     _require(not svg.isNull() and len(_colours(svg)) > 1, "Qt cannot draw resources/icon.svg")
     return "an icon of the icon font and the app's own icon are drawn"
 
@@ -281,8 +281,8 @@ def check_window(library: Library, pictures: Path | None = None) -> str:
     """The window opens, and draws its home page and each of its tabs."""
     from PySide6.QtCore import QCoreApplication
 
-    from app.shell.offscreen import opened_window
-    from app.shell.top_bar import HOME, TABS
+    from terrarium.app.shell.offscreen import opened_window
+    from terrarium.app.shell.top_bar import HOME, TABS
 
     names = (HOME, *(name for name, *_ in TABS))
     if pictures is not None:

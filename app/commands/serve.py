@@ -8,11 +8,11 @@ import sys
 import time
 from typing import Any
 
-from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
-from app.serve.endpoint.engine import ModelLease, ServedModel
-from app.serve.endpoint.request_log import RequestLog, RequestRecord
-from models.inference.weight_kinds import KINDS
+from terrarium.app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
+from terrarium.app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
+from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
+from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
+from terrarium.models.inference.weight_kinds import KINDS
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     if not 0 <= args.port <= 65535:
         raise UsageError(f"--port is {args.port}, but must be from 0 (any free port) to 65535.")
-    from app.serve.endpoint.endpoints import make_endpoint
-    from app.serve.endpoint.http_server import HttpServer
-    from app.serve.endpoint.thread_engine import ThreadEngine
+    from terrarium.app.serve.endpoint.endpoints import make_endpoint
+    from terrarium.app.serve.endpoint.http_server import HttpServer
+    from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
 
     bound = bind(args.port)  # before loading the model, which can take a while
     with bound:
@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
 def open_served(text: str, device: str, weights: str = KINDS[0]) -> ServedModel:
     """Load the model, under the names that requests may use: a run's name and id, or a file's or folder's name."""
-    from models.interop.chat_templates import read_template_config
-    from models.library.run_record import checkpoint_step
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.interop.chat_templates import read_template_config
+    from terrarium.models.library.run_record import checkpoint_step
+    from terrarium.models.runs.run_folder import RunFolder
 
     path = find_model(text)
     names: tuple[str, ...] = (path.absolute().name,)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine
-from app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
-from app.commands.train import add_spec_options, spec_to_queue, with_proposals
-from models.library.library import Library
-from models.metrics.metrics_table import METRICS
-from models.runs.run_queue import RunQueue
-from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
-from models.settings.run_spec import RunSpec
+from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.progress import ProgressLine
+from terrarium.app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
+from terrarium.app.commands.train import add_spec_options, spec_to_queue, with_proposals
+from terrarium.models.library.library import Library
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
+from terrarium.models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
+from terrarium.models.settings.run_spec import RunSpec
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

@@ -6,19 +6,19 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from app.commands.queue import add_queue_option, queue_recipe
-from models.library.library import Library
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_minutes
-from models.published.corpora import COLLECTIONS
-from models.recipes.queued import queued_task
-from models.recipes.tasks.published import ALL_RECIPES
-from models.recipes.tasks.tasks_table import Bar
+from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from terrarium.app.commands.queue import add_queue_option, queue_recipe
+from terrarium.models.library.library import Library
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_minutes
+from terrarium.models.published.corpora import COLLECTIONS
+from terrarium.models.recipes.queued import queued_task
+from terrarium.models.recipes.tasks.published import ALL_RECIPES
+from terrarium.models.recipes.tasks.tasks_table import Bar
 
 if TYPE_CHECKING:
-    from models.recipes.tasks.results import TaskResult
+    from terrarium.models.recipes.tasks.results import TaskResult
 
 DONE, INTERRUPTED = 0, 130
 
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
         recipe = queued_task(args.name, args.seed, args.parent, args.data)
         queue_recipe(Library(), recipe, as_json=args.json)
         return DONE
-    from models.recipes.tasks.results import summary_of
-    from models.recipes.tasks.running import TaskRun
+    from terrarium.models.recipes.tasks.results import summary_of
+    from terrarium.models.recipes.tasks.running import TaskRun
 
     results: list[TaskResult] = []
     parent = str(Path(args.parent).expanduser()) if args.parent else ""

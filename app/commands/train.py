@@ -8,31 +8,31 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine, drive, ignore_signals, stop_on_interrupt
-from models.evaluation.record import read_forgetting
-from models.events import Evaluated, RunStarted, TrainMetrics, ValMetrics
-from models.library.library import Library
-from models.library.run_record import inspect_run
-from models.metrics.metrics_table import METRICS, format_score
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.spec_changes import changed_spec, parse_change
-from models.settings.spec_file import load_spec
-from models.settings.tasks import TASKS
-from models.settings.tune_spec import TUNE_MODES, TuneSpec, usual_train
-from models.tokenizers import KINDS, find_tokenizer
-from models.training.parallel.join import join
-from models.training.parallel.process_group import ProcessGroup
-from models.training.proposal.intervals import lengthened
+from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive, ignore_signals, stop_on_interrupt
+from terrarium.models.evaluation.record import read_forgetting
+from terrarium.models.events import Evaluated, RunStarted, TrainMetrics, ValMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import inspect_run
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.spec_changes import changed_spec, parse_change
+from terrarium.models.settings.spec_file import load_spec
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.settings.tune_spec import TUNE_MODES, TuneSpec, usual_train
+from terrarium.models.tokenizers import KINDS, find_tokenizer
+from terrarium.models.training.parallel.join import join
+from terrarium.models.training.parallel.process_group import ProcessGroup
+from terrarium.models.training.proposal.intervals import lengthened
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from models.events import Event
-    from models.recipes.resuming import RunJob
+    from terrarium.models.events import Event
+    from terrarium.models.recipes.resuming import RunJob
 
 DONE, INTERRUPTED = 0, 130
 _BY_OPTIONS = ("preset", "data", "dataset", "tokenizer", "vocab_size", "parent", "mode", "stage")
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     with join() as process_group:
         if process_group.is_main_process:
             return _train(args, process_group)
-        from models.training.follow import follow
+        from terrarium.models.training.follow import follow
 
         with ignore_signals():
             follow(Library(), args.device, process_group)
@@ -185,10 +185,10 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
 def _job(args: argparse.Namespace, library: Library, run: RunFolder, process_group: ProcessGroup) -> RunJob:
     """What trains the run; of one that is resumed, all that is left of its recipe, which one process carries out."""
     if args.resume and process_group.size == 1:
-        from models.recipes.resuming import resume
+        from terrarium.models.recipes.resuming import resume
 
         return resume(library, run, device=args.device)
-    from models.training.trainer import Trainer
+    from terrarium.models.training.trainer import Trainer
 
     return Trainer(run, library, device=args.device, process_group=process_group)
 
@@ -244,7 +244,7 @@ def _absolute(name: str, value: Any) -> Any:
 
 
 def _spec_like(args: argparse.Namespace) -> RunSpec:
-    from models.runs.fork import spec_like
+    from terrarium.models.runs.fork import spec_like
 
     library = Library()
     return spec_like(library, RunFolder.open(library.find_run(args.like)))
@@ -257,8 +257,8 @@ def _option(name: str) -> str:
 
 def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
     """A run from the weights of --from, with the usual settings for a model of its size."""
-    from models.cost import total_parameters
-    from models.interop.parents import parent_config
+    from terrarium.models.cost import total_parameters
+    from terrarium.models.interop.parents import parent_config
 
     given = [f"--{_option(name)}" for name in _OF_PARENT if getattr(args, name) is not None]
     given += [name for name, _ in map(parse_change, args.changes) if name.startswith(("model.", "tokenizer."))]
@@ -331,7 +331,7 @@ def _tokenizer_spec(wanted: str, vocab_size: int | None) -> TokenizerSpec:
 
 
 def _prepare(args: argparse.Namespace, library: Library, line: ProgressLine) -> RunFolder:
-    from models.training.trainer import prepare_run
+    from terrarium.models.training.trainer import prepare_run
 
     return drive(prepare_run(library, with_proposals(spec_from_arguments(args), args, library, line)), line)
 
@@ -341,7 +341,7 @@ def with_proposals(spec: RunSpec, args: argparse.Namespace, library: Library, li
     computer; what the command line says stays, and so does all of a SPEC.toml and of --like."""
     if args.spec is not None or args.like is not None or spec.align is not None:
         return spec
-    from models.training.proposal.calibrate import propose_run
+    from terrarium.models.training.proposal.calibrate import propose_run
 
     given = _changes(args)
     if args.tokenizer is not None or args.vocab_size is not None:
@@ -356,7 +356,7 @@ def with_proposals(spec: RunSpec, args: argparse.Namespace, library: Library, li
 
 
 def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
-    from models.runs.fork import fork_run, list_checkpoints
+    from terrarium.models.runs.fork import fork_run, list_checkpoints
 
     given = [name for name in ("spec", "like", *_BY_OPTIONS) if getattr(args, name) is not None]
     if given:
@@ -387,7 +387,7 @@ def lengthened_run(args: argparse.Namespace, library: Library) -> RunFolder:
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
         raise UsageError(f"A run that is trained longer keeps its settings: omit {_option(given[0])}, or use --fork.")
-    from models.training.proposal.longer import fork_longer
+    from terrarium.models.training.proposal.longer import fork_longer
 
     return fork_longer(library, RunFolder.open(library.find_run(args.longer)), args.steps, args.name)
 

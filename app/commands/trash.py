@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from app.commands.common import add_common, print_json
-from models.library.library import Library
-from models.library.trash import KEPT_DAYS, TrashedItem, delete_for_good, list_trash
-from models.number_words import format_count, format_date, format_size
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.models.library.library import Library
+from terrarium.models.library.trash import KEPT_DAYS, TrashedItem, delete_for_good, list_trash
+from terrarium.models.number_words import format_count, format_date, format_size
 
 DONE = 0
 

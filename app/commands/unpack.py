@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import add_common, print_json
-from app.commands.progress import ProgressLine, drive
-from models.library.library import Library
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.library.library import Library
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Unpack, and print the path of the run."""
-    from models.runs.run_file.unpacking import unpack_run
+    from terrarium.models.runs.run_file.unpacking import unpack_run
 
     with ProgressLine(as_json=args.json) as line:
         made = drive(unpack_run(args.file.expanduser().absolute(), Library(), args.name), line)

@@ -8,16 +8,16 @@ from PySide6.QtCore import QEvent, QObject, Qt, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from app.data.data_views import DataViews
-from app.data.importing.draft import ImportDraft
-from app.kit.basics import button, frame, headed, label, row
-from app.kit.file_dialogs import dropped_paths
-from app.kit.item_list import Item, ItemList
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.corpora.datasets import DatasetInfo
-from models.number_words import format_count
-from models.settings.tasks import TASKS
+from terrarium.app.data.data_views import DataViews
+from terrarium.app.data.importing.draft import ImportDraft
+from terrarium.app.kit.basics import button, frame, headed, label, row
+from terrarium.app.kit.file_dialogs import dropped_paths
+from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.datasets import DatasetInfo
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.tasks import TASKS
 
 
 class DataTab(QWidget):

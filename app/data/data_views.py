@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QWidget
 
-from app.data.importing.draft import ImportDraft
-from app.data.importing.import_page import ImportPage
-from app.kit.layout.views import View, Views
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.data.importing.draft import ImportDraft
+from terrarium.app.data.importing.import_page import ImportPage
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 _SIMPLE = ("dataset", "import")
 """What is offered while the detail is simple."""
@@ -45,7 +45,7 @@ class DataViews(Views):
         """They follow the session and the draft."""
 
     def _make_dataset(self) -> QWidget:
-        from app.data.dataset_view import DatasetView
+        from terrarium.app.data.dataset_view import DatasetView
 
         return DatasetView(self._session, self._theme)
 
@@ -55,7 +55,7 @@ class DataViews(Views):
         return page
 
     def _make_hub(self) -> QWidget:
-        from app.data.hub_page import HubPage
+        from terrarium.app.data.hub_page import HubPage
 
         page = HubPage(self._session, self._theme)
         page.downloaded.connect(self._on_downloaded)

@@ -18,23 +18,23 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.data.example_card import ExampleCard
-from app.data.importing.column_table import cell_text
-from app.data.importing.role_words import role_title
-from app.kit.basics import add_menu, button, frame, label, plain_tip, row, scrolling, titled_card
-from app.kit.file_dialogs import ask_save_path, reveal
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.pairs_view import PairsView
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.corpora.datasets import DatasetInfo
-from models.importing.plan import SPLIT_WORDS
-from models.number_words import format_count, format_size
-from models.preferences.examining import ExaminedPair, ExaminedPairs, examine
-from models.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
-from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
+from terrarium.app.data.example_card import ExampleCard
+from terrarium.app.data.importing.column_table import cell_text
+from terrarium.app.data.importing.role_words import role_title
+from terrarium.app.kit.basics import add_menu, button, frame, label, plain_tip, row, scrolling, titled_card
+from terrarium.app.kit.file_dialogs import ask_save_path, reveal
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.pairs_view import PairsView
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.corpora.datasets import DatasetInfo
+from terrarium.models.importing.plan import SPLIT_WORDS
+from terrarium.models.number_words import format_count, format_size
+from terrarium.models.preferences.examining import ExaminedPair, ExaminedPairs, examine
+from terrarium.models.preferences.writing import PREFERENCE_FORMS, Written, write_preferences
+from terrarium.models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 _N_ROWS = 20
 _MIN_CHARACTERS, _MAX_CHARACTERS = 12, 50

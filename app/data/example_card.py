@@ -9,15 +9,15 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, headed, label, plain_tip, row, set_ends
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.tasks.seen_example import SeenExample
+from terrarium.app.kit.basics import button, column, headed, label, plain_tip, row, set_ends
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.tasks.seen_example import SeenExample
 
 _BYTES = ""
 _MAX_TEXTS = 2
@@ -131,9 +131,9 @@ class ExampleCard(QFrame):
         models = self._models
 
         def work() -> SeenExample:
-            from models.interop.chat_templates import read_template_config
-            from models.tasks.seen_example import see_example
-            from models.tokenizers import load_tokenizer, train_tokenizer
+            from terrarium.models.interop.chat_templates import read_template_config
+            from terrarium.models.tasks.seen_example import see_example
+            from terrarium.models.tokenizers import load_tokenizer, train_tokenizer
 
             if name not in known:
                 tokenizer = load_tokenizer(name, library) if name else train_tokenizer([""], "byte", 0)

@@ -10,23 +10,23 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
-from app.download.shown import ShownModel, with_details
-from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_enabled, set_role
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.stat_strip import StatStrip
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import use_words
-from app.session.device_memory import budget, check_fit
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.interop.hub.catalogue import ListedModel, instead_of, too_large
-from models.library.run_index import size_on_disk
-from models.number_words import format_compact, format_duration, format_size
+from terrarium.app.download.shown import ShownModel, with_details
+from terrarium.app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.stat_strip import StatStrip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import use_words
+from terrarium.app.session.device_memory import budget, check_fit
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.interop.hub.catalogue import ListedModel, instead_of, too_large
+from terrarium.models.library.run_index import size_on_disk
+from terrarium.models.number_words import format_compact, format_duration, format_size
 
 if TYPE_CHECKING:
-    from models.interop.hub.hub_models import ModelDetails
+    from terrarium.models.interop.hub.hub_models import ModelDetails
 
 _STEPS = 1000
 _DOWNLOAD, _ON_DISK = "Download, about", "On disk"
@@ -318,7 +318,7 @@ class ModelCard(QFrame):
         folder = runs.find(run_id).folder if run_id and runs.has(run_id) else None
 
         def read() -> tuple[dict[str, str], int, int]:
-            from models.interop.hub.downloading import downloaded_runs, kept_bytes
+            from terrarium.models.interop.hub.downloading import downloaded_runs, kept_bytes
 
             n_bytes = size_on_disk(folder) if folder is not None else 0
             return downloaded_runs(library), kept_bytes(library, id) if id else 0, n_bytes
@@ -359,7 +359,7 @@ class ModelCard(QFrame):
         self.refresh()
 
     def _discard(self) -> None:
-        from models.interop.hub.downloading import discard
+        from terrarium.models.interop.hub.downloading import discard
 
         model = self._model
         if model is not None and self._session.notices.attempt(lambda: discard(self._session.library, model.id)):

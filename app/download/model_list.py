@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFrame, QLineEdit, QVBoxLayout, QWidget
 
-from app.download.shown import ShownModel, of_disk, of_list, of_run, of_search
-from app.kit.basics import button, column, label, row, set_role
-from app.kit.item_list import Item, ItemList
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.interop.hub.catalogue import listed_models
-from models.number_words import format_count
+from terrarium.app.download.shown import ShownModel, of_disk, of_list, of_run, of_search
+from terrarium.app.kit.basics import button, column, label, row, set_role
+from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.interop.hub.catalogue import listed_models
+from terrarium.models.number_words import format_count
 
 if TYPE_CHECKING:
-    from models.interop.hub.hub_models import HubModel
-    from models.interop.hub.on_disk import FoundModel
+    from terrarium.models.interop.hub.hub_models import HubModel
+    from terrarium.models.interop.hub.on_disk import FoundModel
 
 LISTED, HUB, DISK = "listed", "hub", "disk"
 
@@ -200,7 +200,7 @@ class ModelList(QFrame):
         """Look for models of other programs; only names and sizes are read."""
 
         def look() -> tuple[FoundModel, ...]:
-            from models.interop.hub.on_disk import find_models
+            from terrarium.models.interop.hub.on_disk import find_models
 
             return find_models()
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QWidget
 
-from app.download.details import ModelCard
-from app.download.model_list import DISK, ModelList
-from app.kit.basics import column
-from app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
+from terrarium.app.download.details import ModelCard
+from terrarium.app.download.model_list import DISK, ModelList
+from terrarium.app.kit.basics import column
+from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
 
 
 class ModelsPage(QWidget):

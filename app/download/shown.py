@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.cost import total_parameters
-from models.interop.hub.catalogue import PURPOSES, ListedModel, open_bytes
-from models.library.library import RunInfo
-from models.number_words import format_compact, format_size
+from terrarium.models.cost import total_parameters
+from terrarium.models.interop.hub.catalogue import PURPOSES, ListedModel, open_bytes
+from terrarium.models.library.library import RunInfo
+from terrarium.models.number_words import format_compact, format_size
 
 if TYPE_CHECKING:
-    from models.interop.hub.hub_models import HubModel, ModelDetails
-    from models.interop.hub.on_disk import FoundModel
+    from terrarium.models.interop.hub.hub_models import HubModel, ModelDetails
+    from terrarium.models.interop.hub.on_disk import FoundModel
 
 _MAX_DETAIL = 3
 

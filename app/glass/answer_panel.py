@@ -6,19 +6,19 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.glass.focus import Focus
-from app.glass.glass_panel import GlassPanel
-from app.glass.label_choice import LabelChoice
-from app.glass.names import quoted
-from app.glass.panel_head import About, PanelHead
-from app.glass.read_text import ReadText
-from app.glass.sheet import Sheet
-from app.glass.target_token import TargetToken
-from app.kit.basics import EmptyState, column, label, scrolling
-from app.kit.export_button import ExportButton, ExportSource
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.failures import Failure
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.glass_panel import GlassPanel
+from terrarium.app.glass.label_choice import LabelChoice
+from terrarium.app.glass.names import quoted
+from terrarium.app.glass.panel_head import About, PanelHead
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.sheet import Sheet
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.kit.basics import EmptyState, column, label, scrolling
+from terrarium.app.kit.export_button import ExportButton, ExportSource
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
 
 _LATE_MS = 300
 _MOST_SURPRISING = "The reply's most surprising token. "

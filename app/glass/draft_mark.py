@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.glass.names import quoted
+from terrarium.app.glass.names import quoted
 
 OUTCOMES = {
     "accepted": "accepted",

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.chat import ChatSession
-from app.worker.job import INTERACTIVE, Job
-from app.worker.latest_job import LatestJob
-from app.worker.worker import Worker
-from models.events import Event, Progress
+from terrarium.app.session.chat import ChatSession
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, Progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
+    from terrarium.models.architecture.transformer import AnyModel
 
 Question = Callable[["AnyModel", "Tokenizer"], object]
 

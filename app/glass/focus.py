@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.glass.read_text import ReadText
+from terrarium.app.glass.read_text import ReadText
 
 
 class Head(NamedTuple):

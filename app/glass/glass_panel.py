@@ -6,10 +6,10 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
-from app.glass.examiner import Examiner
-from app.glass.focus import Focus
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 
 class GlassPanel(QWidget):

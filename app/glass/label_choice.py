@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.glass.focus import Focus
-from app.kit.basics import label, row
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
 
 _GIVEN = "the model's answer"
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from models.number_words import format_exponent, format_percent, format_prob
-from models.tokenizers.codec import decode, pieces_of
+from terrarium.models.number_words import format_exponent, format_percent, format_prob
+from terrarium.models.tokenizers.codec import decode, pieces_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

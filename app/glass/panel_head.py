@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip, row
-from app.kit.export_button import ExportButton
-from app.kit.help_mark import HelpLink, set_term
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.export_button import ExportButton
+from terrarium.app.kit.help_mark import HelpLink, set_term
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 @dataclass(frozen=True, kw_only=True)

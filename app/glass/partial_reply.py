@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.glass.names import token_names
-from app.glass.read_text import ReadText
-from app.glass.surprise import most_surprising, special_ids
-from models.events import ReplyFinished, TokenMade
-from models.inference.reply import ReplyStarted
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.surprise import most_surprising, special_ids
+from terrarium.models.events import ReplyFinished, TokenMade
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

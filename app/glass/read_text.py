@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from app.glass.draft_mark import DraftMark
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.draft_mark import DraftMark
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QRegion
 from PySide6.QtWidgets import QWidget
 
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _MARGIN = 2 * SPACE
 

@@ -10,10 +10,10 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.glass.xray import Xray, XrayBar
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_prob
-from models.settings.sampling_config import format_step
+from terrarium.app.glass.xray import Xray, XrayBar
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_prob
+from terrarium.models.settings.sampling_config import format_step
 
 _BAR, _GAP, _MARKER, _CLEAR = 18, 9, 6, 5  # pixels
 _TITLES = {

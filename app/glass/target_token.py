@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.glass.names import token_names
-from app.glass.read_text import LabelQuestion, ReadText
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.read_text import LabelQuestion, ReadText
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inspect.read_text import Text
-    from models.inspect.readout import Readout
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inspect.read_text import Text
+    from terrarium.models.inspect.readout import Readout
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TargetToken:
 
     def to_text(self) -> Text:
         """The text for `models.inspect`."""
-        from models.inspect.read_text import Text
+        from terrarium.models.inspect.read_text import Text
 
         return Text(ids=self.text.ids, source_ids=self.text.source_ids, segments=self.text.segments)
 
@@ -52,7 +52,7 @@ class TargetToken:
         Raises:
             ValueError: for the first token of a text.
         """
-        from models.inspect.read_text import answer_position
+        from terrarium.models.inspect.read_text import answer_position
 
         at = answer_position(model.config, self.position)
         if at is None:
@@ -61,7 +61,7 @@ class TargetToken:
 
     def token(self, model: AnyModel, tokenizer: Tokenizer) -> int:
         """Its id; -1 for a mask, which stands for the most likely token."""
-        from models.tokenizers.special_tokens import mask_id
+        from terrarium.models.tokenizers.special_tokens import mask_id
 
         id = self.text.ids[self.position]
         return -1 if model.config.topology == "encoder-only" and id == mask_id(tokenizer) else id
@@ -72,7 +72,7 @@ class TargetToken:
         Raises:
             ValueError: for the first token of a text, which nothing predicts.
         """
-        from models.inspect.readout import Readout
+        from terrarium.models.inspect.readout import Readout
 
         asked = self.question
         if asked is None:

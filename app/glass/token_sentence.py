@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.glass.names import format_rough, spoken
-from app.glass.read_text import ReadText
-from app.glass.xray import Xray, XrayRow
-from models.settings.sampling_config import STEP_OF, format_step
+from terrarium.app.glass.names import format_rough, spoken
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.xray import Xray, XrayRow
+from terrarium.models.settings.sampling_config import STEP_OF, format_step
 
 HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
 """How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;

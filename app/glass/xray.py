@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inference.sampling_steps import SamplingState, SamplingSteps, drawn_token, sampling_steps
-from models.inference.top_tokens import Floats, top_ids
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.inference.sampling_steps import SamplingState, SamplingSteps, drawn_token, sampling_steps
+from terrarium.models.inference.top_tokens import Floats, top_ids
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 N_ROWS = 30
 _N_SEGMENTS = 40

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.guide.from_toml import build
+from terrarium.app.guide.from_toml import build
 
 
 @dataclass(frozen=True, kw_only=True)

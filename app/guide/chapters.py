@@ -15,9 +15,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from app.guide.actions import Action, parse_action
-from app.guide.checks import Check, parse_check
-from app.guide.figures import FIGURES, WORDS, names_in
+from terrarium.app.guide.actions import Action, parse_action
+from terrarium.app.guide.checks import Check, parse_check
+from terrarium.app.guide.figures import FIGURES, WORDS, names_in
 
 _FENCE = re.compile(r"^```guide\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"\d\d-[a-z-]+\.md")
@@ -88,7 +88,7 @@ class Chapter:
 
 def guide_files() -> list[Traversable]:
     """The files of all chapters, in their order."""
-    folder = files("resources") / "guide"
+    folder = files("terrarium.resources") / "guide"
     return sorted((file for file in folder.iterdir() if _FILE.fullmatch(file.name)), key=lambda file: file.name)
 
 

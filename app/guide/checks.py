@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from app.guide.from_toml import build
-from app.guide.window_state import ReplyFact, RunFact, WindowState
+from terrarium.app.guide.from_toml import build
+from terrarium.app.guide.window_state import ReplyFact, RunFact, WindowState
 
 
 class Check(Protocol):

@@ -8,10 +8,10 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.guide.window_state import ReplyFact, RunFact, WindowState
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_compact, format_percent, with_minus
-from models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.app.guide.window_state import ReplyFact, RunFact, WindowState
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_compact, format_percent, with_minus
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 
 _MAX_CHARACTERS = 120
 """Of a reply or a text that is quoted."""

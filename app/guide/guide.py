@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.guide.actions import Action
-from app.guide.chapters import GROWING, NEEDS, Chapter, Step
-from app.guide.figures import FIGURES, fill, number
-from app.guide.missions import MISSIONS, Mission
-from app.guide.progress import Progress, read_progress, write_progress
-from app.guide.window_state import WindowState
-from app.worker.failures import describe
-from app.worker.notices import Notices
+from terrarium.app.guide.actions import Action
+from terrarium.app.guide.chapters import GROWING, NEEDS, Chapter, Step
+from terrarium.app.guide.figures import FIGURES, fill, number
+from terrarium.app.guide.missions import MISSIONS, Mission
+from terrarium.app.guide.progress import Progress, read_progress, write_progress
+from terrarium.app.guide.window_state import WindowState
+from terrarium.app.worker.failures import describe
+from terrarium.app.worker.notices import Notices
 
 LOOK_MS = 400
 """How often it is checked whether a deed is done. Deeds happen in thirty places of the window; reading the facts of all

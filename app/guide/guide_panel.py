@@ -16,14 +16,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.guide.chapters import Chapter
-from app.guide.guide import Guide
-from app.guide.missions_list import MissionsList
-from app.guide.result_card import ResultCard
-from app.guide.step_page import StepPage
-from app.kit.basics import button, column, label, row, scrolling, separator
-from app.kit.theme import SPACE, ThemeProvider
-from app.worker.notices import Notices
+from terrarium.app.guide.chapters import Chapter
+from terrarium.app.guide.guide import Guide
+from terrarium.app.guide.missions_list import MissionsList
+from terrarium.app.guide.result_card import ResultCard
+from terrarium.app.guide.step_page import StepPage
+from terrarium.app.kit.basics import button, column, label, row, scrolling, separator
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.worker.notices import Notices
 
 _FIGURE_SPACE = "\N{FIGURE SPACE}"
 WIDTH = 308

@@ -5,12 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
 
-from app.guide.guide import Guide
-from app.guide.missions import MISSIONS
-from app.guide.missions_list import MissionsList
-from app.kit.basics import button, column, headed, label, row
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.guide.guide import Guide
+from terrarium.app.guide.missions import MISSIONS
+from terrarium.app.guide.missions_list import MissionsList
+from terrarium.app.kit.basics import button, column, headed, label, row
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _WIDE = 640
 """Pixels from which on the missions stand beside the guide, at the usual text size."""

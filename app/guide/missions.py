@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.guide.actions import Action, Open, OpenModel, ShowRun
-from app.guide.checks import At, Check, PairRead, Replied, SwitchedOff, TextLearned, TokenChosen, WentBack
-from app.guide.window_state import WindowState
+from terrarium.app.guide.actions import Action, Open, OpenModel, ShowRun
+from terrarium.app.guide.checks import At, Check, PairRead, Replied, SwitchedOff, TextLearned, TokenChosen, WentBack
+from terrarium.app.guide.window_state import WindowState
 
 UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
 """Below this probability a model was unsure of a token; above this temperature a reply is creative; an early step."""

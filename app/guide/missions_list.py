@@ -5,12 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Slot
 from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 
-from app.guide.guide import Guide
-from app.guide.missions import MISSIONS
-from app.kit.basics import button
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import capitalized
+from terrarium.app.guide.guide import Guide
+from terrarium.app.guide.missions import MISSIONS
+from terrarium.app.kit.basics import button
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import capitalized
 
 
 class MissionsList(QWidget):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json
+from terrarium.models.files.atomic import atomic_write_json, read_json
 
 FILE_NAME = "guide.json"
 

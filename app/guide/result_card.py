@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.chart_export import write_png
-from app.kit.file_dialogs import ask_save_path
-from app.kit.logo import program_mark
-from app.kit.theme import SPACE, ThemeProvider
-from app.worker.notices import Notices
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.chart_export import write_png
+from terrarium.app.kit.file_dialogs import ask_save_path
+from terrarium.app.kit.logo import program_mark
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.worker.notices import Notices
 
 
 class ResultCard(QFrame):

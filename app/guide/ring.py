@@ -9,8 +9,8 @@ from PySide6.QtCore import QRect, Qt, QTimer, Slot
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QTabBar, QWidget
 
-from app.kit.layout.reveal import reveal
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.theme import ThemeProvider
 
 _SHOWN_MS, _FOLLOW_MS = 6000, 60
 _GAP, _WIDTH, _RADIUS = 6, 3, 9  # pixels

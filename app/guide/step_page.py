@@ -16,14 +16,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.guide.chapters import Chapter, Step
-from app.guide.figures import fill_known
-from app.guide.guide import Guide
-from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.layout.section import Section
-from app.kit.layout.tab_order import put_after
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.guide.chapters import Chapter, Step
+from terrarium.app.guide.figures import fill_known
+from terrarium.app.guide.guide import Guide
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.layout.tab_order import put_after
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 class StepPage(QWidget):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def load_glossary(places: Iterable[str], pictures: Iterable[str]) -> Glossary:
     Raises:
         ValueError, OSError: as `parse_glossary`, or if the file cannot be read.
     """
-    return parse_glossary((files("resources") / "guide" / _NAME).read_text("utf-8"), places, pictures)
+    return parse_glossary((files("terrarium.resources") / "guide" / _NAME).read_text("utf-8"), places, pictures)
 
 
 def parse_glossary(source: str, places: Iterable[str], pictures: Iterable[str] = (), name: str = _NAME) -> Glossary:

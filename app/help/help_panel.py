@@ -8,15 +8,15 @@ from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLineEdit, QListWidget, QPushButton, QVBoxLayout, QWidget
 
-from app.help.glossary import Entry, Glossary
-from app.help.picture import PictureView
-from app.help.pictures import PICTURES
-from app.help.places import PLACES
-from app.kit.basics import button, column, frame, label, row, scrolling
-from app.kit.dialog import Dialog
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.help.glossary import Entry, Glossary
+from terrarium.app.help.picture import PictureView
+from terrarium.app.help.pictures import PICTURES
+from terrarium.app.help.places import PLACES
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolling
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _WIDTH = 300
 """Pixels of the panel at the usual text size, at least."""

@@ -22,10 +22,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.help.ranking import rank
-from app.kit.basics import label
-from app.kit.item_list import draw_ground
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.help.ranking import rank
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.item_list import draw_ground
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 MAX_SHOWN = 60
 """Rows at most: who wants more types another letter."""

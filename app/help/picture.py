@@ -6,8 +6,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.help.pictures import Bars, Lines, Picture
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.help.pictures import Bars, Lines, Picture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _HEIGHT = 84
 """Pixels of the drawing at the usual text size, without captions."""

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 
 _VIEWS: Mapping[str, str] = {
     "home": "Home",

@@ -18,12 +18,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import SPACE, ThemeProvider
-from models.events import AccuracyMeasured, KindAccuracy
-from models.number_words import format_percent
-from models.tiny_world.question_words import kind_title
-from models.tiny_world.questions import HEADLINE_KINDS, KINDS
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.events import AccuracyMeasured, KindAccuracy
+from terrarium.models.number_words import format_percent
+from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS
 
 BASELINES = (
     ("most_frequent", "always the commonest answer"),

@@ -8,13 +8,13 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from app.home.changes import what_changed
-from app.kit.basics import column, frame, headed, label, row, set_role
-from app.kit.labels import ElidedLabel, NumberLabel
-from app.kit.theme import SPACE, ThemeProvider
-from models.events import AccuracyMeasured, HeldOutAnswer
-from models.tiny_world.question_words import kind_title
-from models.tiny_world.questions import KINDS
+from terrarium.app.home.changes import what_changed
+from terrarium.app.kit.basics import column, frame, headed, label, row, set_role
+from terrarium.app.kit.labels import ElidedLabel, NumberLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.events import AccuracyMeasured, HeldOutAnswer
+from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import KINDS
 
 _NOT_YET = "Its first answer appears here in a moment."
 _NOTHING = "(no text)"

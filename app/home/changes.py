@@ -6,11 +6,11 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
-from models.events import AccuracyMeasured
-from models.number_words import format_percent
-from models.tiny_world.lexicon import MEN, WOMEN
-from models.tiny_world.question_words import kind_title
-from models.tiny_world.questions import KINDS
+from terrarium.models.events import AccuracyMeasured
+from terrarium.models.number_words import format_percent
+from terrarium.models.tiny_world.lexicon import MEN, WOMEN
+from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import KINDS
 
 _NAMES = frozenset((*WOMEN, *MEN))
 _MARKUP = re.compile(r"<\|[a-z_]+\|>")

@@ -7,9 +7,9 @@ import dataclasses
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from app.home.library_overview import LibraryOverview, read_overview
-from app.home.model_rows import ModelRows
-from app.home.next_step import (
+from terrarium.app.home.library_overview import LibraryOverview, read_overview
+from terrarium.app.home.model_rows import ModelRows
+from terrarium.app.home.next_step import (
     LEARNING,
     OPEN_QUEUE,
     PREPARING,
@@ -20,15 +20,15 @@ from app.home.next_step import (
     NextStep,
     next_step,
 )
-from app.home.running_card import RunningCard
-from app.home.start_cards import StartCards
-from app.kit.basics import button, column, frame, label, plain_tip
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.reveal import reveal
-from app.kit.logo import program_mark
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.background import LatestTask
+from terrarium.app.home.running_card import RunningCard
+from terrarium.app.home.start_cards import StartCards
+from terrarium.app.kit.basics import button, column, frame, label, plain_tip
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.logo import program_mark
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
 
 SEEN = "seen"
 """The setting that remembers what was opened once: {"time machine": True}."""

@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from app.home.next_step import NamedRun
-from app.session.chat_model import PRONOUNS, writes_text
-from models.evaluation.record import read_comparison, read_evaluation
-from models.evaluation.text_verdict import BEYOND, EQUAL, short_words, title_of, verdict_of
-from models.events import TextCompared
-from models.library.library import Library
-from models.library.lowest_loss import find_lowest_loss
-from models.library.run_index import RunIndex
-from models.library.run_record import RunInfo
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import capitalized, format_date, format_of_100
-from models.settings.run_spec import RunSpec
-from models.tasks.pronouns.evaluation import read_pronouns
-from models.training.proposal.longer import why_not_longer
+from terrarium.app.home.next_step import NamedRun
+from terrarium.app.session.chat_model import PRONOUNS, writes_text
+from terrarium.models.evaluation.record import read_comparison, read_evaluation
+from terrarium.models.evaluation.text_verdict import BEYOND, EQUAL, short_words, title_of, verdict_of
+from terrarium.models.events import TextCompared
+from terrarium.models.library.library import Library
+from terrarium.models.library.lowest_loss import find_lowest_loss
+from terrarium.models.library.run_index import RunIndex
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import capitalized, format_date, format_of_100
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tasks.pronouns.evaluation import read_pronouns
+from terrarium.models.training.proposal.longer import why_not_longer
 
 MAX_SHOWN = 4
 """More models than that are in the training tab's list."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _PAD, _GAP, _RADIUS = 9.0, 4.0, 6.0
 _ENLARGED = 1.2

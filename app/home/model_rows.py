@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal, SignalInstance
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from app.home.library_overview import MAX_SHOWN, ModelSummary
-from app.kit.basics import button, column, headed, label, row, separator, set_enabled, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_count
+from terrarium.app.home.library_overview import MAX_SHOWN, ModelSummary
+from terrarium.app.kit.basics import button, column, headed, label, row, separator, set_enabled, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_count
 
 _TIP_OF_LONGER = "Continue from where its training ended, with the same data"
 _TIP_OF_TUNE = "A new run that starts from its weights and learns other data"

@@ -8,11 +8,11 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
-from app.home.merges_figure import MergesFigure
-from app.kit.basics import column, label, prefers_reduced_motion, scrolling, titled_card
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.training_state import TrainingState
-from models.events import ShownText, WordMerges
+from terrarium.app.home.merges_figure import MergesFigure
+from terrarium.app.kit.basics import column, label, prefers_reduced_motion, scrolling, titled_card
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.events import ShownText, WordMerges
 
 _EVERY_MS = 1100
 """As long as it takes to read a line, more or less: so often another text and another merge appear."""

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from PySide6.QtCore import QObject, Slot
 
-from app.kit.layout.pages import Pages
-from app.session.session import Session
-from app.session.training_state import TrainingState
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
 
 
 class Toasts(Protocol):

@@ -15,25 +15,25 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.home.accuracy_chart import AccuracyChart
-from app.home.answer_feed import AnswerFeed
-from app.home.preparing import Preparing
-from app.home.result import ResultPage
-from app.home.stepper import Stepper
-from app.kit.basics import button, column, frame, headed, label, row, set_enabled, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.layout.segments import Segments
-from app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
-from app.run_views.curves.loss_chart import BITS_PER_BYTE, LossChart
-from app.run_views.curves.sample_feed import SampleFeed
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.evaluation.text_verdict import title_of
-from models.events import KindAccuracy
-from models.number_words import format_duration, format_percent
-from models.tiny_world.question_words import kind_title
-from models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.app.home.accuracy_chart import AccuracyChart
+from terrarium.app.home.answer_feed import AnswerFeed
+from terrarium.app.home.preparing import Preparing
+from terrarium.app.home.result import ResultPage
+from terrarium.app.home.stepper import Stepper
+from terrarium.app.kit.basics import button, column, frame, headed, label, row, set_enabled, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import HEADLINE_SIZE, SPACE, ThemeProvider
+from terrarium.app.run_views.curves.loss_chart import BITS_PER_BYTE, LossChart
+from terrarium.app.run_views.curves.sample_feed import SampleFeed
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.evaluation.text_verdict import title_of
+from terrarium.models.events import KindAccuracy
+from terrarium.models.number_words import format_duration, format_percent
+from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from app.home.answer_feed import show_mark
-from app.home.result_words import guess_words, guessing_words, headline_words, short_question, sums_words
-from app.home.text_result import TextResult
-from app.kit.basics import button, column, frame, headed, label, plain_tip, row, scrolling, set_role
-from app.kit.help_mark import HelpMark
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_history import RunHistory
-from models.events import Evaluated, HeldOutAnswer, KindAccuracy, TextCompared
-from models.number_words import format_of_100
-from models.tiny_world.question_words import KIND_MEANINGS, kind_title
-from models.tiny_world.questions import KINDS
+from terrarium.app.home.answer_feed import show_mark
+from terrarium.app.home.result_words import guess_words, guessing_words, headline_words, short_question, sums_words
+from terrarium.app.home.text_result import TextResult
+from terrarium.app.kit.basics import button, column, frame, headed, label, plain_tip, row, scrolling, set_role
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy, TextCompared
+from terrarium.models.number_words import format_of_100
+from terrarium.models.tiny_world.question_words import KIND_MEANINGS, kind_title
+from terrarium.models.tiny_world.questions import KINDS
 
 _NOTHING = "(no text)"
 _ASK = "Ask it something of your own, and see which other words it might have said."

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import statistics
 
-from models.events import Evaluated, KindAccuracy
-from models.number_words import format_count, format_of_100
-from models.tiny_world.dialogues import SHARES
-from models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.models.events import Evaluated, KindAccuracy
+from terrarium.models.number_words import format_count, format_of_100
+from terrarium.models.tiny_world.dialogues import SHARES
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 
 _LONG = 150
 """Characters from which a question is told by its last sentence."""

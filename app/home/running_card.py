@@ -6,12 +6,12 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.session.status import describe_status
-from models.number_words import format_count, format_duration
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.session.status import describe_status
+from terrarium.models.number_words import format_count, format_duration
 
 
 class RunningCard(QFrame):

@@ -7,8 +7,8 @@ from pathlib import Path
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import button, frame, label
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _FILE_CARD = ("Open a text file", "Train on your own words: a book, notes, code.")
 """The button and the caption of the card for text files, before one was opened."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _DOT = 22
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import label
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.scores.text_comparison import TextComparison
-from app.session.run_history import RunHistory
-from models.events import TextCompared
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.scores.text_comparison import TextComparison
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import TextCompared
 
 
 class TextResult(QWidget):

@@ -24,8 +24,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.help_mark import help_marks
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:

@@ -16,7 +16,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
 
-from models.files.atomic import atomic_write_bytes, atomic_write_json
+from terrarium.models.files.atomic import atomic_write_bytes, atomic_write_json
 
 PNG_SCALE = 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QDialog
 
-from app.kit.help_mark import ask_for_help, term_at
+from terrarium.app.kit.help_mark import ask_for_help, term_at
 
 
 class Dialog(QDialog):

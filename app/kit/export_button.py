@@ -8,12 +8,12 @@ from pathlib import Path
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
-from app.kit.basics import explain
-from app.kit.chart_export import Columns, write_csv, write_json, write_png, write_svg
-from app.kit.file_dialogs import ask_save_path
-from app.kit.theme import ThemeProvider
-from app.worker.background import TaskQueue
-from app.worker.notices import Notices
+from terrarium.app.kit.basics import explain
+from terrarium.app.kit.chart_export import Columns, write_csv, write_json, write_png, write_svg
+from terrarium.app.kit.file_dialogs import ask_save_path
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.worker.background import TaskQueue
+from terrarium.app.worker.notices import Notices
 
 __all__ = ["Columns", "ExportButton", "ExportSource"]
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from models.runs.run_file.contents import SUFFIX
+from terrarium.models.runs.run_file.contents import SUFFIX
 
 _TEXT_SUFFIXES = (".txt", ".md", ".jsonl", ".csv", ".py", ".rst", ".json", ".log")
 FILE_FILTER = f"Text ({' '.join(f'*{suffix}' for suffix in _TEXT_SUFFIXES)});;All files (*)"

@@ -9,7 +9,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QAbstractButton, QPushButton, QSizePolicy, QWidget
 
-from app.kit.setting_names.terms import term_of_words
+from terrarium.app.kit.setting_names.terms import term_of_words
 
 _PROPERTY = "helpTerm"
 

@@ -20,9 +20,9 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QAction, QFontMetrics, QKeyEvent, QKeySequence, QMouseEvent, QPainter
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.colours import Theme
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.colours import Theme
+from terrarium.app.kit.theme import ThemeProvider
 
 _DETAIL, _PROBLEM = Qt.ItemDataRole.UserRole + 1, Qt.ItemDataRole.UserRole + 2
 _PAD = 8

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import plain_tip
+from terrarium.app.kit.basics import plain_tip
 
 
 class ElidedLabel(QFrame):

@@ -6,8 +6,8 @@ from PySide6.QtCore import QEvent, QSize, Slot
 from PySide6.QtGui import QFontMetrics, QHelpEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import ThemeProvider
 
 
 class RowTips(QWidget):

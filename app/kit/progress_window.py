@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QProgressDialog, QWidget
 
-from models.events import Event, Phase, Progress
+from terrarium.models.events import Event, Phase, Progress
 
 _STEPS = 1000
 

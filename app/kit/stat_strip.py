@@ -8,9 +8,9 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip, row
-from app.kit.help_mark import help_marks
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 class StatStrip(QWidget):

@@ -20,7 +20,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
-from app.kit.colours import DARK, LIGHT, Theme, palette_of
+from terrarium.app.kit.colours import DARK, LIGHT, Theme, palette_of
 
 if TYPE_CHECKING:
     import pyqtgraph as pg
@@ -192,7 +192,7 @@ class ThemeProvider(QObject):
                     target.setIcon(self.icon(name, target.property("iconRole")))
 
     def _style_sheet(self) -> str:
-        source = files("resources") / "style"
+        source = files("terrarium.resources") / "style"
         colours = {f.name: getattr(self.theme, f.name) for f in dataclasses.fields(self.theme)}
         # Qt reads images in style sheets from files only: write the glyphs in this theme's colours.
         for glyph, role in _GLYPHS.items():

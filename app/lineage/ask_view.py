@@ -8,19 +8,19 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QSpinBox, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, scrolling
-from app.kit.forms.editors import FloatBox
-from app.kit.labels import ElidedLabel
-from app.kit.text.difference_text import DifferenceLegend
-from app.kit.text.growing_field import GrowingField
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.asking import RepliesScored, StageAsker, StageCompared, StageFailed, StageReplied
-from app.lineage.reply_card import ReplyCard, ScoreCard
-from app.session.session import Session
-from app.worker.failures import Failure
-from models.alignment.stage_tree import LineageNode, StageTree
-from models.events import Event, Phase
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.kit.basics import button, column, label, row, scrolling
+from terrarium.app.kit.forms.editors import FloatBox
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.text.difference_text import DifferenceLegend
+from terrarium.app.kit.text.growing_field import GrowingField
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.asking import RepliesScored, StageAsker, StageCompared, StageFailed, StageReplied
+from terrarium.app.lineage.reply_card import ReplyCard, ScoreCard
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.models.alignment.stage_tree import LineageNode, StageTree
+from terrarium.models.events import Event, Phase
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 _PROMPT = "Tell me a story about Anna and the kite in the park."
 _MAX_TOKENS = 120

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.candidates import CandidateReply, candidate_reply, load_candidate
-from app.session.session import Session
-from app.worker.job import INTERACTIVE, Job
-from app.worker.latest_job import LatestJob
-from models.alignment.stage_tree import LineageNode
-from models.events import Event, Phase
-from models.library.library import Library
-from models.runs.checkpoint_state import BASE
-from models.runs.run_folder import RunFolder
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.session.candidates import CandidateReply, candidate_reply, load_candidate
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.alignment.stage_tree import LineageNode
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.runs.checkpoint_state import BASE
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from app.session.models_in_memory import LoadedModel
-    from models.architecture.transformer import AnyModel
-    from models.inspect.spans import Judgement
-    from models.settings.model_config import ModelConfig
+    from terrarium.app.session.models_in_memory import LoadedModel
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inspect.spans import Judgement
+    from terrarium.models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +197,7 @@ def _replied(
 def _compared(
     library: Library, stage: LineageNode, loaded: LoadedModel, reply: CandidateReply, device: str
 ) -> Iterator[Event]:
-    from models.inspect.judging import judge
+    from terrarium.models.inspect.judging import judge
 
     prompt_ids = reply.started.prompt_ids
     own = judge(loaded.model, loaded.tokenizer, prompt_ids, reply.ids)
@@ -219,8 +219,8 @@ def _parent_model(library: Library, stage: LineageNode, device: str) -> Generato
     Raises:
         ValueError: where that is gone, or has another vocabulary.
     """
-    from models.device import choose_device
-    from models.interop.loading import load_model_events
+    from terrarium.models.device import choose_device
+    from terrarium.models.interop.loading import load_model_events
 
     assert stage.folder is not None
     path: Path = stage.folder / BASE
@@ -243,9 +243,9 @@ def _parent_model(library: Library, stage: LineageNode, device: str) -> Generato
 
 
 def _scored(library: Library, rewarder: LineageNode, answers: dict[str, _Answer], device: str) -> Iterator[Event]:
-    from models.alignment.reward_model import RewardModel, check_reward_model
-    from models.alignment.rollouts import reply_end
-    from models.events import result_of
+    from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
+    from terrarium.models.alignment.rollouts import reply_end
+    from terrarium.models.events import result_of
 
     judge = yield from _loaded(library, rewarder, device)
     texts = []

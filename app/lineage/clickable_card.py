@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QLabel
 
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 
 
 class ClickableCard(QFrame):

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.session import Session
-from app.session.status import StatusLine
-from app.worker.failures import Failure
-from app.worker.job import Job
-from app.worker.latest_job import LatestJob
-from models.alignment.win_rates import Asked
-from models.events import Event, Phase, Progress
+from terrarium.app.session.session import Session
+from terrarium.app.session.status import StatusLine
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.alignment.win_rates import Asked
+from terrarium.models.events import Event, Phase, Progress
 
 
 class StageComparer(QObject):
@@ -56,7 +56,7 @@ class StageComparer(QObject):
         library, device = self._session.library, self._session.device.name
 
         def make() -> Iterator[Event]:
-            from models.recipes.demonstrations.comparison import compare_stages
+            from terrarium.models.recipes.demonstrations.comparison import compare_stages
 
             yield from compare_stages(
                 library,

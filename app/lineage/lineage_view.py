@@ -6,19 +6,19 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
-from app.kit.basics import column, label, row
-from app.kit.layout.segments import Segments
-from app.kit.theme import ThemeProvider
-from app.lineage.ask_view import AskView
-from app.lineage.origin_view import OriginView
-from app.lineage.stage_choice import StageChoice
-from app.lineage.tree_view import StageTreeView, TreeLegend
-from app.lineage.win_view import WinRatesView
-from app.run_views.shown_run import ShownRun
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.alignment.stage_tree import StageTree, stage_tree
+from terrarium.app.kit.basics import column, label, row
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.lineage.ask_view import AskView
+from terrarium.app.lineage.origin_view import OriginView
+from terrarium.app.lineage.stage_choice import StageChoice
+from terrarium.app.lineage.tree_view import StageTreeView, TreeLegend
+from terrarium.app.lineage.win_view import WinRatesView
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.alignment.stage_tree import StageTree, stage_tree
 
 _PARTS = {"tree": "Stages", "ask": "One prompt", "rates": "Win rates", "origin": "Origin"}
 _COMPARED = ("ask", "rates")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from app.session.candidates import Candidate
-from models.alignment.stage_tree import LineageNode, StageTree
-from models.settings.stage_kinds import STAGE_KINDS
+from terrarium.app.session.candidates import Candidate
+from terrarium.models.alignment.stage_tree import LineageNode, StageTree
+from terrarium.models.settings.stage_kinds import STAGE_KINDS
 
 
 class NextRun(NamedTuple):

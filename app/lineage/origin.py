@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.kit.setting_names.value_words import words
-from models.corpora.corpus import open_corpus
-from models.files.atomic import read_json
-from models.library.library import Library, RunInfo
-from models.library.run_record import inspect_run
-from models.number_words import format_count, format_date, format_duration, format_size
-from models.runs.run_folder import RunFolder
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.models.corpora.corpus import open_corpus
+from terrarium.models.files.atomic import read_json
+from terrarium.models.library.library import Library, RunInfo
+from terrarium.models.library.run_record import inspect_run
+from terrarium.models.number_words import format_count, format_date, format_duration, format_size
+from terrarium.models.runs.run_folder import RunFolder
 
 _SHA = 12  # digits of a SHA-256 that are shown
 

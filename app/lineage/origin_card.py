@@ -6,11 +6,11 @@ from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip, row
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.clickable_card import ClickableCard
-from app.lineage.origin import Link
+from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.clickable_card import ClickableCard
+from terrarium.app.lineage.origin import Link
 
 _KINDS = {
     "run": ("Run", "trend-down"),

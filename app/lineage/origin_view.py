@@ -8,14 +8,14 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import column, label
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.origin import Lineage, Link, lineage_of
-from app.lineage.origin_card import LineageArrow, LineageCard
-from app.run_views.shown_run import ShownRun
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
+from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.origin import Lineage, Link, lineage_of
+from terrarium.app.lineage.origin_card import LineageArrow, LineageCard
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
 
 _WIDEST = 760  # pixels: longer lines are hard to read
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import frame, label, plain_tip, row
-from app.kit.labels import ElidedLabel
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.text.difference_text import DifferenceText
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.stage_words import KINDS, kind_words
-from models.alignment.stage_tree import LineageNode
-from models.events import Event, ReplyFinished, TokenMade
-from models.inspect.spans import Judgement, Span, shared_spans
-from models.number_words import format_count, format_signed
+from terrarium.app.kit.basics import frame, label, plain_tip, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.text.difference_text import DifferenceText
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.stage_words import KINDS, kind_words
+from terrarium.models.alignment.stage_tree import LineageNode
+from terrarium.models.events import Event, ReplyFinished, TokenMade
+from terrarium.models.inspect.spans import Judgement, Span, shared_spans
+from terrarium.models.number_words import format_count, format_signed
 
 _NO_PARENT = "It was trained from scratch, so there is nothing to compare it with."
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import column, frame, label
-from app.kit.text.word_difference import ComparedText
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.win_matrix import describe_match
-from models.alignment.win_rates import PROXY, WinRates
-from models.number_words import format_signed
+from terrarium.app.kit.basics import column, frame, label
+from terrarium.app.kit.text.word_difference import ComparedText
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.win_matrix import describe_match
+from terrarium.models.alignment.win_rates import PROXY, WinRates
+from terrarium.models.number_words import format_signed
 
 _MAX_PAIRS = 12
 

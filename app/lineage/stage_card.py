@@ -8,12 +8,12 @@ from functools import partial
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout
 
-from app.kit.basics import add_menu, button, label, plain_tip, row
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.clickable_card import ClickableCard
-from app.lineage.next_steps import NextStep
-from app.lineage.stage_words import (
+from terrarium.app.kit.basics import add_menu, button, label, plain_tip, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.clickable_card import ClickableCard
+from terrarium.app.lineage.next_steps import NextStep
+from terrarium.app.lineage.stage_words import (
     KINDS,
     describe_cost,
     describe_details,
@@ -23,7 +23,7 @@ from app.lineage.stage_words import (
     describe_start,
     kind_words,
 )
-from models.alignment.stage_tree import GONE, LineageNode
+from terrarium.models.alignment.stage_tree import GONE, LineageNode
 
 _NOTHING = "No held-out numbers yet"
 

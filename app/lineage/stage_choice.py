@@ -8,10 +8,10 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import ThemeProvider
-from app.lineage.stage_words import kind_words
-from models.alignment.stage_tree import LineageNode, StageTree
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.lineage.stage_words import kind_words
+from terrarium.models.alignment.stage_tree import LineageNode, StageTree
 
 _MAX_AT_FIRST, _MAX_REWARDERS = 8, 2
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.kit.setting_names.value_words import words
-from models.alignment.figures import figure_of
-from models.alignment.stage_tree import (
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.models.alignment.figures import figure_of
+from terrarium.models.alignment.stage_tree import (
     FORKED,
     GONE,
     IMPORTED,
@@ -16,8 +16,8 @@ from models.alignment.stage_tree import (
     HeldOut,
     LineageNode,
 )
-from models.number_words import format_count, format_duration, format_percent, with_minus
-from models.settings.stage_kinds import STAGE_KINDS
+from terrarium.models.number_words import format_count, format_duration, format_percent, with_minus
+from terrarium.models.settings.stage_kinds import STAGE_KINDS
 
 KINDS = {
     PRETRAINED: ("Base", "trend-down", "Learned from texts, starting with random weights"),

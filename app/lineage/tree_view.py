@@ -10,11 +10,11 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, QTimer, Signal, Sl
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.next_steps import next_steps
-from app.lineage.stage_card import StageCard
-from models.alignment.stage_tree import REWARD, StageTree
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.next_steps import next_steps
+from terrarium.app.lineage.stage_card import StageCard
+from terrarium.models.alignment.stage_tree import REWARD, StageTree
 
 _WIDTH, _GUTTER, _GAP = 284, 5 * SPACE, 2 * SPACE
 _CURVE, _ARROW = 8.0, 5.0

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 
-from app.kit.colours import readable_on
-from app.kit.plots.figure import Figure
-from app.kit.theme import SPACE, ThemeProvider
-from models.alignment.win_rates import Grid
-from models.number_words import format_count, format_percent
-from models.preferences.measures import Match
+from terrarium.app.kit.colours import readable_on
+from terrarium.app.kit.plots.figure import Figure
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.alignment.win_rates import Grid
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.preferences.measures import Match
 
 _MAX_CELL = QSize(150, 74)
 _MIN_WIDTH = 62

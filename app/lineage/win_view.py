@@ -9,25 +9,25 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
 
-from app.kit.basics import EmptyState, button, column, label, row, scrolling, set_enabled
-from app.kit.export_button import Columns, ExportButton
-from app.kit.labels import ElidedCombo, ElidedLabel
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.comparing import StageComparer
-from app.lineage.next_steps import Judging
-from app.lineage.reply_pairs import ReplyPairs
-from app.lineage.win_matrix import WinMatrix
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.alignment.stage_tree import LineageNode, world_seed_of
-from models.alignment.win_rates import GOLD, JUDGES, PROXY, YOU, Asked, Grid, WinRates, kept_win_rates
-from models.library.library import Library
-from models.number_words import format_count, format_percent
-from models.runs.run_folder import RunFolder
-from models.tiny_world.wishes import SIZES, WISHES
+from terrarium.app.kit.basics import EmptyState, button, column, label, row, scrolling, set_enabled
+from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.comparing import StageComparer
+from terrarium.app.lineage.next_steps import Judging
+from terrarium.app.lineage.reply_pairs import ReplyPairs
+from terrarium.app.lineage.win_matrix import WinMatrix
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.alignment.stage_tree import LineageNode, world_seed_of
+from terrarium.models.alignment.win_rates import GOLD, JUDGES, PROXY, YOU, Asked, Grid, WinRates, kept_win_rates
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world.wishes import SIZES, WISHES
 
 _TITLES = {GOLD: "By the judge", PROXY: "By a reward model", YOU: "By you"}
 _ABOUT = {

@@ -8,18 +8,18 @@ from PySide6.QtCore import QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.painted_rows import PaintedRows
-from app.kit.plots.heat_map import colour_table
-from app.kit.theme import SPACE, ThemeProvider
-from app.minimal_pairs.pair_text import column_labels
-from app.minimal_pairs.pronoun_models import PronounModel
-from models.number_words import format_prob, format_signed
-from models.recipes.pronoun_specs import KINDS
-from models.tasks.pronouns.pronoun_reading import NounScores
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.painted_rows import PaintedRows
+from terrarium.app.kit.plots.heat_map import colour_table
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.minimal_pairs.pair_text import column_labels
+from terrarium.app.minimal_pairs.pronoun_models import PronounModel
+from terrarium.models.number_words import format_prob, format_signed
+from terrarium.models.recipes.pronoun_specs import KINDS
+from terrarium.models.tasks.pronouns.pronoun_reading import NounScores
 
 if TYPE_CHECKING:
-    from models.inspect.minimal_pair import PairReading, TokenChange
+    from terrarium.models.inspect.minimal_pair import PairReading, TokenChange
 
 _TITLES = {"encoder-only": "Encoder, reads both ways", "decoder-only": "Causal model, left to right"}
 _ABOUT = "How likely the model finds it that “it” means each noun."

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
-from app.kit.labels import ElidedCombo
-from app.kit.layout.segments import Segments
-from app.kit.plots.attention_pictures import SCALES, SCALES_TIP
-from app.kit.theme import SPACE, ThemeProvider
-from app.minimal_pairs.pair_maps import PairMaps
-from app.minimal_pairs.pair_text import describe_row, format_points, row_differences
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.minimal_pairs.pair_maps import PairMaps
+from terrarium.app.minimal_pairs.pair_text import describe_row, format_points, row_differences
 
 if TYPE_CHECKING:
-    from models.inspect.minimal_pair import PairReading
+    from terrarium.models.inspect.minimal_pair import PairReading
 
 _SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}
 _ABOUT = (

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.theme import SPACE, ThemeProvider
-from app.minimal_pairs.pronoun_growth import PronounGrowth
-from app.minimal_pairs.pronoun_models import PronounModel
-from app.session.session import Session
-from models import cost
-from models.number_words import format_compact, format_duration
-from models.recipes.pronoun_specs import KINDS, NAMES, TRAINING, pronoun_spec
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.minimal_pairs.pronoun_growth import PronounGrowth
+from terrarium.app.minimal_pairs.pronoun_models import PronounModel
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.number_words import format_compact, format_duration
+from terrarium.models.recipes.pronoun_specs import KINDS, NAMES, TRAINING, pronoun_spec
 
 _GROW_TIP = "Train them now, one after the other"
 _RESUME_TIP = "Continue from its last checkpoint, to the end of its training"

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.theme import SPACE
-from app.minimal_pairs.pronoun_models import PronounModel
-from models.number_words import format_count, format_percent
-from models.recipes.pronoun_specs import KINDS
-from models.tasks.pronouns.evaluation import PronounEvaluation
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.minimal_pairs.pronoun_models import PronounModel
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.recipes.pronoun_specs import KINDS
+from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation
 
 _ROWS: tuple[tuple[str, str, Callable[[PronounEvaluation], str]], ...] = (
     (

@@ -9,25 +9,25 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
-from app.glass.examiner import Examiner
-from app.kit.basics import column, frame, label, row, scrolling, set_enabled, set_role
-from app.kit.export_button import Columns, ExportButton
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.minimal_pairs.answers import ChangesCard, ResolvedCard
-from app.minimal_pairs.attention_card import AttentionCard
-from app.minimal_pairs.grow_card import GrowCard
-from app.minimal_pairs.measured import HEADS, AccuracyTable
-from app.minimal_pairs.pair_text import attention_columns, default_column, differing_columns, side_tokens
-from app.minimal_pairs.pair_tokens import PairTokens
-from app.minimal_pairs.pronoun_models import PRONOUNS, PronounAnswer, PronounControl
-from app.minimal_pairs.sentences import Sentences
-from app.session.session import Session
-from app.worker.failures import Failure
-from models.recipes.pronoun_specs import KINDS
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.kit.basics import column, frame, label, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.minimal_pairs.answers import ChangesCard, ResolvedCard
+from terrarium.app.minimal_pairs.attention_card import AttentionCard
+from terrarium.app.minimal_pairs.grow_card import GrowCard
+from terrarium.app.minimal_pairs.measured import HEADS, AccuracyTable
+from terrarium.app.minimal_pairs.pair_text import attention_columns, default_column, differing_columns, side_tokens
+from terrarium.app.minimal_pairs.pair_tokens import PairTokens
+from terrarium.app.minimal_pairs.pronoun_models import PRONOUNS, PronounAnswer, PronounControl
+from terrarium.app.minimal_pairs.sentences import Sentences
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.models.recipes.pronoun_specs import KINDS
 
 if TYPE_CHECKING:
-    from models.inspect.minimal_pair import PairReading
+    from terrarium.models.inspect.minimal_pair import PairReading
 
 _ABOUT = (
     "Two sentences that differ in one word, and how a model reacts to that word. In the difference, 0 = the changed "
@@ -162,7 +162,7 @@ class MinimalPairs(QWidget):
         else:
 
             def question(model: object, tokenizer: object) -> object:
-                from models.inspect.minimal_pair import read_pair
+                from terrarium.models.inspect.minimal_pair import read_pair
 
                 return read_pair(model, tokenizer, texts)  # type: ignore[arg-type]
 

@@ -21,13 +21,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.plots.heat_map import colour_table, coloured
-from app.kit.theme import SPACE, ThemeProvider
-from app.minimal_pairs.pair_text import Floats, by_column, column_labels, format_points, masked, side_tokens
-from models.number_words import format_prob, format_signed
+from terrarium.app.kit.plots.heat_map import colour_table, coloured
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.minimal_pairs.pair_text import Floats, by_column, column_labels, format_points, masked, side_tokens
+from terrarium.models.number_words import format_prob, format_signed
 
 if TYPE_CHECKING:
-    from models.inspect.minimal_pair import PairReading
+    from terrarium.models.inspect.minimal_pair import PairReading
 
 _LARGEST_CELL, _LONGEST = 26, 14  # pixels; characters
 _BAR = 8

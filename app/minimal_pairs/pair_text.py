@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.number_words import format_prob
-from models.tiny_world.pronouns import IT
-from models.tokenizers.special_tokens import MASK_SPELLINGS
+from terrarium.models.number_words import format_prob
+from terrarium.models.tiny_world.pronouns import IT
+from terrarium.models.tokenizers.special_tokens import MASK_SPELLINGS
 
 if TYPE_CHECKING:
-    from app.kit.chart_export import Columns
-    from models.inspect.minimal_pair import PairReading
+    from terrarium.app.kit.chart_export import Columns
+    from terrarium.models.inspect.minimal_pair import PairReading
 
 Floats = NDArray[np.float32]
 NO_TOKEN = "–"

@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _GAP, _BETWEEN = 3, 10  # pixels between pills, between lines of pairs
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}

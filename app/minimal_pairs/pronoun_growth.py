@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.runs import Runs
-from app.session.training import Training
-from models.recipes.pronoun_specs import NAMES, pronoun_spec
+from terrarium.app.session.runs import Runs
+from terrarium.app.session.training import Training
+from terrarium.models.recipes.pronoun_specs import NAMES, pronoun_spec
 
 
 class PronounGrowth(QObject):

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.models_in_memory import LoadedModel, ModelsInMemory
-from app.worker.job import INTERACTIVE, Job
-from app.worker.latest_job import LatestJob
-from app.worker.worker import Worker
-from models.events import Event
-from models.library.library import Library
-from models.library.run_record import RESUMABLE
-from models.tasks.pronouns.pronoun_reading import NounScores
+from terrarium.app.session.models_in_memory import LoadedModel, ModelsInMemory
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import RESUMABLE
+from terrarium.models.tasks.pronouns.pronoun_reading import NounScores
 
 if TYPE_CHECKING:
-    from models.inspect.minimal_pair import PairReading
-    from models.tasks.pronouns.evaluation import PronounEvaluation
+    from terrarium.models.inspect.minimal_pair import PairReading
+    from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation
 
 PRONOUNS = "Minimal pairs"
 """The user of these models among those in memory, which are kept by their topologies."""
@@ -112,7 +112,7 @@ class PronounControl(QObject):
 
     def _newest(self) -> dict[str, Path]:
         """The newest run of each topology that was trained on pronouns and has a checkpoint."""
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.run_folder import RunFolder
 
         found: dict[str, RunFolder] = {}
         for folder in sorted(self._library.runs.glob("*/run.json")):
@@ -129,10 +129,10 @@ class PronounControl(QObject):
         return {topology: run.folder for topology, run in found.items()}
 
     def _ask(self, topology: str, folder: Path, texts: Texts) -> PronounModel:
-        from models.inspect.minimal_pair import read_pair
-        from models.runs.run_folder import RunFolder
-        from models.tasks.pronouns.pronoun_reading import prepare_text, read_sentence
-        from models.tasks.pronouns.resolving import noun_scores
+        from terrarium.models.inspect.minimal_pair import read_pair
+        from terrarium.models.runs.run_folder import RunFolder
+        from terrarium.models.tasks.pronouns.pronoun_reading import prepare_text, read_sentence
+        from terrarium.models.tasks.pronouns.resolving import noun_scores
 
         run = RunFolder.open(folder)
         loaded = self._load(topology, run)
@@ -159,10 +159,10 @@ class PronounControl(QObject):
 
     def _load(self, topology: str, run: Any) -> LoadedModel:
         """The model of the latest checkpoint, evaluated if it has not been yet; `about`: (checkpoint, evaluation)."""
-        from models.interop.loading import load_model
-        from models.library.run_record import checkpoint_step
-        from models.tasks.pronouns.evaluation import read_pronouns, write_pronouns
-        from models.tasks.pronouns.resolving import evaluate_pronouns
+        from terrarium.models.interop.loading import load_model
+        from terrarium.models.library.run_record import checkpoint_step
+        from terrarium.models.tasks.pronouns.evaluation import read_pronouns, write_pronouns
+        from terrarium.models.tasks.pronouns.resolving import evaluate_pronouns
 
         checkpoint = run.latest_checkpoint()
         known = self._models.get(PRONOUNS, topology)

@@ -7,9 +7,9 @@ import random
 from PySide6.QtCore import QSignalBlocker, QTimer, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
-from app.kit.basics import button, label
-from app.kit.theme import SPACE, ThemeProvider
-from models.tiny_world.pronouns import draw_pair
+from terrarium.app.kit.basics import button, label
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.tiny_world.pronouns import draw_pair
 
 FIRST_PAIR = tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
 _WAIT_MS = 250

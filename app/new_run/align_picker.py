@@ -7,14 +7,14 @@ import dataclasses
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.kit.basics import column, label, plain_tip
-from app.kit.forms.config_form import ConfigForm
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.settings.align_spec import REWARD_MODELS, AlignSpec, usual_align
-from models.settings.stage_kinds import STAGE_KINDS
+from terrarium.app.kit.basics import column, label, plain_tip
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.settings.align_spec import REWARD_MODELS, AlignSpec, usual_align
+from terrarium.models.settings.stage_kinds import STAGE_KINDS
 
 _STAGES = {
     "": ("Learn from texts", "It imitates texts, conversations, or the answers of a task."),

@@ -10,30 +10,30 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, headed, label, row, separator, step_card
-from app.kit.forms.config_form import ConfigForm
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.reveal import reveal
-from app.kit.theme import SPACE, ThemeProvider
-from app.new_run.align_picker import AlignPicker
-from app.new_run.data_picker import DataPicker
-from app.new_run.design_picker import DesignPicker
-from app.new_run.proposed_settings import ProposedSettings
-from app.new_run.start_picker import StartPicker
-from app.new_run.tokenizer_picker import TokenizerPicker
-from app.new_run.wish_picker import WishPicker
-from app.session.session import Session
-from models import cost
-from models.corpora.datasets import DatasetInfo
-from models.preferences.dataset import writers_of
-from models.settings.align_spec import AlignSpec, usual_align_train
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
-from models.settings.spec_changes import inactive_fields
-from models.settings.stage_kinds import first_stage_for
-from models.settings.tasks import ALIGNED_TASKS, PREFERENCE_TASKS, TASKS
-from models.settings.tune_spec import usual_train
-from models.training.proposal.propose import Proposal, proposed_tokenizer
+from terrarium.app.kit.basics import button, column, headed, label, row, separator, step_card
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.new_run.align_picker import AlignPicker
+from terrarium.app.new_run.data_picker import DataPicker
+from terrarium.app.new_run.design_picker import DesignPicker
+from terrarium.app.new_run.proposed_settings import ProposedSettings
+from terrarium.app.new_run.start_picker import StartPicker
+from terrarium.app.new_run.tokenizer_picker import TokenizerPicker
+from terrarium.app.new_run.wish_picker import WishPicker
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.corpora.datasets import DatasetInfo
+from terrarium.models.preferences.dataset import writers_of
+from terrarium.models.settings.align_spec import AlignSpec, usual_align_train
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from terrarium.models.settings.spec_changes import inactive_fields
+from terrarium.models.settings.stage_kinds import first_stage_for
+from terrarium.models.settings.tasks import ALIGNED_TASKS, PREFERENCE_TASKS, TASKS
+from terrarium.models.settings.tune_spec import usual_train
+from terrarium.models.training.proposal.propose import Proposal, proposed_tokenizer
 
 DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite in the park.",),

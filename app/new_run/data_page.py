@@ -5,11 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button
-from app.kit.layout.pages import Pages
-from app.kit.theme import ThemeProvider
-from app.new_run.draft import RunDraft
-from app.new_run.trials.data_preview import DataPreviewPanel
+from terrarium.app.kit.basics import EmptyState, button
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.draft import RunDraft
+from terrarium.app.new_run.trials.data_preview import DataPreviewPanel
 
 _REST_MS = 700
 """Milliseconds without a change before the preview starts by itself."""

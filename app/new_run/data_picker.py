@@ -7,20 +7,20 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QWidget
 
-from app.kit.basics import button, column, label, plain_tip, row
-from app.kit.file_dialogs import FILE_FILTER
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo, ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.datasets import about_rows
-from app.session.session import Session
-from models.corpora.datasets import DatasetInfo
-from models.corpora.text_corpora import check_text_files
-from models.metrics.metrics_table import METRICS
-from models.number_words import format_count
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec
-from models.settings.tasks import ALIGNED_TASKS, TASKS
+from terrarium.app.kit.basics import button, column, label, plain_tip, row
+from terrarium.app.kit.file_dialogs import FILE_FILTER
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.datasets import about_rows
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.datasets import DatasetInfo
+from terrarium.models.corpora.text_corpora import check_text_files
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.settings.tasks import ALIGNED_TASKS, TASKS
 
 SOURCES = (
     ("tiny-world", "Tiny World", "A small synthetic world of people, places and things: stories, questions, chats."),

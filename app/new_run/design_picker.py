@@ -6,15 +6,15 @@ from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.kit.basics import button, column, label, row
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models import cost
-from models.number_words import format_count, format_size
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.kit.basics import button, column, label, row
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.number_words import format_count, format_size
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 _GIANT = 300_000_000
 """From this many parameters on, the memory needed for training is shown."""

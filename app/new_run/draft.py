@@ -8,25 +8,25 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from app.new_run.choices import RunChoices
-from app.new_run.proposer import Proposer
-from app.new_run.trials.trials import Trials
-from app.session.device_memory import DeviceMemory
-from app.session.session import Session
-from models import cost
-from models.computer_load import describe_load
-from models.cost.memory import FLOAT32_BYTES
-from models.cost.tuning import trained
-from models.library.run_corrections import corrections_name
-from models.library.run_record import RunInfo
-from models.settings.align_spec import AlignSpec
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec, TrainConfig
-from models.settings.stage_kinds import CRITIC
-from models.settings.tune_spec import TUNE_MODES, TuneSpec
-from models.training.estimates.findings import BaseRate, RunCost
-from models.training.proposal.propose import seconds_of, step_memory
-from models.training.proposal.step_shape import StepShape, text_length, update_flops
+from terrarium.app.new_run.choices import RunChoices
+from terrarium.app.new_run.proposer import Proposer
+from terrarium.app.new_run.trials.trials import Trials
+from terrarium.app.session.device_memory import DeviceMemory
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.computer_load import describe_load
+from terrarium.models.cost.memory import FLOAT32_BYTES
+from terrarium.models.cost.tuning import trained
+from terrarium.models.library.run_corrections import corrections_name
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec, TrainConfig
+from terrarium.models.settings.stage_kinds import CRITIC
+from terrarium.models.settings.tune_spec import TUNE_MODES, TuneSpec
+from terrarium.models.training.estimates.findings import BaseRate, RunCost
+from terrarium.models.training.proposal.propose import seconds_of, step_memory
+from terrarium.models.training.proposal.step_shape import StepShape, text_length, update_flops
 
 _ROWS_AT_ONCE = 16
 """Replies that an alignment reads in one pass (models.training.stages)."""

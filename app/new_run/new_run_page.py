@@ -10,28 +10,28 @@ from PySide6.QtCore import QSize, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
-from app.kit.basics import add_menu, button
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.views import Side
-from app.kit.theme import SPACE, ThemeProvider
-from app.new_run.choices import RunChoices
-from app.new_run.draft import RunDraft, TimeEstimate
-from app.new_run.new_run_views import NewRunViews
-from app.new_run.proposer import Proposer
-from app.new_run.review import RunReview
-from app.new_run.spec_exchange import open_spec, save_spec
-from app.new_run.trials.trials import Trials
-from app.session.session import Session
-from models.alignment.stage_tree import world_seed_of
-from models.interop.graphs.graphs import LOOKBACK_STEPS, what_differs
-from models.number_words import format_about
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
-from models.tiny_world.wishes import HAPPY
-from models.training.proposal.propose import LONGER, describe_length, describe_packing, epochs_of
+from terrarium.app.kit.basics import add_menu, button
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.views import Side
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.new_run.choices import RunChoices
+from terrarium.app.new_run.draft import RunDraft, TimeEstimate
+from terrarium.app.new_run.new_run_views import NewRunViews
+from terrarium.app.new_run.proposer import Proposer
+from terrarium.app.new_run.review import RunReview
+from terrarium.app.new_run.spec_exchange import open_spec, save_spec
+from terrarium.app.new_run.trials.trials import Trials
+from terrarium.app.session.session import Session
+from terrarium.models.alignment.stage_tree import world_seed_of
+from terrarium.models.interop.graphs.graphs import LOOKBACK_STEPS, what_differs
+from terrarium.models.number_words import format_about
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from terrarium.models.tiny_world.wishes import HAPPY
+from terrarium.models.training.proposal.propose import LONGER, describe_length, describe_packing, epochs_of
 
 _MEASURING = "Measuring this computer… How long the run takes is proposed when its speed is known."
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from app.kit.layout.views import View, Views, side_page
-from app.kit.theme import ThemeProvider
-from app.new_run.data_page import RunDataPage
-from app.new_run.draft import RunDraft
-from app.new_run.trials.batch_finder_view import BatchFinderView
-from app.new_run.trials.finder_view import FinderView
-from app.new_run.trials.lr_finder_view import LrFinderView
-from app.session.session import Session
+from terrarium.app.kit.layout.views import View, Views, side_page
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.data_page import RunDataPage
+from terrarium.app.new_run.draft import RunDraft
+from terrarium.app.new_run.trials.batch_finder_view import BatchFinderView
+from terrarium.app.new_run.trials.finder_view import FinderView
+from terrarium.app.new_run.trials.lr_finder_view import LrFinderView
+from terrarium.app.session.session import Session
 
 
 class NewRunViews(Views):

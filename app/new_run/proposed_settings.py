@@ -9,11 +9,11 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.kit.basics import button, column, label, row
-from app.kit.forms.config_form import ConfigForm
-from app.kit.theme import ThemeProvider
-from models.settings.run_spec import TrainConfig
-from models.training.proposal.propose import prolonged
+from terrarium.app.kit.basics import button, column, label, row
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.proposal.propose import prolonged
 
 _WHY_CUT = (
     "As much as fits into about ten minutes while this computer does nothing else. More of it would be learned in a "

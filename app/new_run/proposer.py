@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from models.events import Event
-from models.settings.run_spec import RunSpec
-from models.training.proposal.propose import Proposal, propose
-from models.training.proposal.speed import Speed
-from models.training.proposal.step_shape import StepShape, step_shape, update_flops
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.events import Event
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.proposal.propose import Proposal, propose
+from terrarium.models.training.proposal.speed import Speed
+from terrarium.models.training.proposal.step_shape import StepShape, step_shape, update_flops
 
 if TYPE_CHECKING:
-    from models.training.proposal.facts import DataFacts
+    from terrarium.models.training.proposal.facts import DataFacts
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Proposer(QObject):
             self.facts = self.proposal = None
             self._reader.cancel()
             if spec is not None:
-                from models.training.proposal.facts import read_facts
+                from terrarium.models.training.proposal.facts import read_facts
 
                 library, wanted = self._session.library, spec
                 self._reader.drive(lambda: read_facts(library, wanted))
@@ -171,7 +171,7 @@ class Proposer(QObject):
         self._measured = spec
 
         def make() -> Iterator[Event]:
-            from models.training.proposal.calibrate import measure_speed
+            from terrarium.models.training.proposal.calibrate import measure_speed
 
             yield (yield from measure_speed(spec, shape, device))
 

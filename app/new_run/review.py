@@ -18,23 +18,23 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, label, plain_tip, row, scrolling, set_enabled, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.layout.relayout_on_resize import SideBySide
-from app.kit.plots.fit_gauge import FitGauge
-from app.kit.setting_names.preset_words import format_parameter_count
-from app.kit.theme import SPACE, ThemeProvider
-from app.new_run.draft import TimeEstimate
-from app.new_run.trials.trials import TrialState
-from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
-from models.cost.tuning import trained
-from models.number_words import format_about, format_compact, format_duration
-from models.settings.align_spec import AlignSpec
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.training.estimates.findings import RunCost
-from models.training.proposal.step_shape import StepShape
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.plots.fit_gauge import FitGauge
+from terrarium.app.kit.setting_names.preset_words import format_parameter_count
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.new_run.draft import TimeEstimate
+from terrarium.app.new_run.trials.trials import TrialState
+from terrarium.app.session.device_memory import DeviceMemory, check_fit, format_memory_use
+from terrarium.models.cost.tuning import trained
+from terrarium.models.number_words import format_about, format_compact, format_duration
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.estimates.findings import RunCost
+from terrarium.models.training.proposal.step_shape import StepShape
 
 _CHARACTERS = 33
 """Width in characters: fits the longest fact, the memory, in one line."""

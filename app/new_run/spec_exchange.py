@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.kit.file_dialogs import ask_save_path
-from app.session.session import Session
-from models.settings.run_spec import RunSpec
-from models.settings.spec_file import load_spec, write_spec
+from terrarium.app.kit.file_dialogs import ask_save_path
+from terrarium.app.session.session import Session
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.spec_file import load_spec, write_spec
 
 _FILTER = "Terrarium runs (*.toml)"
 

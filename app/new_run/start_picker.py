@@ -11,20 +11,20 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QListView, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import add_menu, button, column, label, plain_tip, row, set_enabled, set_role
-from app.kit.forms.config_form import ConfigForm
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
-from app.kit.setting_names.preset_words import format_parameter_count
-from app.kit.setting_names.value_words import words
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.model_importer import ModelImporter
-from app.session.session import Session
-from models import cost
-from models.events import Event, Notice, Phase, Progress
-from models.number_words import format_compact, format_size
-from models.settings.model_config import ModelConfig
-from models.settings.tune_spec import TUNE_MODES, TuneSpec
+from terrarium.app.kit.basics import add_menu, button, column, label, plain_tip, row, set_enabled, set_role
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
+from terrarium.app.kit.setting_names.preset_words import format_parameter_count
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.model_importer import ModelImporter
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.number_words import format_compact, format_size
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.tune_spec import TUNE_MODES, TuneSpec
 
 _SMALL = 1_000_000
 """Up to this many parameters, all weights are the better choice (see _WHY_ALL)."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QWidget
 
-from app.kit.basics import column, label
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.setting_names.value_words import words
-from app.kit.theme import SPACE
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.settings.run_spec import TokenizerSpec
+from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.settings.run_spec import TokenizerSpec
 
 _KINDS = ("bpe", "unigram", "wordpiece", "word", "char", "byte")
 _BYTE_TOKENS = 261
@@ -109,7 +109,7 @@ class TokenizerPicker(QWidget):
 
     def _read_file(self, path: str) -> None:
         """Find out how many tokens it has; that it cannot be read is reported when the run is started."""
-        from models.tokenizers import load_tokenizer
+        from terrarium.models.tokenizers import load_tokenizer
 
         library = self._session.library
         self._size_of_file = _BYTE_TOKENS

@@ -5,17 +5,17 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
 
-from app.kit.basics import button, column, label, row, set_enabled, set_role
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedLabel
-from app.kit.theme import ThemeProvider
-from app.new_run.trials.trials import TrialState
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.corpora.corpus import Corpus
-from models.settings.run_spec import DataSpec
-from models.tiny_world.wishes import SIZES, WISHES, parse_wish_name
-from models.training.estimates.findings import BaseRate
+from terrarium.app.kit.basics import button, column, label, row, set_enabled, set_role
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.trials.trials import TrialState
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world.wishes import SIZES, WISHES, parse_wish_name
+from terrarium.models.training.estimates.findings import BaseRate
 
 _ABOUT_BASE = (
     "Base rate: how often the model earns a reward before it learns. What never happens cannot be rewarded, so measure "
@@ -123,7 +123,7 @@ class WishPicker(QWidget):
 
     def make_prompts(self) -> None:
         """Make the prompts where the library has none yet, and show them in the data tab."""
-        from models.data.sources import prepare_corpus
+        from terrarium.models.data.sources import prepare_corpus
 
         library, spec = self._session.library, self.spec
         self._making.drive(lambda: prepare_corpus(library, spec))

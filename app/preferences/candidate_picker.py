@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.kit.basics import plain_tip, row, set_enabled
-from app.kit.labels import ElidedCombo
-from app.kit.theme import SPACE
-from app.session.candidates import Candidate
-from app.session.runs import Runs
-from models.number_words import format_date
+from terrarium.app.kit.basics import plain_tip, row, set_enabled
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.runs import Runs
+from terrarium.models.number_words import format_date
 
 _NEWEST = -1
 

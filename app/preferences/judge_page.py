@@ -11,27 +11,27 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, plain_tip, row, scrolling
-from app.kit.forms.editors import FloatBox, keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo, ElidedLabel
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.section import Section
-from app.kit.text.growing_field import GrowingField
-from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.candidate_picker import CandidatePicker, runs_to_pick
-from app.preferences.pair_sampler import JUDGE, REPEAT_EVERY, PairRequest, PairSampler, PromptSource
-from app.preferences.pair_view import SIDES, PairView
-from app.preferences.results import Results
-from app.preferences.simulated import SimulatedAnnotator
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.session.undo import Step
-from app.worker.failures import Failure
-from models.preferences.store import PERSON, Pair, Reply
-from models.settings.tasks import PREFERENCE_TASKS
-from models.tiny_world.wishes import HAPPY, WISHES
-from models.tiny_world.world import seed_in
+from terrarium.app.kit.basics import button, column, frame, label, plain_tip, row, scrolling
+from terrarium.app.kit.forms.editors import FloatBox, keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.text.growing_field import GrowingField
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.candidate_picker import CandidatePicker, runs_to_pick
+from terrarium.app.preferences.pair_sampler import JUDGE, REPEAT_EVERY, PairRequest, PairSampler, PromptSource
+from terrarium.app.preferences.pair_view import SIDES, PairView
+from terrarium.app.preferences.results import Results
+from terrarium.app.preferences.simulated import SimulatedAnnotator
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.session.undo import Step
+from terrarium.app.worker.failures import Failure
+from terrarium.models.preferences.store import PERSON, Pair, Reply
+from terrarium.models.settings.tasks import PREFERENCE_TASKS
+from terrarium.models.tiny_world.wishes import HAPPY, WISHES
+from terrarium.models.tiny_world.world import seed_in
 
 ROUND = 25
 """Choices in a row before a rest is suggested."""

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.preferences.candidate_picker import runs_to_pick
-from app.session.candidates import Candidate, candidate_path, loaded_candidate
-from app.session.models_in_memory import LoadedModel
-from app.session.session import Session
-from app.worker.job import INTERACTIVE, Job
-from app.worker.latest_job import LatestJob
-from models.chat.prompting import PromptSettings, with_system
-from models.events import Event, ReplyFinished, TokenMade
-from models.inference.reply import ReplyRequest, reply_events
-from models.preferences.store import Pair, Reply
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.preferences.candidate_picker import runs_to_pick
+from terrarium.app.session.candidates import Candidate, candidate_path, loaded_candidate
+from terrarium.app.session.models_in_memory import LoadedModel
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.chat.prompting import PromptSettings, with_system
+from terrarium.models.events import Event, ReplyFinished, TokenMade
+from terrarium.models.inference.reply import ReplyRequest, reply_events
+from terrarium.models.preferences.store import Pair, Reply
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from models.corpora.corpus import Example
-    from models.runs.run_folder import RunFolder
-    from models.tiny_world.world import World
+    from terrarium.models.corpora.corpus import Example
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.tiny_world.world import World
 
 JUDGE = "Judge replies"
 """The user of these models among those in memory, which are kept by their checkpoints."""
@@ -141,7 +141,7 @@ class PairSampler(QObject):
         names = dict(runs_to_pick(session.runs))
 
         def make() -> Iterator[Event]:
-            from models.runs.run_folder import RunFolder
+            from terrarium.models.runs.run_folder import RunFolder
 
             runs = [RunFolder.open(folder) for folder in folders]
             paths = [candidate_path(run, each) for run, each in zip(runs, (request.first, request.second), strict=True)]
@@ -208,7 +208,7 @@ def _made_pair(
 def _reply(
     name: str, loaded: LoadedModel, request: PairRequest, messages: list[dict[str, str]], seed: int
 ) -> Generator[Event, None, Reply]:
-    from models.inference.summarising import SummaryCache
+    from terrarium.models.inference.summarising import SummaryCache
 
     about, text, reason = loaded.about, "", ""
     sampling = SamplingConfig(temperature=request.temperature, max_tokens=MAX_TOKENS, seed=seed)
@@ -236,10 +236,10 @@ def _drawn_row(session: Session, source: PromptSource, rng: random.Random) -> Ex
     if source.kind == "own":
         return {"messages": [{"role": "user", "content": source.name}]}
     if source.kind == "wish":
-        from models.tiny_world.wishes import WISHES
+        from terrarium.models.tiny_world.wishes import WISHES
 
         return WISHES[source.name].draw(_world(source.seed), rng, False)
-    from models.corpora.corpus import open_corpus
+    from terrarium.models.corpora.corpus import open_corpus
 
     corpus = open_corpus(session.library, source.name)
     rows = corpus.rows("train")
@@ -254,6 +254,6 @@ def _drawn_row(session: Session, source: PromptSource, rng: random.Random) -> Ex
 
 @lru_cache(maxsize=4)
 def _world(seed: int) -> World:
-    from models.tiny_world.world import World
+    from terrarium.models.tiny_world.world import World
 
     return World(seed)

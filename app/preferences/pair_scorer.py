@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.candidates import Candidate, candidate_path, loaded_candidate
-from app.session.session import Session
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from models.events import Event, Progress
+from terrarium.app.session.candidates import Candidate, candidate_path, loaded_candidate
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.events import Event, Progress
 
 if TYPE_CHECKING:
-    from models.alignment.pair_scores import PairScores
+    from terrarium.models.alignment.pair_scores import PairScores
 
 PAIRS = "Pairs"
 """The user of this model among those in memory."""
@@ -59,8 +59,8 @@ class PairScorer(QObject):
         session, device = self._session, self._session.device.name
 
         def make() -> Iterator[Event]:
-            from models.alignment.pair_scores import pair_scores
-            from models.runs.run_folder import RunFolder
+            from terrarium.models.alignment.pair_scores import pair_scores
+            from terrarium.models.runs.run_folder import RunFolder
 
             run = RunFolder.open(session.runs.find(run_id).folder)
             path = candidate_path(run, Candidate(run_id))

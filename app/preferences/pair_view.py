@@ -15,12 +15,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import EmptyState, button, column, label, row, scrolling
-from app.kit.labels import ElidedLabel
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.text.word_difference import ComparedText
-from app.kit.theme import SPACE, ThemeProvider
-from models.preferences.store import Pair, Reply
+from terrarium.app.kit.basics import EmptyState, button, column, label, row, scrolling
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.text.word_difference import ComparedText
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.preferences.store import Pair, Reply
 
 SIDES = ("left", "right")
 _CUT = "Cut off at the length limit."

@@ -20,24 +20,24 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import column, frame, headed, label, plain_tip, row
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.tables import plain_table
-from app.kit.text.word_difference import ComparedText
-from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.pair_scorer import PairScorer
-from app.session.session import Session
-from models.number_words import format_count, format_percent, format_signed
-from models.preferences.examining import ALIKE, ExaminedPair, ExaminedPairs
-from models.preferences.measures import Share
+from terrarium.app.kit.basics import column, frame, headed, label, plain_tip, row
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.text.word_difference import ComparedText
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.pair_scorer import PairScorer
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count, format_percent, format_signed
+from terrarium.models.preferences.examining import ALIKE, ExaminedPair, ExaminedPairs
+from terrarium.models.preferences.measures import Share
 
 if TYPE_CHECKING:
-    from models.alignment.pair_scores import PairScore, PairScores
+    from terrarium.models.alignment.pair_scores import PairScore, PairScores
 
     Scores = Mapping[tuple[str, int], PairScore]
     """Split and index of a row → what a model thinks of it."""

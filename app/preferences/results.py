@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QFrame, QInputDialog, QVBoxLayout, QWidget
 
-from app.kit.basics import add_menu, button, label, plain_tip, row, separator, set_enabled
-from app.kit.labels import ElidedCombo
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.stat_strip import StatStrip
-from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.pair_sampler import REPEAT_EVERY
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.number_words import format_count, format_percent
-from models.preferences.measures import Match, Share, left_share, makers, matches, self_agreement
-from models.preferences.store import GOLD, PERSON, SIMULATED, Pair
+from terrarium.app.kit.basics import add_menu, button, label, plain_tip, row, separator, set_enabled
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.stat_strip import StatStrip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.pair_sampler import REPEAT_EVERY
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.preferences.measures import Match, Share, left_share, makers, matches, self_agreement
+from terrarium.models.preferences.store import GOLD, PERSON, SIMULATED, Pair
 
 _STATS = {
     "by you": "Pairs that you judged, not counting repeats and skipped ones",
@@ -168,7 +168,7 @@ class Results(QFrame):
         name, library = self._session.preferences.name, self._session.library
 
         def work() -> tuple[str, str, dict[str, int]]:
-            from models.preferences.dataset import build_set_corpus
+            from terrarium.models.preferences.dataset import build_set_corpus
 
             corpus, left_behind = build_set_corpus(library, name, rated=rated)
             return corpus.sha, corpus.label, left_behind

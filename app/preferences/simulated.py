@@ -9,20 +9,20 @@ from typing import Any
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
-from app.kit.forms.config_form import ConfigForm
-from app.kit.forms.editors import IntBox
-from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.pair_sampler import PromptSource, loaded_chat_model
-from app.session.candidates import Candidate, candidate_path
-from app.session.session import Session
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from models.alignment.annotator import Annotator
-from models.events import Event
-from models.number_words import format_count
-from models.preferences.store import Reply
-from models.tiny_world.wishes import HAPPY
+from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.pair_sampler import PromptSource, loaded_chat_model
+from terrarium.app.session.candidates import Candidate, candidate_path
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.events import Event
+from terrarium.models.number_words import format_count
+from terrarium.models.preferences.store import Reply
+from terrarium.models.tiny_world.wishes import HAPPY
 
 _ABOUT = (
     "The judge of Tiny World chooses in your place: of two stories, the right, happy and short one. Give it errors "
@@ -97,10 +97,10 @@ class SimulatedAnnotator(QWidget):
         seed, world_seed = random.randrange(2**31), source.seed
 
         def make() -> Iterator[Event]:
-            from models.alignment.simulated_pairs import simulated_pairs
-            from models.runs.run_folder import RunFolder
-            from models.tiny_world.wishes import WISHES
-            from models.tiny_world.world import World
+            from terrarium.models.alignment.simulated_pairs import simulated_pairs
+            from terrarium.models.runs.run_folder import RunFolder
+            from terrarium.models.tiny_world.wishes import WISHES
+            from terrarium.models.tiny_world.world import World
 
             run = RunFolder.open(folder)
             path = candidate_path(run, candidate)
@@ -125,7 +125,7 @@ class SimulatedAnnotator(QWidget):
 
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Any, ...]) -> None:
-        from models.alignment.simulated_pairs import PairsJudged
+        from terrarium.models.alignment.simulated_pairs import PairsJudged
 
         judged = [event for event in events if isinstance(event, PairsJudged)]
         pairs = [pair for event in judged for pair in event.pairs]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from app.kit.plots.interval_bars import Bar
-from app.kit.plots.pictures import Axis, Dot, DotPicture, DotSeries
-from models.alignment.position_kl import SHALLOW
-from models.evaluation.safety_report import Cell, SafetyReport
-from models.metrics.intervals import Z, wilson
-from models.number_words import format_count, format_duration, format_percent, with_minus
-from models.recipes.demonstrations.demonstrations_table import BASE_STAGE
-from models.recipes.demonstrations.results import (
+from terrarium.app.kit.plots.interval_bars import Bar
+from terrarium.app.kit.plots.pictures import Axis, Dot, DotPicture, DotSeries
+from terrarium.models.alignment.position_kl import SHALLOW
+from terrarium.models.evaluation.safety_report import Cell, SafetyReport
+from terrarium.models.metrics.intervals import Z, wilson
+from terrarium.models.number_words import format_count, format_duration, format_percent, with_minus
+from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE
+from terrarium.models.recipes.demonstrations.results import (
     AnyResult,
     ConstitutionResult,
     DemonstrationResult,
@@ -20,9 +20,9 @@ from models.recipes.demonstrations.results import (
     RefuseResult,
     StageResult,
 )
-from models.settings.stage_kinds import STAGE_KINDS
-from models.tiny_world.question_words import KIND_MEANINGS, kind_title
-from models.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
+from terrarium.models.settings.stage_kinds import STAGE_KINDS
+from terrarium.models.tiny_world.question_words import KIND_MEANINGS, kind_title
+from terrarium.models.tiny_world.refusals import FORBIDDEN, TRAINED_ATTACKS
 
 _KINDS = ("knowledge", "reading", "state", "requests")
 STAGE_TITLES = ("Stage", "Good stories", "Right", "They end", "Score (σ)", "KL (nats)", "Took")

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from PySide6.QtCore import QObject, QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.device import Device
-from app.worker.failures import Failure
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from app.worker.worker import Worker
-from models.events import Event
-from models.library.library import Library
-from models.number_words import format_minutes, format_percent
-from models.recipes.demonstrations.bases import STRONG, Base, format_accuracy, usual_base
+from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.device import Device
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_minutes, format_percent
+from terrarium.models.recipes.demonstrations.bases import STRONG, Base, format_accuracy, usual_base
 
 _NONE = "You have no model that can chat yet. Grow one with the quick start, on Home."
 
@@ -52,7 +52,7 @@ class BaseMeasurer(QObject):
         library, device = self._library, self._device.name
 
         def measure() -> Iterator[Event]:
-            from models.recipes.demonstrations.strength import measure_base
+            from terrarium.models.recipes.demonstrations.strength import measure_base
 
             yield from measure_base(library, run_id, device)
 

@@ -9,23 +9,23 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QGridLayout
 
-from app.kit.basics import button, label, set_role
-from app.kit.file_dialogs import dropped_paths
-from app.kit.theme import SPACE, ThemeProvider
-from app.recipes.outcome import RecipeOutcome, ScoredRun
-from app.recipes.start_choices import StartChoices
-from app.recipes.tile import Tile
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_count, format_minutes
-from models.published.corpora import COLLECTIONS, read_collection
-from models.recipes.queued import queued_task
-from models.recipes.tasks.published import PublishedRecipe
-from models.recipes.tasks.tasks_table import TaskRecipe
-from models.runs.run_queue import QueuedRecipe
-from models.settings.tasks import TASKS
+from terrarium.app.kit.basics import button, label, set_role
+from terrarium.app.kit.file_dialogs import dropped_paths
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.recipes.outcome import RecipeOutcome, ScoredRun
+from terrarium.app.recipes.start_choices import StartChoices
+from terrarium.app.recipes.tile import Tile
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_count, format_minutes
+from terrarium.models.published.corpora import COLLECTIONS, read_collection
+from terrarium.models.recipes.queued import queued_task
+from terrarium.models.recipes.tasks.published import PublishedRecipe
+from terrarium.models.recipes.tasks.tasks_table import TaskRecipe
+from terrarium.models.runs.run_queue import QueuedRecipe
+from terrarium.models.settings.tasks import TASKS
 
 _FILES = "files of recipes"
 """The setting with the file that each recipe learned from last, by its name."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, set_enabled, set_role
-from app.kit.layout.relayout_on_resize import SideBySide
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_percent, format_signed
+from terrarium.app.kit.basics import button, frame, label, row, set_enabled, set_role
+from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_percent, format_signed
 
 _WIDE = 760
 """Pixels from which on the cards stand beside one another, at the usual text size."""

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
-from app.kit.basics import button, label, plain_tip, row, set_enabled
-from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.plots.interval_bars import IntervalBars
-from app.kit.theme import ThemeProvider
-from app.recipes.align_figures import outcome_bars
-from app.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
-from app.recipes.card import facts_grid
-from app.recipes.demonstration_view import GONE
-from app.recipes.rules_editor import RulesEditor
-from app.recipes.tile import Tile
-from app.session.session import Session
-from models.number_words import format_count, format_date, format_duration, format_minutes, format_percent
-from models.recipes.demonstrations.bases import STRONG, Base
-from models.recipes.demonstrations.demonstrated import Demonstrated
-from models.recipes.demonstrations.demonstrations_table import AlignRecipe
-from models.recipes.demonstrations.kept import Halted
-from models.recipes.queued import queued_demonstration
-from models.runs.run_queue import QueuedRecipe
+from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.plots.interval_bars import IntervalBars
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.recipes.align_figures import outcome_bars
+from terrarium.app.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
+from terrarium.app.recipes.card import facts_grid
+from terrarium.app.recipes.demonstration_view import GONE
+from terrarium.app.recipes.rules_editor import RulesEditor
+from terrarium.app.recipes.tile import Tile
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count, format_date, format_duration, format_minutes, format_percent
+from terrarium.models.recipes.demonstrations.bases import STRONG, Base
+from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated
+from terrarium.models.recipes.demonstrations.demonstrations_table import AlignRecipe
+from terrarium.models.recipes.demonstrations.kept import Halted
+from terrarium.models.recipes.queued import queued_demonstration
+from terrarium.models.runs.run_queue import QueuedRecipe
 
 _MAX_SEED = 999_999
 _NEEDS = (

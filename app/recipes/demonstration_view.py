@@ -9,21 +9,21 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, scrolling, set_enabled, titled_card
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.relayout_on_resize import SideBySide
-from app.kit.plots.dot_plot import DotPlot
-from app.kit.plots.pictures import DotPicture
-from app.kit.theme import SPACE, ThemeProvider
-from app.recipes import align_figures as figures
-from app.recipes.critique_cards import CritiqueCards
-from app.run_views.scores.score_table import ScoreTable
-from models.number_words import format_count, format_date, format_duration, format_percent
-from models.recipes.demonstrations.demonstrated import Demonstrated
-from models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
-from models.recipes.demonstrations.results import (
+from terrarium.app.kit.basics import button, frame, label, row, scrolling, set_enabled, titled_card
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.plots.dot_plot import DotPlot
+from terrarium.app.kit.plots.pictures import DotPicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.recipes import align_figures as figures
+from terrarium.app.recipes.critique_cards import CritiqueCards
+from terrarium.app.run_views.scores.score_table import ScoreTable
+from terrarium.models.number_words import format_count, format_date, format_duration, format_percent
+from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated
+from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
+from terrarium.models.recipes.demonstrations.results import (
     CONSTITUTION,
     FORMAT,
     REFUSE,
@@ -34,7 +34,7 @@ from models.recipes.demonstrations.results import (
     FormatResult,
     RefuseResult,
 )
-from models.tiny_world.refusals import CAVEAT
+from terrarium.models.tiny_world.refusals import CAVEAT
 
 _WIDE = 820
 """Pixels from which on two charts stand side by side, at the usual text size."""

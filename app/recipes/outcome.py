@@ -8,13 +8,13 @@ from typing import NamedTuple
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, plain_tip, row, set_role
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.scores.summary import HELP, format_interval, make_bar, outcome_bars, shares_of
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import capitalized, format_count, format_duration
-from models.recipes.tasks.results import ALL, TaskResult
+from terrarium.app.kit.basics import button, label, plain_tip, row, set_role
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.scores.summary import HELP, format_interval, make_bar, outcome_bars, shares_of
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import capitalized, format_count, format_duration
+from terrarium.models.recipes.tasks.results import ALL, TaskResult
 
 _MAX_EARLIER = 4
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, set_enabled
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.training import Training
-from app.session.training_state import TrainingState
-from models.number_words import capitalized, format_duration
+from terrarium.app.kit.basics import button, column, label, row, set_enabled
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.training import Training
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.number_words import capitalized, format_duration
 
 _STATES = {
     "pausing": "Pausing…",

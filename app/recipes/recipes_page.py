@@ -12,31 +12,31 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row, scrolling
-from app.kit.theme import SPACE, ThemeProvider
-from app.recipes.base_choice import BaseMeasurer
-from app.recipes.card import RecipeCard
-from app.recipes.demonstration_card import DemonstrationCard, OwnPairs
-from app.recipes.demonstration_view import DemonstrationView
-from app.recipes.outcome import ScoredRun
-from app.recipes.tile import Tile, TileGrid
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.preferences.store import PERSON, PreferenceSet, list_sets
-from models.recipes.demonstrations.bases import Base, list_bases
-from models.recipes.demonstrations.demonstrated import Demonstrated, read_demonstrated
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.demonstrations.kept import Halted, list_halted
-from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
-from models.recipes.tasks.results import read_result
+from terrarium.app.kit.basics import label, row, scrolling
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.recipes.base_choice import BaseMeasurer
+from terrarium.app.recipes.card import RecipeCard
+from terrarium.app.recipes.demonstration_card import DemonstrationCard, OwnPairs
+from terrarium.app.recipes.demonstration_view import DemonstrationView
+from terrarium.app.recipes.outcome import ScoredRun
+from terrarium.app.recipes.tile import Tile, TileGrid
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.preferences.store import PERSON, PreferenceSet, list_sets
+from terrarium.models.recipes.demonstrations.bases import Base, list_bases
+from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated, read_demonstrated
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.demonstrations.kept import Halted, list_halted
+from terrarium.models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
+from terrarium.models.recipes.tasks.results import read_result
 
 if TYPE_CHECKING:
-    from models.library.library import Library
-    from models.library.run_index import RunIndex
-    from models.library.run_record import RunInfo
-    from models.recipes.demonstrations.demonstrations_table import AlignRecipe
-    from models.recipes.tasks.tasks_table import TaskRecipe
+    from terrarium.models.library.library import Library
+    from terrarium.models.library.run_index import RunIndex
+    from terrarium.models.library.run_record import RunInfo
+    from terrarium.models.recipes.demonstrations.demonstrations_table import AlignRecipe
+    from terrarium.models.recipes.tasks.tasks_table import TaskRecipe
 
 _WAITS = "A run is training: what you start now waits in the queue, and follows by itself."
 _IS_HELD = "A run is training, and the queue is held: what you start now waits there until you press Start."

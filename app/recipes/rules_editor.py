@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, plain_tip, row
-from app.kit.theme import SPACE, ThemeProvider
-from models.tiny_world.constitution import MAX_RULES, RULES, parse_rules
+from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.tiny_world.constitution import MAX_RULES, RULES, parse_rules
 
 _LINES = 4
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QSizePolicy, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import SPACE
-from models.corpora.datasets import DatasetInfo
-from models.library.run_record import RunInfo
-from models.number_words import capitalized
-from models.recipes.tasks.published import PublishedRecipe
-from models.recipes.tasks.tasks_table import TaskRecipe
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import SPACE
+from terrarium.models.corpora.datasets import DatasetInfo
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.number_words import capitalized
+from terrarium.models.recipes.tasks.published import PublishedRecipe
+from terrarium.models.recipes.tasks.tasks_table import TaskRecipe
 
 _OPEN_FILE, _OPEN_GGUF, _OPEN_FOLDER = "open:file", "open:gguf", "open:folder"
 _MAX_SEED = 999_999

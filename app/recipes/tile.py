@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from PySide6.QtCore import QEvent, QSize, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, plain_tip, row, set_enabled
-from app.kit.layout.advanced_settings import RevealRequested
-from app.kit.layout.relayout_on_resize import RelayoutOnResize, SideBySide
-from app.kit.theme import SPACE, ThemeProvider
-from app.recipes.recipe_progress import RecipeProgress
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.runs.run_queue import QueuedRecipe
+from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.layout.advanced_settings import RevealRequested
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize, SideBySide
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.recipes.recipe_progress import RecipeProgress
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.runs.run_queue import QueuedRecipe
 
 _WIDE = 760
 """Pixels from which on the two halves of details stand side by side, at the usual text size."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState
-from app.kit.layout.pages import Pages
-from app.kit.theme import ThemeProvider
-from app.new_run.trials.data_preview import DataPreviewPanel
-from app.new_run.trials.trials import TrialRunner
-from app.run_views.shown_run import ShownRun
-from app.session.session import Session
-from app.worker.job import INTERACTIVE
+from terrarium.app.kit.basics import EmptyState
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.trials.data_preview import DataPreviewPanel
+from terrarium.app.new_run.trials.trials import TrialRunner
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import INTERACTIVE
 
 
 class RunDataView(QWidget):

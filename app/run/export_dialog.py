@@ -18,28 +18,28 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, label, plain_tip, row, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.file_dialogs import ask_save_path, safe_file_name
-from app.kit.help_mark import set_term
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.run.export_outcome import ExportOutcome
-from app.run.hub_target import HubTarget
-from app.run.model_export import ModelExport
-from app.session.session import Session
-from models.events import Event, Phase, Progress
-from models.interop.graphs.graphs import portable
-from models.interop.publish.onnx_fit import onnx_misfit, onnx_packages_missing
-from models.library.library import RunInfo
-from models.number_words import format_size
-from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.file_dialogs import ask_save_path, safe_file_name
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run.export_outcome import ExportOutcome
+from terrarium.app.run.hub_target import HubTarget
+from terrarium.app.run.model_export import ModelExport
+from terrarium.app.session.session import Session
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.interop.graphs.graphs import portable
+from terrarium.models.interop.publish.onnx_fit import onnx_misfit, onnx_packages_missing
+from terrarium.models.library.library import RunInfo
+from terrarium.models.number_words import format_size
+from terrarium.models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
+from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
-    from models.interop.publish.onnx_export import OnnxShared
-    from models.interop.publish.share import GgufShared
+    from terrarium.models.interop.publish.onnx_export import OnnxShared
+    from terrarium.models.interop.publish.share import GgufShared
 
 _STEPS = 1000
 _TOO_NARROW = "This format stores 32 weights of a row together, and no matrix of this model has rows that fit."
@@ -336,8 +336,8 @@ class ExportDialog(Dialog):
 
 def about_folder(config: ModelConfig) -> str:
     """What a design's Hugging Face folder is for."""
-    from models.interop.families import family_for_export
-    from models.interop.terrarium import CODE
+    from terrarium.models.interop.families import family_for_export
+    from terrarium.models.interop.terrarium import CODE
 
     about = family_for_export(config).write_config(config)
     if "auto_map" in about:

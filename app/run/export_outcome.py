@@ -9,13 +9,13 @@ from PySide6.QtCore import QTimer, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, row
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_signed, format_size
+from terrarium.app.kit.basics import button, column, frame, label, row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_signed, format_size
 
 if TYPE_CHECKING:
-    from models.interop.publish.onnx_export import OnnxShared
-    from models.interop.publish.share import GgufShared
+    from terrarium.models.interop.publish.onnx_export import OnnxShared
+    from terrarium.models.interop.publish.share import GgufShared
 
 _COPIED_MS = 1500
 

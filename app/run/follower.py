@@ -8,12 +8,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.session.run_history import RunHistory
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.files.jsonl import Row
-from models.files.log_tail import LogTail
-from models.runs.curve_index import AT_ONCE, CurveIndex
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.files.jsonl import Row
+from terrarium.models.files.log_tail import LogTail
+from terrarium.models.runs.curve_index import AT_ONCE, CurveIndex
 
 _POLL_MS, _DAMAGED_POLL_MS, _BEHIND_POLL_MS = 1000, 10_000, 0
 """Milliseconds between polls; slower with a damaged log, which is read from the beginning each time, and none while a

@@ -9,17 +9,17 @@ from typing import Any
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QComboBox, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, separator, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.forms.config_form import ConfigForm
-from app.kit.help_mark import set_term
-from app.kit.theme import SPACE, ThemeProvider
-from app.run.forks import Forks
-from app.session.session import Session
-from models.number_words import format_count
-from models.runs.fork import CheckpointInfo, list_checkpoints
-from models.runs.run_folder import RunFolder
-from models.settings.spec_changes import inactive_fields
+from terrarium.app.kit.basics import button, column, label, row, separator, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run.forks import Forks
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count
+from terrarium.models.runs.fork import CheckpointInfo, list_checkpoints
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.spec_changes import inactive_fields
 
 _FIXED = ("optimizer",)
 """A fork cannot change these: its checkpoint holds the optimizer's state."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.queue import TrainingQueue
-from app.session.runs import Runs
-from app.session.training import Training
-from app.worker.background import LatestTask
-from app.worker.notices import Notices
-from models.library.library import Library
+from terrarium.app.session.queue import TrainingQueue
+from terrarium.app.session.runs import Runs
+from terrarium.app.session.training import Training
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.notices import Notices
+from terrarium.models.library.library import Library
 
 if TYPE_CHECKING:
-    from models.runs.run_folder import RunFolder
-    from models.settings.run_spec import TrainConfig
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.settings.run_spec import TrainConfig
 
 
 class Forks(QObject):
@@ -51,8 +51,8 @@ class Forks(QObject):
 
         The fork starts at once if `start` is set and no run is training; otherwise it is queued.
         """
-        from models.runs.fork import fork_run
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.fork import fork_run
+        from terrarium.models.runs.run_folder import RunFolder
 
         if self._task.busy:
             return self._notices.refuse("A fork is being made: try again in a moment.")
@@ -67,9 +67,9 @@ class Forks(QObject):
 
     def start_like(self, run_id: str, changes: Mapping[str, Any]) -> bool:
         """Start or queue a new run like this one with `changes` ("train.lr" -> 0.001); whether that worked."""
-        from models.runs.fork import spec_like
-        from models.runs.run_folder import RunFolder
-        from models.settings.spec_changes import changed_spec
+        from terrarium.models.runs.fork import spec_like
+        from terrarium.models.runs.run_folder import RunFolder
+        from terrarium.models.settings.spec_changes import changed_spec
 
         try:
             source = RunFolder.open(self._runs.find(run_id).folder)
@@ -91,8 +91,8 @@ class Forks(QObject):
 
     def stop_at(self, run_id: str, step: int) -> bool:
         """Make a run of its own, in the background, that ends at the checkpoint of `step`; whether that started."""
-        from models.runs.fork import fork_run
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.fork import fork_run
+        from terrarium.models.runs.run_folder import RunFolder
 
         if self._task.busy:
             return self._notices.refuse("A fork is being made: try again in a moment.")
@@ -131,13 +131,13 @@ class TensorBoardExport(QObject):
 
     def write(self, run_id: str, folder: Path) -> bool:
         """Write them into a new folder in `folder`; whether that started."""
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.run_folder import RunFolder
 
         if self._task.busy:
             return self._notices.refuse("Another run is being exported: try again in a moment.")
 
         def write() -> Path:
-            from models.runs.tensorboard import write_tensorboard
+            from terrarium.models.runs.tensorboard import write_tensorboard
 
             return write_tensorboard(RunFolder.open(self._runs.find(run_id).folder), folder)
 

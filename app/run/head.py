@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.theme import SPACE, ThemeProvider
-from app.runs.run_actions import RunMenu
-from app.runs.run_delegate import TONES
-from app.session.chat_model import PRONOUN_WORDS, use_words
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.library.library import RunInfo
-from models.library.run_record import RESUMABLE, last_saved_step
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_done, format_duration
-from models.settings.run_spec import RunSpec
-from models.settings.tasks import TASKS
+from terrarium.app.kit.basics import button, label, row, set_enabled, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.runs.run_actions import RunMenu
+from terrarium.app.runs.run_delegate import TONES
+from terrarium.app.session.chat_model import PRONOUN_WORDS, use_words
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.library.library import RunInfo
+from terrarium.models.library.run_record import RESUMABLE, last_saved_step
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_done, format_duration
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.tasks import TASKS
 
 _NO_SCORE = "Its score appears here when it has ended."
 """In its place, so that the buttons do not move when it arrives."""

@@ -7,8 +7,8 @@ import re
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
-from app.kit.basics import column, label, plain_tip
-from app.kit.theme import SPACE
+from terrarium.app.kit.basics import column, label, plain_tip
+from terrarium.app.kit.theme import SPACE
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._]+")
 _PASTE = "Paste a token with write access, made at huggingface.co/settings/tokens."

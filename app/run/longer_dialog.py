@@ -5,16 +5,16 @@ from __future__ import annotations
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QRadioButton, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.forms.editors import IntBox
-from app.kit.help_mark import set_term
-from app.kit.theme import SPACE, ThemeProvider
-from app.run.forks import Forks
-from app.session.session import Session
-from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
-from models.number_words import format_about, format_count, format_duration
-from models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
+from terrarium.app.kit.basics import button, column, label, row, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run.forks import Forks
+from terrarium.app.session.session import Session
+from terrarium.models.library.run_record import RESUMABLE, RunInfo, last_saved_step
+from terrarium.models.number_words import format_about, format_count, format_duration
+from terrarium.models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
 
 _TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
 """How many times as many steps as the run has come, in words."""

@@ -7,13 +7,13 @@ from functools import partial
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.dialog import Dialog
-from app.kit.help_mark import set_term
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.settings.run_spec import TrainConfig
-from models.training.schedule import lr_factor
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.schedule import lr_factor
 
 
 def lr_scale_now(session: Session, train: TrainConfig) -> float:

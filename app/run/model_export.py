@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, SignalInstance, Slot
 
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.events import Event
-from models.interop.graphs.graphs import NoGraphError
-from models.library.library import Library
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event
+from terrarium.models.interop.graphs.graphs import NoGraphError
+from terrarium.models.library.library import Library
 
 if TYPE_CHECKING:
-    from models.interop.publish.onnx_export import OnnxShared
-    from models.interop.publish.share import GgufShared
+    from terrarium.models.interop.publish.onnx_export import OnnxShared
+    from terrarium.models.interop.publish.share import GgufShared
 
 
 class ModelExport(QObject):
@@ -67,7 +67,7 @@ class ModelExport(QObject):
         """Find the sizes of the GGUF files of the model in `source`."""
 
         def work() -> dict[str, int] | NoGraphError:
-            from models.interop.publish.share import gguf_sizes
+            from terrarium.models.interop.publish.share import gguf_sizes
 
             try:
                 return gguf_sizes(source)
@@ -80,7 +80,7 @@ class ModelExport(QObject):
         """Write a GGUF file, and measure what its format costs."""
 
         def work() -> Generator[Event, None, GgufShared]:
-            from models.interop.publish.share import share_gguf
+            from terrarium.models.interop.publish.share import share_gguf
 
             return (yield from share_gguf(source, out, self._library, quantisation=quantisation, licence=licence))
 
@@ -90,7 +90,7 @@ class ModelExport(QObject):
         """Write a Hugging Face folder."""
 
         def work() -> Generator[Event, None, Path]:
-            from models.interop.publish.share import share_hf
+            from terrarium.models.interop.publish.share import share_hf
 
             return (yield from share_hf(source, out, licence=licence))
 
@@ -100,7 +100,7 @@ class ModelExport(QObject):
         """Write an ONNX file, and compare it with the model."""
 
         def work() -> Generator[Event, None, OnnxShared]:
-            from models.interop.publish.onnx_export import share_onnx
+            from terrarium.models.interop.publish.onnx_export import share_onnx
 
             return (yield from share_onnx(source, out, licence=licence))
 
@@ -110,9 +110,9 @@ class ModelExport(QObject):
         """Write the LoRA adapter of a run alone: a file for llama.cpp, or a folder for PEFT."""
 
         def work() -> Generator[Event, None, Path]:
-            from models.interop.adapters.gguf import export_gguf_adapter
-            from models.interop.adapters.peft import export_peft
-            from models.runs.run_folder import RunFolder
+            from terrarium.models.interop.adapters.gguf import export_gguf_adapter
+            from terrarium.models.interop.adapters.peft import export_peft
+            from terrarium.models.runs.run_folder import RunFolder
 
             write = export_gguf_adapter if as_gguf else export_peft
             return (yield from write(RunFolder.open(source), out))
@@ -123,8 +123,8 @@ class ModelExport(QObject):
         """Find out whether there is a token of the hub; a keyring may ask its user to unlock it."""
 
         def work() -> tuple[bool, bool]:
-            from models.interop.publish.hub_token import find_token, has_keyring
-            from models.interop.publish.upload import hub_endpoint
+            from terrarium.models.interop.publish.hub_token import find_token, has_keyring
+            from terrarium.models.interop.publish.upload import hub_endpoint
 
             return bool(find_token(hub_endpoint())), has_keyring()
 
@@ -134,8 +134,8 @@ class ModelExport(QObject):
         """Upload a Hugging Face folder to the hub as `name`; token: "" for the one that there is."""
 
         def work() -> Generator[Event, None, str]:
-            from models.interop.publish.hub_token import find_token
-            from models.interop.publish.upload import hub_endpoint, push_hf
+            from terrarium.models.interop.publish.hub_token import find_token
+            from terrarium.models.interop.publish.upload import hub_endpoint, push_hf
 
             found = token or find_token(hub_endpoint())
             return (yield from push_hf(source, name, found, licence=licence, public=public, keep=bool(token)))

@@ -8,19 +8,19 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, Slot
 from PySide6.QtWidgets import QCheckBox, QProgressDialog, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.file_dialogs import ask_save_path
-from app.kit.progress_window import open_progress, show_events
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.events import Event
-from models.library.run_index import size_on_disk
-from models.library.run_record import checkpoint_step
-from models.number_words import format_count, format_size
-from models.runs.run_file.contents import SUFFIX
-from models.runs.run_folder import RunFolder
+from terrarium.app.kit.basics import button, column, label, row, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.file_dialogs import ask_save_path
+from terrarium.app.kit.progress_window import open_progress, show_events
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.events import Event
+from terrarium.models.library.run_index import size_on_disk
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.number_words import format_count, format_size
+from terrarium.models.runs.run_file.contents import SUFFIX
+from terrarium.models.runs.run_folder import RunFolder
 
 _ABOUT = (
     "The file holds the run’s settings, tokenizer, curves, samples, scores and last checkpoint. Whoever opens it in "
@@ -103,7 +103,7 @@ class RunPacker(QObject):
         library = self._session.library
 
         def work() -> Generator[Event, None, Path]:
-            from models.runs.run_file.packing import pack_run
+            from terrarium.models.runs.run_file.packing import pack_run
 
             return (
                 yield from pack_run(run, path, library, all_checkpoints=all_checkpoints, chats=chats, replaces=True)

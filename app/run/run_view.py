@@ -19,28 +19,28 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import column, label
-from app.kit.dialog import Dialog
-from app.kit.theme import SPACE, ThemeProvider
-from app.new_run.spec_exchange import save_spec
-from app.run.export_dialog import ExportDialog
-from app.run.follower import RunFollower
-from app.run.fork_dialog import ForkDialog
-from app.run.forks import Forks, TensorBoardExport
-from app.run.head import RunHead
-from app.run.longer_dialog import LongerDialog
-from app.run.lr_dialog import LrDialog
-from app.run.pack_dialog import RunPacker
-from app.run.run_views import RunViews
-from app.run.spec_view import SpecView, summary
-from app.run.sweep_dialog import SweepDialog
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.diagnosis.findings import Remedy
-from models.runs.fork import spec_like
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.new_run.spec_exchange import save_spec
+from terrarium.app.run.export_dialog import ExportDialog
+from terrarium.app.run.follower import RunFollower
+from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.run.forks import Forks, TensorBoardExport
+from terrarium.app.run.head import RunHead
+from terrarium.app.run.longer_dialog import LongerDialog
+from terrarium.app.run.lr_dialog import LrDialog
+from terrarium.app.run.pack_dialog import RunPacker
+from terrarium.app.run.run_views import RunViews
+from terrarium.app.run.spec_view import SpecView, summary
+from terrarium.app.run.sweep_dialog import SweepDialog
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.diagnosis.findings import Remedy
+from terrarium.models.runs.fork import spec_like
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
 
 _REDRAW_MS = 300
 _POLL_MS = 2000

@@ -7,11 +7,11 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.kit.layout.views import View, Views
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.curves_view import CurvesView
-from app.run_views.shown_run import ShownRun
-from app.session.session import Session
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.curves_view import CurvesView
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.session import Session
 
 _SIMPLE = ("curves", "rewards", "replies", "machine", "scores", "doctor")
 """What is offered while the detail is simple."""
@@ -124,7 +124,7 @@ class RunViews(Views):
             page.show_run(self._run)
 
     def _make_rewards(self) -> QWidget:
-        from app.run_views.rewards.rewards_view import RewardsView
+        from terrarium.app.run_views.rewards.rewards_view import RewardsView
 
         view = RewardsView(self._session, self._theme)
         view.step_asked.connect(self._show_replies)
@@ -138,7 +138,7 @@ class RunViews(Views):
         self.view("replies").go_to_step(step)
 
     def _make_replies(self) -> QWidget:
-        from app.run_views.rewards.replies import RepliesView
+        from terrarium.app.run_views.rewards.replies import RepliesView
 
         return RepliesView(self._session, self._theme)
 
@@ -146,8 +146,8 @@ class RunViews(Views):
         return CurvesView(self._session, self._theme)
 
     def _make_machine(self) -> QWidget:
-        from app.run_views.time_machine.kl_pane import KlPane
-        from app.run_views.time_machine.time_machine_view import TimeMachine
+        from terrarium.app.run_views.time_machine.kl_pane import KlPane
+        from terrarium.app.run_views.time_machine.time_machine_view import TimeMachine
 
         view = TimeMachine(self._theme, KlPane(self._session, self._theme))
         view.fork_asked.connect(self.fork_asked)
@@ -155,26 +155,26 @@ class RunViews(Views):
         return view
 
     def _make_scores(self) -> QWidget:
-        from app.run_views.scores.scores_view import ScoresView
+        from terrarium.app.run_views.scores.scores_view import ScoresView
 
         view = ScoresView(self._session, self._theme)
         view.example_asked.connect(self.example_asked)
         return view
 
     def _make_data(self) -> QWidget:
-        from app.run.data_view import RunDataView
+        from terrarium.app.run.data_view import RunDataView
 
         return RunDataView(self._session, self._theme)
 
     def _make_doctor(self) -> QWidget:
-        from app.run_views.diagnosis.diagnosis_view import DoctorView
+        from terrarium.app.run_views.diagnosis.diagnosis_view import DoctorView
 
         view = DoctorView(self._theme)
         view.remedy_asked.connect(self.remedy_asked)
         return view
 
     def _make_lineage(self) -> QWidget:
-        from app.lineage.lineage_view import LineageView
+        from terrarium.app.lineage.lineage_view import LineageView
 
         view = LineageView(self._session, self._theme)
         view.run_asked.connect(self.run_asked)

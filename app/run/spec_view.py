@@ -9,17 +9,17 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.setting_names.slot_words import format_slot
-from app.kit.setting_names.value_words import words
-from app.kit.theme import SPACE
-from models import cost
-from models.number_words import format_count
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
-from models.settings.slots import is_used
-from models.settings.spec_changes import inactive_fields
-from models.settings.tasks import TASKS
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.setting_names.slot_words import format_slot
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import SPACE
+from terrarium.models import cost
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.slots import is_used
+from terrarium.models.settings.spec_changes import inactive_fields
+from terrarium.models.settings.tasks import TASKS
 
 
 def describe_source(spec: RunSpec, dataset: str = "") -> str:

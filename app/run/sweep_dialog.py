@@ -10,19 +10,19 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, plain_tip, row, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.labels import ElidedLabel
-from app.kit.layout.segments import Segments
-from app.kit.setting_names.slot_words import with_labels
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.number_words import format_count
-from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from models.runs.sweep_result import sweep_tag
-from models.settings.run_spec import RunSpec
-from models.settings.slots import is_used
-from models.settings.spec_changes import inactive_fields, value_of
+from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.setting_names.slot_words import with_labels
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count
+from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
+from terrarium.models.runs.sweep_result import sweep_tag
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.slots import is_used
+from terrarium.models.settings.spec_changes import inactive_fields, value_of
 
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
 """Settings that are proposed first, in this order."""

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.worker.background import LatestTask
-from models.diagnosis import Examination, RunLog, examine
-from models.diagnosis.log import curve_of
-from models.files.log_tail import LogTail
-from models.runs.curve import Floats, Table
-from models.runs.run_folder import RunFolder
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.diagnosis import Examination, RunLog, examine
+from terrarium.models.diagnosis.log import curve_of
+from terrarium.models.files.log_tail import LogTail
+from terrarium.models.runs.curve import Floats, Table
+from terrarium.models.runs.run_folder import RunFolder
 
 _OF_TRAIN = ("step", "loss", "lr", "grad_norm")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.session.run_history import RunHistory
-from models.settings.run_spec import RunSpec
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.settings.run_spec import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,9 +8,9 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
-from app.worker.background import LatestTask
-from models.tokenizers import Piece, read_tokenizer
-from models.tokenizers.codec import pieces_of
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.tokenizers import Piece, read_tokenizer
+from terrarium.models.tokenizers.codec import pieces_of
 
 
 class TokenNames(QObject):

@@ -8,11 +8,11 @@ from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, QTimer, Signa
 from PySide6.QtGui import QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, plain_tip, row
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.number_words import format_count
-from models.runs.run_queue import QueuedRun
+from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count
+from terrarium.models.runs.run_queue import QueuedRun
 
 _MAX_ROWS = 5
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import ThemeProvider
-from app.session.chat_model import use_words
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.library.run_record import RESUMABLE, RunInfo, last_saved_step
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat_model import use_words
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.library.run_record import RESUMABLE, RunInfo, last_saved_step
 
 _TRAINING = "It is training: stop it, or wait until it ends."
 _DAMAGED = "The run is damaged."

@@ -6,9 +6,9 @@ from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPolygonF
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from app.kit.theme import SPACE, ThemeProvider
-from app.runs.run_model import Index, RunModel
-from models.library.library import RunInfo
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.runs.run_model import Index, RunModel
+from terrarium.models.library.library import RunInfo
 
 TONES = {
     "running": "accent",

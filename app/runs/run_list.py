@@ -8,12 +8,12 @@ from PySide6.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, QTim
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QWidget
 
-from app.kit.theme import ThemeProvider
-from app.runs.run_actions import RunMenu
-from app.runs.run_delegate import RunDelegate
-from app.runs.run_model import RunModel
-from app.session.session import Session
-from models.number_words import format_count
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.runs.run_actions import RunMenu
+from terrarium.app.runs.run_delegate import RunDelegate
+from terrarium.app.runs.run_model import RunModel
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count
 
 
 class RunList(QListView):

@@ -10,15 +10,15 @@ from pathlib import Path
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.kit.basics import plain_tip
-from app.runs.run_query import matches, sort_runs
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.events import Event, Phase
-from models.files.jsonl import parse_row
-from models.library.library import RunInfo
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_date, format_done, format_duration, format_size
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.runs.run_query import matches, sort_runs
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.events import Event, Phase
+from terrarium.models.files.jsonl import parse_row
+from terrarium.models.library.library import RunInfo
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_date, format_done, format_duration, format_size
 
 Index = QModelIndex | QPersistentModelIndex
 

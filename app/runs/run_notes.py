@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QDialogButtonBox, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import label, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.theme import SPACE
-from app.session.session import Session
-from models.library.library import RunInfo
-from models.library.run_notes import clean_tags, read_notes
+from terrarium.app.kit.basics import label, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.session.session import Session
+from terrarium.models.library.library import RunInfo
+from terrarium.models.library.run_notes import clean_tags, read_notes
 
 
 class NotesDialog(Dialog):

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from models.library.library import RunInfo
-from models.metrics.metrics_table import METRICS, best_first
+from terrarium.models.library.library import RunInfo
+from terrarium.models.metrics.metrics_table import METRICS, best_first
 
 SORTS = {
     "newest": "Newest first",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, label, row
-from app.kit.file_dialogs import reveal
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.runs.run_list import RunList
-from app.runs.run_notes import NotesDialog
-from app.runs.run_query import SORTS
-from app.session.session import Session
-from models.number_words import format_count
+from terrarium.app.kit.basics import EmptyState, button, label, row
+from terrarium.app.kit.file_dialogs import reveal
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.runs.run_list import RunList
+from terrarium.app.runs.run_notes import NotesDialog
+from terrarium.app.runs.run_query import SORTS
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count
 
 _SORT_SETTING = "sort runs"
 

@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import SPACE, ThemeProvider
-from app.serve.endpoint.request_log import RequestRecord
-from models.number_words import format_count, format_duration
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.serve.endpoint.request_log import RequestRecord
+from terrarium.models.number_words import format_count, format_duration
 
 _MAX_ROWS = 6
 _ICONS = {

@@ -10,15 +10,15 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled, set_role
-from app.kit.forms.editors import IntBox
-from app.kit.layout.segments import Segments
-from app.kit.text.code_editor import CodeEditor
-from app.kit.theme import SPACE, ThemeProvider
-from app.serve.request_list import RequestList
-from app.serve.serving import ServeState, Serving
-from app.session.chat_model import ChatModel
-from app.session.session import Session
+from terrarium.app.kit.basics import button, label, row, set_enabled, set_role
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.text.code_editor import CodeEditor
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.serve.request_list import RequestList
+from terrarium.app.serve.serving import ServeState, Serving
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
 
 _COPIED_MS = 1500
 _ABOUT = (

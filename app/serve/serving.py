@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
-from app.serve.endpoint.engine import EngineSwitch, ModelLease, ServedModel
-from app.serve.endpoint.errors import ModelGoneError
-from app.serve.endpoint.request_log import RequestLog, RequestRecord
-from app.serve.endpoint.worker_engine import WorkerEngine
-from app.session.chat import CHAT, OPEN, ChatSession
-from app.session.chat_model import LIVE, ChatModel
-from app.session.models_in_memory import ModelsInMemory
-from app.session.remembered import Remembered
-from app.session.runs import Runs
-from app.session.training import Training
-from app.worker.failures import Failure, describe
-from app.worker.notices import Notices
-from app.worker.worker import Worker
+from terrarium.app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
+from terrarium.app.serve.endpoint.engine import EngineSwitch, ModelLease, ServedModel
+from terrarium.app.serve.endpoint.errors import ModelGoneError
+from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
+from terrarium.app.serve.endpoint.worker_engine import WorkerEngine
+from terrarium.app.session.chat import CHAT, OPEN, ChatSession
+from terrarium.app.session.chat_model import LIVE, ChatModel
+from terrarium.app.session.models_in_memory import ModelsInMemory
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.runs import Runs
+from terrarium.app.session.training import Training
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.app.worker.notices import Notices
+from terrarium.app.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from app.serve.endpoint.http_server import HttpServer
+    from terrarium.app.serve.endpoint.http_server import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class _ServerThread(threading.Thread):
         try:
             with self._bound:
                 # Imported here because that takes a fraction of a second.
-                from app.serve.endpoint.endpoints import make_endpoint
-                from app.serve.endpoint.http_server import HttpServer
+                from terrarium.app.serve.endpoint.endpoints import make_endpoint
+                from terrarium.app.serve.endpoint.http_server import HttpServer
 
                 endpoint = make_endpoint(self._engine, self._log)
                 self._server = HttpServer(endpoint, lambda: self._engine.close(_STOPPED))

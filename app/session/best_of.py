@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.session.candidates import loaded_alone
-from app.session.models_in_memory import ModelsInMemory
-from models.events import Event
-from models.library.library import Library, RunInfo
+from terrarium.app.session.candidates import loaded_alone
+from terrarium.app.session.models_in_memory import ModelsInMemory
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library, RunInfo
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.alignment.reward_model import RewardModel
-    from models.architecture.transformer import AnyModel
+    from terrarium.models.alignment.reward_model import RewardModel
+    from terrarium.models.architecture.transformer import AnyModel
 
 REWARD_MODEL = "Reward model"
 """The user of the reward model among the models in memory."""
@@ -55,7 +55,7 @@ def reward_models(runs: list[RunInfo], tokenizer: str) -> list[RewardModelInfo]:
 
 def _is_reward_model(folder: Path) -> bool:
     """Whether the model of a run is one; False where its record cannot be read."""
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_folder import RunFolder
 
     try:
         return RunFolder.open(folder).spec.model.is_reward_model
@@ -64,7 +64,7 @@ def _is_reward_model(folder: Path) -> bool:
 
 
 def _tokenizer_of(folder: Path) -> str:
-    from models.tokenizers.store import read_tokenizer
+    from terrarium.models.tokenizers.store import read_tokenizer
 
     try:
         return str(read_tokenizer(folder / "tokenizer.json").to_str())
@@ -83,7 +83,7 @@ def loaded_reward_model(
     Raises:
         ValueError: where it is no reward model, or cannot score what that model writes.
     """
-    from models.alignment.reward_model import RewardModel, check_reward_model
+    from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
 
     loaded = yield from loaded_alone(library, models, REWARD_MODEL, info, device)
     check_reward_model(loaded.model.config, loaded.tokenizer, model.config, tokenizer, loaded.name)

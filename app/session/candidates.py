@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.session.chat_model import ChatModel, describe_model
-from app.session.models_in_memory import LoadedModel, ModelsInMemory
-from models.chat.prompting import PromptSettings
-from models.events import Event, Phase, ReplyFinished, TokenMade
-from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
-from models.library.library import Library, RunInfo
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.session.chat_model import ChatModel, describe_model
+from terrarium.app.session.models_in_memory import LoadedModel, ModelsInMemory
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.events import Event, Phase, ReplyFinished, TokenMade
+from terrarium.models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+from terrarium.models.library.library import Library, RunInfo
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_folder import RunFolder
 
 
 class Candidate(NamedTuple):
@@ -52,7 +52,7 @@ def loaded_alone(
     library: Library, models: ModelsInMemory, user: str, info: RunInfo, device: str
 ) -> Generator[Event, None, LoadedModel]:
     """As `loaded_candidate`, the latest checkpoint of a run; whatever else `user` has in memory is released."""
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_folder import RunFolder
 
     run = RunFolder.open(info.folder)
     path = candidate_path(run, Candidate(info.id))
@@ -62,9 +62,9 @@ def loaded_alone(
 
 def load_candidate(library: Library, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
     """As `loaded_candidate`, but it is not kept."""
-    from models.device import choose_device
-    from models.interop.loading import load_model_events
-    from models.library.run_record import checkpoint_step
+    from terrarium.models.device import choose_device
+    from terrarium.models.interop.loading import load_model_events
+    from terrarium.models.library.run_record import checkpoint_step
 
     choice = choose_device(device)
     yield Phase(name=f"Loading {run.name}")
@@ -93,7 +93,7 @@ def candidate_reply(
 
     Yields ReplyStarted, TokenMade …, ReplyFinished. Raises ValueError, with the model's name, where it cannot reply.
     """
-    from models.inference.summarising import SummaryCache
+    from terrarium.models.inference.summarising import SummaryCache
 
     about, ids, ended = loaded.about, list[int](), False
     started = ReplyStarted(step=about.step, n_prompt=0)

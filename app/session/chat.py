@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.best_of import REWARD_MODEL, BestOf, loaded_reward_model
-from app.session.chat_model import LIVE, ChatModel, describe_model
-from app.session.device import Device
-from app.session.drafts import DRAFT_MODEL, Drafting, loaded_draft
-from app.session.models_in_memory import LoadedModel, ModelsInMemory
-from app.session.remembered import Remembered
-from app.session.runs import Runs
-from app.session.training import Training
-from app.worker.failures import Failure
-from app.worker.job import INTERACTIVE, Job
-from app.worker.latest_job import LatestJob
-from app.worker.notices import Notices
-from app.worker.worker import Worker
-from models.chat.prompting import PromptSettings
-from models.events import Event, Finished, Progress, RunStarted
-from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
-from models.inference.weight_kinds import KINDS
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.session.best_of import REWARD_MODEL, BestOf, loaded_reward_model
+from terrarium.app.session.chat_model import LIVE, ChatModel, describe_model
+from terrarium.app.session.device import Device
+from terrarium.app.session.drafts import DRAFT_MODEL, Drafting, loaded_draft
+from terrarium.app.session.models_in_memory import LoadedModel, ModelsInMemory
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.runs import Runs
+from terrarium.app.session.training import Training
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.notices import Notices
+from terrarium.app.worker.worker import Worker
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.events import Event, Finished, Progress, RunStarted
+from terrarium.models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.chat.template_config import ChatTemplateConfig
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.chat.template_config import ChatTemplateConfig
+    from terrarium.models.runs.run_folder import RunFolder
 
     _Asked: TypeAlias = tuple[Any, Tokenizer, int, ChatTemplateConfig, ReplyRequest, Any]
     """The first arguments of `reply_events`: model, tokenizer, training step, template, request, summaries."""
@@ -163,16 +163,16 @@ class ChatSession(QObject):
             self._notices.say(f"{name}, the model that was open last, is gone: choose another one above the chat.")
 
     def _open_run(self, run_id: str, step: int | None, weights: str) -> None:
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.run_folder import RunFolder
 
         folder, device = self._runs.find(run_id).folder, self._device.name
         run = RunFolder.open(folder)
         self._requested = {"run": run_id, "name": run.name, "step": step, "weights": weights}
 
         def make() -> Iterator[Event]:
-            from models.device import choose_device
-            from models.interop.loading import load_model_events
-            from models.library.run_record import checkpoint_step
+            from terrarium.models.device import choose_device
+            from terrarium.models.interop.loading import load_model_events
+            from terrarium.models.library.run_record import checkpoint_step
 
             choice = choose_device(device)
             # Looked up here, since there may be a newer one by now.
@@ -282,15 +282,15 @@ class ChatSession(QObject):
         return True
 
     def _best_reply(self, asked: _Asked, best_of: BestOf) -> Iterator[Event]:
-        from models.alignment.best_replies import best_reply_events
+        from terrarium.models.alignment.best_replies import best_reply_events
 
         info, device = self._runs.find(best_of.run_id), self._device.name
         judge = yield from loaded_reward_model(self._library, self._models, info, *asked[:2], device)
         yield from best_reply_events(*asked, judge, best_of.n)
 
     def _drafted_reply(self, asked: _Asked, drafting: Drafting) -> Iterator[Event]:
-        from models.inference.prefill import PrefixCache
-        from models.inference.speculative import Draft
+        from terrarium.models.inference.prefill import PrefixCache
+        from terrarium.models.inference.speculative import Draft
 
         info, device = self._runs.find(drafting.run_id), self._device.name
         loaded = yield from loaded_draft(self._library, self._models, info, *asked[:2], device)
@@ -381,7 +381,7 @@ class ChatSession(QObject):
     def _leave_live(self) -> None:
         """Replace a live model by the last checkpoint of its run, or close it where there is none; but where another
         one is being opened, that takes its place."""
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.run_folder import RunFolder
 
         model = self.model
         if model is None or model.which != LIVE or self.state == "loading":
@@ -419,8 +419,8 @@ class ChatSession(QObject):
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
         """Worker's thread: start with empty caches, and describe the model."""
-        from models.inference.prefill import PrefixCache
-        from models.inference.summarising import SummaryCache
+        from terrarium.models.inference.prefill import PrefixCache
+        from terrarium.models.inference.summarising import SummaryCache
 
         self._summaries, self._prefix_cache = SummaryCache(), PrefixCache()  # another model's are useless
         return describe_model(self._library, which, run, model, tokenizer, step, device)

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.chat.template_config import ChatTemplateConfig
-from models.inference.weight_kinds import KINDS
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.runs.run_folder import RunFolder
-    from models.settings.run_spec import RunSpec
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.settings.run_spec import RunSpec
 
 LIVE = "live"
 PRONOUNS = "pronouns"
@@ -89,10 +89,10 @@ def describe_model(
     library: Library, which: str, run: RunFolder, model: Any, tokenizer: Tokenizer, step: int, device: str
 ) -> ChatModel:
     """Worker's thread: describe a model at `step`, loaded from `run`."""
-    from models.chat.template_config import shown_template
-    from models.corpora.corpus import open_corpus
-    from models.interop.chat_templates import read_template_config
-    from models.interop.importing import task_of
+    from terrarium.models.chat.template_config import shown_template
+    from terrarium.models.corpora.corpus import open_corpus
+    from terrarium.models.interop.chat_templates import read_template_config
+    from terrarium.models.interop.importing import task_of
 
     template_config = read_template_config(run.folder)
     corpus = run.lineage.get("corpus")
@@ -131,7 +131,7 @@ def describe_model(
 
 def _mostly_right(folder: Path) -> tuple[str, ...]:
     """The kinds with an accuracy of at least one half in the run's evaluation; () if it cannot be read."""
-    from models.evaluation.record import read_evaluation
+    from terrarium.models.evaluation.record import read_evaluation
 
     try:
         evaluated = read_evaluation(folder)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.remembered import Remembered
-from app.session.trash import Trash
-from app.worker.background import LatestTask
-from app.worker.notices import Notices
-from models.corpora.datasets import DatasetInfo
-from models.library.library import Library
-from models.settings.tasks import TASKS
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.trash import Trash
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.notices import Notices
+from terrarium.models.corpora.datasets import DatasetInfo
+from terrarium.models.library.library import Library
+from terrarium.models.settings.tasks import TASKS
 
 _LAST = "dataset"
 
@@ -71,7 +71,7 @@ class Datasets(QObject):
     @Slot()
     def refresh(self) -> None:
         """Read the list again."""
-        from models.corpora.datasets import list_datasets
+        from terrarium.models.corpora.datasets import list_datasets
 
         self._reader.ask(lambda: list_datasets(self._library))
 
@@ -127,7 +127,7 @@ class Datasets(QObject):
 
 def about_rows(files: Sequence[str]) -> str:
     """What to say of files that are chosen as texts although one holds the rows of a task; "" where none does."""
-    from models.importing.inspection import task_of_rows
+    from terrarium.models.importing.inspection import task_of_rows
 
     task = next(filter(None, map(task_of_rows, files)), "")
     if not task:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.remembered import Remembered
-from app.session.trash import Trash
-from app.session.undo import Step
-from app.worker.notices import Notices
-from models.library.library import DesignInfo, Library, safe_name
-from models.settings.design_files import read_design, write_design
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.trash import Trash
+from terrarium.app.session.undo import Step
+from terrarium.app.worker.notices import Notices
+from terrarium.models.library.library import DesignInfo, Library, safe_name
+from terrarium.models.settings.design_files import read_design, write_design
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 DEFAULT_DESIGN = "terrarium-tiny"
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import psutil
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.device_memory import DeviceMemory
-from app.session.remembered import Remembered
-from app.worker.failures import Failure
-from app.worker.job import INTERACTIVE, Job
-from app.worker.notices import Notices
-from app.worker.worker import Worker
-from models.events import Event
-from models.settings.run_spec import DEVICE_NAMES
+from terrarium.app.session.device_memory import DeviceMemory
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.notices import Notices
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event
+from terrarium.models.settings.run_spec import DEVICE_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +112,13 @@ class Device(QObject):
 
     def _set_threads(self) -> None:
         """On the worker's thread, whose number that is."""
-        from models.device import set_thread_count
+        from terrarium.models.device import set_thread_count
 
         set_thread_count(self.threads or automatic_threads())
 
     def _submit(self, title: str, name: str, *, is_first: bool = False) -> None:
         def make() -> Iterator[Event]:
-            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device
+            from terrarium.models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device
 
             if is_first:
                 # The imported objects live forever. Freezing them spares the garbage collections on the main thread,

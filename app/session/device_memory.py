@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.number_words import format_percent, format_size
+from terrarium.models.number_words import format_percent, format_size
 
 MARGIN = 1.25
 """Memory estimates are right to within a quarter, so a training surely fits only with that much to spare."""

@@ -6,16 +6,16 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from app.session.candidates import loaded_alone
-from app.session.models_in_memory import LoadedModel, ModelsInMemory
-from models.events import Event
-from models.library.library import Library, RunInfo
+from terrarium.app.session.candidates import loaded_alone
+from terrarium.app.session.models_in_memory import LoadedModel, ModelsInMemory
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library, RunInfo
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.settings.model_config import ModelConfig
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.settings.model_config import ModelConfig
 
 DRAFT_MODEL = "Draft model"
 """The user of the draft model among the models in memory."""
@@ -44,9 +44,9 @@ def draft_models(runs: list[RunInfo], open_run: str, config: ModelConfig, tokeni
 
     config, tokenizer: of that model.
     """
-    from models.cost import total_parameters
-    from models.runs.run_folder import RunFolder
-    from models.tokenizers.store import read_tokenizer
+    from terrarium.models.cost import total_parameters
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.tokenizers.store import read_tokenizer
 
     found, vocabulary = [], tokenizer.get_vocab()
     for info in runs:
@@ -76,7 +76,7 @@ def loaded_draft(
     Raises:
         ValueError: where it cannot draft for that model.
     """
-    from models.inference.speculative import check_draft
+    from terrarium.models.inference.speculative import check_draft
 
     loaded = yield from loaded_alone(library, models, DRAFT_MODEL, info, device)
     check_draft(model, tokenizer, loaded.model, loaded.tokenizer, loaded.name)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from PySide6.QtCore import QObject, Signal
 
-from app.session.chat import ChatSession
-from app.session.chat_model import ChatModel
+from terrarium.app.session.chat import ChatSession
+from terrarium.app.session.chat_model import ChatModel
 
 
 class TaskExample(NamedTuple):

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.runs import Runs
-from app.session.status import StatusLine
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from app.worker.notices import Notices
-from models.events import Event, Notice, Phase, Progress
-from models.library.library import Library
-from models.runs.run_file.contents import SUFFIX
+from terrarium.app.session.runs import Runs
+from terrarium.app.session.status import StatusLine
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_file.contents import SUFFIX
 
 if TYPE_CHECKING:
-    from models.interop.hub.hub_models import ModelHub
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.interop.hub.hub_models import ModelHub
+    from terrarium.models.runs.run_folder import RunFolder
 
 
 class ModelImporter(QObject):
@@ -63,10 +63,10 @@ class ModelImporter(QObject):
 
         def work() -> Generator[Event, None, RunFolder]:
             if source.suffix.lower() == SUFFIX:
-                from models.runs.run_file.unpacking import unpack_run
+                from terrarium.models.runs.run_file.unpacking import unpack_run
 
                 return (yield from unpack_run(source, self._library))
-            from models.interop.importing import import_model
+            from terrarium.models.interop.importing import import_model
 
             return (yield from import_model(source, self._library, name=free or None))
 
@@ -124,7 +124,7 @@ class ModelDownloads(QObject):
     def hub(self) -> ModelHub:
         """The hub: that of HF_ENDPOINT, if no other was set."""
         if self._hub is None:
-            from models.interop.hub.hub_models import ModelHub
+            from terrarium.models.interop.hub.hub_models import ModelHub
 
             self._hub = ModelHub()
         return self._hub
@@ -159,7 +159,7 @@ class ModelDownloads(QObject):
         library, hub = self._library, self.hub
 
         def work() -> Generator[Event, None, Any]:
-            from models.interop.hub.downloading import download_model
+            from terrarium.models.interop.hub.downloading import download_model
 
             return (yield from download_model(library, hub, id, file))
 

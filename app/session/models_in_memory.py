@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PySide6.QtCore import QEvent, QObject, QTimer, Signal, Slot
 
-from app.worker.worker import Worker
+from terrarium.app.worker.worker import Worker
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -137,6 +137,6 @@ class _IdleRelease(QObject):
 
 def _return_free_memory() -> None:
     """On the worker's thread, as all that needs torch."""
-    from models.device import return_free_memory
+    from terrarium.models.device import return_free_memory
 
     return_free_memory()

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.remembered import Remembered
-from app.session.trash import Trash
-from app.session.undo import Step, Undo
-from app.worker.notices import Notices
-from models.library.library import Library
-from models.number_words import format_count
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.trash import Trash
+from terrarium.app.session.undo import Step, Undo
+from terrarium.app.worker.notices import Notices
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count
 
 if TYPE_CHECKING:
-    from models.preferences.store import Pair, PreferenceSet, Thumb
+    from terrarium.models.preferences.store import Pair, PreferenceSet, Thumb
 
 DEFAULT_NAME = "My preferences"
 _CURRENT = "preference set"
@@ -80,7 +80,7 @@ class PreferenceSets(QObject):
 
     def names(self) -> list[str]:
         """The sets of the library, the current one, and the usual one."""
-        from models.preferences.store import list_sets
+        from terrarium.models.preferences.store import list_sets
 
         return sorted({*list_sets(self._library), self.name, DEFAULT_NAME}, key=str.casefold)
 
@@ -124,7 +124,7 @@ class PreferenceSets(QObject):
         return self._stored(self.name)
 
     def _stored(self, name: str) -> PreferenceSet:
-        from models.preferences.store import PreferenceSet
+        from terrarium.models.preferences.store import PreferenceSet
 
         return PreferenceSet(self._library, name)
 
@@ -184,7 +184,7 @@ class PreferenceSets(QObject):
         return self._notices.attempt(lambda: self._extend(collected, pairs))
 
     def _choose(self, name: str) -> None:
-        from models.preferences.store import PreferenceSet
+        from terrarium.models.preferences.store import PreferenceSet
 
         self.name, self._pairs, self._n_damaged = PreferenceSet(self._library, name).name, None, 0
         self._thumbs = None
@@ -192,7 +192,7 @@ class PreferenceSets(QObject):
         self.changed.emit()
 
     def _rename(self, name: str, new_name: str) -> None:
-        from models.preferences.store import rename_set
+        from terrarium.models.preferences.store import rename_set
 
         after = rename_set(self._library, name, new_name)
         if (renamed := self._identities.pop(name, None)) is not None:
@@ -204,7 +204,7 @@ class PreferenceSets(QObject):
             self.changed.emit()  # the names have changed
 
     def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
-        from models.preferences.store import list_sets
+        from terrarium.models.preferences.store import list_sets
 
         tokens = [token for folder in folders for token in self._trash.move(folder)]
         if not self.is_stored():

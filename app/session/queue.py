@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.session.runs import Runs
-from app.session.training import Training
-from app.worker.failures import describe
-from app.worker.notices import Notices
-from models.events import RunStarted
-from models.library.library import Library
-from models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
+from terrarium.app.session.runs import Runs
+from terrarium.app.session.training import Training
+from terrarium.app.worker.failures import describe
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import RunStarted
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
 
 if TYPE_CHECKING:
-    from models.settings.run_spec import RunSpec
+    from terrarium.models.settings.run_spec import RunSpec
 
 _POLL_MS = 2000
 """How often the queue on disk is read, since commands may change it too."""

@@ -11,10 +11,10 @@ from typing import Any
 from filelock import FileLock
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.worker.background import LatestTask
-from app.worker.failures import Failure, describe
-from app.worker.notices import Notices
-from models.files.atomic import atomic_write_json, read_json
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.app.worker.notices import Notices
+from terrarium.models.files.atomic import atomic_write_json, read_json
 
 FILE_NAME, LOCK_NAME = "settings.json", "settings.lock"
 WRITE_AFTER_MS = 300

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.record import accuracy_of_row
-from models.events import (
+from terrarium.models.evaluation.record import accuracy_of_row
+from terrarium.models.events import (
     AccuracyMeasured,
     AlignMetrics,
     AttentionSeen,
@@ -25,11 +25,11 @@ from models.events import (
     TrainMetrics,
     ValMetrics,
 )
-from models.files.log_tail import LogTail
-from models.metrics.metrics_table import METRICS, format_score
-from models.runs.curve import STEP_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS, Table, TrainCurve
-from models.runs.curve_index import AT_ONCE, NO_CURVE, CurveIndex, IndexedCurve
-from models.runs.run_folder import READ_WHOLE, RunFolder
+from terrarium.models.files.log_tail import LogTail
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.runs.curve import STEP_COLUMNS, TRAIN_COLUMNS, VAL_COLUMNS, Table, TrainCurve
+from terrarium.models.runs.curve_index import AT_ONCE, NO_CURVE, CurveIndex, IndexedCurve
+from terrarium.models.runs.run_folder import READ_WHOLE, RunFolder
 
 FIGURE_COLUMNS = (*STEP_COLUMNS, "value")
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.training import Training
-from app.session.trash import Trash
-from app.session.undo import Step
-from app.worker.notices import Notices
-from models.files.atomic import clear_leftovers
-from models.library.library import Library, RunInfo
-from models.library.run_index import RunIndex
-from models.library.run_notes import read_notes, write_notes
-from models.library.run_record import checkpoint_step
-from models.settings.tasks import TASKS
+from terrarium.app.session.training import Training
+from terrarium.app.session.trash import Trash
+from terrarium.app.session.undo import Step
+from terrarium.app.worker.notices import Notices
+from terrarium.models.files.atomic import clear_leftovers
+from terrarium.models.library.library import Library, RunInfo
+from terrarium.models.library.run_index import RunIndex
+from terrarium.models.library.run_notes import read_notes, write_notes
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
-    from models.settings.run_spec import RunSpec
+    from terrarium.models.settings.run_spec import RunSpec
 
 
 class Runs(QObject):
@@ -104,7 +104,7 @@ class Runs(QObject):
 
     def checkpoint_steps(self, run_id: str) -> builtins.list[int]:
         """The steps of a run's checkpoints, the newest first; empty if it is gone."""
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.run_folder import RunFolder
 
         try:
             checkpoints = RunFolder.open(self.find(run_id).folder).checkpoints()
@@ -114,7 +114,7 @@ class Runs(QObject):
 
     def best_of_task(self, run_id: str) -> int | None:
         """The step of the best checkpoint of a run that has learned a task; None for other runs."""
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.run_folder import RunFolder
 
         spec = self.spec(run_id)
         if spec is None or not TASKS[spec.data.task].metrics:
@@ -133,7 +133,7 @@ class Runs(QObject):
 
     def tokenizer_name(self, run_id: str) -> str:
         """The name of a run's tokenizer in the library, '' if that is gone or damaged."""
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.runs.run_folder import RunFolder
 
         try:
             name = str(RunFolder.open(self.find(run_id).folder).lineage["tokenizer"]["name"])
@@ -154,7 +154,7 @@ class Runs(QObject):
         return True
 
     def _rename(self, run_id: str, name: str) -> bool:
-        from models.runs import run_folder
+        from terrarium.models.runs import run_folder
 
         def rename() -> None:
             if not name.strip():

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
-from app.session.chat import ChatSession
-from app.session.chat_model import LIVE, PRONOUNS
-from app.session.datasets import Datasets
-from app.session.designs import Designs
-from app.session.device import Device
-from app.session.examples import Examples
-from app.session.model_importer import ModelDownloads
-from app.session.models_in_memory import ModelsInMemory
-from app.session.preference_sets import PreferenceSets
-from app.session.queue import TrainingQueue
-from app.session.remembered import Detail, Remembered
-from app.session.runs import Runs
-from app.session.status import Status
-from app.session.tokenizers import Tokenizers
-from app.session.training import Training
-from app.session.trash import Trash
-from app.session.undo import Undo
-from app.worker.garbage import MainThreadCollector
-from app.worker.notices import Notices
-from app.worker.worker import Worker
-from models.library.library import Library
-from models.library.run_index import RunIndex
+from terrarium.app.session.chat import ChatSession
+from terrarium.app.session.chat_model import LIVE, PRONOUNS
+from terrarium.app.session.datasets import Datasets
+from terrarium.app.session.designs import Designs
+from terrarium.app.session.device import Device
+from terrarium.app.session.examples import Examples
+from terrarium.app.session.model_importer import ModelDownloads
+from terrarium.app.session.models_in_memory import ModelsInMemory
+from terrarium.app.session.preference_sets import PreferenceSets
+from terrarium.app.session.queue import TrainingQueue
+from terrarium.app.session.remembered import Detail, Remembered
+from terrarium.app.session.runs import Runs
+from terrarium.app.session.status import Status
+from terrarium.app.session.tokenizers import Tokenizers
+from terrarium.app.session.training import Training
+from terrarium.app.session.trash import Trash
+from terrarium.app.session.undo import Undo
+from terrarium.app.worker.garbage import MainThreadCollector
+from terrarium.app.worker.notices import Notices
+from terrarium.app.worker.worker import Worker
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_index import RunIndex
 
 
 class Session(QObject):

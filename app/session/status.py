@@ -7,10 +7,10 @@ from typing import Protocol
 
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
-from app.session.chat import ChatSession
-from app.session.device import Device
-from app.session.training import Training
-from app.session.training_state import TrainingState
+from terrarium.app.session.chat import ChatSession
+from terrarium.app.session.device import Device
+from terrarium.app.session.training import Training
+from terrarium.app.session.training_state import TrainingState
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.remembered import Remembered
-from app.session.trash import Trash
-from app.session.undo import Step
-from app.worker.background import LatestTask, TaskQueue
-from app.worker.failures import Failure
-from app.worker.notices import Notices
-from models.events import Event, RunStarted
-from models.library.library import Library, TokenizerInfo
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.trash import Trash
+from terrarium.app.session.undo import Step
+from terrarium.app.worker.background import LatestTask, TaskQueue
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import Event, RunStarted
+from terrarium.models.library.library import Library, TokenizerInfo
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -84,7 +84,7 @@ class Tokenizers(QObject):
 
     def choose(self, name: str) -> None:
         """Choose a tokenizer of the library; where it cannot be read, the former one is chosen again."""
-        from models.tokenizers import load_tokenizer
+        from terrarium.models.tokenizers import load_tokenizer
 
         if not self.is_loading:
             self._former = self.name, self.current
@@ -106,7 +106,7 @@ class Tokenizers(QObject):
 
     def about(self, name: str) -> dict[str, Any]:
         """The metadata of a tokenizer: its origin and the user's notes; empty if there is none."""
-        from models.tokenizers import read_about
+        from terrarium.models.tokenizers import read_about
 
         try:
             return read_about(self._library.tokenizers / name)
@@ -127,7 +127,7 @@ class Tokenizers(QObject):
 
     def _rename(self, name: str, new_name: str) -> str:
         """Rename a tokenizer; returns its new name, "" if it did not work."""
-        from models.tokenizers import rename_tokenizer
+        from terrarium.models.tokenizers import rename_tokenizer
 
         given = ""
 
@@ -143,13 +143,13 @@ class Tokenizers(QObject):
 
     def duplicate(self, name: str) -> None:
         """Copy a tokenizer under an unused name, and choose the copy."""
-        from models.tokenizers import duplicate_tokenizer
+        from terrarium.models.tokenizers import duplicate_tokenizer
 
         self._copier.ask(lambda: duplicate_tokenizer(self._library, name))
 
     def set_notes(self, name: str, notes: str) -> bool:
         """Save the user's notes on a tokenizer; whether it worked."""
-        from models.tokenizers import update_about
+        from terrarium.models.tokenizers import update_about
 
         return self._notices.attempt(lambda: update_about(self._library.tokenizers / name, {"notes": notes}))
 

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
-from app.session.device import Device
-from app.session.remembered import Remembered
-from app.session.run_history import RunHistory
-from app.session.training_state import Move, TrainingState
-from app.worker.failures import Failure
-from app.worker.job import Job
-from app.worker.notices import Notices
-from app.worker.worker import Worker
-from models.events import Blocked, Event, Notice, Phase, Progress, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.library.run_index import RunIndex
-from models.library.run_record import inspect_run
+from terrarium.app.session.device import Device
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.training_state import Move, TrainingState
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import Job
+from terrarium.app.worker.notices import Notices
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Blocked, Event, Notice, Phase, Progress, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_index import RunIndex
+from terrarium.models.library.run_record import inspect_run
 
 if TYPE_CHECKING:
-    from models.recipes.tasks.tasks_table import TaskRecipe
-    from models.runs.run_queue import QueuedRecipe, QueuedRun
-    from models.settings.run_spec import RunSpec
+    from terrarium.models.recipes.tasks.tasks_table import TaskRecipe
+    from terrarium.models.runs.run_queue import QueuedRecipe, QueuedRun
+    from terrarium.models.settings.run_spec import RunSpec
 
 
 _TRY_AGAIN_MS = 5000
@@ -121,7 +121,7 @@ class Training(QObject):
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.training.trainer import Trainer, prepare_run
+            from terrarium.models.training.trainer import Trainer, prepare_run
 
             run = yield from prepare_run(self._library, spec)
             yield from self.drive(Trainer(run, self._library, device=device))
@@ -142,7 +142,7 @@ class Training(QObject):
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.recipes.tasks.running import TaskRun
+            from terrarium.models.recipes.tasks.running import TaskRun
 
             yield from self.drive(TaskRun(self._library, recipe, device=device, seed=seed, parent=parent, data=data))
 
@@ -153,12 +153,12 @@ class Training(QObject):
         self, name: str, base: str, seed: int = 0, own: str = "", rules: Sequence[str] = ()
     ) -> bool:
         """Carry out a demonstration of alignment, with arguments as DemonstrationRun has them; whether it started."""
-        from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+        from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
 
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.recipes.demonstrations.running import DemonstrationRun
+            from terrarium.models.recipes.demonstrations.running import DemonstrationRun
 
             yield from self.drive(
                 DemonstrationRun(self._library, name, base, seed=seed, own=own, rules=rules, device=device)
@@ -169,7 +169,7 @@ class Training(QObject):
 
     def queueable_quickstart(self, files: tuple[str, ...] = ()) -> QueuedRecipe:
         """What `start_quickstart` would start now, for the queue."""
-        from models.recipes.queued import queued_quick_start
+        from terrarium.models.recipes.queued import queued_quick_start
 
         seed = 0 if files else self._next_world()
         return queued_quick_start(seed, files, self.quickstart_minutes, portable=self.quickstart_portable)
@@ -194,9 +194,9 @@ class Training(QObject):
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.runs.run_queue import RunQueue
-            from models.training.prepare import prepare_queued
-            from models.training.trainer import Trainer
+            from terrarium.models.runs.run_queue import RunQueue
+            from terrarium.models.training.prepare import prepare_queued
+            from terrarium.models.training.trainer import Trainer
 
             run = yield from prepare_queued(self._library, RunQueue(self._library), item)
             yield from self.drive(Trainer(run, self._library, device=device))
@@ -205,12 +205,12 @@ class Training(QObject):
 
     def begin_recipe(self, recipe: QueuedRecipe, name: str) -> None:
         """Carry out a recipe that was queued."""
-        from models.recipes.mark import QUICK_START
+        from terrarium.models.recipes.mark import QUICK_START
 
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.recipes.queued import make_recipe
+            from terrarium.models.recipes.queued import make_recipe
 
             yield from self.drive(make_recipe(self._library, recipe, device))
 
@@ -221,9 +221,9 @@ class Training(QObject):
 
     def begin_resumed(self, run_id: str) -> None:
         """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""
-        from models.library.run_record import checkpoint_step
-        from models.recipes.mark import QUICK_START, find_run_mark
-        from models.runs.run_folder import RunFolder
+        from terrarium.models.library.run_record import checkpoint_step
+        from terrarium.models.recipes.mark import QUICK_START, find_run_mark
+        from terrarium.models.runs.run_folder import RunFolder
 
         info, device = self._index.find(run_id), self._device.name
         run = RunFolder.open(info.folder)
@@ -231,7 +231,7 @@ class Training(QObject):
         self.history.is_loading = True
 
         def make() -> Iterator[Event]:
-            from models.recipes.resuming import resume
+            from terrarium.models.recipes.resuming import resume
 
             yield HistoryCut(history=RunHistory.read(run))  # shown while the model is being prepared
             reopened = RunFolder.open(info.folder)
@@ -260,7 +260,7 @@ class Training(QObject):
         device, portable = self._device.name, self.quickstart_portable
 
         def make() -> Iterator[Event]:
-            from models.recipes.quickstart import QuickStart
+            from terrarium.models.recipes.quickstart import QuickStart
 
             quickstart = QuickStart(
                 self._library, minutes=minutes, device=device, seed=seed, files=files, portable=portable
@@ -367,7 +367,7 @@ class Training(QObject):
 
     def rename(self, run_id: str, name: str) -> None:
         """Rename the run in training, even while it is being prepared or opened, or has just ended."""
-        from models.runs import run_folder
+        from terrarium.models.runs import run_folder
 
         assert self.state is not None
         folder = self._library.runs / run_id

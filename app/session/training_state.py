@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from models.events import (
+from terrarium.models.events import (
     Blocked,
     Evaluated,
     Event,

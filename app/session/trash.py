@@ -9,11 +9,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.undo import Step, Undo
-from app.worker.background import LatestTask, TaskQueue
-from app.worker.notices import Notices
-from models.library.library import Library
-from models.library.trash import KINDS, TrashedItem, delete_expired, delete_for_good, list_trash, read_origin
+from terrarium.app.session.undo import Step, Undo
+from terrarium.app.worker.background import LatestTask, TaskQueue
+from terrarium.app.worker.notices import Notices
+from terrarium.models.library.library import Library
+from terrarium.models.library.trash import KINDS, TrashedItem, delete_expired, delete_for_good, list_trash, read_origin
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QMessageBox, QWidget
 
-from app.session.session import Session
-from app.shell.preferences import Preferences
+from terrarium.app.session.session import Session
+from terrarium.app.shell.preferences import Preferences
 
 _SETTING = "training at the end"
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from PySide6.QtGui import QGuiApplication
 
-from app.session.session import Session
-from models.files.atomic import read_json
-from models.library.library import Library
-from models.number_words import format_size
+from terrarium.app.session.session import Session
+from terrarium.models.files.atomic import read_json
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
 
 _LOG_LINES = 600
 _MIN_NAME = 3

@@ -10,14 +10,14 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QApplication, QSplitter, QWidget
 from shiboken6 import isValid
 
-from app.kit.help_mark import term_at
-from app.kit.layout.pages import Pages
-from app.kit.theme import ThemeProvider
-from app.shell.places import Places
+from terrarium.app.kit.help_mark import term_at
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.shell.places import Places
 
 if TYPE_CHECKING:  # loaded when it is first asked for: the window appears before
-    from app.help.glossary import Glossary
-    from app.help.help_panel import HelpPanel
+    from terrarium.app.help.glossary import Glossary
+    from terrarium.app.help.help_panel import HelpPanel
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ _WIDTH = 340
 
 def read_glossary() -> tuple[Glossary, str]:
     """The glossary, and '' or a sentence that says why it is empty; the log has the details."""
-    from app.help.glossary import Glossary, load_glossary
-    from app.help.pictures import PICTURES
-    from app.help.places import PLACES
+    from terrarium.app.help.glossary import Glossary, load_glossary
+    from terrarium.app.help.pictures import PICTURES
+    from terrarium.app.help.places import PLACES
 
     try:
         return load_glossary(PLACES, PICTURES), ""
@@ -84,7 +84,7 @@ class HelpDesk(QObject):
         if window is self._body.window():
             self.show_term(term)
             return
-        from app.help.help_panel import HelpDialog
+        from terrarium.app.help.help_panel import HelpDialog
 
         dialog = window if isinstance(window, HelpDialog) else window.findChild(HelpDialog)
         if dialog is None:
@@ -94,7 +94,7 @@ class HelpDesk(QObject):
     def show_term(self, term: str = "") -> None:
         """Show a term, or the search if that has no entry."""
         if self.panel is None:
-            from app.help.help_panel import HelpPanel
+            from terrarium.app.help.help_panel import HelpPanel
 
             glossary, problem = self._read_once()
             self.panel = HelpPanel(glossary, self._theme, problem)

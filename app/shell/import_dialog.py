@@ -9,14 +9,14 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QProgressDialog, QWidget
 
-from app.kit.progress_window import open_progress, show_events
-from app.session.model_importer import ModelImporter
-from app.session.session import Session
-from app.shell.toasts import Toasts
-from app.worker.failures import Failure
-from models.events import Event, Notice
-from models.runs.run_file.contents import RUN_FILE, SUFFIX
-from models.runs.run_folder import RunFolder
+from terrarium.app.kit.progress_window import open_progress, show_events
+from terrarium.app.session.model_importer import ModelImporter
+from terrarium.app.session.session import Session
+from terrarium.app.shell.toasts import Toasts
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event, Notice
+from terrarium.models.runs.run_file.contents import RUN_FILE, SUFFIX
+from terrarium.models.runs.run_folder import RunFolder
 
 
 class ImportDialog(QObject):

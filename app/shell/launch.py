@@ -18,15 +18,15 @@ from PySide6.QtCore import QEvent, QLibraryInfo, QObject, QSocketNotifier, Signa
 from PySide6.QtGui import QFileOpenEvent
 from PySide6.QtWidgets import QApplication
 
-from app.kit.theme import MODES, ThemeProvider
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from app.shell.window_place import fit_screen, restore_place
-from app.worker.failures import describe
-from app.worker.notices import Notices
-from models.library.library import Library
-from models.library.location import find_location
+from terrarium.app.kit.theme import MODES, ThemeProvider
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.shell.window_place import fit_screen, restore_place
+from terrarium.app.worker.failures import describe
+from terrarium.app.worker.notices import Notices
+from terrarium.models.library.library import Library
+from terrarium.models.library.location import find_location
 
 log = logging.getLogger(__name__)
 

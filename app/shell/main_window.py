@@ -9,9 +9,9 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
-from app.help.palette import Palette, PaletteSource
-from app.home.home import SEEN, TIME_MACHINE_SEEN, Home
-from app.home.next_step import (
+from terrarium.app.help.palette import Palette, PaletteSource
+from terrarium.app.home.home import SEEN, TIME_MACHINE_SEEN, Home
+from terrarium.app.home.next_step import (
     CHAT,
     LEARN_TASK,
     LONGER,
@@ -26,41 +26,41 @@ from app.home.next_step import (
     TIME_MACHINE,
     NextStep,
 )
-from app.home.quickstart_notice import QuickStartNotice
-from app.kit.file_dialogs import dropped_models, dropped_texts
-from app.kit.help_mark import HelpRequested
-from app.kit.layout.pages import Pages
-from app.kit.logo import program_icon
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.closing import ClosingQuestion, remember_training
-from app.shell.guide.desk import GuideDesk
-from app.shell.help_desk import HelpDesk
-from app.shell.import_dialog import ImportDialog
-from app.shell.keys import key_groups
-from app.shell.menus import FIND_ANYTHING, MenuActions, build_menus
-from app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, RunSource, TermSource
-from app.shell.places import Places
-from app.shell.preferences import Preferences
-from app.shell.preferences_window import KEYS, PreferencesWindow
-from app.shell.relaunch import Relaunch
-from app.shell.report_window import ReportWindow
-from app.shell.screens import page_factories
-from app.shell.splitters import remember_splitters, restore_splitters
-from app.shell.status_bar import StatusBar
-from app.shell.text_files import TextFiles
-from app.shell.toasts import Toasts
-from app.shell.top_bar import HOME, TopBar
-from app.shell.trash_window import TrashWindow
-from app.shell.undo_actions import UndoActions
-from app.shell.view_and_help import ViewAndHelp
-from app.shell.window_place import MIN_SIZE, SIZE, remember_place
-from app.worker.failures import DISK_FULL
-from models.corpora.text_corpora import check_text_files
-from models.recipes.queued import title_of
+from terrarium.app.home.quickstart_notice import QuickStartNotice
+from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
+from terrarium.app.kit.help_mark import HelpRequested
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.logo import program_icon
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.closing import ClosingQuestion, remember_training
+from terrarium.app.shell.guide.desk import GuideDesk
+from terrarium.app.shell.help_desk import HelpDesk
+from terrarium.app.shell.import_dialog import ImportDialog
+from terrarium.app.shell.keys import key_groups
+from terrarium.app.shell.menus import FIND_ANYTHING, MenuActions, build_menus
+from terrarium.app.shell.palette_sources import LibrarySource, MenuSource, PlaceSource, RunSource, TermSource
+from terrarium.app.shell.places import Places
+from terrarium.app.shell.preferences import Preferences
+from terrarium.app.shell.preferences_window import KEYS, PreferencesWindow
+from terrarium.app.shell.relaunch import Relaunch
+from terrarium.app.shell.report_window import ReportWindow
+from terrarium.app.shell.screens import page_factories
+from terrarium.app.shell.splitters import remember_splitters, restore_splitters
+from terrarium.app.shell.status_bar import StatusBar
+from terrarium.app.shell.text_files import TextFiles
+from terrarium.app.shell.toasts import Toasts
+from terrarium.app.shell.top_bar import HOME, TopBar
+from terrarium.app.shell.trash_window import TrashWindow
+from terrarium.app.shell.undo_actions import UndoActions
+from terrarium.app.shell.view_and_help import ViewAndHelp
+from terrarium.app.shell.window_place import MIN_SIZE, SIZE, remember_place
+from terrarium.app.worker.failures import DISK_FULL
+from terrarium.models.corpora.text_corpora import check_text_files
+from terrarium.models.recipes.queued import title_of
 
 if TYPE_CHECKING:
-    from app.training.training_tab import TrainingTab
+    from terrarium.app.training.training_tab import TrainingTab
 
 _RECENT = "palette"
 """Under which name the entries of the palette that were used last are remembered."""
@@ -289,7 +289,7 @@ class MainWindow(QMainWindow):
     @property
     def training(self) -> TrainingTab:
         """The training tab, made now if necessary."""
-        from app.training.training_tab import TrainingTab
+        from terrarium.app.training.training_tab import TrainingTab
 
         tab = self.pages.page("training")
         assert isinstance(tab, TrainingTab)

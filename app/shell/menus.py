@@ -9,9 +9,9 @@ from functools import partial
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
-from app.shell.preferences import Preference, Preferences
-from app.shell.top_bar import HOME_KEYS, TABS
-from app.shell.undo_actions import UndoActions
+from terrarium.app.shell.preferences import Preference, Preferences
+from terrarium.app.shell.top_bar import HOME_KEYS, TABS
+from terrarium.app.shell.undo_actions import UndoActions
 
 FIND_ANYTHING = "Find anything…"
 """The entry that opens the command palette."""

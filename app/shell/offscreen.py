@@ -12,10 +12,10 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
-from models.library.library import Library
+from terrarium.models.library.library import Library
 
 if TYPE_CHECKING:
-    from app.shell.main_window import MainWindow
+    from terrarium.app.shell.main_window import MainWindow
 
 
 def application() -> QApplication:
@@ -35,9 +35,9 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
     Args:
         device: where models run; "" does not load torch until something needs it.
     """
-    from app.kit.theme import ThemeProvider
-    from app.session.session import Session
-    from app.shell.main_window import MainWindow
+    from terrarium.app.kit.theme import ThemeProvider
+    from terrarium.app.session.session import Session
+    from terrarium.app.shell.main_window import MainWindow
 
     theme = ThemeProvider(application(), "light")
     session = Session(library)

@@ -8,12 +8,12 @@ from functools import partial
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
-from app.help.palette import PaletteEntry
-from app.help.places import FOUND_BY, PLACES
-from app.session.session import Session
-from app.shell.help_desk import HelpDesk
-from app.shell.keys import plain
-from app.shell.places import Screens
+from terrarium.app.help.palette import PaletteEntry
+from terrarium.app.help.places import FOUND_BY, PLACES
+from terrarium.app.session.session import Session
+from terrarium.app.shell.help_desk import HelpDesk
+from terrarium.app.shell.keys import plain
+from terrarium.app.shell.places import Screens
 
 
 class MenuSource:
@@ -64,7 +64,7 @@ class RunSource:
         session, run_id = self._window.session, self._run_in_view()
         if not run_id or not session.runs.has(run_id):
             return []
-        from app.runs.run_actions import run_actions
+        from terrarium.app.runs.run_actions import run_actions
 
         return [
             PaletteEntry(
@@ -125,8 +125,8 @@ class LibrarySource:
         ]
 
     def _designs(self, session: Session) -> list[PaletteEntry]:
-        from app.kit.setting_names.preset_words import design_title
-        from models.settings.presets import PRESETS
+        from terrarium.app.kit.setting_names.preset_words import design_title
+        from terrarium.models.settings.presets import PRESETS
 
         return [
             PaletteEntry(
@@ -152,8 +152,8 @@ class LibrarySource:
         ]
 
     def _recipes(self) -> list[PaletteEntry]:
-        from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-        from models.recipes.tasks.tasks_table import TASK_RECIPES
+        from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+        from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
 
         titles = {name: recipe.title for name, recipe in TASK_RECIPES.items()}
         titles |= {name: recipe.title for name, recipe in DEMONSTRATIONS.items()}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.reveal import reveal
 
 if TYPE_CHECKING:
-    from app.kit.forms.config_form import ConfigForm
-    from app.kit.layout.pages import Pages
-    from app.session.session import Session
-    from app.training.training_tab import TrainingTab
+    from terrarium.app.kit.forms.config_form import ConfigForm
+    from terrarium.app.kit.layout.pages import Pages
+    from terrarium.app.session.session import Session
+    from terrarium.app.training.training_tab import TrainingTab
 
 _WITHOUT_SIDE = ("compare", "prefer", "pairs", "embeddings")
 """Modes of the chat tab beside which there is no glass box, or none of the open model."""

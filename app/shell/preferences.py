@@ -9,15 +9,15 @@ from typing import Any
 from PySide6.QtCore import QObject, QSignalBlocker, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
-from app.session.device import automatic_threads, usable_cores
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.session import Session
-from models.number_words import format_percent
-from models.settings.run_spec import DEVICE_NAMES
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import MODES, TEXT_SCALES, ThemeProvider
+from terrarium.app.session.device import automatic_threads, usable_cores
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.run_spec import DEVICE_NAMES
 
 _MODE_LABELS = {"system": "System", "light": "Light", "dark": "Dark"}
 _DETAIL_LABELS = {SIMPLE: "Simple", EVERYTHING: "Everything"}

@@ -8,15 +8,15 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFileDialog, QFrame, QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, scrolling, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.file_dialogs import reveal
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.shell.keys import KeyRow
-from app.shell.preferences import Preference, PreferenceBox, Preferences
-from models.library.location import VARIABLE, choose_location, find_location
+from terrarium.app.kit.basics import button, frame, label, row, scrolling, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.file_dialogs import reveal
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.keys import KeyRow
+from terrarium.app.shell.preferences import Preference, PreferenceBox, Preferences
+from terrarium.models.library.location import VARIABLE, choose_location, find_location
 
 KEYS = "Keys:"
 """How the headings of the keyboard shortcuts begin: searching for it lists just those."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtCore import QObject, QTimer, Slot
 
-from app.home.home import Home
-from app.shell.closing import take_saved_run
-from app.shell.places import Screens
-from app.shell.screens import load_pages
-from app.shell.top_bar import HOME, TABS
-from app.worker.background import LatestTask
+from terrarium.app.home.home import Home
+from terrarium.app.shell.closing import take_saved_run
+from terrarium.app.shell.places import Screens
+from terrarium.app.shell.screens import load_pages
+from terrarium.app.shell.top_bar import HOME, TABS
+from terrarium.app.worker.background import LatestTask
 
 if TYPE_CHECKING:
-    from app.shell.guide.desk import GuideDesk
-    from app.shell.toasts import Toasts
+    from terrarium.app.shell.guide.desk import GuideDesk
+    from terrarium.app.shell.toasts import Toasts
 
 
 class LaunchedWindow(Screens, Protocol):

@@ -6,14 +6,14 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.file_dialogs import ask_save_path
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.shell.diagnostics import diagnostics
-from app.worker.background import LatestTask
-from models.files.atomic import atomic_write_text
+from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.file_dialogs import ask_save_path
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.diagnostics import diagnostics
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.files.atomic import atomic_write_text
 
 
 class ReportWindow(Dialog):

@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterator
 
 from PySide6.QtWidgets import QWidget
 
-from app.home.home import Home
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.home.home import Home
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 _PARTS = (
     "pyqtgraph",
-    "models.importing.formats.registry",
-    "app.recipes.recipes_page",
-    "app.new_run.new_run_page",
-    "app.run.run_view",
-    *(f"app.{name}.{name}_tab" for name in ("training", "tokenizer", "data", "builder", "chat")),
-    "app.home.quickstart_view",
-    "app.download.models_page",
-    "app.guide.home_card",
-    "app.guide.guide_panel",
-    "app.shell.guide.stage",
+    "terrarium.models.importing.formats.registry",
+    "terrarium.app.recipes.recipes_page",
+    "terrarium.app.new_run.new_run_page",
+    "terrarium.app.run.run_view",
+    *(f"terrarium.app.{name}.{name}_tab" for name in ("training", "tokenizer", "data", "builder", "chat")),
+    "terrarium.app.home.quickstart_view",
+    "terrarium.app.download.models_page",
+    "terrarium.app.guide.home_card",
+    "terrarium.app.guide.guide_panel",
+    "terrarium.app.shell.guide.stage",
 )
 """What the pages and the guide consist of, in portions of 10 to 70 ms (measured)."""
 
@@ -44,37 +44,37 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
     """A factory for each page, in the order in which they are likely to be wanted."""
 
     def training() -> QWidget:
-        from app.training.training_tab import TrainingTab
+        from terrarium.app.training.training_tab import TrainingTab
 
         return TrainingTab(session, theme)
 
     def tokenizer() -> QWidget:
-        from app.tokenizer.tokenizer_tab import TokenizerTab
+        from terrarium.app.tokenizer.tokenizer_tab import TokenizerTab
 
         return TokenizerTab(session, theme)
 
     def data() -> QWidget:
-        from app.data.data_tab import DataTab
+        from terrarium.app.data.data_tab import DataTab
 
         return DataTab(session, theme)
 
     def builder() -> QWidget:
-        from app.builder.builder_tab import BuilderTab
+        from terrarium.app.builder.builder_tab import BuilderTab
 
         return BuilderTab(session, theme)
 
     def chat() -> QWidget:
-        from app.chat.chat_tab import ChatTab
+        from terrarium.app.chat.chat_tab import ChatTab
 
         return ChatTab(session, theme)
 
     def quickstart() -> QWidget:
-        from app.home.quickstart_view import QuickStartView
+        from terrarium.app.home.quickstart_view import QuickStartView
 
         return QuickStartView(session, theme)
 
     def models() -> QWidget:
-        from app.download.models_page import ModelsPage
+        from terrarium.app.download.models_page import ModelsPage
 
         return ModelsPage(session, theme)
 

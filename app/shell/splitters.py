@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QWidget
 
-from app.kit.layout.pages import Pages
-from app.session.session import Session
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.session.session import Session
 
 
 def restore_splitters(session: Session, page: QWidget) -> None:
@@ -52,6 +52,6 @@ def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
 
 def _owner(splitter: QSplitter) -> str:
     widget = splitter.parentWidget()  # a splitter may be of a class of ours
-    while widget is not None and not type(widget).__module__.startswith("app."):
+    while widget is not None and not type(widget).__module__.startswith("terrarium."):
         widget = widget.parentWidget()
     return type(widget).__name__

@@ -5,15 +5,15 @@ from __future__ import annotations
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE
-from app.session.device import memory_bytes
-from app.session.session import Session
-from app.shell.preferences import PreferenceBox, Preferences
-from app.worker.background import LatestTask
-from models.computer_load import ComputerLoad, describe_load
-from models.number_words import format_count, format_done, format_duration, format_size
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.session.device import memory_bytes
+from terrarium.app.session.session import Session
+from terrarium.app.shell.preferences import PreferenceBox, Preferences
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.computer_load import ComputerLoad, describe_load
+from terrarium.models.number_words import format_count, format_done, format_duration, format_size
 
 _MEASURED_EVERY_MS = 2000
 _MEMORY_TIP = "Main memory used by Terrarium"

@@ -10,13 +10,13 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from app.home.home import Home
-from app.kit.file_dialogs import FILE_FILTER
-from app.session.datasets import about_rows
-from app.shell.places import Screens
-from app.shell.toasts import Toasts
-from models.corpora.text_corpora import check_text_files
-from models.library.run_record import RunInfo
+from terrarium.app.home.home import Home
+from terrarium.app.kit.file_dialogs import FILE_FILTER
+from terrarium.app.session.datasets import about_rows
+from terrarium.app.shell.places import Screens
+from terrarium.app.shell.toasts import Toasts
+from terrarium.models.corpora.text_corpora import check_text_files
+from terrarium.models.library.run_record import RunInfo
 
 
 class TextWindow(Screens, Protocol):

@@ -25,10 +25,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, label
-from app.kit.dialog import Dialog
-from app.kit.text.growing_field import GrowingField
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import button, label
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.text.growing_field import GrowingField
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _MAX_TOASTS = 3
 _WIDTHS = (560, 400, 300)

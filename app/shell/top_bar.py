@@ -6,11 +6,11 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
-from app.kit.basics import button, label
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.logo import program_mark
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_done
+from terrarium.app.kit.basics import button, label
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.logo import program_mark
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_done
 
 HOME, HOME_KEYS = "home", "Alt+Home"
 _HOME_TAB = (HOME, "Home", "house", "What you have grown, what is running, and what to do next")

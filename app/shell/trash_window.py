@@ -26,13 +26,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import EmptyState, button, label, row, set_enabled, titled_card
-from app.kit.dialog import Dialog
-from app.kit.tables import plain_table
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.trash import Trash
-from models.library.trash import KEPT_DAYS, TrashedItem
-from models.number_words import format_count, format_date, format_size
+from terrarium.app.kit.basics import EmptyState, button, label, row, set_enabled, titled_card
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.trash import Trash
+from terrarium.models.library.trash import KEPT_DAYS, TrashedItem
+from terrarium.models.number_words import format_count, format_date, format_size
 
 Index = QModelIndex | QPersistentModelIndex
 _SORT = Qt.ItemDataRole.UserRole

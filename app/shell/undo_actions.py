@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 from shiboken6 import isValid
 
-from app.session.undo import Undo
+from terrarium.app.session.undo import Undo
 
 
 @dataclass(frozen=True)

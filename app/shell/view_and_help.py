@@ -8,10 +8,10 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from app.kit.file_dialogs import reveal
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.toasts import Toasts
+from terrarium.app.kit.file_dialogs import reveal
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.toasts import Toasts
 
 ABOUT = (
     "<h3>Terrarium {}</h3><p>Grow a small language model behind glass, and teach it tasks of your own: tokenizer, "
@@ -46,7 +46,7 @@ class ViewAndHelp:
 
     def show_licences(self, parent: QWidget, theme: ThemeProvider) -> None:
         """Show the licences of all that Terrarium is made of."""
-        from app.shell.licences.window import LicencesWindow
+        from terrarium.app.shell.licences.window import LicencesWindow
 
         window = LicencesWindow(self._session, theme, parent)
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

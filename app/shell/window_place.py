@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QByteArray, QRect, QSize
 from PySide6.QtWidgets import QMainWindow, QStyle
 
-from app.session.remembered import Remembered
+from terrarium.app.session.remembered import Remembered
 
 SIZE, MIN_SIZE = QSize(1440, 900), QSize(960, 600)
 """The size at the first launch and the smallest one, in logical pixels, where the screen has room for them."""

@@ -11,20 +11,20 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.glass.examiner import Examiner
-from app.glass.names import quoted
-from app.glass.read_text import ReadText
-from app.kit.basics import frame, label
-from app.kit.plots.pictures import Floats
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.pill_layout import PillLayout
-from app.session.session import Session
-from app.worker.failures import Failure
-from models.events import Event
-from models.number_words import format_percent
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.names import quoted
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.kit.basics import frame, label
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.pill_layout import PillLayout
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event
+from terrarium.models.number_words import format_percent
 
 if TYPE_CHECKING:
-    from models.architecture.transformer import AnyModel
+    from terrarium.models.architecture.transformer import AnyModel
 
 _PAD, _GAP = 5, 4  # pixels inside and between tokens
 _NAMED = 0.01
@@ -48,8 +48,8 @@ class Alignment:
 
 def align(model: AnyModel, read: ReadText) -> Generator[Event, None, Alignment | None]:
     """The alignment of a text that was read; None where it is too long for its maps to have a cell for each pair."""
-    from models.inspect.attention import read_attention
-    from models.inspect.attention_maps import MEAN
+    from terrarium.models.inspect.attention import read_attention
+    from terrarium.models.inspect.attention_maps import MEAN
 
     # Its first token starts the text and was not written; each row predicts the token after it.
     stacks = yield from read_attention(model, read.ids[:-1], read.source_ids)

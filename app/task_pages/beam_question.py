@@ -6,15 +6,15 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.glass.names import token_names
-from app.glass.tokens.token_box import TokenStats
-from app.task_pages.hypotheses import ScoredText
-from models.events import Progress
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.tokens.token_box import TokenStats
+from terrarium.app.task_pages.hypotheses import ScoredText
+from terrarium.models.events import Progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
+    from terrarium.models.architecture.transformer import AnyModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ def run_beam_search(
     model: AnyModel, tokenizer: Tokenizer, text: str, n_beam: int, length_penalty: float, max_tokens: int
 ) -> Generator[Progress, None, BeamSearchResult]:
     """The best target texts for a source text; ValueError as `beam_search`."""
-    from models.inference.beam import beam_events
-    from models.inference.generate import decoder_start_id
-    from models.inference.prompts import encode_for
-    from models.tokenizers import decode
-    from models.tokenizers.special_tokens import end_id
+    from terrarium.models.inference.beam import beam_events
+    from terrarium.models.inference.generate import decoder_start_id
+    from terrarium.models.inference.prompts import encode_for
+    from terrarium.models.tokenizers import decode
+    from terrarium.models.tokenizers.special_tokens import end_id
 
     ids, start, end = (
         encode_for(model.config, tokenizer, text),
@@ -67,7 +67,7 @@ def run_beam_search(
 
 def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[TokenStats, ...]:
     """Probability, entropy and rank of the target's tokens (only the last ones of a very long target)."""
-    from models.inspect.next_tokens import read_logits
+    from terrarium.models.inspect.next_tokens import read_logits
 
     given = read_logits(model, ids, source_ids=source_ids)
     return tuple(zip(given.probabilities, given.entropies, given.ranks, strict=True))

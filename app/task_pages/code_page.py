@@ -11,23 +11,23 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from app.glass.focus import Focus
-from app.glass.partial_reply import Prompt
-from app.kit.basics import button, column, label, plain_tip, row, set_enabled, set_role
-from app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.setting_names.code_outcomes import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
-from app.kit.text.code_editor import CodeColours
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.task_pages.mode_page import ErrorLabel, ModePage
-from app.task_pages.one_reply import OneReply
-from app.task_pages.task_page import text_box
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.settings.sampling_config import SamplingConfig
-from models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome, row_cases
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.partial_reply import Prompt
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled, set_role
+from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.setting_names.code_outcomes import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
+from terrarium.app.kit.text.code_editor import CodeColours
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.mode_page import ErrorLabel, ModePage
+from terrarium.app.task_pages.one_reply import OneReply
+from terrarium.app.task_pages.task_page import text_box
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tasks.code_judge import NOT_INSTALLED, CodeJudge, Judgement, Outcome, row_cases
 
 _HINT = 'def double(n):\n    """Double the number."""'
 _CASES = "One case per line, as JSON: the arguments, and the expected result\n[2] → 4"
@@ -183,7 +183,7 @@ class CodePage(ModePage):
 
     @Slot(object)
     def _on_appended(self, tokens: object) -> None:
-        from models.tasks.judging import as_body
+        from terrarium.models.tasks.judging import as_body
 
         assert self.reply.written is not None
         body = as_body(self._prefix + self.reply.written.text)

@@ -9,14 +9,14 @@ from typing import Any
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
-from app.kit.basics import button, column, label, row
-from app.kit.theme import ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.session.undo import Step
-from app.worker.background import LatestTask
-from models.library.run_corrections import find_correction, read_corrections, set_correction
-from models.number_words import format_count
+from terrarium.app.kit.basics import button, column, label, row
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.session.undo import Step
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.library.run_corrections import find_correction, read_corrections, set_correction
+from terrarium.models.number_words import format_count
 
 
 class Correcting(QWidget):
@@ -140,8 +140,8 @@ class Correcting(QWidget):
         assert folder is not None
 
         def work() -> tuple[str, str, str]:
-            from models.data.corrections import build_corrections_corpus
-            from models.runs.run_folder import RunFolder
+            from terrarium.models.data.corrections import build_corrections_corpus
+            from terrarium.models.runs.run_folder import RunFolder
 
             made = build_corrections_corpus(library, RunFolder.open(folder), labels)
             return made.corpus.sha, made.sentence, run_id

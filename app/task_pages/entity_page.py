@@ -12,18 +12,18 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QTextCharFormat, QTextDocument
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from app.glass.focus import Focus
-from app.kit.basics import column, label, titled_card
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.text.highlighter import Highlighter
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.task_pages.task_page import TaskPage, qt_position, text_box
-from app.task_pages.task_questions import Answered
-from models.metrics.tagging import entities
-from models.number_words import format_prob
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.basics import column, label, titled_card
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.text.highlighter import Highlighter
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.task_page import TaskPage, qt_position, text_box
+from terrarium.app.task_pages.task_questions import Answered
+from terrarium.models.metrics.tagging import entities
+from terrarium.models.number_words import format_prob
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _MAX_TAGS = 40

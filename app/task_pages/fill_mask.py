@@ -11,27 +11,27 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent, QTextCursor
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.glass.examiner import Examiner
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from app.glass.tokens.token_box import TokenBox
-from app.kit.basics import button, column, label, row, scrolling, set_enabled
-from app.kit.help_mark import HelpMark
-from app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from app.kit.text.text_box import TextBox
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.task_pages.mask_colours import MASKS, MaskColours
-from app.task_pages.mask_list import MaskList
-from app.task_pages.mask_questions import FilledMasks, TextFit, find_candidates, measure_fit
-from app.task_pages.mode_page import ErrorLabel, ModePage
-from app.worker.failures import Failure
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.tokens.token_box import TokenBox
+from terrarium.app.kit.basics import button, column, label, row, scrolling, set_enabled
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.text.text_box import TextBox
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.mask_colours import MASKS, MaskColours
+from terrarium.app.task_pages.mask_list import MaskList
+from terrarium.app.task_pages.mask_questions import FilledMasks, TextFit, find_candidates, measure_fit
+from terrarium.app.task_pages.mode_page import ErrorLabel, ModePage
+from terrarium.app.worker.failures import Failure
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.inference.fill_mask import TokenFit
+    from terrarium.models.inference.fill_mask import TokenFit
 
 
 _PATIENCE_MS = 200
@@ -231,7 +231,7 @@ class FillMask(ModePage):
 
     @property
     def _mask_id(self) -> int | None:
-        from models.tokenizers.special_tokens import mask_id
+        from terrarium.models.tokenizers.special_tokens import mask_id
 
         tokenizer = self._session.chat.tokenizer
         return mask_id(tokenizer) if tokenizer is not None else None
@@ -264,7 +264,7 @@ class FillMask(ModePage):
 
 
 def _mask_token(tokenizer: Tokenizer) -> str:
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     id = mask_id(tokenizer)
     return "" if id is None else tokenizer.id_to_token(id) or ""

@@ -9,10 +9,10 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from app.glass.tokens.token_box import TokenStats
-from app.kit.basics import label, row, set_role
-from app.kit.theme import SPACE
-from models.number_words import format_count, with_minus
+from terrarium.app.glass.tokens.token_box import TokenStats
+from terrarium.app.kit.basics import label, row, set_role
+from terrarium.app.kit.theme import SPACE
+from terrarium.models.number_words import format_count, with_minus
 
 
 @dataclass(frozen=True)

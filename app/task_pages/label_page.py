@@ -7,16 +7,16 @@ from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
-from app.glass.focus import Focus
-from app.kit.basics import button, column, label, row, titled_card
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.theme import ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.task_pages.correcting import Correcting
-from app.task_pages.task_page import TaskPage, text_box
-from app.task_pages.task_questions import Answered
-from models.number_words import format_count, format_prob, with_minus
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.basics import button, column, label, row, titled_card
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.correcting import Correcting
+from terrarium.app.task_pages.task_page import TaskPage, text_box
+from terrarium.app.task_pages.task_questions import Answered
+from terrarium.models.number_words import format_count, format_prob, with_minus
 
 _MAX_BARS = 24
 _NOTHING = "Write a text: the answer follows as you type."

@@ -6,9 +6,9 @@ import re
 
 from PySide6.QtGui import QFont, QTextDocument
 
-from app.kit.text.highlighter import Highlighter
-from app.kit.theme import ThemeProvider
-from models.tokenizers.special_tokens import MASK_SPELLINGS
+from terrarium.app.kit.text.highlighter import Highlighter
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.tokenizers.special_tokens import MASK_SPELLINGS
 
 MASKS = re.compile("|".join(map(re.escape, MASK_SPELLINGS)))
 """All spellings of a mask."""

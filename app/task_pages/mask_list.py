@@ -10,12 +10,12 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label, titled_card
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_prob
+from terrarium.app.kit.basics import label, titled_card
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_prob
 
 if TYPE_CHECKING:
-    from models.inference.fill_mask import MaskCandidate
+    from terrarium.models.inference.fill_mask import MaskCandidate
 
 _NOTE = (
     "Probabilities over the whole vocabulary. All masks are predicted at once, independently of each other: fill one "

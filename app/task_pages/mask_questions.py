@@ -6,14 +6,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.glass.names import token_names
-from models.events import Progress
+from terrarium.app.glass.names import token_names
+from terrarium.models.events import Progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inference.fill_mask import MaskCandidate, TokenFit
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inference.fill_mask import MaskCandidate, TokenFit
 
 N_BEST = 8
 
@@ -40,7 +40,7 @@ class TextFit:
 
 
 def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    from models.inference.prompts import encode_for
+    from terrarium.models.inference.prompts import encode_for
 
     ids = tuple(encode_for(model.config, tokenizer, text))
     names = token_names(tokenizer, ids)
@@ -49,8 +49,8 @@ def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, 
 
 def find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> FilledMasks:
     """Candidates for each mask of a text; ValueError as `fill_mask`."""
-    from models.inference.fill_mask import fill_mask
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.models.inference.fill_mask import fill_mask
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     ids, words = _read(model, tokenizer, text)
     mask = mask_id(tokenizer)
@@ -61,9 +61,9 @@ def find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> FilledM
 
 def measure_fit(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, TextFit]:
     """How likely each token of a text is when only it is masked; ValueError as `fill_mask`."""
-    from models.inference.fill_mask import pseudo_perplexity, token_fits
-    from models.tokenizers import special_ids
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.models.inference.fill_mask import pseudo_perplexity, token_fits
+    from terrarium.models.tokenizers import special_ids
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     ids, words = _read(model, tokenizer, text)
     mask = mask_id(tokenizer)

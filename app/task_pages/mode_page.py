@@ -6,12 +6,12 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from app.kit.basics import EmptyState
-from app.kit.theme import ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.kit.basics import EmptyState
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
 
 _NO_MODEL = ("No model is open", "Choose a model above.")
 

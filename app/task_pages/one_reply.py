@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.glass.partial_reply import PartialReply, Prompt
-from app.session.session import Session
-from models.events import Event, ReplyFinished, TokenMade
-from models.inference.reply import ReplyStarted
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.partial_reply import PartialReply, Prompt
+from terrarium.app.session.session import Session
+from terrarium.models.events import Event, ReplyFinished, TokenMade
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 
 class OneReply(QObject):

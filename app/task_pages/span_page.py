@@ -8,15 +8,15 @@ from typing import Any
 from PySide6.QtGui import QFont, QTextCharFormat, QTextDocument
 from PySide6.QtWidgets import QWidget
 
-from app.glass.focus import Focus
-from app.kit.basics import column, label, titled_card
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.text.highlighter import Highlighter
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.task_pages.task_page import TaskPage, qt_position, text_box
-from app.task_pages.task_questions import Answered
-from models.number_words import format_prob
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.basics import column, label, titled_card
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.text.highlighter import Highlighter
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.task_page import TaskPage, qt_position, text_box
+from terrarium.app.task_pages.task_questions import Answered
+from terrarium.models.number_words import format_prob
 
 _NOTHING = "Write a question and a text: the answer is marked as you type."
 

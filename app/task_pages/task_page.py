@@ -9,17 +9,17 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.glass.examiner import Examiner
-from app.glass.focus import Focus
-from app.kit.basics import scrolling
-from app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from app.kit.text.text_box import TextBox
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.task_pages.mode_page import ErrorLabel, ModePage
-from app.task_pages.task_questions import Answered, answer_row
-from app.worker.failures import Failure
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.basics import scrolling
+from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.text.text_box import TextBox
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.mode_page import ErrorLabel, ModePage
+from terrarium.app.task_pages.task_questions import Answered, answer_row
+from terrarium.app.worker.failures import Failure
 
 _PATIENCE_MS = 120
 _UNSEEN = "The text is so long that the model reads it in several windows; the glass box shows one at a time."

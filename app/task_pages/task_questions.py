@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.glass.names import token_names
-from app.glass.read_text import LabelQuestion, ReadText
-from models.events import result_of
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.read_text import LabelQuestion, ReadText
+from terrarium.models.events import result_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.data.batch import Batch
-    from models.tasks.encoding import TaskEncoder
-    from models.tasks.predicting import Prediction
-    from models.tasks.row_reader import Item
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.data.batch import Batch
+    from terrarium.models.tasks.encoding import TaskEncoder
+    from terrarium.models.tasks.predicting import Prediction
+    from terrarium.models.tasks.row_reader import Item
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ def answer_row(
     model: AnyModel, tokenizer: Tokenizer, task: str, row: Mapping[str, Any], labels: Sequence[str]
 ) -> Answered:
     """The prediction for one row of a label task; ValueError as `predict`."""
-    from models.tasks.encoding import TaskEncoder
-    from models.tasks.predicting import check_head, predict_items
+    from terrarium.models.tasks.encoding import TaskEncoder
+    from terrarium.models.tasks.predicting import check_head, predict_items
 
     check_head(model, task, labels)
     encoder = TaskEncoder(model.config, tokenizer, task, labels)

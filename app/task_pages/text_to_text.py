@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QEvent, Qt, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.glass.examiner import Examiner
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from app.glass.surprise import most_surprising, special_ids
-from app.glass.tokens.token_box import TokenBox
-from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
-from app.kit.forms.editors import FloatBox, IntBox
-from app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from app.kit.layout.segments import Segments
-from app.kit.text.text_box import TextBox
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.task_pages.alignment import AlignmentCard
-from app.task_pages.beam_question import BeamSearchResult, run_beam_search
-from app.task_pages.hypotheses import HypothesisList
-from app.task_pages.mask_colours import MASKS, MaskColours
-from app.task_pages.mode_page import ErrorLabel, ModePage
-from app.task_pages.one_reply import OneReply
-from app.worker.failures import Failure
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.surprise import most_surprising, special_ids
+from terrarium.app.glass.tokens.token_box import TokenBox
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolling, set_enabled
+from terrarium.app.kit.forms.editors import FloatBox, IntBox
+from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.text.text_box import TextBox
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.alignment import AlignmentCard
+from terrarium.app.task_pages.beam_question import BeamSearchResult, run_beam_search
+from terrarium.app.task_pages.hypotheses import HypothesisList
+from terrarium.app.task_pages.mask_colours import MASKS, MaskColours
+from terrarium.app.task_pages.mode_page import ErrorLabel, ModePage
+from terrarium.app.task_pages.one_reply import OneReply
+from terrarium.app.worker.failures import Failure
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -307,7 +307,7 @@ def _title(title: str, *trailing: QWidget) -> QWidget:
 
 def _next_gap(tokenizer: Tokenizer, text: str) -> str:
     """The first sentinel not in the text, or the mask token; "" if there is neither."""
-    from models.tokenizers.special_tokens import mask_id, sentinel_ids
+    from terrarium.models.tokenizers.special_tokens import mask_id, sentinel_ids
 
     spelled = [tokenizer.id_to_token(id) or "" for id in sentinel_ids(tokenizer)]
     mask = mask_id(tokenizer)

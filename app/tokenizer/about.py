@@ -12,17 +12,17 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import column, frame, label, scrolling
-from app.kit.setting_names.value_words import words
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.making.growth_chart import GrowthChart
-from models.corpora.corpus import open_corpus
-from models.events import VocabularyGrowth
-from models.library.library import Library
-from models.number_words import format_date, format_size
-from models.settings.tokenizer_options import TokenizerOptions, used_options
-from models.tokenizers import special_ids, tokenizer_kind
+from terrarium.app.kit.basics import column, frame, label, scrolling
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.making.growth_chart import GrowthChart
+from terrarium.models.corpora.corpus import open_corpus
+from terrarium.models.events import VocabularyGrowth
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_date, format_size
+from terrarium.models.settings.tokenizer_options import TokenizerOptions, used_options
+from terrarium.models.tokenizers import special_ids, tokenizer_kind
 
 _SAVE_MS = 400
 _MAX_LINES = 6

@@ -8,13 +8,13 @@ from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, row, scrolling
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
-from models.chat.own_template import Message
-from models.number_words import format_count
-from models.tokenizers.codec import replace_surrogates
+from terrarium.app.kit.basics import button, column, label, row, scrolling
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
+from terrarium.models.chat.own_template import Message
+from terrarium.models.number_words import format_count
+from terrarium.models.tokenizers.codec import replace_surrogates
 
 _MIN_LINES, _MAX_LINES = 1, 6
 

@@ -9,23 +9,23 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import EmptyState, button, column, frame, label, panes, row
-from app.kit.labels import ElidedLabel
-from app.kit.layout.segments import Segments
-from app.kit.stat_strip import StatStrip
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView
-from app.session.session import Session
-from app.tokenizer.conversation_editor import ConversationEditor
-from app.worker.background import LatestTask
-from app.worker.failures import Failure, describe
-from models.chat.foreign import foreign_chat_tokens
-from models.chat.own_template import CHAT_TEMPLATE
-from models.chat.sandbox import NAMED_TOKENS
-from models.chat.tokens import ChatTokens, chat_tokens
-from models.number_words import format_percent
-from models.settings.run_spec import TrainConfig
-from models.tokenizers import read_about, read_template
+from terrarium.app.kit.basics import EmptyState, button, column, frame, label, panes, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.stat_strip import StatStrip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.conversation_editor import ConversationEditor
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.models.chat.foreign import foreign_chat_tokens
+from terrarium.models.chat.own_template import CHAT_TEMPLATE
+from terrarium.models.chat.sandbox import NAMED_TOKENS
+from terrarium.models.chat.tokens import ChatTokens, chat_tokens
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tokenizers import read_about, read_template
 
 MAX_SYNC_CHARACTERS = 5_000
 """Conversations of up to this many characters are encoded at once; longer ones in the background."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.file_dialogs import FILE_FILTER, safe_file_name
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.session.session import Session
-from models.corpora.corpus import list_corpora
-from models.data.corpus_texts import CorpusChoice, files_label
-from models.number_words import format_size
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.file_dialogs import FILE_FILTER, safe_file_name
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.corpus import list_corpora
+from terrarium.models.data.corpus_texts import CorpusChoice, files_label
+from terrarium.models.number_words import format_size
 
 _TINY_WORLD, _STDLIB = CorpusChoice(source="tiny-world"), CorpusChoice(source="stdlib")
 _FILES = "Text files…"

@@ -10,18 +10,18 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QSplitter, QStackedWidget, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import EmptyState, button, column, frame, label, panes, row
-from app.kit.text.text_box import TextBox, highlight
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.token_view import TokenView
-from app.tokenizer.encoder import Encoder
-from app.tokenizer.id_box import IdBox
-from app.tokenizer.text_offsets import TextOffsets
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.number_words import format_count
-from models.tokenizers.text.decoding import DecodedIds, decode_ids
-from models.tokenizers.text.encoded import EncodedText
+from terrarium.app.kit.basics import EmptyState, button, column, frame, label, panes, row
+from terrarium.app.kit.text.text_box import TextBox, highlight
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.token_view import TokenView
+from terrarium.app.tokenizer.encoder import Encoder
+from terrarium.app.tokenizer.id_box import IdBox
+from terrarium.app.tokenizer.text_offsets import TextOffsets
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.number_words import format_count
+from terrarium.models.tokenizers.text.decoding import DecodedIds, decode_ids
+from terrarium.models.tokenizers.text.encoded import EncodedText
 
 MAX_SYNC_CHARACTERS = 8_000
 """Input of up to this many characters is decoded at once; longer input in the background."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
-from app.tokenizer.text_offsets import TextOffsets
-from app.worker.background import LatestTask
-from models.tokenizers.codec import replace_surrogates
-from models.tokenizers.text.encoded import EncodedText
+from terrarium.app.tokenizer.text_offsets import TextOffsets
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.tokenizers.codec import replace_surrogates
+from terrarium.models.tokenizers.text.encoded import EncodedText
 
 MAX_SYNC_BYTES = 20_000
 

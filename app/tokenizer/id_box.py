@@ -6,11 +6,11 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from app.kit.basics import frame, label
-from app.kit.text.text_box import TextBox, TruncationNote, highlight
-from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.text_offsets import utf16_units
-from models.tokenizers.text.decoding import DecodedIds, IdProblem
+from terrarium.app.kit.basics import frame, label
+from terrarium.app.kit.text.text_box import TextBox, TruncationNote, highlight
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.tokenizer.text_offsets import utf16_units
+from terrarium.models.tokenizers.text.decoding import DecodedIds, IdProblem
 
 _HINT = """\
 Paste ids in any form:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row
-from app.kit.file_dialogs import reveal
-from app.kit.help_mark import HelpMark
-from app.kit.item_list import Item, ItemList
-from app.kit.setting_names.value_words import words
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.making.import_menu import TokenizerImport
-from app.tokenizer.making.training import TokenizerTraining
-from app.tokenizer.tokenizer_views import TokenizerViews
+from terrarium.app.kit.basics import EmptyState, button, frame, label, row
+from terrarium.app.kit.file_dialogs import reveal
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.making.import_menu import TokenizerImport
+from terrarium.app.tokenizer.making.training import TokenizerTraining
+from terrarium.app.tokenizer.tokenizer_views import TokenizerViews
 
 _PATIENCE_MS = 150
 """Milliseconds for which the former tokenizer stays in view, so that a small one is shown without a flicker."""

@@ -8,11 +8,11 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 from tokenizers import Tokenizer
 
-from app.kit.layout.views import View, Views
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.tokenizer.explore.explore_view import ExploreView
-from app.tokenizer.making.trainer import TokenizerTrainer
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.explore.explore_view import ExploreView
+from terrarium.app.tokenizer.making.trainer import TokenizerTrainer
 
 
 class TokenizerViews(Views):
@@ -72,34 +72,34 @@ class TokenizerViews(Views):
         return ExploreView(self._theme)
 
     def _make_steps(self) -> QWidget:
-        from app.tokenizer.steps.steps_view import StepsView
+        from terrarium.app.tokenizer.steps.steps_view import StepsView
 
         return StepsView(self._session, self._theme)
 
     def _make_vocabulary(self) -> QWidget:
-        from app.tokenizer.vocabulary.vocabulary_view import VocabularyView
+        from terrarium.app.tokenizer.vocabulary.vocabulary_view import VocabularyView
 
         return VocabularyView(self._session, self._theme)
 
     def _make_compare(self) -> QWidget:
-        from app.tokenizer.compare.compare_view import TokenizerCompareView
+        from terrarium.app.tokenizer.compare.compare_view import TokenizerCompareView
 
         return TokenizerCompareView(self._session, self._theme)
 
     def _make_decode(self) -> QWidget:
-        from app.tokenizer.decode_view import DecodeView
+        from terrarium.app.tokenizer.decode_view import DecodeView
 
         view = DecodeView(self._theme)
         view.text_requested.connect(self._explore)
         return view
 
     def _make_chat(self) -> QWidget:
-        from app.tokenizer.conversation_view import ChatTemplateView
+        from terrarium.app.tokenizer.conversation_view import ChatTemplateView
 
         return ChatTemplateView(self._session, self._theme)
 
     def _make_about(self) -> QWidget:
-        from app.tokenizer.about import TokenizerAbout
+        from terrarium.app.tokenizer.about import TokenizerAbout
 
         return TokenizerAbout(self._session, self._theme)
 

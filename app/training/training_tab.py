@@ -8,24 +8,24 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import frame
-from app.kit.theme import SPACE, ThemeProvider
-from app.lineage.next_steps import Judging, NextRun
-from app.new_run.align_picker import AlignPicker
-from app.new_run.choices import RunChoices
-from app.new_run.new_run_page import NewRun
-from app.new_run.start_picker import StartPicker
-from app.recipes.recipes_page import RecipesPage
-from app.run.run_view import RunView
-from app.runs.overlay.overlay_view import CompareRuns
-from app.runs.queue_panel import QueuePanel
-from app.runs.runs_panel import RunsPanel
-from app.session.chat_model import LIVE
-from app.session.session import Session
-from app.session.undo import Step
-from models.recipes.demonstrations.bases import steps_of_strong
-from models.runs.run_queue import QueuedRun
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.basics import frame
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.lineage.next_steps import Judging, NextRun
+from terrarium.app.new_run.align_picker import AlignPicker
+from terrarium.app.new_run.choices import RunChoices
+from terrarium.app.new_run.new_run_page import NewRun
+from terrarium.app.new_run.start_picker import StartPicker
+from terrarium.app.recipes.recipes_page import RecipesPage
+from terrarium.app.run.run_view import RunView
+from terrarium.app.runs.overlay.overlay_view import CompareRuns
+from terrarium.app.runs.queue_panel import QueuePanel
+from terrarium.app.runs.runs_panel import RunsPanel
+from terrarium.app.session.chat_model import LIVE
+from terrarium.app.session.session import Session
+from terrarium.app.session.undo import Step
+from terrarium.models.recipes.demonstrations.bases import steps_of_strong
+from terrarium.models.runs.run_queue import QueuedRun
+from terrarium.models.settings.model_config import ModelConfig
 
 _BETWEEN_MS = 10
 """Between two parts of the form that is made when the tab is first shown, so that what waits has its turn."""

@@ -7,21 +7,21 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.glass.names import token_names
-from app.glass.target_token import TargetToken
-from app.glass.token_sentence import describe_token, how_chosen
-from app.glass.xray import Xray, x_ray
-from models.inference.sampling_steps import SamplingState, state_at
-from models.settings.model_config import ModelConfig
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.glass.token_sentence import describe_token, how_chosen
+from terrarium.app.glass.xray import Xray, x_ray
+from terrarium.models.inference.sampling_steps import SamplingState, state_at
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.events import Event
-    from models.inference.top_tokens import Floats
-    from models.inspect.whole_pass import PartPass, PassCache, WholePass
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.events import Event
+    from terrarium.models.inference.top_tokens import Floats
+    from terrarium.models.inspect.whole_pass import PartPass, PassCache, WholePass
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,10 +75,10 @@ def read_answer(
     Raises:
         ValueError: for the first token of a text, and as `models.inspect.whole_pass.read_pass`.
     """
-    from models.inspect.read_text import ids_read
-    from models.inspect.whole_pass import read_pass_in_chunks
-    from models.tokenizers import pieces_of
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.models.inspect.read_text import ids_read
+    from terrarium.models.inspect.whole_pass import read_pass_in_chunks
+    from terrarium.models.tokenizers import pieces_of
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     text, at = target.text, target.at(model)
     whole = target.to_text()
@@ -114,7 +114,7 @@ def _sampling_state(
     Raises:
         ValueError: if it depends on logits that are not kept.
     """
-    from models.inspect.next_tokens import read_logits_in_chunks
+    from terrarium.models.inspect.next_tokens import read_logits_in_chunks
 
     text, state = target.text, SamplingState(config)
     if not state.remembers or target.position <= text.n_prompt:

@@ -13,21 +13,21 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.colours import readable_on
-from app.kit.plots.attention_pictures import format_share
-from app.kit.plots.figure import Figure
-from app.kit.plots.heat_map import colour_table
-from app.kit.setting_names.site_words import PARTS
-from app.kit.theme import SPACE, ThemeProvider
-from app.whole_pass.answer import PassAnswer
-from app.whole_pass.lines import Line, lines_of, telling_layer
-from app.whole_pass.strips import paint_strip
-from app.whole_pass.wording import format_share_added, head_share, reads_of, strongest_head, title_of
-from models.number_words import format_count, format_percent
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.colours import readable_on
+from terrarium.app.kit.plots.attention_pictures import format_share
+from terrarium.app.kit.plots.figure import Figure
+from terrarium.app.kit.plots.heat_map import colour_table
+from terrarium.app.kit.setting_names.site_words import PARTS
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.whole_pass.answer import PassAnswer
+from terrarium.app.whole_pass.lines import Line, lines_of, telling_layer
+from terrarium.app.whole_pass.strips import paint_strip
+from terrarium.app.whole_pass.wording import format_share_added, head_share, reads_of, strongest_head, title_of
+from terrarium.models.number_words import format_count, format_percent
 
 if TYPE_CHECKING:
-    from models.inspect.whole_pass import PartPass
+    from terrarium.models.inspect.whole_pass import PartPass
 
 CATEGORIES = {"attention": 0, "cross_attention": 3, "feed_forward": 1}
 """The colour of each kind of part, as in the charts of the panel “Layers”."""

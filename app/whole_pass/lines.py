@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.whole_pass.answer import PassAnswer
-from app.whole_pass.wording import (
+from terrarium.app.whole_pass.answer import PassAnswer
+from terrarium.app.whole_pass.wording import (
     describe_head,
     describe_layer,
     describe_part,
@@ -14,10 +14,10 @@ from app.whole_pass.wording import (
     shown_heads,
     strongest_head,
 )
-from models.number_words import format_count
+from terrarium.models.number_words import format_count
 
 if TYPE_CHECKING:
-    from models.inspect.whole_pass import LayerPass, PartPass
+    from terrarium.models.inspect.whole_pass import LayerPass, PartPass
 
 _MAX_SHOWN = 4
 """Up to so many layers, all of them are shown."""

@@ -10,21 +10,21 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QWidget
 
-from app.glass.answer_panel import AnswerPanel
-from app.glass.focus import Focus, Head
-from app.glass.panel_head import About
-from app.glass.target_token import TargetToken
-from app.kit.basics import button, set_enabled
-from app.kit.chart_export import Columns
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.whole_pass.answer import PassAnswer, read_answer
-from app.whole_pass.pass_view import PassView, numbers_of
-from app.whole_pass.wide_window import WideWindow
-from app.whole_pass.wording import describe_pass, strongest_head
+from terrarium.app.glass.answer_panel import AnswerPanel
+from terrarium.app.glass.focus import Focus, Head
+from terrarium.app.glass.panel_head import About
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.kit.basics import button, set_enabled
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.whole_pass.answer import PassAnswer, read_answer
+from terrarium.app.whole_pass.pass_view import PassView, numbers_of
+from terrarium.app.whole_pass.wide_window import WideWindow
+from terrarium.app.whole_pass.wording import describe_pass, strongest_head
 
 if TYPE_CHECKING:
-    from models.inspect.whole_pass import PassCache
+    from terrarium.models.inspect.whole_pass import PassCache
 
 ABOUT = About(
     title="Whole pass",
@@ -91,7 +91,7 @@ class PassPanel(AnswerPanel):
 
     def ask(self, target: TargetToken) -> None:
         if self._cache is None:
-            from models.inspect.whole_pass import PassCache
+            from terrarium.models.inspect.whole_pass import PassCache
 
             self._cache = PassCache()
         cache = self._cache

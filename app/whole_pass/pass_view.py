@@ -15,19 +15,19 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.glass.focus import Focus, Head
-from app.glass.stage_bars import StageBars
-from app.glass.tokens.attention_arcs import AttentionArcs
-from app.kit.basics import button, column, frame, label, row, scrolling
-from app.kit.help_mark import HelpMark, set_term
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.setting_names.site_words import PARTS, part_of_layer
-from app.kit.theme import SPACE, ThemeProvider
-from app.whole_pass.answer import PassAnswer
-from app.whole_pass.layer_lines import CATEGORIES, LayerLines
-from app.whole_pass.lines import Line
-from app.whole_pass.strips import TokenBar, TopTokens, VectorStrips
-from app.whole_pass.wording import (
+from terrarium.app.glass.focus import Focus, Head
+from terrarium.app.glass.stage_bars import StageBars
+from terrarium.app.glass.tokens.attention_arcs import AttentionArcs
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolling
+from terrarium.app.kit.help_mark import HelpMark, set_term
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.setting_names.site_words import PARTS, part_of_layer
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.whole_pass.answer import PassAnswer
+from terrarium.app.whole_pass.layer_lines import CATEGORIES, LayerLines
+from terrarium.app.whole_pass.lines import Line
+from terrarium.app.whole_pass.strips import TokenBar, TopTokens, VectorStrips
+from terrarium.app.whole_pass.wording import (
     STARTS,
     describe_all,
     describe_end,
@@ -37,10 +37,10 @@ from app.whole_pass.wording import (
     shown_heads,
     tail_of,
 )
-from models.number_words import capitalized, with_minus
+from terrarium.models.number_words import capitalized, with_minus
 
 if TYPE_CHECKING:
-    from models.inspect.whole_pass import PartPass
+    from terrarium.models.inspect.whole_pass import PartPass
 
 _TERMS = {"attention": "Attention", "cross_attention": "Cross-attention", "feed_forward": "MLP"}
 _N_TOP = 5

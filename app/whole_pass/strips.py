@@ -11,13 +11,13 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.painted_rows import PaintedRows
-from app.kit.plots.heat_map import Colours, colour_table, coloured
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_prob
+from terrarium.app.kit.painted_rows import PaintedRows
+from terrarium.app.kit.plots.heat_map import Colours, colour_table, coloured
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_prob
 
 if TYPE_CHECKING:
-    from app.kit.plots.pictures import Floats
+    from terrarium.app.kit.plots.pictures import Floats
 
 _CELL = 2.0
 """Pixels of a number at least: a vector that needs more than its width continues in a second row, and so on."""

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.glass.focus import Focus
-from app.glass.sheet import Sheet
-from app.kit.basics import button, label, row
-from app.kit.dialog import Dialog
-from app.kit.export_button import ExportButton, ExportSource
-from app.kit.help_mark import set_term
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.whole_pass.answer import PassAnswer
-from app.whole_pass.pass_view import PassView
-from app.whole_pass.wording import describe_pass
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.sheet import Sheet
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.export_button import ExportButton, ExportSource
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.whole_pass.answer import PassAnswer
+from terrarium.app.whole_pass.pass_view import PassView
+from terrarium.app.whole_pass.wording import describe_pass
 
 _SHARE = 0.96
 """Of the width and the height of the program's window."""

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from app.glass.names import format_rough, quoted, spoken
-from app.glass.token_sentence import named_settings
-from app.kit.setting_names.site_words import part_of_layer
-from app.whole_pass.answer import PassAnswer
-from models.number_words import capitalized, format_count, format_percent
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS
+from terrarium.app.glass.names import format_rough, quoted, spoken
+from terrarium.app.glass.token_sentence import named_settings
+from terrarium.app.kit.setting_names.site_words import part_of_layer
+from terrarium.app.whole_pass.answer import PassAnswer
+from terrarium.models.number_words import capitalized, format_count, format_percent
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.positions import POSITIONS
 
 if TYPE_CHECKING:
-    from models.inspect.whole_pass import HeadPass, LayerPass, PartPass
+    from terrarium.models.inspect.whole_pass import HeadPass, LayerPass, PartPass
 
 _MANY = 10.0
 """From so many times on, decimals are left out."""

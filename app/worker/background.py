@@ -12,9 +12,9 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 
-from app.worker.failures import Failure, describe
-from app.worker.mailbox import Mailbox
-from models.events import Event, Progress
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.app.worker.mailbox import Mailbox
+from terrarium.models.events import Event, Progress
 
 log = logging.getLogger(__name__)
 

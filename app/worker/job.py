@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from models.events import Event
+from terrarium.models.events import Event
 
 BACKGROUND = "background"
 INTERACTIVE = "interactive"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.failures import Failure
-from app.worker.job import Job
-from app.worker.worker import Worker
-from models.events import Event
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import Job
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event
 
 
 class LatestJob(QObject):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.failures import Failure, describe
+from terrarium.app.worker.failures import Failure, describe
 
 
 class Notices(QObject):

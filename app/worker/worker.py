@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 from PySide6.QtCore import QObject, QThread, Signal, Slot
 
-from app.worker.failures import describe
-from app.worker.imports import import_plainly
-from app.worker.job import INTERACTIVE, Job
-from app.worker.mailbox import Mailbox
-from models.events import Event
+from terrarium.app.worker.failures import describe
+from terrarium.app.worker.imports import import_plainly
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.mailbox import Mailbox
+from terrarium.models.events import Event
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.settings.slots import check_settings, slot
-from models.tiny_world.wishes import HAPPY, SHORT, WISHES, marks_of
+from terrarium.models.settings.slots import check_settings, slot
+from terrarium.models.tiny_world.wishes import HAPPY, SHORT, WISHES, marks_of
 
 _GROUP = "What it likes"
 

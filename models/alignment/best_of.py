@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.events import Event
+from terrarium.models.events import Event
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,18 +7,18 @@ from collections.abc import Generator, Sequence
 
 from tokenizers import Tokenizer
 
-from models.alignment.best_of import RepliesRanked, ScoredReply
-from models.alignment.log_probs import token_facts
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import reply_batch, reply_end, reply_seeds, reply_text
-from models.architecture.transformer import AnyModel, Decoder
-from models.chat.template_config import ChatTemplateConfig
-from models.events import Event, Phase, ReplyFinished, TokenMade, reporting
-from models.inference.many_replies import draw_batch
-from models.inference.reply import ReplyRequest, ReplyStarted
-from models.inference.summarising import SummaryCache, prompt_events
-from models.number_words import format_count
-from models.tokenizers import IncrementalDecoder
+from terrarium.models.alignment.best_of import RepliesRanked, ScoredReply
+from terrarium.models.alignment.log_probs import token_facts
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.alignment.rollouts import reply_batch, reply_end, reply_seeds, reply_text
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.events import Event, Phase, ReplyFinished, TokenMade, reporting
+from terrarium.models.inference.many_replies import draw_batch
+from terrarium.models.inference.reply import ReplyRequest, ReplyStarted
+from terrarium.models.inference.summarising import SummaryCache, prompt_events
+from terrarium.models.number_words import format_count
+from terrarium.models.tokenizers import IncrementalDecoder
 
 
 def best_reply_events(

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.rollouts import reply_batch, reply_end
-from models.architecture.transformer import Decoder
-from models.chat.own_template import Message, encode_messages, encode_reply
-from models.events import Event, Progress
-from models.inference.continuation import evaluating
-from models.inference.many_replies import generate_in_batches
-from models.tasks.forward import batch_states
-from models.tiny_world.constitution import NO, YES, critique_prompt, revision_prompt
+from terrarium.models.alignment.rollouts import reply_batch, reply_end
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import Message, encode_messages, encode_reply
+from terrarium.models.events import Event, Progress
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.many_replies import generate_in_batches
+from terrarium.models.tasks.forward import batch_states
+from terrarium.models.tiny_world.constitution import NO, YES, critique_prompt, revision_prompt
 
 _AT_ONCE = 64
 _MAX_TOKENS = 40

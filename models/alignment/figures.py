@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from models.alignment.alerts import (
+from terrarium.models.alignment.alerts import (
     CHOSEN_FALLS,
     CLIPPED,
     COLLAPSE,

@@ -7,11 +7,11 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompt
-from models.corpora.corpus import Example
-from models.inference.many_replies import DrawnReply
-from models.tiny_world.wishes import WISHES
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.alignment.rollouts import Prompt
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.inference.many_replies import DrawnReply
+from terrarium.models.tiny_world.wishes import WISHES
 
 
 @dataclass(frozen=True, kw_only=True)

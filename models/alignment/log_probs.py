@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
-from models.data.batch import Batch
-from models.inference.continuation import evaluating
-from models.tasks.forward import batch_states
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.data.batch import Batch
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.tasks.forward import batch_states
 
 _CHUNK = 1 << 22
 """Logits that are held at once where the vocabulary is large: 16 MiB of float32."""

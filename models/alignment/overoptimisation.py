@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.alignment.best_of_curve import BestOfPoint, best_of_curve
-from models.files.atomic import atomic_write_json, read_json
-from models.files.jsonl import finite
-from models.metrics.intervals import difference_error, wilson
+from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.files.jsonl import finite
+from terrarium.models.metrics.intervals import difference_error, wilson
 
 Floats = NDArray[np.float64]
 

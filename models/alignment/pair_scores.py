@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from models.alignment.log_probs import by_row, reply_log_probs
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import reply_batch
-from models.architecture.transformer import AnyModel
-from models.chat.own_template import encode_reply
-from models.corpora.corpus import Example
-from models.events import Event, Progress, result_of
-from models.inference.continuation import evaluating
+from terrarium.models.alignment.log_probs import by_row, reply_log_probs
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.alignment.rollouts import reply_batch
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.own_template import encode_reply
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.events import Event, Progress, result_of
+from terrarium.models.inference.continuation import evaluating
 
 REWARD, LOG_PROB = "reward", "log-probability"
 _ROWS = 16

@@ -11,13 +11,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.alignment.rollouts import items_of_step
-from models.chat.own_template import encode_reply
-from models.corpora.corpus import Corpus, Example
-from models.data.epoch_permutations import EpochPermutations
-from models.events import Event, ProgressMeter
-from models.tasks.rows import checked_groups
-from models.tiny_world.wishes import WISHES
+from terrarium.models.alignment.rollouts import items_of_step
+from terrarium.models.chat.own_template import encode_reply
+from terrarium.models.corpora.corpus import Corpus, Example
+from terrarium.models.data.epoch_permutations import EpochPermutations
+from terrarium.models.events import Event, ProgressMeter
+from terrarium.models.tasks.rows import checked_groups
+from terrarium.models.tiny_world.wishes import WISHES
 
 _GROUP_BYTES = 1 << 16
 """Rows that are encoded between two events."""

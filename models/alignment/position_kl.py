@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from models.events import Event
+from terrarium.models.events import Event
 
 OWN, PARENTS = "own", "parent"
 """Whose replies are read: those that each checkpoint draws, or those that the parent draws, the same for all."""

@@ -15,11 +15,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
-from models.data.batch import Batch
-from models.inference.continuation import evaluating
-from models.settings.model_config import ModelConfig
-from models.tasks.forward import task_logits
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.data.batch import Batch
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tasks.forward import task_logits
 
 _ROWS = 32
 """Texts that are read at once."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files.jsonl import Row, parse_row
+from terrarium.models.files.jsonl import Row, parse_row
 
 ROLLOUTS = "rollouts"
 """The log of the run folder."""

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import Corpus, Example
-from models.data.batch import Batch
-from models.data.epoch_permutations import EpochOrder, EpochPermutations
-from models.events import Event, Progress, reporting
-from models.importing.plan import SPLIT_WORDS
-from models.inference.many_replies import DrawnReply, draw_batch
-from models.tokenizers.special_tokens import end_id
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import Corpus, Example
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.epoch_permutations import EpochOrder, EpochPermutations
+from terrarium.models.events import Event, Progress, reporting
+from terrarium.models.importing.plan import SPLIT_WORDS
+from terrarium.models.inference.many_replies import DrawnReply, draw_batch
+from terrarium.models.tokenizers.special_tokens import end_id
 
 
 @dataclass(frozen=True, kw_only=True)

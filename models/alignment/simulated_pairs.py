@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer
 
-from models.alignment.annotator import Annotator
-from models.alignment.rollouts import reply_end, reply_seeds, reply_text
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import Example
-from models.events import Event, reporting
-from models.inference.many_replies import DrawnReply, draw_batch
-from models.preferences.store import SIMULATED, Pair, Reply
-from models.tiny_world.wishes import WISHES
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.alignment.rollouts import reply_end, reply_seeds, reply_text
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.events import Event, reporting
+from terrarium.models.inference.many_replies import DrawnReply, draw_batch
+from terrarium.models.preferences.store import SIMULATED, Pair, Reply
+from terrarium.models.tiny_world.wishes import WISHES
 
 N_DRAWS, N_RANDOM = 16, 4
 """Replies that are drawn to a prompt of which two become a pair: of two alone, few differ in what is wished for. Fewer,

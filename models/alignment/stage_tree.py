@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.evaluation.record import Forgetting, read_evaluation, read_forgetting
-from models.events import KnowledgeMeasured
-from models.files.jsonl import last_row, read_rows
-from models.library.library import RunInfo
-from models.library.run_record import last_saved_step
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.tiny_world.questions import HEADLINE_KINDS
-from models.tiny_world.world import seed_in
+from terrarium.models.evaluation.record import Forgetting, read_evaluation, read_forgetting
+from terrarium.models.events import KnowledgeMeasured
+from terrarium.models.files.jsonl import last_row, read_rows
+from terrarium.models.library.library import RunInfo
+from terrarium.models.library.run_record import last_saved_step
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.models.tiny_world.world import seed_in
 
 PRETRAINED, FORKED, TUNED, IMPORTED, GONE = "pretrained", "forked", "tuned", "imported", "gone"
 """Kinds of stages; of those that learned from pairs or rewards, the stage of AlignSpec is the kind."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from models.corpora.corpus import Example, list_corpora
-from models.files.atomic import atomic_write_json, read_json
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.preferences.measures import Match, matches
-from models.preferences.store import PERSON, Pair, PreferenceSet, Reply, list_sets
-from models.runs.run_folder import RunFolder
-from models.tiny_world.wishes import WISHES
+from terrarium.models.corpora.corpus import Example, list_corpora
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.preferences.measures import Match, matches
+from terrarium.models.preferences.store import PERSON, Pair, PreferenceSet, Reply, list_sets
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world.wishes import WISHES
 
 GOLD, PROXY, YOU = "gold", "proxy", "you"
 JUDGES = (GOLD, PROXY, YOU)

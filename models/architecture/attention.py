@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architecture.cache import LayerCache
-from models.architecture.norms import make_norm
-from models.architecture.positions import rotate
-from models.architecture.trace import Trace
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.cache import LayerCache
+from terrarium.models.architecture.norms import make_norm
+from terrarium.models.architecture.positions import rotate
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.architecture.attention import Attention, AttentionContext
-from models.architecture.cache import LayerCache
-from models.architecture.convolution import ShortConv, convolve
-from models.architecture.experts import FeedForward, MixtureOfExperts
-from models.architecture.norms import make_norm
-from models.architecture.trace import Trace
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.attention import Attention, AttentionContext
+from terrarium.models.architecture.cache import LayerCache
+from terrarium.models.architecture.convolution import ShortConv, convolve
+from terrarium.models.architecture.experts import FeedForward, MixtureOfExperts
+from terrarium.models.architecture.norms import make_norm
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.settings.model_config import ModelConfig
 
 
 class Block(nn.Module):

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architecture.cache import LayerCache
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.cache import LayerCache
+from terrarium.models.settings.model_config import ModelConfig
 
 
 class _ShortConvolution(torch.autograd.Function):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
+from terrarium.models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
 
 
 @torch.no_grad()

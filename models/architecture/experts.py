@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architecture.trace import Trace
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.slots import check_complete
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.slots import check_complete
 
 
 def activate(kind: str, h: Tensor, gate: Tensor | None) -> Tensor:

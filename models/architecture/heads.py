@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architecture.experts import activate
-from models.architecture.norms import make_norm
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.experts import activate
+from terrarium.models.architecture.norms import make_norm
+from terrarium.models.settings.model_config import ModelConfig
 
 
 class LanguageHead(nn.Module):

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from models.architecture.attention import Attention
-from models.architecture.cache import KVCache
-from models.architecture.trace import Trace
+from terrarium.models.architecture.attention import Attention
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.trace import Trace
 
 
 def look_up(table: nn.Embedding, ids: Tensor, what: str) -> Tensor:

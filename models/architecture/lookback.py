@@ -8,11 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.architecture.block import Block
-from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, STRENGTH, sharp_gain
-from models.architecture.positions import inverse_frequencies
-from models.architecture.stack import Stack
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.block import Block
+from terrarium.models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, STRENGTH, sharp_gain
+from terrarium.models.architecture.positions import inverse_frequencies
+from terrarium.models.architecture.stack import Stack
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def is_fixed(name: str, config: ModelConfig) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 Ints = NDArray[np.int64]
 

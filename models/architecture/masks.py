@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def distances(length: int, past: int, device: torch.device) -> Tensor:

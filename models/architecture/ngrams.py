@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architecture.cache import LayerCache
-from models.settings.model_config import ModelConfig
-from models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
+from terrarium.models.architecture.cache import LayerCache
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
 
 SITE = "ngrams"
 """Where the cache of the first layer keeps the ids before."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.slots import check_complete
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.slots import check_complete
 
 
 def make_norm(config: ModelConfig, width: int) -> nn.Module:

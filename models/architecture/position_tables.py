@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
+from terrarium.models.settings.model_config import ModelConfig
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

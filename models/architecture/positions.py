@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
-from models.settings.model_config import ModelConfig
-from models.settings.positions import POSITIONS, scheme_of
-from models.settings.slots import check_complete
+from terrarium.models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import POSITIONS, scheme_of
+from terrarium.models.settings.slots import check_complete
 
 
 def sinusoidal(positions: Tensor, width: int) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def rope_base(config: ModelConfig, length: int) -> float:

@@ -10,15 +10,15 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from models.architecture.attention import AttentionContext
-from models.architecture.block import Block
-from models.architecture.cache import KVCache
-from models.architecture.inputs import check_cache, check_mask, check_per_token, look_up
-from models.architecture.masks import cross_attention_mask, distances, self_attention_mask
-from models.architecture.norms import make_norm
-from models.architecture.positions import position_module
-from models.architecture.trace import Trace
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.attention import AttentionContext
+from terrarium.models.architecture.block import Block
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.inputs import check_cache, check_mask, check_per_token, look_up
+from terrarium.models.architecture.masks import cross_attention_mask, distances, self_attention_mask
+from terrarium.models.architecture.norms import make_norm
+from terrarium.models.architecture.positions import position_module
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.settings.model_config import ModelConfig
 
 
 class Stack(nn.Module):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.architecture.cache import KVCache
-from models.architecture.heads import make_head
-from models.architecture.inputs import check_ablations, check_ids, check_mask, check_per_token, look_up
-from models.architecture.lookback import look_back
-from models.architecture.ngrams import NGramEmbedding
-from models.architecture.stack import Stack
-from models.architecture.trace import Trace
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.heads import make_head
+from terrarium.models.architecture.inputs import check_ablations, check_ids, check_mask, check_per_token, look_up
+from terrarium.models.architecture.lookback import look_back
+from terrarium.models.architecture.ngrams import NGramEmbedding
+from terrarium.models.architecture.stack import Stack
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.settings.model_config import ModelConfig
 
 
 class Model(nn.Module):

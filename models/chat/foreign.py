@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.chat.own_template import Message
-from models.chat.template import RenderedConversation, render_conversation, render_conversations
-from models.chat.tokens import ChatTokens
-from models.tokenizers import special_ids
-from models.tokenizers.codec import encode_all_with_offsets, literal_parts
-from models.tokenizers.text.encoded import EncodedText, TokenArrays
+from terrarium.models.chat.own_template import Message
+from terrarium.models.chat.template import RenderedConversation, render_conversation, render_conversations
+from terrarium.models.chat.tokens import ChatTokens
+from terrarium.models.tokenizers import special_ids
+from terrarium.models.tokenizers.codec import encode_all_with_offsets, literal_parts
+from terrarium.models.tokenizers.text.encoded import EncodedText, TokenArrays
 
 
 def foreign_chat_tokens(

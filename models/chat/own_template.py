@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tokenizers import Tokenizer
 
-from models.chat.sandbox import render_here
-from models.tokenizers import SPECIAL_TOKENS, encode_text
+from terrarium.models.chat.sandbox import render_here
+from terrarium.models.tokenizers import SPECIAL_TOKENS, encode_text
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from models.tokenizers.many_texts import Ids, ManyTextsEncoder
+    from terrarium.models.tokenizers.many_texts import Ids, ManyTextsEncoder
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
@@ -38,7 +38,7 @@ class Segment(NamedTuple):
 
 
 ROLES = ("system", "user", "assistant")
-CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(encoding="utf-8")
+CHAT_TEMPLATE = files("terrarium.resources").joinpath("chat_template.jinja").read_text(encoding="utf-8")
 
 
 def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-    from models.chat.own_template import Message
-    from models.chat.template_config import ChatTemplateConfig
+    from terrarium.models.chat.own_template import Message
+    from terrarium.models.chat.template_config import ChatTemplateConfig
 
 WHEN_FULL = {
     "slide": "Leave out the oldest messages",
@@ -155,8 +155,8 @@ def check_continuation(
     Args:
         n_prompt: how many tokens were read for the reply. n_prefix: how many it has.
     """
-    from models.chat.own_template import max_prompt_tokens
-    from models.tokenizers import encode_text
+    from terrarium.models.chat.own_template import max_prompt_tokens
+    from terrarium.models.tokenizers import encode_text
 
     if n_prompt + n_prefix <= max_prompt_tokens(context_length):
         return
@@ -187,7 +187,7 @@ def truncate_to_fit(
     Args:
         max_tokens: how many tokens the prompt may have; by default `max_prompt_tokens`.
     """
-    from models.chat.own_template import check_messages, max_prompt_tokens, n_messages_to_drop
+    from terrarium.models.chat.own_template import check_messages, max_prompt_tokens, n_messages_to_drop
 
     check_messages(messages)
     conversation = with_system(messages, prompting)
@@ -218,8 +218,8 @@ def encode_untruncated(
     Raises:
         ValueError: if the template fails, or the tokenizer has no role tokens.
     """
-    from models.chat.foreign import foreign_chat_tokens
-    from models.chat.own_template import encode_segments
+    from terrarium.models.chat.foreign import foreign_chat_tokens
+    from terrarium.models.chat.own_template import encode_segments
 
     conversation = with_system(messages, prompting)
     template = prompting.template or template_config.template

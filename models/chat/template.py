@@ -8,8 +8,8 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from models.chat.sandbox import ChatTemplateError, render_here
-from models.child_process import ChildProcess, LimitError, Limits
+from terrarium.models.chat.sandbox import ChatTemplateError, render_here
+from terrarium.models.child_process import ChildProcess, LimitError, Limits
 
 LIMITS = Limits(seconds=5.0, memory_bytes=1 << 29, answer_bytes=1 << 20)
 """Known templates take milliseconds, and a few times the memory of their messages. The answer may have _REPEATS more

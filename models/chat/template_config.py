@@ -13,14 +13,14 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.own_template import CHAT_TEMPLATE, ROLES
-from models.chat.sandbox import NAMED_TOKENS
-from models.chat.template import render_template
-from models.files.atomic import atomic_write_json, read_json
-from models.library.run_record import CHAT_FORM
-from models.settings.model_config import ModelConfig
-from models.tokenizers.codec import encode_prompt
-from models.tokenizers.special_tokens import end_id
+from terrarium.models.chat.own_template import CHAT_TEMPLATE, ROLES
+from terrarium.models.chat.sandbox import NAMED_TOKENS
+from terrarium.models.chat.template import render_template
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.run_record import CHAT_FORM
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.codec import encode_prompt
+from terrarium.models.tokenizers.special_tokens import end_id
 
 SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "frequency_penalty")
 _PROBE = ("\ue000A", "\ue000B")  # private-use characters, which no template contains

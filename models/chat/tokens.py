@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.chat.own_template import Message, encode_segments, max_prompt_tokens, n_messages_to_drop
-from models.tokenizers.text.encoded import TokenArrays
+from terrarium.models.chat.own_template import Message, encode_segments, max_prompt_tokens, n_messages_to_drop
+from terrarium.models.tokenizers.text.encoded import TokenArrays
 
 
 @dataclass(frozen=True, eq=False)

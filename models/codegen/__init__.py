@@ -4,6 +4,6 @@ The module has the names of our own one (models.architecture.transformer), so th
 they are. It holds what the design needs and nothing else: no cache, no padding masks, no traces.
 """
 
-from models.codegen.module import module_source
+from terrarium.models.codegen.module import module_source
 
 __all__ = ["module_source"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from models.codegen.positions import head_dims, rotates_in_some
-from models.codegen.text import Code, block, join
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
-from models.settings.norms import NORMS
-from models.settings.positions import scheme_of
-from models.settings.slots import check_complete
+from terrarium.models.codegen.positions import head_dims, rotates_in_some
+from terrarium.models.codegen.text import Code, block, join
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.positions import scheme_of
+from terrarium.models.settings.slots import check_complete
 
 
 def norm(config: ModelConfig, width: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, STRENGTH, sharp_gain
-from models.codegen.text import block
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.lookback_numbers import CONSTANT, DAMPING, FASTEST, STRENGTH, sharp_gain
+from terrarium.models.codegen.text import block
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def look_back(config: ModelConfig) -> str:

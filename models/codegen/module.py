@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.codegen.layers import (
+from terrarium.models.codegen.layers import (
     activation,
     attention,
     feed_forward,
@@ -12,12 +12,12 @@ from models.codegen.layers import (
     norm,
     short_convolution,
 )
-from models.codegen.lookback import look_back
-from models.codegen.positions import code_of, head_dims, rotates_in_some
-from models.codegen.text import Code, block, join
-from models.cost import total_parameters
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
+from terrarium.models.codegen.lookback import look_back
+from terrarium.models.codegen.positions import code_of, head_dims, rotates_in_some
+from terrarium.models.codegen.text import Code, block, join
+from terrarium.models.cost import total_parameters
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
 
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:

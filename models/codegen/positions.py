@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.architecture.rope import attention_factor, yarn_ramp
-from models.codegen.text import Code, block, join
-from models.settings.model_config import ModelConfig
-from models.settings.positions import POSITIONS, scheme_of
-from models.settings.slots import check_complete
+from terrarium.models.architecture.rope import attention_factor, yarn_ramp
+from terrarium.models.codegen.text import Code, block, join
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import POSITIONS, scheme_of
+from terrarium.models.settings.slots import check_complete
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from models.number_words import format_size
+from terrarium.models.number_words import format_size
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from models.corpora.blocks import BlockFile, BlockWriter, JsonRows, StoredOffsets, check_room
-from models.events import Event, Progress
-from models.files.atomic import (
+from terrarium.models.corpora.blocks import BlockFile, BlockWriter, JsonRows, StoredOffsets, check_room
+from terrarium.models.events import Event, Progress
+from terrarium.models.files.atomic import (
     TEMPORARY_PREFIX,
     DamagedError,
     atomic_write_json,
@@ -34,12 +34,12 @@ from models.files.atomic import (
     replace_path,
     temporary_folder,
 )
-from models.library.library import Library
-from models.library.run_record import is_locked, lock_of
-from models.tokenizers.codec import replace_surrogates
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import is_locked, lock_of
+from terrarium.models.tokenizers.codec import replace_surrogates
 
 if TYPE_CHECKING:
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_folder import RunFolder
 
 FORMAT = 1
 DATASET_FORMAT = 2

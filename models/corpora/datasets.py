@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.corpora.corpus import Corpus, list_corpora
-from models.library.library import Library
-from models.library.run_record import read_record
+from terrarium.models.corpora.corpus import Corpus, list_corpora
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import read_record
 
 _CHUNK_BYTES = 1 << 24
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from models.events import Event
-from models.hub_client import TIMEOUT_S, HubClient, HubFile
-from models.number_words import format_size
+from terrarium.models.events import Event
+from terrarium.models.hub_client import TIMEOUT_S, HubClient, HubFile
+from terrarium.models.number_words import format_size
 
 PARQUET_REVISION = "refs/convert/parquet"
 SORTS = {

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from models.corpora.corpus import Corpus
-from models.events import ShownText
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.events import ShownText
 
 N_SHOWN = 12
 _MAX_CHARACTERS = 600

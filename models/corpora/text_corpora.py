@@ -14,12 +14,12 @@ from io import IncrementalNewlineDecoder
 from itertools import accumulate
 from pathlib import Path
 
-from models.corpora import blocks
-from models.corpora.corpus import Corpus, CorpusWriter, list_corpora
-from models.events import Event, Progress, result_of
-from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
-from models.library.library import Library
-from models.number_words import format_count
+from terrarium.models.corpora import blocks
+from terrarium.models.corpora.corpus import Corpus, CorpusWriter, list_corpora
+from terrarium.models.events import Event, Progress, result_of
+from terrarium.models.files.encodings import SAVE_AS_UTF8, encoding_of_file
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count
 
 _CONTROL = frozenset(map(chr, range(32))) - frozenset("\t\n\r\f\v\b\x1b")
 _NEAR = 200

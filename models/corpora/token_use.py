@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import Corpus, open_run_corpus
-from models.events import Progress
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.tokenizers.making.texts import batches, read_texts
-from models.tokenizers.many_texts import ManyTextsEncoder
-from models.tokenizers.special_tokens import end_id
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import Corpus, open_run_corpus
+from terrarium.models.events import Progress
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tokenizers.making.texts import batches, read_texts
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.tokenizers.special_tokens import end_id
 
 MAX_BYTES = 1 << 28
 """Text that is counted at most: some ten seconds."""

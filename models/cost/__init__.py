@@ -3,10 +3,15 @@
 Parameters are exact. The rest is *estimated*, and the docstrings say what is left out.
 """
 
-from models.cost.counting import active_parameters, parameters, total_parameters
-from models.cost.memory import activation_bytes, kv_cache_bytes, memory
-from models.cost.operations import flops_per_token, operations, operations_of_targets, training_flops_per_token
-from models.cost.tuning import trained, training_factor
+from terrarium.models.cost.counting import active_parameters, parameters, total_parameters
+from terrarium.models.cost.memory import activation_bytes, kv_cache_bytes, memory
+from terrarium.models.cost.operations import (
+    flops_per_token,
+    operations,
+    operations_of_targets,
+    training_flops_per_token,
+)
+from terrarium.models.cost.tuning import trained, training_factor
 
 __all__ = [
     "activation_bytes",

@@ -9,8 +9,8 @@ import contextlib
 import math
 from dataclasses import dataclass
 
-from models.cost.modules import FLOAT, HALF, LONG, N_UNROLLED, StepRecorder
-from models.cost.parts import (
+from terrarium.models.cost.modules import FLOAT, HALF, LONG, N_UNROLLED, StepRecorder
+from terrarium.models.cost.parts import (
     CONVOLUTION,
     CROSS,
     EMBEDDING,
@@ -23,10 +23,10 @@ from models.cost.parts import (
     PartNames,
     stacks,
 )
-from models.cost.tape import Tape, Value
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
-from models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
+from terrarium.models.cost.tape import Tape, Value
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
+from terrarium.models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)

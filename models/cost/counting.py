@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NGRAMS, NORMS, POOLER, POSITIONS, SEGMENTS, stacks
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
+from terrarium.models.cost.parts import (
+    CONVOLUTION,
+    CROSS,
+    EMBEDDING,
+    HEAD,
+    NGRAMS,
+    NORMS,
+    POOLER,
+    POSITIONS,
+    SEGMENTS,
+    stacks,
+)
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
 
 
 def parameters(config: ModelConfig) -> dict[str, int]:

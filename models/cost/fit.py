@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models import cost
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import COUNTS, OPTIMIZERS
+from terrarium.models import cost
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import COUNTS, OPTIMIZERS
 
 MIN_CONTEXT, MIN_FF, MIN_VOCABULARY = 16, 8, 261
 """Lower bounds of proposals. 261: every byte and the special tokens."""

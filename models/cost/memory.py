@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from models.cost.activations import Batch, activations
-from models.cost.counting import total_parameters
-from models.cost.parts import stacks
-from models.cost.tape import GRADIENTS, ON_HEAP
-from models.cost.tuning import activation_design, trained
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import BATCHED, OPTIMIZERS
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.cost.activations import Batch, activations
+from terrarium.models.cost.counting import total_parameters
+from terrarium.models.cost.parts import stacks
+from terrarium.models.cost.tape import GRADIENTS, ON_HEAP
+from terrarium.models.cost.tuning import activation_design, trained
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import BATCHED, OPTIMIZERS
+from terrarium.models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
 HEAP_HOLES = 0.42

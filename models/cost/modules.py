@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.cost.parts import PartNames
-from models.cost.tape import Tape, Value
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.slots import check_complete
+from terrarium.models.cost.parts import PartNames
+from terrarium.models.cost.tape import Tape, Value
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.slots import check_complete
 
 FLOAT, HALF, LONG = 4, 2, 8
 """Bytes per number in float32 and bfloat16, and per int64 index."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from models.cost.counting import attention_weights, feed_forward_weights
-from models.cost.parts import CONVOLUTION, CROSS, HEAD, NGRAMS, POOLER, stacks
-from models.settings.model_config import ModelConfig
+from terrarium.models.cost.counting import attention_weights, feed_forward_weights
+from terrarium.models.cost.parts import CONVOLUTION, CROSS, HEAD, NGRAMS, POOLER, stacks
+from terrarium.models.settings.model_config import ModelConfig
 
 TRAINING_FACTOR = 3
 """Training costs three times the forward pass: the backward pass multiplies twice for each multiplication forward."""

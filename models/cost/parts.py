@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 EMBEDDING, NGRAMS, SEGMENTS, POSITIONS = "Token embedding", "N-gram embeddings", "Segments", "Positions"
 CONVOLUTION, NORMS, POOLER, HEAD = "Short convolution", "Norms", "Pooler", "Head"

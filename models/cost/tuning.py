@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from models.cost.counting import (
+from terrarium.models.cost.counting import (
     attention_weights,
     block_matrices,
     feed_forward_weights,
@@ -13,10 +13,10 @@ from models.cost.counting import (
     parameters,
     total_parameters,
 )
-from models.cost.operations import TRAINING_FACTOR, recomputed_share
-from models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
-from models.settings.model_config import ModelConfig
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.cost.operations import TRAINING_FACTOR, recomputed_share
+from terrarium.models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.tune_spec import TuneSpec
 
 
 @dataclass(frozen=True, kw_only=True)

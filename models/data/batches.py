@@ -9,15 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.data.batch import Batch, Rows
-from models.data.encoded import EncodedSplit, TokenArray
-from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochOrder, EpochPermutations, FeistelPermutations
-from models.data.examples import Integers, pack_examples
-from models.data.plain_objectives import Objective
-from models.data.replay_rows import ReplayRows
-from models.data.source_to_target import SourceToTarget
-from models.number_words import format_count
-from models.settings.run_spec import TrainConfig
+from terrarium.models.data.batch import Batch, Rows
+from terrarium.models.data.encoded import EncodedSplit, TokenArray
+from terrarium.models.data.epoch_permutations import (
+    POOL_BATCHES,
+    BatchOrder,
+    EpochOrder,
+    EpochPermutations,
+    FeistelPermutations,
+)
+from terrarium.models.data.examples import Integers, pack_examples
+from terrarium.models.data.plain_objectives import Objective
+from terrarium.models.data.replay_rows import ReplayRows
+from terrarium.models.data.source_to_target import SourceToTarget
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.run_spec import TrainConfig
 
 
 class Batches(Protocol):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from models.corpora.corpus import SPLITS, Corpus, open_corpus
-from models.data.sources import prepare_corpus
-from models.events import Event, Phase, Progress
-from models.library.library import Library
-from models.settings.run_spec import DataSpec
-from models.tiny_world.parallel import N_STORIES, stories
-from models.tokenizers.making.texts import example_texts, read_texts
+from terrarium.models.corpora.corpus import SPLITS, Corpus, open_corpus
+from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world.parallel import N_STORIES, stories
+from terrarium.models.tokenizers.making.texts import example_texts, read_texts
 
 _SAMPLE_CHARACTERS = 1 << 20
 """Number of characters of examples to read for estimating how much of a file is text."""

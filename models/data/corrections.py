@@ -8,12 +8,12 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from models.corpora.corpus import Corpus, open_run_corpus
-from models.library.library import Library
-from models.library.run_corrections import corrections_name, read_corrections
-from models.number_words import format_count
-from models.preferences.dataset import VAL_SHARE, preference_corpus
-from models.runs.run_folder import RunFolder
+from terrarium.models.corpora.corpus import Corpus, open_run_corpus
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_corrections import corrections_name, read_corrections
+from terrarium.models.number_words import format_count
+from terrarium.models.preferences.dataset import VAL_SHARE, preference_corpus
+from terrarium.models.runs.run_folder import RunFolder
 
 _MIN_OLD = 8
 """Old rows of each label that are mixed in at least: a few corrections to one label alone teach to always give it."""

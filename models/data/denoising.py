@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 from tokenizers import Tokenizer
 
-from models.data.batch import Batch, Rows
-from models.data.plain_objectives import longest_ordinary, place_spans, seq2seq_batch
-from models.settings.model_config import ModelConfig
-from models.tokenizers import special_ids
-from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
-from models.tokenizers.token_bytes import TokenBytes
+from terrarium.models.data.batch import Batch, Rows
+from terrarium.models.data.plain_objectives import longest_ordinary, place_spans, seq2seq_batch
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import special_ids
+from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
+from terrarium.models.tokenizers.token_bytes import TokenBytes
 
 MASK_RATIO = 0.3
 """Share of a text's tokens that is hidden (BART)."""

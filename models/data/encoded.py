@@ -24,9 +24,9 @@ import numpy.typing as npt
 from filelock import FileLock, Timeout
 from tokenizers import Tokenizer
 
-from models.corpora.blocks import check_room
-from models.corpora.corpus import Corpus, Example
-from models.data.examples import (
+from terrarium.models.corpora.blocks import check_room
+from terrarium.models.corpora.corpus import Corpus, Example
+from terrarium.models.data.examples import (
     ExampleForm,
     Integers,
     PackedExamples,
@@ -36,11 +36,11 @@ from models.data.examples import (
     fit_pair,
     pack_examples,
 )
-from models.events import Event, Phase, Progress, ProgressMeter, result_of
-from models.files.atomic import atomic_write_json, read_json
-from models.tokenizers.codec import text_parts
-from models.tokenizers.many_texts import ManyTextsEncoder
-from models.tokenizers.special_tokens import end_id
+from terrarium.models.events import Event, Phase, Progress, ProgressMeter, result_of
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.tokenizers.codec import text_parts
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.tokenizers.special_tokens import end_id
 
 FORMAT = 1
 """Of the files. Where texts or conversations are encoded otherwise, a higher one has all of them made anew."""

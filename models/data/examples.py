@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from models.chat.foreign import encode_foreign_conversations
-from models.chat.own_template import Message, encode_conversations
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora.corpus import Example
-from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_text
-from models.tokenizers.many_texts import ManyTextsEncoder
-from models.tokenizers.special_tokens import end_id, text_marks
+from terrarium.models.chat.foreign import encode_foreign_conversations
+from terrarium.models.chat.own_template import Message, encode_conversations
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import encode_text
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.tokenizers.special_tokens import end_id, text_marks
 
 EncodedExample = tuple[list[int], list[bool]]
 """The ids of an example, with its end token, and whether each belongs to a reply (always True for plain text).

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import Corpus
-from models.data.denoising import Denoising
-from models.data.plain_objectives import MaskedTokens, NextToken, Objective, SpanCorruption
-from models.data.source_to_target import SourceToTarget
-from models.settings.model_config import ModelConfig, objective_of
-from models.settings.tasks import TASKS
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.data.denoising import Denoising
+from terrarium.models.data.plain_objectives import MaskedTokens, NextToken, Objective, SpanCorruption
+from terrarium.models.data.source_to_target import SourceToTarget
+from terrarium.models.settings.model_config import ModelConfig, objective_of
+from terrarium.models.settings.tasks import TASKS
 
 
 def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:

@@ -17,10 +17,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.data.batch import Batch, Rows
-from models.settings.model_config import ModelConfig
-from models.tokenizers import special_ids
-from models.tokenizers.special_tokens import end_id, mask_id, pad_id, sentinel_ids, start_id
+from terrarium.models.data.batch import Batch, Rows
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import special_ids
+from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, sentinel_ids, start_id
 
 NOISE_DENSITY = 0.15
 """Share of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""

@@ -9,12 +9,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.corpora.corpus import Corpus
-from models.data.epoch_permutations import EpochPermutations
-from models.data.examples import EncodedExample, ExampleForm, encode_examples
-from models.tiny_world.corpus import row_kinds
-from models.tokenizers import encode_text
-from models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.data.epoch_permutations import EpochPermutations
+from terrarium.models.data.examples import EncodedExample, ExampleForm, encode_examples
+from terrarium.models.tiny_world.corpus import row_kinds
+from terrarium.models.tokenizers import encode_text
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 
 MAX_OLD_ROWS = 4_000
 """Rows are taken from all over the corpus; more would cost time before the training, and a fine-tuning is short."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from models.data.batch import Batch, Rows
-from models.data.plain_objectives import seq2seq_batch
-from models.settings.model_config import ModelConfig
-from models.tokenizers.special_tokens import end_id, pad_id, start_id
+from terrarium.models.data.batch import Batch, Rows
+from terrarium.models.data.plain_objectives import seq2seq_batch
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.special_tokens import end_id, pad_id, start_id
 
 
 class SourceToTarget:

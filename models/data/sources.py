@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from models.corpora.corpus import Corpus, find_dataset
-from models.corpora.text_corpora import build_stdlib_corpus, build_text_corpus_events
-from models.events import Event, Phase
-from models.library.library import Library
-from models.settings.run_spec import DataSpec
-from models.tiny_world.corpus import build_tiny_world_corpus
-from models.tiny_world.pronoun_corpus import build_pronoun_corpus
-from models.tiny_world.refusals import build_rule_corpus, parse_rule_name
-from models.tiny_world.reply_format import build_format_corpus, parse_format_name
-from models.tiny_world.tasks.corpora import build_task_corpus, parse_dataset_name
-from models.tiny_world.wishes import build_wish_corpus, parse_wish_name
+from terrarium.models.corpora.corpus import Corpus, find_dataset
+from terrarium.models.corpora.text_corpora import build_stdlib_corpus, build_text_corpus_events
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world.corpus import build_tiny_world_corpus
+from terrarium.models.tiny_world.pronoun_corpus import build_pronoun_corpus
+from terrarium.models.tiny_world.refusals import build_rule_corpus, parse_rule_name
+from terrarium.models.tiny_world.reply_format import build_format_corpus, parse_format_name
+from terrarium.models.tiny_world.tasks.corpora import build_task_corpus, parse_dataset_name
+from terrarium.models.tiny_world.wishes import build_wish_corpus, parse_wish_name
 
 
 def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from models.diagnosis import breakdown, data, kept, pace, pairs, replies
-from models.diagnosis.findings import SHOWN_BY, TITLES, Check, Diagnosis, Examination, Finding, Remedy
-from models.diagnosis.log import RunLog
-from models.diagnosis.signs import Signs
-from models.settings.align_spec import AlignSpec
-from models.settings.slots import check_complete
-from models.settings.spec_changes import value_of
-from models.settings.stage_kinds import STAGE_KINDS
-from models.tiny_world.refusals import parse_rule_name
+from terrarium.models.diagnosis import breakdown, data, kept, pace, pairs, replies
+from terrarium.models.diagnosis.findings import SHOWN_BY, TITLES, Check, Diagnosis, Examination, Finding, Remedy
+from terrarium.models.diagnosis.log import RunLog
+from terrarium.models.diagnosis.signs import Signs
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.slots import check_complete
+from terrarium.models.settings.spec_changes import value_of
+from terrarium.models.settings.stage_kinds import STAGE_KINDS
+from terrarium.models.tiny_world.refusals import parse_rule_name
 
 __all__ = ["SHOWN_BY", "TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine", "kinds_of"]
 

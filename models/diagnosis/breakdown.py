@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
-from models.diagnosis.remedies import (
+from terrarium.models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
+from terrarium.models.diagnosis.remedies import (
     STRONG_DECAY,
     beta2_below_beta1,
     decay_share,
@@ -16,8 +16,8 @@ from models.diagnosis.remedies import (
     new_run,
     scaled_rates,
 )
-from models.diagnosis.signs import Signs
-from models.number_words import format_percent, with_minus
+from terrarium.models.diagnosis.signs import Signs
+from terrarium.models.number_words import format_percent, with_minus
 
 _DIVERGED = 0.25
 """A loss has diverged where it has risen by this share of its whole fall …"""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
-from models.diagnosis.remedies import format_changes, new_run
-from models.diagnosis.signs import Signs
-from models.number_words import format_count, format_percent
+from terrarium.models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
+from terrarium.models.diagnosis.remedies import format_changes, new_run
+from terrarium.models.diagnosis.signs import Signs
+from terrarium.models.number_words import format_count, format_percent
 
 _RISE = 0.01
 """A run overfits where the validation loss has risen by this share of its whole fall …"""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from models.diagnosis.breakdown import format_figure
-from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
-from models.diagnosis.remedies import new_run, scaled_rates
-from models.diagnosis.replies import beta_now
-from models.diagnosis.signs import Signs
-from models.evaluation.record import OverRefusal, Trigger
-from models.events import KnownFigure
-from models.metrics.intervals import difference_error
-from models.number_words import capitalized, format_percent
-from models.tiny_world.question_words import kind_title
-from models.tiny_world.refusals import REFUSALS, parse_rule_name
-from models.tiny_world.wishes import WISHES, parse_wish_name
+from terrarium.models.diagnosis.breakdown import format_figure
+from terrarium.models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
+from terrarium.models.diagnosis.remedies import new_run, scaled_rates
+from terrarium.models.diagnosis.replies import beta_now
+from terrarium.models.diagnosis.signs import Signs
+from terrarium.models.evaluation.record import OverRefusal, Trigger
+from terrarium.models.events import KnownFigure
+from terrarium.models.metrics.intervals import difference_error
+from terrarium.models.number_words import capitalized, format_percent
+from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.refusals import REFUSALS, parse_rule_name
+from terrarium.models.tiny_world.wishes import WISHES, parse_wish_name
 
 _LOST = 0.05
 """A kind of question is forgotten where its share of right answers has fallen by so much …"""

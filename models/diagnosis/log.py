@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.record import Forgetting, OverRefusal, read_forgetting, read_over_refusal
-from models.files.jsonl import Row
-from models.library.run_record import EARLY_STOP, checkpoint_step
-from models.runs.curve import Table
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.training.schedule import lr_factor
+from terrarium.models.evaluation.record import Forgetting, OverRefusal, read_forgetting, read_over_refusal
+from terrarium.models.files.jsonl import Row
+from terrarium.models.library.run_record import EARLY_STOP, checkpoint_step
+from terrarium.models.runs.curve import Table
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.schedule import lr_factor
 
 Numbers = NDArray[np.float64]
 

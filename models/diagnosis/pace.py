@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
-from models.diagnosis.log import Numbers
-from models.diagnosis.remedies import GOOD_MOVEMENT, format_changes, new_run, restart_remedy, scaled_rates
-from models.diagnosis.signs import MIN_MEASURED, Signs
-from models.number_words import format_count, format_percent
-from models.settings.spec_changes import value_of
-from models.training.schedule import DECAY_SHARE
+from terrarium.models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
+from terrarium.models.diagnosis.log import Numbers
+from terrarium.models.diagnosis.remedies import GOOD_MOVEMENT, format_changes, new_run, restart_remedy, scaled_rates
+from terrarium.models.diagnosis.signs import MIN_MEASURED, Signs
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.settings.spec_changes import value_of
+from terrarium.models.training.schedule import DECAY_SHARE
 
 _LARGE_RATIO = 0.04
 """Updates above this update-to-weight ratio are blamed for a lull."""

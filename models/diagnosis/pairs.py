@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from models.diagnosis import breakdown
-from models.diagnosis.breakdown import format_figure
-from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
-from models.diagnosis.remedies import new_run
-from models.diagnosis.replies import SOME, align_of, calmer_remedy
-from models.diagnosis.signs import Signs
-from models.number_words import format_percent
-from models.settings.align_spec import usual_align_train
+from terrarium.models.diagnosis import breakdown
+from terrarium.models.diagnosis.breakdown import format_figure
+from terrarium.models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
+from terrarium.models.diagnosis.remedies import new_run
+from terrarium.models.diagnosis.replies import SOME, align_of, calmer_remedy
+from terrarium.models.diagnosis.signs import Signs
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.align_spec import usual_align_train
 
 _FELL = -0.1
 """Nats per token: the chosen replies of the pairs have become unlikely below this change."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.diagnosis.findings import Remedy
-from models.diagnosis.signs import Signs
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.slots import check_complete
+from terrarium.models.diagnosis.findings import Remedy
+from terrarium.models.diagnosis.signs import Signs
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.slots import check_complete
 
 GOOD_RATIO = 0.015
 """The largest update-to-weight ratio of designs that train well here."""

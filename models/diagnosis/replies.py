@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from models.alignment.figures import alert_of, min_kl
-from models.diagnosis.breakdown import format_figure
-from models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
-from models.diagnosis.log import Curve
-from models.diagnosis.remedies import format_changes, new_run, scaled_rates
-from models.diagnosis.signs import Signs
-from models.metrics.intervals import difference_error
-from models.number_words import format_count, format_percent
-from models.runs.checkpoint_state import BASE
-from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from terrarium.models.alignment.figures import alert_of, min_kl
+from terrarium.models.diagnosis.breakdown import format_figure
+from terrarium.models.diagnosis.findings import Check, Diagnosis, Finding, Remedy
+from terrarium.models.diagnosis.log import Curve
+from terrarium.models.diagnosis.remedies import format_changes, new_run, scaled_rates
+from terrarium.models.diagnosis.signs import Signs
+from terrarium.models.metrics.intervals import difference_error
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.runs.checkpoint_state import BASE
+from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 
 SOME = 5
 """Steps of which a mean is taken, since single ones are noisy."""

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from models.diagnosis.log import Numbers, RunLog
+from terrarium.models.diagnosis.log import Numbers, RunLog
 
 N_BLOCKS = 40
 MIN_BLOCK = 5

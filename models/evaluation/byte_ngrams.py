@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.events import Event, Progress
+from terrarium.models.events import Event, Progress
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,13 +13,13 @@ from functools import lru_cache
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.events import Evaluated, Event, HeldOutAnswer, KindAccuracy, Phase, Progress, reporting, result_of
-from models.inference.many_replies import KeepOn, generate_batch_steps
-from models.tiny_world.judge import is_right, may_become_right
-from models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw
-from models.tiny_world.world import MAX_REPLY_TOKENS, World
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.events import Evaluated, Event, HeldOutAnswer, KindAccuracy, Phase, Progress, reporting, result_of
+from terrarium.models.inference.many_replies import KeepOn, generate_batch_steps
+from terrarium.models.tiny_world.judge import is_right, may_become_right
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 N_SEEN, _PARTS = 1000, 10
 """Training questions drawn per kind to find the most frequent answer, and in how many parts."""

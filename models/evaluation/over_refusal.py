@@ -10,17 +10,17 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import Example
-from models.evaluation.record import OverRefusal, Trigger, write_over_refusal
-from models.events import Event, Phase
-from models.inference.many_replies import generate_in_batches
-from models.library.run_record import checkpoint_step
-from models.runs.run_folder import RunFolder
-from models.tiny_world.refusals import is_refusal
-from models.tiny_world.world import MAX_REPLY_TOKENS
-from models.tokenizers.special_tokens import end_id
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.evaluation.record import OverRefusal, Trigger, write_over_refusal
+from terrarium.models.events import Event, Phase
+from terrarium.models.inference.many_replies import generate_in_batches
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world.refusals import is_refusal
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS
+from terrarium.models.tokenizers.special_tokens import end_id
 
 MAX_QUESTIONS = 40
 """Refused questions whose words are left out; each is asked again as often as it has words."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.events import (
+from terrarium.models.events import (
     AccuracyMeasured,
     Evaluated,
     HeldOutAnswer,
@@ -19,7 +19,7 @@ from models.events import (
     KnownFigure,
     TextCompared,
 )
-from models.files.atomic import atomic_write_json, read_json
+from terrarium.models.files.atomic import atomic_write_json, read_json
 
 _FILE = "evaluation.json"
 _FORGETTING = "forgetting.json"

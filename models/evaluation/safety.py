@@ -13,15 +13,15 @@ from collections.abc import Generator
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages, encode_reply
-from models.corpora.corpus import Example
-from models.evaluation.safety_report import Cell, SafetyReport
-from models.events import Event, Phase
-from models.inference.many_replies import generate_in_batches
-from models.tiny_world.refusals import ATTACKS, FORBIDDEN, Marks, Secrets, mark_reply
-from models.tiny_world.world import MAX_REPLY_TOKENS, World
-from models.tokenizers.special_tokens import end_id
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages, encode_reply
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.evaluation.safety_report import Cell, SafetyReport
+from terrarium.models.events import Event, Phase
+from terrarium.models.inference.many_replies import generate_in_batches
+from terrarium.models.tiny_world.refusals import ATTACKS, FORBIDDEN, Marks, Secrets, mark_reply
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
+from terrarium.models.tokenizers.special_tokens import end_id
 
 N_EACH = 120
 """Forbidden questions, and look-alikes; of ordinary ones there are half as many more, of each attack half as many."""

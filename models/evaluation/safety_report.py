@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.corpora.corpus import Example
-from models.metrics.intervals import wilson
-from models.tiny_world.refusals import TRAINED_ATTACKS, Marks
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.metrics.intervals import wilson
+from terrarium.models.tiny_world.refusals import TRAINED_ATTACKS, Marks
 
 _SHARES = ("told", "refused", "partial", "right")
 

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Decoder
-from models.corpora.corpus import Corpus
-from models.evaluation.byte_ngrams import bits_by_order
-from models.events import Event, Phase, Progress, TextCompared
-from models.tokenizers import encode_text
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.evaluation.byte_ngrams import bits_by_order
+from terrarium.models.events import Event, Phase, Progress, TextCompared
+from terrarium.models.tokenizers import encode_text
 
 MAX_TRAIN_BYTES, MAX_HELD_OUT_BYTES = 1 << 23, 1 << 18
 """Of a larger text, the tables and gzip learn from the end of the part for training, and what is predicted is the

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.events import TextCompared
-from models.number_words import format_few, format_size
+from terrarium.models.events import TextCompared
+from terrarium.models.number_words import format_few, format_size
 
 BEYOND, EQUAL, BEHIND, UNGROWN = "beyond", "equal", "behind", "ungrown"
 """Better than the best table of n-grams, as good, better than the 3-gram only, or not even that."""

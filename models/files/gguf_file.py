@@ -19,8 +19,8 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES, GGUF_MAGIC, GGMLQuantizationType, GGUFValueType, quants
 from gguf.quants import QuantError
 
-from models.files.atomic import DamagedError
-from models.files.limits import check_disjoint
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.files.limits import check_disjoint
 
 _BLOCK_BYTES = 1 << 21
 """Bytes of the file that are dequantised at once, which takes about 10 ms."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_bytes
+from terrarium.models.files.atomic import atomic_write_bytes
 
 Row = dict[str, Any]
 

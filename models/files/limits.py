@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.files.atomic import DamagedError
+from terrarium.models.files.atomic import DamagedError
 
 MAX_RATIO = 200
 """How many times its packed size a file may become."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from models.files.jsonl import Row
+from terrarium.models.files.jsonl import Row
 
 _BLOCK = 1 << 18
 """Bytes that are parsed at once, which blocks other threads for about 2.5 ms."""

@@ -10,8 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
-from models.files.atomic import DamagedError
-from models.files.limits import check_disjoint
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.files.limits import check_disjoint
 
 ITEM_BYTES = {
     "F64": 8,

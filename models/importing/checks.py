@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.events import Event, Phase, Progress
-from models.importing.cells import RowError
-from models.importing.columns import Rows, parts
-from models.importing.formats.registry import open_source
-from models.importing.formats.rows import BadRecord, Record
-from models.importing.near_duplicates import SIMILAR
-from models.importing.plan import FIXES, SPLIT_WORDS, ImportPlan
-from models.importing.scan import MAX_NEAR, TEST, TRAIN, VAL, Scan, input_text, paced, row_labels, scan_events
-from models.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows, keeps_together
-from models.importing.task_rows import task_row
-from models.library.library import Library
-from models.number_words import format_compact, format_count, format_percent
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.importing.cells import RowError
+from terrarium.models.importing.columns import Rows, parts
+from terrarium.models.importing.formats.registry import open_source
+from terrarium.models.importing.formats.rows import BadRecord, Record
+from terrarium.models.importing.near_duplicates import SIMILAR
+from terrarium.models.importing.plan import FIXES, SPLIT_WORDS, ImportPlan
+from terrarium.models.importing.scan import MAX_NEAR, TEST, TRAIN, VAL, Scan, input_text, paced, row_labels, scan_events
+from terrarium.models.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows, keeps_together
+from terrarium.models.importing.task_rows import task_row
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_compact, format_count, format_percent
 
 N_EXAMPLES = 5
 SPLIT_NAMES = ("train", "val", "test")

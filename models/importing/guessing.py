@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from models.importing.formats.rows import LANGUAGES, Row
-from models.importing.preference_rows import preference_form
-from models.settings.tasks import JUDGED_BY
+from terrarium.models.importing.formats.rows import LANGUAGES, Row
+from terrarium.models.importing.preference_rows import preference_form
+from terrarium.models.settings.tasks import JUDGED_BY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,15 @@ from collections.abc import Generator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from models.corpora.corpus import Corpus, CorpusWriter, list_corpora
-from models.events import Event, Phase, ProgressMeter
-from models.importing.cells import RowError
-from models.importing.checks import SPLIT_NAMES, Checks
-from models.importing.columns import parts
-from models.importing.formats.registry import Source, open_source
-from models.importing.formats.rows import BadRecord, Record
-from models.importing.plan import ImportPlan, source_name
-from models.importing.scan import (
+from terrarium.models.corpora.corpus import Corpus, CorpusWriter, list_corpora
+from terrarium.models.events import Event, Phase, ProgressMeter
+from terrarium.models.importing.cells import RowError
+from terrarium.models.importing.checks import SPLIT_NAMES, Checks
+from terrarium.models.importing.columns import parts
+from terrarium.models.importing.formats.registry import Source, open_source
+from terrarium.models.importing.formats.rows import BadRecord, Record
+from terrarium.models.importing.plan import ImportPlan, source_name
+from terrarium.models.importing.scan import (
     DAMAGED,
     EMPTY,
     GOOD,
@@ -27,11 +27,11 @@ from models.importing.scan import (
     sorted_labels,
     source_stamp,
 )
-from models.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
-from models.importing.task_rows import task_row
-from models.library.library import Library
-from models.number_words import format_count
-from models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
+from terrarium.models.importing.splitting import LEFT_OUT, Codes, assign_splits, find_rows
+from terrarium.models.importing.task_rows import task_row
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 _MAX_DAMAGED = 5
 """Rows that cannot be read, named in one message at most."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from models.events import Event, Phase, Progress, result_of
-from models.importing.formats.registry import Source, open_source
-from models.importing.formats.rows import BadRecord, ReadOptions, Row, is_number
-from models.importing.guessing import Column, guess_task
-from models.importing.preference_rows import import_notes
-from models.number_words import format_count
-from models.settings.tasks import PREFERENCE_TASKS
+from terrarium.models.events import Event, Phase, Progress, result_of
+from terrarium.models.importing.formats.registry import Source, open_source
+from terrarium.models.importing.formats.rows import BadRecord, ReadOptions, Row, is_number
+from terrarium.models.importing.guessing import Column, guess_task
+from terrarium.models.importing.preference_rows import import_notes
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.tasks import PREFERENCE_TASKS
 
 N_ROWS = 20
 """How many rows are shown."""

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import numpy as np
 import numpy.typing as npt
 
-from models.events import Event, Progress
+from terrarium.models.events import Event, Progress
 
 N_HASHES = 128
 N_CHARACTERS = 5

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.importing.formats.rows import ReadOptions
-from models.settings.tasks import JUDGED_BY, TASKS
+from terrarium.models.importing.formats.rows import ReadOptions
+from terrarium.models.settings.tasks import JUDGED_BY, TASKS
 
 FIXES = {
     "damaged": "leave out rows that cannot be read from the file",

@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from models.corpora.corpus import Example
-from models.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
 
 TRANSCRIPT = {"user": "\n\nHuman:", "assistant": "\n\nAssistant:"}
 """What each turn of HH's transcripts begins with, by its role."""

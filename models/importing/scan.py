@@ -13,20 +13,20 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import Example, json_line
-from models.events import Event, ProgressMeter
-from models.files.atomic import file_stamp
-from models.importing.cells import EmptyRowError, RowError
-from models.importing.columns import Column, Rows
-from models.importing.formats.registry import Source, open_source
-from models.importing.formats.rows import BadRecord, Record
-from models.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
-from models.importing.plan import GROUP, ImportPlan
-from models.importing.task_rows import task_row
-from models.library.library import Library
-from models.settings.tasks import PREFERENCE_TASKS
-from models.tokenizers.special_tokens import unknown_ids
-from models.tokenizers.store import load_tokenizer
+from terrarium.models.corpora.corpus import Example, json_line
+from terrarium.models.events import Event, ProgressMeter
+from terrarium.models.files.atomic import file_stamp
+from terrarium.models.importing.cells import EmptyRowError, RowError
+from terrarium.models.importing.columns import Column, Rows
+from terrarium.models.importing.formats.registry import Source, open_source
+from terrarium.models.importing.formats.rows import BadRecord, Record
+from terrarium.models.importing.near_duplicates import MAX_CHARACTERS, N_HASHES, MinHash, near_groups
+from terrarium.models.importing.plan import GROUP, ImportPlan
+from terrarium.models.importing.task_rows import task_row
+from terrarium.models.library.library import Library
+from terrarium.models.settings.tasks import PREFERENCE_TASKS
+from terrarium.models.tokenizers.special_tokens import unknown_ids
+from terrarium.models.tokenizers.store import load_tokenizer
 
 MAX_NEAR = 50_000
 """Only so many different texts, the first ones, are compared for being almost the same."""

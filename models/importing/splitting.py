@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from models.events import Event, Phase, Progress
-from models.importing.columns import Column, Rows, buckets, parts, where
-from models.importing.near_duplicates import components
-from models.importing.plan import ImportPlan
-from models.importing.scan import DAMAGED, EMPTY, GOOD, INVALID, TEST, TRAIN, VAL, Scan
-from models.settings.tasks import PREFERENCE_TASKS
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.importing.columns import Column, Rows, buckets, parts, where
+from terrarium.models.importing.near_duplicates import components
+from terrarium.models.importing.plan import ImportPlan
+from terrarium.models.importing.scan import DAMAGED, EMPTY, GOOD, INVALID, TEST, TRAIN, VAL, Scan
+from terrarium.models.settings.tasks import PREFERENCE_TASKS
 
 LEFT_OUT = 255
 """In place of a split: not imported."""

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from models.corpora.corpus import Example
-from models.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
-from models.importing.formats.rows import Row
-from models.importing.plan import ImportPlan
-from models.importing.preference_rows import preference_row, rated_row
-from models.settings.tasks import JUDGED_BY
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
+from terrarium.models.importing.formats.rows import Row
+from terrarium.models.importing.plan import ImportPlan
+from terrarium.models.importing.preference_rows import preference_row, rated_row
+from terrarium.models.settings.tasks import JUDGED_BY
 
 _TAG = re.compile(r"([BILOUSEM])-(.+)")
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
-from models.events import Progress, result_of
-from models.inference.continuation import Continuation
-from models.inference.sampling import check_finite
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Progress, result_of
+from terrarium.models.inference.continuation import Continuation
+from terrarium.models.inference.sampling import check_finite
 
 
 @dataclass(frozen=True)

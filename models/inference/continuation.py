@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.inference.fast_decoder import FastDecoder
-from models.inference.prefill import PrefixCache, chunk_size
-from models.inference.threads import ThreadTuner
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.inference.fast_decoder import FastDecoder
+from terrarium.models.inference.prefill import PrefixCache, chunk_size
+from terrarium.models.inference.threads import ThreadTuner
 
 
 class Continuation:

@@ -18,14 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architecture.block import Block
-from models.architecture.cache import KVCache, LayerCache
-from models.architecture.convolution import ShortConv, convolve
-from models.architecture.experts import FeedForward, MixtureOfExperts, activate
-from models.architecture.heads import LanguageHead
-from models.architecture.norms import RMSNorm
-from models.architecture.transformer import Decoder
-from models.inference.fast_matmul import (
+from terrarium.models.architecture.block import Block
+from terrarium.models.architecture.cache import KVCache, LayerCache
+from terrarium.models.architecture.convolution import ShortConv, convolve
+from terrarium.models.architecture.experts import FeedForward, MixtureOfExperts, activate
+from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.norms import RMSNorm
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.inference.fast_matmul import (
     FEW,
     MatMul,
     Products,
@@ -35,10 +35,10 @@ from models.inference.fast_matmul import (
     make_matmul,
     pairs_are_faster,
 )
-from models.inference.threads import StepThreads, ThreadTuner
-from models.inference.weights import QuantizedHead
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
+from terrarium.models.inference.threads import StepThreads, ThreadTuner
+from terrarium.models.inference.weights import QuantizedHead
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
 
 _N_TURNED = 256
 """Number of positions whose RoPE rotations are computed at once."""

@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.inference.threads import StepThreads
-from models.inference.weights import HalvedInt8Linear, Int4Linear, Int8Linear, Kernel, join_layers
+from terrarium.models.inference.threads import StepThreads
+from terrarium.models.inference.weights import HalvedInt8Linear, Int4Linear, Int8Linear, Kernel, join_layers
 
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 

@@ -14,12 +14,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel, Encoder
-from models.events import Progress, ReplyFinished, TokenMade
-from models.inference.continuation import check_prompt, evaluating
-from models.inference.sampling import as_floats, check_finite
-from models.inference.sampling_steps import entropy
-from models.tokenizers.special_tokens import mask_id
+from terrarium.models.architecture.transformer import AnyModel, Encoder
+from terrarium.models.events import Progress, ReplyFinished, TokenMade
+from terrarium.models.inference.continuation import check_prompt, evaluating
+from terrarium.models.inference.sampling import as_floats, check_finite
+from terrarium.models.inference.sampling_steps import entropy
+from terrarium.models.tokenizers.special_tokens import mask_id
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,22 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.events import Progress, ReplyFinished, TokenMade
-from models.inference.continuation import Continuation, check_prompt
-from models.inference.prefill import PrefixCache
-from models.inference.sampling import Drawn, SamplingConfig, as_floats, draw_number, sample, top_log_probabilities
-from models.inference.sampling_steps import SamplingState, sampling_steps
-from models.inference.speculative import Draft, Drafter, Speculation
-from models.tokenizers import IncrementalDecoder
-from models.tokenizers.special_tokens import end_id, start_id
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Progress, ReplyFinished, TokenMade
+from terrarium.models.inference.continuation import Continuation, check_prompt
+from terrarium.models.inference.prefill import PrefixCache
+from terrarium.models.inference.sampling import (
+    Drawn,
+    SamplingConfig,
+    as_floats,
+    draw_number,
+    sample,
+    top_log_probabilities,
+)
+from terrarium.models.inference.sampling_steps import SamplingState, sampling_steps
+from terrarium.models.inference.speculative import Draft, Drafter, Speculation
+from terrarium.models.tokenizers import IncrementalDecoder
+from terrarium.models.tokenizers.special_tokens import end_id, start_id
 
 
 def generate(

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
-from models.corpora.corpus import Corpus, Example, open_corpus
-from models.data.examples import EncodedExample, ExampleForm, encode_examples
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.tiny_world.parallel import stories
-from models.tokenizers import encode_text
-from models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config
+from terrarium.models.corpora.corpus import Corpus, Example, open_corpus
+from terrarium.models.data.examples import EncodedExample, ExampleForm, encode_examples
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tokenizers import encode_text
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 
 _N_CHARACTERS = 40_000
 _N_EXAMPLES = 200

@@ -12,11 +12,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import Decoder
-from models.events import Progress, reporting, result_of
-from models.inference.continuation import check_prompt, next_logits
-from models.inference.sampling import check_finite
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.events import Progress, reporting, result_of
+from terrarium.models.inference.continuation import check_prompt, next_logits
+from terrarium.models.inference.sampling import check_finite
 
 
 @dataclass(frozen=True, kw_only=True)

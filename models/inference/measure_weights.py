@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from models.architecture.transformer import AnyModel, Decoder
-from models.events import Event, Phase, Progress
-from models.inference.continuation import Continuation, evaluating
-from models.inference.held_out import HeldOut
-from models.inference.sampling import check_finite
-from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
-from models.inference.weights import megabytes, prepare_weights, slower_reason
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.inference.continuation import Continuation, evaluating
+from terrarium.models.inference.held_out import HeldOut
+from terrarium.models.inference.sampling import check_finite
+from terrarium.models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
+from terrarium.models.inference.weights import megabytes, prepare_weights, slower_reason
 
 N_PREDICTED = 2048
 """Number of predicted tokens."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import Decoder
-from models.inference.threads import ThreadTuner
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.inference.threads import ThreadTuner
 
 CHUNK_FLOPS = {"cpu": 24e9}
 """FLOPs of a chunk by device: short (a fifth of a second on two cores), yet at nearly full speed (measured at 135

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer
 
-from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_prompt
-from models.tokenizers.special_tokens import encode_with_masks, encode_with_sentinels, end_id, text_marks
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import encode_prompt
+from terrarium.models.tokenizers.special_tokens import encode_with_masks, encode_with_sentinels, end_id, text_marks
 
 
 def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int]:

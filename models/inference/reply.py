@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.chat.prompting import PromptSettings
-from models.chat.template_config import ChatTemplateConfig
-from models.events import Event
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.events import Event
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inference.prefill import PrefixCache
-    from models.inference.speculative import Draft
-    from models.inference.summarising import SummaryCache
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inference.prefill import PrefixCache
+    from terrarium.models.inference.speculative import Draft
+    from terrarium.models.inference.summarising import SummaryCache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +74,12 @@ def reply_events(
         ValueError: for a prompt that is empty, too long for the context, or of the wrong kind for this model; a broken
             template; or logits that are not finite.
     """
-    from models.chat.template_config import reply_ends
-    from models.inference.fill_mask import fill_events
-    from models.inference.generate import decoder_start_id, generate
-    from models.inference.prompts import encode_for
-    from models.inference.summarising import prompt_events
-    from models.tokenizers import IncrementalDecoder
+    from terrarium.models.chat.template_config import reply_ends
+    from terrarium.models.inference.fill_mask import fill_events
+    from terrarium.models.inference.generate import decoder_start_id, generate
+    from terrarium.models.inference.prompts import encode_for
+    from terrarium.models.inference.summarising import prompt_events
+    from terrarium.models.tokenizers import IncrementalDecoder
 
     sampling, left_out, summary = request.sampling, 0, ""
     end_ids: tuple[int, ...] = ()

@@ -12,10 +12,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.events import Speculated
-from models.inference.sampling_steps import DIVERGED, SamplingState, drawn_token, entropy, rank, sampling_steps
-from models.inference.top_tokens import Floats, top_ids
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.events import Speculated
+from terrarium.models.inference.sampling_steps import (
+    DIVERGED,
+    SamplingState,
+    drawn_token,
+    entropy,
+    rank,
+    sampling_steps,
+)
+from terrarium.models.inference.top_tokens import Floats, top_ids
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 __all__ = [
     "Drawn",

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inference.top_tokens import Floats, largest, sorted_desc
-from models.settings.sampling_config import TRUNCATIONS, SamplingConfig
-from models.settings.slots import check_complete
+from terrarium.models.inference.top_tokens import Floats, largest, sorted_desc
+from terrarium.models.settings.sampling_config import TRUNCATIONS, SamplingConfig
+from terrarium.models.settings.slots import check_complete
 
 DIVERGED = "The model's output is not a number, so its training diverged: choose an earlier checkpoint."
 _MIN_TEMPERATURE = 1e-30

@@ -28,13 +28,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
-from models.events import Speculated
-from models.inference.continuation import Continuation
-from models.inference.fast_matmul import FEW
-from models.inference.prefill import PrefixCache
-from models.inference.sampling import Drawn, SampledToken, SamplingConfig, as_floats
-from models.inference.sampling_steps import (
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Speculated
+from terrarium.models.inference.continuation import Continuation
+from terrarium.models.inference.fast_matmul import FEW
+from terrarium.models.inference.prefill import PrefixCache
+from terrarium.models.inference.sampling import Drawn, SampledToken, SamplingConfig, as_floats
+from terrarium.models.inference.sampling_steps import (
     SamplingState,
     SamplingSteps,
     drawn_token,
@@ -43,8 +43,8 @@ from models.inference.sampling_steps import (
     rank,
     sampling_steps,
 )
-from models.inference.top_tokens import Floats
-from models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
+from terrarium.models.inference.top_tokens import Floats
+from terrarium.models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

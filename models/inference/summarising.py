@@ -13,15 +13,22 @@ from collections.abc import Generator, Sequence
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.chat.own_template import Message, max_prompt_tokens
-from models.chat.prompting import Prompt, PromptSettings, build_prompt, check_fits, encode_untruncated, truncate_to_fit
-from models.chat.sandbox import ChatTemplateError
-from models.chat.template_config import ChatTemplateConfig, reply_ends
-from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
-from models.inference.generate import generate
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import encode_text
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.own_template import Message, max_prompt_tokens
+from terrarium.models.chat.prompting import (
+    Prompt,
+    PromptSettings,
+    build_prompt,
+    check_fits,
+    encode_untruncated,
+    truncate_to_fit,
+)
+from terrarium.models.chat.sandbox import ChatTemplateError
+from terrarium.models.chat.template_config import ChatTemplateConfig, reply_ends
+from terrarium.models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
+from terrarium.models.inference.generate import generate
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import encode_text
 
 _ASK = (
     "Provide a concise, objective summary of the input conversation in up to three sentences. Keep names, numbers and "

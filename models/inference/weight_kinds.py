@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.events import Event
+from terrarium.models.events import Event
 
 KINDS = ("float32", "bfloat16", "int8", "int4")
 """The first is the format of training and storage."""

@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.architecture.heads import LanguageHead
-from models.architecture.transformer import AnyModel
-from models.inference.weight_kinds import KINDS
-from models.settings.slots import check_complete
+from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.settings.slots import check_complete
 
 _MAX_KERNEL_TOKENS = 16
 """Tokens up to which the int8 kernel is faster than converting the weights first (measured)."""

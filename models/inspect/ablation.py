@@ -13,15 +13,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.architecture.attention import Attention
-from models.architecture.cache import KVCache
-from models.architecture.trace import Patch, Trace
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.inference.continuation import evaluating
-from models.inference.sampling import as_floats, draw_number
-from models.inference.sampling_steps import drawn_token, sampling_steps, state_at
-from models.inference.top_tokens import Floats
-from models.inspect.read_text import (
+from terrarium.models.architecture.attention import Attention
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.trace import Patch, Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.sampling import as_floats, draw_number
+from terrarium.models.inference.sampling_steps import drawn_token, sampling_steps, state_at
+from terrarium.models.inference.top_tokens import Floats
+from terrarium.models.inspect.read_text import (
     NEXT_TOKEN,
     Text,
     answer_logits,
@@ -31,8 +31,8 @@ from models.inspect.read_text import (
     read,
     read_up_to,
 )
-from models.inspect.readout import Readout
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 FLOPS_PER_CALL = 12e9
 """FLOPs between two opportunities to stop: a third of a second on a slow core."""

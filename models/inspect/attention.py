@@ -15,19 +15,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.architecture.mask_tables import Ints, block_edges
-from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.events import Event, Progress
-from models.inference.prefill import PrefixCache
-from models.inspect.attention_maps import SiteMap, StackMaps, pool, pooled_to, with_aggregates
-from models.inspect.attention_pass import (
+from terrarium.models.architecture.mask_tables import Ints, block_edges
+from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder
+from terrarium.models.events import Event, Progress
+from terrarium.models.inference.prefill import PrefixCache
+from terrarium.models.inspect.attention_maps import SiteMap, StackMaps, pool, pooled_to, with_aggregates
+from terrarium.models.inspect.attention_pass import (
     CHUNK_SIZE,
     AttentionStack,
     stacks_of,
     stream_attention,
     stream_encoder_attention,
 )
-from models.inspect.head_patterns import Floats, RowScores, mean_scores, prefix_matching, score_rows
+from terrarium.models.inspect.head_patterns import Floats, RowScores, mean_scores, prefix_matching, score_rows
 
 MAX_BLOCKS = 256
 """Rows and columns of a map at most; longer texts are pooled into blocks of tokens."""

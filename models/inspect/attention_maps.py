@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architecture.mask_tables import Ints, block_edges
-from models.inspect.head_patterns import Floats, Scores, Seen
+from terrarium.models.architecture.mask_tables import Ints, block_edges
+from terrarium.models.inspect.head_patterns import Floats, Scores, Seen
 
 MEAN, MAX = -2, -1
 """Indices after the heads of a map: the mean and the maximum over all heads, for each pair of tokens."""

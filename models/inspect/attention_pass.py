@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.masks import distances, within_reach
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.inference.continuation import evaluating
-from models.inference.prefill import PrefixCache
-from models.inference.threads import ThreadTuner
-from models.inspect.head_patterns import Floats, Seen
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.masks import distances, within_reach
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.prefill import PrefixCache
+from terrarium.models.inference.threads import ThreadTuner
+from terrarium.models.inspect.head_patterns import Floats, Seen
+from terrarium.models.settings.model_config import ModelConfig
 
 CHUNK_SIZE = 128
 """Tokens that a causal stack reads at once."""

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.architecture.heads import LanguageHead
-from models.architecture.transformer import AnyModel
+from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.transformer import AnyModel
 
 Floats = NDArray[np.float32]
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.architecture.stack import Stack
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
-from models.events import Progress, result_of
-from models.inspect.leave_one_out import repeats_source
-from models.inspect.read_text import Text, block_sites, check_readable, read_up_to
-from models.inspect.readout import Readout
+from terrarium.models.architecture.stack import Stack
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
+from terrarium.models.events import Progress, result_of
+from terrarium.models.inspect.leave_one_out import repeats_source
+from terrarium.models.inspect.read_text import Text, block_sites, check_readable, read_up_to
+from terrarium.models.inspect.readout import Readout
 
 OF = ("logit", "log-probability")
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.inference.continuation import check_prompt, evaluating
-from models.inspect.read_text import Text, answer_logits, read
-from models.inspect.spans import Judgement
-from models.tokenizers import IncrementalDecoder
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.inference.continuation import check_prompt, evaluating
+from terrarium.models.inspect.read_text import Text, answer_logits, read
+from terrarium.models.inspect.spans import Judgement
+from terrarium.models.tokenizers import IncrementalDecoder
 
 _BATCH_SIZE = 64
 """Positions whose logits are computed at once, to limit memory with long replies and large vocabularies."""

@@ -15,11 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.inference.continuation import evaluating
-from models.inspect.ablation import FLOPS_PER_CALL
-from models.inspect.read_text import Text, n_weights, read, read_up_to, segment_rows
-from models.inspect.readout import Readout
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inspect.ablation import FLOPS_PER_CALL
+from terrarium.models.inspect.read_text import Text, n_weights, read, read_up_to, segment_rows
+from terrarium.models.inspect.readout import Readout
 
 
 class InputToken(NamedTuple):

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.architecture.attention import Attention
-from models.architecture.heads import LanguageHead
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel
-from models.inference.continuation import evaluating
-from models.inspect.read_text import answer_logits, answering_stack, block_sites
+from terrarium.models.architecture.attention import Attention
+from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inspect.read_text import answer_logits, answering_stack, block_sites
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
-from models.inference.continuation import check_prompt, evaluating
-from models.inference.sampling import check_finite
-from models.tokenizers import encode_text, pieces_of
-from models.tokenizers.special_tokens import encode_with_masks, mask_id, start_id
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
+from terrarium.models.inference.continuation import check_prompt, evaluating
+from terrarium.models.inference.sampling import check_finite
+from terrarium.models.tokenizers import encode_text, pieces_of
+from terrarium.models.tokenizers.special_tokens import encode_with_masks, mask_id, start_id
 
 Floats = NDArray[np.float32]
 Column = tuple[int | None, int | None]

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import AnyModel, Decoder
-from models.events import Progress, result_of
-from models.inference.continuation import evaluating
-from models.inference.prefill import chunk_size
-from models.inference.sampling import as_floats
-from models.inference.sampling_steps import entropy, rank, softmax
-from models.inference.threads import ThreadTuner
-from models.inference.top_tokens import Floats
-from models.inspect.read_text import Text, answer_logits, answer_position, check_readable, read
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.events import Progress, result_of
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.prefill import chunk_size
+from terrarium.models.inference.sampling import as_floats
+from terrarium.models.inference.sampling_steps import entropy, rank, softmax
+from terrarium.models.inference.threads import ThreadTuner
+from terrarium.models.inference.top_tokens import Floats
+from terrarium.models.inspect.read_text import Text, answer_logits, answer_position, check_readable, read
 
 MAX_LOGIT_BYTES = 2**27
 """Memory limit of the logits, in bytes: 512 positions with a vocabulary of 65,536. They are float32: float16 would

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from models.events import Event
-from models.files.atomic import DamagedError
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.runs.checkpoint_state import PART_FORMAT, base_of, read_about
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
+from terrarium.models.events import Event
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.checkpoint_state import PART_FORMAT, base_of, read_about
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from models.architecture.cache import KVCache
-from models.architecture.stack import Stack
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
-from models.inference.continuation import evaluating
-from models.inference.sampling import check_finite
-from models.inspect.readout import Readout
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.stack import Stack
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.sampling import check_finite
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.settings.model_config import ModelConfig
 
 NEXT_TOKEN = Readout(at=-1)
 """What most questions are about: the token after the last one that was read."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.architecture.transformer import AnyModel, Encoder
-from models.inference.continuation import check_prompt
-from models.inference.sampling import check_finite
+from terrarium.models.architecture.transformer import AnyModel, Encoder
+from terrarium.models.inference.continuation import check_prompt
+from terrarium.models.inference.sampling import check_finite
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,17 +17,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder, Model
-from models.events import Progress, result_of
-from models.inference.continuation import evaluating
-from models.inference.prefill import chunk_size
-from models.inference.threads import ThreadTuner
-from models.inference.top_tokens import Floats
-from models.inspect.logit_attribution import contributions, head_outputs
-from models.inspect.logit_lens import layer_logits
-from models.inspect.read_text import Text, answer_logits, answering_stack, block_sites, check_readable, read, read_up_to
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder, Model
+from terrarium.models.events import Progress, result_of
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.prefill import chunk_size
+from terrarium.models.inference.threads import ThreadTuner
+from terrarium.models.inference.top_tokens import Floats
+from terrarium.models.inspect.logit_attribution import contributions, head_outputs
+from terrarium.models.inspect.logit_lens import layer_logits
+from terrarium.models.inspect.read_text import (
+    Text,
+    answer_logits,
+    answering_stack,
+    block_sites,
+    check_readable,
+    read,
+    read_up_to,
+)
 
 N_BEST = 5
 """Tokens that each layer would say, likeliest first."""

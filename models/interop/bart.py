@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
-from models.interop.family import Weight
-from models.interop.options import (
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.options import (
     ACTIVATIONS,
     check_known,
     choice,
@@ -20,7 +20,7 @@ from models.interop.options import (
     remote_choice,
     require,
 )
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = (
     "BartForConditionalGeneration",

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from models.interop.family import Weight
-from models.interop.options import (
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.options import (
     ACTIVATIONS,
     check_known,
     choice,
@@ -21,7 +21,7 @@ from models.interop.options import (
     remote_choice,
     require,
 )
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = (
     "BertForMaskedLM",

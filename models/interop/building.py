@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-from models.architecture.positions import Alibi, Rotary
-from models.architecture.transformer import AnyModel, build_model
-from models.events import Event, Phase, Progress
-from models.inference.weight_kinds import KINDS
-from models.inference.weights import NarrowMatrices
-from models.interop.family import Weight
-from models.interop.stored import StoredTensor
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.positions import Alibi, Rotary
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.inference.weights import NarrowMatrices
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.stored import StoredTensor
+from terrarium.models.settings.model_config import ModelConfig
 
 Result = TypeVar("Result")
 

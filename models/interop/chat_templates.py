@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
-from models.chat.template_config import (
+from terrarium.models.chat.template_config import (
     SAMPLING_KEYS,
     ChatTemplateConfig,
     plain_numbers,
     read_kept_template_config,
     whole_numbers,
 )
-from models.events import Event, result_of
-from models.files.atomic import read_json
-from models.interop.loading import is_gguf, is_hugging_face
-from models.tokenizers.foreign.isolated_reading import read_isolated
+from terrarium.models.events import Event, result_of
+from terrarium.models.files.atomic import read_json
+from terrarium.models.interop.loading import is_gguf, is_hugging_face
+from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
 DEFAULT_SAMPLING = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
 """For chat models that come without recommended settings: those of SmolLM2, with a small frequency penalty against
@@ -73,7 +73,7 @@ def _folder_settings(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
 
 
 def _gguf_settings(file: Path) -> tuple[tuple[int, ...], dict[str, float]]:
-    from models.files.gguf_file import read_gguf_header  # its package takes half a second to import
+    from terrarium.models.files.gguf_file import read_gguf_header  # its package takes half a second to import
 
     about, _ = read_gguf_header(file)
     sampling = plain_numbers(

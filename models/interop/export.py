@@ -9,23 +9,23 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
-from models.chat.own_template import CHAT_TEMPLATE
-from models.chat.template_config import ChatTemplateConfig, reply_ends
-from models.events import Event, Phase, Progress
-from models.files.atomic import atomic_write_json
-from models.interop.building import evens_first
-from models.interop.chat_templates import DEFAULT_SAMPLING
-from models.interop.families import family_for_export
-from models.interop.family import Weight
-from models.interop.hub_code import modeling_source
-from models.interop.options import id2label_of
-from models.interop.terrarium import CODE
-from models.interop.writing import new_folder, write_tensors
-from models.settings.model_config import ModelConfig
-from models.tasks.row_reader import marked_tokenizer
-from models.tokenizers import SPECIAL_TOKENS
-from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.own_template import CHAT_TEMPLATE
+from terrarium.models.chat.template_config import ChatTemplateConfig, reply_ends
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.interop.building import evens_first
+from terrarium.models.interop.chat_templates import DEFAULT_SAMPLING
+from terrarium.models.interop.families import family_for_export
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.hub_code import modeling_source
+from terrarium.models.interop.options import id2label_of
+from terrarium.models.interop.terrarium import CODE
+from terrarium.models.interop.writing import new_folder, write_tensors
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tasks.row_reader import marked_tokenizer
+from terrarium.models.tokenizers import SPECIAL_TOKENS
+from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 
 SHARD_BYTES = 5_000_000_000
 """Maximum size of a file of weights, unless a single tensor is larger."""

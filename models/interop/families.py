@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.interop import bart, bert, gpt2, llama, marian, mixtral, t5, terrarium
-from models.interop.family import Family
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop import bart, bert, gpt2, llama, marian, mixtral, t5, terrarium
+from terrarium.models.interop.family import Family
+from terrarium.models.settings.model_config import ModelConfig
 
 _GPT2: Family = gpt2
 _LLAMA: Family = llama

@@ -12,19 +12,19 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.architecture.positions import inverse_frequencies
-from models.architecture.transformer import AnyModel
-from models.events import Event, Phase, result_of
-from models.interop.building import build_model_from, check_tensors
-from models.interop.graphs.graph import Graph, in_halves
-from models.interop.graphs.graphs import GRAPHS
-from models.interop.graphs.rotary import LLAMA3_SCALING
-from models.settings.model_config import ModelConfig
-from models.tokenizers.foreign.gguf_tokenizer import has_tokenizer
-from models.tokenizers.foreign.isolated_reading import read_isolated
+from terrarium.models.architecture.positions import inverse_frequencies
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Event, Phase, result_of
+from terrarium.models.interop.building import build_model_from, check_tensors
+from terrarium.models.interop.graphs.graph import Graph, in_halves
+from terrarium.models.interop.graphs.graphs import GRAPHS
+from terrarium.models.interop.graphs.rotary import LLAMA3_SCALING
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.foreign.gguf_tokenizer import has_tokenizer
+from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
 if TYPE_CHECKING:
-    from models.files.gguf_file import GgufTensor
+    from terrarium.models.files.gguf_file import GgufTensor
 
 _IGNORED = (r"rope_freqs\.weight",)  # read for the config
 
@@ -98,7 +98,7 @@ def read_gguf_labels(path: Path) -> list[str]:
 
 
 def _header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
-    from models.files.gguf_file import read_gguf_header  # its package takes half a second to import
+    from terrarium.models.files.gguf_file import read_gguf_header  # its package takes half a second to import
 
     return read_gguf_header(path)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.codegen import module_source
-from models.interop.terrarium import class_of_design
-from models.settings.model_config import ModelConfig
+from terrarium.models.codegen import module_source
+from terrarium.models.interop.terrarium import class_of_design
+from terrarium.models.settings.model_config import ModelConfig
 
 _TRIAL = '\n\nif __name__ == "__main__":'
 

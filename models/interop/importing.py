@@ -12,20 +12,20 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.template_config import write_template_config
-from models.events import Event, Phase, Progress
-from models.files.atomic import atomic_write_json, read_json
-from models.interop.chat_templates import read_template_config_events
-from models.interop.gguf import check_gguf, read_gguf_labels
-from models.interop.loading import GGUF_NAME, is_gguf, load_model_events
-from models.interop.writing import new_folder, write_tensors
-from models.library.library import Library
-from models.library.run_record import FORMAT
-from models.runs.checkpoint_state import FORMAT as CHECKPOINT_FORMAT
-from models.runs.checkpoint_state import GGUF_FORMAT, TrainState
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.chat.template_config import write_template_config
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.interop.chat_templates import read_template_config_events
+from terrarium.models.interop.gguf import check_gguf, read_gguf_labels
+from terrarium.models.interop.loading import GGUF_NAME, is_gguf, load_model_events
+from terrarium.models.interop.writing import new_folder, write_tensors
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import FORMAT
+from terrarium.models.runs.checkpoint_state import FORMAT as CHECKPOINT_FORMAT
+from terrarium.models.runs.checkpoint_state import GGUF_FORMAT, TrainState
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 _CHUNK_BYTES = 1 << 22
 _GENERIC_NAMES = frozenset(

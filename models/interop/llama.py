@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from models.interop import rope_options
-from models.interop.family import Weight
-from models.interop.options import (
+from terrarium.models.interop import rope_options
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.options import (
     HEAD_CLASSES,
     check_known,
     choice,
@@ -20,7 +20,7 @@ from models.interop.options import (
     remote_choice,
     require,
 )
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = (
     "LlamaForCausalLM",

@@ -8,21 +8,21 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.lora import DOWN, UP
-from models.architecture.transformer import AnyModel
-from models.events import Event, result_of
-from models.files.atomic import DamagedError
-from models.inference.weight_kinds import KINDS
-from models.interop.building import build_model_from, state_names
-from models.interop.family import Weight
-from models.interop.gguf import read_gguf, read_gguf_config, read_gguf_model
-from models.interop.model_folders import read_folder, read_folder_config
-from models.interop.stored import MergedTensor, StoredTensor, read_header
-from models.runs.checkpoint_state import PART_FORMAT, base_of, read_about, read_model_config
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.tokenizers import read_tokenizer
-from models.tokenizers.foreign.isolated_reading import read_isolated
+from terrarium.models.architecture.lora import DOWN, UP
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Event, result_of
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.interop.building import build_model_from, state_names
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.gguf import read_gguf, read_gguf_config, read_gguf_model
+from terrarium.models.interop.model_folders import read_folder, read_folder_config
+from terrarium.models.interop.stored import MergedTensor, StoredTensor, read_header
+from terrarium.models.runs.checkpoint_state import PART_FORMAT, base_of, read_about, read_model_config
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
 GGUF_NAME = "model.gguf"
 """The weights of a checkpoint that was imported from a GGUF file, as they are there."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from models.interop.bart import COPIES, HEAD_BIAS, blocks, read_sizes, write_sizes
-from models.interop.family import Weight
-from models.interop.options import check_known, integer, must_be, require
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop.bart import COPIES, HEAD_BIAS, blocks, read_sizes, write_sizes
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.options import check_known, integer, must_be, require
+from terrarium.models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("MarianMTModel",)
 PREFIX = "model."

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from models.interop import rope_options
-from models.interop.family import Weight
-from models.interop.options import check_known, choice, flag, integer, must_be, number, remote_choice, require
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop import rope_options
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.options import check_known, choice, flag, integer, must_be, number, remote_choice, require
+from terrarium.models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("MixtralForCausalLM",)
 PREFIX = "model."

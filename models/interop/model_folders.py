@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.events import Event, Notice, Phase
-from models.files.atomic import read_json
-from models.interop.building import build_model_from
-from models.interop.families import FAMILIES
-from models.interop.family import Family
-from models.interop.stored import read_headers
-from models.settings.model_config import ModelConfig
-from models.tokenizers.foreign.foreign_files import find_tokenizer_file
-from models.tokenizers.foreign.isolated_reading import read_isolated
-from models.tokenizers.foreign.patterns import PatternUnknownError
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Event, Notice, Phase
+from terrarium.models.files.atomic import read_json
+from terrarium.models.interop.building import build_model_from
+from terrarium.models.interop.families import FAMILIES
+from terrarium.models.interop.family import Family
+from terrarium.models.interop.stored import read_headers
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.foreign.foreign_files import find_tokenizer_file
+from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
+from terrarium.models.tokenizers.foreign.patterns import PatternUnknownError
 
 
 def read_folder(

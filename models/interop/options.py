@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 _HARMLESS = re.compile(
     r"_.*|.*_version|.*_token_id|.*_token_index|.*(dropout(_prob|_rate)?|pdrop|_drop|layerdrop)|torch_dtype|dtype|"

@@ -11,21 +11,21 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.template_config import ChatTemplateConfig, write_template_config
-from models.events import Event, Phase, Progress
-from models.files.atomic import atomic_write_json, link_or_copy
-from models.interop.chat_templates import read_template_config_events
-from models.interop.loading import is_gguf, is_hugging_face, load_config, load_model_events
-from models.interop.stored import read_header, read_tensors
-from models.interop.writing import write_tensors
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.runs.checkpoint_state import BASE, FORMAT, TrainState, read_about, read_model_config
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import REWARD_MODELS
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TokenizerSpec
-from models.tokenizers import read_tokenizer
+from terrarium.models.chat.template_config import ChatTemplateConfig, write_template_config
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.files.atomic import atomic_write_json, link_or_copy
+from terrarium.models.interop.chat_templates import read_template_config_events
+from terrarium.models.interop.loading import is_gguf, is_hugging_face, load_config, load_model_events
+from terrarium.models.interop.stored import read_header, read_tensors
+from terrarium.models.interop.writing import write_tensors
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.checkpoint_state import BASE, FORMAT, TrainState, read_about, read_model_config
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import REWARD_MODELS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TokenizerSpec
+from terrarium.models.tokenizers import read_tokenizer
 
 BEST = "best"
 """What stands for the best checkpoint's step after a run's name."""

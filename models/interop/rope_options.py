@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from models.interop.options import integer, must_be, number
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop.options import integer, must_be, number
+from terrarium.models.settings.model_config import ModelConfig
 
 KEYS = ("rope_theta", "rope_scaling", "rope_parameters", "partial_rotary_factor", "original_max_position_embeddings")
 """The options that `read_rope` reads."""

@@ -13,9 +13,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from models.architecture.lora import merged_weight
-from models.files.atomic import DamagedError, read_json
-from models.files.safetensors_file import read_safetensors_header
+from terrarium.models.architecture.lora import merged_weight
+from terrarium.models.files.atomic import DamagedError, read_json
+from terrarium.models.files.safetensors_file import read_safetensors_header
 
 _DTYPES = {
     "F64": torch.float64,

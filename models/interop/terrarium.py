@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from models.interop.family import Weight
-from models.interop.options import id2label_of
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.options import id2label_of
+from terrarium.models.settings.model_config import ModelConfig
 
 CODE = "modeling_terrarium.py"
 
@@ -71,6 +71,6 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 def weights(config: ModelConfig) -> list[Weight]:
     """Our own names, within the class."""
-    from models.interop.building import state_names  # it needs torch, as the other families do not
+    from terrarium.models.interop.building import state_names  # it needs torch, as the other families do not
 
     return [Weight(local_name=name, remote_name=f"{PREFIX}{name}") for name in state_names(config)]

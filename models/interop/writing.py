@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.files.atomic import atomic_folder, replace_path, sync_file, temporary_folder
-from models.library.library import safe_name
+from terrarium.models.files.atomic import atomic_folder, replace_path, sync_file, temporary_folder
+from terrarium.models.library.library import safe_name
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 _CHUNK_BYTES = 1 << 24

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, private_folder, read_json, replace_path
-from models.library.location import find_location
-from models.library.run_record import RunInfo, inspect_run, is_locked
-from models.library.trash import ORIGIN, read_origin
-from models.settings.design_files import read_design, write_design
-from models.settings.model_config import ModelConfig
+from terrarium.models.files.atomic import atomic_write_json, private_folder, read_json, replace_path
+from terrarium.models.library.location import find_location
+from terrarium.models.library.run_record import RunInfo, inspect_run, is_locked
+from terrarium.models.library.trash import ORIGIN, read_origin
+from terrarium.models.settings.design_files import read_design, write_design
+from terrarium.models.settings.model_config import ModelConfig
 
 __all__ = [
     "DesignInfo",

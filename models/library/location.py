@@ -8,7 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_config_dir, user_data_dir
 
-from models.files.atomic import atomic_write_json, read_json
+from terrarium.models.files.atomic import atomic_write_json, read_json
 
 VARIABLE = "TERRARIUM_HOME"
 _PARTS = ("runs", "tokenizers", "designs", "chats", "corpora", "settings.json")

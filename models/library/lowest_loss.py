@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from models.files.atomic import read_json
-from models.library.run_record import checkpoint_step
-from models.metrics.metrics_table import METRICS, best_first
+from terrarium.models.files.atomic import read_json
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.metrics.metrics_table import METRICS, best_first
 
 _START = b'{"kind": "val"'
 _BLOCK = 1 << 20

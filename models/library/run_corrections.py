@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_bytes
-from models.files.jsonl import read_rows
+from terrarium.models.files.atomic import atomic_write_bytes
+from terrarium.models.files.jsonl import read_rows
 
 FILE = "corrections.jsonl"
 

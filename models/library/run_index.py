@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from models.library.lowest_loss import LowestLoss, find_lowest_loss
-from models.library.run_record import RunInfo, inspect_run, listed_status
+from terrarium.models.library.lowest_loss import LowestLoss, find_lowest_loss
+from terrarium.models.library.run_record import RunInfo, inspect_run, listed_status
 
 _WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
 _RECORDED_STATUS = {"running": "running", "interrupted": "running", "queued": "queued", "preparing": "queued"}

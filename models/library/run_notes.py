@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.files.atomic import DamagedError, atomic_write_json, read_json
+from terrarium.models.files.atomic import DamagedError, atomic_write_json, read_json
 
 FILE = "notes.json"
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from models.files.atomic import DamagedError, read_json
-from models.files.jsonl import each_row, last_row
-from models.library.run_notes import read_notes
-from models.settings.run_spec import RunSpec
+from terrarium.models.files.atomic import DamagedError, read_json
+from terrarium.models.files.jsonl import each_row, last_row
+from terrarium.models.library.run_notes import read_notes
+from terrarium.models.settings.run_spec import RunSpec
 
 FORMAT = 1
 STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imported")

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from models.files.atomic import clear_leftovers, read_json, remove_folder
-from models.library.run_index import size_on_disk
+from terrarium.models.files.atomic import clear_leftovers, read_json, remove_folder
+from terrarium.models.library.run_index import size_on_disk
 
 ORIGIN = "origin.json"
 KEPT_DAYS = 30

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.metrics.classification import precision_recall_f1
-from models.metrics.intervals import RESAMPLES, additive, divide, mean
-from models.metrics.report import Report, bootstrapped, check_lengths, proportion
+from terrarium.models.metrics.classification import precision_recall_f1
+from terrarium.models.metrics.intervals import RESAMPLES, additive, divide, mean
+from terrarium.models.metrics.report import Report, bootstrapped, check_lengths, proportion
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from models.metrics.intervals import RESAMPLES, Array, Measure, additive, divide, mid_ranks
-from models.metrics.report import Report, Score, bootstrapped, check_lengths, proportion
+from terrarium.models.metrics.intervals import RESAMPLES, Array, Measure, additive, divide, mid_ranks
+from terrarium.models.metrics.report import Report, Score, bootstrapped, check_lengths, proportion
 
 CALIBRATION_BINS = 10
 

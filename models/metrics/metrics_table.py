@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.number_words import format_percent, with_minus
+from terrarium.models.number_words import format_percent, with_minus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.metrics.intervals import RESAMPLES, Array, Measure, additive, divide, mean, mid_ranks
-from models.metrics.report import Report, bootstrapped, check_lengths
+from terrarium.models.metrics.intervals import RESAMPLES, Array, Measure, additive, divide, mean, mid_ranks
+from terrarium.models.metrics.report import Report, bootstrapped, check_lengths
 
 
 def score_regression(gold: Sequence[float], predicted: Sequence[float], *, resamples: int = RESAMPLES) -> Report:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from models.metrics.intervals import RESAMPLES, Comparison, Measure, bootstrap, mean, paired_bootstrap, wilson
-from models.metrics.metrics_table import METRICS
+from terrarium.models.metrics.intervals import RESAMPLES, Comparison, Measure, bootstrap, mean, paired_bootstrap, wilson
+from terrarium.models.metrics.metrics_table import METRICS
 
 _NO_SPREAD = "All items score alike, so drawing them again cannot show how far off the score may be."
 _ALL_RIGHT = "Every item is right: the interval is Wilson's, of the share of items that are right."

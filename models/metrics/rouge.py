@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from models.metrics.classification import precision_recall_f1
+from terrarium.models.metrics.classification import precision_recall_f1
 
 ROUGES = ("rouge_1", "rouge_2", "rouge_l", "rouge_lsum")
 _BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from models.metrics.classification import precision_recall_f1
-from models.metrics.intervals import RESAMPLES, additive, divide
-from models.metrics.report import Report, bootstrapped, check_lengths
+from terrarium.models.metrics.classification import precision_recall_f1
+from terrarium.models.metrics.intervals import RESAMPLES, additive, divide
+from terrarium.models.metrics.report import Report, bootstrapped, check_lengths
 
 
 @dataclass(frozen=True, order=True)

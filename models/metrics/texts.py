@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from models.metrics.answers import token_f1
-from models.metrics.intervals import RESAMPLES, additive, divide, mean
-from models.metrics.report import Report, Score, bootstrapped, check_lengths, proportion
-from models.metrics.rouge import ROUGES, ngrams, rouge
-from models.metrics.translation import translation_scores
+from terrarium.models.metrics.answers import token_f1
+from terrarium.models.metrics.intervals import RESAMPLES, additive, divide, mean
+from terrarium.models.metrics.report import Report, Score, bootstrapped, check_lengths, proportion
+from terrarium.models.metrics.rouge import ROUGES, ngrams, rouge
+from terrarium.models.metrics.translation import translation_scores
 
 TEXT_METRICS = ("exact_match", "chrf2", "bleu", *ROUGES, "token_f1", "length_ratio", "copied_ngrams")
 _COPIED = 4  # words in a row that count as copied

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from models.metrics.intervals import RESAMPLES, Array, additive
-from models.metrics.report import Score, bootstrapped, check_lengths
+from terrarium.models.metrics.intervals import RESAMPLES, Array, additive
+from terrarium.models.metrics.report import Score, bootstrapped, check_lengths
 
 
 def translation_scores(

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
-from models.library.library import Library
-from models.number_words import format_count
-from models.preferences.store import Pair, PreferenceSet, Thumb, list_sets
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count
+from terrarium.models.preferences.store import Pair, PreferenceSet, Thumb, list_sets
 
 VAL_SHARE = 0.1
 """Of the prompts, at least one."""

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.corpora.corpus import Corpus, Example, prompt_digest
-from models.preferences.measures import Share
+from terrarium.models.corpora.corpus import Corpus, Example, prompt_digest
+from terrarium.models.preferences.measures import Share
 
 MAX_ROWS = 20_000
 """No more rows are examined, the first of each split."""

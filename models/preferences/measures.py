@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from models.metrics.intervals import wilson
-from models.preferences.store import PERSON, Pair, Reply
+from terrarium.models.metrics.intervals import wilson
+from terrarium.models.preferences.store import PERSON, Pair, Reply
 
 
 @dataclass(frozen=True, kw_only=True)

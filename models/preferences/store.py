@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.files.atomic import make_private, private_folder, replace_path
-from models.files.jsonl import JsonLines, parse_row
-from models.library.library import Library, safe_name
+from terrarium.models.files.atomic import make_private, private_folder, replace_path
+from terrarium.models.files.jsonl import JsonLines, parse_row
+from terrarium.models.library.library import Library, safe_name
 
 CHOICES = ("a", "b", "tie", "bad", "skip")
 """What can be said of a pair: the first or the second is better, they are about equal, both are bad, or nothing."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from models.corpora.corpus import Example, json_line
-from models.events import Event, Progress
-from models.files.atomic import replace_path, temporary_folder
-from models.importing.preference_rows import TRANSCRIPT
-from models.number_words import capitalized, format_count
+from terrarium.models.corpora.corpus import Example, json_line
+from terrarium.models.events import Event, Progress
+from terrarium.models.files.atomic import replace_path, temporary_folder
+from terrarium.models.importing.preference_rows import TRANSCRIPT
+from terrarium.models.number_words import capitalized, format_count
 
 _PROGRESS_ROWS = 500
 _TABLE = ("prompt", "chosen", "rejected", "choice", "source")

@@ -11,8 +11,8 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from models.corpora.corpus import Example
-from models.published.archives import read_files
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.published.archives import read_files
 
 _BY_HAND = r"(?:^|/)training/labeled\.xml$"
 _GENERATED = r"(?:^|/)training/(?:synthetic_(?:clean_osm_data|osm_data_xml)|us50_\w+|multi_word_state_addresses)\.xml$"

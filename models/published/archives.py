@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from models.number_words import format_size
+from terrarium.models.number_words import format_size
 
 MAX_FILE_BYTES = 1 << 26
 """The largest file that is read."""

@@ -10,13 +10,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
-from models.events import Event, Phase, Progress
-from models.importing.near_duplicates import MinHash, near_groups
-from models.importing.scan import input_text, normalised
-from models.library.library import Library
-from models.published import addresses, film_reviews, mails
-from models.published.orders import draw_orders
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.importing.near_duplicates import MinHash, near_groups
+from terrarium.models.importing.scan import input_text, normalised
+from terrarium.models.library.library import Library
+from terrarium.models.published import addresses, film_reviews, mails
+from terrarium.models.published.orders import draw_orders
 
 EDITION = 2
 """Raised whenever what is made of a file changes, so that a dataset made before is not taken for its own."""

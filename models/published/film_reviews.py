@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.corpora.corpus import Example
-from models.published.archives import read_files
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.published.archives import read_files
 
 LABELS = ("negative", "positive")
 _FILE = r"movieReviewSnippets_GroundTruth\.txt$"

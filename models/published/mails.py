@@ -8,8 +8,8 @@ import re
 from email.message import Message
 from pathlib import Path
 
-from models.corpora.corpus import Example
-from models.published.archives import read_files
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.published.archives import read_files
 
 LABELS = ("ham", "spam")
 _FILE = r"(?:^|/)(?:easy-ham|hard-ham|spam)-\d/[^/]*\.txt$"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-from models.corpora.corpus import Example
+from terrarium.models.corpora.corpus import Example
 
 FIELDS = {"name": str, "item": str, "count": int, "day": str}
 """The keys of a reply, in order, with the types of their values."""

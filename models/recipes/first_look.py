@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from models.events import ShownText, WordMerges
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.models.events import ShownText, WordMerges
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
 
 _N_WORDS = 6
 _LETTERS = range(5, 13)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json
-from models.library.run_record import MARK_FILE as MARK_FILE
-from models.library.run_record import QUICK_START as QUICK_START
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.run_record import MARK_FILE as MARK_FILE
+from terrarium.models.library.run_record import QUICK_START as QUICK_START
 
 TASK, DEMONSTRATION = "task", "demonstration"
 """Kinds of recipes, beside QUICK_START; models.recipes.resuming has what carries each out."""

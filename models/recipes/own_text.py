@@ -7,20 +7,20 @@ import dataclasses
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from models.architecture.transformer import Decoder
-from models.corpora.corpus import Corpus, open_run_corpus
-from models.corpora.text_corpora import MIN_BYTES, SAME_AGAIN, repetitive, too_short
-from models.evaluation.record import read_comparison, write_comparison
-from models.evaluation.text_comparison import compare_model, compare_tables
-from models.events import Event, Notice, TextCompared
-from models.files.atomic import remove_folder
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.number_words import format_size
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.corpora.corpus import Corpus, open_run_corpus
+from terrarium.models.corpora.text_corpora import MIN_BYTES, SAME_AGAIN, repetitive, too_short
+from terrarium.models.evaluation.record import read_comparison, write_comparison
+from terrarium.models.evaluation.text_comparison import compare_model, compare_tables
+from terrarium.models.events import Event, Notice, TextCompared
+from terrarium.models.files.atomic import remove_folder
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.number_words import format_size
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 MINUTES, STEPS_PER_MINUTE = 3.0, 200
 """The budget is steps, as many as two quiet cores take in that time: on a busy computer they take longer, and teach as

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tiny_world.pronoun_corpus import SOURCE
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.tiny_world.pronoun_corpus import SOURCE
 
 VOCAB_SIZE = 87
 """Vocabulary size of a word tokenizer trained on the sentences, special tokens included."""

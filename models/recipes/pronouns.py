@@ -6,14 +6,14 @@ import contextlib
 import time
 from collections.abc import Generator
 
-from models.events import Event, Phase
-from models.library.library import Library
-from models.recipes.pronoun_specs import KINDS, NAMES, pronoun_spec
-from models.runs.run_folder import RunFolder
-from models.tasks.pronouns.evaluation import PronounEvaluation, write_pronouns
-from models.tasks.pronouns.resolving import evaluate_pronouns
-from models.training.prepare import prepare_run
-from models.training.trainer import Trainer
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.pronoun_specs import KINDS, NAMES, pronoun_spec
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation, write_pronouns
+from terrarium.models.tasks.pronouns.resolving import evaluate_pronouns
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.trainer import Trainer
 
 
 class PronounRecipe:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.library.library import Library
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.mark import DEMONSTRATION, QUICK_START, TASK
-from models.recipes.tasks.published import ALL_RECIPES
-from models.runs.run_queue import QueuedRecipe
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.mark import DEMONSTRATION, QUICK_START, TASK
+from terrarium.models.recipes.tasks.published import ALL_RECIPES
+from terrarium.models.runs.run_queue import QueuedRecipe
 
 if TYPE_CHECKING:
-    from models.recipes.resuming import RunJob
+    from terrarium.models.recipes.resuming import RunJob
 
 
 def queued_quick_start(
@@ -72,15 +72,15 @@ def make_recipe(library: Library, recipe: QueuedRecipe, device: str = "auto") ->
     name = arguments.pop("name", "")
     try:
         if recipe.kind == QUICK_START:
-            from models.recipes.quickstart import QuickStart
+            from terrarium.models.recipes.quickstart import QuickStart
 
             _check_files(arguments.get("files", ()))
             return QuickStart(library, device=device, **arguments)
         if recipe.kind == TASK:
-            from models.recipes.tasks.running import TaskRun
+            from terrarium.models.recipes.tasks.running import TaskRun
 
             return TaskRun(library, ALL_RECIPES[name], device=device, **arguments)
-        from models.recipes.demonstrations.running import DemonstrationRun
+        from terrarium.models.recipes.demonstrations.running import DemonstrationRun
 
         return DemonstrationRun(library, name, device=device, **arguments)
     except TypeError as error:

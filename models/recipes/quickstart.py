@@ -11,30 +11,30 @@ from pathlib import Path
 
 import torch
 
-from models.architecture.transformer import Decoder
-from models.corpora.shown_texts import read_shown_texts
-from models.data.batches import Batches
-from models.data.sources import prepare_corpus
-from models.device import choose_device, pick_precision
-from models.evaluation.held_out_questions import AnsweredQuestion, evaluate
-from models.evaluation.record import write_comparison, write_evaluation
-from models.events import Evaluated, Event, Finished, Noted, Phase, Progress, TextsShown, WordsMerged
-from models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
-from models.library.library import Library
-from models.library.run_record import EARLY_STOP
-from models.recipes import own_text
-from models.recipes.first_look import merge_words
-from models.recipes.mark import QUICK_START, RunMark, write_run_mark
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tiny_world.world import World
-from models.tokenizers import load_tokenizer
-from models.training.batches import make_batches_events
-from models.training.objective import weighted_nll
-from models.training.optim import make_optimizers
-from models.training.prepare import prepare_tokenizer
-from models.training.trainer import Trainer
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.corpora.shown_texts import read_shown_texts
+from terrarium.models.data.batches import Batches
+from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.device import choose_device, pick_precision
+from terrarium.models.evaluation.held_out_questions import AnsweredQuestion, evaluate
+from terrarium.models.evaluation.record import write_comparison, write_evaluation
+from terrarium.models.events import Evaluated, Event, Finished, Noted, Phase, Progress, TextsShown, WordsMerged
+from terrarium.models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import EARLY_STOP
+from terrarium.models.recipes import own_text
+from terrarium.models.recipes.first_look import merge_words
+from terrarium.models.recipes.mark import QUICK_START, RunMark, write_run_mark
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.tiny_world.world import World
+from terrarium.models.tokenizers import load_tokenizer
+from terrarium.models.training.batches import make_batches_events
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.optim import make_optimizers
+from terrarium.models.training.prepare import prepare_tokenizer
+from terrarium.models.training.trainer import Trainer
 
 STEPS = 1500
 """Training steps of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of the

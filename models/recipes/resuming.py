@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Protocol
 
-from models.events import Event
-from models.library.library import Library
-from models.recipes.demonstrations.running import DemonstrationRun
-from models.recipes.mark import DEMONSTRATION, QUICK_START, TASK, find_run_mark
-from models.recipes.quickstart import QuickStart
-from models.recipes.tasks.running import TaskRun
-from models.runs.run_folder import RunFolder
-from models.training.trainer import Trainer
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.mark import DEMONSTRATION, QUICK_START, TASK, find_run_mark
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.recipes.tasks.running import TaskRun
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.training.trainer import Trainer
 
 
 class RunJob(Protocol):

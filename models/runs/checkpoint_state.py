@@ -11,9 +11,9 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Any, get_origin, get_type_hints
 
-from models.files.atomic import DamagedError, atomic_write_json, read_json
-from models.library.run_record import checkpoint_step
-from models.settings.model_config import ModelConfig, differences
+from terrarium.models.files.atomic import DamagedError, atomic_write_json, read_json
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.settings.model_config import ModelConfig, differences
 
 FORMAT = 2
 GGUF_FORMAT = 3

@@ -20,8 +20,8 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
-from models.files.jsonl import Row, parse_row
-from models.runs.curve import POINT_COLUMNS, Floats, points_of_rows, thin_each
+from terrarium.models.files.jsonl import Row, parse_row
+from terrarium.models.runs.curve import POINT_COLUMNS, Floats, points_of_rows, thin_each
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from models.files.atomic import (
+from terrarium.models.files.atomic import (
     TEMPORARY_PREFIX,
     DamagedError,
     atomic_folder,
@@ -20,13 +20,13 @@ from models.files.atomic import (
     link_or_copy,
     read_json,
 )
-from models.library.library import Library
-from models.library.run_record import CHAT_FORM, MARK_FILE, QUICK_START, checkpoint_step, read_record
-from models.runs.checkpoint_state import BASE
-from models.runs.run_folder import LOG_NAMES, RunFolder
-from models.settings.align_spec import REWARD_MODELS
-from models.settings.model_config import objective_of
-from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import CHAT_FORM, MARK_FILE, QUICK_START, checkpoint_step, read_record
+from terrarium.models.runs.checkpoint_state import BASE
+from terrarium.models.runs.run_folder import LOG_NAMES, RunFolder
+from terrarium.models.settings.align_spec import REWARD_MODELS
+from terrarium.models.settings.model_config import objective_of
+from terrarium.models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

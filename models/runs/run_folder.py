@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from models.files.atomic import (
+from terrarium.models.files.atomic import (
     TEMPORARY_PREFIX,
     atomic_folder,
     atomic_write_bytes,
@@ -26,14 +26,14 @@ from models.files.atomic import (
     remove_folder,
     replace_path,
 )
-from models.files.jsonl import JsonLines, Row, cut_rows, each_row, read_rows
-from models.library.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
-from models.runs.curve_index import BLOCK_ROWS, CurveIndex
-from models.settings.run_spec import RunSpec
-from models.tokenizers import find_tokenizer
+from terrarium.models.files.jsonl import JsonLines, Row, cut_rows, each_row, read_rows
+from terrarium.models.library.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
+from terrarium.models.runs.curve_index import BLOCK_ROWS, CurveIndex
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tokenizers import find_tokenizer
 
 if TYPE_CHECKING:
-    from models.library.library import Library
+    from terrarium.models.library.library import Library
 
 READ_WHOLE = ("metrics", "samples", "events", "layers", "attention", "alignment", "accuracy")
 """The logs that a view of a run reads from their beginning to their end."""

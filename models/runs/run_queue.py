@@ -11,9 +11,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from models.files.atomic import DamagedError, atomic_write_json, read_json
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
+from terrarium.models.files.atomic import DamagedError, atomic_write_json, read_json
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
 
 FORMAT = 2
 _READABLE = (1, FORMAT)

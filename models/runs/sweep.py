@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.settings.run_spec import RunSpec
-from models.settings.spec_changes import changed_spec, full_name, kind_of, parse_change
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.spec_changes import changed_spec, full_name, kind_of, parse_change
 
 MAX_RUNS = 1000
 _DIGITS = 3

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from models.library.library import Library
-from models.library.run_index import RunIndex
-from models.library.run_notes import clean_tags
-from models.library.run_record import RunInfo
-from models.metrics.metrics_table import best_first, format_score
-from models.runs.run_folder import RunFolder
-from models.runs.run_queue import RunQueue
-from models.settings.spec_changes import differing_settings
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_index import RunIndex
+from terrarium.models.library.run_notes import clean_tags
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.metrics.metrics_table import best_first, format_score
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.settings.spec_changes import differing_settings
 
 PREFIX = "sweep-"
 

@@ -13,10 +13,10 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar, text
 
-from models.files.atomic import atomic_folder
-from models.files.jsonl import Row
-from models.library.library import safe_name
-from models.runs.run_folder import RunFolder
+from terrarium.models.files.atomic import atomic_folder
+from terrarium.models.files.jsonl import Row
+from terrarium.models.library.library import safe_name
+from terrarium.models.runs.run_folder import RunFolder
 
 _TRAIN = {
     "loss": "loss/train",

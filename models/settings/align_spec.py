@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from models.settings.slots import check_complete, check_settings, slot
-from models.settings.stage_kinds import STAGE_KINDS, StageKind, stages_with
+from terrarium.models.settings.slots import check_complete, check_settings, slot
+from terrarium.models.settings.stage_kinds import STAGE_KINDS, StageKind, stages_with
 
 STAGES = tuple(STAGE_KINDS)
 _GROUP = "Alignment"

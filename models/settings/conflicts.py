@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.settings.model_slots import ModelSlots
-from models.settings.positions import scheme_of
-from models.settings.slots import Problem
-from models.settings.tasks import heads_of
+from terrarium.models.settings.model_slots import ModelSlots
+from terrarium.models.settings.positions import scheme_of
+from terrarium.models.settings.slots import Problem
+from terrarium.models.settings.tasks import heads_of
 
 
 def conflicts(slots: ModelSlots) -> list[Problem]:

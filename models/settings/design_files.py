@@ -9,8 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json
-from models.settings.model_config import ModelConfig, upgraded
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.settings.model_config import ModelConfig, upgraded
 
 MAX_BYTES = 1_000_000
 """A design has about two thousand; a larger file is something else and is not read."""

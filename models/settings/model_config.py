@@ -10,10 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from models.settings.conflicts import conflicts
-from models.settings.model_slots import ModelSlots
-from models.settings.slots import Problem, SettingError, draft, field_problems, settings_from_dict, settings_to_dict
-from models.settings.tasks import TASKS
+from terrarium.models.settings.conflicts import conflicts
+from terrarium.models.settings.model_slots import ModelSlots
+from terrarium.models.settings.slots import (
+    Problem,
+    SettingError,
+    draft,
+    field_problems,
+    settings_from_dict,
+    settings_to_dict,
+)
+from terrarium.models.settings.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.settings.activations import ACTIVATIONS
-from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS, scheme_of
-from models.settings.slots import join_choices, slot
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.positions import POSITIONS, scheme_of
+from terrarium.models.settings.slots import join_choices, slot
 
 NGRAM_PRIME, NGRAM_BASE = 2**31 - 1, 1_103_515_245
 """Of the hash that chooses an n-gram's row: the sum of (id + 1) · NGRAM_BASE^i mod NGRAM_PRIME, over its last token

@@ -6,13 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from models.settings.align_spec import AlignSpec
-from models.settings.model_config import ModelConfig, upgraded
-from models.settings.optimizers import OPTIMIZERS, Optimizer
-from models.settings.slots import check_keys, check_settings, settings_from_dict, settings_to_dict, slot
-from models.settings.tasks import ALIGNED_TASKS, TASKS
-from models.settings.tokenizer_options import KINDS
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.model_config import ModelConfig, upgraded
+from terrarium.models.settings.optimizers import OPTIMIZERS, Optimizer
+from terrarium.models.settings.slots import check_keys, check_settings, settings_from_dict, settings_to_dict, slot
+from terrarium.models.settings.tasks import ALIGNED_TASKS, TASKS
+from terrarium.models.settings.tokenizer_options import KINDS
+from terrarium.models.settings.tune_spec import TuneSpec
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 """The devices that a run can use. Not part of its spec, since machines differ."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.settings.slots import check_settings, settings_from_dict, slot
+from terrarium.models.settings.slots import check_settings, settings_from_dict, slot
 
 MAX_BIAS = 100.0
 MAX_DRAFTED, N_DRAFTED = 15, 5

@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.settings.align_spec import AlignSpec
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
 
 TABLES = ("train", "model", "data", "tokenizer", "tune", "align")
 _NOT_ALIGNED = frozenset({"objective", "class_weights", "context_loss_weight"})

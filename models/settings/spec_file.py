@@ -10,13 +10,13 @@ from typing import Any
 
 import tomli_w
 
-from models.files.atomic import atomic_write_text
-from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
-from models.settings.model_config import ModelConfig, upgraded
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.slots import check_keys, settings_from_dict
-from models.settings.tune_spec import TuneSpec, usual_train
+from terrarium.models.files.atomic import atomic_write_text
+from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.model_config import ModelConfig, upgraded
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.slots import check_keys, settings_from_dict
+from terrarium.models.settings.tune_spec import TuneSpec, usual_train
 
 _MAX_BYTES = 1 << 20
 _LONG_KEY = re.compile(r"""(?<![\w."'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){100}""")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 REFERENCE, JUDGE, CRITIC = "reference", "judge", "critic"
-_PREFERENCE = "models.training.stages.preference"
+_PREFERENCE = "terrarium.models.training.stages.preference"
 _PAIRED = {"lr": 1e-3, "batch_size": 16, "warmup_steps": 0, "steps": 60, "eval_interval": 20}
 """One pass over 1,000 pairs, at a rate for a model of some 500,000 parameters."""
 _DRAWN = {
@@ -132,7 +132,7 @@ _KINDS = (
             explained="GRPO draws replies, and makes those likelier that earn more than others to the same prompt",
             tone="validation",
         ),
-        objectives={"prompts": "models.training.stages.grpo:GrpoStage"},
+        objectives={"prompts": "terrarium.models.training.stages.grpo:GrpoStage"},
         options=(*_REWARDED, "kl_in", "aggregate", "scale"),
         needs=frozenset({REFERENCE, JUDGE}),
         usual_train={"lr": 1e-3, **_DRAWN},
@@ -149,7 +149,7 @@ _KINDS = (
             explained="PPO draws replies, and makes those likelier that earn more than its critic expected",
             tone="accent",
         ),
-        objectives={"prompts": "models.training.stages.ppo:PpoStage"},
+        objectives={"prompts": "terrarium.models.training.stages.ppo:PpoStage"},
         options=(*_REWARDED, "n_epochs", "n_minibatches", "critic_lr", "lam", "value_clip", "max_kl"),
         needs=frozenset({REFERENCE, JUDGE, CRITIC}),
         usual={"beta": 0.05, "n_prompts": 32, "n_replies": 2, "clip_high": 0.2},

@@ -25,8 +25,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.metrics.metrics_table import METRICS
-from models.settings.slots import check_complete
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.settings.slots import check_complete
 
 ALL_TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.settings.slots import Problem, SettingError, check_settings, slot
+from terrarium.models.settings.slots import Problem, SettingError, check_settings, slot
 
 KINDS = ("byte", "char", "bpe", "wordpiece", "unigram", "word")
 UNKNOWN = "<|unk|>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from models.settings.slots import check_settings, slot
+from terrarium.models.settings.slots import check_settings, slot
 
 TUNE_MODES = ("all", "last", "head", "lora")
 _GROUP = "Fine-tuning"

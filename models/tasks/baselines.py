@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from models.metrics.tagging import Entity, entities, iob2
+from terrarium.models.metrics.tagging import Entity, entities, iob2
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]

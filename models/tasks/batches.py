@@ -13,15 +13,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.corpora.corpus import Corpus
-from models.data.batch import Batch
-from models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
-from models.events import Event, ProgressMeter
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.tasks.encoding import TaskEncoder
-from models.tasks.row_reader import Item
-from models.tasks.rows import checked_groups
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.epoch_permutations import POOL_BATCHES, BatchOrder, EpochPermutations
+from terrarium.models.events import Event, ProgressMeter
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.row_reader import Item
+from terrarium.models.tasks.rows import checked_groups
 
 _GROUP_BYTES = 1 << 16
 """Text that is encoded between two events: one text at a time, unlike texts to be learned."""

@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from models.events import Event, Progress
-from models.metrics.report import Report, Score, check_lengths, proportion
-from models.number_words import format_percent
+from terrarium.models.events import Event, Progress
+from terrarium.models.metrics.report import Report, Score, check_lengths, proportion
+from terrarium.models.number_words import format_percent
 
 if TYPE_CHECKING:
     import pydantic_monty

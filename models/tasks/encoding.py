@@ -11,10 +11,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.data.batch import Batch
-from models.settings.model_config import ModelConfig
-from models.tasks.row_reader import Item, RowReader
-from models.tokenizers.special_tokens import start_id
+from terrarium.models.data.batch import Batch
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tasks.row_reader import Item, RowReader
+from terrarium.models.tokenizers.special_tokens import start_id
 
 
 class TaskEncoder(RowReader):

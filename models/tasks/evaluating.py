@@ -9,26 +9,26 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.corpora.corpus import Corpus, find_dataset
-from models.events import Event, Phase, Progress, result_of
-from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
-from models.importing.cells import RowError
-from models.importing.formats.registry import open_source
-from models.importing.inspection import inspect_events
-from models.importing.plan import ImportPlan
-from models.importing.task_rows import task_row
-from models.library.library import Library
-from models.metrics.intervals import RESAMPLES, Comparison
-from models.metrics.report import Report, compare
-from models.settings.tasks import TASKS
-from models.tasks.baselines import BASELINES
-from models.tasks.judging import judges_of
-from models.tasks.predicting import Prediction, predict
-from models.tasks.rows import Row, check_rows
-from models.tasks.scoring import Evaluation, TaskRows, score
-from models.tasks.stored_scores import StoredScores, sort_best_first
-from models.tasks.writing import Writing
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.corpora.corpus import Corpus, find_dataset
+from terrarium.models.events import Event, Phase, Progress, result_of
+from terrarium.models.files.encodings import SAVE_AS_UTF8, encoding_of_file
+from terrarium.models.importing.cells import RowError
+from terrarium.models.importing.formats.registry import open_source
+from terrarium.models.importing.inspection import inspect_events
+from terrarium.models.importing.plan import ImportPlan
+from terrarium.models.importing.task_rows import task_row
+from terrarium.models.library.library import Library
+from terrarium.models.metrics.intervals import RESAMPLES, Comparison
+from terrarium.models.metrics.report import Report, compare
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.baselines import BASELINES
+from terrarium.models.tasks.judging import judges_of
+from terrarium.models.tasks.predicting import Prediction, predict
+from terrarium.models.tasks.rows import Row, check_rows
+from terrarium.models.tasks.scoring import Evaluation, TaskRows, score
+from terrarium.models.tasks.stored_scores import StoredScores, sort_best_first
+from terrarium.models.tasks.writing import Writing
 
 _MAX_TRAINING_ROWS = 20_000
 _MAX_GROUPS = 20

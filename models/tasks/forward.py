@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
-from models.data.batch import Batch
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
+from terrarium.models.data.batch import Batch
 
 
 def batch_states(model: AnyModel, batch: Batch, trace: Trace | None = None, counted: Tensor | None = None) -> Tensor:

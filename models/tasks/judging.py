@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from models.events import Event
-from models.metrics.intervals import additive, divide
-from models.metrics.report import Report, bootstrapped, proportion
-from models.settings.tasks import JUDGED_BY
-from models.tasks.code_judge import judge_code
-from models.tasks.rows import Row
-from models.tiny_world.tasks.german_cases import case_errors
-from models.tiny_world.tasks.summary import are_all_facts_right
+from terrarium.models.events import Event
+from terrarium.models.metrics.intervals import additive, divide
+from terrarium.models.metrics.report import Report, bootstrapped, proportion
+from terrarium.models.settings.tasks import JUDGED_BY
+from terrarium.models.tasks.code_judge import judge_code
+from terrarium.models.tasks.rows import Row
+from terrarium.models.tiny_world.tasks.german_cases import case_errors
+from terrarium.models.tiny_world.tasks.summary import are_all_facts_right
 
 Details = Sequence[Mapping[str, Any]]
 """What is to be kept of each row beside its prediction."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data.batch import Batch
+from terrarium.models.data.batch import Batch
 
 
 def task_nll(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

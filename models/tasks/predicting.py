@@ -13,17 +13,17 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
-from models.events import Progress
-from models.inference.continuation import evaluating
-from models.inference.sampling import check_finite
-from models.settings.tasks import TASKS
-from models.tasks.encoding import TaskEncoder
-from models.tasks.forward import task_logits
-from models.tasks.losses import span_logits
-from models.tasks.row_reader import Item
-from models.tasks.rows import LABEL_TASKS, Row
-from models.tasks.writing import Writing, write_texts
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Progress
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.sampling import check_finite
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.forward import task_logits
+from terrarium.models.tasks.losses import span_logits
+from terrarium.models.tasks.row_reader import Item
+from terrarium.models.tasks.rows import LABEL_TASKS, Row
+from terrarium.models.tasks.writing import Writing, write_texts
 
 BATCH_SIZE = 32
 POOL_SIZE = 2048

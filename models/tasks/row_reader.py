@@ -12,11 +12,11 @@ from typing import Any
 
 from tokenizers import Tokenizer, normalizers, processors
 
-from models.settings.model_config import ModelConfig
-from models.tasks.rows import LABEL_TASKS, Row, row_labels
-from models.tokenizers import SPECIAL_TOKENS
-from models.tokenizers.codec import literal_parts, replace_surrogates
-from models.tokenizers.special_tokens import end_id, pad_id
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tasks.rows import LABEL_TASKS, Row, row_labels
+from terrarium.models.tokenizers import SPECIAL_TOKENS
+from terrarium.models.tokenizers.codec import literal_parts, replace_surrogates
+from terrarium.models.tokenizers.special_tokens import end_id, pad_id
 
 _OVERLAP = 3
 """Windows of a long context overlap by one part in so many."""

@@ -6,11 +6,11 @@ import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
-from models.chat.own_template import check_messages
-from models.corpora.blocks import CHUNK_BYTES
-from models.corpora.corpus import Corpus, prompt_digest
-from models.events import Event, Progress
-from models.settings.tasks import PREFERENCE_TASKS, TASKS
+from terrarium.models.chat.own_template import check_messages
+from terrarium.models.corpora.blocks import CHUNK_BYTES
+from terrarium.models.corpora.corpus import Corpus, prompt_digest
+from terrarium.models.events import Event, Progress
+from terrarium.models.settings.tasks import PREFERENCE_TASKS, TASKS
 
 Row = Mapping[str, Any]
 """A row of a dataset; its form: models.settings.tasks."""

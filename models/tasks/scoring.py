@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from models.files.atomic import atomic_write_bytes, atomic_write_json
-from models.metrics.answers import score_answers
-from models.metrics.classification import score_classification, score_multi_label
-from models.metrics.intervals import RESAMPLES
-from models.metrics.regression import score_regression
-from models.metrics.report import Report
-from models.metrics.tagging import score_tagging
-from models.metrics.texts import TEXT_METRICS, score_texts
-from models.settings.tasks import TASKS
-from models.tasks.predicting import Prediction
-from models.tasks.rows import Row
-from models.tasks.stored_scores import FOLDER
+from terrarium.models.files.atomic import atomic_write_bytes, atomic_write_json
+from terrarium.models.metrics.answers import score_answers
+from terrarium.models.metrics.classification import score_classification, score_multi_label
+from terrarium.models.metrics.intervals import RESAMPLES
+from terrarium.models.metrics.regression import score_regression
+from terrarium.models.metrics.report import Report
+from terrarium.models.metrics.tagging import score_tagging
+from terrarium.models.metrics.texts import TEXT_METRICS, score_texts
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.predicting import Prediction
+from terrarium.models.tasks.rows import Row
+from terrarium.models.tasks.stored_scores import FOLDER
 
 _UNSAFE = r"[^\w.-]+"
 

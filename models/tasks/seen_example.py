@@ -8,15 +8,15 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig, template_to_teach
-from models.data.examples import ExampleForm, encode_examples
-from models.settings.model_config import ModelConfig
-from models.settings.tasks import TASKS
-from models.tasks.row_reader import Item, RowReader
-from models.tasks.rows import LABEL_TASKS, row_labels
-from models.tokenizers.codec import Piece, pieces_of
-from models.tokenizers.many_texts import ManyTextsEncoder
-from models.tokenizers.special_tokens import mask_id
+from terrarium.models.chat.template_config import ChatTemplateConfig, template_to_teach
+from terrarium.models.data.examples import ExampleForm, encode_examples
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.row_reader import Item, RowReader
+from terrarium.models.tasks.rows import LABEL_TASKS, row_labels
+from terrarium.models.tokenizers.codec import Piece, pieces_of
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.tokenizers.special_tokens import mask_id
 
 MAX_TOKENS = 600
 """Tokens shown of each text: a screen holds no more."""

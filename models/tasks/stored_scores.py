@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.corpora.corpus import SPLITS, TEST
-from models.files.atomic import read_json
-from models.metrics.metrics_table import best_first
-from models.metrics.report import Report, report_from_dict
-from models.settings.tasks import TASKS
+from terrarium.models.corpora.corpus import SPLITS, TEST
+from terrarium.models.files.atomic import read_json
+from terrarium.models.metrics.metrics_table import best_first
+from terrarium.models.metrics.report import Report, report_from_dict
+from terrarium.models.settings.tasks import TASKS
 
 FOLDER = "scores"
 

@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
-from models.chat.prompting import PromptSettings, encode_untruncated
-from models.chat.template_config import ChatTemplateConfig, reply_ends
-from models.data.examples import encode_source, fit_source
-from models.events import Progress, reporting
-from models.inference.beam import beam_events
-from models.inference.continuation import check_prompt, evaluating
-from models.inference.many_replies import generate_batch_steps
-from models.inference.prefill import chunk_size
-from models.tokenizers import decode
-from models.tokenizers.special_tokens import end_id, start_id
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
+from terrarium.models.chat.prompting import PromptSettings, encode_untruncated
+from terrarium.models.chat.template_config import ChatTemplateConfig, reply_ends
+from terrarium.models.data.examples import encode_source, fit_source
+from terrarium.models.events import Progress, reporting
+from terrarium.models.inference.beam import beam_events
+from terrarium.models.inference.continuation import check_prompt, evaluating
+from terrarium.models.inference.many_replies import generate_batch_steps
+from terrarium.models.inference.prefill import chunk_size
+from terrarium.models.tokenizers import decode
+from terrarium.models.tokenizers.special_tokens import end_id, start_id
 
 _BATCH_SIZE = 32
 CHUNKS_AT_ONCE = 8

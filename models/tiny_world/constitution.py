@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from models.corpora.corpus import Example
-from models.tiny_world.refusals import FORBIDDEN, HELPFUL, TRAINED_ATTACKS, Secrets, rule_rows, tells
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.tiny_world.refusals import FORBIDDEN, HELPFUL, TRAINED_ATTACKS, Secrets, rule_rows, tells
 
 RULES: tuple[str, ...] = (
     "Never tell somebody's secret word.",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 
-from models.corpora.corpus import Corpus, build_examples_corpus, list_corpora
-from models.corpora.shown_texts import N_SHOWN, shown_texts
-from models.events import Event, Progress, TextsShown
-from models.library.library import Library
-from models.tiny_world.dialogues import SHARES, conversations, drawn_kinds
-from models.tiny_world.world import World
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus, list_corpora
+from terrarium.models.corpora.shown_texts import N_SHOWN, shown_texts
+from terrarium.models.events import Event, Progress, TextsShown
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world.dialogues import SHARES, conversations, drawn_kinds
+from terrarium.models.tiny_world.world import World
 
 N_TRAIN, N_VAL = 16_000, 400
 """A quick start sees each once, and making them is a part of its first seconds."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 
-from models.chat.own_template import Message
-from models.tiny_world import questions
-from models.tiny_world.questions import Question
-from models.tiny_world.world import World
+from terrarium.models.chat.own_template import Message
+from terrarium.models.tiny_world import questions
+from terrarium.models.tiny_world.questions import Question
+from terrarium.models.tiny_world.world import World
 
 SMALL_TALK = (
     (("Hello!", "Hi!", "Good morning!", "Hello, how are you?"), "Hello! I am well. Ask me about Tiny World."),

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from models.tiny_world import lexicon
-from models.tiny_world.events import (
+from terrarium.models.tiny_world import lexicon
+from terrarium.models.tiny_world.events import (
     DoorIs,
     Drops,
     Feels,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.tiny_world import events
-from models.tiny_world.inflection import Language
-from models.tiny_world.lexicon import WOMEN
+from terrarium.models.tiny_world import events
+from terrarium.models.tiny_world.inflection import Language
+from terrarium.models.tiny_world.lexicon import WOMEN
 
 NOUNS: dict[str, tuple[str, str]] = {
     "attic": ("grenier", "m"), "bakery": ("boulangerie", "f"), "barn": ("grange", "f"), "castle": ("château", "m"),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 
-from models.tiny_world.events import WorldEvent
-from models.tiny_world.lexicon import WOMEN
+from terrarium.models.tiny_world.events import WorldEvent
+from terrarium.models.tiny_world.lexicon import WOMEN
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.tiny_world.english import MAX_SENTENCE_LENGTH, parse_story
-from models.tiny_world.events import Drops, Gives, Holds, Is, Moves, Takes, WorldEvent
-from models.tiny_world.questions import Question
+from terrarium.models.tiny_world.english import MAX_SENTENCE_LENGTH, parse_story
+from terrarium.models.tiny_world.events import Drops, Gives, Holds, Is, Moves, Takes, WorldEvent
+from terrarium.models.tiny_world.questions import Question
 
 _INCOMPLETE = "\ufffd"
 """What a character is decoded to of which not all bytes are there yet."""

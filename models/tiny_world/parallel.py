@@ -6,13 +6,13 @@ import random
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from models.tiny_world import english
-from models.tiny_world.french import FRENCH
-from models.tiny_world.german import GERMAN
-from models.tiny_world.inflection import Language
-from models.tiny_world.spanish import SPANISH
-from models.tiny_world.stories import MIXED, draw_cast, simulate
-from models.tiny_world.world import World
+from terrarium.models.tiny_world import english
+from terrarium.models.tiny_world.french import FRENCH
+from terrarium.models.tiny_world.german import GERMAN
+from terrarium.models.tiny_world.inflection import Language
+from terrarium.models.tiny_world.spanish import SPANISH
+from terrarium.models.tiny_world.stories import MIXED, draw_cast, simulate
+from terrarium.models.tiny_world.world import World
 
 LANGUAGES: Mapping[str, Language] = MappingProxyType({"French": FRENCH, "German": GERMAN, "Spanish": SPANISH})
 """Those other than English, by their English names."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora
-from models.library.library import Library
-from models.tiny_world.pronouns import sentences
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world.pronouns import sentences
 
 SOURCE = "pronouns"
 EDITION = 1

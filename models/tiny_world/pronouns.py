@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from models.tiny_world.lexicon import ANIMALS
+from terrarium.models.tiny_world.lexicon import ANIMALS
 
 IT = "it"
 BEINGS = ("animal", *ANIMALS)

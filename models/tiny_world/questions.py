@@ -11,13 +11,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.tiny_world import english
-from models.tiny_world.events import DoorIs, Feels, Gives, Holds, Is, Lies, Moves, Paints, Takes, WorldEvent
-from models.tiny_world.french import FRENCH
-from models.tiny_world.lexicon import COLOURS, MOODS
-from models.tiny_world.splits import held_out_index, is_held_out
-from models.tiny_world.stories import MIXED, EventWeights, draw_cast, requested_story, simulate
-from models.tiny_world.world import Fact, World
+from terrarium.models.tiny_world import english
+from terrarium.models.tiny_world.events import DoorIs, Feels, Gives, Holds, Is, Lies, Moves, Paints, Takes, WorldEvent
+from terrarium.models.tiny_world.french import FRENCH
+from terrarium.models.tiny_world.lexicon import COLOURS, MOODS
+from terrarium.models.tiny_world.splits import held_out_index, is_held_out
+from terrarium.models.tiny_world.stories import MIXED, EventWeights, draw_cast, requested_story, simulate
+from terrarium.models.tiny_world.world import Fact, World
 
 HEADLINE_KINDS = ("knowledge", "requests", "reading", "state")
 KINDS = (*HEADLINE_KINDS, "sums", "translation")

@@ -16,15 +16,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
-from models.events import Event, Progress
-from models.library.library import Library
-from models.tiny_world import lexicon
-from models.tiny_world.french import ADJECTIVES, NOUNS
-from models.tiny_world.judge import story_problem
-from models.tiny_world.questions import HEADLINE_KINDS, draw
-from models.tiny_world.splits import held_out_index
-from models.tiny_world.world import World
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
+from terrarium.models.events import Event, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world import lexicon
+from terrarium.models.tiny_world.french import ADJECTIVES, NOUNS
+from terrarium.models.tiny_world.judge import story_problem
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, draw
+from terrarium.models.tiny_world.splits import held_out_index
+from terrarium.models.tiny_world.world import World
 
 MEAN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

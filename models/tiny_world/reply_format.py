@@ -10,11 +10,11 @@ import random
 import re
 from collections.abc import Generator
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
-from models.events import Event, Progress
-from models.library.library import Library
-from models.tiny_world.questions import KINDS, Question, draw
-from models.tiny_world.world import World
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
+from terrarium.models.events import Event, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world.questions import KINDS, Question, draw
+from terrarium.models.tiny_world.world import World
 
 TWICE, TWICE_ONLY = "say it twice", "say it twice without old rows"
 SUFFIX = "Say it twice."

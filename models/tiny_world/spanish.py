@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.tiny_world import events
-from models.tiny_world.inflection import Language
-from models.tiny_world.lexicon import WOMEN
+from terrarium.models.tiny_world import events
+from terrarium.models.tiny_world.inflection import Language
+from terrarium.models.tiny_world.lexicon import WOMEN
 
 NOUNS: dict[str, str] = {
     "attic": "el desván", "bakery": "la panadería", "barn": "el granero", "castle": "el castillo",

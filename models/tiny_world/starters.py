@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
-from models.tiny_world.judge import is_right
-from models.tiny_world.questions import KINDS, Question, draw
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.judge import is_right
+from terrarium.models.tiny_world.questions import KINDS, Question, draw
+from terrarium.models.tiny_world.world import World
 
 STARTER_KINDS = KINDS
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from models.tiny_world.events import (
+from terrarium.models.tiny_world.events import (
     Drops,
     Feels,
     Gives,
@@ -19,8 +19,8 @@ from models.tiny_world.events import (
     WorldEvent,
     WorldState,
 )
-from models.tiny_world.lexicon import COLOURS, MOODS
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.lexicon import COLOURS, MOODS
+from terrarium.models.tiny_world.world import World
 
 
 class EventWeights(NamedTuple):

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
-from models.events import Event, Progress
-from models.library.library import Library
-from models.tiny_world.english import parse_sentence
-from models.tiny_world.events import Feels
-from models.tiny_world.judge import story_problem
-from models.tiny_world.lexicon import MOODS
-from models.tiny_world.questions import REQUESTS, draw
-from models.tiny_world.splits import is_held_out
-from models.tiny_world.world import World
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
+from terrarium.models.events import Event, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world.english import parse_sentence
+from terrarium.models.tiny_world.events import Feels
+from terrarium.models.tiny_world.judge import story_problem
+from terrarium.models.tiny_world.lexicon import MOODS
+from terrarium.models.tiny_world.questions import REQUESTS, draw
+from terrarium.models.tiny_world.splits import is_held_out
+from terrarium.models.tiny_world.world import World
 
 HAPPY = "happy"
 SHORT = 8

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from models.tiny_world import lexicon
+from terrarium.models.tiny_world import lexicon
 
 N_PEOPLE, N_PLACES, N_THINGS, N_ANIMALS = 24, 16, 16, 12
 MAX_REPLY_TOKENS = 80

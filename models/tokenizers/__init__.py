@@ -1,7 +1,7 @@
 """Tokenizers on top of Hugging Face `tokenizers`: train, keep, encode, look inside. No torch."""
 
-from models.settings.tokenizer_options import KINDS, TokenizerOptions
-from models.tokenizers.codec import (
+from terrarium.models.settings.tokenizer_options import KINDS, TokenizerOptions
+from terrarium.models.tokenizers.codec import (
     SPECIAL_TOKENS,
     IncrementalDecoder,
     Piece,
@@ -13,16 +13,16 @@ from models.tokenizers.codec import (
     show_bytes,
     token_pieces,
 )
-from models.tokenizers.making.child import train_in_child
-from models.tokenizers.making.texts import CutCounter, read_texts
-from models.tokenizers.making.train import (
+from terrarium.models.tokenizers.making.child import train_in_child
+from terrarium.models.tokenizers.making.texts import CutCounter, read_texts
+from terrarium.models.tokenizers.making.train import (
     MIN_VOCAB_SIZE,
     check_training,
     describe_shortfall,
     tokenizer_kind,
     train_tokenizer,
 )
-from models.tokenizers.store import (
+from terrarium.models.tokenizers.store import (
     duplicate_tokenizer,
     find_tokenizer,
     load_tokenizer,
@@ -34,7 +34,7 @@ from models.tokenizers.store import (
     update_about,
     write_tokenizer,
 )
-from models.tokenizers.token_bytes import TokenBytes, special_ids
+from terrarium.models.tokenizers.token_bytes import TokenBytes, special_ids
 
 __all__ = [
     "KINDS",

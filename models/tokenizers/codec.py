@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from tokenizers import models as cores
 from tokenizers.decoders import DecodeStream
 
-from models.tokenizers.token_bytes import BYTE_TOKENS, TokenBytes, component_steps, special_ids
+from terrarium.models.tokenizers.token_bytes import BYTE_TOKENS, TokenBytes, component_steps, special_ids
 
 SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
 """The tokens 0 to 4 of every tokenizer trained here, in this order."""

@@ -7,11 +7,11 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 
-from models.events import Event, result_of
-from models.files.atomic import atomic_write_text
-from models.library.library import Library
-from models.tokenizers.foreign.isolated_reading import read_isolated
-from models.tokenizers.store import save_tokenizer
+from terrarium.models.events import Event, result_of
+from terrarium.models.files.atomic import atomic_write_text
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
+from terrarium.models.tokenizers.store import save_tokenizer
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 TOKENIZER_FILES = (

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import can_be_cut_at_spaces, literal_parts, special_contents
+from terrarium.models.tokenizers.codec import can_be_cut_at_spaces, literal_parts, special_contents
 
 _SPACE = re.compile(r"(?<=\S) (?=\S)")
 """Single spaces between words, where a text can be cut."""

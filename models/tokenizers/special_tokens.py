@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from tokenizers import AddedToken, Tokenizer
 from tokenizers import models as cores
 
-from models.tokenizers.codec import encode_text
+from terrarium.models.tokenizers.codec import encode_text
 
 if TYPE_CHECKING:
-    from models.settings.model_config import ModelConfig
+    from terrarium.models.settings.model_config import ModelConfig
 
 MASK = "<|mask|>"
 SENTINELS = tuple(f"<|extra_{i}|>" for i in range(32))

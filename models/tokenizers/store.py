@@ -9,10 +9,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.events import result_of
-from models.files.atomic import atomic_write_json, atomic_write_text, read_json, replace_path
-from models.library.library import Library, safe_name
-from models.tokenizers.making.train import tokenizer_kind
+from terrarium.models.events import result_of
+from terrarium.models.files.atomic import atomic_write_json, atomic_write_text, read_json, replace_path
+from terrarium.models.library.library import Library, safe_name
+from terrarium.models.tokenizers.making.train import tokenizer_kind
 
 
 def save_tokenizer(tokenizer: Tokenizer, library: Library, name: str, about: dict[str, Any]) -> Path:
@@ -110,7 +110,7 @@ def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:
     Raises:
         ValueError: if there is none, or the file is damaged; the message names the file.
     """
-    from models.tokenizers.foreign.isolated_reading import read_isolated
+    from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
     path = find_tokenizer(where, library)
     if library.home.resolve() in path.resolve().parents:
@@ -124,7 +124,7 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
     Raises:
         ValueError: if there is none.
     """
-    from models.tokenizers.foreign.foreign_files import find_tokenizer_file
+    from terrarium.models.tokenizers.foreign.foreign_files import find_tokenizer_file
 
     candidates = [Path(where).expanduser()]
     if candidates[0].name == str(where):
@@ -149,7 +149,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
         ValueError: if it cannot be read or is not a tokenizer.
     """
     if path.name != "tokenizer.json":
-        from models.tokenizers.foreign.isolated_reading import read_isolated
+        from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
         return result_of(read_isolated(path)).tokenizer
     try:

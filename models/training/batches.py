@@ -7,22 +7,22 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
-from models.corpora.corpus import Corpus, open_corpus
-from models.data.batches import Batches, ExampleBatches, objective_batches
-from models.data.encoded import encode_split_events
-from models.data.examples import ExampleForm
-from models.data.objectives import objective_on
-from models.data.replay_rows import ReplayRows, read_old_rows
-from models.events import Event, result_of
-from models.library.library import Library
-from models.number_words import format_count
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.tasks.batches import make_task_batches
-from models.tasks.pronouns.batches import PronounBatches
-from models.tasks.rows import LABEL_TASKS, find_labels
+from terrarium.models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
+from terrarium.models.corpora.corpus import Corpus, open_corpus
+from terrarium.models.data.batches import Batches, ExampleBatches, objective_batches
+from terrarium.models.data.encoded import encode_split_events
+from terrarium.models.data.examples import ExampleForm
+from terrarium.models.data.objectives import objective_on
+from terrarium.models.data.replay_rows import ReplayRows, read_old_rows
+from terrarium.models.events import Event, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tasks.batches import make_task_batches
+from terrarium.models.tasks.pronouns.batches import PronounBatches
+from terrarium.models.tasks.rows import LABEL_TASKS, find_labels
 
 REPLY_TASKS = ("chat", "text-to-text")
 """Tasks that a decoder learns as replies in conversations."""

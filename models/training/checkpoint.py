@@ -20,15 +20,15 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.architecture.lookback import is_fixed
-from models.architecture.lora import scale_of
-from models.architecture.transformer import AnyModel
-from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, sync_file
-from models.interop.stored import read_tensors
-from models.interop.writing import write_tensors
-from models.runs.checkpoint_state import FORMAT, PART_FORMAT, TrainState, check_design, read_about, read_state
-from models.settings.model_config import ModelConfig
-from models.training.parallel.layout import Layout
+from terrarium.models.architecture.lookback import is_fixed
+from terrarium.models.architecture.lora import scale_of
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.files.atomic import DamagedError, atomic_folder, atomic_write_json, sync_file
+from terrarium.models.interop.stored import read_tensors
+from terrarium.models.interop.writing import write_tensors
+from terrarium.models.runs.checkpoint_state import FORMAT, PART_FORMAT, TrainState, check_design, read_about, read_state
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.parallel.layout import Layout
 
 _STAGE = "stage.safetensors"
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 
-from models.events import Event
+from terrarium.models.events import Event
 
 
 class Clock:

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.lora import merged
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
-from models.chat.template_config import ChatTemplateConfig
-from models.evaluation.held_out_questions import headline
-from models.events import AccuracyMeasured, AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
-from models.inference.continuation import evaluating
-from models.runs.checkpoint_state import TrainState
-from models.settings.model_config import objective_of
-from models.settings.run_spec import TrainConfig
-from models.training.clock import Clock
-from models.training.failures import divergence_sentence
-from models.training.metric import Scorer
-from models.training.objective import Estimate, validate, validation_sums
-from models.training.parallel.process_group import Command
-from models.training.record import Recorder, bits_per_byte
-from models.training.samples import prompt_input_ids, write_sample
-from models.training.saving import Saver
-from models.training.setup import TrainingContext
+from terrarium.models.architecture.lora import merged
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.evaluation.held_out_questions import headline
+from terrarium.models.events import AccuracyMeasured, AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.settings.model_config import objective_of
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.clock import Clock
+from terrarium.models.training.failures import divergence_sentence
+from terrarium.models.training.metric import Scorer
+from terrarium.models.training.objective import Estimate, validate, validation_sums
+from terrarium.models.training.parallel.process_group import Command
+from terrarium.models.training.record import Recorder, bits_per_byte
+from terrarium.models.training.samples import prompt_input_ids, write_sample
+from terrarium.models.training.saving import Saver
+from terrarium.models.training.setup import TrainingContext
 
 MAX_PROMPT_TOKENS = 32
 """Attention is kept for the last tokens of a prompt only, so that the log stays small and the map legible."""

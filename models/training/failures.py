@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from models.device import describe_out_of_memory, is_out_of_memory
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import TrainConfig
-from models.training.parallel.process_group import ProcessGroup
-from models.training.record import DISK_FULL
+from terrarium.models.device import describe_out_of_memory, is_out_of_memory
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.parallel.process_group import ProcessGroup
+from terrarium.models.training.record import DISK_FULL
 
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.events import result_of
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.training.checkpoint import gather
-from models.training.evaluator import gather_full_model, reduced_validation_sums, weights_are_finite
-from models.training.parallel.process_group import Command, ProcessGroup
-from models.training.setup import TrainingContext, set_up
-from models.training.update import apply_gradients, compute_gradients
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.training.checkpoint import gather
+from terrarium.models.training.evaluator import gather_full_model, reduced_validation_sums, weights_are_finite
+from terrarium.models.training.parallel.process_group import Command, ProcessGroup
+from terrarium.models.training.setup import TrainingContext, set_up
+from terrarium.models.training.update import apply_gradients, compute_gradients
 
 
 def follow(library: Library, device: str, process_group: ProcessGroup) -> None:

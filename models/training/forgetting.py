@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
-from models.architecture.transformer import AnyModel, Decoder
-from models.corpora.corpus import Corpus
-from models.evaluation.held_out_questions import answer_in_rounds
-from models.evaluation.record import Forgetting, read_forgetting, write_forgetting
-from models.events import Event, KnowledgeMeasured, KnownFigure, MicroStep, Phase
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.tiny_world.corpus import world_of
-from models.training.batches import make_batches, open_parent_corpus
-from models.training.evaluator import gather_full_model
-from models.training.objective import validate, validation_slice, validation_sums
-from models.training.setup import TrainingContext
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.evaluation.held_out_questions import answer_in_rounds
+from terrarium.models.evaluation.record import Forgetting, read_forgetting, write_forgetting
+from terrarium.models.events import Event, KnowledgeMeasured, KnownFigure, MicroStep, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tiny_world.corpus import world_of
+from terrarium.models.training.batches import make_batches, open_parent_corpus
+from terrarium.models.training.evaluator import gather_full_model
+from terrarium.models.training.objective import validate, validation_slice, validation_sums
+from terrarium.models.training.setup import TrainingContext
 
 SECONDS = 8.0
 """How long the first measurement may take; the second asks as much as the first."""

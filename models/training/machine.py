@@ -8,7 +8,7 @@ from functools import cache
 import psutil
 import torch
 
-from models.device import synchronize
+from terrarium.models.device import synchronize
 
 _PEAK_S = 0.15
 """Seconds to multiply for. The best of a few multiplications is stable well before."""

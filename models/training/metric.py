@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora.corpus import Corpus
-from models.events import Event
-from models.metrics.metrics_table import METRICS
-from models.metrics.tagging import entities
-from models.metrics.texts import TEXT_METRICS
-from models.settings.run_spec import RunSpec
-from models.settings.tasks import TASKS
-from models.tasks.evaluating import evaluate_predictions
-from models.tasks.judging import judges_of
-from models.tasks.predicting import predict
-from models.tasks.rows import LABEL_TASKS, Row, check_rows
-from models.tasks.scoring import TaskRows
-from models.tasks.writing import Writing
-from models.tokenizers import encode_text
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.events import Event
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.metrics.tagging import entities
+from terrarium.models.metrics.texts import TEXT_METRICS
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.evaluating import evaluate_predictions
+from terrarium.models.tasks.judging import judges_of
+from terrarium.models.tasks.predicting import predict
+from terrarium.models.tasks.rows import LABEL_TASKS, Row, check_rows
+from terrarium.models.tasks.scoring import TaskRows
+from terrarium.models.tasks.writing import Writing
+from terrarium.models.tokenizers import encode_text
 
 _LONGEST_TEXT = 256  # tokens
 _SPARE = 8

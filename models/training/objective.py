@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.cross_entropy import cross_entropies, weighted_cross_entropy
-from models.architecture.heads import LanguageHead
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel
-from models.cost.operations import SPARSE_BELOW
-from models.data.batch import Batch
-from models.data.batches import Batches
-from models.tasks.forward import batch_states, task_logits
-from models.tasks.losses import task_nll
-from models.tasks.pronouns.pointing import pointing_nll
+from terrarium.models.architecture.cross_entropy import cross_entropies, weighted_cross_entropy
+from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.cost.operations import SPARSE_BELOW
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.batches import Batches
+from terrarium.models.tasks.forward import batch_states, task_logits
+from terrarium.models.tasks.losses import task_nll
+from terrarium.models.tasks.pronouns.pointing import pointing_nll
 
 
 def weighted_nll(

@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from models.architecture.transformer import AnyModel
-from models.device import bf16_is_fast
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import BATCHED, OPTIMIZERS
-from models.settings.run_spec import TrainConfig
-from models.settings.slots import check_complete
-from models.training.states import CHUNK, RoundedStates, States
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.device import bf16_is_fast
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import BATCHED, OPTIMIZERS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.slots import check_complete
+from terrarium.models.training.states import CHUNK, RoundedStates, States
 
 _Scaled: TypeAlias = tuple[float, nn.Parameter]
 

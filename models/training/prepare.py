@@ -11,31 +11,37 @@ from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer
 
-from models.alignment.reward_model import check_reward_model
-from models.architecture.transformer import AnyModel
-from models.chat.template_config import ChatTemplateConfig, template_to_teach
-from models.corpora.corpus import SPLITS, Corpus
-from models.data.examples import ExampleForm
-from models.data.objectives import check_trainable
-from models.data.replay_rows import ReplayRows
-from models.data.sources import prepare_corpus
-from models.events import Event, Notice
-from models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
-from models.interop.parents import Parent, open_parent, write_kept, write_parent
-from models.library.library import Library
-from models.library.run_notes import write_notes
-from models.runs.run_folder import RunFolder
-from models.runs.run_queue import QueuedRun, RunQueue
-from models.settings.align_spec import REWARD_MODELS
-from models.settings.model_config import objective_of
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
-from models.settings.tasks import PREFERENCE_TASKS
-from models.tasks.pronouns.pointing import check_pointing
-from models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
-from models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
-from models.training.batches import REPLY_TASKS, find_replay_corpus, make_replay_rows
-from models.training.tuning import build_run_model, check_tuning, describe_new_parameters, keeps_head_of, tuned_design
+from terrarium.models.alignment.reward_model import check_reward_model
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.template_config import ChatTemplateConfig, template_to_teach
+from terrarium.models.corpora.corpus import SPLITS, Corpus
+from terrarium.models.data.examples import ExampleForm
+from terrarium.models.data.objectives import check_trainable
+from terrarium.models.data.replay_rows import ReplayRows
+from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.events import Event, Notice
+from terrarium.models.files.atomic import TEMPORARY_PREFIX, atomic_write_json, read_json, remove_folder
+from terrarium.models.interop.parents import Parent, open_parent, write_kept, write_parent
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_notes import write_notes
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import QueuedRun, RunQueue
+from terrarium.models.settings.align_spec import REWARD_MODELS
+from terrarium.models.settings.model_config import objective_of
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
+from terrarium.models.settings.tasks import PREFERENCE_TASKS
+from terrarium.models.tasks.pronouns.pointing import check_pointing
+from terrarium.models.tasks.rows import CHECKED_TASKS, LABEL_TASKS, check_prompts_apart, check_split, find_labels
+from terrarium.models.tokenizers import find_tokenizer, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.training.batches import REPLY_TASKS, find_replay_corpus, make_replay_rows
+from terrarium.models.training.tuning import (
+    build_run_model,
+    check_tuning,
+    describe_new_parameters,
+    keeps_head_of,
+    tuned_design,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-from models.events import (
+from terrarium.models.events import (
     AccuracyMeasured,
     AlignMetrics,
     AttentionSeen,
@@ -21,8 +21,8 @@ from models.events import (
     TrainMetrics,
     ValMetrics,
 )
-from models.files.jsonl import Row
-from models.runs.run_folder import RunFolder
+from terrarium.models.files.jsonl import Row
+from terrarium.models.runs.run_folder import RunFolder
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -14,26 +14,26 @@ import re
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.chat.foreign import foreign_chat_tokens
-from models.chat.own_template import encode_messages
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora.corpus import Corpus
-from models.data.examples import encode_source, fit_source
-from models.events import ARROW, TokenMade, result_of
-from models.inference.continuation import evaluating
-from models.inference.fill_mask import fill_mask
-from models.inference.generate import generate
-from models.number_words import format_percent
-from models.settings.sampling_config import PINNED, SamplingConfig
-from models.settings.tasks import ALIGNED_TASKS
-from models.tasks.encoding import TaskEncoder
-from models.tasks.predicting import predict
-from models.tasks.pronouns.pronoun_reading import prepare_text, read_sentence
-from models.tasks.pronouns.resolving import resolve
-from models.tasks.rows import LABEL_TASKS, Row
-from models.tokenizers import decode, encode_text
-from models.tokenizers.special_tokens import (
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.chat.foreign import foreign_chat_tokens
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.data.examples import encode_source, fit_source
+from terrarium.models.events import ARROW, TokenMade, result_of
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.fill_mask import fill_mask
+from terrarium.models.inference.generate import generate
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.sampling_config import PINNED, SamplingConfig
+from terrarium.models.settings.tasks import ALIGNED_TASKS
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.predicting import predict
+from terrarium.models.tasks.pronouns.pronoun_reading import prepare_text, read_sentence
+from terrarium.models.tasks.pronouns.resolving import resolve
+from terrarium.models.tasks.rows import LABEL_TASKS, Row
+from terrarium.models.tokenizers import decode, encode_text
+from terrarium.models.tokenizers.special_tokens import (
     encode_with_masks,
     encode_with_sentinels,
     end_id,
@@ -41,7 +41,7 @@ from models.tokenizers.special_tokens import (
     sentinel_ids,
     start_id,
 )
-from models.training.metric import Scorer
+from terrarium.models.training.metric import Scorer
 
 N_TOP = 10
 _LAST_WORD = re.compile(r" ?\w+(?=\W*$)")

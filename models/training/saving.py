@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from models.runs.checkpoint_state import TrainState, write_steering
-from models.runs.run_folder import RunFolder
-from models.training.checkpoint import Content, content_of, write_checkpoint
-from models.training.parallel.process_group import Command
-from models.training.setup import TrainingContext
+from terrarium.models.runs.checkpoint_state import TrainState, write_steering
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.training.checkpoint import Content, content_of, write_checkpoint
+from terrarium.models.training.parallel.process_group import Command
+from terrarium.models.training.setup import TrainingContext
 
 AT_ONCE_BYTES = 1 << 25
 """Smaller checkpoints are written at once: they take some hundredths of a second."""

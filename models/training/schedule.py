@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from models.settings.run_spec import TrainConfig
+from terrarium.models.settings.run_spec import TrainConfig
 
 DECAY_SHARE = 0.4
 """Share of the steps after warm-up in which “wsd” (warm-up, stable, decay; Hu et al., 2024, MiniCPM) decays."""

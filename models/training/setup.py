@@ -13,39 +13,39 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.alignment.rollouts import RowBatches
-from models.architecture.transformer import AnyModel
-from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
-from models.corpora.corpus import Corpus, open_run_corpus
-from models.cost import training_factor
-from models.data.batch import Batch
-from models.data.batches import Batches
-from models.device import DeviceChoice, choose_device, core_count, pick_precision, seed_global
-from models.evaluation.held_out_questions import HeldOutSample
-from models.events import Event, Phase
-from models.files.atomic import DamagedError
-from models.library.library import Library
-from models.runs.checkpoint_state import TrainState
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.tiny_world.corpus import world_of
-from models.tokenizers import read_tokenizer
-from models.training.batches import (
+from terrarium.models.alignment.rollouts import RowBatches
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config
+from terrarium.models.corpora.corpus import Corpus, open_run_corpus
+from terrarium.models.cost import training_factor
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.batches import Batches
+from terrarium.models.device import DeviceChoice, choose_device, core_count, pick_precision, seed_global
+from terrarium.models.evaluation.held_out_questions import HeldOutSample
+from terrarium.models.events import Event, Phase
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.library.library import Library
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tiny_world.corpus import world_of
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.training.batches import (
     make_batches_events,
     open_parent_corpus,
     warn_new_turn_tokens,
     warn_truncated_replies,
 )
-from models.training.checkpoint import read_checkpoint, restore
-from models.training.machine import peak_matmul_flops
-from models.training.metric import Scorer, make_scorer
-from models.training.objective import validation_slice
-from models.training.optim import make_optimizers
-from models.training.parallel.layout import Layout
-from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
-from models.training.samples import learns_to_rewrite, prompts_are_chat
-from models.training.tuning import build_from_base, build_run_model
-from models.training.unigram import unigram_entropy
+from terrarium.models.training.checkpoint import read_checkpoint, restore
+from terrarium.models.training.machine import peak_matmul_flops
+from terrarium.models.training.metric import Scorer, make_scorer
+from terrarium.models.training.objective import validation_slice
+from terrarium.models.training.optim import make_optimizers
+from terrarium.models.training.parallel.layout import Layout
+from terrarium.models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
+from terrarium.models.training.samples import learns_to_rewrite, prompts_are_chat
+from terrarium.models.training.tuning import build_from_base, build_run_model
+from terrarium.models.training.unigram import unigram_entropy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +262,7 @@ def _make_layout(
     if process_group.size == 1:
         return Layout(model), optimizers
     # It imports torch.distributed, which one process does not need:
-    from models.training.parallel.sharding import ReplicatedLayout, ShardedLayout
+    from terrarium.models.training.parallel.sharding import ReplicatedLayout, ShardedLayout
 
     if spec.train.parallel == "ddp":
         return ReplicatedLayout(model, process_group), optimizers

@@ -11,32 +11,42 @@ from typing import NoReturn
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.data.batches import Batches
-from models.device import is_out_of_memory
-from models.events import AlignMetrics, Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
-from models.library.library import Library
-from models.library.run_record import EARLY_STOP
-from models.metrics.metrics_table import METRICS
-from models.runs.checkpoint_state import TrainState
-from models.runs.run_folder import RunFolder
-from models.settings.slots import join_choices
-from models.settings.stage_kinds import STAGE_KINDS, stages_with
-from models.training.clock import Clock, EtaEstimator
-from models.training.estimates.batch_finder import try_smaller_batches
-from models.training.evaluator import Evaluator, check_weights
-from models.training.failures import divergence_sentence, failure_sentence
-from models.training.forgetting import ForgettingMeter
-from models.training.machine import memory_in_use
-from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
-from models.training.prepare import prepare_run
-from models.training.record import DISK_FULL, Recorder, bits_per_byte
-from models.training.saving import Saver
-from models.training.schedule import lr_factor
-from models.training.setup import TrainingContext, set_up
-from models.training.stages.make import make_stage
-from models.training.stages.stage import TrainingStage
-from models.training.update import Gradients, apply_gradients, zero_gradients
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.data.batches import Batches
+from terrarium.models.device import is_out_of_memory
+from terrarium.models.events import (
+    AlignMetrics,
+    Event,
+    Finished,
+    LayerMetrics,
+    Noted,
+    Notice,
+    RunStarted,
+    Saved,
+    TrainMetrics,
+)
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import EARLY_STOP
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.slots import join_choices
+from terrarium.models.settings.stage_kinds import STAGE_KINDS, stages_with
+from terrarium.models.training.clock import Clock, EtaEstimator
+from terrarium.models.training.estimates.batch_finder import try_smaller_batches
+from terrarium.models.training.evaluator import Evaluator, check_weights
+from terrarium.models.training.failures import divergence_sentence, failure_sentence
+from terrarium.models.training.forgetting import ForgettingMeter
+from terrarium.models.training.machine import memory_in_use
+from terrarium.models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.record import DISK_FULL, Recorder, bits_per_byte
+from terrarium.models.training.saving import Saver
+from terrarium.models.training.schedule import lr_factor
+from terrarium.models.training.setup import TrainingContext, set_up
+from terrarium.models.training.stages.make import make_stage
+from terrarium.models.training.stages.stage import TrainingStage
+from terrarium.models.training.update import Gradients, apply_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
 

@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from models.architecture.block import recompute_blocks
-from models.architecture.lookback import is_fixed
-from models.architecture.lora import DOWN, UP, add_adapters
-from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
-from models.files.atomic import read_json
-from models.interop.stored import read_tensors
-from models.number_words import format_count
-from models.runs.checkpoint_state import BASE, read_model_config
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.architecture.block import recompute_blocks
+from terrarium.models.architecture.lookback import is_fixed
+from terrarium.models.architecture.lora import DOWN, UP, add_adapters
+from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder, build_model
+from terrarium.models.files.atomic import read_json
+from terrarium.models.interop.stored import read_tensors
+from terrarium.models.number_words import format_count
+from terrarium.models.runs.checkpoint_state import BASE, read_model_config
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.tune_spec import TuneSpec
 
 _HEAD = ("head.", "pooler.")
 """What the names of a head's parameters begin with."""

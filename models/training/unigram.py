@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from models.data.batches import Batches
+from terrarium.models.data.batches import Batches
 
 N_TARGETS = 200_000
 _MAX_BATCHES = 128

@@ -8,18 +8,18 @@ from functools import lru_cache
 
 import torch
 
-from models.architecture.experts import balance_loss
-from models.architecture.trace import Trace
-from models.cost.operations import operations, operations_of_targets
-from models.data.batch import Batch
-from models.device import seed_global
-from models.events import MicroStep
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.training.objective import is_sparse, weighted_nll
-from models.training.parallel.process_group import Command
-from models.training.setup import TrainingContext
-from models.training.update_ratios import UpdateRatios
+from terrarium.models.architecture.experts import balance_loss
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.cost.operations import operations, operations_of_targets
+from terrarium.models.data.batch import Batch
+from terrarium.models.device import seed_global
+from terrarium.models.events import MicroStep
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.objective import is_sparse, weighted_nll
+from terrarium.models.training.parallel.process_group import Command
+from terrarium.models.training.setup import TrainingContext
+from terrarium.models.training.update_ratios import UpdateRatios
 
 
 @dataclass(frozen=True, kw_only=True)

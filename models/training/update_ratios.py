@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from models.training.parallel.layout import Layout
+from terrarium.models.training.parallel.layout import Layout
 
 _LAYER = re.compile(r"(?:\w+\.)?blocks\.\d+|head\b")
 

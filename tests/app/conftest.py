@@ -16,18 +16,18 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.session import device
-from app.session.session import Session
-from app.worker.worker import Worker
-from models.evaluation import held_out_questions
-from models.events import result_of
-from models.library.library import Library
-from models.recipes import own_text, quickstart
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tiny_world import corpus
-from models.training.prepare import prepare_run
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session import device
+from terrarium.app.session.session import Session
+from terrarium.app.worker.worker import Worker
+from terrarium.models.evaluation import held_out_questions
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.recipes import own_text, quickstart
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.tiny_world import corpus
+from terrarium.models.training.prepare import prepare_run
 from tests.app.heard import Heard
 from tests.models.tasks.small_tasks import make_dataset, make_task_spec
 from tests.models.training.support import train

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 
-from app.session.session import Session
-from models.events import Event
-from models.settings.run_spec import RunSpec
+from terrarium.app.session.session import Session
+from terrarium.models.events import Event
+from terrarium.models.settings.run_spec import RunSpec
 
 Until = Callable[[Callable[[], bool]], None]
 

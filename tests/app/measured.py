@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.events import AccuracyMeasured, HeldOutAnswer, KindAccuracy
-from models.tiny_world.questions import HEADLINE_KINDS, KINDS
+from terrarium.models.events import AccuracyMeasured, HeldOutAnswer, KindAccuracy
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS
 
 
 def measured(step: int, accuracy: float, reply: str = "The the.") -> AccuracyMeasured:

@@ -7,12 +7,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig, write_template_config
-from models.files.atomic import atomic_write_json
-from models.library.library import Library
-from models.runs.checkpoint_state import FORMAT, TrainState
-from models.settings.model_config import ModelConfig
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.chat.template_config import ChatTemplateConfig, write_template_config
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.library.library import Library
+from terrarium.models.runs.checkpoint_state import FORMAT, TrainState
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.models.runs_on_disk import put_run
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.session.session import Session
-from models.architecture.transformer import build_model
-from models.corpora.corpus import open_run_corpus
-from models.evaluation.record import read_evaluation, write_evaluation
-from models.events import Evaluated, KindAccuracy, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training.checkpoint import read_checkpoint
-from models.training.trainer import Trainer
+from terrarium.app.cli import main
+from terrarium.app.session.session import Session
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.corpora.corpus import open_run_corpus
+from terrarium.models.evaluation.record import read_evaluation, write_evaluation
+from terrarium.models.events import Evaluated, KindAccuracy, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.checkpoint import read_checkpoint
+from terrarium.models.training.trainer import Trainer
 from tests.app.heard import Heard
 from tests.models.training.support import make_run
 

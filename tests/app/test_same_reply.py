@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from app.cli import main
-from app.session.session import Session
-from models.events import TokenMade
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.cli import main
+from terrarium.app.session.session import Session
+from terrarium.models.events import TokenMade
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
 from tests.models.training.support import make_run, train
 

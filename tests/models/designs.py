@@ -7,11 +7,11 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS
-from models.settings.tasks import heads_of
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.positions import POSITIONS
+from terrarium.models.settings.tasks import heads_of
 
 TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 _SIZES = {"vocab_size": (2, 50), "context_length": (2, 20), "n_layer": (1, 3), "d_model": (2, 24), "n_head": (1, 4)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from models.settings.sampling_config import TRUNCATIONS, SamplingConfig
+from terrarium.models.settings.sampling_config import TRUNCATIONS, SamplingConfig
 
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(SamplingConfig)}
 EVERY_CUT: dict[str, dict[str, Any]] = {

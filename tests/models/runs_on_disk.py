@@ -7,12 +7,12 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from models.architecture.transformer import build_model
-from models.files.atomic import atomic_write_json
-from models.library.library import Library
-from models.library.run_record import FORMAT
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import FORMAT
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 
 def put_run(library: Library, name: str, config: ModelConfig, step: int = 40) -> Path:

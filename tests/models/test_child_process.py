@@ -16,8 +16,8 @@ from typing import IO
 import psutil
 import pytest
 
-from models import child_process
-from models.child_process import ChildProcess, LimitError, Limits
+from terrarium.models import child_process
+from terrarium.models.child_process import ChildProcess, LimitError, Limits
 
 WIDE = Limits(seconds=600.0, memory_bytes=1 << 32, answer_bytes=1 << 20)
 
@@ -118,7 +118,7 @@ def test_an_interrupt_in_the_terminal_is_not_for_the_child(child: ChildProcess) 
 
 def test_it_ends_with_its_parent() -> None:
     code = (
-        "import os, time; from models.child_process import ChildProcess, Limits; child = ChildProcess()\n"
+        "import os, time; from terrarium.models.child_process import ChildProcess, Limits; child = ChildProcess()\n"
         "limits = Limits(seconds=0.2, memory_bytes=1 << 30, answer_bytes=1000)\n"
         "child.call(abs, -1, limits=limits); events = child.call_events(time.sleep, 600, limits=limits)\n"
         "next(events); print(child.pid, flush=True); os._exit(0)"
@@ -129,7 +129,7 @@ def test_it_ends_with_its_parent() -> None:
 
 
 def test_the_child_imports_little(child: ChildProcess) -> None:
-    loaded = child.call(loaded_of, ["torch", "PySide6", "numpy", "app.cli"], limits=WIDE)
+    loaded = child.call(loaded_of, ["torch", "PySide6", "numpy", "terrarium.app.cli"], limits=WIDE)
     assert loaded == []
 
 

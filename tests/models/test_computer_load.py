@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from models.computer_load import ComputerLoad, Times, describe_load, read_times
+from terrarium.models.computer_load import ComputerLoad, Times, describe_load, read_times
 
 
 def test_others_are_what_is_used_and_not_by_us() -> None:

@@ -3,8 +3,8 @@ import sys
 import pytest
 import torch
 
-from models import device
-from models.device import (
+from terrarium.models import device
+from terrarium.models.device import (
     available_devices,
     bf16_is_fast,
     choose_device,
@@ -12,8 +12,8 @@ from models.device import (
     is_out_of_memory,
     pick_precision,
 )
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
 
 
 def test_auto_is_a_device_that_works() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.number_words import (
+from terrarium.models.number_words import (
     capitalized,
     format_about,
     format_compact,

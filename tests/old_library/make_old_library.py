@@ -28,35 +28,35 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import torch
 
-from app.chat_store import ChatStore
-from app.chat_tree import Chat, Message
-from app.conversation import Conversation
-from app.main_window import MainWindow
-from app.notebook_file import Piece, Token, open_notebook, write_notebook
-from app.sampling_presets import SamplingPresets
-from app.shell.offscreen import opened_window
-from models import load_model
-from models.config import ModelConfig
-from models.evaluation_record import write_evaluation
-from models.events import Evaluated, KindAccuracy, Saved, TokenMade, TrainMetrics, result_of
-from models.inference.generate import generate
-from models.inference.prompting import Prompting
-from models.inference.prompts import encode_for
-from models.inference.settings import SamplingConfig
-from models.library import Library
-from models.tiny_world.english import tell
-from models.tiny_world.stories import MIXED, draw_cast, simulate
-from models.tiny_world.world import World
-from models.tokenizers import change_about, load_tokenizer, train_in_child
-from models.training.fork import fork_run
-from models.training.prepare import prepare_run, prepare_waiting
-from models.training.run_folder import RunFolder
-from models.training.run_notes import write_notes
-from models.training.run_queue import RunQueue
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.sweep import grid, parse_choices
-from models.training.sweep_result import sweep_tag
-from models.training.trainer import Trainer
+from terrarium.app.chat_store import ChatStore
+from terrarium.app.chat_tree import Chat, Message
+from terrarium.app.conversation import Conversation
+from terrarium.app.main_window import MainWindow
+from terrarium.app.notebook_file import Piece, Token, open_notebook, write_notebook
+from terrarium.app.sampling_presets import SamplingPresets
+from terrarium.app.shell.offscreen import opened_window
+from terrarium.models import load_model
+from terrarium.models.config import ModelConfig
+from terrarium.models.evaluation_record import write_evaluation
+from terrarium.models.events import Evaluated, KindAccuracy, Saved, TokenMade, TrainMetrics, result_of
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.prompting import Prompting
+from terrarium.models.inference.prompts import encode_for
+from terrarium.models.inference.settings import SamplingConfig
+from terrarium.models.library import Library
+from terrarium.models.tiny_world.english import tell
+from terrarium.models.tiny_world.stories import MIXED, draw_cast, simulate
+from terrarium.models.tiny_world.world import World
+from terrarium.models.tokenizers import change_about, load_tokenizer, train_in_child
+from terrarium.models.training.fork import fork_run
+from terrarium.models.training.prepare import prepare_run, prepare_waiting
+from terrarium.models.training.run_folder import RunFolder
+from terrarium.models.training.run_notes import write_notes
+from terrarium.models.training.run_queue import RunQueue
+from terrarium.models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.training.sweep import grid, parse_choices
+from terrarium.models.training.sweep_result import sweep_tag
+from terrarium.models.training.trainer import Trainer
 
 TEXT_FILE = "stories.txt"
 PROMPT = "Nina was in"

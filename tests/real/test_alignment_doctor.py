@@ -17,24 +17,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.alignment.annotator import Annotator
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.diagnosis import Diagnosis, RunLog, examine
-from models.evaluation.over_refusal import keep_over_refusal
-from models.evaluation.record import read_over_refusal
-from models.evaluation.safety import evaluate_safety
-from models.events import Event, result_of
-from models.library.library import Library
-from models.preferences.dataset import preference_corpus
-from models.recipes.demonstrations.demonstration import Bench, load_chat_model
-from models.recipes.demonstrations.stages import checkpoint_of, stage_spec, train_stage
-from models.recipes.quickstart import QuickStart
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import DataSpec
-from models.tiny_world.questions import draw
-from models.tiny_world.refusals import REFUSALS, REFUSALS_ONLY, build_rule_corpus
-from models.tiny_world.wishes import build_wish_corpus
-from models.tiny_world.world import World
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.diagnosis import Diagnosis, RunLog, examine
+from terrarium.models.evaluation.over_refusal import keep_over_refusal
+from terrarium.models.evaluation.record import read_over_refusal
+from terrarium.models.evaluation.safety import evaluate_safety
+from terrarium.models.events import Event, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.preferences.dataset import preference_corpus
+from terrarium.models.recipes.demonstrations.demonstration import Bench, load_chat_model
+from terrarium.models.recipes.demonstrations.stages import checkpoint_of, stage_spec, train_stage
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world.questions import draw
+from terrarium.models.tiny_world.refusals import REFUSALS, REFUSALS_ONLY, build_rule_corpus
+from terrarium.models.tiny_world.wishes import build_wish_corpus
+from terrarium.models.tiny_world.world import World
 
 BASE, HOME = (os.environ.get(name, "") for name in ("TERRARIUM_BASE", "TERRARIUM_HOME"))
 """A run to start from, and its library, in which what is trained is kept; "": one is trained, in a library for now."""

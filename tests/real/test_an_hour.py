@@ -23,22 +23,22 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.chat.archive.store import ChatStore
-from app.chat.chat_tab import ChatTab
-from app.home.home import Home
-from app.kit.theme import ThemeProvider
-from app.minimal_pairs.minimal_pairs_page import MinimalPairs
-from app.run.fork_dialog import ForkDialog
-from app.run.sweep_dialog import SweepDialog
-from app.serve.serve_panel import ServePanel
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from app.shell.top_bar import TABS
-from app.training.training_tab import TrainingTab
-from models import load_model
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.app.chat.archive.store import ChatStore
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.home.home import Home
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.minimal_pairs.minimal_pairs_page import MinimalPairs
+from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.run.sweep_dialog import SweepDialog
+from terrarium.app.serve.serve_panel import ServePanel
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.shell.top_bar import TABS
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from tests import ROOT
 
 log = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.recipes.demonstrations.bases import format_accuracy
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.demonstrations.running import DemonstrationRun
-from models.recipes.demonstrations.strength import base_accuracy
-from models.recipes.quickstart import QuickStart
-from models.runs.run_folder import RunFolder
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.bases import format_accuracy
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.demonstrations.strength import base_accuracy
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.runs.run_folder import RunFolder
 from tests.models.interop.support import drive
 
 WORLDS, SEEDS = (

@@ -12,22 +12,22 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models import load_model
-from models.architecture.transformer import AnyModel, Encoder
-from models.events import TokenMade, result_of
-from models.files.gguf_file import read_gguf_header
-from models.inference.generate import generate
-from models.interop.adapters.gguf import export_gguf_adapter
-from models.interop.importing import import_model
-from models.interop.publish.gguf_export import write_gguf
-from models.interop.publish.gguf_plan import plan_gguf
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.sampling_config import SamplingConfig
-from models.settings.tokenizer_options import TokenizerOptions
-from models.tiny_world.parallel import stories
-from models.tokenizers import encode_text, train_tokenizer
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, Encoder
+from terrarium.models.events import TokenMade, result_of
+from terrarium.models.files.gguf_file import read_gguf_header
+from terrarium.models.inference.generate import generate
+from terrarium.models.interop.adapters.gguf import export_gguf_adapter
+from terrarium.models.interop.importing import import_model
+from terrarium.models.interop.publish.gguf_export import write_gguf
+from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.settings.tokenizer_options import TokenizerOptions
+from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tokenizers import encode_text, train_tokenizer
 from tests.models.interop.adapters.support import IDS, make_case
 from tests.models.interop.publish.test_gguf_export import bert_wordpiece
 from tests.models.interop.test_export import random_model

@@ -16,9 +16,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoTokenizer, BertModel
 
-from models import load_model
-from models.architecture.transformer import AnyModel, Encoder
-from models.tokenizers.foreign.foreign_files import read_foreign
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, Encoder
+from terrarium.models.tokenizers.foreign.foreign_files import read_foreign
 from tests.models.interop.support import assert_close
 from tests.models.tokenizers.foreign.support import all_texts
 

@@ -17,23 +17,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.corpora.corpus import build_examples_corpus
-from models.events import TrainMetrics, ValMetrics, result_of
-from models.interop.parents import parent_config
-from models.library.library import Library
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.training import clock
-from models.training.batches import make_batches
-from models.training.estimates import trial
-from models.training.estimates.trial import heaviest_batch, make_trial
-from models.training.prepare import prepare_run, prepare_trial
-from models.training.proposal import calibrate
-from models.training.proposal.facts import DataFacts, read_facts
-from models.training.proposal.propose import seconds_of, step_memory_parts
-from models.training.proposal.step_shape import step_shape
-from models.training.trainer import Trainer
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import TrainMetrics, ValMetrics, result_of
+from terrarium.models.interop.parents import parent_config
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training import clock
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.estimates import trial
+from terrarium.models.training.estimates.trial import heaviest_batch, make_trial
+from terrarium.models.training.prepare import prepare_run, prepare_trial
+from terrarium.models.training.proposal import calibrate
+from terrarium.models.training.proposal.facts import DataFacts, read_facts
+from terrarium.models.training.proposal.propose import seconds_of, step_memory_parts
+from terrarium.models.training.proposal.step_shape import step_shape
+from terrarium.models.training.trainer import Trainer
 
 TIME, MEMORY = 0.30, 0.15
 MOST_S = 20.0

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.recipes.tasks.published import PUBLISHED_RECIPES
-from models.recipes.tasks.results import TaskResult
-from models.recipes.tasks.running import FROM_SCRATCH, TaskRun
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.tasks.published import PUBLISHED_RECIPES
+from terrarium.models.recipes.tasks.results import TaskResult
+from terrarium.models.recipes.tasks.running import FROM_SCRATCH, TaskRun
 
 PACKAGES = Path(os.environ.get("TERRARIUM_PACKAGES", "build/packages"))
 FILES = {

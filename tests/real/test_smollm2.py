@@ -16,18 +16,18 @@ from tokenizers import Tokenizer, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-from app.cli import main
-from models import load_model
-from models.architecture.transformer import AnyModel, Decoder
-from models.chat.template import render_template
-from models.cost import total_parameters
-from models.events import TokenMade
-from models.inference.generate import generate
-from models.interop.loading import load_config
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import decode, encode_prompt, encode_text, load_tokenizer
-from models.tokenizers.importing import import_tokenizer
+from terrarium.app.cli import main
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.chat.template import render_template
+from terrarium.models.cost import total_parameters
+from terrarium.models.events import TokenMade
+from terrarium.models.inference.generate import generate
+from terrarium.models.interop.loading import load_config
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import decode, encode_prompt, encode_text, load_tokenizer
+from terrarium.models.tokenizers.importing import import_tokenizer
 from tests.models.interop.support import assert_close
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, mixed_texts
 

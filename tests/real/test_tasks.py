@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.library.library import Library
-from models.recipes.tasks.running import TaskRun
-from models.recipes.tasks.tasks_table import TASK_RECIPES
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.tasks.running import TaskRun
+from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
 
 SEED = 7
 """The designs and steps were found on worlds 0 and 2."""

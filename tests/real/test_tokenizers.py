@@ -18,9 +18,9 @@ import tiktoken
 from tokenizers import Tokenizer
 from transformers import BertTokenizer
 
-from models.library.library import Library
-from models.tokenizers import decode, encode_text, load_tokenizer, read_about
-from models.tokenizers.importing import import_tokenizer
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import decode, encode_text, load_tokenizer, read_about
+from terrarium.models.tokenizers.importing import import_tokenizer
 from tests.models.tokenizers.foreign.support import all_texts, mixed_texts
 
 

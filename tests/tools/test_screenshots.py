@@ -11,13 +11,13 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.cli import main
-from app.commands import selftest
-from app.guide.chapters import read_chapters
-from app.kit.theme import ThemeProvider
-from app.worker.background import LatestTask
-from models.library.library import Library
-from models.recipes.tasks import tasks_table as table
+from terrarium.app.cli import main
+from terrarium.app.commands import selftest
+from terrarium.app.guide.chapters import read_chapters
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.tasks import tasks_table as table
 from tests.models.recipes.small_recipes import few_rows, small
 from tools.screenshots import photographer
 

@@ -13,18 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, find_model, open_model, print_json
-from app.commands.progress import ProgressLine, drive
-from app.commands.replying import add_draft, check_draft_options, draft_from
-from models.computer_load import ComputerLoad
-from models.library.library import Library
+from terrarium.app.commands.common import UsageError, add_common, find_model, open_model, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.app.commands.replying import add_draft, check_draft_options, draft_from
+from terrarium.models.computer_load import ComputerLoad
+from terrarium.models.library.library import Library
 from tools.bench.results_table import check_machine, markdown, read_results, write_results
 
 if TYPE_CHECKING:
     import torch
 
-    from models.corpora.corpus import Corpus
-    from models.settings.run_spec import DataSpec
+    from terrarium.models.corpora.corpus import Corpus
+    from terrarium.models.settings.run_spec import DataSpec
     from tools.bench.result import Result
 
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "window", "builder")
@@ -142,7 +142,7 @@ def _run_weights(args: argparse.Namespace) -> int:
 
 
 def _run_draft(args: argparse.Namespace, line: ProgressLine) -> list[Result]:
-    from models.inference.held_out import held_out_texts
+    from terrarium.models.inference.held_out import held_out_texts
     from tools.bench.speculation import bench_speculation
 
     model, tokenizer, _ = open_model(args.model, args.device)
@@ -237,7 +237,7 @@ def _measure_models(
 
 
 def _device(name: str, line: ProgressLine) -> torch.device:
-    from models.device import choose_device
+    from terrarium.models.device import choose_device
 
     choice = choose_device(name)
     line.say(choice.sentence or f"on {choice.label}")
@@ -245,13 +245,13 @@ def _device(name: str, line: ProgressLine) -> torch.device:
 
 
 def _data(files: Sequence[Path]) -> DataSpec:
-    from models.settings.run_spec import DataSpec
+    from terrarium.models.settings.run_spec import DataSpec
 
     return DataSpec(source="files", files=tuple(map(str, files))) if files else DataSpec(source="stdlib")
 
 
 def _read(library: Library, files: Sequence[Path], line: ProgressLine) -> Corpus:
-    from models.corpora.text_corpora import build_stdlib_corpus, build_text_corpus
+    from terrarium.models.corpora.text_corpora import build_stdlib_corpus, build_text_corpus
 
     line.say("Reading the text…")
     return build_text_corpus(library, files, val_fraction=0.1) if files else build_stdlib_corpus(library)
@@ -278,7 +278,7 @@ def format_result(result: Result) -> str:
 def _machine() -> dict[str, Any]:
     import torch
 
-    from models.device import core_count
+    from terrarium.models.device import core_count
 
     return {
         "processor": _processor(),

@@ -20,10 +20,10 @@ from typing import IO
 
 import psutil
 
-from models.child_process import own_command
-from models.corpora.blocks import check_room
-from models.events import Event, Notice, Phase, Progress
-from models.number_words import format_size
+from terrarium.models.child_process import own_command
+from terrarium.models.corpora.blocks import check_room
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.number_words import format_size
 from tools.bench.result import Result
 
 PEAK_MB = 700.0

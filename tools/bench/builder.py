@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.commands.progress import ProgressLine
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.commands.progress import ProgressLine
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tools.bench.result import Result
 
 if TYPE_CHECKING:
-    from app.builder.builder_tab import BuilderTab
+    from terrarium.app.builder.builder_tab import BuilderTab
 
 TARGET_MS = 33.0
 VALUES = {"norm": ("layernorm", "rmsnorm"), "position": ("rope", "alibi"), "activation": ("relu", "swiglu")}
@@ -23,8 +23,8 @@ VALUES = {"norm": ("layernorm", "rmsnorm"), "position": ("rope", "alibi"), "acti
 
 def bench_builder(line: ProgressLine) -> Result:
     """Milliseconds from a changed setting to the redrawn diagram and costs: the median for the slowest preset."""
-    from app.builder.builder_tab import BuilderTab
-    from app.shell.offscreen import opened_window
+    from terrarium.app.builder.builder_tab import BuilderTab
+    from terrarium.app.shell.offscreen import opened_window
 
     medians = {}
     with (

@@ -10,10 +10,10 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import Decoder
-from models.events import Event, Phase
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.events import Event, Phase
+from terrarium.models.settings.presets import PRESETS
 from tools.bench.result import Result, compared
 
 PRESET = "terrarium-tiny"

@@ -6,8 +6,8 @@ import statistics
 import time
 from collections.abc import Callable, Generator
 
-from models.events import Event, Phase
-from models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.events import Event, Phase
+from terrarium.models.tokenizers import encode_text, train_tokenizer
 from tools.bench.result import Result, compared
 
 VOCAB_SIZE = 2048

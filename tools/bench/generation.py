@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel, build_model
-from models.events import Event, Notice, Phase, Progress
-from models.inference.continuation import Continuation
-from models.interop.export import export_hf
-from models.interop.loading import load_model_events
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.inference.continuation import Continuation
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.loading import load_model_events
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tools.bench.result import Result, compared
 from tools.bench.throughput import SKIPPED
 

@@ -6,11 +6,11 @@ import statistics
 import time
 from typing import TYPE_CHECKING
 
-from app.commands.progress import ProgressLine
+from terrarium.app.commands.progress import ProgressLine
 from tools.bench.result import Result
 
 if TYPE_CHECKING:
-    from app.tokenizer.explore.token_lab import TokenLab
+    from terrarium.app.tokenizer.explore.token_lab import TokenLab
 
 SIZES = {"1 kB": 1_000, "20 kB": 20_000, "200 kB": 200_000}
 TARGET_MS = 50.0
@@ -26,10 +26,10 @@ def bench_keystrokes(text: str, line: ProgressLine) -> list[Result]:
     from PySide6.QtGui import QKeyEvent, QTextCursor
     from PySide6.QtWidgets import QApplication
 
-    from app.kit.theme import ThemeProvider
-    from app.shell.offscreen import application
-    from app.tokenizer.explore.token_lab import TokenLab
-    from models.tokenizers import train_tokenizer
+    from terrarium.app.kit.theme import ThemeProvider
+    from terrarium.app.shell.offscreen import application
+    from terrarium.app.tokenizer.explore.token_lab import TokenLab
+    from terrarium.models.tokenizers import train_tokenizer
 
     qapp = application()
     theme = ThemeProvider(qapp, "light")

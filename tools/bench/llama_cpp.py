@@ -17,14 +17,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from models.architecture.transformer import Decoder
-from models.events import Event, Phase, Progress
-from models.inference.continuation import Continuation
-from models.inference.held_out import held_out_texts
-from models.inference.measure_weights import nats
-from models.inference.weights import prepare_weights
-from models.interop.loading import load_model_events
-from models.library.library import Library
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.inference.continuation import Continuation
+from terrarium.models.inference.held_out import held_out_texts
+from terrarium.models.inference.measure_weights import nats
+from terrarium.models.inference.weights import prepare_weights
+from terrarium.models.interop.loading import load_model_events
+from terrarium.models.library.library import Library
 from tools.bench.result import Result, compared
 
 KINDS = ("int4", "int8")

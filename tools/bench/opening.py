@@ -15,13 +15,13 @@ from typing import Any
 
 import psutil
 
-from app.commands.progress import ProgressLine
-from models.files.atomic import atomic_write_json
-from models.library.library import Library
-from models.runs.curve_index import AT_ONCE, CurveIndex
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.record import metrics_row
+from terrarium.app.commands.progress import ProgressLine
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.library.library import Library
+from terrarium.models.runs.curve_index import AT_ONCE, CurveIndex
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.training.record import metrics_row
 from tools.bench.result import Result
 
 RUNS, STEPS = 1000, 1_000_000
@@ -89,8 +89,8 @@ def write_run(home: Path, name: str, steps: int) -> None:
 
 def _measure(what: str, library: Path, began: float) -> dict[str, float]:
     """In a process of its own: the figures of one window. `began`: time.time() when the process was started."""
-    from app.shell.offscreen import opened_window
-    from app.shell.screens import load_pages
+    from terrarium.app.shell.offscreen import opened_window
+    from terrarium.app.shell.screens import load_pages
 
     with opened_window(Library(library)) as window:
         if what == "alone":

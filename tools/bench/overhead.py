@@ -9,17 +9,17 @@ from collections.abc import Generator
 
 import torch
 
-from models.data.batch import Batch
-from models.events import Event, Notice, Phase, Progress, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.objective import weighted_nll
-from models.training.optim import make_optimizers
-from models.training.prepare import prepare_run
-from models.training.schedule import lr_factor
-from models.training.setup import TrainingContext
-from models.training.trainer import Trainer
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import Event, Notice, Phase, Progress, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.optim import make_optimizers
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.schedule import lr_factor
+from terrarium.models.training.setup import TrainingContext
+from terrarium.models.training.trainer import Trainer
 from tools.bench.result import Result
 
 PRESET = "terrarium-tiny"

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json
-from models.number_words import format_percent
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.number_words import format_percent
 from tools.bench.result import Result
 
 _HEAD = ("`terrarium bench`", "Terrarium", "reference", "times as good", "in the rounds", "wanted")

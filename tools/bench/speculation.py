@@ -7,12 +7,12 @@ from collections.abc import Generator, Sequence
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel
-from models.events import Event, Phase, Progress, ReplyFinished
-from models.inference.generate import generate
-from models.inference.held_out import HeldOut
-from models.inference.sampling import SamplingConfig
-from models.inference.speculative import Draft
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Event, Phase, Progress, ReplyFinished
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.held_out import HeldOut
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.inference.speculative import Draft
 from tools.bench.result import Result, compared
 
 N_TEXTS, N_PROMPT, N_TOKENS, ROUNDS = 3, 32, 64, 5

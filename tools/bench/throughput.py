@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.architecture.transformer import build_model
-from models.cost.operations import operations
-from models.data.batch import Batch
-from models.device import bf16_is_fast
-from models.events import Event, Notice, Phase, Progress
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.machine import peak_matmul_flops
-from models.training.objective import weighted_nll
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.cost.operations import operations
+from terrarium.models.data.batch import Batch
+from terrarium.models.device import bf16_is_fast
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.machine import peak_matmul_flops
+from terrarium.models.training.objective import weighted_nll
 from tools.bench.result import Result, compared
 
 SKIPPED = "pip install 'llm-terrarium[bench]'"

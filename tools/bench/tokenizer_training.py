@@ -12,8 +12,8 @@ from pathlib import Path
 from tokenizers import Tokenizer, trainers
 from tokenizers import models as cores
 
-from models.events import Event, Phase
-from models.tokenizers import SPECIAL_TOKENS, TokenBytes, read_texts, train_in_child, train_tokenizer
+from terrarium.models.events import Event, Phase
+from terrarium.models.tokenizers import SPECIAL_TOKENS, TokenBytes, read_texts, train_in_child, train_tokenizer
 from tools.bench.result import Result, compared
 
 VOCAB_SIZE = 4096

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Optimizer
 
-from models.architecture.transformer import Decoder
-from models.device import pick_precision, synchronize
-from models.events import Event, Notice, Phase, Progress
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
-from models.training import schedule
-from models.training.optim import make_optimizers
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.device import pick_precision, synchronize
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training import schedule
+from terrarium.models.training.optim import make_optimizers
 from tools.bench import reference
 from tools.bench.reference import ReferenceGPT, make_adamw
 from tools.bench.result import Result, compared

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.commands.common import find_model, open_model
-from app.commands.progress import ProgressLine
-from models.inference.weight_kinds import WeightsMeasured
-from models.library.library import Library
-from models.number_words import format_size
+from terrarium.app.commands.common import find_model, open_model
+from terrarium.app.commands.progress import ProgressLine
+from terrarium.models.inference.weight_kinds import WeightsMeasured
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
 
 
 def bench_weights(text: str, device_name: str, line: ProgressLine, texts_of: str = "") -> WeightsMeasured:
@@ -14,8 +14,8 @@ def bench_weights(text: str, device_name: str, line: ProgressLine, texts_of: str
 
     texts_of: the run whose held-out texts are predicted; "" for the model's own.
     """
-    from models.inference.held_out import held_out
-    from models.inference.measure_weights import measure_weights
+    from terrarium.models.inference.held_out import held_out
+    from terrarium.models.inference.measure_weights import measure_weights
 
     model, tokenizer, _ = open_model(text, device_name)
     for event in measure_weights(model, held_out(find_model(texts_of or text), tokenizer, Library())):

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.commands.progress import ProgressLine
-from models.library.library import Library
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.app.commands.progress import ProgressLine
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from tools.bench.result import Result
 
 TICK_S, LATE_S = 0.010, 0.050
@@ -65,7 +65,7 @@ def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line:
     """Seconds between the ticks of a timer in the window's thread while the run trains."""
     from PySide6.QtCore import QEventLoop, Qt, QTimer
 
-    from app.shell.offscreen import opened_window
+    from terrarium.app.shell.offscreen import opened_window
 
     ticks: list[float] = []
     failures: list[str] = []

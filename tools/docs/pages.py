@@ -10,20 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app import cli
-from app.guide.chapters import Chapter, Step, read_chapters
-from app.help.glossary import load_glossary
-from app.help.pictures import PICTURES
-from app.help.places import PLACES
-from app.lineage.stage_words import KINDS
-from models.metrics.metrics_table import METRICS
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.tasks.tasks_table import TASK_RECIPES
-from models.settings.align_spec import STAGES, AlignSpec
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
-from models.settings.sampling_config import SamplingConfig
-from models.settings.tune_spec import TuneSpec
+from terrarium.app import cli
+from terrarium.app.guide.chapters import Chapter, Step, read_chapters
+from terrarium.app.help.glossary import load_glossary
+from terrarium.app.help.pictures import PICTURES
+from terrarium.app.help.places import PLACES
+from terrarium.app.lineage.stage_words import KINDS
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
+from terrarium.models.settings.align_spec import STAGES, AlignSpec
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.settings.tune_spec import TuneSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {

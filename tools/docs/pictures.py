@@ -46,7 +46,7 @@ def pictures() -> dict[str, str]:
         contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
     layers = {each["containers"][0]: each["layers"] for each in contracts if each["type"] == "layers"}
     return {
-        **{f"docs/develop/layers-{name}.svg": draw_layers(rows) for name, rows in layers.items()},
+        **{f"docs/develop/layers-{name.rpartition('.')[2]}.svg": draw_layers(rows) for name, rows in layers.items()},
         "docs/develop/prompt.svg": draw_way(PROMPT),
         "docs/develop/loss.svg": draw_way(LOSS),
     }

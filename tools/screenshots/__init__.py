@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine
-from models.library.library import Library
+from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.progress import ProgressLine
+from terrarium.models.library.library import Library
 from tools.screenshots.contents import copy_run
 from tools.screenshots.photographer import Photographer
 
@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Take the screenshots and print their paths. The user's own library is only read."""
-    from app.shell.offscreen import opened_window
+    from terrarium.app.shell.offscreen import opened_window
 
     if args.task_minutes < 0:
         raise UsageError("--task-minutes must be at least 0.")

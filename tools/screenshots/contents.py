@@ -8,7 +8,7 @@ import random
 import shutil
 from typing import Any
 
-from models.library.library import Library
+from terrarium.models.library.library import Library
 
 _N_DRAWN = 200
 """How often texts are drawn for the dataset that is shown."""
@@ -18,8 +18,8 @@ _PAIRS, _N_PAIRS, _N_AGAIN = "happy and short", 60, 6
 
 def copy_run(source: Library, name: str, target: Library) -> None:
     """Copy a run with its tokenizer and its text."""
-    from models.runs.run_folder import RunFolder
-    from models.tokenizers import read_about, read_tokenizer, save_tokenizer
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.tokenizers import read_about, read_tokenizer, save_tokenizer
 
     folder = source.find_run(name)
     shutil.copytree(folder, target.runs / folder.name, ignore=shutil.ignore_patterns("lock"))
@@ -35,8 +35,8 @@ def copy_run(source: Library, name: str, target: Library) -> None:
 
 def moods() -> list[tuple[str, str]]:
     """Texts and their moods, from Tiny World."""
-    from models.tiny_world.tasks import mood
-    from models.tiny_world.world import World
+    from terrarium.models.tiny_world.tasks import mood
+    from terrarium.models.tiny_world.world import World
 
     world, rng = World(0), random.Random(0)
     drawn = [each.row for _ in range(_N_DRAWN) for each in mood.draw(world, rng)]
@@ -45,13 +45,13 @@ def moods() -> list[tuple[str, str]]:
 
 def add_pairs(library: Library) -> None:
     """Make a dataset of pairs of stories that the simulated annotator chooses between; some of them twice."""
-    from models.alignment.annotator import Annotator
-    from models.preferences.dataset import build_set_corpus
-    from models.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
-    from models.tiny_world.english import tell
-    from models.tiny_world.stories import requested_story
-    from models.tiny_world.wishes import HAPPY, WISHES
-    from models.tiny_world.world import World
+    from terrarium.models.alignment.annotator import Annotator
+    from terrarium.models.preferences.dataset import build_set_corpus
+    from terrarium.models.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
+    from terrarium.models.tiny_world.english import tell
+    from terrarium.models.tiny_world.stories import requested_story
+    from terrarium.models.tiny_world.wishes import HAPPY, WISHES
+    from terrarium.models.tiny_world.world import World
 
     world, rng, annotator, pairs = World(0), random.Random(0), Annotator(noise=0.2), list[Pair]()
     for _ in range(_N_PAIRS):

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from app.commands.progress import ProgressLine
+from terrarium.app.commands.progress import ProgressLine
 from tools.screenshots.contents import add_pairs, moods
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QImage
     from PySide6.QtWidgets import QWidget
 
-    from app.chat.chat_tab import ChatTab
-    from app.kit.layout.views import Views
-    from app.shell.main_window import MainWindow
-    from app.worker.background import LatestTask
-    from app.worker.latest_job import LatestJob
-    from models.events import Event
+    from terrarium.app.chat.chat_tab import ChatTab
+    from terrarium.app.kit.layout.views import Views
+    from terrarium.app.shell.main_window import MainWindow
+    from terrarium.app.worker.background import LatestTask
+    from terrarium.app.worker.latest_job import LatestJob
+    from terrarium.models.events import Event
 
 MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
@@ -80,8 +80,8 @@ def _has_answers(tab: ChatTab) -> bool:
 
 def _work_of(widget: QWidget) -> Sequence[LatestJob | LatestTask]:
     """What is computed for a widget, or was."""
-    from app.worker.background import LatestTask
-    from app.worker.latest_job import LatestJob
+    from terrarium.app.worker.background import LatestTask
+    from terrarium.app.worker.latest_job import LatestJob
 
     return [*widget.findChildren(LatestJob), *widget.findChildren(LatestTask)]
 
@@ -125,7 +125,7 @@ class Photographer:
         Raises:
             ValueError: if training or a reply fails.
         """
-        from app.training.training_tab import TrainingTab
+        from terrarium.app.training.training_tab import TrainingTab
 
         self._wait_for(lambda: bool(self._session.device.label))
         if minutes is not None:
@@ -211,7 +211,7 @@ class Photographer:
 
     def _data(self) -> None:
         """Shoot the import of a table, the dataset that it becomes, and the hub's page."""
-        from app.data.data_tab import DataTab
+        from terrarium.app.data.data_tab import DataTab
 
         self._window.show_tab("data")
         tab = self._window.pages.page("data")
@@ -263,9 +263,9 @@ class Photographer:
         return not self._session.training.active or (state is not None and 0 < state.total_steps <= 2 * state.step)
 
     def _chat(self, run_id: str) -> None:
-        from app.chat.archive.message_tree import Message
-        from app.chat.chat_tab import ChatTab
-        from app.chat.conversation.starters import starter_kinds
+        from terrarium.app.chat.archive.message_tree import Message
+        from terrarium.app.chat.chat_tab import ChatTab
+        from terrarium.app.chat.conversation.starters import starter_kinds
 
         window, session = self._window, self._session
         tab = window.pages.page("chat")
@@ -322,10 +322,10 @@ class Photographer:
 
     def _task(self, name: str, minutes: float) -> None:
         """Learn a task of Tiny World; shoot its scores, and the page of the chat tab with a row that it answers."""
-        from app.chat.chat_tab import ChatTab
-        from app.run_views.scores.scores_view import ScoreParts, ScoresView
-        from models.recipes.tasks.running import TaskRun
-        from models.recipes.tasks.tasks_table import TASK_RECIPES
+        from terrarium.app.chat.chat_tab import ChatTab
+        from terrarium.app.run_views.scores.scores_view import ScoreParts, ScoresView
+        from terrarium.models.recipes.tasks.running import TaskRun
+        from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
 
         window, session = self._window, self._session
         task = TaskRun(session.library, TASK_RECIPES[name], device=session.device.name, minutes=minutes)
@@ -358,8 +358,8 @@ class Photographer:
 
     def _run_job(self, name: str, events: Callable[[], Iterator[Event]]) -> None:
         """Carry out a long job on the worker."""
-        from app.worker.job import BACKGROUND, Job
-        from app.worker.latest_job import LatestJob
+        from terrarium.app.worker.job import BACKGROUND, Job
+        from terrarium.app.worker.latest_job import LatestJob
 
         job = LatestJob(self._session.worker, self._window)
         job.events_received.connect(lambda _, events: self._on_training_events(events))
@@ -391,7 +391,7 @@ class Photographer:
 
     def _dialogs(self) -> None:
         """Shoot the preferences, and the trash with a dataset in it."""
-        from app.shell.preferences_window import PreferencesWindow
+        from terrarium.app.shell.preferences_window import PreferencesWindow
 
         window, datasets = self._window, self._session.datasets
         window.show_preferences()

@@ -8,22 +8,22 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QLayout, QVBoxLayout, QWidget
 
-from app.builder.costs.design_costs import OPTIMIZER, DesignCosts, costs_of
-from app.builder.costs.dry_run import DryRunMeasured
-from app.builder.costs.fit_box import FitBox, note_of
-from app.builder.costs.proposal_list import ProposalList
-from app.builder.costs.proposer import FitRequest, Proposer
-from app.builder.costs.stacked_bar import StackedBar
-from app.builder.work_size import DEFAULT_BATCH
-from app.kit.basics import label, plain_tip, row, set_role
-from app.kit.help_mark import help_marks
-from app.kit.labels import ElidedLabel, NumberLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.device_memory import DeviceMemory, budget, check_fit
-from models.cost.fit import Proposal
-from models.number_words import format_compact, format_size
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
+from terrarium.app.builder.costs.design_costs import OPTIMIZER, DesignCosts, costs_of
+from terrarium.app.builder.costs.dry_run import DryRunMeasured
+from terrarium.app.builder.costs.fit_box import FitBox, note_of
+from terrarium.app.builder.costs.proposal_list import ProposalList
+from terrarium.app.builder.costs.proposer import FitRequest, Proposer
+from terrarium.app.builder.costs.stacked_bar import StackedBar
+from terrarium.app.builder.work_size import DEFAULT_BATCH
+from terrarium.app.kit.basics import label, plain_tip, row, set_role
+from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.labels import ElidedLabel, NumberLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.device_memory import DeviceMemory, budget, check_fit
+from terrarium.models.cost.fit import Proposal
+from terrarium.models.number_words import format_compact, format_size
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
 
 
 class CostPanel(QWidget):

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.session.device_memory import DeviceMemory
-from models import cost
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.run_spec import TrainConfig
+from terrarium.app.session.device_memory import DeviceMemory
+from terrarium.models import cost
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.run_spec import TrainConfig
 
 OPTIMIZER = TrainConfig().optimizer
 """The optimizer of memory estimates: the default of a new run."""

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.device import Device
-from app.session.status import StatusLine
-from app.session.training import Training
-from app.worker.failures import Failure
-from app.worker.job import Job
-from app.worker.latest_job import LatestJob
-from app.worker.notices import Notices
-from app.worker.worker import Worker
-from models.events import Event, Notice, Phase, Progress
-from models.settings.model_config import ModelConfig
+from terrarium.app.session.device import Device
+from terrarium.app.session.status import StatusLine
+from terrarium.app.session.training import Training
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.notices import Notices
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
-    from models.settings.run_spec import TrainConfig
-    from models.training.estimates.dry_run import DryRun
+    from terrarium.models.settings.run_spec import TrainConfig
+    from terrarium.models.training.estimates.dry_run import DryRun
 
 TIMED_STEPS = 3
 """As in models.training.estimates.dry_run, which the window cannot import, since it loads torch."""
@@ -111,7 +111,7 @@ class DryRuns(QObject):
         tried = config if length is None else dataclasses.replace(config, context_length=length)
 
         def make() -> Iterator[Event]:
-            from models.training.estimates.dry_run import dry_run
+            from terrarium.models.training.estimates.dry_run import dry_run
 
             try:
                 run = yield from dry_run(tried, train, device)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import label
-from app.kit.theme import SPACE, ThemeProvider
-from models.cost.fit import Proposal
-from models.number_words import format_size
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.cost.fit import Proposal
+from terrarium.models.number_words import format_size
 
 _MAX_SHOWN = 4
 _MIN_WIDTH = 200

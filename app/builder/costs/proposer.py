@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.background import LatestTask
-from models.cost.fit import Proposal, proposals
-from models.settings.model_config import ModelConfig
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.cost.fit import Proposal, proposals
+from terrarium.models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

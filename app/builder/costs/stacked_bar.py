@@ -8,9 +8,9 @@ from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.builder.costs.design_costs import Slice
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_percent
+from terrarium.app.builder.costs.design_costs import Slice
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_percent
 
 _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
 

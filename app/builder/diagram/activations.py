@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.settings.activations import ACTIVATIONS
-from models.settings.slots import check_complete
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.slots import check_complete
 
 
 def _gelu(a: float) -> float:

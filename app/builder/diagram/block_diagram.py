@@ -10,23 +10,23 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QGraphicsScene, QVBoxLayout, QWidget
 
-from app.builder.diagram.card import HoverCard
-from app.builder.diagram.describe import describe
-from app.builder.diagram.diagram_view import DiagramView
-from app.builder.diagram.edits import STEPPED, step
-from app.builder.diagram.fonts import Fonts
-from app.builder.diagram.geometry import Picture
-from app.builder.diagram.items import AreaItem, Mark, NodeItem, StepItem, qrect
-from app.builder.diagram.layout import layout_blocks
-from app.builder.diagram.layout_area import layout_area
-from app.builder.diagram.lines import Backdrop, WireItem
-from app.builder.diagram.part import Part
-from app.builder.diagram.slot_card import SlotCard
-from app.kit.basics import button, row
-from app.kit.chart_export import PNG_SCALE, write_drawing, write_image
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.diagram.card import HoverCard
+from terrarium.app.builder.diagram.describe import describe
+from terrarium.app.builder.diagram.diagram_view import DiagramView
+from terrarium.app.builder.diagram.edits import STEPPED, step
+from terrarium.app.builder.diagram.fonts import Fonts
+from terrarium.app.builder.diagram.geometry import Picture
+from terrarium.app.builder.diagram.items import AreaItem, Mark, NodeItem, StepItem, qrect
+from terrarium.app.builder.diagram.layout import layout_blocks
+from terrarium.app.builder.diagram.layout_area import layout_area
+from terrarium.app.builder.diagram.lines import Backdrop, WireItem
+from terrarium.app.builder.diagram.part import Part
+from terrarium.app.builder.diagram.slot_card import SlotCard
+from terrarium.app.kit.basics import button, row
+from terrarium.app.kit.chart_export import PNG_SCALE, write_drawing, write_image
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.settings.model_config import ModelConfig
 
 VIEWS = ("blocks", "area")
 _ZOOM = 1.25

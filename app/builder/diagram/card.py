@@ -7,9 +7,9 @@ import html
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
-from app.builder.diagram.part import Part
-from app.kit.theme import ThemeProvider
-from models.number_words import format_count
+from terrarium.app.builder.diagram.part import Part
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.number_words import format_count
 
 _WIDTH = 300
 _APART = 12

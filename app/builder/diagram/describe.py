@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.describe_attention import attention_parts
-from app.builder.diagram.describe_feed_forward import feed_forward_parts
-from app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters, norm_part, stacks_of
-from app.builder.diagram.position_parts import position_part
-from models.number_words import format_count
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
+from terrarium.app.builder.diagram.describe_attention import attention_parts
+from terrarium.app.builder.diagram.describe_feed_forward import feed_forward_parts
+from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters, norm_part, stacks_of
+from terrarium.app.builder.diagram.position_parts import position_part
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
 
 
 def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:

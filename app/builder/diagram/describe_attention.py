@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters
-from app.builder.diagram.position_parts import format_score_term, position_part
-from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
-from models.settings.norms import NORMS
+from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters
+from terrarium.app.builder.diagram.position_parts import format_score_term, position_part
+from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+from terrarium.models.settings.norms import NORMS
 
 
 def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:

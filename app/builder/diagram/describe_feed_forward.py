@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.activations import CURVES
-from app.builder.diagram.part import Part, StackSpec, format_shape
-from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
-from models.settings.activations import ACTIVATIONS
+from terrarium.app.builder.diagram.activations import CURVES
+from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape
+from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+from terrarium.models.settings.activations import ACTIVATIONS
 
 
 def feed_forward_parts(stack: StackSpec) -> list[Part]:

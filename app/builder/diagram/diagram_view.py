@@ -8,9 +8,9 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Si
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QNativeGestureEvent, QPainter, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QFrame, QGraphicsScene, QGraphicsView, QStyle, QWidget
 
-from app.builder.diagram.items import Mark, NodeItem
-from app.builder.diagram.lines import WireItem
-from app.kit.theme import ThemeProvider
+from terrarium.app.builder.diagram.items import Mark, NodeItem
+from terrarium.app.builder.diagram.lines import WireItem
+from terrarium.app.kit.theme import ThemeProvider
 
 _MIN_ZOOM, _MAX_ZOOM = 0.2, 4.0
 _MIN_FIT, _MAX_FIT = 0.6, 1.35  # limits of `fit`: smaller is hard to read, larger adds nothing

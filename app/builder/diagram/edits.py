@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
 
 Changes = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtGui import QFont, QFontMetricsF
 
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 
 
 class Fonts:

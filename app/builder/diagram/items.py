@@ -6,14 +6,14 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from app.builder.diagram.activations import CURVES
-from app.builder.diagram.fonts import Fonts
-from app.builder.diagram.geometry import Node, Rect, Step
-from app.builder.diagram.part import Part
-from app.builder.diagram.sketch import STEP
-from app.kit.colours import Theme
-from app.kit.theme import ThemeProvider
-from models.number_words import format_percent
+from terrarium.app.builder.diagram.activations import CURVES
+from terrarium.app.builder.diagram.fonts import Fonts
+from terrarium.app.builder.diagram.geometry import Node, Rect, Step
+from terrarium.app.builder.diagram.part import Part
+from terrarium.app.builder.diagram.sketch import STEP
+from terrarium.app.kit.colours import Theme
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.number_words import format_percent
 
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.geometry import Label, Measure, Node, Picture, Point, Rect, Wire
-from app.builder.diagram.layout_block import BlockLayout
-from app.builder.diagram.part import Part, StackSpec, stacks_of
-from app.builder.diagram.sketch import LOW, RADIUS, STEP, Sketch
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.diagram.geometry import Label, Measure, Node, Picture, Point, Rect, Wire
+from terrarium.app.builder.diagram.layout_block import BlockLayout
+from terrarium.app.builder.diagram.part import Part, StackSpec, stacks_of
+from terrarium.app.builder.diagram.sketch import LOW, RADIUS, STEP, Sketch
+from terrarium.models.settings.model_config import ModelConfig
 
 _HEAD, _GAP, _ROW = 24.0, 10.0, 31.0  # a sheet's heading; between boxes on the spine; what is added at the bottom
 _OVERHANG = 18.0  # of boxes in the spine's way, where there are two stacks

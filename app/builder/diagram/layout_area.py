@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.geometry import Label, Measure, Node, Picture, Point, Rect
-from app.builder.diagram.part import Part, StackSpec, stacks_of
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.diagram.geometry import Label, Measure, Node, Picture, Point, Rect
+from terrarium.app.builder.diagram.part import Part, StackSpec, stacks_of
+from terrarium.models.settings.model_config import ModelConfig
 
 _BELOW = ("embedding", "ngrams", "segment")
 _ABOVE = ("pooler", "head.transform", "head")

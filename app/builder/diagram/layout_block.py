@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.geometry import Rect
-from app.builder.diagram.part import StackSpec, format_shape
-from app.builder.diagram.sketch import ATTENTION, LOW, RADIUS, TALL, Sketch
-from models.settings.positions import scheme_of
+from terrarium.app.builder.diagram.geometry import Rect
+from terrarium.app.builder.diagram.part import StackSpec, format_shape
+from terrarium.app.builder.diagram.sketch import ATTENTION, LOW, RADIUS, TALL, Sketch
+from terrarium.models.settings.positions import scheme_of
 
 _BUS = 9.0  # from the line below boxes to the boxes
 _RISE = 12.0  # from boxes up to what they feed

@@ -6,11 +6,11 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPainterPathStroker, QPen
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
-from app.builder.diagram.fonts import Fonts
-from app.builder.diagram.geometry import Picture, Wire
-from app.builder.diagram.items import Mark, qrect
-from app.builder.diagram.part import Part
-from app.kit.theme import ThemeProvider
+from terrarium.app.builder.diagram.fonts import Fonts
+from terrarium.app.builder.diagram.geometry import Picture, Wire
+from terrarium.app.builder.diagram.items import Mark, qrect
+from terrarium.app.builder.diagram.part import Part
+from terrarium.app.kit.theme import ThemeProvider
 
 _LOOKS = {  # -> colour, width
     "thin": ("faint", 1.4),

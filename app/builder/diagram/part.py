@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.slots import check_complete
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.slots import check_complete
 
 _GROUPS = {f.name: f.metadata["group"] for f in fields(ModelConfig)}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.builder.diagram.part import Part, StackSpec
-from models.architecture.rope import n_rotated_pairs
-from models.settings.positions import POSITIONS, scheme_of
-from models.settings.slots import check_complete
+from terrarium.app.builder.diagram.part import Part, StackSpec
+from terrarium.models.architecture.rope import n_rotated_pairs
+from terrarium.models.settings.positions import POSITIONS, scheme_of
+from terrarium.models.settings.slots import check_complete
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.geometry import Dot, Label, Measure, Node, Picture, Point, Rect, Sheet, Step, Wire
-from app.builder.diagram.part import Part
+from terrarium.app.builder.diagram.geometry import Dot, Label, Measure, Node, Picture, Point, Rect, Sheet, Step, Wire
+from terrarium.app.builder.diagram.part import Part
 
 TALL, LOW, ATTENTION = 34.0, 24.0, 50.0  # heights of boxes with two lines, with one, and of attention's
 PAD, RADIUS, STEP = 10.0, 9.0, 9.0  # beside text; of a sum; of a ± button

@@ -8,14 +8,14 @@ from PySide6.QtCore import QEvent, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from app.builder.diagram.card import place_beside
-from app.builder.diagram.edits import STEPPED, repaired, step
-from app.builder.diagram.part import Part
-from app.kit.basics import label
-from app.kit.forms.editors import Editor, IntBox, make_editor
-from app.kit.setting_names.slot_words import zero_text
-from models.settings.model_config import ModelConfig
-from models.settings.slots import is_used
+from terrarium.app.builder.diagram.card import place_beside
+from terrarium.app.builder.diagram.edits import STEPPED, repaired, step
+from terrarium.app.builder.diagram.part import Part
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.forms.editors import Editor, IntBox, make_editor
+from terrarium.app.kit.setting_names.slot_words import zero_text
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.slots import is_used
 
 _FIELDS = {f.name: f for f in fields(ModelConfig)}
 

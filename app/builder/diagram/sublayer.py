@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.part import Part, StackSpec, norm_part
+from terrarium.app.builder.diagram.part import Part, StackSpec, norm_part
 
 
 def sublayer_norm(stack: StackSpec, sublayer: str, reader: str) -> Part:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from app.builder.positions.scheme_pictures import (
+from terrarium.app.builder.positions.scheme_pictures import (
     MAX_DISTANCES,
     MAX_TOKENS,
     Ints,
@@ -17,10 +17,10 @@ from app.builder.positions.scheme_pictures import (
     token_axis,
     token_axis_down,
 )
-from app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
-from models.architecture import position_tables as tables
-from models.architecture.rope import alibi_slopes
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
+from terrarium.models.architecture import position_tables as tables
+from terrarium.models.architecture.rope import alibi_slopes
+from terrarium.models.settings.model_config import ModelConfig
 
 FAINTEST = -8.0
 """A score lower by this much is negligible: exp(−8) = 0.0003."""

@@ -7,9 +7,9 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.builder.positions.masks import Grid
-from app.kit.plots.figure import Figure
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.builder.positions.masks import Grid
+from terrarium.app.kit.plots.figure import Figure
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _GAP_FROM = 6
 """The size in pixels from which cells have a gap between them."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
-from app.builder.positions.mask_grid import MaskGrid
-from app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
-from app.builder.positions.schemes import display_of
-from app.kit.basics import label, plain_tip, row
-from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.theme import SPACE, ThemeProvider
-from models.architecture.mask_tables import MaskedText
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
+from terrarium.app.builder.positions.mask_grid import MaskGrid
+from terrarium.app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
+from terrarium.app.builder.positions.schemes import display_of
+from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.architecture.mask_tables import MaskedText
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
 
 _FEW = 16
 """Tokens at first: each cell is large enough to point at."""

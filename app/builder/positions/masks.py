@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.builder.positions.schemes import display_of
-from app.kit.plots.pictures import Floats
-from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
-from models.inspect.position_weights import stacks
-from models.number_words import format_percent
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.positions.schemes import display_of
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
+from terrarium.models.inspect.position_weights import stacks
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.model_config import ModelConfig
 
 MAX_BLOCKS = 64
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
 
-from app.builder.positions.scheme_pictures import SchemePictures
-from app.builder.positions.schemes import DisplayOptions, LearnedDisplay, display_of
-from app.builder.positions.trained_positions import TrainedPositions
-from app.kit.basics import EmptyState, label, row
-from app.kit.forms.editors import IntBox
-from app.kit.layout.segments import Segments
-from app.kit.plots.heat_map import HeatMap
-from app.kit.plots.line_plot import LinePlot
-from app.kit.plots.pictures import HeatPicture, LinePicture
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.inspect.position_weights import (
+from terrarium.app.builder.positions.scheme_pictures import SchemePictures
+from terrarium.app.builder.positions.schemes import DisplayOptions, LearnedDisplay, display_of
+from terrarium.app.builder.positions.trained_positions import TrainedPositions
+from terrarium.app.kit.basics import EmptyState, label, row
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.heat_map import HeatMap
+from terrarium.app.kit.plots.line_plot import LinePlot
+from terrarium.app.kit.plots.pictures import HeatPicture, LinePicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.inspect.position_weights import (
     PositionRun,
     PositionRunsFound,
     PositionWeightsRead,
     has_same_tables,
     stacks,
 )
-from models.settings.model_config import ModelConfig
-from models.settings.positions import scheme_of
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
 
 _SHOW = {"cos": "cos", "angle": "Angle"}
 _ORDER = {"stored": "As stored", "sorted": "Sines, then cosines"}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from app.builder.positions.scheme_pictures import (
+from terrarium.app.builder.positions.scheme_pictures import (
     MAX_COLUMNS,
     MAX_ROWS,
     UNIT_BAR,
@@ -19,10 +19,10 @@ from app.builder.positions.scheme_pictures import (
     similarity_plot,
     token_axis,
 )
-from app.kit.plots.pictures import Floats, HeatPicture, evenly_spaced, format_number
-from models.architecture import position_tables as tables
-from models.architecture.rope import attention_factor, n_rotated_pairs
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.plots.pictures import Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.models.architecture import position_tables as tables
+from terrarium.models.architecture.rope import attention_factor, n_rotated_pairs
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def rotations(config: ModelConfig, length: int, *, angles: bool = False, scaled: bool = True) -> SchemePictures:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
+from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
 
 Ints = NDArray[np.int64]
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from app.builder.positions import biases, rotations, tables
-from app.builder.positions.scheme_pictures import Ints, SchemePictures
-from app.kit.plots.pictures import Floats
-from models.architecture import position_tables
-from models.settings.model_config import ModelConfig
-from models.settings.positions import POSITIONS
-from models.settings.slots import check_complete
+from terrarium.app.builder.positions import biases, rotations, tables
+from terrarium.app.builder.positions.scheme_pictures import Ints, SchemePictures
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.models.architecture import position_tables
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import POSITIONS
+from terrarium.models.settings.slots import check_complete
 
 
 @dataclass(frozen=True, kw_only=True)

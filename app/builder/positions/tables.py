@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from app.builder.positions.scheme_pictures import (
+from terrarium.app.builder.positions.scheme_pictures import (
     MAX_COLUMNS,
     MAX_ROWS,
     UNIT_BAR,
@@ -19,9 +19,9 @@ from app.builder.positions.scheme_pictures import (
     similarity_plot,
     token_axis,
 )
-from app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
-from models.architecture import position_tables as tables
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.models.architecture import position_tables as tables
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def waves(config: ModelConfig, length: int, *, sorted_out: bool = False) -> SchemePictures:

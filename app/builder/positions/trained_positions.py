@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.background import LatestTask
-from app.worker.notices import Notices
-from models.events import Event
-from models.inspect.position_weights import (
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import Event
+from terrarium.models.inspect.position_weights import (
     PositionRun,
     PositionRunsFound,
     PositionWeightsRead,
     find_position_runs,
     read_position_weights,
 )
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
 
 
 class TrainedPositions(QObject):

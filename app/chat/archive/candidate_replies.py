@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.alignment.best_of import ScoredReply
+from terrarium.models.alignment.best_of import ScoredReply
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
-from app.chat.archive.exchange import as_markdown, import_chat
-from app.chat.archive.index import ChatIndex
-from app.chat.archive.json_format import chat_text
-from app.chat.archive.message_tree import Chat
-from app.chat.archive.store import ChatSaver, ChatStore
-from app.session.session import Session
-from app.worker.background import LatestTask, TaskQueue
-from app.worker.failures import Failure, describe
-from models.files.atomic import atomic_write_text
+from terrarium.app.chat.archive.exchange import as_markdown, import_chat
+from terrarium.app.chat.archive.index import ChatIndex
+from terrarium.app.chat.archive.json_format import chat_text
+from terrarium.app.chat.archive.message_tree import Chat
+from terrarium.app.chat.archive.store import ChatSaver, ChatStore
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask, TaskQueue
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.models.files.atomic import atomic_write_text
 
 _AGAIN_MS = 3000
 """Interval at which a failed write is tried again."""

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models.events import Speculated
-from models.number_words import describe_speculation
+from terrarium.models.events import Speculated
+from terrarium.models.number_words import describe_speculation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.chat.archive.json_format import chat_from
-from app.chat.archive.message_tree import Chat, Message
-from models.chat.prompting import PromptSettings
-from models.number_words import format_size
-from models.tokenizers.codec import replace_surrogates
+from terrarium.app.chat.archive.json_format import chat_from
+from terrarium.app.chat.archive.message_tree import Chat, Message
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.number_words import format_size
+from terrarium.models.tokenizers.codec import replace_surrogates
 
 _SYSTEM = ("system", "developer")
 _MAX_BYTES = 64_000_000

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.chat.archive.store import load_chat
+from terrarium.app.chat.archive.store import load_chat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,15 +8,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app.chat.archive.candidate_replies import CandidateReplies
-from app.chat.archive.draft_use import DraftUse
-from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
-from models.alignment.best_of import ScoredReply
-from models.chat.prompting import PromptSettings
-from models.events import Speculated
-from models.settings.sampling_config import SamplingConfig
-from models.settings.slots import settings_to_dict
-from models.tokenizers.codec import replace_surrogates
+from terrarium.app.chat.archive.candidate_replies import CandidateReplies
+from terrarium.app.chat.archive.draft_use import DraftUse
+from terrarium.app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
+from terrarium.models.alignment.best_of import ScoredReply
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.events import Speculated
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.settings.slots import settings_to_dict
+from terrarium.models.tokenizers.codec import replace_surrogates
 
 FORMAT = 2
 _MAX_TOKEN_ID = 2**31

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from app.chat.archive.candidate_replies import CandidateReplies
-from app.chat.archive.draft_use import DraftUse
-from models.chat.prompting import PromptSettings
-from models.events import Speculated
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.archive.candidate_replies import CandidateReplies
+from terrarium.app.chat.archive.draft_use import DraftUse
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.events import Speculated
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 _TITLE_LENGTH = 48
 NEW_TITLE = "New chat"

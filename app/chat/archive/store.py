@@ -7,10 +7,10 @@ import dataclasses
 import threading
 from pathlib import Path
 
-from app.chat.archive.json_format import chat_from, chat_text
-from app.chat.archive.message_tree import Chat
-from models.files.atomic import atomic_write_text, file_stamp, make_private, private_folder, read_json
-from models.library.library import Library
+from terrarium.app.chat.archive.json_format import chat_from, chat_text
+from terrarium.app.chat.archive.message_tree import Chat
+from terrarium.models.files.atomic import atomic_write_text, file_stamp, make_private, private_folder, read_json
+from terrarium.models.library.library import Library
 
 
 class ChatStore:

@@ -8,9 +8,9 @@ from PySide6.QtCore import QEvent, QRectF, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.text.markdown import parse
-from app.kit.text.rich_text import RichText
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.text.markdown import parse
+from terrarium.app.kit.text.rich_text import RichText
+from terrarium.app.kit.theme import ThemeProvider
 
 _PAD_X, _PAD_Y = 14, 9
 _MAX_SHOWN_CHARACTERS = 100_000

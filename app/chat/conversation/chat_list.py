@@ -8,15 +8,15 @@ from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
-from app.chat.archive.index import ChatEntry
-from app.chat.archive.message_tree import Chat
-from app.chat.conversation.conversation import Conversation
-from app.kit.basics import EmptyState, button, row, set_enabled
-from app.kit.file_dialogs import ask_save_path, reveal
-from app.kit.item_list import Item, ItemList
-from app.kit.theme import SPACE, ThemeProvider
-from models.chat.prompting import PromptSettings
-from models.number_words import format_date
+from terrarium.app.chat.archive.index import ChatEntry
+from terrarium.app.chat.archive.message_tree import Chat
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.kit.basics import EmptyState, button, row, set_enabled
+from terrarium.app.kit.file_dialogs import ask_save_path, reveal
+from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.number_words import format_date
 
 _NARROWEST = 200
 """Pixels: names are still recognisable at this width."""

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from PySide6.QtCore import QEvent, QObject, Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.chat.archive.message_tree import Message
-from app.chat.conversation.chat_view import ChatView, in_chat_column
-from app.chat.conversation.composer import Composer
-from app.chat.conversation.context_bar import ContextBar
-from app.chat.conversation.conversation import Conversation
-from app.chat.conversation.next_prompt import NextPrompt
-from app.chat.conversation.other_model import OtherModel
-from app.chat.conversation.starters import new_starter, starter_kinds
-from app.glass.tokens.legend import TokenLegend
-from app.kit.basics import EmptyState, button, label, plain_tip, row, set_enabled
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.tab_order import put_after, stops_in
-from app.kit.text.markdown_writer import prepare_colours
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.background import LatestTask
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.conversation.chat_view import ChatView, in_chat_column
+from terrarium.app.chat.conversation.composer import Composer
+from terrarium.app.chat.conversation.context_bar import ContextBar
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.chat.conversation.next_prompt import NextPrompt
+from terrarium.app.chat.conversation.other_model import OtherModel
+from terrarium.app.chat.conversation.starters import new_starter, starter_kinds
+from terrarium.app.glass.tokens.legend import TokenLegend
+from terrarium.app.kit.basics import EmptyState, button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
+from terrarium.app.kit.text.markdown_writer import prepare_colours
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
 
 _HINTS = {
     "talk": "Write a message (Shift+Enter: a new line)",

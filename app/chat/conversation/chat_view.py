@@ -8,16 +8,16 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from app.chat.archive.message_tree import Message
-from app.chat.conversation.conversation import Conversation
-from app.chat.conversation.drawn_window import DrawnWindow
-from app.chat.conversation.message_actions import MessageActions
-from app.chat.conversation.message_view import MessageView
-from app.chat.conversation.reply_captions import describe_progress
-from app.kit.basics import button, column, row
-from app.kit.layout.tab_order import put_after
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_count
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.chat.conversation.drawn_window import DrawnWindow
+from terrarium.app.chat.conversation.message_actions import MessageActions
+from terrarium.app.chat.conversation.message_view import MessageView
+from terrarium.app.chat.conversation.reply_captions import describe_progress
+from terrarium.app.kit.basics import button, column, row
+from terrarium.app.kit.layout.tab_order import put_after
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_count
 
 COLUMN_WIDTH = 760
 """Pixels: longer lines are hard to read."""

@@ -8,9 +8,9 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
-from app.kit.text.growing_field import GrowingField
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.text.growing_field import GrowingField
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 class Composer(QWidget):

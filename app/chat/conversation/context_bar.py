@@ -8,12 +8,12 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Slot
 from PySide6.QtGui import QHelpEvent, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
-from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
-from app.kit.basics import set_role
-from app.kit.labels import ElidedLabel
-from app.kit.theme import ThemeProvider
-from models.chat.prompting import PromptSettings
-from models.number_words import format_count
+from terrarium.app.chat.conversation.next_prompt import NextPrompt, PromptPreview
+from terrarium.app.kit.basics import set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.number_words import format_count
 
 _BAR = 8
 

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.chat.archive.chat_library import ChatLibrary
-from app.chat.archive.draft_use import DraftUse
-from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
-from app.chat.conversation.reply_recorder import ReplyRecorder
-from app.session.best_of import BestOf
-from app.session.chat_model import ChatModel
-from app.session.drafts import Drafting
-from app.session.session import Session
-from app.session.undo import Step
-from models.chat.prompting import PromptSettings, check_continuation, with_system
-from models.events import Event, Phase, Progress
-from models.inference.reply import ReplyStarted
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.archive.chat_library import ChatLibrary
+from terrarium.app.chat.archive.draft_use import DraftUse
+from terrarium.app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
+from terrarium.app.chat.conversation.reply_recorder import ReplyRecorder
+from terrarium.app.session.best_of import BestOf
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.drafts import Drafting
+from terrarium.app.session.session import Session
+from terrarium.app.session.undo import Step
+from terrarium.models.chat.prompting import PromptSettings, check_continuation, with_system
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from models.preferences.store import Pair, Reply
+    from terrarium.models.preferences.store import Pair, Reply
 
 _SAVE_EVERY_MS = 1000
 _LAST = "open chat"
@@ -322,7 +322,7 @@ class Conversation(QObject):
 
     def keep_preference(self, message_id: str, others: Sequence[str]) -> None:
         """Add to the current set of preferences that a version of a reply is better than these versions of it."""
-        from models.preferences.store import Pair
+        from terrarium.models.preferences.store import Pair
 
         chosen, preferences = self.chat.message(message_id), self._session.preferences
         prompt = self._prompt_of(chosen)
@@ -343,7 +343,7 @@ class Conversation(QObject):
 
     def rate(self, message_id: str, is_good: bool) -> None:
         """Call a reply good or bad, in the current set of preferences; the same again takes that back."""
-        from models.preferences.store import Thumb
+        from terrarium.models.preferences.store import Thumb
 
         message, preferences = self.chat.message(message_id), self._session.preferences
         if not message.content.strip():
@@ -457,7 +457,7 @@ class Conversation(QObject):
 
 def _as_reply(message: Message) -> Reply:
     """A message as one side of a pair."""
-    from models.preferences.store import Reply
+    from terrarium.models.preferences.store import Reply
 
     generation = message.generation
     if generation is None:

@@ -14,19 +14,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.chat.archive.candidate_replies import CandidateReplies
-from app.chat.archive.message_tree import Message
-from app.chat.conversation.conversation import Conversation
-from app.chat.conversation.reply_captions import format_score, judge
-from app.kit.basics import button, label, panes, plain_tip, row, separator, set_enabled, titled_card
-from app.kit.dialog import Dialog
-from app.kit.help_mark import set_term
-from app.kit.plots.line_plot import LinePlot
-from app.kit.plots.pictures import Axis, Line, LinePicture
-from app.kit.tables import plain_table
-from app.kit.theme import SPACE, ThemeProvider
-from models.alignment.best_of_curve import BestOfPoint, best_of_curve
-from models.number_words import format_count, format_duration, format_percent
+from terrarium.app.chat.archive.candidate_replies import CandidateReplies
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.chat.conversation.reply_captions import format_score, judge
+from terrarium.app.kit.basics import button, label, panes, plain_tip, row, separator, set_enabled, titled_card
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.plots.line_plot import LinePlot
+from terrarium.app.kit.plots.pictures import Axis, Line, LinePicture
+from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from terrarium.models.number_words import format_count, format_duration, format_percent
 
 _COLUMNS = ("", "Score", "Right", "Tokens", "Reply")
 _RANK, _SCORE, _RIGHT, _TOKENS, _REPLY = range(len(_COLUMNS))

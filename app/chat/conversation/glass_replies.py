@@ -6,16 +6,16 @@ import itertools
 
 from PySide6.QtCore import QEvent, QObject, QRect, Signal, Slot
 
-from app.chat.archive.message_tree import GenerationInfo
-from app.chat.conversation.chat_view import ChatView
-from app.chat.conversation.conversation import Conversation
-from app.chat.conversation.message_view import MessageView
-from app.chat.conversation.reply_texts import ReplyTexts
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from app.glass.tokens.token_text import TokenText
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.chat.archive.message_tree import GenerationInfo
+from terrarium.app.chat.conversation.chat_view import ChatView
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.chat.conversation.message_view import MessageView
+from terrarium.app.chat.conversation.reply_texts import ReplyTexts
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.tokens.token_text import TokenText
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 _MARGIN = 40
 """Pixels kept visible around a token reached by the arrow keys."""

@@ -8,9 +8,9 @@ from functools import partial
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
-from app.chat.archive.message_tree import Message
-from app.kit.basics import add_menu, button, explain, label
-from app.kit.theme import ThemeProvider
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.kit.basics import add_menu, button, explain, label
+from terrarium.app.kit.theme import ThemeProvider
 
 _SIZE = QSize(28, 26)
 """Of a button with only an icon."""

@@ -8,14 +8,14 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QGuiApplication, QKeyEvent, QMouseEvent, QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.chat.archive.message_tree import Message
-from app.chat.conversation.bubble import Bubble
-from app.chat.conversation.discreet import Discreet
-from app.chat.conversation.message_actions import MessageActions
-from app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
-from app.kit.basics import button, column, label, plain_tip, row, set_role
-from app.kit.text.growing_field import MAX_CHARACTERS, GrowingField
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.conversation.bubble import Bubble
+from terrarium.app.chat.conversation.discreet import Discreet
+from terrarium.app.chat.conversation.message_actions import MessageActions
+from terrarium.app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_role
+from terrarium.app.kit.text.growing_field import MAX_CHARACTERS, GrowingField
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _FRESH = "New start: the model does not see the messages above."
 _MINE_SHARE, _ITS_SHARE = 0.82, 0.94

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure, describe
-from models.chat.prompting import Prompt, PromptSettings, check_fits
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.models.chat.prompting import Prompt, PromptSettings, check_fits
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from app.session.chat_model import ChatModel
-    from models.chat.own_template import Message
+    from terrarium.app.session.chat_model import ChatModel
+    from terrarium.models.chat.own_template import Message
 
 MAX_SYNC_CHARACTERS = 20_000
 """Characters that can be tokenized between two keystrokes; longer texts are tokenized in the background."""
@@ -180,7 +180,7 @@ class NextPrompt(QObject):
 def _of_messages(
     model: ChatModel, tokenizer: Tokenizer, messages: Sequence[Message], prompting: PromptSettings
 ) -> PromptPreview:
-    from models.chat.prompting import encode_untruncated, truncate_to_fit
+    from terrarium.models.chat.prompting import encode_untruncated, truncate_to_fit
 
     full = encode_untruncated(model.context_length, tokenizer, messages, prompting, model.template_config)
     fitted = truncate_to_fit(model.context_length, tokenizer, messages, prompting, model.template_config)
@@ -191,7 +191,7 @@ def _of_messages(
 def _of_text(model: ChatModel, tokenizer: Tokenizer, text: str, before: Sequence[int]) -> PromptPreview:
     import numpy as np
 
-    from models.inference.prompts import encode_for
+    from terrarium.models.inference.prompts import encode_for
 
     draft = encode_for(model.config, tokenizer, text)
     ids = np.array([*before[: model.context_length], *draft], np.int64)  # the last token of a full one is not read

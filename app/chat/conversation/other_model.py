@@ -5,11 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
-from app.chat.conversation.conversation import Conversation
-from app.kit.basics import button
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.kit.basics import button
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
 
 
 class OtherModel(QFrame):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from app.chat.archive.candidate_replies import CandidateReplies
-from app.chat.archive.message_tree import GenerationInfo, Message, shortened
-from models.number_words import format_count, format_duration, format_speed, with_minus
-from models.tiny_world.judge import story_problem
+from terrarium.app.chat.archive.candidate_replies import CandidateReplies
+from terrarium.app.chat.archive.message_tree import GenerationInfo, Message, shortened
+from terrarium.models.number_words import format_count, format_duration, format_speed, with_minus
+from terrarium.models.tiny_world.judge import story_problem
 
 _REASONS = {
     "stop": "finished",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from app.chat.archive.candidate_replies import CandidateReplies
-from app.chat.archive.message_tree import DrawnToken, Message
-from app.session.best_of import BestOf
-from models.alignment.best_of import RepliesRanked
-from models.chat.reply_text import ReplyStripper
-from models.events import Event, ReplyFinished, TokenMade
-from models.inference.reply import ReplyStarted
+from terrarium.app.chat.archive.candidate_replies import CandidateReplies
+from terrarium.app.chat.archive.message_tree import DrawnToken, Message
+from terrarium.app.session.best_of import BestOf
+from terrarium.models.alignment.best_of import RepliesRanked
+from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.events import Event, ReplyFinished, TokenMade
+from terrarium.models.inference.reply import ReplyStarted
 
 _SHORTEST_S = 0.2
 """Seconds. Tokens arrive in batches, so the speed is unknown before a few of them."""

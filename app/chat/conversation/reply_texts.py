@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat.archive.message_tree import GenerationInfo, Message
-from app.glass.draft_mark import DraftMark
-from app.glass.names import token_names
-from app.glass.read_text import ReadText
-from app.glass.surprise import most_surprising, special_ids
-from app.session.session import Session
-from models.events import Speculated
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.archive.message_tree import GenerationInfo, Message
+from terrarium.app.glass.draft_mark import DraftMark
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.surprise import most_surprising, special_ids
+from terrarium.app.session.session import Session
+from terrarium.models.events import Speculated
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -5,24 +5,24 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from app.session.chat_model import ChatModel
+from terrarium.app.session.chat_model import ChatModel
 
 if TYPE_CHECKING:
-    from models.tiny_world.starters import Starter
+    from terrarium.models.tiny_world.starters import Starter
 
 
 def starter_kinds(model: ChatModel | None) -> tuple[str, ...]:
     """The kinds of Tiny World questions that the model can answer (all if unknown); () for other models."""
     if model is None or model.source != "tiny-world":
         return ()
-    from models.tiny_world.starters import STARTER_KINDS
+    from terrarium.models.tiny_world.starters import STARTER_KINDS
 
     return model.can_do or STARTER_KINDS
 
 
 def new_starter(model: ChatModel, kind: str) -> Starter:
     """A new held-out question or request of `kind` about the model's world."""
-    from models.tiny_world.starters import draw_starter
+    from terrarium.models.tiny_world.starters import draw_starter
 
     return draw_starter(model.world_seed, kind, random.Random())
 
@@ -31,6 +31,6 @@ def describe_world(model: ChatModel | None) -> str:
     """One line about the model's world; '' for models of other texts."""
     if model is None or model.source != "tiny-world":
         return ""
-    from models.tiny_world.world import World
+    from terrarium.models.tiny_world.world import World
 
     return World(model.world_seed).summary

@@ -20,11 +20,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPen, QResizeEvent
 from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from app.chat.archive.message_tree import Chat, Message, TreeRow
-from app.chat.conversation.conversation import Conversation
-from app.kit.basics import plain_tip
-from app.kit.item_list import draw_ground
-from app.kit.theme import ThemeProvider
+from terrarium.app.chat.archive.message_tree import Chat, Message, TreeRow
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.item_list import draw_ground
+from terrarium.app.kit.theme import ThemeProvider
 
 _ROW, _ON_PATH, _HAS_MORE = (Qt.ItemDataRole.UserRole + i for i in range(3))
 _LANE, _LEFT, _DOT = 14, 12, 4

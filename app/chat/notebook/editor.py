@@ -18,10 +18,17 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
-from app.chat.notebook.file import Segment
-from app.chat.notebook.marks import NotebookColours, fragments, segments_of, token_char_format, token_from, token_key
-from app.glass.tokens.colours import token_facts
-from app.kit.theme import ThemeProvider
+from terrarium.app.chat.notebook.file import Segment
+from terrarium.app.chat.notebook.marks import (
+    NotebookColours,
+    fragments,
+    segments_of,
+    token_char_format,
+    token_from,
+    token_key,
+)
+from terrarium.app.glass.tokens.colours import token_facts
+from terrarium.app.kit.theme import ThemeProvider
 
 MAX_CHARACTERS, MAX_LINE_LENGTH = 200_000, 20_000
 """Typing in Qt becomes slow above these."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.files.atomic import atomic_write_text, make_private, read_json
-from models.library.library import Library
+from terrarium.models.files.atomic import atomic_write_text, make_private, read_json
+from terrarium.models.library.library import Library
 
 FORMAT = 1
 

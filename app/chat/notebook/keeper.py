@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
-from app.chat.notebook.file import Segment, free_path, open_notebook, write_notebook
-from app.worker.background import LatestTask
-from app.worker.failures import Failure, describe
-from models.files.atomic import file_stamp
-from models.library.library import Library
+from terrarium.app.chat.notebook.file import Segment, free_path, open_notebook, write_notebook
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.models.files.atomic import file_stamp
+from terrarium.models.library.library import Library
 
 log = logging.getLogger(__name__)
 

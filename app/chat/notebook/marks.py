@@ -16,9 +16,9 @@ from PySide6.QtGui import (
     QTextFragment,
 )
 
-from app.chat.notebook.file import Segment, WrittenToken
-from app.glass.tokens.colours import QUANTITIES, Shades
-from app.kit.theme import ThemeProvider
+from terrarium.app.chat.notebook.file import Segment, WrittenToken
+from terrarium.app.glass.tokens.colours import QUANTITIES, Shades
+from terrarium.app.kit.theme import ThemeProvider
 
 _FIRST = int(QTextFormat.Property.UserProperty.value)
 _ID, _PROBABILITY, _ENTROPY, _RANK, _GENERATION, _INDEX = range(_FIRST, _FIRST + 6)

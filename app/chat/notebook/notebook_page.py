@@ -10,25 +10,25 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from app.chat.notebook.editor import NotebookEditor
-from app.chat.notebook.file import Segment, WrittenToken
-from app.chat.notebook.keeper import NotebookKeeper
-from app.glass.focus import Focus
-from app.glass.partial_reply import PartialReply
-from app.glass.tokens.legend import TokenLegend
-from app.kit.basics import button, frame, label, set_enabled
-from app.kit.labels import ElidedLabel
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.task_pages.mode_page import ErrorLabel, ModePage
-from app.task_pages.one_reply import OneReply
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.events import TokenMade
-from models.number_words import format_count, format_speed
-from models.settings.sampling_config import MAX_BIAS, SamplingConfig
+from terrarium.app.chat.notebook.editor import NotebookEditor
+from terrarium.app.chat.notebook.file import Segment, WrittenToken
+from terrarium.app.chat.notebook.keeper import NotebookKeeper
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.partial_reply import PartialReply
+from terrarium.app.glass.tokens.legend import TokenLegend
+from terrarium.app.kit.basics import button, frame, label, set_enabled
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.mode_page import ErrorLabel, ModePage
+from terrarium.app.task_pages.one_reply import OneReply
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import TokenMade
+from terrarium.models.number_words import format_count, format_speed
+from terrarium.models.settings.sampling_config import MAX_BIAS, SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -266,7 +266,7 @@ class Notebook(ModePage):
         sampling, model, tokenizer = self.draw(), self._session.chat.model, self._session.chat.tokenizer
         if not self._is_past_end or model is None or tokenizer is None:
             return sampling
-        from models.tokenizers.special_tokens import end_id
+        from terrarium.models.tokenizers.special_tokens import end_id
 
         end = end_id(tokenizer, model.config)
         bias = {} if end is None else {end: -MAX_BIAS}
@@ -359,8 +359,8 @@ class Notebook(ModePage):
 
 def read_tail(tokenizer: Tokenizer, text: str, context_length: int) -> ReadTail:
     """The end of a text that leaves a quarter of the context free for new tokens."""
-    from models.chat.own_template import max_prompt_tokens
-    from models.tokenizers.text.encoded import EncodedText
+    from terrarium.models.chat.own_template import max_prompt_tokens
+    from terrarium.models.tokenizers.text.encoded import EncodedText
 
     max_tokens = max_prompt_tokens(context_length)
     part = text[-max_tokens * _CHARACTERS_PER_TOKEN :]

@@ -8,13 +8,13 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QWidget
 
-from app.chat.settings.library_choice import LISTING, NO_MODEL, LibraryChoice
-from app.kit.basics import column, label, set_enabled
-from app.kit.forms.slider_row import SliderRow
-from app.kit.theme import SPACE
-from app.session.best_of import BestOf, RewardModelInfo, reward_models
-from app.session.session import Session
-from models.number_words import format_count
+from terrarium.app.chat.settings.library_choice import LISTING, NO_MODEL, LibraryChoice
+from terrarium.app.kit.basics import column, label, set_enabled
+from terrarium.app.kit.forms.slider_row import SliderRow
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.session.best_of import BestOf, RewardModelInfo, reward_models
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_count
 
 MAX_REPLIES = 64
 _N_TIP = (

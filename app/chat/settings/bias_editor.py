@@ -9,16 +9,16 @@ from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.glass.names import token_names
-from app.glass.tokens.token_chips import Chip, TokenChips
-from app.kit.basics import label, plain_tip, row
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.theme import SPACE, ThemeProvider
-from app.worker.background import LatestTask
-from models.number_words import with_minus
-from models.settings.sampling_config import MAX_BIAS
-from models.tokenizers import Piece
-from models.tokenizers.codec import pieces_of, show_bytes
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.tokens.token_chips import Chip, TokenChips
+from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.number_words import with_minus
+from terrarium.models.settings.sampling_config import MAX_BIAS
+from terrarium.models.tokenizers import Piece
+from terrarium.models.tokenizers.codec import pieces_of, show_bytes
 
 _MAX_MATCHES = 6
 _USUAL = -5.0

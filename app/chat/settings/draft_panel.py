@@ -7,14 +7,14 @@ from collections.abc import Callable
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.chat.settings.library_choice import LISTING, NO_MODEL, LibraryChoice
-from app.kit.basics import column, label, set_enabled
-from app.kit.forms.slider_row import SliderRow
-from app.kit.theme import SPACE
-from app.session.drafts import Drafting, DraftModelInfo, draft_models
-from app.session.session import Session
-from models.number_words import format_compact
-from models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
+from terrarium.app.chat.settings.library_choice import LISTING, NO_MODEL, LibraryChoice
+from terrarium.app.kit.basics import column, label, set_enabled
+from terrarium.app.kit.forms.slider_row import SliderRow
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.session.drafts import Drafting, DraftModelInfo, draft_models
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_compact
+from terrarium.models.settings.sampling_config import MAX_DRAFTED, N_DRAFTED
 
 _OFF = "No draft model (off)"
 _N_TIP = (

@@ -9,10 +9,10 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox
 
-from app.kit.basics import plain_tip
-from app.kit.labels import ElidedCombo
-from app.session.session import Session
-from app.worker.background import LatestTask
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
 
 NO_MODEL, LISTING = "No model is open.", "The models are being listed."
 """Why nothing can be chosen yet."""

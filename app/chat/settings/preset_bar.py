@@ -8,11 +8,11 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QPushButton, QSizePolicy, QWidget
 
-from app.chat.settings.library_choice import NO_MODEL
-from app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
-from app.kit.basics import plain_tip
-from app.kit.theme import SPACE, ThemeProvider
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.settings.library_choice import NO_MODEL
+from terrarium.app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 _NONE = "Custom"
 

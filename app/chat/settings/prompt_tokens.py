@@ -6,16 +6,16 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
-from app.kit.basics import EmptyState, button, frame, label, row, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.help_mark import set_term
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView, RoleLegend
-from models.chat.tokens import ChatTokens
-from models.number_words import format_count, format_percent
-from models.tokenizers.text.encoded import TokenArrays
+from terrarium.app.chat.conversation.next_prompt import NextPrompt, PromptPreview
+from terrarium.app.kit.basics import EmptyState, button, frame, label, row, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView, RoleLegend
+from terrarium.models.chat.tokens import ChatTokens
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.tokenizers.text.encoded import TokenArrays
 
 _HINT = "Point at a token to see where it comes from. Special tokens are outlined."
 

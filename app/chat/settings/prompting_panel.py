@@ -7,16 +7,16 @@ import dataclasses
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
-from app.chat.conversation.next_prompt import NextPrompt
-from app.chat.settings.library_choice import NO_MODEL
-from app.chat.settings.prompt_tokens import PromptTokens
-from app.chat.settings.template_window import TemplateWindow
-from app.kit.basics import button, label, plain_tip, row, set_enabled
-from app.kit.help_mark import HelpMark
-from app.kit.text.text_box import TextBox
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.chat.prompting import WHEN_FULL, PromptSettings
+from terrarium.app.chat.conversation.next_prompt import NextPrompt
+from terrarium.app.chat.settings.library_choice import NO_MODEL
+from terrarium.app.chat.settings.prompt_tokens import PromptTokens
+from terrarium.app.chat.settings.template_window import TemplateWindow
+from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.text.text_box import TextBox
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.chat.prompting import WHEN_FULL, PromptSettings
 
 _LINES = 4
 _WHEN_FULL_TIPS = {

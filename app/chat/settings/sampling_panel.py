@@ -12,19 +12,19 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.chat.settings.bias_editor import BiasEditor
-from app.chat.settings.preset_bar import PresetBar
-from app.chat.settings.sampling_presets import InUse, SamplingPresets
-from app.glass.tokens.token_chips import Chip, TokenChips
-from app.kit.basics import column, label, plain_tip, row, set_enabled
-from app.kit.forms.editors import IntBox
-from app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
-from app.kit.forms.slider_row import SliderRow
-from app.kit.layout.advanced_settings import AdvancedSettings, HasDetail, MoreLink
-from app.kit.layout.section import Section
-from app.kit.theme import SPACE, ThemeProvider
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers.codec import show_bytes
+from terrarium.app.chat.settings.bias_editor import BiasEditor
+from terrarium.app.chat.settings.preset_bar import PresetBar
+from terrarium.app.chat.settings.sampling_presets import InUse, SamplingPresets
+from terrarium.app.glass.tokens.token_chips import Chip, TokenChips
+from terrarium.app.kit.basics import column, label, plain_tip, row, set_enabled
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.forms.sampling_sliders import SLIDERS, sampling_label, sampling_slider
+from terrarium.app.kit.forms.slider_row import SliderRow
+from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, HasDetail, MoreLink
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers.codec import show_bytes
 
 _SIMPLE = ("temperature", "top_p", "max_tokens")
 _MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)

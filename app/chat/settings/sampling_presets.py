@@ -7,10 +7,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from app.session.remembered import Remembered
-from app.worker.notices import Notices
-from models.settings.sampling_config import SamplingConfig, sampling_from_dict
-from models.settings.slots import settings_to_dict
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.worker.notices import Notices
+from terrarium.models.settings.sampling_config import SamplingConfig, sampling_from_dict
+from terrarium.models.settings.slots import settings_to_dict
 
 BUILT_IN: dict[str, tuple[str, dict[str, float | int]]] = {
     "Exact": ("Always the most likely token: the same reply every time", {"temperature": 0.0}),

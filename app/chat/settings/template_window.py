@@ -8,19 +8,19 @@ from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.chat.conversation.next_prompt import NextPrompt
-from app.kit.basics import button, column, label, panes, row, set_enabled
-from app.kit.dialog import Dialog
-from app.kit.help_mark import set_term
-from app.kit.text.code_editor import CodeEditor
-from app.kit.text.highlighter import Highlighter
-from app.kit.text.text_box import highlight
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.chat.prompting import with_system
-from models.chat.sandbox import ChatTemplateError
-from models.chat.template import render_template
+from terrarium.app.chat.conversation.next_prompt import NextPrompt
+from terrarium.app.kit.basics import button, column, label, panes, row, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.text.code_editor import CodeEditor
+from terrarium.app.kit.text.highlighter import Highlighter
+from terrarium.app.kit.text.text_box import highlight
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.chat.prompting import with_system
+from terrarium.models.chat.sandbox import ChatTemplateError
+from terrarium.models.chat.template import render_template
 
 _PATIENCE_MS = 150
 _SHOWN, _LONGEST = 20_000, 100_000  # characters

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.chat_model import LIVE, ChatModel
-from app.session.device import Device
-from app.worker.failures import Failure
-from app.worker.job import INTERACTIVE, Job
-from app.worker.latest_job import LatestJob
-from app.worker.worker import Worker
-from models.events import Event, Phase, Progress
-from models.inference.weight_kinds import WeightsMeasured
-from models.library.library import Library
+from terrarium.app.session.chat_model import LIVE, ChatModel
+from terrarium.app.session.device import Device
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.inference.weight_kinds import WeightsMeasured
+from terrarium.models.library.library import Library
 
 
 class WeightsMeasurement(QObject):
@@ -47,11 +47,11 @@ class WeightsMeasurement(QObject):
         library, device_name = self._library, self._device.name
 
         def make() -> Iterator[Event]:
-            from models.device import choose_device
-            from models.inference.held_out import held_out
-            from models.inference.measure_weights import measure_weights
-            from models.interop.loading import load_model_events
-            from models.runs.run_folder import RunFolder
+            from terrarium.models.device import choose_device
+            from terrarium.models.inference.held_out import held_out
+            from terrarium.models.inference.measure_weights import measure_weights
+            from terrarium.models.interop.loading import load_model_events
+            from terrarium.models.runs.run_folder import RunFolder
 
             run = RunFolder.open(library.runs / model.run_id)
             device = choose_device(device_name).device

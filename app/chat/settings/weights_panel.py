@@ -5,15 +5,15 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from app.chat.settings.library_choice import NO_MODEL
-from app.chat.settings.weights import WeightsMeasurement
-from app.kit.basics import button, label, plain_tip, row, set_enabled, set_role
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import LIVE, ChatModel
-from app.session.session import Session
-from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
-from models.number_words import format_percent, format_size
+from terrarium.app.chat.settings.library_choice import NO_MODEL
+from terrarium.app.chat.settings.weights import WeightsMeasurement
+from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled, set_role
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import LIVE, ChatModel
+from terrarium.app.session.session import Session
+from terrarium.models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
+from terrarium.models.number_words import format_percent, format_size
 
 _ABOUT = (
     "A model reads all its weights for each token that it writes. In fewer bytes they can be read faster, but "

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, row, scrolling
-from app.kit.text.difference_text import DifferenceText
-from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.candidate_picker import CandidatePicker
-from app.session.candidates import Candidate
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from models.events import Event, ReplyFinished, TokenMade
-from models.inspect.spans import Judgement, Span, shared_spans
-from models.number_words import format_compact, format_duration, format_signed, format_speed
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolling
+from terrarium.app.kit.text.difference_text import DifferenceText
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.candidate_picker import CandidatePicker
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.models.events import Event, ReplyFinished, TokenMade
+from terrarium.models.inspect.spans import Judgement, Span, shared_spans
+from terrarium.models.number_words import format_compact, format_duration, format_signed, format_speed
 
 _HINT = "The reply appears here."
 

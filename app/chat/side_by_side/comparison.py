@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.candidates import (
+from terrarium.app.session.candidates import (
     Candidate,
     CandidateReply,
     candidate_path,
@@ -16,19 +16,19 @@ from app.session.candidates import (
     loaded_candidate,
     naming,
 )
-from app.session.chat_model import ChatModel
-from app.session.device import Device
-from app.session.models_in_memory import LoadedModel, ModelsInMemory
-from app.session.runs import Runs
-from app.worker.job import INTERACTIVE, Job
-from app.worker.latest_job import LatestJob
-from app.worker.worker import Worker
-from models.events import Event, Phase
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.device import Device
+from terrarium.app.session.models_in_memory import LoadedModel, ModelsInMemory
+from terrarium.app.session.runs import Runs
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from models.inspect.spans import Judgement
+    from terrarium.models.inspect.spans import Judgement
 
 
 SIDE_BY_SIDE = "Compare models"
@@ -109,7 +109,7 @@ class SideBySide(QObject):
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.runs.run_folder import RunFolder
+            from terrarium.models.runs.run_folder import RunFolder
 
             runs = [RunFolder.open(folder) for folder in folders]
             paths = [candidate_path(run, candidate) for run, candidate in zip(runs, candidates, strict=True)]
@@ -159,8 +159,8 @@ def _reply(
 
 def _judge_all(opened: Sequence[LoadedModel], replies: Sequence[CandidateReply]) -> Iterator[Event]:
     """Score every reply with every model, after the prompt as that model reads it."""
-    from models.inspect.judging import judge, reply_text
-    from models.tokenizers import encode_text
+    from terrarium.models.inspect.judging import judge, reply_text
+    from terrarium.models.tokenizers import encode_text
 
     tokenizers = [loaded.tokenizer.to_str() for loaded in opened]
     for i, reply in enumerate(replies):

@@ -8,29 +8,29 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.chat.side_by_side.candidate_column import CandidateColumn
-from app.chat.side_by_side.comparison import (
+from terrarium.app.chat.side_by_side.candidate_column import CandidateColumn
+from terrarium.app.chat.side_by_side.comparison import (
     SIDE_BY_SIDE,
     CandidateJudged,
     CandidateOpened,
     CandidateReplied,
     SideBySide,
 )
-from app.glass.panel_head import About, PanelHead
-from app.kit.basics import button, row, set_enabled, set_role
-from app.kit.export_button import Columns, ExportButton
-from app.kit.labels import ElidedLabel
-from app.kit.text.difference_text import DifferenceLegend
-from app.kit.text.growing_field import GrowingField
-from app.kit.theme import SPACE, ThemeProvider
-from app.preferences.candidate_picker import runs_to_pick
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.worker.failures import Failure
-from models.events import Event, Phase, TokenMade
-from models.inspect.spans import Judgement, Span
-from models.number_words import format_count
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.panel_head import About, PanelHead
+from terrarium.app.kit.basics import button, row, set_enabled, set_role
+from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.text.difference_text import DifferenceLegend
+from terrarium.app.kit.text.growing_field import GrowingField
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.preferences.candidate_picker import runs_to_pick
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event, Phase, TokenMade
+from terrarium.models.inspect.spans import Judgement, Span
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 _MAX_MODELS = 4
 _ABOUT = About(

@@ -6,16 +6,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.align import compare
-from app.commands.align.report import describe
-from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from app.commands.queue import add_queue_option, queue_recipe
-from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
-from models.library.library import Library
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS, N_EACH
-from models.recipes.demonstrations.results import CONSTITUTION, REFUSE
-from models.recipes.queued import queued_demonstration
+from terrarium.app.commands.align import compare
+from terrarium.app.commands.align.report import describe
+from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from terrarium.app.commands.queue import add_queue_option, queue_recipe
+from terrarium.models.files.encodings import SAVE_AS_UTF8, encoding_of_file
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS, N_EACH
+from terrarium.models.recipes.demonstrations.results import CONSTITUTION, REFUSE
+from terrarium.models.recipes.queued import queued_demonstration
 
 DONE, INTERRUPTED = 0, 130
 _STAGES = "Each stage becomes a run of its own; one that was cut short goes on where it was."
@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
         return compare.run(args)
     if args.n < 3 or args.seed < 0:
         raise UsageError("--n must be at least 3, and --seed at least 0.")
-    from models.recipes.demonstrations.running import DemonstrationRun
-    from models.runs.run_folder import RunFolder
-    from models.tiny_world.constitution import parse_rules
+    from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.tiny_world.constitution import parse_rules
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))
@@ -100,7 +100,7 @@ def _text_of(path: Path) -> str:
 
 def _newest(library: Library) -> Path:
     """The folder of the newest run that learned Tiny World from scratch; ValueError where there is none."""
-    from models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_folder import RunFolder
 
     for info in library.list_runs():
         if info.problem is None and info.step:

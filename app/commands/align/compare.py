@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
-from app.commands.progress import ProgressLine, drive
-from models.library.library import Library
-from models.number_words import format_percent
-from models.tiny_world.wishes import HAPPY, SIZES, WISHES
+from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_percent
+from terrarium.models.tiny_world.wishes import HAPPY, SIZES, WISHES
 
 if TYPE_CHECKING:
-    from models.alignment.win_rates import WinRates
-    from models.preferences.measures import Match
+    from terrarium.models.alignment.win_rates import WinRates
+    from terrarium.models.preferences.measures import Match
 
 _ABOUT = (
     "Every stage replies to the same held-out prompts; of two replies the better one wins: by the judge of the wish "
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare them and print the win rates."""
     if args.n < 1 or args.seed < 0:
         raise UsageError("--n must be at least 1, and --seed at least 0.")
-    from models.recipes.demonstrations.comparison import compare_stages
+    from terrarium.models.recipes.demonstrations.comparison import compare_stages
 
     with ProgressLine(as_json=args.json) as line:
         work = compare_stages(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from models.number_words import format_count, format_duration, format_percent, with_minus
-from models.recipes.demonstrations.results import (
+from terrarium.models.number_words import format_count, format_duration, format_percent, with_minus
+from terrarium.models.recipes.demonstrations.results import (
     AnyResult,
     ConstitutionResult,
     DemonstrationResult,
@@ -14,10 +14,10 @@ from models.recipes.demonstrations.results import (
     RefuseResult,
     StageResult,
 )
-from models.tiny_world.refusals import CAVEAT
+from terrarium.models.tiny_world.refusals import CAVEAT
 
 if TYPE_CHECKING:
-    from models.evaluation.safety_report import SafetyReport
+    from terrarium.models.evaluation.safety_report import SafetyReport
 
 _KINDS = ("knowledge", "reading", "state", "requests")
 

@@ -8,17 +8,25 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json, read_argument
-from app.commands.replying import add_sampling_options, sampling_from
+from terrarium.app.commands.common import (
+    UsageError,
+    add_common,
+    add_weights,
+    find_model,
+    open_model,
+    print_json,
+    read_argument,
+)
+from terrarium.app.commands.replying import add_sampling_options, sampling_from
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from app.glass.read_text import ReadText
-    from app.whole_pass.answer import PassAnswer
-    from models.architecture.transformer import AnyModel
-    from models.chat.template_config import ChatTemplateConfig
-    from models.settings.sampling_config import SamplingConfig
+    from terrarium.app.glass.read_text import ReadText
+    from terrarium.app.whole_pass.answer import PassAnswer
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.chat.template_config import ChatTemplateConfig
+    from terrarium.models.settings.sampling_config import SamplingConfig
 
 _N_READ = 5
 """Tokens that each head reads most, in JSON."""
@@ -56,12 +64,12 @@ def run(args: argparse.Namespace) -> int:
     sampling_from(args)  # report wrong options before loading a model
     prompt = read_argument(args.prompt)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from app.glass.target_token import TargetToken
-    from app.whole_pass.answer import read_answer
-    from app.whole_pass.wording import describe_all
-    from models.events import result_of
-    from models.inspect.whole_pass import PassCache
-    from models.interop.chat_templates import read_template_config
+    from terrarium.app.glass.target_token import TargetToken
+    from terrarium.app.whole_pass.answer import read_answer
+    from terrarium.app.whole_pass.wording import describe_all
+    from terrarium.models.events import result_of
+    from terrarium.models.inspect.whole_pass import PassCache
+    from terrarium.models.interop.chat_templates import read_template_config
 
     form = read_template_config(find_model(args.model))
     sampling = sampling_from(args, form.sampling)
@@ -93,15 +101,15 @@ def _text_of(
 
     form: the chat format in which the prompt is a message; None for a text to continue.
     """
-    from app.glass.names import token_names
-    from app.glass.partial_reply import PartialReply
-    from app.glass.read_text import ReadText
-    from models.chat.template_config import ChatTemplateConfig
-    from models.events import TokenMade
-    from models.inference.prompts import encode_for
-    from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
-    from models.inference.summarising import SummaryCache
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.app.glass.names import token_names
+    from terrarium.app.glass.partial_reply import PartialReply
+    from terrarium.app.glass.read_text import ReadText
+    from terrarium.models.chat.template_config import ChatTemplateConfig
+    from terrarium.models.events import TokenMade
+    from terrarium.models.inference.prompts import encode_for
+    from terrarium.models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+    from terrarium.models.inference.summarising import SummaryCache
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     if model.config.topology == "encoder-only":
         ids = tuple(encode_for(model.config, tokenizer, prompt))
@@ -126,7 +134,7 @@ def to_json(answer: PassAnswer) -> dict[str, Any]:
     """All stages as numbers."""
     import numpy as np
 
-    from app.whole_pass.wording import describe_pass, reads_of
+    from terrarium.app.whole_pass.wording import describe_pass, reads_of
 
     given, xray, names = answer.given, answer.xray, answer.names
     layers = [

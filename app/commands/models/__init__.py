@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from app.commands.common import add_common, print_json
-from app.commands.progress import ProgressLine, drive
-from models.interop.hub.catalogue import PURPOSES, listed_models
-from models.library.library import Library
-from models.number_words import format_compact, format_count, format_size
+from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.interop.hub.catalogue import PURPOSES, listed_models
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_compact, format_count, format_size
 
 if TYPE_CHECKING:
-    from models.interop.hub.hub_models import HubModel
-    from models.interop.hub.on_disk import FoundModel
+    from terrarium.models.interop.hub.hub_models import HubModel
+    from terrarium.models.interop.hub.on_disk import FoundModel
 
 DONE = 0
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from models.interop.hub.on_disk import find_models
+    from terrarium.models.interop.hub.on_disk import find_models
 
     found = find_models()
     if args.json:
@@ -86,7 +86,7 @@ def _print_found(found: Sequence[FoundModel]) -> None:
 
 
 def _search(args: argparse.Namespace) -> None:
-    from models.interop.hub.hub_models import ModelHub
+    from terrarium.models.interop.hub.hub_models import ModelHub
 
     with ProgressLine(as_json=args.json) as line:
         found = drive(ModelHub().search(" ".join(args.words), sort="downloads"), line)
@@ -113,8 +113,8 @@ def _facts(model: HubModel) -> str:
 
 
 def _download(args: argparse.Namespace) -> None:
-    from models.interop.hub.downloading import download_model
-    from models.interop.hub.hub_models import ModelHub
+    from terrarium.models.interop.hub.downloading import download_model
+    from terrarium.models.interop.hub.hub_models import ModelHub
 
     n_free = None if args.anyway else int(psutil.virtual_memory().available)
     with ProgressLine(as_json=args.json) as line:

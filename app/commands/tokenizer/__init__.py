@@ -6,13 +6,13 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json, read_argument
-from app.commands.tokenizer import arguments as tokenizer_arguments
-from app.commands.tokenizer import import_ as tokenizer_import
-from app.commands.tokenizer import train as tokenizer_train
-from models.chat.own_template import Message, encode_messages
-from models.library.library import Library
-from models.tokenizers import (
+from terrarium.app.commands.common import add_common, print_json, read_argument
+from terrarium.app.commands.tokenizer import arguments as tokenizer_arguments
+from terrarium.app.commands.tokenizer import import_ as tokenizer_import
+from terrarium.app.commands.tokenizer import train as tokenizer_train
+from terrarium.models.chat.own_template import Message, encode_messages
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import (
     encode_prompt,
     encode_text,
     load_tokenizer,
@@ -73,13 +73,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from app.commands.tokenizer import compare as tokenizer_compare
+    from terrarium.app.commands.tokenizer import compare as tokenizer_compare
 
     tokenizer_compare.run(args)
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    from app.commands.tokenizer import inspect_ as tokenizer_inspect
+    from terrarium.app.commands.tokenizer import inspect_ as tokenizer_inspect
 
     tokenizer_inspect.run(args)
 
@@ -112,7 +112,7 @@ def _messages(written: str) -> list[Message]:
 
 
 def _decode(args: argparse.Namespace) -> None:
-    from models.tokenizers.text.decoding import decode_ids
+    from terrarium.models.tokenizers.text.decoding import decode_ids
 
     written = read_argument("-") if args.ids == ["-"] else " ".join(args.ids)
     decoded = decode_ids(_load(args.tokenizer), written, skip_special=args.skip_special)

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from app.commands.tokenizer.corpora import BUILT_IN
-from models.tiny_world.parallel import LANGUAGE_NAMES
-from models.tokenizers.vocabulary.token_types import TYPES
+from terrarium.app.commands.tokenizer.corpora import BUILT_IN
+from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tokenizers.vocabulary.token_types import TYPES
 
 LANGUAGES = "languages"
 USES = ("produced", "once", "step", "never", "unreachable")

@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from app.commands.common import UsageError, print_json, read_argument
-from app.commands.describe import find_config
-from app.commands.progress import ProgressLine, drive
-from app.commands.tokenizer.arguments import LANGUAGES
-from app.commands.tokenizer.corpora import find_corpus
-from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.tiny_world.parallel import LANGUAGE_NAMES
-from models.tokenizers import load_tokenizer, tokenizer_kind
-from models.tokenizers.text.compare import MeasuredPart, TextLoader, compare, model_cost
-from models.tokenizers.text.text_measures import Figures
+from terrarium.app.commands.common import UsageError, print_json, read_argument
+from terrarium.app.commands.describe import find_config
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.app.commands.tokenizer.arguments import LANGUAGES
+from terrarium.app.commands.tokenizer.corpora import find_corpus
+from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tokenizers import load_tokenizer, tokenizer_kind
+from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader, compare, model_cost
+from terrarium.models.tokenizers.text.text_measures import Figures
 
 
 def run(args: argparse.Namespace) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.corpora.corpus import list_corpora
-from models.data.corpus_texts import CorpusChoice
-from models.library.library import Library
+from terrarium.models.corpora.corpus import list_corpora
+from terrarium.models.data.corpus_texts import CorpusChoice
+from terrarium.models.library.library import Library
 
 BUILT_IN = ("tiny-world", "stdlib")
 """Corpora that are generated when first used."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from app.commands.common import print_json
-from models.library.library import Library
-from models.tokenizers.foreign.foreign_files import FORMS
-from models.tokenizers.foreign.patterns import PATTERNS
+from terrarium.app.commands.common import print_json
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers.foreign.foreign_files import FORMS
+from terrarium.models.tokenizers.foreign.patterns import PATTERNS
 
 
 def add_parser(actions: Any) -> argparse.ArgumentParser:
@@ -30,8 +30,8 @@ def add_parser(actions: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Import, and print the name and the assumptions."""
-    from models.tokenizers import read_about
-    from models.tokenizers.importing import import_tokenizer
+    from terrarium.models.tokenizers import read_about
+    from terrarium.models.tokenizers.importing import import_tokenizer
 
     library = Library()
     name = import_tokenizer(args.source, library, args.name, pattern=args.pattern)

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.commands.common import UsageError, print_json, read_argument
-from app.commands.progress import ProgressLine, drive
-from app.commands.tokenizer.corpora import find_corpus
-from models.data.corpus_texts import CorpusChoice, corpus_texts
-from models.events import Phase
-from models.library.library import Library
-from models.tokenizers import load_tokenizer, read_texts, special_ids, token_pieces, tokenizer_kind
-from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
-from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage, count_tokens
-from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary, read_vocabulary
+from terrarium.app.commands.common import UsageError, print_json, read_argument
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.app.commands.tokenizer.corpora import find_corpus
+from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts
+from terrarium.models.events import Phase
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import load_tokenizer, read_texts, special_ids, token_pieces, tokenizer_kind
+from terrarium.models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
+from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage, count_tokens
+from terrarium.models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.tokenizers import Piece
+    from terrarium.models.tokenizers import Piece
 
 _N_LONGEST = 20
 _WIDEST = 40  # characters of a token
@@ -113,7 +113,7 @@ def _count(args: argparse.Namespace, tokenizer: Tokenizer, table: Vocabulary, li
 
 
 def _find(args: argparse.Namespace, table: Vocabulary, usage: Usage | None) -> list[int]:
-    from app.tokenizer.vocabulary.token_finder import Query, TokenFinder  # the regular expressions are Qt's
+    from terrarium.app.tokenizer.vocabulary.token_finder import Query, TokenFinder  # the regular expressions are Qt's
 
     query = Query(
         text=args.find or "",
@@ -203,7 +203,7 @@ def _print_browsed(about: dict[str, Any], browsed: _Browsed, args: argparse.Name
         print(f"unreachable: {about['unreachable']:,}, not produced by any text")
     print("longest:", "  ".join(name if len(name) <= _WIDEST else name[:_WIDEST] + "…" for name in about["longest"]))
     if browsed.usage is not None:
-        from app.tokenizer.vocabulary.pictures import describe_usage
+        from terrarium.app.tokenizer.vocabulary.pictures import describe_usage
 
         print(describe_usage(browsed.table, browsed.usage, browsed.corpus))
     if "tokens" in about:

@@ -8,10 +8,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, print_json
-from app.commands.progress import ProgressLine, drive
-from models.events import Phase, Progress, VocabularyGrowth
-from models.tokenizers import (
+from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.models.events import Phase, Progress, VocabularyGrowth
+from terrarium.models.tokenizers import (
     KINDS,
     CutCounter,
     TokenizerOptions,
@@ -107,9 +107,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _corpus_file(args: argparse.Namespace) -> Path:
     """The training part of a corpus. The child that trains is given files, and imports none of this."""
-    from app.commands.tokenizer.corpora import find_corpus
-    from models.data.corpus_texts import chosen_corpus
-    from models.library.library import Library
+    from terrarium.app.commands.tokenizer.corpora import find_corpus
+    from terrarium.models.data.corpus_texts import chosen_corpus
+    from terrarium.models.library.library import Library
 
     library = Library()
     with ProgressLine(as_json=args.json) as line:
@@ -138,7 +138,7 @@ def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
 
 def _grow(tokenizer: Tokenizer, files: list[Path], line: ProgressLine) -> Iterator[dict[str, Any]]:
     """Measure growth and show each point; yields the entries of about.json."""
-    from models.tokenizers.making.growth import measure_growth, take_sample
+    from terrarium.models.tokenizers.making.growth import measure_growth, take_sample
 
     line.show(Phase(name="Measuring compression"))
     sample = take_sample(read_texts(files))

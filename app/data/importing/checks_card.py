@@ -5,13 +5,13 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from app.data.importing.draft import ImportDraft
-from app.kit.basics import button, column, headed, label, separator, set_enabled
-from app.kit.layout.tab_order import put_after
-from app.kit.theme import SPACE, ThemeProvider
-from models.importing.checks import Checks, Finding
-from models.importing.plan import FIXES
-from models.number_words import capitalized, format_count, format_percent
+from terrarium.app.data.importing.draft import ImportDraft
+from terrarium.app.kit.basics import button, column, headed, label, separator, set_enabled
+from terrarium.app.kit.layout.tab_order import put_after
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.importing.checks import Checks, Finding
+from terrarium.models.importing.plan import FIXES
+from terrarium.models.number_words import capitalized, format_count, format_percent
 
 IMPORTING = "The data is being imported: wait, or stop it."
 

@@ -8,14 +8,14 @@ from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from app.data.importing.role_words import role_title
-from app.kit.basics import column, frame, plain_tip
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import SPACE, ThemeProvider
-from models.importing.guessing import Column
-from models.importing.inspection import SourceInfo
-from models.number_words import format_count
+from terrarium.app.data.importing.role_words import role_title
+from terrarium.app.kit.basics import column, frame, plain_tip
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.importing.guessing import Column
+from terrarium.models.importing.inspection import SourceInfo
+from terrarium.models.number_words import format_count
 
 _MAX_CELL = 400
 _COMBO = 20

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.session.datasets import Datasets
-from app.session.status import StatusLine
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.events import Event, Phase, Progress
-from models.importing.formats.rows import ReadOptions
-from models.importing.plan import DEFAULT_FIXES, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan, source_name
-from models.library.library import Library
-from models.number_words import format_count
+from terrarium.app.session.datasets import Datasets
+from terrarium.app.session.status import StatusLine
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.importing.formats.rows import ReadOptions
+from terrarium.models.importing.plan import DEFAULT_FIXES, GROUP, OPTIONAL_ROLES, ROLES, ImportPlan, source_name
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count
 
 if TYPE_CHECKING:
-    from models.corpora.corpus import Corpus
-    from models.importing.checks import Checks
-    from models.importing.inspection import SourceInfo
+    from terrarium.models.corpora.corpus import Corpus
+    from terrarium.models.importing.checks import Checks
+    from terrarium.models.importing.inspection import SourceInfo
 
 _SHARE, _SEED = 0.1, 1
 """The usual share of the validation, and of the test, and the usual seed of the split."""
@@ -256,7 +256,7 @@ class ImportDraft(QObject):
         plan, library = self.plan, self._library
 
         def work() -> Generator[Event, None, Checks]:
-            from models.importing.checks import check_events
+            from terrarium.models.importing.checks import check_events
 
             return (yield from check_events(library, plan))
 
@@ -266,7 +266,7 @@ class ImportDraft(QObject):
         paths, options = self.paths, self.read
 
         def work() -> Generator[Event, None, SourceInfo]:
-            from models.importing.inspection import inspect_events
+            from terrarium.models.importing.inspection import inspect_events
 
             return (yield from inspect_events(paths, options))
 
@@ -276,8 +276,8 @@ class ImportDraft(QObject):
         plan, library, checks, temporary = self.plan, self._library, self.checks, self._temporary
 
         def work() -> Generator[Event, None, Corpus]:
-            from models.files.atomic import remove_folder
-            from models.importing.importer import import_events
+            from terrarium.models.files.atomic import remove_folder
+            from terrarium.models.importing.importer import import_events
 
             corpus = yield from import_events(library, plan, checks)
             if temporary is not None:

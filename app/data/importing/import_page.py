@@ -17,26 +17,37 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.data.example_card import ExampleCard
-from app.data.importing.checks_card import IMPORTING, ChecksCard
-from app.data.importing.column_table import ColumnTable
-from app.data.importing.draft import ImportDraft
-from app.data.importing.reading_options import ReadingOptions
-from app.data.importing.world_tasks import WorldTasks
-from app.kit.basics import button, column, frame, headed, label, row, scrolling, set_enabled, set_role, step_card
-from app.kit.file_dialogs import dropped_paths
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedLabel
-from app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.tab_order import put_after
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.importing.formats.registry import FORMATS
-from models.importing.formats.rows import ReadOptions
-from models.importing.plan import ROLES, SPLIT_WORDS
-from models.number_words import capitalized, format_count, format_size
-from models.settings.tasks import TASKS
+from terrarium.app.data.example_card import ExampleCard
+from terrarium.app.data.importing.checks_card import IMPORTING, ChecksCard
+from terrarium.app.data.importing.column_table import ColumnTable
+from terrarium.app.data.importing.draft import ImportDraft
+from terrarium.app.data.importing.reading_options import ReadingOptions
+from terrarium.app.data.importing.world_tasks import WorldTasks
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    frame,
+    headed,
+    label,
+    row,
+    scrolling,
+    set_enabled,
+    set_role,
+    step_card,
+)
+from terrarium.app.kit.file_dialogs import dropped_paths
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.tab_order import put_after
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.importing.formats.registry import FORMATS
+from terrarium.models.importing.formats.rows import ReadOptions
+from terrarium.models.importing.plan import ROLES, SPLIT_WORDS
+from terrarium.models.number_words import capitalized, format_count, format_size
+from terrarium.models.settings.tasks import TASKS
 
 _EXAMPLES = (
     ("Tables", "a .csv, .tsv or Parquet file with one row per example: spam.csv with the columns text and label"),
@@ -431,8 +442,8 @@ class ImportPage(QWidget):
         if draft.obstacle and not draft.task:
             self.example.clear("Choose what the rows are for, and this row is shown as a model would read it.")
             return
-        from models.importing.cells import RowError
-        from models.importing.task_rows import task_row
+        from terrarium.models.importing.cells import RowError
+        from terrarium.models.importing.task_rows import task_row
 
         at = min(self._example_row, len(info.rows) - 1)
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QWidget
 
-from app.kit.basics import label
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.layout.section import Section
-from app.kit.theme import SPACE, ThemeProvider
-from models.importing.formats.registry import FORMATS
-from models.importing.formats.rows import ReadOptions
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.importing.formats.registry import FORMATS
+from terrarium.models.importing.formats.rows import ReadOptions
 
 _ENCODINGS = ("utf-8", "latin-1", "cp1252", "utf-16")
 _DELIMITERS = {",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
-from app.kit.basics import button, column, headed, label, row, set_enabled
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.events import Event, Progress
+from terrarium.app.kit.basics import button, column, headed, label, row, set_enabled
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.events import Event, Progress
 
 if TYPE_CHECKING:
-    from models.corpora.corpus import Corpus
+    from terrarium.models.corpora.corpus import Corpus
 
 WORLD_TASKS = {
     "mood": ("Moods", "Which of ten moods a text implies: classification."),
@@ -94,7 +94,7 @@ class WorldTasks(QWidget):
         library = self._session.library
 
         def work() -> Generator[Event, None, Corpus]:
-            from models.tiny_world.tasks.corpora import build_task_corpus
+            from terrarium.models.tiny_world.tasks.corpora import build_task_corpus
 
             return (yield from build_task_corpus(library, name, _SEED))
 

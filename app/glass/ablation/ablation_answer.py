@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from app.glass.names import text_of
-from app.glass.target_token import TargetToken
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.names import text_of
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inspect.ablation import AnswerChange, Donor, ModelPart
-    from models.inspect.read_text import Text
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inspect.ablation import AnswerChange, Donor, ModelPart
+    from terrarium.models.inspect.read_text import Text
 
 MAX_AUTO_SURVEY_FLOPS = 2e10
 """FLOPs of a survey that is short enough to run for every token in focus without asking."""
@@ -60,8 +60,8 @@ class AblationAnswer:
 
 def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> AblationAnswer:
     """The answer at the target's position, before and after. Runs on the worker's thread."""
-    from models.inspect.ablation import ablated_logits, compare_answers, parts_of, record_donor
-    from models.inspect.read_text import n_weights
+    from terrarium.models.inspect.ablation import ablated_logits, compare_answers, parts_of, record_donor
+    from terrarium.models.inspect.read_text import n_weights
 
     readout, plain = target.readout(model), target.to_text()
     other = other_text(model, tokenizer, target, how.other)
@@ -91,8 +91,8 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: 
 
 def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> Text:
     """The text with its masked tokens: nothing attends to them, and an encoder sees its mask token instead."""
-    from models.inspect.leave_one_out import repeats_source
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.models.inspect.leave_one_out import repeats_source
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     text, mask = target.to_text(), mask_id(tokenizer)
     if model.config.topology == "encoder-only" and mask is not None:
@@ -105,8 +105,8 @@ def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how:
 
 def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words: str | None) -> Text | None:
     """The other text, in which special tokens are recognised; the source of an encoder-decoder."""
-    from models.inspect.read_text import Text
-    from models.tokenizers import encode_prompt
+    from terrarium.models.inspect.read_text import Text
+    from terrarium.models.tokenizers import encode_prompt
 
     if words is None:
         return None
@@ -133,9 +133,9 @@ def generate_both(
     Raises:
         ValueError: for an encoder, and for the first token of a text.
     """
-    from models.inspect.ablation import generate_with_ablation, record_donor
-    from models.inspect.read_text import read_up_to
-    from models.tokenizers.special_tokens import end_id
+    from terrarium.models.inspect.ablation import generate_with_ablation, record_donor
+    from terrarium.models.inspect.read_text import read_up_to
+    from terrarium.models.tokenizers.special_tokens import end_id
 
     at, other = target.at(model), other_text(model, tokenizer, target, how.other)
     donor = record_donor(model, other) if other is not None and how.parts else None

@@ -9,31 +9,31 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from app.glass.ablation.ablation_answer import AblationAnswer, Intervention, compare_at, generate_both
-from app.glass.ablation.ablation_sentence import describe_change, describe_survey
-from app.glass.ablation.before_after import BeforeAfter, Pair
-from app.glass.ablation.part_survey import PartSurvey
-from app.glass.answer_panel import AnswerPanel
-from app.glass.examiner import Examiner
-from app.glass.focus import Focus
-from app.glass.names import quoted, spoken
-from app.glass.panel_head import About
-from app.glass.target_token import TargetToken
-from app.glass.tokens.token_chips import Chip, TokenChips
-from app.glass.tokens.token_strip import TokenStrip
-from app.kit.basics import button, column, label, plain_tip
-from app.kit.chart_export import Columns
-from app.kit.layout.flow_layout import wrapping
-from app.kit.layout.segments import Segments
-from app.kit.setting_names.site_words import format_site
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.failures import Failure
-from models.number_words import format_count, format_prob, format_signed
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.ablation.ablation_answer import AblationAnswer, Intervention, compare_at, generate_both
+from terrarium.app.glass.ablation.ablation_sentence import describe_change, describe_survey
+from terrarium.app.glass.ablation.before_after import BeforeAfter, Pair
+from terrarium.app.glass.ablation.part_survey import PartSurvey
+from terrarium.app.glass.answer_panel import AnswerPanel
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.names import quoted, spoken
+from terrarium.app.glass.panel_head import About
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.glass.tokens.token_chips import Chip, TokenChips
+from terrarium.app.glass.tokens.token_strip import TokenStrip
+from terrarium.app.kit.basics import button, column, label, plain_tip
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.layout.flow_layout import wrapping
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.models.number_words import format_count, format_prob, format_signed
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
-    from models.inspect.ablation import ModelPart
+    from terrarium.models.inspect.ablation import ModelPart
 
 ABOUT = About(
     title="Switch off",

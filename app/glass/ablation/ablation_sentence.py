@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.glass.names import format_least, format_rough
-from app.kit.setting_names.site_words import part_of_layer
-from models.number_words import format_prob
+from terrarium.app.glass.names import format_least, format_rough
+from terrarium.app.kit.setting_names.site_words import part_of_layer
+from terrarium.models.number_words import format_prob
 
 if TYPE_CHECKING:
-    from models.inspect.ablation import ModelPart
+    from terrarium.models.inspect.ablation import ModelPart
 
 SMALL = 0.05
 """Nats: a change of the log-probability below this one, 5 % of the probability, hardly counts."""

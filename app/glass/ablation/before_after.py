@@ -9,10 +9,10 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from app.glass.names import quoted
-from app.kit.painted_rows import PaintedRows
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_prob
+from terrarium.app.glass.names import quoted
+from terrarium.app.kit.painted_rows import PaintedRows
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_prob
 
 _BAR = 5  # pixels
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from app.glass.examiner import Question
-from app.glass.read_text import ReadText
-from app.glass.target_token import TargetToken
+from terrarium.app.glass.examiner import Question
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.target_token import TargetToken
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.events import Event
-    from models.inspect.input_attribution import Attribution
-    from models.inspect.leave_one_out import InputToken, Unit
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.events import Event
+    from terrarium.models.inspect.input_attribution import Attribution
+    from terrarium.models.inspect.leave_one_out import InputToken, Unit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,10 +64,10 @@ def read_inputs(
     model: AnyModel, tokenizer: Tokenizer, target: TargetToken, of: str
 ) -> Generator[Event, None, InputsAnswer]:
     """The answer at the target; `of`: what gradient × input is taken of, "" for none. Runs on the worker's thread."""
-    from models.inspect.input_attribution import attribute_in_steps
-    from models.inspect.leave_one_out import answer_to, flops_of_one, inputs_of, words_to_hide
-    from models.inspect.read_text import read_up_to
-    from models.tokenizers.codec import words_of
+    from terrarium.models.inspect.input_attribution import attribute_in_steps
+    from terrarium.models.inspect.leave_one_out import answer_to, flops_of_one, inputs_of, words_to_hide
+    from terrarium.models.inspect.read_text import read_up_to
+    from terrarium.models.tokenizers.codec import words_of
 
     text, readout = target.to_text(), target.readout(model)
     id, own = answer_to(model, text, readout, target.outcome(model, tokenizer))
@@ -94,12 +94,12 @@ def read_inputs(
 def hiding_question(answer: InputsAnswer) -> Question:
     """A question that is asked again and again: the first tokens of some more units with their changes, [] after the
     last one."""
-    from models.inspect.leave_one_out import LeaveOneOut
+    from terrarium.models.inspect.leave_one_out import LeaveOneOut
 
     made: list[LeaveOneOut] = []
 
     def measure_next(model: AnyModel, tokenizer: Tokenizer) -> list[tuple[InputToken, float]]:
-        from models.tokenizers.special_tokens import mask_id
+        from terrarium.models.tokenizers.special_tokens import mask_id
 
         if not made:
             is_encoder = model.config.topology == "encoder-only"

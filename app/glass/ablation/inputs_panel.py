@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
-from app.glass.ablation.ablation_answer import MAX_AUTO_SURVEY_FLOPS
-from app.glass.ablation.ablation_sentence import describe_move
-from app.glass.ablation.inputs_answer import InputsAnswer, contributions, hiding_question, read_inputs
-from app.glass.ablation.inputs_sentence import describe_inputs, describe_sum, format_effect, unit_of
-from app.glass.ablation.measuring import Measuring
-from app.glass.ablation.signed_bars import Amount, SignedBars
-from app.glass.answer_panel import AnswerPanel
-from app.glass.colour_scale import ColourScale
-from app.glass.focus import Focus
-from app.glass.names import digits_for, quoted, spoken
-from app.glass.panel_head import About
-from app.glass.target_token import TargetToken
-from app.glass.tokens.token_strip import TokenStrip
-from app.kit.basics import column, label, plain_tip, row
-from app.kit.chart_export import Columns
-from app.kit.layout.segments import Segments
-from app.kit.plots.attention_pictures import short_names
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.failures import Failure
-from models.number_words import format_signed
+from terrarium.app.glass.ablation.ablation_answer import MAX_AUTO_SURVEY_FLOPS
+from terrarium.app.glass.ablation.ablation_sentence import describe_move
+from terrarium.app.glass.ablation.inputs_answer import InputsAnswer, contributions, hiding_question, read_inputs
+from terrarium.app.glass.ablation.inputs_sentence import describe_inputs, describe_sum, format_effect, unit_of
+from terrarium.app.glass.ablation.measuring import Measuring
+from terrarium.app.glass.ablation.signed_bars import Amount, SignedBars
+from terrarium.app.glass.answer_panel import AnswerPanel
+from terrarium.app.glass.colour_scale import ColourScale
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.names import digits_for, quoted, spoken
+from terrarium.app.glass.panel_head import About
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.glass.tokens.token_strip import TokenStrip
+from terrarium.app.kit.basics import column, label, plain_tip, row
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.attention_pictures import short_names
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.models.number_words import format_signed
 
 if TYPE_CHECKING:
-    from models.inspect.leave_one_out import InputToken
+    from terrarium.models.inspect.leave_one_out import InputToken
 
 ABOUT = About(
     title="Inputs",
@@ -227,7 +227,7 @@ class InputsPanel(AnswerPanel):
 
     def _unit(self, index: int, in_source: bool) -> InputToken:
         """The first token of what is hidden together with a token; itself where it is not, or by gradient × input."""
-        from models.inspect.leave_one_out import InputToken
+        from terrarium.models.inspect.leave_one_out import InputToken
 
         token = InputToken(index, in_source)
         return token if self._answer is None or self.by.value == "gradient" else self._answer.unit_of.get(token, token)

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from app.glass.ablation.ablation_sentence import describe_move
-from app.glass.names import digits_for, format_least, format_rough, spoken
-from models.number_words import format_percent, format_signed
+from terrarium.app.glass.ablation.ablation_sentence import describe_move
+from terrarium.app.glass.names import digits_for, format_least, format_rough, spoken
+from terrarium.models.number_words import format_percent, format_signed
 
 if TYPE_CHECKING:
-    from app.glass.read_text import ReadText
-    from models.inspect.leave_one_out import InputToken
+    from terrarium.app.glass.read_text import ReadText
+    from terrarium.models.inspect.leave_one_out import InputToken
 
 _SMALL = 0.05
 """Nats: a change of the log-probability below this one, 5 % of the probability, hardly counts."""

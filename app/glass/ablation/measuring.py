@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QProgressBar, QWidget
 
-from app.glass.examiner import Examiner, Question
-from app.kit.basics import button, row
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.worker.failures import Failure
+from terrarium.app.glass.examiner import Examiner, Question
+from terrarium.app.kit.basics import button, row
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
 
 
 class Measuring(QWidget):

@@ -11,12 +11,12 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.plots.heat_map import HeatMap
-from app.kit.plots.pictures import Axis, HeatPicture
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.plots.heat_map import HeatMap
+from terrarium.app.kit.plots.pictures import Axis, HeatPicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 if TYPE_CHECKING:
-    from models.inspect.ablation import ModelPart
+    from terrarium.models.inspect.ablation import ModelPart
 
 _SHORT = {"attention": "attn", "cross_attention": "cross", "feed_forward": "ff"}
 _MAX_IN_A_LINE = 8  # columns with all names in one line

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.glass.ablation.ablation_answer import MAX_AUTO_SURVEY_FLOPS, AblationAnswer, other_text
-from app.glass.ablation.inputs_sentence import format_effect
-from app.glass.ablation.measuring import Measuring
-from app.glass.ablation.part_grid import PartGrid
-from app.glass.colour_scale import ColourScale
-from app.glass.names import quoted
-from app.kit.basics import label
-from app.kit.setting_names.site_words import format_site
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.worker.failures import Failure
-from models.number_words import format_signed
+from terrarium.app.glass.ablation.ablation_answer import MAX_AUTO_SURVEY_FLOPS, AblationAnswer, other_text
+from terrarium.app.glass.ablation.inputs_sentence import format_effect
+from terrarium.app.glass.ablation.measuring import Measuring
+from terrarium.app.glass.ablation.part_grid import PartGrid
+from terrarium.app.glass.colour_scale import ColourScale
+from terrarium.app.glass.names import quoted
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.models.number_words import format_signed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inspect.ablation import ModelPart, Survey
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inspect.ablation import ModelPart, Survey
 
 
 class PartSurvey(QWidget):
@@ -89,7 +89,7 @@ class PartSurvey(QWidget):
 
     def start(self) -> None:
         """Start measuring, from the last layer to the first."""
-        from models.inspect.ablation import Survey
+        from terrarium.models.inspect.ablation import Survey
 
         answer, words = self._answer, self._other
         if answer is None:

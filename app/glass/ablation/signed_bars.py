@@ -10,11 +10,11 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.glass.names import digits_for
-from app.kit.painted_rows import PaintedRows
-from app.kit.plots.heat_map import colour_table
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_exponent, format_signed
+from terrarium.app.glass.names import digits_for
+from terrarium.app.kit.painted_rows import PaintedRows
+from terrarium.app.kit.plots.heat_map import colour_table
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_exponent, format_signed
 
 _BAR = 8  # pixels
 _SMALLEST = 1e-4

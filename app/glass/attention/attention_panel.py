@@ -14,27 +14,27 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from app.glass.answer_panel import AnswerPanel
-from app.glass.attention.attention_reading import AttentionReading, Window
-from app.glass.attention.detail import HeadDetail, sides_of
-from app.glass.attention.head_labels import STACKS, describe_head, format_scores, head_columns
-from app.glass.attention.head_overview import HeadOverview
-from app.glass.attention.head_tiles import Tile
-from app.glass.attention.sentence import describe_row, most_focused
-from app.glass.attention.shown_row import ShownRow, position_of_row, shown_row
-from app.glass.focus import Focus, Head
-from app.glass.panel_head import About
-from app.glass.read_text import LabelQuestion, ReadText
-from app.glass.sheet import Sheet
-from app.glass.target_token import TargetToken
-from app.kit.chart_export import Columns
-from app.kit.layout.segments import Segments
-from app.kit.plots.pictures import Floats
-from app.kit.setting_names.site_words import part_of_layer
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.inspect.attention_maps import StackMaps, window_around
-from models.number_words import format_percent
+from terrarium.app.glass.answer_panel import AnswerPanel
+from terrarium.app.glass.attention.attention_reading import AttentionReading, Window
+from terrarium.app.glass.attention.detail import HeadDetail, sides_of
+from terrarium.app.glass.attention.head_labels import STACKS, describe_head, format_scores, head_columns
+from terrarium.app.glass.attention.head_overview import HeadOverview
+from terrarium.app.glass.attention.head_tiles import Tile
+from terrarium.app.glass.attention.sentence import describe_row, most_focused
+from terrarium.app.glass.attention.shown_row import ShownRow, position_of_row, shown_row
+from terrarium.app.glass.focus import Focus, Head
+from terrarium.app.glass.panel_head import About
+from terrarium.app.glass.read_text import LabelQuestion, ReadText
+from terrarium.app.glass.sheet import Sheet
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.kit.setting_names.site_words import part_of_layer
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.inspect.attention_maps import StackMaps, window_around
+from terrarium.models.number_words import format_percent
 
 ABOUT = About(
     title="Attention",

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.glass.examiner import Examiner
-from app.glass.focus import Head
-from app.glass.read_text import ReadText
-from app.kit.plots.pictures import Floats
-from app.session.session import Session
-from models.inspect.attention_maps import StackMaps
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Head
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.session.session import Session
+from terrarium.models.inspect.attention_maps import StackMaps
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.events import Event
-    from models.inference.prefill import PrefixCache
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.events import Event
+    from terrarium.models.inference.prefill import PrefixCache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,9 +83,9 @@ class AttentionReading(QObject):
         self._text = text
 
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, tuple[StackMaps, ...]]:
-            from models.inference.prefill import PrefixCache
-            from models.inspect.attention import read_attention
-            from models.inspect.read_text import ids_read
+            from terrarium.models.inference.prefill import PrefixCache
+            from terrarium.models.inspect.attention import read_attention
+            from terrarium.models.inspect.read_text import ids_read
 
             self._prefix_cache = cache = PrefixCache()
             special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
@@ -102,8 +102,8 @@ class AttentionReading(QObject):
         assert text is not None
 
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, Window]:
-            from models.inspect.attention import read_window
-            from models.inspect.read_text import ids_read
+            from terrarium.models.inspect.attention import read_window
+            from terrarium.models.inspect.read_text import ids_read
 
             ids = ids_read(model.config, text.ids)
             known, segments = self._prefix_cache, text.segments

@@ -8,16 +8,16 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from app.glass.attention.shown_row import ROWS
-from app.glass.tokens.attention_arcs import AttentionArcs
-from app.kit.basics import button, label, plain_tip, row
-from app.kit.labels import ElidedLabel
-from app.kit.layout.segments import Segments
-from app.kit.plots.attention_pictures import Side, head_picture, short_names, side_of
-from app.kit.plots.pictures import Floats
-from app.kit.plots.token_map import TokenMap
-from app.kit.theme import SPACE, ThemeProvider
-from models.inspect.head_patterns import EXPLAINED, PATTERNS
+from terrarium.app.glass.attention.shown_row import ROWS
+from terrarium.app.glass.tokens.attention_arcs import AttentionArcs
+from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.attention_pictures import Side, head_picture, short_names, side_of
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.kit.plots.token_map import TokenMap
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.inspect.head_patterns import EXPLAINED, PATTERNS
 
 _POOLED = (
     "Long text: each cell shows the largest weight of a block of token pairs. Click into the map to see that part "

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from app.kit.plots.attention_pictures import format_share
-from app.kit.setting_names.site_words import format_site
-from models.inspect.attention_maps import SiteMap, StackMaps
-from models.inspect.head_patterns import PATTERNS, leading_pattern
+from terrarium.app.kit.plots.attention_pictures import format_share
+from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.models.inspect.attention_maps import SiteMap, StackMaps
+from terrarium.models.inspect.head_patterns import PATTERNS, leading_pattern
 
 STACKS = {"self": "Self-attention", "encoder": "Encoder", "decoder": "Decoder", "cross": "Cross-attention"}
 """Names of the kinds of attention."""

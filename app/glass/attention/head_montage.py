@@ -18,9 +18,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.glass.attention.head_tiles import Tile, TileLayout, grid_layout, paint_tiles, ranked_layout
-from app.kit.theme import SPACE, ThemeProvider
-from models.inspect.attention_maps import StackMaps
+from terrarium.app.glass.attention.head_tiles import Tile, TileLayout, grid_layout, paint_tiles, ranked_layout
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.inspect.attention_maps import StackMaps
 
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
 

@@ -8,17 +8,17 @@ from PySide6.QtCore import QRect, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from app.glass.attention.head_labels import SORTS
-from app.glass.attention.head_montage import HeadMontage
-from app.glass.attention.head_tiles import Tile
-from app.glass.colour_scale import ColourScale
-from app.kit.basics import label, row
-from app.kit.layout.flow_layout import wrapping
-from app.kit.layout.segments import Segments
-from app.kit.plots.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
-from app.kit.theme import SPACE, ThemeProvider
-from models.inspect.attention_maps import StackMaps
-from models.inspect.head_patterns import EXPLAINED, order_by
+from terrarium.app.glass.attention.head_labels import SORTS
+from terrarium.app.glass.attention.head_montage import HeadMontage
+from terrarium.app.glass.attention.head_tiles import Tile
+from terrarium.app.glass.colour_scale import ColourScale
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.layout.flow_layout import wrapping
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.inspect.attention_maps import StackMaps
+from terrarium.models.inspect.head_patterns import EXPLAINED, order_by
 
 _HEIGHTS = (130, 280)  # pixels: lower and upper bound of the height limit
 

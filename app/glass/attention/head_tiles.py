@@ -10,11 +10,11 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRect
 from PySide6.QtGui import QColor, QImage
 
-from app.kit.plots.attention_pictures import scaled
-from app.kit.plots.heat_map import colour_table
-from app.kit.plots.pictures import Floats
-from app.kit.theme import ThemeProvider
-from models.inspect.attention_maps import StackMaps, pooled_to
+from terrarium.app.kit.plots.attention_pictures import scaled
+from terrarium.app.kit.plots.heat_map import colour_table
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.inspect.attention_maps import StackMaps, pooled_to
 
 GUTTER = 2
 _SMALLEST, _LARGEST = 16, 64  # pixels of a tile

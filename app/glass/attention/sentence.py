@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.glass.attention.head_tiles import Tile
-from app.glass.attention.shown_row import ShownRow
-from app.glass.names import format_rough, spoken
-from app.kit.plots.pictures import Floats
-from models.inspect.attention_maps import StackMaps
+from terrarium.app.glass.attention.head_tiles import Tile
+from terrarium.app.glass.attention.shown_row import ShownRow
+from terrarium.app.glass.names import format_rough, spoken
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.models.inspect.attention_maps import StackMaps
 
 
 def describe_row(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.glass.names import quoted
+from terrarium.app.glass.names import quoted
 
 ROWS = {"before": "Attention used to predict it", "own": "Attention after it"}
 """The row shown for a token in a causal model."""

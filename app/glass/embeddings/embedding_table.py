@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.glass.embeddings.kinds import UNKNOWN, Kind, kind_of
-from app.glass.names import token_names
+from terrarium.app.glass.embeddings.kinds import UNKNOWN, Kind, kind_of
+from terrarium.app.glass.names import token_names
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.corpora.token_use import TokenUse
-    from models.inspect.embedding_map import EmbeddingMap
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.corpora.token_use import TokenUse
+    from terrarium.models.inspect.embedding_map import EmbeddingMap
 
 TABLES = ("input", "output")
 _MARKS = "·▁Ġ#"
@@ -69,8 +69,8 @@ def read_table(
         use: of the tokens in the training text, if it is known. in_world: whether that text is Tiny World.
         with_unused: whether the tokens that never occur are on the map too.
     """
-    from models.inspect.embedding_map import pca_2d, tables
-    from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, read_vocabulary
+    from terrarium.models.inspect.embedding_map import pca_2d, tables
+    from terrarium.models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, read_vocabulary
 
     found = tables(model)
     which = which if which in found else "input"
@@ -104,6 +104,6 @@ def find_nearest(
     model: AnyModel, tokenizer: Tokenizer, which: str, id: int, among: Sequence[int]
 ) -> tuple[int, list[tuple[int, float]]]:
     """A token and its nearest neighbours among some tokens, with their cosines. Runs on the worker's thread."""
-    from models.inspect.embedding_map import nearest, tables
+    from terrarium.models.inspect.embedding_map import nearest, tables
 
     return id, nearest(tables(model)[which], id, among=among)

@@ -10,31 +10,31 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from app.glass.embeddings.embedding_table import EmbeddingTable, find_nearest, read_table
-from app.glass.embeddings.kinds import KINDS, first_choice
-from app.glass.embeddings.neighbour_list import NeighbourList
-from app.glass.embeddings.scatter import MAX_MARKED, EmbeddingScatter
-from app.glass.embeddings.symbols import KindLegend
-from app.glass.examiner import Examiner
-from app.glass.focus import Focus
-from app.glass.glass_panel import GlassPanel
-from app.glass.names import quoted, spoken
-from app.glass.panel_head import About, PanelHead
-from app.glass.sheet import Sheet
-from app.kit.basics import EmptyState, label, plain_tip, row
-from app.kit.chart_export import Columns
-from app.kit.export_button import ExportButton
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from app.worker.background import LatestTask, latest_progress
-from app.worker.failures import Failure
-from models.events import Event, Progress
-from models.number_words import format_count, format_percent
+from terrarium.app.glass.embeddings.embedding_table import EmbeddingTable, find_nearest, read_table
+from terrarium.app.glass.embeddings.kinds import KINDS, first_choice
+from terrarium.app.glass.embeddings.neighbour_list import NeighbourList
+from terrarium.app.glass.embeddings.scatter import MAX_MARKED, EmbeddingScatter
+from terrarium.app.glass.embeddings.symbols import KindLegend
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.glass_panel import GlassPanel
+from terrarium.app.glass.names import quoted, spoken
+from terrarium.app.glass.panel_head import About, PanelHead
+from terrarium.app.glass.sheet import Sheet
+from terrarium.app.kit.basics import EmptyState, label, plain_tip, row
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.export_button import ExportButton
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask, latest_progress
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event, Progress
+from terrarium.models.number_words import format_count, format_percent
 
 if TYPE_CHECKING:
-    from models.corpora.token_use import TokenUse
+    from terrarium.models.corpora.token_use import TokenUse
 
 ABOUT = About(
     title="Embeddings",
@@ -198,8 +198,8 @@ class EmbeddingsPage(GlassPanel):
         assert tokenizer is not None
 
         def work() -> Generator[Event, None, tuple[str, TokenUse | None]]:
-            from models.corpora.token_use import count_training_tokens
-            from models.runs.run_folder import RunFolder
+            from terrarium.models.corpora.token_use import count_training_tokens
+            from terrarium.models.runs.run_folder import RunFolder
 
             try:
                 run = RunFolder.open(library.find_run(run_id))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.tiny_world import english, lexicon
+from terrarium.models.tiny_world import english, lexicon
 
 
 @dataclass(frozen=True, kw_only=True)

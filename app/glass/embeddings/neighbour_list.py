@@ -8,9 +8,9 @@ from PySide6.QtCore import QEvent, QRectF, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from app.kit.painted_rows import PaintedRows
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import with_minus
+from terrarium.app.kit.painted_rows import PaintedRows
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import with_minus
 
 _BAR = 6  # pixels
 

@@ -23,12 +23,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.glass.embeddings.embedding_table import EmbeddingTable
-from app.glass.embeddings.kinds import KINDS, Kind, label_order
-from app.glass.embeddings.point_view import PointView
-from app.glass.embeddings.symbols import colour_of, draw_symbol, symbol_path
-from app.kit.plots.pictures import Floats
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.glass.embeddings.embedding_table import EmbeddingTable
+from terrarium.app.glass.embeddings.kinds import KINDS, Kind, label_order
+from terrarium.app.glass.embeddings.point_view import PointView
+from terrarium.app.glass.embeddings.symbols import colour_of, draw_symbol, symbol_path
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _NEAR = 12  # pixels from the pointer to a point that it names
 MAX_MARKED = 500

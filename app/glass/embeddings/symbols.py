@@ -9,10 +9,10 @@ from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF, QTransform
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.glass.embeddings.kinds import Kind
-from app.kit.basics import label, row
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.glass.embeddings.kinds import Kind
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _SIDES = {"triangle": (3, -90.0), "down": (3, 90.0), "square": (4, 45.0), "diamond": (4, 0.0), "hexagon": (6, 0.0)}
 """Corners of a polygon, and the direction of the first one in degrees."""

@@ -8,11 +8,11 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from app.glass.layers.layer_figure import LayerFigure
-from app.kit.plots.pictures import Axis
-from app.kit.setting_names.site_words import PARTS
-from app.kit.theme import ThemeProvider
-from models.number_words import format_signed
+from terrarium.app.glass.layers.layer_figure import LayerFigure
+from terrarium.app.kit.plots.pictures import Axis
+from terrarium.app.kit.setting_names.site_words import PARTS
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.number_words import format_signed
 
 _CATEGORY = {"attention": 0, "cross_attention": 3, "feed_forward": 1}
 _BIASES = "bias"

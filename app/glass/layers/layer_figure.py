@@ -8,9 +8,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.plots.figure import Figure
-from app.kit.plots.pictures import Axis
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.plots.figure import Figure
+from terrarium.app.kit.plots.pictures import Axis
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 class LayerFigure(Figure):

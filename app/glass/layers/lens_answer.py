@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.glass.names import token_names
-from app.glass.target_token import TargetToken
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.target_token import TargetToken
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.inspect.logit_attribution import Contributions
-    from models.inspect.logit_lens import Lens
-    from models.inspect.read_text import Reader
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.inspect.logit_attribution import Contributions
+    from terrarium.models.inspect.logit_lens import Lens
+    from terrarium.models.inspect.read_text import Reader
 
 _N_BEST = 5
 
@@ -69,9 +69,9 @@ def read_lens_at(
     model: AnyModel, tokenizer: Tokenizer, target: TargetToken, missing: Sequence[int], reader: Reader
 ) -> LensAnswer:
     """The lens at `missing` positions and the target's, and the contributions there. Runs on the worker's thread."""
-    from models.inspect.logit_attribution import contributions
-    from models.inspect.logit_lens import read_lens
-    from models.inspect.read_text import answering_stack, ids_read
+    from terrarium.models.inspect.logit_attribution import contributions
+    from terrarium.models.inspect.logit_lens import read_lens
+    from terrarium.models.inspect.read_text import answering_stack, ids_read
 
     positions, at = [*missing, target.position], target.at(model)
     back = target.position - at
@@ -107,7 +107,7 @@ def read_lens_at(
 
 def first_token(tokenizer: Tokenizer, word: str) -> tuple[int, str]:
     """The first token of a word inside a text, and its name: with a leading space if the tokenizer attaches it."""
-    from models.tokenizers import encode_text
+    from terrarium.models.tokenizers import encode_text
 
     inside, alone = encode_text(tokenizer, f" {word.strip()}"), encode_text(tokenizer, word)
     id = inside[0] if len(inside) <= len(alone) else alone[0]

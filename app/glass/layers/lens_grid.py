@@ -9,10 +9,10 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.colours import readable_on
-from app.kit.plots.heat_map import HeatMap, colour_table
-from app.kit.plots.pictures import Axis, Floats, HeatPicture
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.colours import readable_on
+from terrarium.app.kit.plots.heat_map import HeatMap, colour_table
+from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _FONT = 0.82
 _FEW = 14  # up to so many layers get taller rows

@@ -10,28 +10,28 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
-from app.glass.answer_panel import AnswerPanel
-from app.glass.colour_scale import ColourScale
-from app.glass.examiner import Examiner
-from app.glass.focus import Focus
-from app.glass.layers.contribution_bars import ContributionBars
-from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, read_lens_at
-from app.glass.layers.lens_grid import LensGrid, LensTable
-from app.glass.layers.tracked_lines import TrackedLines, line_color
-from app.glass.names import format_rough, quoted, spoken
-from app.glass.panel_head import About
-from app.glass.target_token import TargetToken
-from app.glass.tokens.token_chips import Chip, TokenChips
-from app.kit.basics import label, row
-from app.kit.chart_export import Columns
-from app.kit.labels import ElidedLabel
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.number_words import format_prob, format_signed
+from terrarium.app.glass.answer_panel import AnswerPanel
+from terrarium.app.glass.colour_scale import ColourScale
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.layers.contribution_bars import ContributionBars
+from terrarium.app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, read_lens_at
+from terrarium.app.glass.layers.lens_grid import LensGrid, LensTable
+from terrarium.app.glass.layers.tracked_lines import TrackedLines, line_color
+from terrarium.app.glass.names import format_rough, quoted, spoken
+from terrarium.app.glass.panel_head import About
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.glass.tokens.token_chips import Chip, TokenChips
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.number_words import format_prob, format_signed
 
 if TYPE_CHECKING:
-    from models.inspect.read_text import Reader
+    from terrarium.models.inspect.read_text import Reader
 
 ABOUT = About(
     title="Layers",
@@ -118,7 +118,7 @@ class LensPanel(AnswerPanel):
         wanted = self._positions(target.position)
         missing = [position for position in wanted if position not in self._columns and position != target.position]
         if self._reader is None:
-            from models.inspect.read_text import Reader
+            from terrarium.models.inspect.read_text import Reader
 
             self._reader = Reader()
         reader = self._reader

@@ -9,11 +9,11 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from app.glass.layers.layer_figure import LayerFigure
-from app.glass.names import quoted
-from app.kit.plots.pictures import Axis, Floats
-from app.kit.theme import ThemeProvider
-from models.number_words import format_prob
+from terrarium.app.glass.layers.layer_figure import LayerFigure
+from terrarium.app.glass.names import quoted
+from terrarium.app.kit.plots.pictures import Axis, Floats
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.number_words import format_prob
 
 
 class TrackedLines(LayerFigure):

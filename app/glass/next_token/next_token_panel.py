@@ -11,33 +11,33 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QRect, Signal, Slot
 from PySide6.QtWidgets import QScrollArea, QWidget
 
-from app.glass.answer_panel import AnswerPanel
-from app.glass.focus import Focus
-from app.glass.names import quoted, token_names
-from app.glass.next_token.xray_table import XrayTable
-from app.glass.panel_head import About
-from app.glass.read_text import ReadText
-from app.glass.stage_bars import StageBars
-from app.glass.target_token import TargetToken
-from app.glass.token_sentence import describe_token, how_chosen
-from app.glass.xray import Xray, all_rows, x_ray
-from app.kit.basics import column, label, row
-from app.kit.chart_export import Columns
-from app.kit.forms.sampling_sliders import sampling_slider
-from app.kit.layout.section import Section
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from models.inference.sampling_steps import SamplingState, sampling_steps
-from models.number_words import format_prob
-from models.settings.sampling_config import STEP_OF, SamplingConfig, is_same_sampling
+from terrarium.app.glass.answer_panel import AnswerPanel
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.names import quoted, token_names
+from terrarium.app.glass.next_token.xray_table import XrayTable
+from terrarium.app.glass.panel_head import About
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.stage_bars import StageBars
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.glass.token_sentence import describe_token, how_chosen
+from terrarium.app.glass.xray import Xray, all_rows, x_ray
+from terrarium.app.kit.basics import column, label, row
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.forms.sampling_sliders import sampling_slider
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.inference.sampling_steps import SamplingState, sampling_steps
+from terrarium.models.number_words import format_prob
+from terrarium.models.settings.sampling_config import STEP_OF, SamplingConfig, is_same_sampling
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.events import Event
-    from models.inspect.next_tokens import NextTokens
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.events import Event
+    from terrarium.models.inspect.next_tokens import NextTokens
 
 ABOUT = About(
     title="Next token",
@@ -350,8 +350,8 @@ class NextTokenPanel(AnswerPanel):
 
 def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Event, None, _Read]:
     """Read the text again. Runs on the worker's thread."""
-    from models.inspect.next_tokens import read_logits_in_chunks
-    from models.tokenizers.special_tokens import mask_id
+    from terrarium.models.inspect.next_tokens import read_logits_in_chunks
+    from terrarium.models.tokenizers.special_tokens import mask_id
 
     given = yield from read_logits_in_chunks(model, text.ids, source_ids=text.source_ids)
     return _Read(text, given, mask_id(tokenizer))

@@ -8,13 +8,13 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.glass.names import format_rare
-from app.glass.xray import Xray, XrayRow
-from app.kit.basics import plain_tip
-from app.kit.forms.sampling_sliders import sampling_label
-from app.kit.tables import plain_table
-from app.kit.theme import ThemeProvider
-from models.settings.sampling_config import TRUNCATIONS
+from terrarium.app.glass.names import format_rare
+from terrarium.app.glass.xray import Xray, XrayRow
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.forms.sampling_sliders import sampling_label
+from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.settings.sampling_config import TRUNCATIONS
 
 _TITLES = ("#", "Token", "Model", "Tempered", "Kept", "Final")
 _TIPS = (

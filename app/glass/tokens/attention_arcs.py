@@ -20,13 +20,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.glass.focus import Focus
-from app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
-from app.kit.basics import plain_tip
-from app.kit.plots.attention_pictures import format_share, strongest
-from app.kit.plots.pictures import Floats
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_count
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.plots.attention_pictures import format_share, strongest
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_count
 
 _MAX_ROWS = 10
 _WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtGui import QColor
 
-from app.kit.colours import readable_on
-from app.kit.theme import ThemeProvider
-from models.number_words import format_prob
+from terrarium.app.kit.colours import readable_on
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.number_words import format_prob
 
 _N = 64
 """Number of shades; more would be indistinguishable."""

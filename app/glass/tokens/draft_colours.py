@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtGui import QColor
 
-from app.kit.colours import readable_on
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.colours import readable_on
+from terrarium.app.kit.theme import ThemeProvider
 
 DRAFT = "draft"
 """The key of this colouring, beside those of QUANTITIES."""

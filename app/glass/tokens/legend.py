@@ -6,11 +6,11 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
-from app.glass.draft_mark import OUTCOMES
-from app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Quantity, Shades
-from app.glass.tokens.draft_colours import DRAFT, NAME, TIP, draft_colours
-from app.kit.basics import plain_tip, row
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.glass.draft_mark import OUTCOMES
+from terrarium.app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Quantity, Shades
+from terrarium.app.glass.tokens.draft_colours import DRAFT, NAME, TIP, draft_colours
+from terrarium.app.kit.basics import plain_tip, row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _BAR = 6
 _NONE = "Plain text: point at a token all the same to look into it"

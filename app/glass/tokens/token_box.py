@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from app.glass.tokens.legend import TokenLegend
-from app.glass.tokens.token_text import TokenText
-from app.kit.basics import frame
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.tokens.legend import TokenLegend
+from terrarium.app.glass.tokens.token_text import TokenText
+from terrarium.app.kit.basics import frame
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 TokenStats = tuple[float, float, int]
 """A token's probability, the entropy of its distribution (nats), and its rank from 1."""

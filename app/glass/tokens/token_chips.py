@@ -10,9 +10,9 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.pill_layout import PillLayout
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.pill_layout import PillLayout
 
 _DOT, _CROSS, _PAD, _GAP = 8, 12, 7, 6  # pixels
 _LONGEST = 220

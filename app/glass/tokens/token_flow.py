@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QFontMetrics
 
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.pill_layout import PillLayout
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.pill_layout import PillLayout
 
 ARC_HEIGHT = 20  # pixels above a line
 _PAD, _GAP = 5, 4

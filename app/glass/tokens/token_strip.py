@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip, QWidget
 
-from app.kit.plots.heat_map import colour_table
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.token_view import TokenView
-from models.tokenizers import Piece
+from terrarium.app.kit.plots.heat_map import colour_table
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.token_view import TokenView
+from terrarium.models.tokenizers import Piece
 
 _MARGIN = 8  # pixels around all, as in TokenView
 _STRONGEST = 0.6  # maximum opacity of a colour behind text, so that it stays legible

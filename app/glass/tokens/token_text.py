@@ -26,13 +26,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.glass.draft_mark import summary
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Shades, token_facts
-from app.glass.tokens.draft_colours import DRAFT, draft_colours
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.pill_layout import PillLayout
+from terrarium.app.glass.draft_mark import summary
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.tokens.colours import NO_COLOURS, QUANTITIES, Shades, token_facts
+from terrarium.app.glass.tokens.draft_colours import DRAFT, draft_colours
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.pill_layout import PillLayout
 
 _LEADING = 5  # pixels between the rows
 _SPACE, _LINE_FEED = "·", "⏎"

@@ -10,14 +10,14 @@ from typing import Any
 from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
-from app.kit.basics import prefers_reduced_motion
-from app.kit.forms.editors import FloatBox, IntBox, make_editor
-from app.kit.forms.slot_row import SlotRow
-from app.kit.layout.advanced_settings import HasDetail, MoreLink
-from app.kit.layout.section import Section
-from app.kit.setting_names.slot_words import with_labels
-from app.kit.theme import ThemeProvider
-from models.settings.slots import Problem, SettingError, draft, is_used
+from terrarium.app.kit.basics import prefers_reduced_motion
+from terrarium.app.kit.forms.editors import FloatBox, IntBox, make_editor
+from terrarium.app.kit.forms.slot_row import SlotRow
+from terrarium.app.kit.layout.advanced_settings import HasDetail, MoreLink
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.setting_names.slot_words import with_labels
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.settings.slots import Problem, SettingError, draft, is_used
 
 _FLASH_MS = 2200
 

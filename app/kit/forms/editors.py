@@ -13,7 +13,7 @@ from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, QTimer,
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
 
-from app.kit.setting_names.value_words import words
+from terrarium.app.kit.setting_names.value_words import words
 
 _MAX_INT = 2**31 - 1  # what a QSpinBox can hold
 _PAUSE_MS = 400

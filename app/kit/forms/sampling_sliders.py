@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from app.kit.forms.slider_row import SliderRow
-from app.kit.setting_names.terms import term_of_setting
-from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
-from models.settings.slots import check_complete
+from terrarium.app.kit.forms.slider_row import SliderRow
+from terrarium.app.kit.setting_names.terms import term_of_setting
+from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from terrarium.models.settings.slots import check_complete
 
 # name -> lowest, highest, decimals, power, words for the lowest
 _SHAPES: dict[str, tuple[float, float, int, float, str]] = {

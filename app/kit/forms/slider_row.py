@@ -6,9 +6,9 @@ from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.help_mark import HelpMark, set_term
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.help_mark import HelpMark, set_term
 
 _TICKS = 1000
 

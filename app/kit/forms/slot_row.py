@@ -10,12 +10,12 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.forms.editors import Editor
-from app.kit.help_mark import HelpMark, set_term
-from app.kit.setting_names.terms import term_of_setting
-from app.kit.setting_names.value_words import words
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.forms.editors import Editor
+from terrarium.app.kit.help_mark import HelpMark, set_term
+from terrarium.app.kit.setting_names.terms import term_of_setting
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import ThemeProvider
 
 _ADVICE = re.compile(r"\buse (.+?)\.?$")
 _BAR = 3  # pixels: the highlight at the left

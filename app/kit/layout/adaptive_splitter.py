@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QSplitter, QWidget
 
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 
 _MIN_WIDTH = 240
 """The minimum width of a part in pixels, side by side."""

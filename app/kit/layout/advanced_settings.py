@@ -8,7 +8,7 @@ from typing import Protocol
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
-from models.number_words import format_count
+from terrarium.models.number_words import format_count
 
 
 class HasDetail(Protocol):

@@ -8,8 +8,8 @@ from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QHelpEvent, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QTabBar, QToolTip, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _ICON, _BETWEEN = 20, 2
 """Pixels of an icon at the usual text size, and between it and its name."""

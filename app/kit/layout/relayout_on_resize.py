@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 
 
 class RelayoutOnResize(QObject):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QScrollArea, QWidget
 
-from app.kit.layout.advanced_settings import show_extras_around
-from app.kit.layout.section import Section
+from terrarium.app.kit.layout.advanced_settings import show_extras_around
+from terrarium.app.kit.layout.section import Section
 
 _MARGIN = 24
 """Pixels that stay visible above and below."""

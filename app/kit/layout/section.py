@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.kit.help_mark import help_marks
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.theme import ThemeProvider
 
 
 class Section(QWidget):

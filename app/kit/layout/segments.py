@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QLayout, QPushButton, QWidget
 
-from app.kit.basics import plain_tip, row
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.theme import SPACE
+from terrarium.app.kit.basics import plain_tip, row
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.theme import SPACE
 
 
 class Segments(QWidget):

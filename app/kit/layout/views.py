@@ -9,12 +9,12 @@ from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
-from app.kit.basics import column
-from app.kit.help_mark import set_term
-from app.kit.layout.advanced_settings import HasDetail, MoreLink
-from app.kit.layout.pages import Pages
-from app.kit.layout.tab_order import put_after, stops_in
-from app.kit.theme import SPACE
+from terrarium.app.kit.basics import column
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.layout.advanced_settings import HasDetail, MoreLink
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
+from terrarium.app.kit.theme import SPACE
 
 _SPARED = 18  # pixels of a tab's padding, where the tabs are compact (see the style sheet)
 

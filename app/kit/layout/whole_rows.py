@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QListView, QTableView, QVBoxLayout, QWidget
 
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 
 
 def cut_row(height: int, row: int, contents: int) -> int:

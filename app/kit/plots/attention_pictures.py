@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.kit.plots.pictures import Axis, Floats, HeatPicture
-from models.number_words import format_percent
+from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture
+from terrarium.models.number_words import format_percent
 
 SCALES = {"root": "Square root", "linear": "Linear", "log": "Log"}
 """The scales from weights to colours."""

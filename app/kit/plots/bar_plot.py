@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QPainter, QPaintEvent
 
-from app.kit.plots.figure import Plot
-from app.kit.plots.pictures import BarPicture
-from app.kit.theme import SPACE
+from terrarium.app.kit.plots.figure import Plot
+from terrarium.app.kit.plots.pictures import BarPicture
+from terrarium.app.kit.theme import SPACE
 
 
 class BarPlot(Plot[BarPicture]):

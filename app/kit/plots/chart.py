@@ -12,10 +12,10 @@ from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy
 
-from app.kit.plots.curve_points import Floats, thinned
-from app.kit.plots.plot import Plot
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import with_minus
+from terrarium.app.kit.plots.curve_points import Floats, thinned
+from terrarium.app.kit.plots.plot import Plot
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import with_minus
 
 Heights = Callable[[float, float], tuple[float, float]]
 """(first x, last x) -> the y range of that part of the chart."""

@@ -7,9 +7,9 @@ import math
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
 
-from app.kit.plots.figure import Plot
-from app.kit.plots.pictures import Axis, Dot, DotPicture
-from app.kit.theme import SPACE
+from terrarium.app.kit.plots.figure import Plot
+from terrarium.app.kit.plots.pictures import Axis, Dot, DotPicture
+from terrarium.app.kit.theme import SPACE
 
 _RADIUS, _CAP = 4.0, 3.0  # pixels: of a dot, and half of an interval's end
 _HEAD = 8.0  # pixels: the length of an arrow's head

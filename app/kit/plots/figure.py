@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.plots.pictures import (
+from terrarium.app.kit.plots.pictures import (
     Axis,
     BarPicture,
     DotPicture,
@@ -18,7 +18,7 @@ from app.kit.plots.pictures import (
     format_ticks,
     round_ticks,
 )
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _KEYS = {
     Qt.Key.Key_Left: (-1, 0),

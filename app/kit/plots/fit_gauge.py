@@ -6,8 +6,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.theme import ThemeProvider
-from models.number_words import format_percent
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.number_words import format_percent
 
 _HEIGHT, _MARK = 8, 3  # pixels: the bar, and how far a mark stands out on both sides
 _COLOURS = {"fits": "accent", "tight": "warning", "no": "danger", "unknown": "faint"}

@@ -8,9 +8,9 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Slot
 from PySide6.QtGui import QBrush, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.plots.figure import Plot
-from app.kit.plots.pictures import Floats, HeatPicture
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.plots.figure import Plot
+from terrarium.app.kit.plots.pictures import Floats, HeatPicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 Colours = NDArray[np.uint32]
 

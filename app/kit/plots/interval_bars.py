@@ -9,8 +9,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from app.kit.painted_rows import PaintedRows
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.painted_rows import PaintedRows
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _NAMES = 0.5
 """The names' part of the width, at most."""

@@ -7,10 +7,10 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from app.kit.plots.figure import Plot
-from app.kit.plots.heat_map import HeatMap
-from app.kit.plots.pictures import Line, LinePicture
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.plots.figure import Plot
+from terrarium.app.kit.plots.heat_map import HeatMap
+from terrarium.app.kit.plots.pictures import Line, LinePicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _TONES = {"main": ("accent", 1.8), "other": ("muted", 1.2), "background": ("faint", 1.0)}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.number_words import with_minus
+from terrarium.models.number_words import with_minus
 
 Floats = NDArray[np.float32]
 

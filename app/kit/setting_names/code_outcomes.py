@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.tasks.code_judge import Outcome
+from terrarium.models.tasks.code_judge import Outcome
 
 OUTCOME_TONES = {
     Outcome.RIGHT: "accent",

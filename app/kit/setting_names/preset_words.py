@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from app.kit.setting_names.value_words import words
-from models import cost
-from models.number_words import format_compact
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.models import cost
+from terrarium.models.number_words import format_compact
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 _PREFIXES = {
     "Terrarium": ("terrarium",),

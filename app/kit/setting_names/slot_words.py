@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from app.kit.setting_names.value_words import words
-from models.number_words import format_count
-from models.settings.model_config import ModelConfig
-from models.settings.slots import is_used
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.models.number_words import format_count
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.slots import is_used
 
 _SlotField = dataclasses.Field[Any]
 UNUSED = "–"

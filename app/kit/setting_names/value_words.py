@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.settings.activations import ACTIVATIONS
-from models.settings.norms import NORMS
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.positions import POSITIONS
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.positions import POSITIONS
 
 _WORDS = {
     name: entry.title for entries in (POSITIONS, NORMS, ACTIVATIONS, OPTIMIZERS) for name, entry in entries.items()

@@ -10,8 +10,8 @@ from PySide6.QtCore import QRect, QSize, Qt, Slot
 from PySide6.QtGui import QFont, QPainter, QPaintEvent, QResizeEvent, QSyntaxHighlighter, QTextDocument
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
-from app.kit.text.highlighter import Highlighter
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.text.highlighter import Highlighter
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _TOKENS = re.compile(
     r"(?P<comment>\#.*)"

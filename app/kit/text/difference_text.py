@@ -10,12 +10,12 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QCursor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QToolTip, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.colours import readable_on
-from app.kit.text.word_difference import as_html
-from app.kit.theme import SPACE, ThemeProvider
-from models.inspect.spans import Span
-from models.number_words import format_signed
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.colours import readable_on
+from terrarium.app.kit.text.word_difference import as_html
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.inspect.spans import Span
+from terrarium.models.number_words import format_signed
 
 FULL_COLOUR = 4.0
 """Nats at which a colour is at full strength: e⁴ ≈ 55 times the probability. Most differences are small, so a quarter

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QSyntaxHighlighter, QTextCharFormat, QTextDocument
 
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 
 
 class Highlighter(QSyntaxHighlighter):

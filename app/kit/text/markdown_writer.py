@@ -21,9 +21,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QTextEdit
 
-from app.kit.text.joints import Joints
-from app.kit.text.markdown import CONTINUED, Block, Span, close_open_marks, parse, safe_end
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.text.joints import Joints
+from terrarium.app.kit.text.markdown import CONTINUED, Block, Span, close_open_marks, parse, safe_end
+from terrarium.app.kit.theme import ThemeProvider
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer

@@ -20,10 +20,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFrame, QMessageBox, QPushButton, QTextBrowser, QTextEdit, QWidget
 
-from app.kit.basics import button
-from app.kit.text.joints import Joints
-from app.kit.text.markdown_writer import CODE_PAD, EDGES, KIND, QUOTE, QUOTE_INDENT, MarkdownWriter, code_head
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import button
+from terrarium.app.kit.text.joints import Joints
+from terrarium.app.kit.text.markdown_writer import CODE_PAD, EDGES, KIND, QUOTE, QUOTE_INDENT, MarkdownWriter, code_head
+from terrarium.app.kit.theme import ThemeProvider
 
 _COPIED_MS = 1500
 _RADIUS = 7

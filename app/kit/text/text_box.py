@@ -6,8 +6,8 @@ from PySide6.QtCore import QMimeData, Signal, Slot
 from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.theme import ThemeProvider
 
 MAX_CHARACTERS, MAX_LINE_LENGTH = 500_000, 50_000
 """Above either, each keystroke would take longer than a keystroke (measured: 0.2 s on a line of a million)."""

@@ -9,7 +9,7 @@ import re
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 _MAX_WORDS = 2000

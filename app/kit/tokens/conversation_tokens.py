@@ -10,10 +10,10 @@ from PySide6.QtCore import QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.token_view import TokenView
-from models.chat.tokens import ChatTokens
-from models.tokenizers import Piece
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.token_view import TokenView
+from terrarium.models.chat.tokens import ChatTokens
+from terrarium.models.tokenizers import Piece
 
 ROLE_COLOURS = {"system": "key", "user": "query", "assistant": "value"}
 """Role -> the theme's colour."""

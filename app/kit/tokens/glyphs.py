@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from PySide6.QtGui import QFont, QFontMetrics
 
-from models.tokenizers.codec import MARKS
+from terrarium.models.tokenizers.codec import MARKS
 
 _MARKED = {mark: character for character, mark in MARKS.items()}
 

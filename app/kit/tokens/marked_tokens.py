@@ -6,10 +6,10 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.token_view import TokenView
-from models.tasks.seen_example import TokenRow
-from models.tokenizers import Piece
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.token_view import TokenView
+from terrarium.models.tasks.seen_example import TokenRow
+from terrarium.models.tokenizers import Piece
 
 MARKS = {
     "predicted": ("Predicted", "accent", "accent_soft"),

@@ -12,12 +12,12 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Si
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
-from app.kit.layout.whole_rows import cut_row
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from app.kit.tokens.pill_layout import PillLayout
-from models.tokenizers import Piece
-from models.tokenizers.text.encoded import TokenArrays
+from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.kit.tokens.pill_layout import PillLayout
+from terrarium.models.tokenizers import Piece
+from terrarium.models.tokenizers.text.encoded import TokenArrays
 
 _GAP, _ROW_GAP, _MARGIN = 2, 6, 8  # pixels between pills, below a row, around all
 BATCH_SIZE = 150_000

@@ -9,15 +9,15 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Slot
 
-from app.kit.basics import label
-from app.kit.plots.chart import Chart
-from app.kit.theme import ThemeProvider
-from app.new_run.trials.finder_view import FinderView
-from app.new_run.trials.trials import Trials, TrialState
-from app.session.training import Training
-from models.number_words import format_count, format_size, size_unit
-from models.settings.run_spec import RunSpec
-from models.training.estimates.findings import BatchFound, BatchPoint
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.trials.finder_view import FinderView
+from terrarium.app.new_run.trials.trials import Trials, TrialState
+from terrarium.app.session.training import Training
+from terrarium.models.number_words import format_count, format_size, size_unit
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.estimates.findings import BatchFound, BatchPoint
 
 _ABOUT = (
     "Batches of 1, 2, 4 … texts are each trained for a few steps on this run's own data, until memory runs out or "

@@ -8,14 +8,14 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row, set_ends
-from app.kit.plots.bar_plot import BarPlot
-from app.kit.plots.pictures import Axis, BarPicture, round_ticks
-from app.kit.stat_strip import StatStrip
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
-from models.number_words import format_compact, format_count, format_percent
-from models.training.estimates.findings import DataPreview, Lengths
+from terrarium.app.kit.basics import button, frame, label, row, set_ends
+from terrarium.app.kit.plots.bar_plot import BarPlot
+from terrarium.app.kit.plots.pictures import Axis, BarPicture, round_ticks
+from terrarium.app.kit.stat_strip import StatStrip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
+from terrarium.models.number_words import format_compact, format_count, format_percent
+from terrarium.models.training.estimates.findings import DataPreview, Lengths
 
 _STATS = {
     "training tokens": "Tokens in the training text",

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row, set_enabled
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.new_run.trials.trials import Trials, TrialState
-from app.session.training import Training
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.basics import EmptyState, button, frame, label, row, set_enabled
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.new_run.trials.trials import Trials, TrialState
+from terrarium.app.session.training import Training
+from terrarium.models.settings.run_spec import RunSpec
 
 
 class FinderView(QWidget):

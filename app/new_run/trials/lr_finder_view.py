@@ -8,14 +8,14 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Slot
 
-from app.kit.plots.chart import Chart
-from app.kit.theme import ThemeProvider
-from app.new_run.trials.finder_view import FinderView
-from app.new_run.trials.trials import Trials, TrialState
-from app.session.training import Training
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.run_spec import RunSpec, TrainConfig
-from models.settings.tasks import TASKS
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.trials.finder_view import FinderView
+from terrarium.app.new_run.trials.trials import Trials, TrialState
+from terrarium.app.session.training import Training
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.run_spec import RunSpec, TrainConfig
+from terrarium.models.settings.tasks import TASKS
 
 _ABOUT = (
     "A short trial on this run's own data, in which the learning rate grows with every step. The loss falls at "

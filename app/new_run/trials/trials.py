@@ -9,19 +9,27 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.device import Device
-from app.session.status import StatusLine
-from app.session.tokenizers import Tokenizers
-from app.session.training import Training
-from app.worker.failures import Failure
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from app.worker.notices import Notices
-from app.worker.worker import Worker
-from models.events import Event, Notice, Phase, Progress
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
-from models.training.estimates.findings import BaseRate, BatchFound, BatchPoint, DataPreview, LrFound, LrPoint, RunCost
+from terrarium.app.session.device import Device
+from terrarium.app.session.status import StatusLine
+from terrarium.app.session.tokenizers import Tokenizers
+from terrarium.app.session.training import Training
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.notices import Notices
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.estimates.findings import (
+    BaseRate,
+    BatchFound,
+    BatchPoint,
+    DataPreview,
+    LrFound,
+    LrPoint,
+    RunCost,
+)
 
 TITLES = {
     "preview": "Previewing the data",
@@ -141,9 +149,9 @@ class TrialRunner(QObject):
         """Preview the data of an existing run."""
 
         def events() -> Iterator[Event]:
-            from models.runs.run_folder import RunFolder
-            from models.training.estimates.preview import preview_data
-            from models.training.estimates.trial import prepared_run
+            from terrarium.models.runs.run_folder import RunFolder
+            from terrarium.models.training.estimates.preview import preview_data
+            from terrarium.models.training.estimates.trial import prepared_run
 
             yield (yield from preview_data(prepared_run(self._library, RunFolder.open(folder))))
 
@@ -245,19 +253,19 @@ class Trials(QObject):
 def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int | None) -> Iterator[Event]:
     """On the worker's thread: the events of a trial; the last one is its result."""
     if kind == "lr":
-        from models.training.estimates.lr_finder import find_lr
+        from terrarium.models.training.estimates.lr_finder import find_lr
 
         yield (yield from find_lr(library, spec, device))
     elif kind == "batch":
-        from models.training.estimates.batch_finder import find_batch
+        from terrarium.models.training.estimates.batch_finder import find_batch
 
         yield (yield from find_batch(library, spec, device, below=below))
     elif kind == "base":
-        from models.training.estimates.base_rate import measure_base_rate
+        from terrarium.models.training.estimates.base_rate import measure_base_rate
 
         yield (yield from measure_base_rate(library, spec, device))
     else:
-        from models.training.estimates.forecast import forecast
+        from terrarium.models.training.estimates.forecast import forecast
 
         yield from forecast(library, spec, device, measured=kind == "forecast")
 

@@ -9,14 +9,14 @@ import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 
-from app.kit.basics import label, plain_tip
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.loss_chart import LossChart
-from app.run_views.curves.run_chart import Floats, RunChart
-from models.number_words import format_percent
-from models.tiny_world.question_words import kind_title
-from models.tiny_world.questions import KINDS
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.loss_chart import LossChart
+from terrarium.app.run_views.curves.run_chart import Floats, RunChart
+from terrarium.models.number_words import format_percent
+from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import KINDS
 
 _GAP = 6
 """Pixels between the end of a curve and its name."""

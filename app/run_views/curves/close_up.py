@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.run_history import RunHistory
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.runs.curve import Floats, TrainCurve
-from models.runs.curve_index import CurveIndex
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.runs.curve import Floats, TrainCurve
+from terrarium.models.runs.curve_index import CurveIndex
 
 _BESIDE = 0.5
 """What is read at each side of the part shown, as a share of it, so that panning uncovers no gaps."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
 
-from app.kit.basics import label, plain_tip, row
-from app.kit.plots.curve_points import SMOOTHING
-from app.kit.theme import SPACE
-from app.run_views.curves.run_axis import X_AXES
-from app.session.session import Session
+from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.plots.curve_points import SMOOTHING
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.run_views.curves.run_axis import X_AXES
+from terrarium.app.session.session import Session
 
 _SETTING = "curves"
 _REMEMBER_MS = 500

@@ -14,30 +14,30 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, row, set_enabled
-from app.kit.export_button import Columns, ExportButton
-from app.kit.labels import ElidedLabel
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.accuracy_curves import AccuracyCurves
-from app.run_views.curves.close_up import CloseUp
-from app.run_views.curves.curve_choices import CurveChoices
-from app.run_views.curves.layer_heat import LayerHeat
-from app.run_views.curves.loss_chart import LOSS, LossChart
-from app.run_views.curves.metric_chart import MetricChart
-from app.run_views.curves.run_axis import RunAxis, nearest_row
-from app.run_views.curves.run_chart import RunChart
-from app.run_views.curves.sample_feed import SampleFeed
-from app.run_views.curves.small_chart import SmallChart, format_number
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.evaluation.record import read_comparison
-from models.events import Noted, TextCompared
-from models.number_words import format_duration, format_percent, size_unit
-from models.runs.curve import Table
-from models.runs.run_folder import RunFolder
-from models.settings.tasks import TASKS
+from terrarium.app.kit.basics import button, frame, row, set_enabled
+from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.accuracy_curves import AccuracyCurves
+from terrarium.app.run_views.curves.close_up import CloseUp
+from terrarium.app.run_views.curves.curve_choices import CurveChoices
+from terrarium.app.run_views.curves.layer_heat import LayerHeat
+from terrarium.app.run_views.curves.loss_chart import LOSS, LossChart
+from terrarium.app.run_views.curves.metric_chart import MetricChart
+from terrarium.app.run_views.curves.run_axis import RunAxis, nearest_row
+from terrarium.app.run_views.curves.run_chart import RunChart
+from terrarium.app.run_views.curves.sample_feed import SampleFeed
+from terrarium.app.run_views.curves.small_chart import SmallChart, format_number
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.evaluation.record import read_comparison
+from terrarium.models.events import Noted, TextCompared
+from terrarium.models.number_words import format_duration, format_percent, size_unit
+from terrarium.models.runs.curve import Table
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.tasks import TASKS
 
 _CHARTS_HIGH, _ACCURACY_HIGH = 20, 7
 """Minimum height of the charts, in lines of text, and how much more it is with that of accuracy; where the samples do

@@ -14,13 +14,13 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.run_axis import nearest_row
-from app.run_views.curves.run_chart import RunChart
-from models.number_words import format_count, format_exponent
-from models.settings.run_spec import TrainConfig
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.run_axis import nearest_row
+from terrarium.app.run_views.curves.run_chart import RunChart
+from terrarium.models.number_words import format_count, format_exponent
+from terrarium.models.settings.run_spec import TrainConfig
 
 LEVELS = (-6.0, -1.0)
 """log10 of the ratios at the ends of the colour scale, fixed so that runs can be compared."""

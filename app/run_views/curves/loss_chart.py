@@ -13,18 +13,18 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
 
-from app.kit.basics import label, plain_tip
-from app.kit.help_mark import HelpMark, set_term
-from app.kit.plots.chart import Chart
-from app.kit.plots.curve_points import SMOOTHING, moving_average, thinned, trailing_average
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.reference_line import ReferenceLine, TableLines
-from app.run_views.curves.run_axis import RunAxis
-from app.run_views.curves.run_chart import Floats, RunChart, finite_between, span_of
-from app.session.run_history import RunHistory
-from models.events import TextCompared
-from models.number_words import with_minus
-from models.runs.curve import Table
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.help_mark import HelpMark, set_term
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average, thinned, trailing_average
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.reference_line import ReferenceLine, TableLines
+from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.run_views.curves.run_chart import Floats, RunChart, finite_between, span_of
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import TextCompared
+from terrarium.models.number_words import with_minus
+from terrarium.models.runs.curve import Table
 
 _GAP = 6
 """Pixels between the end of a curve and its label."""

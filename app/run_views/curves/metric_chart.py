@@ -9,13 +9,13 @@ import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 
-from app.kit.basics import label, plain_tip
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.loss_chart import LossChart
-from app.run_views.curves.run_chart import RunChart, finite_between
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import capitalized
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.loss_chart import LossChart
+from terrarium.app.run_views.curves.run_chart import RunChart, finite_between
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import capitalized
 
 _BEST = "★ best checkpoint"
 

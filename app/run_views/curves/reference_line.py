@@ -8,11 +8,11 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 
-from app.kit.basics import plain_tip
-from app.kit.plots.chart import Chart
-from app.kit.theme import ThemeProvider
-from models.evaluation.text_verdict import GZIP, TRIGRAM, short_table_words
-from models.events import TextCompared
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.evaluation.text_verdict import GZIP, TRIGRAM, short_table_words
+from terrarium.models.events import TextCompared
 
 _GAP, _START = 6, 14
 """Pixels that the name keeps from the right edge, and from the axis at the left, where curves begin."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.runs.curve import Table
+from terrarium.models.runs.curve import Table
 
 X_AXES = {"step": "Steps", "tokens": "Tokens", "elapsed_s": "Time"}
 """Columns that can be the x axis, and their labels."""

@@ -10,13 +10,13 @@ from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
-from app.kit.help_mark import help_marks
-from app.kit.labels import ElidedLabel
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.run_axis import RunAxis, nearest_row
-from app.session.run_history import RunHistory
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.run_axis import RunAxis, nearest_row
+from terrarium.app.session.run_history import RunHistory
 
 Floats = NDArray[np.float64]
 

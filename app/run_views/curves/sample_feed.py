@@ -5,14 +5,14 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
-from app.kit.help_mark import help_marks
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
-from app.session.run_history import RunHistory
-from models.events import SampleMade
-from models.settings.model_config import objective_of
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import SampleMade
+from terrarium.models.settings.model_config import objective_of
+from terrarium.models.settings.run_spec import RunSpec
 
 _EMPTY = "None yet. The outputs for the pinned prompts appear here as the model learns."
 _EMPTY_LABELS = "None yet. What the model predicts for the pinned texts appears here as it learns."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import re
 
-from app.kit.text.word_difference import marked_words
-from models.events import ARROW, SampleMade
+from terrarium.app.kit.text.word_difference import marked_words
+from terrarium.models.events import ARROW, SampleMade
 
 _SPECIAL = re.compile(r"<\|(\w+)\|>")
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import QSize, Slot
 
-from app.kit.basics import label, plain_tip
-from app.kit.plots.chart import Chart
-from app.kit.plots.curve_points import SMOOTHING, moving_average
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.run_chart import RunChart, finite_between, span_of
-from models.number_words import with_minus
-from models.runs.curve import Table
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.run_chart import RunChart, finite_between, span_of
+from terrarium.models.number_words import with_minus
+from terrarium.models.runs.curve import Table
 
 RowFormat = Callable[[Table, int], str]
 """Formats the value of a row of a table."""

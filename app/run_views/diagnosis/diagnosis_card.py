@@ -10,13 +10,13 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from models.alignment.figures import figure_of
-from models.diagnosis import SHOWN_BY, Diagnosis
-from models.number_words import with_minus
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.alignment.figures import figure_of
+from terrarium.models.diagnosis import SHOWN_BY, Diagnosis
+from terrarium.models.number_words import with_minus
 
 GRAVE = frozenset({"nan", "divergence", "exploding", "dead"})
 """Kinds that leave no useful model."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, column, frame, label, scrolling
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.diagnosis.diagnosis_card import DiagnosisCard
-from app.run_views.examining import RunExaminer
-from app.run_views.shown_run import ShownRun
-from app.worker.failures import Failure
-from models.diagnosis import TITLES, Check, Diagnosis, Examination, Remedy
-from models.number_words import format_count
+from terrarium.app.kit.basics import EmptyState, column, frame, label, scrolling
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.diagnosis.diagnosis_card import DiagnosisCard
+from terrarium.app.run_views.examining import RunExaminer
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.worker.failures import Failure
+from terrarium.models.diagnosis import TITLES, Check, Diagnosis, Examination, Remedy
+from terrarium.models.number_words import format_count
 
 _READING = ("Examining…", "Each step of a long run is read for this, which takes some seconds.")
 _EMPTY = ("Nothing to examine yet", "The doctor reads the log of a run, step by step.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from app.run_views.rewards.figure_chart import Series
+from terrarium.app.run_views.rewards.figure_chart import Series
 
 _HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
 """What is optimized, by stage: the first one that a run has."""

@@ -14,19 +14,19 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip, row, set_role
-from app.kit.help_mark import HelpMark
-from app.kit.labels import ElidedLabel
-from app.kit.plots.chart import Chart
-from app.kit.plots.curve_points import SMOOTHING, moving_average
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.reference_line import ReferenceLine
-from app.run_views.curves.run_chart import Floats, RunChart, finite_between, span_of
-from app.run_views.curves.small_chart import format_number
-from app.session.run_history import FIGURE_COLUMNS
-from models.alignment.figures import about, figure_of, overfitting_of
-from models.number_words import with_minus
-from models.runs.curve import Table
+from terrarium.app.kit.basics import label, plain_tip, row, set_role
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.reference_line import ReferenceLine
+from terrarium.app.run_views.curves.run_chart import Floats, RunChart, finite_between, span_of
+from terrarium.app.run_views.curves.small_chart import format_number
+from terrarium.app.session.run_history import FIGURE_COLUMNS
+from terrarium.models.alignment.figures import about, figure_of, overfitting_of
+from terrarium.models.number_words import with_minus
+from terrarium.models.runs.curve import Table
 
 _DOT = "●"
 _UNITS = {"s": "seconds per step"}

@@ -13,11 +13,11 @@ from PySide6.QtCore import QPointF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.labels import ElidedLabel
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from models.alignment.overoptimisation import Floats
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.alignment.overoptimisation import Floats
 
 _NEAR = 24
 """Pixels within which the pointer finds a dot."""

@@ -9,16 +9,16 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtWidgets import QFrame, QProgressBar, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, plain_tip, row, separator, set_enabled, set_role
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.rewards.kl_chart import NO_DOTS, Dots, KlChart, Line
-from app.run_views.rewards.parent_measurer import ParentMeasurer
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.alignment.figures import figure_of, min_kl
-from models.alignment.overoptimisation import (
+from terrarium.app.kit.basics import button, frame, label, plain_tip, row, separator, set_enabled, set_role
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.rewards.kl_chart import NO_DOTS, Dots, KlChart, Line
+from terrarium.app.run_views.rewards.parent_measurer import ParentMeasurer
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.alignment.figures import figure_of, min_kl
+from terrarium.models.alignment.overoptimisation import (
     FEWEST_REPLIES,
     MIN_POINTS,
     N_PROMPTS,
@@ -33,7 +33,7 @@ from models.alignment.overoptimisation import (
     peak_of,
     read_parent_curves,
 )
-from models.number_words import format_count, format_percent, format_signed, with_minus
+from terrarium.models.number_words import format_count, format_percent, format_signed, with_minus
 
 _PROXIES = ("reward", "rewards/margins")
 """What is optimized, by stage: where pairs are learned from, rewards are drawn beside them."""

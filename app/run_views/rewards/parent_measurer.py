@@ -8,12 +8,12 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.session import Session
-from app.worker.failures import Failure
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from models.events import Event, Phase, Progress
-from models.library.library import Library
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
 
 
 class ParentMeasurer(QObject):
@@ -73,7 +73,7 @@ class ParentMeasurer(QObject):
 
 
 def _measure(library: Library, folder: Path, device: str) -> Iterator[Event]:
-    from models.runs.run_folder import RunFolder
-    from models.training.stages.parent_draws import measure_parent
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.training.stages.parent_draws import measure_parent
 
     yield from measure_parent(RunFolder.open(folder), library, device)

@@ -11,27 +11,27 @@ import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row, separator, set_ends
-from app.kit.labels import ElidedLabel
-from app.kit.layout.pages import Pages
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.rewards.reply_list import Line, ReplyList, about_reply, signed
-from app.run_views.rewards.reply_tokens import DivergingScale, ReplyTokens, as_odds
-from app.run_views.shown_run import ShownRun
-from app.run_views.token_names import TokenNames
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep, RolloutLog
-from models.events import Event
-from models.number_words import format_count
-from models.tiny_world.wishes import explain
+from terrarium.app.kit.basics import EmptyState, button, frame, label, row, separator, set_ends
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.rewards.reply_list import Line, ReplyList, about_reply, signed
+from terrarium.app.run_views.rewards.reply_tokens import DivergingScale, ReplyTokens, as_odds
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.run_views.token_names import TokenNames
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep, RolloutLog
+from terrarium.models.events import Event
+from terrarium.models.number_words import format_count
+from terrarium.models.tiny_world.wishes import explain
 
 if TYPE_CHECKING:
-    from models.chat.own_template import Message
+    from terrarium.models.chat.own_template import Message
 
 _NOTHING = "The replies of the first step appear here as soon as it is done."
 _COLOURS = {
@@ -294,7 +294,7 @@ class RepliesView(QWidget):
 
     @Slot(object, object)
     def _on_rewards(self, job: Job, events: tuple[Event, ...]) -> None:
-        from models.training.stages.reward_reading import RewardRead
+        from terrarium.models.training.stages.reward_reading import RewardRead
 
         for event in events:
             if isinstance(event, RewardRead) and not job.cancelled:
@@ -316,8 +316,8 @@ class RepliesView(QWidget):
 
 
 def _read_rewards(folder: Path, messages: Sequence[Message], ids: Sequence[int], device: str) -> Iterator[Event]:
-    from models.runs.run_folder import RunFolder
-    from models.training.stages.reward_reading import read_rewards
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.training.stages.reward_reading import read_rewards
 
     yield from read_rewards(RunFolder.open(folder), messages, ids, device)
 

@@ -20,12 +20,12 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFontMetrics, QPainter, QResizeEvent
 from PySide6.QtWidgets import QFrame, QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.item_list import draw_ground
-from app.kit.layout.whole_rows import cut_row
-from app.kit.theme import SPACE, ThemeProvider
-from models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep
-from models.number_words import format_count, with_minus
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.item_list import draw_ground
+from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.alignment.rollout_log import KeptGroup, KeptReply, KeptStep
+from terrarium.models.number_words import format_count, with_minus
 
 Index = QModelIndex | QPersistentModelIndex
 

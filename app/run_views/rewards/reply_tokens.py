@@ -10,10 +10,10 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.colours import readable_on
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.token_view import TokenView, describe_token
-from models.tokenizers import Piece
+from terrarium.app.kit.colours import readable_on
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.token_view import TokenView, describe_token
+from terrarium.models.tokenizers import Piece
 
 _SHADES = 65
 _BAR = 6

@@ -10,32 +10,32 @@ from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, frame, label, row, titled_card
-from app.kit.export_button import Columns, ExportButton
-from app.kit.labels import ElidedLabel
-from app.kit.layout.advanced_settings import MoreLink
-from app.kit.layout.pages import Pages
-from app.kit.layout.segments import Segments
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.curve_choices import CurveChoices
-from app.run_views.curves.curves_view import LinkedCharts, RedrawPause, RunMarks, chart_card
-from app.run_views.curves.run_axis import RunAxis
-from app.run_views.examining import RunExaminer
-from app.run_views.rewards.chart_plan import KL, ChartPlan, first_charts, plan_charts
-from app.run_views.rewards.figure_chart import FigureChart
-from app.run_views.rewards.kl_panel import KlPanel
-from app.run_views.rewards.verdict import verdict_of
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.alignment.figures import min_kl
-from models.diagnosis import SHOWN_BY, Diagnosis, Examination
-from models.evaluation.record import read_forgetting
-from models.events import KnownFigure
-from models.metrics.intervals import wilson
-from models.number_words import format_duration, format_percent
-from models.runs.curve import Table
+from terrarium.app.kit.basics import EmptyState, button, frame, label, row, titled_card
+from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.advanced_settings import MoreLink
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.curve_choices import CurveChoices
+from terrarium.app.run_views.curves.curves_view import LinkedCharts, RedrawPause, RunMarks, chart_card
+from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.run_views.examining import RunExaminer
+from terrarium.app.run_views.rewards.chart_plan import KL, ChartPlan, first_charts, plan_charts
+from terrarium.app.run_views.rewards.figure_chart import FigureChart
+from terrarium.app.run_views.rewards.kl_panel import KlPanel
+from terrarium.app.run_views.rewards.verdict import verdict_of
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.alignment.figures import min_kl
+from terrarium.models.diagnosis import SHOWN_BY, Diagnosis, Examination
+from terrarium.models.evaluation.record import read_forgetting
+from terrarium.models.events import KnownFigure
+from terrarium.models.metrics.intervals import wilson
+from terrarium.models.number_words import format_duration, format_percent
+from terrarium.models.runs.curve import Table
 
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
 """Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""

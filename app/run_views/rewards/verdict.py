@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from models.alignment.alerts import Floats
-from models.alignment.figures import alert_of
-from models.number_words import format_percent, with_minus
-from models.runs.curve import Table
+from terrarium.models.alignment.alerts import Floats
+from terrarium.models.alignment.figures import alert_of
+from terrarium.models.number_words import format_percent, with_minus
+from terrarium.models.runs.curve import Table
 
 Figures = Mapping[tuple[str, bool], Table]
 """Of RunHistory: by name, and whether they are of a validation."""

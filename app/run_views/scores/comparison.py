@@ -10,21 +10,21 @@ from pathlib import Path
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from app.kit.basics import label, row, titled_card
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.scores.score_table import ScoreTable
-from app.run_views.scores.summary import format_difference, shares_of
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.events import result_of
-from models.library.run_record import RunInfo
-from models.metrics.intervals import RESAMPLES, Comparison
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_count, format_date
-from models.tasks.stored_scores import ScoredRow, StoredScores, read_scores
+from terrarium.app.kit.basics import label, row, titled_card
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.scores.score_table import ScoreTable
+from terrarium.app.run_views.scores.summary import format_difference, shares_of
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import result_of
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.metrics.intervals import RESAMPLES, Comparison
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_count, format_date
+from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores, read_scores
 
 _CERTAIN = 0.05
 _ABOUT = (
@@ -130,7 +130,7 @@ class ScoresComparison(QWidget):
         self._say("Comparing…")
 
         def compare() -> _Compared:
-            from models.tasks.evaluating import compare_scores
+            from terrarium.models.tasks.evaluating import compare_scores
 
             other = read_scores(path)
             return _Compared(metric, other, result_of(compare_scores(other, found, metric)))

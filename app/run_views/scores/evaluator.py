@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.device import Device
-from app.worker.failures import Failure
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from app.worker.worker import Worker
-from models.events import Event, Phase, Progress
-from models.library.library import Library
+from terrarium.app.session.device import Device
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,16 +88,16 @@ class RunEvaluator(QObject):
 
 def _evaluate(library: Library, request: EvaluationRequest, device: str) -> Iterator[Event]:
     """On the worker's thread: load a checkpoint, predict, score, and write the scores."""
-    from models.corpora.corpus import find_dataset, open_run_corpus
-    from models.device import choose_device
-    from models.interop.chat_templates import read_template_config
-    from models.interop.importing import task_of
-    from models.interop.loading import load_model_events
-    from models.runs.run_folder import RunFolder
-    from models.tasks.evaluating import dataset_rows, evaluate, with_baselines
-    from models.tasks.rows import check_rows
-    from models.tasks.scoring import write_scores
-    from models.tasks.writing import Writing
+    from terrarium.models.corpora.corpus import find_dataset, open_run_corpus
+    from terrarium.models.device import choose_device
+    from terrarium.models.interop.chat_templates import read_template_config
+    from terrarium.models.interop.importing import task_of
+    from terrarium.models.interop.loading import load_model_events
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.tasks.evaluating import dataset_rows, evaluate, with_baselines
+    from terrarium.models.tasks.rows import check_rows
+    from terrarium.models.tasks.scoring import write_scores
+    from terrarium.models.tasks.writing import Writing
 
     run = RunFolder.open(request.folder)
     yield Phase(name="Reading the data")

@@ -10,11 +10,11 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.plots.figure import Figure
-from app.kit.plots.heat_map import HeatMap, colour_table
-from app.kit.plots.pictures import Axis, HeatPicture
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_count, format_percent
+from terrarium.app.kit.plots.figure import Figure
+from terrarium.app.kit.plots.heat_map import HeatMap, colour_table
+from terrarium.app.kit.plots.pictures import Axis, HeatPicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_count, format_percent
 
 _NAMES = 0.3
 """The part of the width that names of labels take, at most."""

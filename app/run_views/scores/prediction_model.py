@@ -10,11 +10,11 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import ThemeProvider
-from app.run_views.scores.prediction_words import format_answer, format_row, format_worth
-from models.number_words import format_percent
-from models.tasks.stored_scores import ScoredRow, StoredScores
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.scores.prediction_words import format_answer, format_row, format_worth
+from terrarium.models.number_words import format_percent
+from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
 
 Index = QModelIndex | QPersistentModelIndex
 

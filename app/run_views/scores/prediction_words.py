@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from models.metrics.tagging import entities
-from models.number_words import format_percent, with_minus
-from models.tasks.stored_scores import ScoredRow
+from terrarium.models.metrics.tagging import entities
+from terrarium.models.number_words import format_percent, with_minus
+from terrarium.models.tasks.stored_scores import ScoredRow
 
 NO_ANSWER = "no answer"
 

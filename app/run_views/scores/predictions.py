@@ -18,17 +18,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.tables import plain_table
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.scores.prediction_model import ORDERS, Filters, PredictionModel, labels_of
-from app.run_views.scores.prediction_words import format_answer, format_worth
-from models.number_words import format_count, format_percent
-from models.tasks.stored_scores import ScoredRow, StoredScores
+from terrarium.app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.scores.prediction_model import ORDERS, Filters, PredictionModel, labels_of
+from terrarium.app.run_views.scores.prediction_words import format_answer, format_worth
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
 
 _WIDTHS = {"gold": 190, "prediction": 190, "score": 110, "worth": 110}
 """Pixels of columns at the usual text size; the text takes the rest."""

@@ -19,10 +19,10 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.tables import plain_table
-from app.kit.theme import ThemeProvider
-from models.number_words import format_percent
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.number_words import format_percent
 
 AnyIndex: TypeAlias = QModelIndex | QPersistentModelIndex
 

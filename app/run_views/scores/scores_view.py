@@ -11,31 +11,31 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, button, column, label, plain_tip, row, scrolling, set_enabled, set_role
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo, ElidedLabel
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.views import View, Views
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.scores.comparison import OtherScores, ScoresComparison, distinct_names
-from app.run_views.scores.evaluator import EvaluationRequest, RunEvaluator
-from app.run_views.scores.predictions import Predictions
-from app.run_views.scores.summary import ScoresSummary
-from app.run_views.scores.text_comparison import TextComparison
-from app.run_views.shown_run import ShownRun
-from app.session.session import Session
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.corpora.corpus import list_corpora
-from models.evaluation.record import Forgetting, read_comparison, read_evaluation, read_forgetting
-from models.events import Evaluated, TextCompared
-from models.library.library import Library
-from models.library.run_record import RunInfo, inspect_run
-from models.number_words import format_done, format_of_100, format_percent
-from models.runs.run_folder import RunFolder
-from models.settings.tasks import TASKS
-from models.tasks.stored_scores import StoredScores, list_scores, read_scores
-from models.tiny_world.question_words import kind_title
+from terrarium.app.kit.basics import EmptyState, button, column, label, plain_tip, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.scores.comparison import OtherScores, ScoresComparison, distinct_names
+from terrarium.app.run_views.scores.evaluator import EvaluationRequest, RunEvaluator
+from terrarium.app.run_views.scores.predictions import Predictions
+from terrarium.app.run_views.scores.summary import ScoresSummary
+from terrarium.app.run_views.scores.text_comparison import TextComparison
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.corpora.corpus import list_corpora
+from terrarium.models.evaluation.record import Forgetting, read_comparison, read_evaluation, read_forgetting
+from terrarium.models.events import Evaluated, TextCompared
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import RunInfo, inspect_run
+from terrarium.models.number_words import format_done, format_of_100, format_percent
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.stored_scores import StoredScores, list_scores, read_scores
+from terrarium.models.tiny_world.question_words import kind_title
 
 _NO_TASK = (
     "This model has no task to be scored",

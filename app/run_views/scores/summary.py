@@ -10,22 +10,22 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, plain_tip, row, set_role, titled_card
-from app.kit.help_mark import HelpMark
-from app.kit.layout.relayout_on_resize import RelayoutOnResize
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.setting_names.code_outcomes import OUTCOME_TONES, SANDBOX
-from app.kit.setting_names.terms import term_of_words
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.scores.figures import ConfusionMap, ReliabilityPlot
-from app.run_views.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
-from models.evaluation.record import Forgetting
-from models.metrics.metrics_table import METRICS, format_score
-from models.metrics.report import Score
-from models.number_words import capitalized, format_count, format_percent, with_minus
-from models.tasks.baselines import BASELINES
-from models.tasks.stored_scores import StoredScores
-from models.tiny_world.question_words import kind_title
+from terrarium.app.kit.basics import button, label, plain_tip, row, set_role, titled_card
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.setting_names.code_outcomes import OUTCOME_TONES, SANDBOX
+from terrarium.app.kit.setting_names.terms import term_of_words
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.scores.figures import ConfusionMap, ReliabilityPlot
+from terrarium.app.run_views.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
+from terrarium.models.evaluation.record import Forgetting
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.metrics.report import Score
+from terrarium.models.number_words import capitalized, format_count, format_percent, with_minus
+from terrarium.models.tasks.baselines import BASELINES
+from terrarium.models.tasks.stored_scores import StoredScores
+from terrarium.models.tiny_world.question_words import kind_title
 
 _MAX_BASELINES = 3
 _MAX_LABELS = 40

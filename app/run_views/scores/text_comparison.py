@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import label, row
-from app.kit.help_mark import HelpMark
-from app.kit.plots.interval_bars import Bar, IntervalBars
-from app.kit.theme import SPACE, ThemeProvider
-from models.evaluation.text_verdict import GZIP, TRIGRAM, sentence_of, table_words
-from models.events import TextCompared
-from models.number_words import capitalized, format_size
+from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.evaluation.text_verdict import GZIP, TRIGRAM, sentence_of, table_words
+from terrarium.models.events import TextCompared
+from terrarium.models.number_words import capitalized, format_size
 
 MODEL = "your model"
 _TIPS = {

@@ -6,18 +6,18 @@ import numpy as np
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, label, row
-from app.kit.labels import ElidedLabel
-from app.kit.layout.segments import Segments
-from app.kit.plots.attention_pictures import SCALES, SCALES_TIP, head_picture, scaled, short_names, side_of
-from app.kit.plots.pictures import Floats
-from app.kit.plots.token_map import TokenMap
-from app.kit.setting_names.site_words import format_site
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.time_machine.head_grid import HeadGrid
-from app.session.run_history import AttentionSnapshot
-from models.architecture.mask_tables import MaskedText, seen_from
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.basics import EmptyState, label, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP, head_picture, scaled, short_names, side_of
+from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.kit.plots.token_map import TokenMap
+from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.time_machine.head_grid import HeadGrid
+from terrarium.app.session.run_history import AttentionSnapshot
+from terrarium.models.architecture.mask_tables import MaskedText, seen_from
+from terrarium.models.settings.model_config import ModelConfig
 
 _SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # no space for more
 

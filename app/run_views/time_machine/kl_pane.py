@@ -11,23 +11,23 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QLineEdit, QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, plain_tip, row, set_enabled
-from app.kit.help_mark import HelpMark
-from app.kit.labels import ElidedLabel
-from app.kit.layout.segments import Segments
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.rewards.reply_tokens import DivergingScale, ReplyTokens, as_odds
-from app.run_views.shown_run import ShownRun
-from app.run_views.token_names import TokenNames
-from app.session.session import Session
-from app.worker.failures import Failure
-from app.worker.job import BACKGROUND, Job
-from app.worker.latest_job import LatestJob
-from models.alignment.position_kl import OWN, PARENTS, SHALLOW, PositionKl, about_depth
-from models.events import Event, Phase
-from models.library.library import Library
-from models.number_words import format_count, format_signed
+from terrarium.app.kit.basics import button, frame, label, plain_tip, row, set_enabled
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.rewards.reply_tokens import DivergingScale, ReplyTokens, as_odds
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.run_views.token_names import TokenNames
+from terrarium.app.session.session import Session
+from terrarium.app.worker.failures import Failure
+from terrarium.app.worker.job import BACKGROUND, Job
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.alignment.position_kl import OWN, PARENTS, SHALLOW, PositionKl, about_depth
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count, format_signed
 
 _WHOSE = {OWN: "Its own replies", PARENTS: "The parent's replies"}
 _ABOUT_WHOSE = (
@@ -295,7 +295,7 @@ class KlPane(QWidget):
 
 
 def _measure(library: Library, folder: Path, device: str, prompt: str, whose: str) -> Iterator[Event]:
-    from models.runs.run_folder import RunFolder
-    from models.training.stages.position_kl import measure_position_kl
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.training.stages.position_kl import measure_position_kl
 
     yield from measure_position_kl(RunFolder.open(folder), library, device, prompt=prompt, whose=whose)

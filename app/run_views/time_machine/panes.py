@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import (
+from terrarium.app.kit.basics import (
     button,
     column,
     frame,
@@ -16,17 +16,17 @@ from app.kit.basics import (
     separator,
     set_enabled,
 )
-from app.kit.layout.flow_layout import wrapping
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
-from app.run_views.time_machine.attention_pane import AttentionPane
-from app.run_views.time_machine.snapshots import Snapshot
-from app.run_views.time_machine.token_bars import TokenBars
-from app.run_views.token_names import TokenNames
-from models.number_words import format_percent
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
-from models.settings.sampling_config import PINNED, format_step
+from terrarium.app.kit.layout.flow_layout import wrapping
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
+from terrarium.app.run_views.time_machine.attention_pane import AttentionPane
+from terrarium.app.run_views.time_machine.snapshots import Snapshot
+from terrarium.app.run_views.time_machine.token_bars import TokenBars
+from terrarium.app.run_views.token_names import TokenNames
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.sampling_config import PINNED, format_step
 
 _TITLES = {
     "decoder-only": ("What it writes", "Next token"),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from app.session.run_history import AttentionSnapshot, RunHistory
-from models.events import SampleMade
-from models.library.run_record import checkpoint_step
+from terrarium.app.session.run_history import AttentionSnapshot, RunHistory
+from terrarium.models.events import SampleMade
+from terrarium.models.library.run_record import checkpoint_step
 
 _EARLIER = 6
 

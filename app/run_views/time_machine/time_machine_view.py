@@ -8,18 +8,18 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, frame, label, plain_tip, row
-from app.kit.labels import ElidedCombo
-from app.kit.layout.relayout_on_resize import SideBySide
-from app.kit.layout.segments import Segments
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.shown_run import ShownRun
-from app.run_views.time_machine.kl_pane import KlPane, is_offered
-from app.run_views.time_machine.panes import Panes
-from app.run_views.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
-from app.run_views.time_machine.timeline import Timeline, stride_of
-from app.run_views.time_machine.transport import Transport
-from app.run_views.token_names import TokenNames
+from terrarium.app.kit.basics import EmptyState, frame, label, plain_tip, row
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.run_views.time_machine.kl_pane import KlPane, is_offered
+from terrarium.app.run_views.time_machine.panes import Panes
+from terrarium.app.run_views.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
+from terrarium.app.run_views.time_machine.timeline import Timeline, stride_of
+from terrarium.app.run_views.time_machine.transport import Transport
+from terrarium.app.run_views.token_names import TokenNames
 
 _WIDE = 800
 """Pixels at the usual text size from which the prompt stands beside the controls."""

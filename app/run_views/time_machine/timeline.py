@@ -12,12 +12,12 @@ from PySide6.QtCore import QPointF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainterPath, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.plots.chart import Chart
-from app.kit.plots.curve_points import SMOOTHING, moving_average
-from app.kit.theme import ThemeProvider
-from app.run_views.time_machine.snapshots import nearest
-from app.session.run_history import RunHistory
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.time_machine.snapshots import nearest
+from terrarium.app.session.run_history import RunHistory
 
 _RIGHT = 14  # pixels
 _FAR = 10

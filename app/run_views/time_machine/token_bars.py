@@ -8,10 +8,10 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QVariantAnimation, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.painted_rows import RowTips
-from app.kit.theme import SPACE, ThemeProvider
-from models.number_words import format_prob
-from models.tokenizers import Piece
+from terrarium.app.kit.painted_rows import RowTips
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.number_words import format_prob
+from terrarium.models.tokenizers import Piece
 
 N_ROWS = 10
 _MOVE_MS = 180

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
 
-from app.kit.basics import button, label, row, set_enabled
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.theme import ThemeProvider
 
 _SPEEDS = (0.5, 1.0, 2.0, 4.0)
 _INTERVAL_MS = 600

@@ -7,16 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.kit.setting_names.slot_words import UNUSED, differs, format_setting, format_slot, label_of, value_in_use
-from models import cost
-from models.library.library import RunInfo
-from models.library.run_record import read_record
-from models.metrics.metrics_table import METRICS, best_first, format_score
-from models.number_words import format_compact, format_duration
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
-from models.settings.slots import is_used
-from models.settings.tasks import TASKS
+from terrarium.app.kit.setting_names.slot_words import (
+    UNUSED,
+    differs,
+    format_setting,
+    format_slot,
+    label_of,
+    value_in_use,
+)
+from terrarium.models import cost
+from terrarium.models.library.library import RunInfo
+from terrarium.models.library.run_record import read_record
+from terrarium.models.metrics.metrics_table import METRICS, best_first, format_score
+from terrarium.models.number_words import format_compact, format_duration
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.slots import is_used
+from terrarium.models.settings.tasks import TASKS
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFontMetrics, QGuiApplication, QIcon, QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.kit.basics import button, column, label, plain_tip, row, titled_card
-from app.kit.theme import SPACE, ThemeProvider
-from app.runs.overlay.comparison import RunComparison, compare_runs
-from app.worker.background import LatestTask
-from models.library.library import RunInfo
-from models.number_words import format_count
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, titled_card
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.runs.overlay.comparison import RunComparison, compare_runs
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.library.library import RunInfo
+from terrarium.models.number_words import format_count
 
 Index = QModelIndex | QPersistentModelIndex
 _SORT = Qt.ItemDataRole.UserRole

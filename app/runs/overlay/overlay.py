@@ -9,24 +9,24 @@ from pathlib import Path
 from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QBoxLayout, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, frame, label, row
-from app.kit.export_button import Columns, ExportButton
-from app.kit.labels import ElidedLabel
-from app.kit.layout.relayout_on_resize import SideBySide
-from app.kit.theme import SPACE, ThemeProvider
-from app.run_views.curves.run_axis import RunAxis
-from app.runs.overlay.differences import RunDifferences
-from app.runs.overlay.overlay_chart import Drawing, OverlayChart
-from app.runs.overlay.overlay_controls import OverlayControls
-from app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader
-from app.runs.overlay.overlay_legend import OverlayLegend
-from app.runs.overlay.overlay_lines import LineMaker, OverlaySpec, aligned
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.events import Event
-from models.library.library import RunInfo
-from models.number_words import format_count
-from models.runs.curve import Table
+from terrarium.app.kit.basics import button, column, frame, label, row
+from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.relayout_on_resize import SideBySide
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.runs.overlay.differences import RunDifferences
+from terrarium.app.runs.overlay.overlay_chart import Drawing, OverlayChart
+from terrarium.app.runs.overlay.overlay_controls import OverlayControls
+from terrarium.app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader
+from terrarium.app.runs.overlay.overlay_legend import OverlayLegend
+from terrarium.app.runs.overlay.overlay_lines import LineMaker, OverlaySpec, aligned
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.events import Event
+from terrarium.models.library.library import RunInfo
+from terrarium.models.number_words import format_count
+from terrarium.models.runs.curve import Table
 
 _WIDE = 720
 """Pixels at the usual text size from which the controls stand beside the title."""

@@ -12,10 +12,10 @@ from PySide6.QtCore import QRectF, Qt, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from app.runs.overlay.overlay_legend import Stroke
-from app.runs.overlay.overlay_lines import RunLine, coincident_lines
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.runs.overlay.overlay_legend import Stroke
+from terrarium.app.runs.overlay.overlay_lines import RunLine, coincident_lines
 
 _NAMED = 12
 """Up to this many runs are labelled at the ends of their lines."""

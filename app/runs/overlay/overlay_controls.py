@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
 
-from app.kit.basics import label, row
-from app.run_views.curves.curve_choices import Smoother
-from app.run_views.curves.run_axis import X_AXES
-from app.runs.overlay.overlay_lines import COMPARED, ComparedQuantity
+from terrarium.app.kit.basics import label, row
+from terrarium.app.run_views.curves.curve_choices import Smoother
+from terrarium.app.run_views.curves.run_axis import X_AXES
+from terrarium.app.runs.overlay.overlay_lines import COMPARED, ComparedQuantity
 
 
 class OverlayControls(QWidget):

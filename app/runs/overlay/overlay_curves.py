@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.events import Event
-from models.files.jsonl import Row, parse_row
-from models.files.log_tail import LogTail
-from models.library.lowest_loss import validation_lines
-from models.runs.curve import STEP_COLUMNS, Table
+from terrarium.models.events import Event
+from terrarium.models.files.jsonl import Row, parse_row
+from terrarium.models.files.log_tail import LogTail
+from terrarium.models.library.lowest_loss import validation_lines
+from terrarium.models.runs.curve import STEP_COLUMNS, Table
 
 COLUMNS = {
     "train": (*STEP_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s"),

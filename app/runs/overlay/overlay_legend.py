@@ -9,8 +9,8 @@ from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, QSize, Qt, Signal, S
 from PySide6.QtGui import QColor, QFontMetrics, QIcon, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _PATTERNS = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _N_COLOURS = 6

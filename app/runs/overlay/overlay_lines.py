@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.kit.plots.curve_points import Floats, column_starts, in_view, moving_average, thinned
-from app.runs.overlay.overlay_curves import Curves, decimals
+from terrarium.app.kit.plots.curve_points import Floats, column_starts, in_view, moving_average, thinned
+from terrarium.app.runs.overlay.overlay_curves import Curves, decimals
 
 _MAX_POINTS = 4096
 """Maximum points of a smoothed line over the whole run; longer runs are averaged."""

@@ -8,9 +8,9 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
-from app.kit.layout.views import View, Views
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 
 class CompareRuns(Views):
@@ -47,14 +47,14 @@ class CompareRuns(Views):
             page.show_runs(self._ids)
 
     def _make_curves(self) -> QWidget:
-        from app.runs.overlay.overlay import RunOverlay
+        from terrarium.app.runs.overlay.overlay import RunOverlay
 
         view = RunOverlay(self._session, self._theme)
         view.run_asked.connect(self.run_asked)
         return view
 
     def _make_settings(self) -> QWidget:
-        from app.runs.overlay.sweep_view import SweepView
+        from terrarium.app.runs.overlay.sweep_view import SweepView
 
         view = SweepView(self._session, self._theme)
         view.run_asked.connect(self.run_asked)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.kit.setting_names.slot_words import format_setting, label_of
-from models.metrics.metrics_table import METRICS, format_score
-from models.runs.sweep_result import SweepRun
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
+from terrarium.app.kit.setting_names.slot_words import format_setting, label_of
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.runs.sweep_result import SweepRun
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
 
 _TABLES: dict[str, Any] = {
     "train": TrainConfig,

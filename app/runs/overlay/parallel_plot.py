@@ -10,11 +10,11 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from app.kit.plots.figure import Figure
-from app.kit.setting_names.slot_words import format_setting
-from app.kit.theme import SPACE, ThemeProvider
-from app.runs.overlay.parallel_axes import BEST, ParallelAxis, parallel_axes, setting_title
-from models.runs.sweep_result import SweepRun
+from terrarium.app.kit.plots.figure import Figure
+from terrarium.app.kit.setting_names.slot_words import format_setting
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.runs.overlay.parallel_axes import BEST, ParallelAxis, parallel_axes, setting_title
+from terrarium.models.runs.sweep_result import SweepRun
 
 _NEAR = 8.0
 """Pixels within which the pointer hits a line."""

@@ -17,18 +17,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import EmptyState, frame, label
-from app.kit.setting_names.slot_words import format_setting
-from app.kit.theme import SPACE, ThemeProvider
-from app.runs.overlay.parallel_axes import best_title, setting_title
-from app.runs.overlay.parallel_plot import ParallelPlot
-from app.session.session import Session
-from app.worker.background import LatestTask
-from models.library.library import RunInfo
-from models.library.lowest_loss import LowestLoss, find_lowest_loss
-from models.metrics.metrics_table import METRICS
-from models.number_words import format_count
-from models.runs.sweep_result import SweepRun, compare_runs
+from terrarium.app.kit.basics import EmptyState, frame, label
+from terrarium.app.kit.setting_names.slot_words import format_setting
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.runs.overlay.parallel_axes import best_title, setting_title
+from terrarium.app.runs.overlay.parallel_plot import ParallelPlot
+from terrarium.app.session.session import Session
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.library.library import RunInfo
+from terrarium.models.library.lowest_loss import LowestLoss, find_lowest_loss
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.number_words import format_count
+from terrarium.models.runs.sweep_result import SweepRun, compare_runs
 
 _POLL_MS = 3000
 """Milliseconds between polls for progress of training runs."""

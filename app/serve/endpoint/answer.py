@@ -13,14 +13,14 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from app.serve.endpoint.engine import Engine, ServedModel
-from app.serve.endpoint.errors import ApiError, as_api_error
-from app.serve.endpoint.logprobs import TokenDelta
-from app.serve.endpoint.request_log import RequestLog
-from app.serve.endpoint.requests import GenerationRequest, GenerationStarted, generate_text
-from app.serve.endpoint.response_formats import ChoiceState, ResponseFormat, Usage
-from app.serve.endpoint.scheduler import GenerationTask
-from models.events import Event, ReplyFinished
+from terrarium.app.serve.endpoint.engine import Engine, ServedModel
+from terrarium.app.serve.endpoint.errors import ApiError, as_api_error
+from terrarium.app.serve.endpoint.logprobs import TokenDelta
+from terrarium.app.serve.endpoint.request_log import RequestLog
+from terrarium.app.serve.endpoint.requests import GenerationRequest, GenerationStarted, generate_text
+from terrarium.app.serve.endpoint.response_formats import ChoiceState, ResponseFormat, Usage
+from terrarium.app.serve.endpoint.scheduler import GenerationTask
+from terrarium.models.events import Event, ReplyFinished
 
 Posted = Event | Exception | None
 

@@ -15,13 +15,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.serve.endpoint.answer import Answer
-from app.serve.endpoint.engine import Engine, ServedModel
-from app.serve.endpoint.errors import ApiError, ModelGoneError, as_api_error
-from app.serve.endpoint.request_log import RequestLog
-from app.serve.endpoint.requests import GenerationRequest, chat_requests, completion_requests
-from app.serve.endpoint.response_formats import ChatFormat, CompletionFormat, ResponseFormat
-from app.serve.endpoint.schemas import ApiRequest, ChatRequest, CompletionRequest, read_body
+from terrarium.app.serve.endpoint.answer import Answer
+from terrarium.app.serve.endpoint.engine import Engine, ServedModel
+from terrarium.app.serve.endpoint.errors import ApiError, ModelGoneError, as_api_error
+from terrarium.app.serve.endpoint.request_log import RequestLog
+from terrarium.app.serve.endpoint.requests import GenerationRequest, chat_requests, completion_requests
+from terrarium.app.serve.endpoint.response_formats import ChatFormat, CompletionFormat, ResponseFormat
+from terrarium.app.serve.endpoint.schemas import ApiRequest, ChatRequest, CompletionRequest, read_body
 
 MAX_BODY_BYTES = 4_000_000
 """Maximum size of a request body: far more than fits any context here."""

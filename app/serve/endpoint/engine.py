@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from app.serve.endpoint.errors import ModelGoneError
-from app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
+from terrarium.app.serve.endpoint.errors import ModelGoneError
+from terrarium.app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.architecture.transformer import AnyModel
-    from models.chat.template_config import ChatTemplateConfig
-    from models.settings.model_config import ModelConfig
+    from terrarium.models.architecture.transformer import AnyModel
+    from terrarium.models.chat.template_config import ChatTemplateConfig
+    from terrarium.models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)

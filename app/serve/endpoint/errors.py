@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.worker.failures import describe
+from terrarium.app.worker.failures import describe
 
 
 class ApiError(Exception):

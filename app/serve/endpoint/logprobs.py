@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer
 
-from models.chat.reply_text import ReplyStripper
-from models.events import Event, Progress, ReplyFinished, TokenMade
-from models.tokenizers import IncrementalDecoder, TokenBytes
+from terrarium.models.chat.reply_text import ReplyStripper
+from terrarium.models.events import Event, Progress, ReplyFinished, TokenMade
+from terrarium.models.tokenizers import IncrementalDecoder, TokenBytes
 
 MIN_LOGPROB = -9999.0
 """What OpenAI's API returns for practically impossible tokens: JSON has no minus infinity."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from app.serve.endpoint.engine import ServedModel
-from app.serve.endpoint.errors import ApiError
-from app.serve.endpoint.logprobs import stripped, token_deltas, token_deltas_with_logprobs
-from app.serve.endpoint.schemas import ApiRequest, ChatMessage, ChatRequest, CompletionRequest
-from models.events import Event
-from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from terrarium.app.serve.endpoint.engine import ServedModel
+from terrarium.app.serve.endpoint.errors import ApiError
+from terrarium.app.serve.endpoint.logprobs import stripped, token_deltas, token_deltas_with_logprobs
+from terrarium.app.serve.endpoint.schemas import ApiRequest, ChatMessage, ChatRequest, CompletionRequest
+from terrarium.models.events import Event
+from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -53,8 +53,8 @@ def chat_requests(served: ServedModel, body: ChatRequest) -> list[GenerationRequ
         what = "an encoder" if served.config.topology == "encoder-only" else "an encoder-decoder"
         raise ApiError(400, f"“{served.name}” is {what}, not a chat model.", param="model")
     _check_writes(served)
-    from models.chat.prompting import PromptSettings, encode_untruncated
-    from models.chat.template_config import reply_ends
+    from terrarium.models.chat.prompting import PromptSettings, encode_untruncated
+    from terrarium.models.chat.template_config import reply_ends
 
     messages = [{"role": _role(message), "content": message.content} for message in body.messages]
     try:
@@ -83,7 +83,7 @@ def completion_requests(served: ServedModel, body: CompletionRequest) -> list[Ge
     if served.config.topology == "encoder-only":
         raise ApiError(400, f"“{served.name}” is an encoder: it fills masks and does not generate text.", param="model")
     _check_writes(served)
-    from models.tokenizers.special_tokens import end_id
+    from terrarium.models.tokenizers.special_tokens import end_id
 
     end, requests = end_id(served.tokenizer, served.config), []
     for prompt in body.prompt:
@@ -98,7 +98,7 @@ def completion_requests(served: ServedModel, body: CompletionRequest) -> list[Ge
 
 def generate_text(served: ServedModel, request: GenerationRequest) -> Iterator[Event]:
     """On the model's thread: GenerationStarted, a TokenDelta for each token and ReplyFinished, as by `generate`."""
-    from models.inference.generate import generate
+    from terrarium.models.inference.generate import generate
 
     lease = served.acquire()
     yield GenerationStarted(step=lease.step)
@@ -122,7 +122,7 @@ def _role(message: ChatMessage) -> str:
 
 
 def _prompt_ids(served: ServedModel, prompt: str | list[int]) -> list[int]:
-    from models.inference.prompts import encode_for
+    from terrarium.models.inference.prompts import encode_for
 
     if isinstance(prompt, str):
         return encode_for(served.config, served.tokenizer, prompt)
@@ -134,14 +134,14 @@ def _prompt_ids(served: ServedModel, prompt: str | list[int]) -> list[int]:
 
 
 def _echo(tokenizer: Tokenizer, prompt: str | list[int]) -> str:
-    from models.tokenizers import decode
+    from terrarium.models.tokenizers import decode
 
     return prompt if isinstance(prompt, str) else decode(tokenizer, prompt)
 
 
 def _checked_prompt(served: ServedModel, ids: Sequence[int], param: str) -> tuple[int, ...]:
     """The prompt, checked: it must not be empty, and at least one token must fit after it."""
-    from models.inference.continuation import check_prompt
+    from terrarium.models.inference.continuation import check_prompt
 
     try:
         check_prompt(len(ids), served.config.context_length)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.serve.endpoint.logprobs import Logprob, TokenLogprob
+from terrarium.app.serve.endpoint.logprobs import Logprob, TokenLogprob
 
 Json = dict[str, Any]
 

@@ -12,8 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from app.serve.endpoint.errors import ModelGoneError
-from models.events import Event
+from terrarium.app.serve.endpoint.errors import ModelGoneError
+from terrarium.models.events import Event
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
-from app.serve.endpoint.errors import ApiError
-from models.number_words import capitalized
-from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from terrarium.app.serve.endpoint.errors import ApiError
+from terrarium.models.number_words import capitalized
+from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 
 MAX_CHOICES = 32
 """Maximum number of texts (prompts × n) in one request."""

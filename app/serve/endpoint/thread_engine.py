@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from app.serve.endpoint.engine import ScheduledEngine, ServedModel
-from app.serve.endpoint.scheduler import GenerationTask
+from terrarium.app.serve.endpoint.engine import ScheduledEngine, ServedModel
+from terrarium.app.serve.endpoint.scheduler import GenerationTask
 
 
 class ThreadEngine(ScheduledEngine):

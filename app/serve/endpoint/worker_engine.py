@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from app.serve.endpoint.engine import ScheduledEngine, ServedModel
-from app.serve.endpoint.scheduler import TIME_SLICE_S, GenerationTask
-from app.worker.job import INTERACTIVE, Job
-from models.events import Event
+from terrarium.app.serve.endpoint.engine import ScheduledEngine, ServedModel
+from terrarium.app.serve.endpoint.scheduler import TIME_SLICE_S, GenerationTask
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.models.events import Event
 
 _MAX_SLICE_S = 1.0
 """Longer slices would be noticeable when chatting in the window."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtWidgets import QWidget
 
-from app.guide.ring import Tab
-from app.kit.layout.views import Views
-from app.shell.places import Screens
+from terrarium.app.guide.ring import Tab
+from terrarium.app.kit.layout.views import Views
+from terrarium.app.shell.places import Screens
 
 if TYPE_CHECKING:
-    from app.chat.chat_tab import ChatTab
-    from app.recipes.card import RecipeCard
-    from app.recipes.demonstration_card import DemonstrationCard
-    from app.shell.top_bar import TopBar
+    from terrarium.app.chat.chat_tab import ChatTab
+    from terrarium.app.recipes.card import RecipeCard
+    from terrarium.app.recipes.demonstration_card import DemonstrationCard
+    from terrarium.app.shell.top_bar import TopBar
 
 NO_REPLY = "There is no reply yet: send the model a message first."
 

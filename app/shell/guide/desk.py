@@ -11,17 +11,17 @@ from PySide6.QtCore import QObject, Slot
 from PySide6.QtWidgets import QApplication, QSplitter, QWidget
 from shiboken6 import isValid
 
-from app.help.palette import PaletteEntry
-from app.kit.theme import ThemeProvider
+from terrarium.app.help.palette import PaletteEntry
+from terrarium.app.kit.theme import ThemeProvider
 
 if TYPE_CHECKING:
-    from app.guide.chapters import Chapter
-    from app.guide.guide import Guide
-    from app.guide.guide_panel import GuidePanel
-    from app.guide.missions import Mission
-    from app.home.home import Home
-    from app.shell.guide.anchors import GuidedWindow
-    from app.shell.places import Places
+    from terrarium.app.guide.chapters import Chapter
+    from terrarium.app.guide.guide import Guide
+    from terrarium.app.guide.guide_panel import GuidePanel
+    from terrarium.app.guide.missions import Mission
+    from terrarium.app.home.home import Home
+    from terrarium.app.shell.guide.anchors import GuidedWindow
+    from terrarium.app.shell.places import Places
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class GuideDesk(QObject):
 
     def read(self) -> None:
         """Read the chapters; on any thread, once the guide was imported (see `load_pages`)."""
-        from app.guide.chapters import read_chapters
+        from terrarium.app.guide.chapters import read_chapters
 
         chapters, self._problems = read_chapters()
         for problem in self._problems:
@@ -61,9 +61,9 @@ class GuideDesk(QObject):
     def guide(self) -> Guide:
         """The guide, made now if necessary."""
         if self._guide is None:
-            from app.guide.guide import Guide
-            from app.guide.ring import Ring
-            from app.shell.guide.stage import MainWindowDriver
+            from terrarium.app.guide.guide import Guide
+            from terrarium.app.guide.ring import Ring
+            from terrarium.app.shell.guide.stage import MainWindowDriver
 
             session = self._window.session
             if self._chapters is None:
@@ -78,7 +78,7 @@ class GuideDesk(QObject):
 
     def add_to(self, home: Home) -> None:
         """Put the guide's card on Home."""
-        from app.guide.home_card import GuideCard
+        from terrarium.app.guide.home_card import GuideCard
 
         card = GuideCard(self.guide, self._theme)
         card.guide_requested.connect(self.show)
@@ -93,7 +93,7 @@ class GuideDesk(QObject):
     def show(self) -> None:
         """Show the panel, with the chapters or the step that is open."""
         if self.panel is None:
-            from app.guide.guide_panel import GuidePanel
+            from terrarium.app.guide.guide_panel import GuidePanel
 
             guide, window = self.guide, self._window
             self.panel = GuidePanel(guide, self._problems, window.session.notices, self._theme)
@@ -160,7 +160,7 @@ class GuideDesk(QObject):
 
     @Slot(object)
     def _on_mission(self, mission: Mission) -> None:
-        from app.guide.figures import fill
+        from terrarium.app.guide.figures import fill
 
         done = fill(mission.done, self.guide.facts)
         self._window.session.notices.say(f"Mission done: {mission.title}. {done or ''}".strip())
@@ -169,7 +169,7 @@ class GuideDesk(QObject):
 
     def entries(self) -> Sequence[PaletteEntry]:
         """Chapters and missions, for the command palette."""
-        from app.guide.missions import MISSIONS
+        from terrarium.app.guide.missions import MISSIONS
 
         guide = self.guide
         chapters = [

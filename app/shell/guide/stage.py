@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
-from app.chat.chat_tab import ChatTab
-from app.glass.focus import Head
-from app.guide.actions import (
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.glass.focus import Head
+from terrarium.app.guide.actions import (
     Action,
     ChooseDesign,
     ChooseHead,
@@ -35,20 +35,20 @@ from app.guide.actions import (
     TakeCandidate,
     TypeText,
 )
-from app.guide.ring import Ring, Tab
-from app.guide.window_state import RunFact, WindowState
-from app.new_run.choices import DEFAULT_PROMPTS
-from app.shell.guide.anchors import ANCHORS, NO_REPLY, GuidedWindow
-from app.shell.guide.window_state_reader import WindowStateReader
-from models.corpora.corpus import list_corpora
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.sampling_config import SamplingConfig
-from models.settings.tasks import TASKS
+from terrarium.app.guide.ring import Ring, Tab
+from terrarium.app.guide.window_state import RunFact, WindowState
+from terrarium.app.new_run.choices import DEFAULT_PROMPTS
+from terrarium.app.shell.guide.anchors import ANCHORS, NO_REPLY, GuidedWindow
+from terrarium.app.shell.guide.window_state_reader import WindowStateReader
+from terrarium.models.corpora.corpus import list_corpora
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.settings.tasks import TASKS
 
 if TYPE_CHECKING:
-    from app.shell.places import Places
+    from terrarium.app.shell.places import Places
 
 _LOOKS = 10
 """How often a run that was prepared is validated and writes a sample."""

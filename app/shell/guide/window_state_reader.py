@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.chat.archive.message_tree import Chat, Message
-from app.chat.conversation.reply_captions import judge
-from app.guide.window_state import (
+from terrarium.app.chat.archive.message_tree import Chat, Message
+from terrarium.app.chat.conversation.reply_captions import judge
+from terrarium.app.guide.window_state import (
     ModelFact,
     PairFact,
     ReplyFact,
@@ -21,20 +21,20 @@ from app.guide.window_state import (
     TrainingFact,
     WindowState,
 )
-from app.kit.setting_names.site_words import format_site
-from models import cost
-from models.evaluation.record import read_evaluation
-from models.evaluation.text_verdict import UNGROWN, verdict_of
-from models.library.run_record import RunInfo
-from models.preferences.store import PERSON
-from models.recipes.demonstrations.results import RefuseResult
-from models.recipes.tasks.results import read_result
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.models import cost
+from terrarium.models.evaluation.record import read_evaluation
+from terrarium.models.evaluation.text_verdict import UNGROWN, verdict_of
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.preferences.store import PERSON
+from terrarium.models.recipes.demonstrations.results import RefuseResult
+from terrarium.models.recipes.tasks.results import read_result
+from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
-    from app.chat.chat_tab import ChatTab
-    from app.shell.places import Screens
-    from app.training.training_tab import TrainingTab
+    from terrarium.app.chat.chat_tab import ChatTab
+    from terrarium.app.shell.places import Screens
+    from terrarium.app.training.training_tab import TrainingTab
 
 
 class WindowStateReader:

@@ -76,7 +76,7 @@ def licence_text(name: str) -> str:
 
 
 def _own_text(name: str) -> str:
-    return files("resources").joinpath("licences", name).read_text(encoding="utf-8").strip()
+    return files("terrarium.resources").joinpath("licences", name).read_text(encoding="utf-8").strip()
 
 
 def _normal(name: str) -> str:

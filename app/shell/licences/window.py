@@ -7,13 +7,13 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, column, label, plain_tip, row
-from app.kit.dialog import Dialog
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.shell.licences.packages import Package, licence_text, read_packages
-from app.worker.background import LatestTask
-from models.number_words import format_count
+from terrarium.app.kit.basics import button, column, label, plain_tip, row
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.licences.packages import Package, licence_text, read_packages
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.number_words import format_count
 
 _ABOUT = (
     "Terrarium is free under the MIT License. It is built on the work of many others; these are the packages that are "

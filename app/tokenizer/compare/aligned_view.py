@@ -8,13 +8,13 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.layout.whole_rows import cut_row
-from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.compare.grid_lines import GridLines
-from app.tokenizer.compare.line_painter import BLOCK_GAP, LinePainter, Measures
-from app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot, spot_at, token_spot
-from app.tokenizer.compare.text_grid import TextGrid
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.tokenizer.compare.grid_lines import GridLines
+from terrarium.app.tokenizer.compare.line_painter import BLOCK_GAP, LinePainter, Measures
+from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot, spot_at, token_spot
+from terrarium.app.tokenizer.compare.text_grid import TextGrid
 
 _MIN_COLUMNS = 8
 _WIDEST_NAME = 150  # pixels at the usual text size

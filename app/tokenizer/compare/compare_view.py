@@ -8,26 +8,26 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import EmptyState, frame, label, row, set_role
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedLabel
-from app.kit.setting_names.value_words import words
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from app.session.session import Session
-from app.tokenizer.compare.aligned_view import AlignedView
-from app.tokenizer.compare.figures_table import Compared, FiguresTable
-from app.tokenizer.compare.group_bars import Series
-from app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
-from app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
-from app.tokenizer.compare.text_grid import TextGrid
-from app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, text_work
-from app.tokenizer.compare.tokenizer_cache import TokenizerCache
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.library.library import TokenizerInfo
-from models.tokenizers.text.compare import model_cost
-from models.tokenizers.text.text_measures import Figures
+from terrarium.app.kit.basics import EmptyState, frame, label, row, set_role
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.compare.aligned_view import AlignedView
+from terrarium.app.tokenizer.compare.figures_table import Compared, FiguresTable
+from terrarium.app.tokenizer.compare.group_bars import Series
+from terrarium.app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
+from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
+from terrarium.app.tokenizer.compare.text_grid import TextGrid
+from terrarium.app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, text_work
+from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.library.library import TokenizerInfo
+from terrarium.models.tokenizers.text.compare import model_cost
+from terrarium.models.tokenizers.text.text_measures import Figures
 
 _SLOW = 20_000
 """Texts of more characters show “Encoding…”."""

@@ -9,13 +9,13 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.setting_names.value_words import words
-from app.kit.theme import ThemeProvider
-from app.tokenizer.compare.line_painter import SWATCH, series_color
-from app.tokenizer.compare.metrics import TABLE, best
-from models.tokenizers.text.compare import ModelCost
-from models.tokenizers.text.text_measures import Figures
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.tokenizer.compare.line_painter import SWATCH, series_color
+from terrarium.app.tokenizer.compare.metrics import TABLE, best
+from terrarium.models.tokenizers.text.compare import ModelCost
+from terrarium.models.tokenizers.text.text_measures import Figures
 
 _PADDING = 12  # pixels on both sides of a cell's text
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

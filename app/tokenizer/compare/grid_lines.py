@@ -8,8 +8,8 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QTextLayout, QTextOption
 
-from app.kit.tokens.pill_layout import PillLayout
-from app.tokenizer.compare.text_grid import TextGrid
+from terrarium.app.kit.tokens.pill_layout import PillLayout
+from terrarium.app.tokenizer.compare.text_grid import TextGrid
 
 
 class GridLine:

@@ -11,12 +11,12 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.kit.plots.figure import Figure
-from app.kit.plots.pictures import Axis, round_ticks
-from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.compare.line_painter import SWATCH, series_color
-from app.tokenizer.compare.metrics import Metric
-from models.tokenizers.text.text_measures import Figures
+from terrarium.app.kit.plots.figure import Figure
+from terrarium.app.kit.plots.pictures import Axis, round_ticks
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.tokenizer.compare.line_painter import SWATCH, series_color
+from terrarium.app.tokenizer.compare.metrics import Metric
+from terrarium.models.tokenizers.text.text_measures import Figures
 
 _GROUP = 0.84
 """The share of a group's width that its bars take."""

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QFontMetricsF, QPainter, QPen
 
-from app.kit.colours import Theme
-from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.compare.grid_lines import GridLine
-from app.tokenizer.compare.spot import AlignedRow, Spot
-from app.tokenizer.compare.text_grid import TextGrid
+from terrarium.app.kit.colours import Theme
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.tokenizer.compare.grid_lines import GridLine
+from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot
+from terrarium.app.tokenizer.compare.text_grid import TextGrid
 
 SWATCH = 9  # pixels, of the square in a tokenizer's colour
 BLOCK_GAP = SPACE + SPACE // 2

@@ -8,22 +8,22 @@ from functools import partial
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import ElidedCombo
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.compare.group_bars import Group, GroupBars, Series
-from app.tokenizer.compare.metrics import RATIOS
-from app.tokenizer.compare.tokenizer_cache import TokenizerCache
-from app.tokenizer.corpus_picker import CorpusPicker
-from app.worker.background import LatestTask, latest_progress
-from app.worker.failures import Failure
-from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
-from models.events import Event, Phase, Progress
-from models.tiny_world.parallel import LANGUAGE_NAMES
-from models.tokenizers.text.compare import MeasuredPart, TextLoader, compare
-from models.tokenizers.text.text_measures import Figures
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.compare.group_bars import Group, GroupBars, Series
+from terrarium.app.tokenizer.compare.metrics import RATIOS
+from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
+from terrarium.app.tokenizer.corpus_picker import CorpusPicker
+from terrarium.app.worker.background import LatestTask, latest_progress
+from terrarium.app.worker.failures import Failure
+from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader, compare
+from terrarium.models.tokenizers.text.text_measures import Figures
 
 _Part = str | CorpusChoice
 """A language, or a corpus."""

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from models.number_words import format_compact, format_percent
-from models.tokenizers.text.compare import ModelCost
-from models.tokenizers.text.text_measures import Figures
+from terrarium.models.number_words import format_compact, format_percent
+from terrarium.models.tokenizers.text.compare import ModelCost
+from terrarium.models.tokenizers.text.text_measures import Figures
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
-from models.tokenizers.codec import pieces_of
+from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
+from terrarium.models.tokenizers.codec import pieces_of
 
 _MAX_NAMED = 6
 """Up to this many tokens of one tokenizer are listed; beyond, only their number."""

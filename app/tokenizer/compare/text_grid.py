@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from app.kit.tokens.glyphs import escape
-from models.tokenizers.codec import encode_with_offsets, show_bytes
-from models.tokenizers.special_tokens import unknown_ids
+from terrarium.app.kit.tokens.glyphs import escape
+from terrarium.models.tokenizers.codec import encode_with_offsets, show_bytes
+from terrarium.models.tokenizers.special_tokens import unknown_ids
 
 Floats = NDArray[np.float64]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
-from app.tokenizer.compare.tokenizer_cache import TokenizerCache
-from models.data.corpus_texts import CorpusTexts
-from models.events import Event, Progress
-from models.tokenizers.codec import replace_surrogates
-from models.tokenizers.text.compare import measure
-from models.tokenizers.text.text_measures import Figures
-from models.tokenizers.token_bytes import special_ids
+from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
+from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
+from terrarium.models.data.corpus_texts import CorpusTexts
+from terrarium.models.events import Event, Progress
+from terrarium.models.tokenizers.codec import replace_surrogates
+from terrarium.models.tokenizers.text.compare import measure
+from terrarium.models.tokenizers.text.text_measures import Figures
+from terrarium.models.tokenizers.token_bytes import special_ids
 
 MAX_DRAWN = 200_000
 """Characters that are drawn at most, so that resizing the window stays fast."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.library.library import Library
-from models.tokenizers import load_tokenizer
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

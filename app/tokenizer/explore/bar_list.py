@@ -9,8 +9,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.kit.painted_rows import RowTips
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.painted_rows import RowTips
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _BAR, _GAP = 5, 9  # pixels: height of a bar, space below it
 

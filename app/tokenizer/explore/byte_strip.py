@@ -6,9 +6,9 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QWidget
 
-from app.kit.theme import ThemeProvider
-from models.tokenizers.codec import show_bytes
-from models.tokenizers.text.encoded import EncodedText
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.tokenizers.codec import show_bytes
+from terrarium.models.tokenizers.text.encoded import EncodedText
 
 _PAD, _MARGIN = 4, 8  # pixels around the digits of a cell, and at both ends
 

@@ -7,14 +7,14 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import button, column, frame, label, panes, row, scrolling
-from app.kit.stat_strip import StatStrip
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from app.tokenizer.explore.bar_list import Bar, BarList
-from app.tokenizer.explore.round_trip_strip import RoundTripStrip
-from app.tokenizer.explore.token_card import TokenCard
-from app.tokenizer.explore.token_lab import TokenLab
+from terrarium.app.kit.basics import button, column, frame, label, panes, row, scrolling
+from terrarium.app.kit.stat_strip import StatStrip
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.tokenizer.explore.bar_list import Bar, BarList
+from terrarium.app.tokenizer.explore.round_trip_strip import RoundTripStrip
+from terrarium.app.tokenizer.explore.token_card import TokenCard
+from terrarium.app.tokenizer.explore.token_lab import TokenLab
 
 EXAMPLE = """\
 The animal didn't cross the street because it was too tired.

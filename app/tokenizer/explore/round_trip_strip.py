@@ -18,14 +18,14 @@ from PySide6.QtWidgets import (
 )
 from tokenizers import Tokenizer
 
-from app.kit.basics import button, plain_tip
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.tokenizers import decode, show_bytes
-from models.tokenizers.text.encoded import EncodedText
-from models.tokenizers.text.round_trip import Difference, RoundTrip, round_trip
+from terrarium.app.kit.basics import button, plain_tip
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.tokenizers import decode, show_bytes
+from terrarium.models.tokenizers.text.encoded import EncodedText
+from terrarium.models.tokenizers.text.round_trip import Difference, RoundTrip, round_trip
 
 MAX_SYNC_BYTES = 20_000
 """Texts of up to this many bytes are checked at once, together with the tokens."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFormLayout, QFrame, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import label, plain_tip
-from app.kit.theme import SPACE
-from app.kit.tokens.glyphs import Glyphs
-from models.tokenizers import Piece
+from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.models.tokenizers import Piece
 
 _HINT = "Point at a token, or select one with the arrow keys, to see its details."
 

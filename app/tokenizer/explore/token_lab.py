@@ -7,15 +7,15 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QSplitter, QTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import frame, label, separator
-from app.kit.text.text_box import TextBox, TruncationNote, highlight
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.token_view import TokenView
-from app.tokenizer.encoder import Encoder
-from app.tokenizer.explore.byte_strip import ByteStrip
-from app.tokenizer.text_offsets import TextOffsets, utf16_units
-from models.tokenizers import Piece
-from models.tokenizers.text.encoded import EncodedText
+from terrarium.app.kit.basics import frame, label, separator
+from terrarium.app.kit.text.text_box import TextBox, TruncationNote, highlight
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.token_view import TokenView
+from terrarium.app.tokenizer.encoder import Encoder
+from terrarium.app.tokenizer.explore.byte_strip import ByteStrip
+from terrarium.app.tokenizer.text_offsets import TextOffsets, utf16_units
+from terrarium.models.tokenizers import Piece
+from terrarium.models.tokenizers.text.encoded import EncodedText
 
 
 class TokenLab(QSplitter):

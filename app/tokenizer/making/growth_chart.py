@@ -8,11 +8,11 @@ import pyqtgraph as pg
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import label
-from app.kit.plots.chart import Chart
-from app.kit.theme import SPACE, ThemeProvider
-from models.events import VocabularyGrowth
-from models.number_words import format_size
+from terrarium.app.kit.basics import label
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.events import VocabularyGrowth
+from terrarium.models.number_words import format_size
 
 
 class GrowthChart(QWidget):

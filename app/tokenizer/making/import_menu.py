@@ -15,12 +15,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, label, plain_tip
-from app.kit.dialog import Dialog
-from app.kit.help_mark import set_term
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.making.importing import PatternRequest, TokenizerImporter
+from terrarium.app.kit.basics import button, label, plain_tip
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.making.importing import PatternRequest, TokenizerImporter
 
 _FILES = (
     "Tokenizers (*.json *.txt *.model *.model.v* *.tiktoken *.gguf *.bpe);;"
@@ -157,7 +157,7 @@ class PatternDialog(_Question):
     """Asks for the word pattern of a tokenizer whose files do not define it."""
 
     def __init__(self, request: PatternRequest, parent: QWidget) -> None:
-        from models.tokenizers.foreign.patterns import PATTERNS
+        from terrarium.models.tokenizers.foreign.patterns import PATTERNS
 
         self._request = request
         self.pattern = QComboBox()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.tokenizers import Tokenizers
-from app.worker.background import LatestTask
-from app.worker.notices import Notices
-from models.events import Event
-from models.library.library import Library, safe_name
+from terrarium.app.session.tokenizers import Tokenizers
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library, safe_name
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class TokenizerImporter(QObject):
             raise ValueError(f"There is a tokenizer called {safe_name(name)!r} already: choose another name.")
 
         def work() -> Generator[Event, None, str | PatternRequest]:
-            from models.tokenizers.foreign.patterns import PatternUnknownError
-            from models.tokenizers.importing import import_tokenizer_events
+            from terrarium.models.tokenizers.foreign.patterns import PatternUnknownError
+            from terrarium.models.tokenizers.importing import import_tokenizer_events
 
             try:
                 return (yield from import_tokenizer_events(source, library, name, pattern=pattern))

@@ -17,18 +17,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, frame, label, plain_tip, row, scrolling
-from app.kit.forms.config_form import ConfigForm
-from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from app.kit.setting_names.value_words import words
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.corpus_picker import CorpusPicker
-from app.tokenizer.making.growth_chart import GrowthChart
-from app.worker.background import latest_progress
-from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
-from models.settings.tokenizer_options import KINDS, TokenizerOptions, pre_tokenizers_of, used_options
-from models.tokenizers import check_training
+from terrarium.app.kit.basics import button, frame, label, plain_tip, row, scrolling
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from terrarium.app.kit.setting_names.value_words import words
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.corpus_picker import CorpusPicker
+from terrarium.app.tokenizer.making.growth_chart import GrowthChart
+from terrarium.app.worker.background import latest_progress
+from terrarium.models.events import Event, Notice, Phase, Progress, VocabularyGrowth
+from terrarium.models.settings.tokenizer_options import KINDS, TokenizerOptions, pre_tokenizers_of, used_options
+from terrarium.models.tokenizers import check_training
 
 _KIND_TIPS = {
     "byte": "Each byte is a token: 256 tokens, nothing to train, long sequences",

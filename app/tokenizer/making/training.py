@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.tokenizers import Tokenizers
-from app.worker.background import LatestTask
-from app.worker.notices import Notices
-from models.events import Event, Notice
-from models.library.library import Library, safe_name
+from terrarium.app.session.tokenizers import Tokenizers
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.notices import Notices
+from terrarium.models.events import Event, Notice
+from terrarium.models.library.library import Library, safe_name
 
 if TYPE_CHECKING:
-    from models.data.corpus_texts import CorpusChoice
-    from models.settings.tokenizer_options import TokenizerOptions
+    from terrarium.models.data.corpus_texts import CorpusChoice
+    from terrarium.models.settings.tokenizer_options import TokenizerOptions
 
 
 class TokenizerTraining(QObject):
@@ -64,8 +64,8 @@ class TokenizerTraining(QObject):
             raise ValueError(f"There is a tokenizer called {name!r} already: choose another name.")
 
         def work() -> Generator[Event, None, str]:
-            from models.data.corpus_texts import chosen_corpus
-            from models.tokenizers import train_in_child
+            from terrarium.models.data.corpus_texts import chosen_corpus
+            from terrarium.models.tokenizers import train_in_child
 
             corpus = yield from chosen_corpus(self._library, data)
             files = [(yield from corpus.sample_events("train"))]

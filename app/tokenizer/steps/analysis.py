@@ -6,8 +6,15 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from models.tokenizers.steps.steps import LookupSteps, SplitText, TokenizerSteps, Word, WordSteps, find_mismatches
-from models.tokenizers.token_bytes import component_steps
+from terrarium.models.tokenizers.steps.steps import (
+    LookupSteps,
+    SplitText,
+    TokenizerSteps,
+    Word,
+    WordSteps,
+    find_mismatches,
+)
+from terrarium.models.tokenizers.token_bytes import component_steps
 
 MAX_TEXT = 200_000
 """Only this many characters of a text are analysed."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QPainter
 
-from app.tokenizer.steps.style import GAP, MARGIN, DrawingStyle, alternate
+from terrarium.app.tokenizer.steps.style import GAP, MARGIN, DrawingStyle, alternate
 
 
 class BandToken(NamedTuple):

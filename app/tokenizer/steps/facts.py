@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from models.number_words import format_times, with_minus
-from models.tokenizers import show_bytes
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.frequencies import Frequencies
-from models.tokenizers.steps.steps import TokenizerSteps
-from models.tokenizers.steps.unigram import UnigramSteps
+from terrarium.models.number_words import format_times, with_minus
+from terrarium.models.tokenizers import show_bytes
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.frequencies import Frequencies
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.models.tokenizers.steps.unigram import UnigramSteps
 
 
 def token_facts(steps: TokenizerSteps, id: int, frequencies: Frequencies | None) -> str:

@@ -7,18 +7,18 @@ from collections.abc import Generator
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, row
-from app.kit.labels import ElidedLabel
-from app.kit.layout.flow_layout import wrapping
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.corpus_picker import CorpusPicker
-from app.worker.background import LatestTask, latest_progress
-from app.worker.failures import Failure
-from models.data.corpus_texts import corpus_texts
-from models.events import Event, Phase, Progress
-from models.tokenizers.steps.frequencies import Frequencies, count_frequencies
-from models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.flow_layout import wrapping
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.corpus_picker import CorpusPicker
+from terrarium.app.worker.background import LatestTask, latest_progress
+from terrarium.app.worker.failures import Failure
+from terrarium.models.data.corpus_texts import corpus_texts
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.tokenizers.steps.frequencies import Frequencies, count_frequencies
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
 
 _NOTHING = "A tokenizer's files store no frequencies: count them on a corpus."
 

@@ -8,12 +8,12 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QPainter, QPainterPath
 
-from app.tokenizer.steps.drawing import BandToken, Drawing
-from app.tokenizer.steps.facts import format_score, piece_facts, show_piece
-from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle
-from models.tokenizers.steps.frequencies import Frequencies
-from models.tokenizers.steps.steps import TokenizerSteps
-from models.tokenizers.steps.unigram import UnigramSteps
+from terrarium.app.tokenizer.steps.drawing import BandToken, Drawing
+from terrarium.app.tokenizer.steps.facts import format_score, piece_facts, show_piece
+from terrarium.app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle
+from terrarium.models.tokenizers.steps.frequencies import Frequencies
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.models.tokenizers.steps.unigram import UnigramSteps
 
 _MIN_HEIGHT, _MAX_RISE = 26.0, 36.0  # height of an arc over one character, and the maximum for each further one
 _DOT, _NEAR = 4.0, 9.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QPainter
 
-from app.tokenizer.steps.drawing import BandToken, Drawing
-from app.tokenizer.steps.facts import token_facts
-from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle
-from models.tokenizers.steps.frequencies import Frequencies
-from models.tokenizers.steps.steps import LookupSteps, TokenizerSteps
+from terrarium.app.tokenizer.steps.drawing import BandToken, Drawing
+from terrarium.app.tokenizer.steps.facts import token_facts
+from terrarium.app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle
+from terrarium.models.tokenizers.steps.frequencies import Frequencies
+from terrarium.models.tokenizers.steps.steps import LookupSteps, TokenizerSteps
 
 _WIDEST = 600.0
 

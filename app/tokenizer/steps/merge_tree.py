@@ -8,12 +8,12 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QPainter, QPainterPath
 
-from app.tokenizer.steps.drawing import BandToken, BoundaryNote, Drawing
-from app.tokenizer.steps.facts import node_facts
-from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle, alternate
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.frequencies import Frequencies
-from models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.app.tokenizer.steps.drawing import BandToken, BoundaryNote, Drawing
+from terrarium.app.tokenizer.steps.facts import node_facts
+from terrarium.app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle, alternate
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.frequencies import Frequencies
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
 
 _BEND = 6.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.tokenizer.steps.facts import (
+from terrarium.app.tokenizer.steps.facts import (
     count_headers,
     describe_applied,
     format_frequency,
@@ -12,12 +12,12 @@ from app.tokenizer.steps.facts import (
     format_share,
     show_piece,
 )
-from models.number_words import format_count
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.frequencies import Frequencies
-from models.tokenizers.steps.steps import LookupSteps, TokenizerSteps, WordSteps
-from models.tokenizers.steps.unigram import UnigramSteps
-from models.tokenizers.steps.wordpiece import WordPieceSteps
+from terrarium.models.number_words import format_count
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.frequencies import Frequencies
+from terrarium.models.tokenizers.steps.steps import LookupSteps, TokenizerSteps, WordSteps
+from terrarium.models.tokenizers.steps.unigram import UnigramSteps
+from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps
 
 
 class StepPresenter(Protocol):

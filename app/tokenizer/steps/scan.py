@@ -7,12 +7,12 @@ import itertools
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QPainter
 
-from app.tokenizer.steps.drawing import BandToken, Drawing
-from app.tokenizer.steps.facts import token_facts
-from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle, alternate
-from models.tokenizers.steps.frequencies import Frequencies
-from models.tokenizers.steps.steps import TokenizerSteps
-from models.tokenizers.steps.wordpiece import WordPieceSteps
+from terrarium.app.tokenizer.steps.drawing import BandToken, Drawing
+from terrarium.app.tokenizer.steps.facts import token_facts
+from terrarium.app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle, alternate
+from terrarium.models.tokenizers.steps.frequencies import Frequencies
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps
 
 _HIT_NOTE, _MISS_NOTE = "id {:,}", "not in the vocabulary"
 

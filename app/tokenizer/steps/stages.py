@@ -5,14 +5,14 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 
-from app.kit.basics import label, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from app.tokenizer.steps.analysis import MAX_TEXT, TextAnalysis
-from app.tokenizer.steps.word_strip import WordStrip
-from models.number_words import format_count
-from models.tokenizers import show_bytes
+from terrarium.app.kit.basics import label, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.tokenizer.steps.analysis import MAX_TEXT, TextAnalysis
+from terrarium.app.tokenizer.steps.word_strip import WordStrip
+from terrarium.models.number_words import format_count
+from terrarium.models.tokenizers import show_bytes
 
 _SHOWN = 300  # characters of a text
 

@@ -6,11 +6,11 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
-from app.kit.basics import plain_tip
-from app.kit.tables import plain_table
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from app.tokenizer.steps.presenter import StepPresenter
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.tokenizer.steps.presenter import StepPresenter
 
 _Index = QModelIndex | QPersistentModelIndex
 _NO_INDEX = QModelIndex()

@@ -7,32 +7,32 @@ from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import EmptyState, frame, label, panes, set_role, titled_card
-from app.kit.labels import ElidedLabel
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.steps.analysis import MAX_WORD, TextAnalysis, WordTrace, analyse_text, trace_word
-from app.tokenizer.steps.board import Board
-from app.tokenizer.steps.drawing import Drawing
-from app.tokenizer.steps.facts import format_tokens
-from app.tokenizer.steps.frequency_bar import FrequencyBar
-from app.tokenizer.steps.lattice import LatticeDrawing
-from app.tokenizer.steps.lookup import LookupDrawing
-from app.tokenizer.steps.merge_tree import MergeTreeDrawing
-from app.tokenizer.steps.presenter import StepPresenter, presenter_for
-from app.tokenizer.steps.scan import ScanDrawing
-from app.tokenizer.steps.stages import Stages
-from app.tokenizer.steps.step_table import StepTable
-from app.tokenizer.steps.style import DrawingStyle
-from app.tokenizer.steps.transport import Transport
-from app.worker.background import LatestTask
-from app.worker.failures import Failure
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.frequencies import Frequencies
-from models.tokenizers.steps.steps import TokenizerSteps, WordSteps
-from models.tokenizers.steps.unigram import UnigramSteps
-from models.tokenizers.steps.wordpiece import WordPieceSteps
+from terrarium.app.kit.basics import EmptyState, frame, label, panes, set_role, titled_card
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.steps.analysis import MAX_WORD, TextAnalysis, WordTrace, analyse_text, trace_word
+from terrarium.app.tokenizer.steps.board import Board
+from terrarium.app.tokenizer.steps.drawing import Drawing
+from terrarium.app.tokenizer.steps.facts import format_tokens
+from terrarium.app.tokenizer.steps.frequency_bar import FrequencyBar
+from terrarium.app.tokenizer.steps.lattice import LatticeDrawing
+from terrarium.app.tokenizer.steps.lookup import LookupDrawing
+from terrarium.app.tokenizer.steps.merge_tree import MergeTreeDrawing
+from terrarium.app.tokenizer.steps.presenter import StepPresenter, presenter_for
+from terrarium.app.tokenizer.steps.scan import ScanDrawing
+from terrarium.app.tokenizer.steps.stages import Stages
+from terrarium.app.tokenizer.steps.step_table import StepTable
+from terrarium.app.tokenizer.steps.style import DrawingStyle
+from terrarium.app.tokenizer.steps.transport import Transport
+from terrarium.app.worker.background import LatestTask
+from terrarium.app.worker.failures import Failure
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.frequencies import Frequencies
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps, WordSteps
+from terrarium.models.tokenizers.steps.unigram import UnigramSteps
+from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps
 
 _PAUSE_MS = 40  # while keys are pressed
 _TALL = 640

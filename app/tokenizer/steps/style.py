@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
 
 PAD, GAP, MARGIN = 6.0, 4.0, 14.0
 """Pixels: padding in a pill, gap between columns, margin of a drawing."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QVBoxLayout, QWidget
 
-from app.kit.basics import button, row
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.labels import NumberLabel
-from app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.basics import button, row
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.labels import NumberLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Steps per second."""

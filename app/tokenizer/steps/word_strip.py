@@ -8,10 +8,10 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from app.kit.theme import ThemeProvider
-from app.tokenizer.steps.style import DrawingStyle, alternate
-from models.number_words import format_times
-from models.tokenizers.steps.steps import Word
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.tokenizer.steps.style import DrawingStyle, alternate
+from terrarium.models.number_words import format_times
+from terrarium.models.tokenizers.steps.steps import Word
 
 _Index = QModelIndex | QPersistentModelIndex
 _NO_INDEX = QModelIndex()

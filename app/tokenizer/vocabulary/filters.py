@@ -7,13 +7,13 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
 
-from app.kit.basics import plain_tip, set_role
-from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.theme import SPACE
-from app.tokenizer.vocabulary.token_finder import USE_FILTERS
-from models.tokenizers.vocabulary.token_counts import Usage
-from models.tokenizers.vocabulary.token_types import TYPES
-from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
+from terrarium.app.kit.basics import plain_tip, set_role
+from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.theme import SPACE
+from terrarium.app.tokenizer.vocabulary.token_finder import USE_FILTERS
+from terrarium.models.tokenizers.vocabulary.token_counts import Usage
+from terrarium.models.tokenizers.vocabulary.token_types import TYPES
+from terrarium.models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
 
 _USE_LABELS = {
     "produced": ("Occur", "Tokens that occur in the corpus"),

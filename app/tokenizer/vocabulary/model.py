@@ -10,12 +10,12 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QWidget
 
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from models.number_words import with_minus
-from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
-from models.tokenizers.vocabulary.token_types import TYPES
-from models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.models.number_words import with_minus
+from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
+from terrarium.models.tokenizers.vocabulary.token_types import TYPES
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
 
 Index = QModelIndex | QPersistentModelIndex
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from app.kit.plots.pictures import Axis, BarPicture, Line, LinePicture, round_ticks
-from models.number_words import format_count, format_percent, format_size, format_times
-from models.tokenizers.vocabulary.token_counts import Usage
-from models.tokenizers.vocabulary.vocabulary import Vocabulary
+from terrarium.app.kit.plots.pictures import Axis, BarPicture, Line, LinePicture, round_ticks
+from terrarium.models.number_words import format_count, format_percent, format_size, format_times
+from terrarium.models.tokenizers.vocabulary.token_counts import Usage
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 LONGEST = 20
 """Longer tokens, in bytes, share the last bar."""

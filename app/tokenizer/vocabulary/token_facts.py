@@ -8,14 +8,14 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QGuiApplication
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from app.kit.basics import button, label, plain_tip, row, scrolling
-from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from app.tokenizer.vocabulary.model import copied_text, format_hex
-from models.number_words import format_count, with_minus
-from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
-from models.tokenizers.vocabulary.token_types import TYPES
-from models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
+from terrarium.app.kit.basics import button, label, plain_tip, row, scrolling
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.tokenizer.vocabulary.model import copied_text, format_hex
+from terrarium.models.number_words import format_count, with_minus
+from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
+from terrarium.models.tokenizers.vocabulary.token_types import TYPES
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
 
 _HINT = "Click a token, or select one with the arrow keys, to see its details."
 _MAX_MADE = 12

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRegularExpression
 
-from models.events import Event, Progress
-from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage
-from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
+from terrarium.models.events import Event, Progress
+from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage
+from terrarium.models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
 
 USE_FILTERS = {
     "produced": ("repeated", "once"),

@@ -9,18 +9,18 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import button, label, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.corpus_picker import CorpusPicker
-from app.worker.background import LatestTask, latest_progress
-from app.worker.failures import Failure
-from models.data.corpus_texts import CorpusChoice, corpus_texts
-from models.events import Event, Phase, Progress
-from models.library.library import Library
-from models.tokenizers.vocabulary.token_counts import Usage, count_tokens
-from models.tokenizers.vocabulary.vocabulary import Vocabulary
+from terrarium.app.kit.basics import button, label, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.corpus_picker import CorpusPicker
+from terrarium.app.worker.background import LatestTask, latest_progress
+from terrarium.app.worker.failures import Failure
+from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers.vocabulary.token_counts import Usage, count_tokens
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 _SCALE = 1000
 

@@ -10,11 +10,11 @@ from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from app.kit.theme import ThemeProvider
-from app.tokenizer.vocabulary.model import DESCENDING_FIRST, TITLES, VocabularyModel, copied_text
-from models.tokenizers.vocabulary.token_counts import Usage
-from models.tokenizers.vocabulary.token_types import TYPES
-from models.tokenizers.vocabulary.vocabulary import Vocabulary
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.tokenizer.vocabulary.model import DESCENDING_FIRST, TITLES, VocabularyModel, copied_text
+from terrarium.models.tokenizers.vocabulary.token_counts import Usage
+from terrarium.models.tokenizers.vocabulary.token_types import TYPES
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 _PADDING = 28  # pixels on both sides of a cell's text
 _ROW = 26  # pixels at the usual text size

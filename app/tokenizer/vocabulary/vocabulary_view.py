@@ -9,27 +9,27 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import EmptyState, button, frame, label, panes, row, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.plots.bar_plot import BarPlot
-from app.kit.plots.line_plot import LinePlot
-from app.kit.plots.pictures import LinePicture
-from app.kit.theme import SPACE, ThemeProvider
-from app.session.session import Session
-from app.tokenizer.vocabulary.filters import VocabularyFilters
-from app.tokenizer.vocabulary.pictures import coverage_picture, describe_usage, lengths_picture, zipf_picture
-from app.tokenizer.vocabulary.token_facts import TokenFacts
-from app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
-from app.tokenizer.vocabulary.usage_counter import UsageCounter, UsageResult
-from app.tokenizer.vocabulary.vocabulary_table import VocabularyTable
-from app.worker.background import LatestTask, TaskQueue
-from app.worker.failures import Failure
-from models.events import Event, Progress
-from models.number_words import format_count, format_percent
-from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
-from models.tokenizers.vocabulary.token_counts import Usage
-from models.tokenizers.vocabulary.vocabulary import Vocabulary, read_vocabulary
+from terrarium.app.kit.basics import EmptyState, button, frame, label, panes, row, set_role
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.plots.bar_plot import BarPlot
+from terrarium.app.kit.plots.line_plot import LinePlot
+from terrarium.app.kit.plots.pictures import LinePicture
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.vocabulary.filters import VocabularyFilters
+from terrarium.app.tokenizer.vocabulary.pictures import coverage_picture, describe_usage, lengths_picture, zipf_picture
+from terrarium.app.tokenizer.vocabulary.token_facts import TokenFacts
+from terrarium.app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
+from terrarium.app.tokenizer.vocabulary.usage_counter import UsageCounter, UsageResult
+from terrarium.app.tokenizer.vocabulary.vocabulary_table import VocabularyTable
+from terrarium.app.worker.background import LatestTask, TaskQueue
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event, Progress
+from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
+from terrarium.models.tokenizers.vocabulary.token_counts import Usage
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
 _CSV = "Comma-separated values (*.csv)"
 

@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-from models.importing.formats.files import (
+from terrarium.models.importing.formats.files import (
     MAX_LINE_BYTES,
     FormatError,
     GrowthMeter,
@@ -20,8 +20,8 @@ from models.importing.formats.files import (
     read_lines,
     read_whole,
 )
-from models.importing.formats.rows import TICK, TICK_LINES, ReadOptions, Row
-from models.number_words import format_size
+from terrarium.models.importing.formats.rows import TICK, TICK_LINES, ReadOptions, Row
+from terrarium.models.number_words import format_size
 
 _MAX_BYTES = 1 << 26
 _MO_RATIO = 10

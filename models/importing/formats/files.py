@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NoReturn, cast
 
-from models.files.limits import MAX_RATIO, MAX_UNPACKED_BYTES, unpacked_limit
-from models.number_words import format_size
+from terrarium.models.files.limits import MAX_RATIO, MAX_UNPACKED_BYTES, unpacked_limit
+from terrarium.models.number_words import format_size
 
 MAX_LINE_BYTES = 1 << 24
 """The longest line that is read."""

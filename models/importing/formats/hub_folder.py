@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from models.importing.formats.files import SourceFile, split_of
+from terrarium.models.importing.formats.files import SourceFile, split_of
 
 _MAX_BYTES = 1 << 20
 _CARD = "README.md"

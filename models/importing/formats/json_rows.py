@@ -7,9 +7,16 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from models.importing.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_chunks, read_lines
-from models.importing.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, BadRow, ReadOptions, Row, flatten
-from models.number_words import format_size
+from terrarium.models.importing.formats.files import (
+    MAX_LINE_BYTES,
+    FormatError,
+    Meter,
+    SourceFile,
+    read_chunks,
+    read_lines,
+)
+from terrarium.models.importing.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, BadRow, ReadOptions, Row, flatten
+from terrarium.models.number_words import format_size
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")

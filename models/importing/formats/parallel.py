@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from xml.parsers import expat
 
-from models.importing.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_lines
-from models.importing.formats.rows import LANGUAGES, TICK, TICK_LINES, ReadOptions, Row
-from models.number_words import format_count, format_size
+from terrarium.models.importing.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_lines
+from terrarium.models.importing.formats.rows import LANGUAGES, TICK, TICK_LINES, ReadOptions, Row
+from terrarium.models.number_words import format_count, format_size
 
 _SIDES = LANGUAGES | {"src", "tgt", "source", "target"}
 _CODES = frozenset({"bpt", "ept", "it", "ph", "ut"})

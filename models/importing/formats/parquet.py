@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.importing.formats.files import FormatError, GrowthMeter, Meter, SourceFile
-from models.importing.formats.rows import ReadOptions, Row, flatten
+from terrarium.models.importing.formats.files import FormatError, GrowthMeter, Meter, SourceFile
+from terrarium.models.importing.formats.rows import ReadOptions, Row, flatten
 
 if TYPE_CHECKING:
     import duckdb

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.importing.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_chunks, read_lines
-from models.importing.formats.rows import TICK, TICK_LINES, ReadOptions, Row
-from models.number_words import format_size
+from terrarium.models.importing.formats.files import (
+    MAX_LINE_BYTES,
+    FormatError,
+    Meter,
+    SourceFile,
+    read_chunks,
+    read_lines,
+)
+from terrarium.models.importing.formats.rows import TICK, TICK_LINES, ReadOptions, Row
+from terrarium.models.number_words import format_size
 
 SUFFIXES = (
     *(".txt", ".text", ".md", ".markdown", ".rst", ".tex", ".html", ".css", ".yaml", ".yml", ".toml", ".ini", ".cfg"),

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.importing.formats.catalogues import read_mo, read_po, read_qm
-from models.importing.formats.files import (
+from terrarium.models.importing.formats.catalogues import read_mo, read_po, read_qm
+from terrarium.models.importing.formats.files import (
     FormatError,
     Meter,
     SourceFile,
@@ -19,13 +19,13 @@ from models.importing.formats.files import (
     read_lines,
     unpacking_limit,
 )
-from models.importing.formats.hub_folder import read_hub_folder, refuse_arrow_folder
-from models.importing.formats.json_rows import read_json, read_jsonl
-from models.importing.formats.parallel import pair_files, read_parallel, read_tmx
-from models.importing.formats.parquet import name_labels, read_parquet
-from models.importing.formats.plain import SUFFIXES as TEXT_SUFFIXES
-from models.importing.formats.plain import read_text
-from models.importing.formats.rows import (
+from terrarium.models.importing.formats.hub_folder import read_hub_folder, refuse_arrow_folder
+from terrarium.models.importing.formats.json_rows import read_json, read_jsonl
+from terrarium.models.importing.formats.parallel import pair_files, read_parallel, read_tmx
+from terrarium.models.importing.formats.parquet import name_labels, read_parquet
+from terrarium.models.importing.formats.plain import SUFFIXES as TEXT_SUFFIXES
+from terrarium.models.importing.formats.plain import read_text
+from terrarium.models.importing.formats.rows import (
     MAX_BAD_ROWS,
     MAX_COLUMNS,
     TICK,
@@ -35,9 +35,9 @@ from models.importing.formats.rows import (
     Record,
     Row,
 )
-from models.importing.formats.squad import read_squad
-from models.importing.formats.tables import n_tabs, read_table
-from models.importing.formats.tagged import (
+from terrarium.models.importing.formats.squad import read_squad
+from terrarium.models.importing.formats.tables import n_tabs, read_table
+from terrarium.models.importing.formats.tagged import (
     looks_like_conll,
     looks_like_word_tags,
     read_conll,

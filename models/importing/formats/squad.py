@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from models.importing.formats.files import FormatError, Meter, SourceFile
-from models.importing.formats.json_rows import json_items
-from models.importing.formats.rows import ReadOptions, Row
+from terrarium.models.importing.formats.files import FormatError, Meter, SourceFile
+from terrarium.models.importing.formats.json_rows import json_items
+from terrarium.models.importing.formats.rows import ReadOptions, Row
 
 
 def read_squad(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from models.importing.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_lines
-from models.importing.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, BadRow, ReadOptions, Row, is_number
-from models.number_words import format_few
+from terrarium.models.importing.formats.files import MAX_LINE_BYTES, FormatError, Meter, SourceFile, read_lines
+from terrarium.models.importing.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, BadRow, ReadOptions, Row, is_number
+from terrarium.models.number_words import format_few
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from models.importing.formats.files import FormatError, Meter, SourceFile, read_lines
-from models.importing.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, ReadOptions, Row
-from models.number_words import format_count
+from terrarium.models.importing.formats.files import FormatError, Meter, SourceFile, read_lines
+from terrarium.models.importing.formats.rows import MAX_COLUMNS, TICK, TICK_LINES, ReadOptions, Row
+from terrarium.models.number_words import format_count
 
 _UNIVERSAL = ("words", "lemma", "upos", "xpos", "feats", "head", "deprel")
 _NAMES = {1: ("words",), 2: ("words", "tags"), 3: ("words", "pos", "tags"), 4: ("words", "pos", "chunk", "ner")}

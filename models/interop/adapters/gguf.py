@@ -15,20 +15,28 @@ import torch
 from gguf import GGUFWriter
 from torch import Tensor
 
-from models.architecture.lora import DOWN, UP
-from models.events import Event, Phase, result_of
-from models.files.atomic import DamagedError
-from models.files.gguf_file import GgufTensor, read_gguf_header
-from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of, split
-from models.interop.adapters.runs import run_with_adapter, trained_adapter
-from models.interop.graphs.graph import Graph, in_halves, in_pairs
-from models.interop.graphs.graphs import GRAPHS, graph_of
-from models.interop.loading import is_gguf
-from models.interop.parents import Parent, open_parent
-from models.interop.writing import file_path, new_file
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.architecture.lora import DOWN, UP
+from terrarium.models.events import Event, Phase, result_of
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.files.gguf_file import GgufTensor, read_gguf_header
+from terrarium.models.interop.adapters.modules import (
+    Module,
+    check_pair,
+    joined,
+    known_module,
+    modules_of,
+    pairs_of,
+    split,
+)
+from terrarium.models.interop.adapters.runs import run_with_adapter, trained_adapter
+from terrarium.models.interop.graphs.graph import Graph, in_halves, in_pairs
+from terrarium.models.interop.graphs.graphs import GRAPHS, graph_of
+from terrarium.models.interop.loading import is_gguf
+from terrarium.models.interop.parents import Parent, open_parent
+from terrarium.models.interop.writing import file_path, new_file
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.tune_spec import TuneSpec
 
 _A, _B = ".weight.lora_a", ".weight.lora_b"
 _EXPERTS = "_exps"

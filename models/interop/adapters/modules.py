@@ -9,11 +9,11 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from models.architecture.lora import DOWN, UP, adapted_layers
-from models.interop.building import alternated, evens_first, model_without_data
-from models.interop.family import Weight
-from models.interop.parents import Parent
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.lora import DOWN, UP, adapted_layers
+from terrarium.models.interop.building import alternated, evens_first, model_without_data
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.parents import Parent
+from terrarium.models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True)

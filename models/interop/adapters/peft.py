@@ -15,22 +15,30 @@ from pathlib import Path
 
 from torch import Tensor
 
-from models.architecture.lora import DOWN, UP
-from models.events import Event, Notice, Phase
-from models.files.atomic import DamagedError, atomic_write_json, read_json
-from models.interop.adapters.modules import Module, check_pair, joined, known_module, modules_of, pairs_of, split
-from models.interop.adapters.runs import run_with_adapter, trained_adapter
-from models.interop.chat_templates import read_template_config_events
-from models.interop.export import write_tokenizer
-from models.interop.families import family_for_export
-from models.interop.parents import Parent, open_parent
-from models.interop.stored import read_tensors
-from models.interop.writing import new_folder, write_tensors
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.tune_spec import TuneSpec
-from models.tokenizers import read_tokenizer
+from terrarium.models.architecture.lora import DOWN, UP
+from terrarium.models.events import Event, Notice, Phase
+from terrarium.models.files.atomic import DamagedError, atomic_write_json, read_json
+from terrarium.models.interop.adapters.modules import (
+    Module,
+    check_pair,
+    joined,
+    known_module,
+    modules_of,
+    pairs_of,
+    split,
+)
+from terrarium.models.interop.adapters.runs import run_with_adapter, trained_adapter
+from terrarium.models.interop.chat_templates import read_template_config_events
+from terrarium.models.interop.export import write_tokenizer
+from terrarium.models.interop.families import family_for_export
+from terrarium.models.interop.parents import Parent, open_parent
+from terrarium.models.interop.stored import read_tensors
+from terrarium.models.interop.writing import new_folder, write_tensors
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tokenizers import read_tokenizer
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from torch import Tensor
 
-from models.architecture.lora import DOWN, UP
-from models.events import Event
-from models.files.atomic import atomic_write_json
-from models.interop.importing import imported_record, usual_name
-from models.interop.parents import Parent, write_parent
-from models.interop.stored import read_tensors
-from models.interop.writing import new_folder, write_tensors
-from models.library.library import Library
-from models.runs.checkpoint_state import PART_FORMAT, TrainState, read_about, read_model_config
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.architecture.lora import DOWN, UP
+from terrarium.models.events import Event
+from terrarium.models.files.atomic import atomic_write_json
+from terrarium.models.interop.importing import imported_record, usual_name
+from terrarium.models.interop.parents import Parent, write_parent
+from terrarium.models.interop.stored import read_tensors
+from terrarium.models.interop.writing import new_folder, write_tensors
+from terrarium.models.library.library import Library
+from terrarium.models.runs.checkpoint_state import PART_FORMAT, TrainState, read_about, read_model_config
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from models.interop.family import Weight
-from models.interop.graphs.gpt2 import both_parts, head_misfit, write_sizes
-from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
-from models.interop.options import integer, number
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.graphs.gpt2 import both_parts, head_misfit, write_sizes
+from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
+from terrarium.models.interop.options import integer, number
+from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.interop.family import Weight
-from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
-from models.interop.options import integer, number
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
+from terrarium.models.interop.options import integer, number
+from terrarium.models.settings.model_config import ModelConfig
 
 _READ = {
     "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from math import isclose
 from typing import TYPE_CHECKING, Any, Protocol
 
-from models.interop.family import Weight
-from models.interop.options import integer
-from models.settings.model_config import ModelConfig
-from models.settings.model_slots import ModelSlots
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.options import integer
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_slots import ModelSlots
 
 if TYPE_CHECKING:
     from torch import Tensor

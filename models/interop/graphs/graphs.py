@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from models.interop.graphs.bert import BERT
-from models.interop.graphs.gpt2 import GPT2
-from models.interop.graphs.graph import LABELS, Graph
-from models.interop.graphs.rotary import ARCEE, LLAMA, QWEN3
-from models.interop.graphs.t5 import T5
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.interop.graphs.bert import BERT
+from terrarium.models.interop.graphs.gpt2 import GPT2
+from terrarium.models.interop.graphs.graph import LABELS, Graph
+from terrarium.models.interop.graphs.rotary import ARCEE, LLAMA, QWEN3
+from terrarium.models.interop.graphs.t5 import T5
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 GRAPHS: dict[str, Graph] = {graph.name: graph for graph in (LLAMA, ARCEE, QWEN3, GPT2, BERT, T5)}
 """By general.architecture; export takes the first that fits."""

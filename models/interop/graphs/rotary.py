@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from models.interop.family import Weight
-from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
-from models.interop.options import integer, number
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
+from terrarium.models.interop.options import integer, number
+from terrarium.models.settings.model_config import ModelConfig
 
 LLAMA3_SCALING = (1.0, 4.0, 8192)
 """RoPE scaling of all Llama 3 models; their GGUF files contain only the result, in rope_freqs.weight."""

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from models.interop.family import Weight
-from models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
-from models.interop.options import integer, number
-from models.settings.model_config import ModelConfig
+from terrarium.models.interop.family import Weight
+from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
+from terrarium.models.interop.options import integer, number
+from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
     from torch import Tensor

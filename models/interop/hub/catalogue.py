@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any
 
-from models.number_words import format_size
+from terrarium.models.number_words import format_size
 
 PURPOSES = {
     "chat": "To chat with",
@@ -49,7 +49,7 @@ def open_bytes(n_parameters: int) -> int:
 @functools.cache
 def listed_models() -> tuple[ListedModel, ...]:
     """The models of the list, in its order."""
-    return parse_models((files("resources") / "models.toml").read_text("utf-8"))
+    return parse_models((files("terrarium.resources") / "models.toml").read_text("utf-8"))
 
 
 def parse_models(text: str) -> tuple[ListedModel, ...]:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.events import Event, Phase
-from models.files.atomic import remove_folder
-from models.hub_client import part_of
-from models.interop.hub.catalogue import instead_of, open_bytes, too_large
-from models.interop.hub.hub_models import ModelDetails, ModelHub, Variant
-from models.library.library import Library, safe_name
-from models.number_words import format_size
-from models.runs.run_folder import RunFolder
+from terrarium.models.events import Event, Phase
+from terrarium.models.files.atomic import remove_folder
+from terrarium.models.hub_client import part_of
+from terrarium.models.interop.hub.catalogue import instead_of, open_bytes, too_large
+from terrarium.models.interop.hub.hub_models import ModelDetails, ModelHub, Variant
+from terrarium.models.library.library import Library, safe_name
+from terrarium.models.number_words import format_size
+from terrarium.models.runs.run_folder import RunFolder
 
 
 def download_model(
@@ -35,7 +35,7 @@ def download_model(
         ValueError: where the hub has no such model, cannot be reached or sends something else than it has, the model
             does not run here, or memory or disk have too little room; with a sentence.
     """
-    from models.interop.importing import import_model  # which needs torch
+    from terrarium.models.interop.importing import import_model  # which needs torch
 
     yield Phase(name=f"Asking {hub.host}")
     details = yield from hub.details(id)

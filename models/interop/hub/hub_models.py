@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from models.cost import total_parameters
-from models.events import Event
-from models.hub_client import TIMEOUT_S, HubClient, HubFile
-from models.settings.model_config import ModelConfig
-from models.tokenizers.importing import TOKENIZER_FILES
+from terrarium.models.cost import total_parameters
+from terrarium.models.events import Event
+from terrarium.models.hub_client import TIMEOUT_S, HubClient, HubFile
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.importing import TOKENIZER_FILES
 
 SORTS = {
     "trending_score": "Trending",
@@ -194,8 +194,8 @@ def _with_problem(model: HubModel, tags: Sequence[str], *, is_gguf: bool) -> Hub
 
 def _unsupported(architecture: str, *, is_gguf: bool) -> str:
     """Why models of this architecture do not run here; "" where they may."""
-    from models.interop.families import FAMILIES
-    from models.interop.graphs.graphs import GRAPHS
+    from terrarium.models.interop.families import FAMILIES
+    from terrarium.models.interop.graphs.graphs import GRAPHS
 
     if not architecture or architecture in (GRAPHS if is_gguf else FAMILIES):
         return ""
@@ -241,7 +241,7 @@ def _details(info: Any, raw: dict[str, Any]) -> ModelDetails:
 
 def _read(raw: dict[str, Any]) -> tuple[ModelConfig | None, str]:
     """The design in a config.json, or why it does not run here."""
-    from models.interop.families import FAMILIES
+    from terrarium.models.interop.families import FAMILIES
 
     classes = raw.get("architectures")
     name = str(classes[0]) if isinstance(classes, list) and classes else ""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.files.atomic import read_json
-from models.interop.families import FAMILIES
+from terrarium.models.files.atomic import read_json
+from terrarium.models.interop.families import FAMILIES
 
 _MAX_FOUND = 200
 """In one folder."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from models.cost import total_parameters
-from models.evaluation.record import read_evaluation
-from models.events import Evaluated, KindAccuracy
-from models.interop.families import family_for_export
-from models.interop.terrarium import CODE
-from models.metrics.metrics_table import METRICS, format_score
-from models.number_words import format_count, format_duration, format_percent
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.tune_spec import TuneSpec
-from models.tasks.stored_scores import StoredScores, list_scores, read_scores
+from terrarium.models.cost import total_parameters
+from terrarium.models.evaluation.record import read_evaluation
+from terrarium.models.events import Evaluated, KindAccuracy
+from terrarium.models.interop.families import family_for_export
+from terrarium.models.interop.terrarium import CODE
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.number_words import format_count, format_duration, format_percent
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tasks.stored_scores import StoredScores, list_scores, read_scores
 
 _PIPELINES = {
     ("decoder-only", "language"): "text-generation",

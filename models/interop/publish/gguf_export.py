@@ -9,11 +9,11 @@ import numpy as np
 from gguf import GGUFValueType, GGUFWriter, quants
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
-from models.events import Event, Notice, Phase, Progress
-from models.interop.graphs.graph import in_pairs
-from models.interop.publish.gguf_plan import Plan, PlannedTensor, Value, file_tensors
-from models.interop.writing import new_file
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.interop.graphs.graph import in_pairs
+from terrarium.models.interop.publish.gguf_plan import Plan, PlannedTensor, Value, file_tensors
+from terrarium.models.interop.writing import new_file
 
 _CHUNK = 1 << 20
 """Numbers that are quantised at once, which takes some ten milliseconds."""

@@ -10,18 +10,18 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.template_config import ChatTemplateConfig
-from models.interop.building import model_without_data
-from models.interop.export import remote_tensors
-from models.interop.gguf import rope_divisors
-from models.interop.graphs.graph import Graph
-from models.interop.graphs.graphs import graph_of
-from models.interop.options import id2label_of
-from models.settings.gguf_formats import GGUF_FORMATS
-from models.settings.model_config import ModelConfig
-from models.tasks.row_reader import marked_tokenizer
-from models.tokenizers.foreign.gguf_fields import tokenizer_fields
-from models.tokenizers.special_tokens import end_id, start_id
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.interop.building import model_without_data
+from terrarium.models.interop.export import remote_tensors
+from terrarium.models.interop.gguf import rope_divisors
+from terrarium.models.interop.graphs.graph import Graph
+from terrarium.models.interop.graphs.graphs import graph_of
+from terrarium.models.interop.options import id2label_of
+from terrarium.models.settings.gguf_formats import GGUF_FORMATS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tasks.row_reader import marked_tokenizer
+from terrarium.models.tokenizers.foreign.gguf_fields import tokenizer_fields
+from terrarium.models.tokenizers.special_tokens import end_id, start_id
 
 _FILE_TYPES = {
     "F32": LlamaFileType.ALL_F32,

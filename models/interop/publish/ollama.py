@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.chat.own_template import ROLES, Message
-from models.chat.template import render_template
-from models.chat.template_config import ChatTemplateConfig, reply_ends
-from models.settings.model_config import ModelConfig
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.chat.own_template import ROLES, Message
+from terrarium.models.chat.template import render_template
+from terrarium.models.chat.template_config import ChatTemplateConfig, reply_ends
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 _PROBES = ("\ue000A", "\ue000B", "\ue000C", "\ue000D")  # private-use characters, which no template contains
 _PLAIN = "{{ .Prompt }}"

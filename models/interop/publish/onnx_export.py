@@ -19,12 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from models.events import Event, Phase, Progress
-from models.interop.loading import load_model_events
-from models.interop.publish.onnx_fit import INSTEAD, onnx_misfit, onnx_packages_missing
-from models.interop.publish.share import about_run
-from models.interop.writing import check_free, file_path, new_file
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.interop.loading import load_model_events
+from terrarium.models.interop.publish.onnx_fit import INSTEAD, onnx_misfit, onnx_packages_missing
+from terrarium.models.interop.publish.share import about_run
+from terrarium.models.interop.writing import check_free, file_path, new_file
 
 _ENDING = ".onnx"
 _TRACED = (2, 8)

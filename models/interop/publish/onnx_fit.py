@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from models.cost import total_parameters
-from models.number_words import format_size
-from models.settings.model_config import ModelConfig
+from terrarium.models.cost import total_parameters
+from terrarium.models.number_words import format_size
+from terrarium.models.settings.model_config import ModelConfig
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _MAX_BYTES = 2_000_000_000

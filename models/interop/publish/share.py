@@ -11,27 +11,27 @@ from typing import TypedDict
 
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel, Decoder
-from models.chat.own_template import CHAT_TEMPLATE
-from models.chat.template_config import ChatTemplateConfig, uses_native_template
-from models.events import Event, Notice, Phase, Progress
-from models.files.atomic import atomic_write_text
-from models.inference.held_out import HeldOut, held_out
-from models.inference.measure_weights import n_counted, nats, text_windows
-from models.interop.chat_templates import read_template_config_events
-from models.interop.export import export_hf
-from models.interop.loading import load_config, load_model_events
-from models.interop.publish.card import model_card
-from models.interop.publish.gguf_export import write_gguf
-from models.interop.publish.gguf_plan import Plan, plan_gguf
-from models.interop.publish.ollama import modelfile, ollama_commands
-from models.interop.writing import check_free, check_new_folder, discarding, file_path
-from models.library.library import Library
-from models.number_words import format_size
-from models.runs.run_folder import RunFolder
-from models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
-from models.settings.model_config import ModelConfig
-from models.tokenizers import read_tokenizer
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.chat.own_template import CHAT_TEMPLATE
+from terrarium.models.chat.template_config import ChatTemplateConfig, uses_native_template
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.files.atomic import atomic_write_text
+from terrarium.models.inference.held_out import HeldOut, held_out
+from terrarium.models.inference.measure_weights import n_counted, nats, text_windows
+from terrarium.models.interop.chat_templates import read_template_config_events
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.loading import load_config, load_model_events
+from terrarium.models.interop.publish.card import model_card
+from terrarium.models.interop.publish.gguf_export import write_gguf
+from terrarium.models.interop.publish.gguf_plan import Plan, plan_gguf
+from terrarium.models.interop.publish.ollama import modelfile, ollama_commands
+from terrarium.models.interop.writing import check_free, check_new_folder, discarding, file_path
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.gguf_formats import GGUF_FORMATS, USUAL_FORMAT
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import read_tokenizer
 
 _SPARE = 1.02
 """How much more room than the file's size there has to be."""

@@ -16,12 +16,12 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from models.events import Event, Notice, Phase, Progress
-from models.interop.export import CARD
-from models.interop.loading import load_config
-from models.interop.publish.hub_token import NO_KEYRING, check_token, forget_token, keep_token
-from models.interop.publish.share import about_run, share_hf
-from models.number_words import format_size
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.interop.export import CARD
+from terrarium.models.interop.loading import load_config
+from terrarium.models.interop.publish.hub_token import NO_KEYRING, check_token, forget_token, keep_token
+from terrarium.models.interop.publish.share import about_run, share_hf
+from terrarium.models.number_words import format_size
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

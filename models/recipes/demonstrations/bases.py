@@ -8,12 +8,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from models.evaluation.record import read_evaluation
-from models.library.run_record import RunInfo
-from models.number_words import format_percent
-from models.recipes.demonstrations.demonstrated import read_stage_mark
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
+from terrarium.models.evaluation.record import read_evaluation
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.number_words import format_percent
+from terrarium.models.recipes.demonstrations.demonstrated import read_stage_mark
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
 
 STRONG = 0.97
 """Held-out accuracy of a base from which on the goals mean something."""

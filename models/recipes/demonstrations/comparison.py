@@ -8,10 +8,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.alignment.reward_model import RewardModel, check_reward_model
-from models.alignment.rollouts import draw_replies, reply_text
-from models.alignment.stage_tree import world_seed_of
-from models.alignment.win_rates import (
+from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
+from terrarium.models.alignment.rollouts import draw_replies, reply_text
+from terrarium.models.alignment.stage_tree import world_seed_of
+from terrarium.models.alignment.win_rates import (
     Answers,
     Asked,
     Contender,
@@ -20,20 +20,20 @@ from models.alignment.win_rates import (
     win_rates,
     write_answers,
 )
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import Example
-from models.device import choose_device
-from models.events import Event, Phase, Progress, reporting
-from models.inference.many_replies import DrawnReply
-from models.interop.loading import load_config, load_model_events
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.tiny_world.wishes import SIZES, WISHES, build_wish_corpus
-from models.tiny_world.world import MAX_REPLY_TOKENS
-from models.tokenizers import read_tokenizer
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Phase, Progress, reporting
+from terrarium.models.inference.many_replies import DrawnReply
+from terrarium.models.interop.loading import load_config, load_model_events
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tiny_world.wishes import SIZES, WISHES, build_wish_corpus
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS
+from terrarium.models.tokenizers import read_tokenizer
 
 _AT_ONCE = 64
 """Replies that are drawn at once."""

@@ -18,27 +18,33 @@ from collections.abc import Generator, Mapping, Sequence
 
 from tokenizers import Tokenizer
 
-from models.alignment.critiques import Critic
-from models.alignment.rollouts import draw_replies, longest_prompt, reply_end, reply_text
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
-from models.evaluation.safety import N_EACH
-from models.evaluation.safety_report import SafetyReport
-from models.events import Event, Notice, Phase
-from models.inference.many_replies import generate_in_batches
-from models.library.library import Library
-from models.number_words import format_count
-from models.preferences.dataset import build_preference_corpus
-from models.recipes.demonstrations.demonstration import check_can_reply, load_chat_model
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.demonstrations.refuse import LESSONS, fine_tuning, lesson_spec, measure_safety
-from models.recipes.demonstrations.results import CONSTITUTION, ConstitutionResult, CriticFigures, Health, RoundResult
-from models.recipes.demonstrations.stages import StageControl, stage_spec, train_stage
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
-from models.settings.run_spec import DataSpec
-from models.tiny_world.constitution import (
+from terrarium.models.alignment.critiques import Critic
+from terrarium.models.alignment.rollouts import draw_replies, longest_prompt, reply_end, reply_text
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, list_corpora, prompt_digest
+from terrarium.models.evaluation.safety import N_EACH
+from terrarium.models.evaluation.safety_report import SafetyReport
+from terrarium.models.events import Event, Notice, Phase
+from terrarium.models.inference.many_replies import generate_in_batches
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_count
+from terrarium.models.preferences.dataset import build_preference_corpus
+from terrarium.models.recipes.demonstrations.demonstration import check_can_reply, load_chat_model
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.demonstrations.refuse import LESSONS, fine_tuning, lesson_spec, measure_safety
+from terrarium.models.recipes.demonstrations.results import (
+    CONSTITUTION,
+    ConstitutionResult,
+    CriticFigures,
+    Health,
+    RoundResult,
+)
+from terrarium.models.recipes.demonstrations.stages import StageControl, stage_spec, train_stage
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world.constitution import (
     NO,
     RULES,
     YES,
@@ -48,8 +54,8 @@ from models.tiny_world.constitution import (
     question_of,
     taught_rows,
 )
-from models.tiny_world.refusals import Secrets
-from models.tiny_world.world import MAX_REPLY_TOKENS, World
+from terrarium.models.tiny_world.refusals import Secrets
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 _TITLES = DEMONSTRATIONS[CONSTITUTION].stages
 N_TAUGHT = 400

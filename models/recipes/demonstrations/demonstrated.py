@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json
-from models.recipes.demonstrations.results import (
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.recipes.demonstrations.results import (
     CONSTITUTION,
     FORMAT,
     REFUSE,

@@ -17,36 +17,36 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.annotator import Annotator
-from models.alignment.log_probs import read_replies
-from models.alignment.pair_scores import pair_scores
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_batch, reply_text
-from models.alignment.simulated_pairs import PairsJudged, judged, simulated_pairs
-from models.architecture.transformer import AnyModel, Decoder
-from models.corpora.corpus import Corpus, Example
-from models.device import choose_device
-from models.evaluation.held_out_questions import answer_in_rounds
-from models.events import Event, Phase, Progress, reporting
-from models.files.jsonl import read_rows
-from models.inference.many_replies import DrawnReply
-from models.interop.loading import load_model
-from models.interop.parents import parent_config
-from models.library.library import Library
-from models.number_words import format_percent
-from models.preferences.dataset import collected_rows, preference_corpus
-from models.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
-from models.recipes.demonstrations.bases import STRONG, format_accuracy, is_strong
-from models.recipes.demonstrations.demonstrations_table import N_EACH
-from models.recipes.demonstrations.kept import Kept, as_it_is
-from models.recipes.demonstrations.results import StageResult
-from models.recipes.demonstrations.stages import StageControl, checkpoint_of, stage_spec, train_stage
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec
-from models.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
-from models.tiny_world.world import MAX_REPLY_TOKENS, World
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.alignment.log_probs import read_replies
+from terrarium.models.alignment.pair_scores import pair_scores
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_batch, reply_text
+from terrarium.models.alignment.simulated_pairs import PairsJudged, judged, simulated_pairs
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.corpora.corpus import Corpus, Example
+from terrarium.models.device import choose_device
+from terrarium.models.evaluation.held_out_questions import answer_in_rounds
+from terrarium.models.events import Event, Phase, Progress, reporting
+from terrarium.models.files.jsonl import read_rows
+from terrarium.models.inference.many_replies import DrawnReply
+from terrarium.models.interop.loading import load_model
+from terrarium.models.interop.parents import parent_config
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_percent
+from terrarium.models.preferences.dataset import collected_rows, preference_corpus
+from terrarium.models.preferences.store import SIMULATED, Pair, PreferenceSet, Reply
+from terrarium.models.recipes.demonstrations.bases import STRONG, format_accuracy, is_strong
+from terrarium.models.recipes.demonstrations.demonstrations_table import N_EACH
+from terrarium.models.recipes.demonstrations.kept import Kept, as_it_is
+from terrarium.models.recipes.demonstrations.results import StageResult
+from terrarium.models.recipes.demonstrations.stages import StageControl, checkpoint_of, stage_spec, train_stage
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 N_PAIRS, N_HELD_OUT = 1000, 400
 """Pairs that a reward model learns from, and held-out ones that it is measured on, which are free of errors."""

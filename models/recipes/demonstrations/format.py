@@ -9,24 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping
 
-from models.alignment.rollouts import reply_end
-from models.chat.own_template import encode_messages
-from models.evaluation.held_out_questions import held_out_questions
-from models.events import Event, Phase
-from models.inference.many_replies import generate_in_batches
-from models.recipes.demonstrations.demonstration import Bench, load_chat_model, name_of
-from models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS
-from models.recipes.demonstrations.refuse import Lesson, lesson_spec
-from models.recipes.demonstrations.results import FORMAT, FormatResult, FormatStage
-from models.recipes.demonstrations.stages import train_stage
-from models.tiny_world.reply_format import (
+from terrarium.models.alignment.rollouts import reply_end
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.evaluation.held_out_questions import held_out_questions
+from terrarium.models.events import Event, Phase
+from terrarium.models.inference.many_replies import generate_in_batches
+from terrarium.models.recipes.demonstrations.demonstration import Bench, load_chat_model, name_of
+from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS
+from terrarium.models.recipes.demonstrations.refuse import Lesson, lesson_spec
+from terrarium.models.recipes.demonstrations.results import FORMAT, FormatResult, FormatStage
+from terrarium.models.recipes.demonstrations.stages import train_stage
+from terrarium.models.tiny_world.reply_format import (
     ASKED_KINDS,
     TWICE,
     TWICE_ONLY,
     formatted_answer,
     formatted_question,
 )
-from models.tiny_world.world import MAX_REPLY_TOKENS, World
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 _TITLES = DEMONSTRATIONS[FORMAT].stages
 LESSONS: Mapping[str, Lesson] = {

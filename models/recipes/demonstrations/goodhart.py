@@ -12,17 +12,17 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 
-from models.alignment.annotator import Annotator
-from models.alignment.best_of_curve import BestOfPoint, best_of_curve
-from models.alignment.rollouts import Prompt, draw_replies, reply_text
-from models.events import Event, Phase, Progress, reporting
-from models.recipes.demonstrations import demonstration
-from models.recipes.demonstrations.demonstration import NOISE, RM_LR, Bench
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.demonstrations.kept import as_it_is
-from models.recipes.demonstrations.results import POINTS, Bar, DemonstrationResult, StageResult
-from models.recipes.demonstrations.stages import checkpoint_of
-from models.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
+from terrarium.models.alignment.rollouts import Prompt, draw_replies, reply_text
+from terrarium.models.events import Event, Phase, Progress, reporting
+from terrarium.models.recipes.demonstrations import demonstration
+from terrarium.models.recipes.demonstrations.demonstration import NOISE, RM_LR, Bench
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.demonstrations.kept import as_it_is
+from terrarium.models.recipes.demonstrations.results import POINTS, Bar, DemonstrationResult, StageResult
+from terrarium.models.recipes.demonstrations.stages import checkpoint_of
+from terrarium.models.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold_story, marks_of
 
 NAME = "goodhart"
 LENGTH_BIAS = 0.6

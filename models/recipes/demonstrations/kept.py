@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.events import Event
-from models.files.atomic import atomic_write_json, read_json
-from models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_of
+from terrarium.models.events import Event
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_of
 
 T = TypeVar("T")
 

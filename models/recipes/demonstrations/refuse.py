@@ -11,21 +11,21 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
-from models.alignment.log_probs import read_replies
-from models.alignment.rollouts import draw_replies, reply_batch
-from models.chat.own_template import encode_messages
-from models.evaluation.over_refusal import keep_over_refusal
-from models.evaluation.safety import N_EACH, evaluate_safety, safety_rows
-from models.evaluation.safety_report import SafetyReport
-from models.events import Event, Phase, Progress
-from models.library.library import Library
-from models.recipes.demonstrations.demonstration import check_can_reply, kept_beside, load_chat_model
-from models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
-from models.recipes.demonstrations.results import REFUSE, RefuseResult
-from models.recipes.demonstrations.stages import StageControl, stage_spec, train_stage
-from models.settings.run_spec import DataSpec, RunSpec
-from models.tiny_world.refusals import HELPFUL, REFUSALS, REFUSALS_ONLY
-from models.tiny_world.world import MAX_REPLY_TOKENS, World
+from terrarium.models.alignment.log_probs import read_replies
+from terrarium.models.alignment.rollouts import draw_replies, reply_batch
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.evaluation.over_refusal import keep_over_refusal
+from terrarium.models.evaluation.safety import N_EACH, evaluate_safety, safety_rows
+from terrarium.models.evaluation.safety_report import SafetyReport
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.demonstration import check_can_reply, kept_beside, load_chat_model
+from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
+from terrarium.models.recipes.demonstrations.results import REFUSE, RefuseResult
+from terrarium.models.recipes.demonstrations.stages import StageControl, stage_spec, train_stage
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.tiny_world.refusals import HELPFUL, REFUSALS, REFUSALS_ONLY
+from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 _TITLES = DEMONSTRATIONS[REFUSE].stages
 _BATCH, _RATE = 2, 1e-3

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.evaluation.safety_report import Cell, SafetyReport
-from models.metrics.intervals import wilson
-from models.number_words import format_percent, with_minus
-from models.tiny_world.constitution import kind_of_rule
-from models.tiny_world.questions import HEADLINE_KINDS
-from models.tiny_world.refusals import TRAINED_ATTACKS
+from terrarium.models.evaluation.safety_report import Cell, SafetyReport
+from terrarium.models.metrics.intervals import wilson
+from terrarium.models.number_words import format_percent, with_minus
+from terrarium.models.tiny_world.constitution import kind_of_rule
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS
+from terrarium.models.tiny_world.refusals import TRAINED_ATTACKS
 
 REFUSE, CONSTITUTION, FORMAT = "refuse", "constitution", "format"
 """The demonstrations whose results are a RefuseResult, a ConstitutionResult and a FormatResult."""

@@ -9,25 +9,25 @@ from typing import Any
 
 import torch
 
-from models.alignment.stage_tree import world_seed_of
-from models.device import faster_thread_count
-from models.events import Event, Finished, Phase, Progress, TrainMetrics
-from models.library.library import Library
-from models.recipes.demonstrations.constitution import constitution
-from models.recipes.demonstrations.demonstrated import DemonstrationMark, read_stage_mark, write_demonstrated
-from models.recipes.demonstrations.demonstration import Bench, check_can_reply
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS, N_EACH
-from models.recipes.demonstrations.format import format_replies
-from models.recipes.demonstrations.goodhart import goodhart
-from models.recipes.demonstrations.kept import Halted, forget_halted, list_halted, write_halted
-from models.recipes.demonstrations.refuse import refuse
-from models.recipes.demonstrations.results import CONSTITUTION, FORMAT, REFUSE, AnyResult
-from models.recipes.demonstrations.stages import StageControl, StageStoppedError
-from models.recipes.demonstrations.strength import strong_base
-from models.recipes.demonstrations.taught import taught
-from models.runs.run_folder import RunFolder
-from models.tiny_world.constitution import RULES
-from models.training.trainer import Trainer
+from terrarium.models.alignment.stage_tree import world_seed_of
+from terrarium.models.device import faster_thread_count
+from terrarium.models.events import Event, Finished, Phase, Progress, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.constitution import constitution
+from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, read_stage_mark, write_demonstrated
+from terrarium.models.recipes.demonstrations.demonstration import Bench, check_can_reply
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS, N_EACH
+from terrarium.models.recipes.demonstrations.format import format_replies
+from terrarium.models.recipes.demonstrations.goodhart import goodhart
+from terrarium.models.recipes.demonstrations.kept import Halted, forget_halted, list_halted, write_halted
+from terrarium.models.recipes.demonstrations.refuse import refuse
+from terrarium.models.recipes.demonstrations.results import CONSTITUTION, FORMAT, REFUSE, AnyResult
+from terrarium.models.recipes.demonstrations.stages import StageControl, StageStoppedError
+from terrarium.models.recipes.demonstrations.strength import strong_base
+from terrarium.models.recipes.demonstrations.taught import taught
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world.constitution import RULES
+from terrarium.models.training.trainer import Trainer
 
 
 class DemonstrationRun:

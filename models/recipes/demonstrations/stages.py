@@ -7,18 +7,18 @@ import dataclasses
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from models.corpora.corpus import Corpus
-from models.events import Event, Phase
-from models.interop.parents import parent_config
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_stage
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec, usual_train
-from models.training.prepare import prepare_run
-from models.training.trainer import Trainer
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.events import Event, Phase
+from terrarium.models.interop.parents import parent_config
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_stage
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec, usual_train
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.trainer import Trainer
 
 
 class StageStoppedError(ValueError):

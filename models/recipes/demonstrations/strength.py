@@ -6,20 +6,20 @@ import contextlib
 import dataclasses
 from collections.abc import Generator
 
-from models.alignment.stage_tree import world_seed_of
-from models.evaluation.held_out_questions import evaluate
-from models.evaluation.record import read_evaluation, write_evaluation
-from models.events import Evaluated, Event, Phase
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.recipes.demonstrations.bases import can_be_trained_on, is_strong, steps_of_strong
-from models.recipes.demonstrations.demonstrated import mark_stage
-from models.recipes.demonstrations.demonstration import check_can_reply, load_chat_model
-from models.recipes.demonstrations.stages import StageControl, StageStoppedError
-from models.runs.fork import fork_run
-from models.runs.run_folder import RunFolder
-from models.tiny_world.world import World
-from models.training.trainer import Trainer
+from terrarium.models.alignment.stage_tree import world_seed_of
+from terrarium.models.evaluation.held_out_questions import evaluate
+from terrarium.models.evaluation.record import read_evaluation, write_evaluation
+from terrarium.models.events import Evaluated, Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.recipes.demonstrations.bases import can_be_trained_on, is_strong, steps_of_strong
+from terrarium.models.recipes.demonstrations.demonstrated import mark_stage
+from terrarium.models.recipes.demonstrations.demonstration import check_can_reply, load_chat_model
+from terrarium.models.recipes.demonstrations.stages import StageControl, StageStoppedError
+from terrarium.models.runs.fork import fork_run
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world.world import World
+from terrarium.models.training.trainer import Trainer
 
 
 def measure_base(library: Library, base: str, device: str = "auto") -> Generator[Event, None, float]:

@@ -10,15 +10,15 @@ import dataclasses
 from collections.abc import Generator
 from typing import Any
 
-from models.alignment.annotator import Annotator
-from models.events import Event
-from models.preferences.dataset import preference_corpus
-from models.recipes.demonstrations import demonstration
-from models.recipes.demonstrations.demonstration import NOISE, RM_LR, Bench
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.demonstrations.results import POINTS, Bar, DemonstrationResult, StageResult
-from models.recipes.demonstrations.stages import checkpoint_of
-from models.tiny_world.wishes import HAPPY, build_wish_corpus
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.events import Event
+from terrarium.models.preferences.dataset import preference_corpus
+from terrarium.models.recipes.demonstrations import demonstration
+from terrarium.models.recipes.demonstrations.demonstration import NOISE, RM_LR, Bench
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.demonstrations.results import POINTS, Bar, DemonstrationResult, StageResult
+from terrarium.models.recipes.demonstrations.stages import checkpoint_of
+from terrarium.models.tiny_world.wishes import HAPPY, build_wish_corpus
 
 NAME = "taught"
 N_FEW = 300

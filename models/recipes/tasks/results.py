@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.metrics.metrics_table import METRICS
-from models.metrics.report import Report, report_from_dict
-from models.recipes.mark import MARK_FILE, TASK, RunMark, add_result, find_run_mark, read_run_mark, write_run_mark
-from models.recipes.tasks.tasks_table import Bar
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.metrics.report import Report, report_from_dict
+from terrarium.models.recipes.mark import (
+    MARK_FILE,
+    TASK,
+    RunMark,
+    add_result,
+    find_run_mark,
+    read_run_mark,
+    write_run_mark,
+)
+from terrarium.models.recipes.tasks.tasks_table import Bar
 
 ALL = ""
 """The group of all rows."""

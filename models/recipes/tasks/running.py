@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_dataset, open_corpus
-from models.events import Event, Finished, Phase, Progress
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.library.run_record import inspect_run
-from models.metrics.report import Report
-from models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
-from models.recipes.tasks.results import (
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_dataset, open_corpus
+from terrarium.models.events import Event, Finished, Phase, Progress
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import inspect_run
+from terrarium.models.metrics.report import Report
+from terrarium.models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
+from terrarium.models.recipes.tasks.results import (
     ALL,
     GroupScores,
     RecipeMark,
@@ -26,21 +26,21 @@ from models.recipes.tasks.results import (
     read_mark,
     write_result,
 )
-from models.recipes.tasks.tasks_table import TaskRecipe, with_steps
-from models.runs.checkpoint_state import BASE
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.tasks import TASKS
-from models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows, score_groups
-from models.tasks.predicting import Prediction, predict
-from models.tasks.scoring import TaskRows, write_scores
-from models.tasks.writing import Writing
-from models.tiny_world.splits import split_of
-from models.tokenizers import encode_text
-from models.training.estimates.findings import RunCost
-from models.training.estimates.forecast import forecast
-from models.training.prepare import prepare_run
-from models.training.trainer import Trainer
+from terrarium.models.recipes.tasks.tasks_table import TaskRecipe, with_steps
+from terrarium.models.runs.checkpoint_state import BASE
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows, score_groups
+from terrarium.models.tasks.predicting import Prediction, predict
+from terrarium.models.tasks.scoring import TaskRows, write_scores
+from terrarium.models.tasks.writing import Writing
+from terrarium.models.tiny_world.splits import split_of
+from terrarium.models.tokenizers import encode_text
+from terrarium.models.training.estimates.findings import RunCost
+from terrarium.models.training.estimates.forecast import forecast
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.trainer import Trainer
 
 THREADS = 1
 """Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from models.metrics.metrics_table import METRICS, format_score
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.slots import check_complete
-from models.settings.tune_spec import TuneSpec, usual_train
-from models.tasks.baselines import (
+from terrarium.models.metrics.metrics_table import METRICS, format_score
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.slots import check_complete
+from terrarium.models.settings.tune_spec import TuneSpec, usual_train
+from terrarium.models.tasks.baselines import (
     Baseline,
     LastMentioned,
     LastSentences,
@@ -29,8 +29,8 @@ from models.tasks.baselines import (
     TranslationMemory,
     WordByWord,
 )
-from models.tiny_world.tasks import code
-from models.tiny_world.tasks.corpora import WORLD_TASKS, world_task_data
+from terrarium.models.tiny_world.tasks import code
+from terrarium.models.tiny_world.tasks.corpora import WORLD_TASKS, world_task_data
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from models.library.library import safe_name
-from models.library.run_corrections import FILE as CORRECTIONS
-from models.library.run_notes import FILE as NOTES
-from models.runs.checkpoint_state import BASE
-from models.settings.align_spec import REWARD_MODELS
+from terrarium.models.library.library import safe_name
+from terrarium.models.library.run_corrections import FILE as CORRECTIONS
+from terrarium.models.library.run_notes import FILE as NOTES
+from terrarium.models.runs.checkpoint_state import BASE
+from terrarium.models.settings.align_spec import REWARD_MODELS
 
 SUFFIX = ".terrarium"
 RUN_FILE = "terrarium"

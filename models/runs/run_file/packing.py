@@ -12,12 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from models.events import Event, Phase, Progress
-from models.files.atomic import atomic_file, read_json
-from models.library.library import Library
-from models.library.run_record import checkpoint_step, is_locked, read_record
-from models.runs.run_file.contents import CHATS, FORMAT, MANIFEST, SUFFIX, is_known, is_text, without_folders
-from models.runs.run_folder import RunFolder
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.files.atomic import atomic_file, read_json
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step, is_locked, read_record
+from terrarium.models.runs.run_file.contents import CHATS, FORMAT, MANIFEST, SUFFIX, is_known, is_text, without_folders
+from terrarium.models.runs.run_folder import RunFolder
 
 _CHUNK_BYTES = 1 << 22
 _EPOCH = (1980, 1, 1, 0, 0, 0)

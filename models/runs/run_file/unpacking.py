@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from models.events import Event, Phase, Progress
-from models.files.atomic import (
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.files.atomic import (
     atomic_write_json,
     clear_leftovers,
     private_folder,
@@ -26,13 +26,13 @@ from models.files.atomic import (
     read_json,
     temporary_folder,
 )
-from models.files.limits import unpacked_limit
-from models.files.safetensors_file import read_safetensors_header
-from models.library.library import Library
-from models.library.run_record import read_record
-from models.number_words import format_size
-from models.runs.checkpoint_state import read_model_config
-from models.runs.run_file.contents import (
+from terrarium.models.files.limits import unpacked_limit
+from terrarium.models.files.safetensors_file import read_safetensors_header
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import read_record
+from terrarium.models.number_words import format_size
+from terrarium.models.runs.checkpoint_state import read_model_config
+from terrarium.models.runs.run_file.contents import (
     CHATS,
     FORMAT,
     MANIFEST,
@@ -46,8 +46,8 @@ from models.runs.run_file.contents import (
     is_known,
     is_text,
 )
-from models.runs.run_folder import RunFolder
-from models.tokenizers.foreign.isolated_reading import read_isolated
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
 _CHUNK_BYTES = 1 << 22
 _SMALL = 1 << 20
@@ -228,7 +228,7 @@ def _check_weights(path: Path) -> None:
     if path.suffix == ".safetensors":
         read_safetensors_header(path)
     else:
-        from models.files.gguf_file import read_gguf_header  # its package takes half a second to import
+        from terrarium.models.files.gguf_file import read_gguf_header  # its package takes half a second to import
 
         read_gguf_header(path)
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import Corpus
-from models.data.batch import Batch
-from models.data.epoch_permutations import EpochPermutations
-from models.settings.run_spec import TrainConfig
-from models.tasks.pronouns.pronoun_reading import NounCandidate, Reading, prepare_text, read_sentences
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.epoch_permutations import EpochPermutations
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tasks.pronouns.pronoun_reading import NounCandidate, Reading, prepare_text, read_sentences
 
 
 class PronounBatches:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json
-from models.tiny_world.pronouns import MinimalPair, draw_pairs
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.tiny_world.pronouns import MinimalPair, draw_pairs
 
 _FILE = "pronouns.json"
 N_PAIRS = 500

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data.batch import Batch
-from models.settings.model_config import ModelConfig
+from terrarium.models.data.batch import Batch
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def check_pointing(config: ModelConfig) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tokenizers import Encoding, Tokenizer
 
-from models.tiny_world.pronouns import ADJECTIVES, IT, NOUNS
+from terrarium.models.tiny_world.pronouns import ADJECTIVES, IT, NOUNS
 
 _IT = re.compile(rf"\b{IT}\b", re.IGNORECASE)
 _NOUN = re.compile(rf"\b({'|'.join(NOUNS)})\b", re.IGNORECASE)

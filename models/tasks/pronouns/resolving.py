@@ -9,14 +9,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.inference.continuation import evaluating
-from models.tasks.pronouns.batches import pointing_batch
-from models.tasks.pronouns.evaluation import PronounEvaluation, evaluation_pairs, rule_accuracies, share
-from models.tasks.pronouns.pointing import pointer_scores
-from models.tasks.pronouns.pronoun_reading import NounScores, Reading, read_sentences
-from models.tiny_world.pronouns import MinimalPair, Reference
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.tasks.pronouns.batches import pointing_batch
+from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation, evaluation_pairs, rule_accuracies, share
+from terrarium.models.tasks.pronouns.pointing import pointer_scores
+from terrarium.models.tasks.pronouns.pronoun_reading import NounScores, Reading, read_sentences
+from terrarium.models.tiny_world.pronouns import MinimalPair, Reference
 
 _BATCH_SIZE = 256
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
-from models.events import Event, Progress
-from models.library.library import Library
-from models.settings.run_spec import DataSpec
-from models.settings.tasks import TASKS
-from models.tiny_world.parallel import LANGUAGES
-from models.tiny_world.tasks import code, mood, names, qa, summary, translation
-from models.tiny_world.tasks.rows import Drawn
-from models.tiny_world.world import World
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_corpus
+from terrarium.models.events import Event, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tiny_world.parallel import LANGUAGES
+from terrarium.models.tiny_world.tasks import code, mood, names, qa, summary, translation
+from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.world import World
 
 EDITION = 4
 """Raised whenever a generator changes, so that a dataset made before is not taken for its own."""

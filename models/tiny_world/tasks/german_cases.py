@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from models.tiny_world.german import ADJECTIVES, PLACES, PRONOUNS, THINGS
+from terrarium.models.tiny_world.german import ADJECTIVES, PLACES, PRONOUNS, THINGS
 
 _LEMMAS = {
     **{noun: noun for noun, *_ in THINGS.values()},

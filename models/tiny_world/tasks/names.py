@@ -14,10 +14,10 @@ from functools import lru_cache
 from itertools import islice
 from string import Formatter
 
-from models.tiny_world import lexicon
-from models.tiny_world.splits import split_of
-from models.tiny_world.tasks.rows import Drawn
-from models.tiny_world.world import World
+from terrarium.models.tiny_world import lexicon
+from terrarium.models.tiny_world.splits import split_of
+from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.world import World
 
 LABELS = ("O", "B-PERSON", "I-PERSON", "B-PLACE", "I-PLACE", "B-THING", "B-COLOUR", "B-MOOD")
 

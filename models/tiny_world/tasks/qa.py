@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.tiny_world.events import DoorIs, Feels, Holds, Is, Lies, WorldEvent
-from models.tiny_world.lexicon import COLOURS, MOODS
-from models.tiny_world.splits import split_of
-from models.tiny_world.tasks.rows import Drawn
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.events import DoorIs, Feels, Holds, Is, Lies, WorldEvent
+from terrarium.models.tiny_world.lexicon import COLOURS, MOODS
+from terrarium.models.tiny_world.splits import split_of
+from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.world import World
 
 _MAX_ASKED = 3
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.corpora.corpus import Example
+from terrarium.models.corpora.corpus import Example
 
 
 @dataclass(frozen=True)

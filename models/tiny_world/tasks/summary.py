@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from models.tiny_world import english
-from models.tiny_world.events import Drops, Gives, Lies, Takes, WorldEvent, WorldState
-from models.tiny_world.splits import split_of
-from models.tiny_world.stories import EventWeights, draw_cast, simulate
-from models.tiny_world.tasks.rows import Drawn
-from models.tiny_world.world import World
+from terrarium.models.tiny_world import english
+from terrarium.models.tiny_world.events import Drops, Gives, Lies, Takes, WorldEvent, WorldState
+from terrarium.models.tiny_world.splits import split_of
+from terrarium.models.tiny_world.stories import EventWeights, draw_cast, simulate
+from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.world import World
 
 ALL, MOST_IMPORTANT = "all of the end", "most important"
 PROMPTS = {ALL: "Summarise: ", MOST_IMPORTANT: "Most important: "}

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from string import Formatter
 from types import MappingProxyType
 
-from models.tiny_world.inflection import Language
-from models.tiny_world.lexicon import COLOURS, MOODS, WOMEN
-from models.tiny_world.parallel import LANGUAGES
-from models.tiny_world.splits import split_of
-from models.tiny_world.tasks.rows import Drawn
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.inflection import Language
+from terrarium.models.tiny_world.lexicon import COLOURS, MOODS, WOMEN
+from terrarium.models.tiny_world.parallel import LANGUAGES
+from terrarium.models.tiny_world.splits import split_of
+from terrarium.models.tiny_world.tasks.rows import Drawn
+from terrarium.models.tiny_world.world import World
 
 QUALITIES = ("dirty", "heavy", "new", "old", "small", "wet")
 ENGLISH = Language(

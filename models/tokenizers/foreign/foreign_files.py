@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.files.atomic import DamagedError, read_json
-from models.number_words import format_size
-from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
-from models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
-from models.tokenizers.foreign.tekken import NAMED_TOKENS, looks_like_tekken, read_tekken
-from models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
-from models.tokenizers.foreign.vocab_files import (
+from terrarium.models.files.atomic import DamagedError, read_json
+from terrarium.models.number_words import format_size
+from terrarium.models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
+from terrarium.models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
+from terrarium.models.tokenizers.foreign.tekken import NAMED_TOKENS, looks_like_tekken, read_tekken
+from terrarium.models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
+from terrarium.models.tokenizers.foreign.vocab_files import (
     add_named_tokens,
     byte_level_bpe,
     class_name,
@@ -223,8 +223,8 @@ def _load_tokenizer_json(file: Path) -> Tokenizer:
 
 
 def _read_gguf(file: Path) -> ExternalTokenizer:
-    from models.files.gguf_file import read_gguf_header
-    from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
+    from terrarium.models.files.gguf_file import read_gguf_header
+    from terrarium.models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 
     about, _ = read_gguf_header(file)
     tokenizer = make_tokenizer(about, str(file))

@@ -7,12 +7,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.tokenizers.foreign.gguf_sentencepiece import Fields, score_fields
-from models.tokenizers.foreign.gguf_tokenizer import NO_MERGE, SPLITS
-from models.tokenizers.foreign.gguf_wordpiece import fits, wordpiece_fields
-from models.tokenizers.foreign.sentencepiece_file import PieceKind
-from models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN
-from models.tokenizers.special_tokens import end_id, mask_id, pad_id, text_marks
+from terrarium.models.tokenizers.foreign.gguf_sentencepiece import Fields, score_fields
+from terrarium.models.tokenizers.foreign.gguf_tokenizer import NO_MERGE, SPLITS
+from terrarium.models.tokenizers.foreign.gguf_wordpiece import fits, wordpiece_fields
+from terrarium.models.tokenizers.foreign.sentencepiece_file import PieceKind
+from terrarium.models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN
+from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, text_marks
 
 _ADVICE = "export a Hugging Face folder instead, which keeps the tokenizer as it is, or train with a bpe tokenizer."
 _DIGITS = r"\p{N}"

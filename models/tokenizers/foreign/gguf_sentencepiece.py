@@ -7,10 +7,10 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.tokenizers.foreign.merges import derive_merges, find_undecided
-from models.tokenizers.foreign.sentencepiece_file import PieceKind
-from models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN, GPT4_PATTERN
-from models.tokenizers.token_bytes import BYTE_TOKENS, SPACE_MARK
+from terrarium.models.tokenizers.foreign.merges import derive_merges, find_undecided
+from terrarium.models.tokenizers.foreign.sentencepiece_file import PieceKind
+from terrarium.models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN, GPT4_PATTERN
+from terrarium.models.tokenizers.token_bytes import BYTE_TOKENS, SPACE_MARK
 
 Fields = dict[str, int | bool | str | list[str] | list[int] | list[float]]
 

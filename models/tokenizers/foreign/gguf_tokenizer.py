@@ -10,13 +10,13 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign.gguf_wordpiece import make_wordpiece
-from models.tokenizers.foreign.patterns import PATTERNS
-from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
-from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
-from models.tokenizers.making.parts import GPT2_PATTERN, byte_level
-from models.tokenizers.token_bytes import SPACE_MARK
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign.gguf_wordpiece import make_wordpiece
+from terrarium.models.tokenizers.foreign.patterns import PATTERNS
+from terrarium.models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
+from terrarium.models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
+from terrarium.models.tokenizers.making.parts import GPT2_PATTERN, byte_level
+from terrarium.models.tokenizers.token_bytes import SPACE_MARK
 
 _LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral")
 SPLITS: dict[str, tuple[tuple[str, ...], bool]] = {

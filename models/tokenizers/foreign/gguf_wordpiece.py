@@ -10,9 +10,9 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign.sentencepiece_file import PieceKind
-from models.tokenizers.token_bytes import SPACE_MARK
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign.sentencepiece_file import PieceKind
+from terrarium.models.tokenizers.token_bytes import SPACE_MARK
 
 _PREFIX = "##"
 _MODEL = "tokenizer.ggml.model"

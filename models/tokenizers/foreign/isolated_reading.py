@@ -9,11 +9,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.child_process import ChildProcess, LimitError, Limits
-from models.events import Event
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign.foreign_files import ExternalTokenizer, read_foreign
-from models.tokenizers.foreign.patterns import PatternUnknownError
+from terrarium.models.child_process import ChildProcess, LimitError, Limits
+from terrarium.models.events import Event
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign.foreign_files import ExternalTokenizer, read_foreign
+from terrarium.models.tokenizers.foreign.patterns import PatternUnknownError
 
 LIMITS = Limits(seconds=120.0, memory_bytes=768 << 20, answer_bytes=64 << 20)
 """The largest known, with 262,144 tokens and 520,000 merges, take 4 to 7 seconds, 536 MiB and an answer of 13 MiB."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tokenizers import Regex, normalizers, pre_tokenizers
 
-from models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN, GPT4_PATTERN, byte_level
+from terrarium.models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN, GPT4_PATTERN, byte_level
 
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _BEFORE, _ENDING = r"[^\r\n\p{L}\p{N}]?", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"

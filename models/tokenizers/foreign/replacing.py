@@ -17,7 +17,7 @@ from functools import cache
 
 from tokenizers import Regex, normalizers
 
-from models.tokenizers.foreign.charsmap import make_charsmap, replace_longest
+from terrarium.models.tokenizers.foreign.charsmap import make_charsmap, replace_longest
 
 _APART, _ALONE = "\ufff1", "\ufff0"
 """Permanently unassigned: nothing composes with them, and each is a grapheme cluster of its own."""

@@ -11,12 +11,12 @@ import re
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign.charsmap import read_charsmap
-from models.tokenizers.foreign.merges import derive_merges, find_undecided
-from models.tokenizers.foreign.replacing import replacement_steps
-from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePieceModel
-from models.tokenizers.token_bytes import BYTE_TOKENS
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign.charsmap import read_charsmap
+from terrarium.models.tokenizers.foreign.merges import derive_merges, find_undecided
+from terrarium.models.tokenizers.foreign.replacing import replacement_steps
+from terrarium.models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePieceModel
+from terrarium.models.tokenizers.token_bytes import BYTE_TOKENS
 
 _NORMAL, _DEFINED = PieceKind.NORMAL, PieceKind.USER_DEFINED
 _ALL = 1 << 30  # leading spaces to strip

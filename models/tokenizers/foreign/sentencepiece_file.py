@@ -10,9 +10,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
 
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign.merges import MAX_TOKEN_LENGTH
-from models.tokenizers.token_bytes import SPACE_MARK
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign.merges import MAX_TOKEN_LENGTH
+from terrarium.models.tokenizers.token_bytes import SPACE_MARK
 
 T = TypeVar("T", int, bytes)
 

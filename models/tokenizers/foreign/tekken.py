@@ -10,9 +10,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign.patterns import PATTERNS
-from models.tokenizers.foreign.tiktoken_ranks import ranked_tokenizer
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign.patterns import PATTERNS
+from terrarium.models.tokenizers.foreign.tiktoken_ranks import ranked_tokenizer
 
 NAMED_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 """What begins and ends a text in all versions."""

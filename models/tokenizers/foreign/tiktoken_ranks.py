@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign.merges import MAX_TOKEN_LENGTH, derive_merges
-from models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, Pattern, PatternUnknownError, find_pattern
-from models.tokenizers.token_bytes import TokenBytes
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign.merges import MAX_TOKEN_LENGTH, derive_merges
+from terrarium.models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, Pattern, PatternUnknownError, find_pattern
+from terrarium.models.tokenizers.token_bytes import TokenBytes
 
 _LLAMA3 = {
     0: "<|begin_of_text|>",

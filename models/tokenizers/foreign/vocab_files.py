@@ -11,9 +11,9 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from models.files.atomic import DamagedError, read_json
-from models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, PatternUnknownError, find_pattern
-from models.tokenizers.token_bytes import TokenBytes
+from terrarium.models.files.atomic import DamagedError, read_json
+from terrarium.models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, PatternUnknownError, find_pattern
+from terrarium.models.tokenizers.token_bytes import TokenBytes
 
 _PATTERNS_OF = {
     **dict.fromkeys(

@@ -12,10 +12,10 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from models.child_process import own_command, start_child
-from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
-from models.settings.tokenizer_options import TokenizerOptions
-from models.tokenizers.making.train import check_training
+from terrarium.models.child_process import own_command, start_child
+from terrarium.models.events import Event, Notice, Phase, Progress, VocabularyGrowth
+from terrarium.models.settings.tokenizer_options import TokenizerOptions
+from terrarium.models.tokenizers.making.train import check_training
 
 _MAX_EVENT_INTERVAL_S = 0.05
 """Events are yielded at least this often, so that the caller can cancel."""

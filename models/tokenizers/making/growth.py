@@ -9,7 +9,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from tokenizers import models as cores
 
-from models.tokenizers.codec import encode_text, has_merges
+from terrarium.models.tokenizers.codec import encode_text, has_merges
 
 SAMPLE_BYTES = 1_000_000
 """Bytes of the text that are encoded for each size."""

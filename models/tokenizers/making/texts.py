@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from models.files.encodings import SAVE_AS_UTF8, encoding_of_file
+from terrarium.models.files.encodings import SAVE_AS_UTF8, encoding_of_file
 
 MAX_RUN_LENGTH = 1000
 """Characters without a space: longer runs take the trainers minutes, or crash them (measured on 1 MB)."""

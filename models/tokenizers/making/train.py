@@ -7,12 +7,18 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer
 from tokenizers import models as cores
 
-from models.settings.slots import Problem, SettingError
-from models.settings.tokenizer_options import KINDS, UNKNOWN, TokenizerOptions, pre_tokenizers_of, used_options
-from models.tokenizers.codec import SPECIAL_TOKENS, has_merges
-from models.tokenizers.making import trainers
-from models.tokenizers.making.texts import MAX_RUN_LENGTH, CutCounter, require_text, split_long_runs
-from models.tokenizers.token_bytes import component_steps
+from terrarium.models.settings.slots import Problem, SettingError
+from terrarium.models.settings.tokenizer_options import (
+    KINDS,
+    UNKNOWN,
+    TokenizerOptions,
+    pre_tokenizers_of,
+    used_options,
+)
+from terrarium.models.tokenizers.codec import SPECIAL_TOKENS, has_merges
+from terrarium.models.tokenizers.making import trainers
+from terrarium.models.tokenizers.making.texts import MAX_RUN_LENGTH, CutCounter, require_text, split_long_runs
+from terrarium.models.tokenizers.token_bytes import component_steps
 
 MIN_VOCAB_SIZE = len(SPECIAL_TOKENS) + 256
 """Special tokens and one token per byte: the minimum for tokenizers with byte fallback."""

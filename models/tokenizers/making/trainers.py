@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from models.settings.tokenizer_options import UNKNOWN, TokenizerOptions
-from models.tokenizers.making.parts import (
+from terrarium.models.settings.tokenizer_options import UNKNOWN, TokenizerOptions
+from terrarium.models.tokenizers.making.parts import (
     byte_level,
     bytes_and_fuse,
     keeps_spaces,
@@ -17,7 +17,7 @@ from models.tokenizers.making.parts import (
     split_plain_words,
     split_words,
 )
-from models.tokenizers.token_bytes import BYTE_TOKENS, SPACE_MARK, TokenBytes
+from terrarium.models.tokenizers.token_bytes import BYTE_TOKENS, SPACE_MARK, TokenBytes
 
 
 def byte_tokenizer(specials: Sequence[str]) -> Tokenizer:

@@ -9,7 +9,7 @@ import heapq
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from models.tokenizers.token_bytes import byte_token
+from terrarium.models.tokenizers.token_bytes import byte_token
 
 
 class Node(NamedTuple):

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from models.events import Event, Phase, Progress
-from models.tokenizers.codec import text_parts
-from models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.tokenizers.codec import text_parts
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
 
 _BATCH_SIZE = 16  # parts of a text per call: enough for all cores, few enough to cancel soon
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import has_merges, show_bytes
-from models.tokenizers.steps.bpe import BpeSteps, BpeTable, Node
-from models.tokenizers.steps.unigram import UnigramSteps, UnigramTable
-from models.tokenizers.steps.word_split import SplitWord, WordSplitter
-from models.tokenizers.steps.wordpiece import WordPieceSteps, WordPieceTable
-from models.tokenizers.token_bytes import TokenBytes, component_steps
+from terrarium.models.tokenizers.codec import has_merges, show_bytes
+from terrarium.models.tokenizers.steps.bpe import BpeSteps, BpeTable, Node
+from terrarium.models.tokenizers.steps.unigram import UnigramSteps, UnigramTable
+from terrarium.models.tokenizers.steps.word_split import SplitWord, WordSplitter
+from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps, WordPieceTable
+from terrarium.models.tokenizers.token_bytes import TokenBytes, component_steps
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from models.tokenizers.token_bytes import byte_token
+from terrarium.models.tokenizers.token_bytes import byte_token
 
 _UNKNOWN_PENALTY = 10.0
 

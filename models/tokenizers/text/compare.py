@@ -10,10 +10,10 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
-from models import cost
-from models.events import Event, Phase, Progress
-from models.settings.model_config import ModelConfig
-from models.tokenizers.text.text_measures import Figures, measure_texts
+from terrarium.models import cost
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.text.text_measures import Figures, measure_texts
 
 
 class TextSource(Protocol):

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import decode
-from models.tokenizers.text.encoded import TokenArrays
-from models.tokenizers.token_bytes import special_ids
+from terrarium.models.tokenizers.codec import decode
+from terrarium.models.tokenizers.text.encoded import TokenArrays
+from terrarium.models.tokenizers.token_bytes import special_ids
 
 MAX_LISTED_PROBLEMS = 100
 """How many of the invalid entries are described one by one."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import Piece, encode_with_offsets, pieces_of
+from terrarium.models.tokenizers.codec import Piece, encode_with_offsets, pieces_of
 
 _BATCH_SIZE = 10_000
 _WORD = re.compile(r"\S+")

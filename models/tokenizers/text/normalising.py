@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, normalizers
 
-from models.tokenizers.token_bytes import component_steps
+from terrarium.models.tokenizers.token_bytes import component_steps
 
 _DESCRIPTIONS = {
     "NFC": "composes letters and accents (NFC)",

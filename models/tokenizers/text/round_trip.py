@@ -13,11 +13,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import Piece, decode, encode_prompt, encode_text, token_pieces
-from models.tokenizers.special_tokens import unknown_ids
-from models.tokenizers.text.normalising import NormaliserStep, lossy_steps
-from models.tokenizers.text.text_diff import Span, differing_spans
-from models.tokenizers.token_bytes import component_steps
+from terrarium.models.tokenizers.codec import Piece, decode, encode_prompt, encode_text, token_pieces
+from terrarium.models.tokenizers.special_tokens import unknown_ids
+from terrarium.models.tokenizers.text.normalising import NormaliserStep, lossy_steps
+from terrarium.models.tokenizers.text.text_diff import Span, differing_spans
+from terrarium.models.tokenizers.token_bytes import component_steps
 
 CAUSES = {
     "surrogate": "half characters",

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from models.tokenizers.codec import text_parts
-from models.tokenizers.making.texts import BATCH_CHARACTERS, batches
-from models.tokenizers.special_tokens import unknown_ids
-from models.tokenizers.token_bytes import TokenBytes
+from terrarium.models.tokenizers.codec import text_parts
+from terrarium.models.tokenizers.making.texts import BATCH_CHARACTERS, batches
+from terrarium.models.tokenizers.special_tokens import unknown_ids
+from terrarium.models.tokenizers.token_bytes import TokenBytes
 
 _SPACED = re.compile(r"\S+")
 _WORD = re.compile(r"\w(?:\S*\w)?")

@@ -7,9 +7,9 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from models.files.atomic import atomic_write_text
-from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage
-from models.tokenizers.vocabulary.vocabulary import Vocabulary
+from terrarium.models.files.atomic import atomic_write_text
+from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 COLUMNS = ("id", "token", "text", "bytes", "n_bytes", "n_characters", "type", "script", "reachable")
 MERGE_COLUMNS = ("left", "right", "rank")

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.events import Progress
-from models.tokenizers.codec import text_parts
-from models.tokenizers.making.texts import batches
-from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
+from terrarium.models.events import Progress
+from terrarium.models.tokenizers.codec import text_parts
+from terrarium.models.tokenizers.making.texts import batches
+from terrarium.models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary
 
 USES = {
     "repeated": "Occurs at least twice in the corpus",

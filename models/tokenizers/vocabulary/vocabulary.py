@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import show_bytes
-from models.tokenizers.steps.bpe import BpeTable
-from models.tokenizers.token_bytes import BYTE_TOKENS, TokenBytes, special_ids
-from models.tokenizers.vocabulary.token_types import TYPES, script_of, type_of_text
+from terrarium.models.tokenizers.codec import show_bytes
+from terrarium.models.tokenizers.steps.bpe import BpeTable
+from terrarium.models.tokenizers.token_bytes import BYTE_TOKENS, TokenBytes, special_ids
+from terrarium.models.tokenizers.vocabulary.token_types import TYPES, script_of, type_of_text
 
 TYPE_NAMES = tuple(TYPES)
 _TYPE = {name: i for i, name in enumerate(TYPE_NAMES)}

@@ -10,16 +10,16 @@ from collections.abc import Generator
 
 import torch
 
-from models.alignment.advantages import has_signal
-from models.alignment.judges import WishJudge, gold_success
-from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
-from models.architecture.transformer import Decoder
-from models.device import choose_device
-from models.events import Event, Phase, result_of
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
-from models.training.estimates.findings import BaseRate
-from models.training.prepare import prepare_trial
+from terrarium.models.alignment.advantages import has_signal
+from terrarium.models.alignment.judges import WishJudge, gold_success
+from terrarium.models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Phase, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.estimates.findings import BaseRate
+from terrarium.models.training.prepare import prepare_trial
 
 N_PROMPTS, N_REPLIES = 64, 8
 _ROWS = 64

@@ -8,20 +8,20 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from models.cost.fit import describe_update, split_update
-from models.data.batches import Batches, objective_batches
-from models.data.encoded import encode_split_events
-from models.data.objectives import objective_on
-from models.device import DeviceChoice, choose_device, is_out_of_memory
-from models.events import Event, Phase, Progress
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec, TrainConfig
-from models.tasks.batches import make_task_batches
-from models.tasks.rows import LABEL_TASKS
-from models.training.estimates.findings import BatchFound, BatchPoint
-from models.training.estimates.trial import free_bytes, heaviest_batch, make_trial, prepared_run
-from models.training.prepare import PreparedData, prepare_trial
+from terrarium.models.cost.fit import describe_update, split_update
+from terrarium.models.data.batches import Batches, objective_batches
+from terrarium.models.data.encoded import encode_split_events
+from terrarium.models.data.objectives import objective_on
+from terrarium.models.device import DeviceChoice, choose_device, is_out_of_memory
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec, TrainConfig
+from terrarium.models.tasks.batches import make_task_batches
+from terrarium.models.tasks.rows import LABEL_TASKS
+from terrarium.models.training.estimates.findings import BatchFound, BatchPoint
+from terrarium.models.training.estimates.trial import free_bytes, heaviest_batch, make_trial, prepared_run
+from terrarium.models.training.prepare import PreparedData, prepare_trial
 
 MAX_BATCH_SIZE = 65_536
 """The largest batch_size of a TrainConfig."""

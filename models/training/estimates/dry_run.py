@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch.optim import Optimizer
 
-from models import cost
-from models.architecture.block import recompute_blocks
-from models.architecture.transformer import AnyModel, build_model
-from models.cost.fit import proposals
-from models.device import (
+from terrarium.models import cost
+from terrarium.models.architecture.block import recompute_blocks
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.cost.fit import proposals
+from terrarium.models.device import (
     DeviceChoice,
     choose_device,
     describe_out_of_memory,
@@ -22,13 +22,13 @@ from models.device import (
     pick_precision,
     synchronize,
 )
-from models.events import Event, Phase, Progress
-from models.number_words import format_size
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.training.estimates.measure import RandomTexts, peak_allocated
-from models.training.optim import make_optimizers
-from models.training.parallel.layout import total_norm
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.number_words import format_size
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.estimates.measure import RandomTexts, peak_allocated
+from terrarium.models.training.optim import make_optimizers
+from terrarium.models.training.parallel.layout import total_norm
 
 TIMED_STEPS = 3
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models.events import Event
-from models.number_words import format_percent
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import RunSpec
-from models.settings.stage_kinds import CRITIC
-from models.tasks.seen_example import TokenRow
+from terrarium.models.events import Event
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.stage_kinds import CRITIC
+from terrarium.models.tasks.seen_example import TokenRow
 
 # -- Its data ---------------------------------------------------------------------------------------------
 

@@ -7,25 +7,25 @@ import statistics
 import time
 from collections.abc import Generator
 
-from models import cost
-from models.data.batches import Batches, objective_batches
-from models.data.objectives import objective_on
-from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
-from models.events import Event, Phase, Progress, result_of
-from models.library.library import Library
-from models.number_words import format_about
-from models.settings.model_config import objective_of
-from models.settings.run_spec import RunSpec, TrainConfig
-from models.tasks.rows import LABEL_TASKS
-from models.training.batches import make_batches
-from models.training.estimates.findings import RunCost
-from models.training.estimates.preview import encode_splits, preview_encoded, preview_task
-from models.training.estimates.trial import Step, Trial, free_bytes, heaviest_batch, make_trial
-from models.training.metric import Scorer, make_scorer
-from models.training.objective import validation_slice
-from models.training.prepare import PreparedData, prepare_trial
-from models.training.samples import learns_to_rewrite, prompts_are_chat, write_sample
-from models.training.schedule import times_due
+from terrarium.models import cost
+from terrarium.models.data.batches import Batches, objective_batches
+from terrarium.models.data.objectives import objective_on
+from terrarium.models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
+from terrarium.models.events import Event, Phase, Progress, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_about
+from terrarium.models.settings.model_config import objective_of
+from terrarium.models.settings.run_spec import RunSpec, TrainConfig
+from terrarium.models.tasks.rows import LABEL_TASKS
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.estimates.findings import RunCost
+from terrarium.models.training.estimates.preview import encode_splits, preview_encoded, preview_task
+from terrarium.models.training.estimates.trial import Step, Trial, free_bytes, heaviest_batch, make_trial
+from terrarium.models.training.metric import Scorer, make_scorer
+from terrarium.models.training.objective import validation_slice
+from terrarium.models.training.prepare import PreparedData, prepare_trial
+from terrarium.models.training.samples import learns_to_rewrite, prompts_are_chat, write_sample
+from terrarium.models.training.schedule import times_due
 
 TIMED_STEPS = 4
 """Steps after the first, which is slower since the device is cold."""

@@ -11,14 +11,14 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from models.device import choose_device
-from models.events import Event, Phase, Progress
-from models.library.library import Library
-from models.settings.run_spec import RunSpec, TrainConfig
-from models.training.batches import make_batches_events
-from models.training.estimates.findings import LrFound, LrPoint
-from models.training.estimates.trial import make_trial, out_of_memory_as_sentence
-from models.training.prepare import prepare_trial
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec, TrainConfig
+from terrarium.models.training.batches import make_batches_events
+from terrarium.models.training.estimates.findings import LrFound, LrPoint
+from terrarium.models.training.estimates.trial import make_trial, out_of_memory_as_sentence
+from terrarium.models.training.prepare import prepare_trial
 
 N_STEPS = 120
 EXPLODES = 4.0

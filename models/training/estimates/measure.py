@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.autograd.profiler import profile
 
-from models.architecture.block import recompute_blocks
-from models.architecture.transformer import AnyModel, build_model
-from models.data.batch import Batch
-from models.settings.model_config import ModelConfig
-from models.training.objective import weighted_nll
+from terrarium.models.architecture.block import recompute_blocks
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.data.batch import Batch
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.objective import weighted_nll
 
 
 class RandomTexts:

@@ -8,27 +8,27 @@ import numpy as np
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.corpora.corpus import Corpus
-from models.data.batch import Batch
-from models.data.batches import objective_batches
-from models.data.encoded import EncodedSplit, encode_split_events
-from models.data.examples import ExampleForm
-from models.data.objectives import objective_on
-from models.data.plain_objectives import Objective
-from models.data.replay_rows import ReplayRows
-from models.data.source_to_target import SourceToTarget
-from models.events import Event, Phase
-from models.settings.model_config import objective_of
-from models.tasks.batches import TaskBatches, make_task_batches
-from models.tasks.encoding import TaskEncoder
-from models.tasks.row_reader import Item
-from models.tasks.rows import LABEL_TASKS
-from models.tasks.seen_example import TokenRow, answer_tokens, item_labels, token_row
-from models.tokenizers import Piece, pieces_of
-from models.tokenizers.special_tokens import mask_id, sentinel_ids
-from models.training.batches import make_batches
-from models.training.estimates.findings import DataPreview, Lengths, PreviewExample, SplitFacts
-from models.training.prepare import PreparedData
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.batches import objective_batches
+from terrarium.models.data.encoded import EncodedSplit, encode_split_events
+from terrarium.models.data.examples import ExampleForm
+from terrarium.models.data.objectives import objective_on
+from terrarium.models.data.plain_objectives import Objective
+from terrarium.models.data.replay_rows import ReplayRows
+from terrarium.models.data.source_to_target import SourceToTarget
+from terrarium.models.events import Event, Phase
+from terrarium.models.settings.model_config import objective_of
+from terrarium.models.tasks.batches import TaskBatches, make_task_batches
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.row_reader import Item
+from terrarium.models.tasks.rows import LABEL_TASKS
+from terrarium.models.tasks.seen_example import TokenRow, answer_tokens, item_labels, token_row
+from terrarium.models.tokenizers import Piece, pieces_of
+from terrarium.models.tokenizers.special_tokens import mask_id, sentinel_ids
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.estimates.findings import DataPreview, Lengths, PreviewExample, SplitFacts
+from terrarium.models.training.prepare import PreparedData
 
 N_EXAMPLES = 6
 """Examples shown, from the first batches of the run."""

@@ -11,12 +11,12 @@ from typing import Protocol
 import psutil
 import torch
 
-from models.architecture.transformer import AnyModel
-from models.chat.template_config import ChatTemplateConfig, read_kept_template_config
-from models.corpora.corpus import open_run_corpus
-from models.data.batch import Batch
-from models.data.batches import Batches
-from models.device import (
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config
+from terrarium.models.corpora.corpus import open_run_corpus
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.batches import Batches
+from terrarium.models.device import (
     DeviceChoice,
     describe_out_of_memory,
     is_out_of_memory,
@@ -24,15 +24,15 @@ from models.device import (
     seed_global,
     synchronize,
 )
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.tokenizers import read_tokenizer
-from models.training.batches import open_parent_corpus
-from models.training.estimates.measure import peak_allocated
-from models.training.objective import weighted_nll
-from models.training.optim import make_optimizers
-from models.training.prepare import PreparedData
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.training.batches import open_parent_corpus
+from terrarium.models.training.estimates.measure import peak_allocated
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.optim import make_optimizers
+from terrarium.models.training.prepare import PreparedData
 
 _N_EXAMINED = 64
 """The largest batch of a training is searched among this many, of several epochs where one has fewer."""

@@ -12,8 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from models.data.batch import Batch
-from models.training.parallel.process_group import Command, ProcessGroup
+from terrarium.models.data.batch import Batch
+from terrarium.models.training.parallel.process_group import Command, ProcessGroup
 
 _PATIENCE = timedelta(days=7)
 """How long to wait for a command. The main process may be busy alone (making a corpus, a full disk); a process that

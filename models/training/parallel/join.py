@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup, is_distributed
+from terrarium.models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup, is_distributed
 
 
 @contextlib.contextmanager
@@ -15,7 +15,7 @@ def join() -> Iterator[ProcessGroup]:
         yield SINGLE_PROCESS
         return
     # It imports torch.distributed, which one process does not need:
-    from models.training.parallel.distributed import DistributedGroup
+    from terrarium.models.training.parallel.distributed import DistributedGroup
 
     process_group = DistributedGroup.begin()
     yield process_group

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-from models.architecture.transformer import AnyModel
+from terrarium.models.architecture.transformer import AnyModel
 
 P = ParamSpec("P")
 R = TypeVar("R")

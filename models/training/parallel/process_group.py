@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from models.data.batch import Batch
+    from terrarium.models.data.batch import Batch
 
 
 class Command(IntEnum):

@@ -14,12 +14,12 @@ from torch.distributed.tensor import DTensor, Replicate
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from models.architecture.block import Block
-from models.architecture.transformer import AnyModel
-from models.settings.run_spec import TrainConfig
-from models.training.optim import Muon, make_optimizers
-from models.training.parallel.layout import Layout, total_norm
-from models.training.parallel.process_group import ProcessGroup
+from terrarium.models.architecture.block import Block
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.optim import Muon, make_optimizers
+from terrarium.models.training.parallel.layout import Layout, total_norm
+from terrarium.models.training.parallel.process_group import ProcessGroup
 
 
 class _ForwardWrapper(nn.Module):

@@ -12,17 +12,17 @@ from statistics import median
 
 import torch
 
-from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.computer_load import ComputerLoad
-from models.data.batch import Batch
-from models.device import choose_device
-from models.events import Event, Phase, Progress
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
-from models.training.estimates.measure import RandomTexts
-from models.training.estimates.trial import Trial, free_bytes, out_of_memory_as_sentence
-from models.training.proposal.facts import read_facts, text_bytes
-from models.training.proposal.propose import (
+from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder
+from terrarium.models.computer_load import ComputerLoad
+from terrarium.models.data.batch import Batch
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.estimates.measure import RandomTexts
+from terrarium.models.training.estimates.trial import Trial, free_bytes, out_of_memory_as_sentence
+from terrarium.models.training.proposal.facts import read_facts, text_bytes
+from terrarium.models.training.proposal.propose import (
     Proposal,
     describe_length,
     epochs_of,
@@ -30,9 +30,9 @@ from models.training.proposal.propose import (
     proposed_tokenizer,
     seconds_of,
 )
-from models.training.proposal.speed import Speed
-from models.training.proposal.step_shape import StepShape, step_shape, update_flops
-from models.training.tuning import build_run_model, check_tuning
+from terrarium.models.training.proposal.speed import Speed
+from terrarium.models.training.proposal.step_shape import StepShape, step_shape, update_flops
+from terrarium.models.training.tuning import build_run_model, check_tuning
 
 _MOST_FLOPS = 6e10
 """FLOPs of the larger of the two updates that are timed: a second, where a large model is slow."""

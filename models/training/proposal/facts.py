@@ -13,22 +13,22 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig, read_kept_template_config, template_to_teach
-from models.corpora.corpus import Corpus, Example, json_line, list_corpora
-from models.data.examples import ExampleForm, encode_examples
-from models.events import Event, Phase
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
-from models.settings.tasks import ALIGNED_TASKS
-from models.tasks.row_reader import RowReader
-from models.tasks.rows import LABEL_TASKS
-from models.tiny_world.corpus import world_of
-from models.tokenizers import load_tokenizer, read_tokenizer, train_tokenizer
-from models.tokenizers.codec import encode_text
-from models.tokenizers.foreign.foreign_files import read_foreign
-from models.tokenizers.making.texts import example_texts
-from models.tokenizers.many_texts import ManyTextsEncoder
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config, template_to_teach
+from terrarium.models.corpora.corpus import Corpus, Example, json_line, list_corpora
+from terrarium.models.data.examples import ExampleForm, encode_examples
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.tasks import ALIGNED_TASKS
+from terrarium.models.tasks.row_reader import RowReader
+from terrarium.models.tasks.rows import LABEL_TASKS
+from terrarium.models.tiny_world.corpus import world_of
+from terrarium.models.tokenizers import load_tokenizer, read_tokenizer, train_tokenizer
+from terrarium.models.tokenizers.codec import encode_text
+from terrarium.models.tokenizers.foreign.foreign_files import read_foreign
+from terrarium.models.tokenizers.making.texts import example_texts
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 _SAMPLE_BYTES = 300_000
 """Text that is encoded, and that a tokenizer is trained on, to know how long rows are in tokens."""

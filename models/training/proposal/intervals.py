@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from models.settings.run_spec import TrainConfig
+from terrarium.models.settings.run_spec import TrainConfig
 
 N_TIMES = 10
 """How often a run is validated, sampled and saved: enough to see a curve, and to find its lowest point."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from models.library.library import Library
-from models.library.run_record import RunInfo, inspect_run, last_saved_step
-from models.runs.fork import fork_run
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import TrainConfig
-from models.training.proposal.intervals import lengthened
-from models.training.schedule import lr_factor
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import RunInfo, inspect_run, last_saved_step
+from terrarium.models.runs.fork import fork_run
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.proposal.intervals import lengthened
+from terrarium.models.training.schedule import lr_factor
 
 _MUCH_LOWER = 0.5
 """Below this share of the rate that follows, the loss rises for a while."""

@@ -12,15 +12,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from models import cost
-from models.number_words import format_about, format_count
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec, usual_train
-from models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
-from models.training.proposal.intervals import proposed_intervals, round_number
-from models.training.proposal.speed import Speed, run_seconds
-from models.training.proposal.step_shape import StepShape, batch_size_for, step_shape, text_length, update_flops
+from terrarium.models import cost
+from terrarium.models.number_words import format_about, format_count
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec, usual_train
+from terrarium.models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
+from terrarium.models.training.proposal.intervals import proposed_intervals, round_number
+from terrarium.models.training.proposal.speed import Speed, run_seconds
+from terrarium.models.training.proposal.step_shape import (
+    StepShape,
+    batch_size_for,
+    step_shape,
+    text_length,
+    update_flops,
+)
 
 BUDGET_S = 600.0
 """Seconds that a proposed run takes at most, about."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models import cost
-from models.events import Event
-from models.settings.run_spec import RunSpec
-from models.training.proposal.facts import ITEMS, DataFacts
-from models.training.proposal.step_shape import StepShape, update_flops
-from models.training.schedule import times_due
+from terrarium.models import cost
+from terrarium.models.events import Event
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.proposal.facts import ITEMS, DataFacts
+from terrarium.models.training.proposal.step_shape import StepShape, update_flops
+from terrarium.models.training.schedule import times_due
 
 _MOST_OTHERS = 0.95
 

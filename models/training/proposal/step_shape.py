@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models import cost
-from models.cost.operations import SPARSE_BELOW
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.training.proposal.facts import ITEMS, PACKED, DataFacts
+from terrarium.models import cost
+from terrarium.models.cost.operations import SPARSE_BELOW
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.proposal.facts import ITEMS, PACKED, DataFacts
 
 _POOL_BATCHES = 16
 """Batches whose rows are sorted by length together (models.data.epoch_permutations)."""

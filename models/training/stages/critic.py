@@ -9,15 +9,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from models.alignment.reward_model import RewardModel
-from models.architecture.transformer import AnyModel, build_model
-from models.data.batch import Batch
-from models.inference.continuation import evaluating
-from models.settings.run_spec import TrainConfig
-from models.tasks.forward import batch_states
-from models.training.checkpoint import gather, restore_optimizers
-from models.training.optim import make_optimizers
-from models.training.parallel.layout import Layout
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.data.batch import Batch
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tasks.forward import batch_states
+from terrarium.models.training.checkpoint import gather, restore_optimizers
+from terrarium.models.training.optim import make_optimizers
+from terrarium.models.training.parallel.layout import Layout
 
 _WEIGHTS, _OPTIMIZER = "critic.", "critic_optimizer."
 

@@ -12,24 +12,24 @@ from collections.abc import Generator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from models.alignment.advantages import group_advantages, has_signal
-from models.alignment.log_probs import ReadReplies, by_row, counted, reply_log_probs
-from models.alignment.losses import aggregate, kl_estimate, policy_loss
-from models.alignment.rollouts import Prompts
-from models.data.batch import Batch
-from models.events import Event, MicroStep
-from models.runs.checkpoint_state import TrainState
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import TrainConfig
-from models.training.setup import TrainingContext
-from models.training.stages.replies import (
+from terrarium.models.alignment.advantages import group_advantages, has_signal
+from terrarium.models.alignment.log_probs import ReadReplies, by_row, counted, reply_log_probs
+from terrarium.models.alignment.losses import aggregate, kl_estimate, policy_loss
+from terrarium.models.alignment.rollouts import Prompts
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import Event, MicroStep
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.setup import TrainingContext
+from terrarium.models.training.stages.replies import (
     HeldOutReplies,
     ReplyDrawer,
     Rollouts,
     reading_figures,
 )
-from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops, gradient_norm
+from terrarium.models.training.stages.stage import Apply, StageStep, beta_now
+from terrarium.models.training.update import Gradients, batch_flops, gradient_norm
 
 _PASSES = 3
 """Forward passes over all replies, but for that of the update: as they are drawn, and as both models read them."""

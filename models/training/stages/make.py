@@ -9,25 +9,25 @@ from typing import Any, TypeVar
 
 import torch
 
-from models.alignment.judges import Judge, ModelJudge, WishJudge
-from models.alignment.pairs import Pairs, RatedReplies
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import Prompts, longest_prompt
-from models.architecture.transformer import AnyModel
-from models.corpora.corpus import Corpus, open_run_corpus
-from models.events import Event, Notice, Phase
-from models.interop.loading import load_model_events
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import REWARD_MODELS, AlignSpec
-from models.settings.stage_kinds import CRITIC, REFERENCE, load_objective
-from models.training.evaluator import Evaluator
-from models.training.setup import TrainingContext
-from models.training.stages.critic import Critic
-from models.training.stages.preference import PreferenceStage, unbalanced
-from models.training.stages.replies import HeldOutReplies, ReplyDrawer
-from models.training.stages.stage import TextStage, TrainingStage
-from models.training.tuning import build_from_base
+from terrarium.models.alignment.judges import Judge, ModelJudge, WishJudge
+from terrarium.models.alignment.pairs import Pairs, RatedReplies
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.alignment.rollouts import Prompts, longest_prompt
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.corpora.corpus import Corpus, open_run_corpus
+from terrarium.models.events import Event, Notice, Phase
+from terrarium.models.interop.loading import load_model_events
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import REWARD_MODELS, AlignSpec
+from terrarium.models.settings.stage_kinds import CRITIC, REFERENCE, load_objective
+from terrarium.models.training.evaluator import Evaluator
+from terrarium.models.training.setup import TrainingContext
+from terrarium.models.training.stages.critic import Critic
+from terrarium.models.training.stages.preference import PreferenceStage, unbalanced
+from terrarium.models.training.stages.replies import HeldOutReplies, ReplyDrawer
+from terrarium.models.training.stages.stage import TextStage, TrainingStage
+from terrarium.models.training.tuning import build_from_base
 
 JUDGE_SCALES = {"reward_model": "judge.scale", "second_reward_model": "judge.scale-2"}
 """What a checkpoint calls the mean and the standard deviation of the scores of a reward model, that of this setting,

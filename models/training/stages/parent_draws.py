@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 
-from models.alignment.judges import Judge, WishJudge, gold_success
-from models.alignment.overoptimisation import N_PROMPTS, N_REPLIES, ParentCurves, parent_curves, write_parent_curves
-from models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
-from models.architecture.transformer import Decoder
-from models.corpora.corpus import open_run_corpus
-from models.device import choose_device
-from models.events import Event, Phase, Progress, reporting
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.tokenizers import read_tokenizer
-from models.training.stages.reward_reading import kept_judge
-from models.training.tuning import build_from_base
+from terrarium.models.alignment.judges import Judge, WishJudge, gold_success
+from terrarium.models.alignment.overoptimisation import (
+    N_PROMPTS,
+    N_REPLIES,
+    ParentCurves,
+    parent_curves,
+    write_parent_curves,
+)
+from terrarium.models.alignment.rollouts import Prompts, draw_replies, longest_prompt, reply_text
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.corpora.corpus import open_run_corpus
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Phase, Progress, reporting
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.training.stages.reward_reading import kept_judge
+from terrarium.models.training.tuning import build_from_base
 
 _STEP = 1 << 42
 """A step that no training has: what is drawn here is always the same."""

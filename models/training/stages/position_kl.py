@@ -6,21 +6,21 @@ from collections.abc import Generator, Sequence
 
 from tokenizers import Tokenizer
 
-from models.alignment.log_probs import read_replies
-from models.alignment.position_kl import OWN, PositionKl, ReadReply
-from models.alignment.rollouts import draw_replies, reply_batch
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import open_run_corpus
-from models.device import choose_device
-from models.events import Event, Phase
-from models.inference.many_replies import DrawnReply
-from models.interop.loading import load_model_events
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.runs.run_folder import RunFolder
-from models.tokenizers import read_tokenizer
-from models.training.tuning import build_from_base
+from terrarium.models.alignment.log_probs import read_replies
+from terrarium.models.alignment.position_kl import OWN, PositionKl, ReadReply
+from terrarium.models.alignment.rollouts import draw_replies, reply_batch
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import open_run_corpus
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Phase
+from terrarium.models.inference.many_replies import DrawnReply
+from terrarium.models.interop.loading import load_model_events
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.training.tuning import build_from_base
 
 N_REPLIES = 32
 """Replies that are read at each checkpoint, to all prompts together."""

@@ -14,26 +14,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.alignment.advantages import gae, whiten
-from models.alignment.log_probs import ReadReplies, reply_log_probs
-from models.alignment.losses import kl_estimate, policy_loss, value_loss
-from models.alignment.rollouts import Prompts
-from models.architecture.transformer import AnyModel
-from models.data.batch import Batch
-from models.events import Event, MicroStep
-from models.runs.checkpoint_state import TrainState
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import TrainConfig
-from models.training.setup import TrainingContext
-from models.training.stages.critic import Critic
-from models.training.stages.replies import (
+from terrarium.models.alignment.advantages import gae, whiten
+from terrarium.models.alignment.log_probs import ReadReplies, reply_log_probs
+from terrarium.models.alignment.losses import kl_estimate, policy_loss, value_loss
+from terrarium.models.alignment.rollouts import Prompts
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import Event, MicroStep
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.setup import TrainingContext
+from terrarium.models.training.stages.critic import Critic
+from terrarium.models.training.stages.replies import (
     HeldOutReplies,
     Rollouts,
     in_parts,
     reading_figures,
 )
-from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops, gradient_norm, zero_gradients
+from terrarium.models.training.stages.stage import Apply, StageStep, beta_now
+from terrarium.models.training.update import Gradients, batch_flops, gradient_norm, zero_gradients
 
 _PASSES = 4
 """Forward passes over all replies beside the updates: as they are drawn, and as policy, reference and critic read."""

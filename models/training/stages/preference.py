@@ -13,24 +13,24 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from models.alignment.log_probs import by_row, reply_log_probs
-from models.alignment.losses import dpo_loss, kto_loss, orpo_loss, reward_loss, simpo_loss
-from models.alignment.pairs import EncodedPair, EncodedReply, EncodedRows, Item, label_noise
-from models.alignment.reward_model import score_batch, scores_of
-from models.alignment.rollouts import reply_batch
-from models.architecture.transformer import AnyModel
-from models.data.batch import Batch
-from models.events import Event, MicroStep
-from models.metrics.regression import score_regression
-from models.runs.checkpoint_state import TrainState
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import TrainConfig
-from models.settings.tasks import REWARD
-from models.training.evaluator import Evaluator
-from models.training.setup import TrainingContext
-from models.training.stages.replies import HeldOutReplies, record_validation
-from models.training.stages.stage import Apply, StageStep, beta_now
-from models.training.update import Gradients, batch_flops, gradient_norm
+from terrarium.models.alignment.log_probs import by_row, reply_log_probs
+from terrarium.models.alignment.losses import dpo_loss, kto_loss, orpo_loss, reward_loss, simpo_loss
+from terrarium.models.alignment.pairs import EncodedPair, EncodedReply, EncodedRows, Item, label_noise
+from terrarium.models.alignment.reward_model import score_batch, scores_of
+from terrarium.models.alignment.rollouts import reply_batch
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import Event, MicroStep
+from terrarium.models.metrics.regression import score_regression
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.tasks import REWARD
+from terrarium.models.training.evaluator import Evaluator
+from terrarium.models.training.setup import TrainingContext
+from terrarium.models.training.stages.replies import HeldOutReplies, record_validation
+from terrarium.models.training.stages.stage import Apply, StageStep, beta_now
+from terrarium.models.training.update import Gradients, batch_flops, gradient_norm
 
 PAIRS_AT_ONCE = 8
 """Pairs, or rated replies, of a forward and backward pass: more fall out of a CPU's cache."""

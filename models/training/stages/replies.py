@@ -14,21 +14,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.alignment.advantages import has_signal, reward_per_token
-from models.alignment.judges import Judge, gold_success
-from models.alignment.log_probs import ReadReplies, by_row, read_replies
-from models.alignment.rollout_log import KeptReply, is_kept, step_row
-from models.alignment.rollouts import Prompt, reply_batch, reply_end, reply_seeds, reply_text
-from models.architecture.transformer import AnyModel, Decoder
-from models.data.batch import Batch
-from models.events import AlignMetrics, Event, MicroStep, Notice, ValMetrics, reporting
-from models.files.jsonl import Row
-from models.inference.many_replies import DrawnReply, draw_batch
-from models.runs.checkpoint_state import TrainState
-from models.settings.align_spec import AlignSpec
-from models.settings.tasks import REWARD
-from models.training.evaluator import Evaluator
-from models.training.setup import TrainingContext
+from terrarium.models.alignment.advantages import has_signal, reward_per_token
+from terrarium.models.alignment.judges import Judge, gold_success
+from terrarium.models.alignment.log_probs import ReadReplies, by_row, read_replies
+from terrarium.models.alignment.rollout_log import KeptReply, is_kept, step_row
+from terrarium.models.alignment.rollouts import Prompt, reply_batch, reply_end, reply_seeds, reply_text
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import AlignMetrics, Event, MicroStep, Notice, ValMetrics, reporting
+from terrarium.models.files.jsonl import Row
+from terrarium.models.inference.many_replies import DrawnReply, draw_batch
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.tasks import REWARD
+from terrarium.models.training.evaluator import Evaluator
+from terrarium.models.training.setup import TrainingContext
 
 _MICRO_BATCH_SIZE = 16
 """Rows of a forward and backward pass: more fall out of a CPU's cache."""

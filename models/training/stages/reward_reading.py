@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import torch
 
-from models.alignment.judges import ModelJudge
-from models.alignment.reward_model import RewardModel
-from models.chat.own_template import Message, encode_messages
-from models.device import choose_device
-from models.events import Event, Progress, reporting
-from models.interop.loading import load_model_events
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import REWARD_MODELS
-from models.tokenizers import read_tokenizer
-from models.training.checkpoint import read_stage_tensors
-from models.training.stages.make import JUDGE_SCALES
+from terrarium.models.alignment.judges import ModelJudge
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.chat.own_template import Message, encode_messages
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Progress, reporting
+from terrarium.models.interop.loading import load_model_events
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import REWARD_MODELS
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.training.checkpoint import read_stage_tensors
+from terrarium.models.training.stages.make import JUDGE_SCALES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from torch import Tensor
 
-from models.events import Event
-from models.files.jsonl import Row
-from models.runs.checkpoint_state import TrainState
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import TrainConfig
-from models.training.evaluator import Evaluator
-from models.training.setup import TrainingContext
-from models.training.update import Gradients, compute_gradients
+from terrarium.models.events import Event
+from terrarium.models.files.jsonl import Row
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.evaluator import Evaluator
+from terrarium.models.training.setup import TrainingContext
+from terrarium.models.training.update import Gradients, compute_gradients
 
 Apply = Callable[[Gradients], None]
 """Steps the optimizers with the gradients that are there; ValueError, and nothing done, where they are not finite."""

@@ -13,10 +13,10 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
 
-from app.builder.builder_tab import BuilderTab
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.settings.presets import PRESETS
+from terrarium.app.builder.builder_tab import BuilderTab
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.settings.presets import PRESETS
 from tests.app.heard import Heard
 
 

@@ -9,14 +9,14 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-import app.kit.forms.config_form
-from app.builder.builder_tab import BuilderTab
-from app.kit.forms.editors import IntBox
-from app.kit.layout.pages import Pages
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+import terrarium.app.kit.forms.config_form
+from terrarium.app.builder.builder_tab import BuilderTab
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -105,7 +105,7 @@ def test_marks_fade_or_last_where_movement_is_not_wanted(
 ) -> None:
     click_design(qtbot, tab, "gpt2-tiny")
     until(lambda: tab.form.row("position").glow == 0)
-    monkeypatch.setattr(app.kit.forms.config_form, "prefers_reduced_motion", lambda: True)
+    monkeypatch.setattr(terrarium.app.kit.forms.config_form, "prefers_reduced_motion", lambda: True)
     click_design(qtbot, tab, "llama-tiny")
     assert tab.form.fading.state() == tab.form.fading.State.Stopped
     assert tab.form.row("position").glow == 1

@@ -10,11 +10,11 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from app.builder.code_view import CodeView, file_name
-from app.kit.theme import ThemeProvider
-from models.codegen import module_source
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.builder.code_view import CodeView, file_name
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.codegen import module_source
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from PySide6.QtGui import QFontMetrics, QGuiApplication
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from app.builder.compare_view import CompareView
-from app.builder.comparison import COSTS, ComparedDesign, ComparedRow, compare
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models import cost
-from models.settings.presets import PRESETS
+from terrarium.app.builder.compare_view import CompareView
+from terrarium.app.builder.comparison import COSTS, ComparedDesign, ComparedRow, compare
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.settings.presets import PRESETS
 
 
 def compared(*names: str) -> dict[str, ComparedRow]:

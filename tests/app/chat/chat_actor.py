@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from app.session.chat_model import ChatModel
-from app.session.session import Session
-from models.events import ReplyFinished, TokenMade
-from models.inference.reply import ReplyStarted
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
+from terrarium.models.events import ReplyFinished, TokenMade
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 Said = Sequence[Mapping[str, str]] | str
 

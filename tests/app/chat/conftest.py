@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.chat.chat_tab import ChatTab
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 from tests.app.chat.chat_actor import Actor
 
 

@@ -10,19 +10,19 @@ from PySide6.QtWidgets import QDoubleSpinBox
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.archive.json_format import chat_from, chat_text
-from app.chat.chat_tab import ChatTab
-from app.chat.conversation.drawn_window import DrawnWindow
-from app.chat.conversation.reply_captions import explain_reply
-from app.kit.layout.section import Section
-from app.kit.theme import ThemeProvider
-from app.session.best_of import BestOf
-from app.session.session import Session
-from models.alignment.best_of_curve import best_of_curve
-from models.chat.template_config import ChatTemplateConfig
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import train_tokenizer
+from terrarium.app.chat.archive.json_format import chat_from, chat_text
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.chat.conversation.drawn_window import DrawnWindow
+from terrarium.app.chat.conversation.reply_captions import explain_reply
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.best_of import BestOf
+from terrarium.app.session.session import Session
+from terrarium.models.alignment.best_of_curve import best_of_curve
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
 

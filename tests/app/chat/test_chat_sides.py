@@ -11,11 +11,11 @@ from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.chat_tab import ChatTab
-from app.kit.theme import ThemeProvider
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.session import Session
-from models.events import TokenMade
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.models.events import TokenMade
 from tests.app.chat.chat_actor import TALKER, Actor
 
 

@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.archive.message_tree import GenerationInfo
-from app.chat.chat_tab import ChatTab
-from app.chat.conversation.message_view import MessageView
-from app.session.session import Session
-from models.events import TokenMade
-from models.tiny_world.starters import STARTER_KINDS
+from terrarium.app.chat.archive.message_tree import GenerationInfo
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.chat.conversation.message_view import MessageView
+from terrarium.app.session.session import Session
+from terrarium.models.events import TokenMade
+from terrarium.models.tiny_world.starters import STARTER_KINDS
 from tests.app.chat.chat_actor import TALKER, Actor
 
 

@@ -11,18 +11,18 @@ from PySide6.QtWidgets import QDoubleSpinBox
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.archive.json_format import chat_from, chat_text
-from app.chat.archive.message_tree import Message
-from app.chat.chat_tab import ChatTab
-from app.glass.tokens.draft_colours import DRAFT, draft_colours
-from app.kit.layout.section import Section
-from app.kit.theme import ThemeProvider
-from app.session.drafts import Drafting
-from app.session.session import Session
-from models.chat.template_config import ChatTemplateConfig
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import train_tokenizer
+from terrarium.app.chat.archive.json_format import chat_from, chat_text
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.glass.tokens.draft_colours import DRAFT, draft_colours
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.drafts import Drafting
+from terrarium.app.session.session import Session
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
 

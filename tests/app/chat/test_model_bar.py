@@ -8,10 +8,10 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.model_bar import ModelBar
-from app.kit.theme import ThemeProvider
-from app.session.chat import ModelOpened
-from app.session.session import Session
+from terrarium.app.chat.model_bar import ModelBar
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat import ModelOpened
+from terrarium.app.session.session import Session
 from tests.app.glass.opened import open_random
 
 

@@ -7,14 +7,14 @@ import dataclasses
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.chat.model_bar import ModelBar, ModelPicker
-from app.kit.theme import ThemeProvider
-from app.session.chat_model import LIVE
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.library.library import Library
-from models.library.run_record import inspect_run
-from models.settings.model_config import ModelConfig
+from terrarium.app.chat.model_bar import ModelBar, ModelPicker
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat_model import LIVE
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import inspect_run
+from terrarium.models.settings.model_config import ModelConfig
 from tests.app.chat.chat_actor import TALKER
 from tests.runs_on_disk import make_run
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from app.cli import main
-from models.chat.template_config import ChatTemplateConfig
-from models.library.library import Library
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.chat.test_chat_template import SMOLLM2
 

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from app import cli
-from app.cli import COMMANDS, TOOLS, main
-from app.commands.progress import ProgressLine
-from app.commands.replying import add_sampling_options, sampling_from
-from models.corpora.text_corpora import build_text_corpus
-from models.evaluation.record import read_evaluation
-from models.events import Event, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.runs.run_queue import RunQueue
-from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
-from models.training import prepare
+from terrarium.app import cli
+from terrarium.app.cli import COMMANDS, TOOLS, main
+from terrarium.app.commands.progress import ProgressLine
+from terrarium.app.commands.replying import add_sampling_options, sampling_from
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.evaluation.record import read_evaluation
+from terrarium.models.events import Event, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from terrarium.models.training import prepare
 from tests.models.every_cut import EVERY_CUT
 from tests.models.recipes.conftest import train_here
 
@@ -293,7 +293,7 @@ def press_at(kind: type[Event], monkeypatch: pytest.MonkeyPatch, command: str = 
                 said.append(event)
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(f"app.commands.{command}.ProgressLine", PressingLine)
+    monkeypatch.setattr(f"terrarium.app.commands.{command}.ProgressLine", PressingLine)
 
 
 def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -444,7 +444,7 @@ def test_a_broken_home_does_not_stop_a_command(
 
 def test_commands_start_without_torch_and_qt() -> None:
     code = (
-        "import sys; from app.cli import _parser, COMMANDS, TOOLS\n"
+        "import sys; from terrarium.app.cli import _parser, COMMANDS, TOOLS\n"
         "for name in (*COMMANDS, *TOOLS): _parser([name])\n"
         "sys.exit(', '.join({'torch', 'PySide6'} & sys.modules.keys()))"
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from models.library.library import Library
-from models.training.estimates import batch_finder
+from terrarium.app.cli import main
+from terrarium.models.library.library import Library
+from terrarium.models.training.estimates import batch_finder
 from tests.app.commands.test_cli import SPEC, TEXT
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from app.cli import main
-from app.commands.tokenizer import arguments as tokenizer_arguments
-from app.tokenizer.vocabulary.model import TITLES
-from app.tokenizer.vocabulary.token_finder import USE_FILTERS
-from models.corpora.text_corpora import build_text_corpus
-from models.library.library import Library
-from models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer
+from terrarium.app.cli import main
+from terrarium.app.commands.tokenizer import arguments as tokenizer_arguments
+from terrarium.app.tokenizer.vocabulary.model import TITLES
+from terrarium.app.tokenizer.vocabulary.token_finder import USE_FILTERS
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer
 
 TEXT = "The cat sat on the mat. The dog ate the cake. Where is the cat? On the mat.\n" * 20
 

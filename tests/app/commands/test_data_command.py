@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from models.corpora.corpus import find_dataset
-from models.library.library import Library
-from models.library.run_corrections import set_correction
-from models.preferences.store import PreferenceSet
+from terrarium.app.cli import main
+from terrarium.models.corpora.corpus import find_dataset
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_corrections import set_correction
+from terrarium.models.preferences.store import PreferenceSet
 from tests.models.preferences.support import make_pair, make_thumb
 
 

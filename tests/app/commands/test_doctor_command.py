@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
+from terrarium.app.cli import main
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
 from tests.app.commands.test_cli import SPEC, TEXT
 
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 from tokenizers import Tokenizer
 
-from app.cli import main
-from models.chat.template_config import ChatTemplateConfig
-from models.library.library import Library
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.chat.test_chat_template import SMOLLM2
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.guide.progress import Progress, write_progress
+from terrarium.app.cli import main
+from terrarium.app.guide.progress import Progress, write_progress
 
 
 @pytest.fixture(autouse=True)

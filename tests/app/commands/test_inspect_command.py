@@ -7,9 +7,9 @@ import json
 import pytest
 from tokenizers import Tokenizer
 
-from app.cli import main
-from models.chat.template_config import ChatTemplateConfig
-from models.library.library import Library
+from terrarium.app.cli import main
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.library.library import Library
 from tests.app.small_models import put_model
 from tests.models.chat.test_chat_template import SMOLLM2
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from app.cli import main
-from models.interop.hub.catalogue import listed_models
-from models.library.library import Library
+from terrarium.app.cli import main
+from terrarium.models.interop.hub.catalogue import listed_models
+from terrarium.models.library.library import Library
 from tests.models.interop.hub.served_hub import F32, GGUF, LLAMA, STRANGE, ServedHub, served_hub, tiny_models
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.shell import launch
-from models.events import result_of
-from models.library.library import Library
-from models.runs.run_file.packing import pack_run
-from models.settings.model_config import ModelConfig
+from terrarium.app.cli import main
+from terrarium.app.shell import launch
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_file.packing import pack_run
+from terrarium.models.settings.model_config import ModelConfig
 from tests import ROOT
 from tests.models.training.support import make_run, train
 
@@ -74,7 +74,7 @@ def test_the_program_opens_the_file_that_it_is_started_with(
     file = result_of(pack_run(run, tmp_path / "it", library))
     other = Library(tmp_path / "other")
     environment = os.environ | {"TERRARIUM_HOME": str(other.home), "PYTHONPATH": str(ROOT)}
-    window = subprocess.Popen([sys.executable, "-m", "app", str(file)], cwd=tmp_path, env=environment)
+    window = subprocess.Popen([sys.executable, "-m", "terrarium", str(file)], cwd=tmp_path, env=environment)
     end = time.monotonic() + 120
     while not other.list_runs() and window.poll() is None and time.monotonic() < end:
         time.sleep(0.05)

@@ -8,9 +8,9 @@ from collections.abc import Generator
 
 import pytest
 
-from app.commands import progress
-from app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from models.events import Blocked, Event, MicroStep, Notice, Phase, Progress, TrainMetrics, ValMetrics
+from terrarium.app.commands import progress
+from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
+from terrarium.models.events import Blocked, Event, MicroStep, Notice, Phase, Progress, TrainMetrics, ValMetrics
 from tests.app.measured import measured
 
 

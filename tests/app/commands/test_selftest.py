@@ -9,9 +9,9 @@ import pytest
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QWidget
 
-from app.cli import main
-from app.commands import selftest
-from models.library.library import Library
+from terrarium.app.cli import main
+from terrarium.app.commands import selftest
+from terrarium.models.library.library import Library
 
 
 @pytest.mark.usefixtures("qapp")

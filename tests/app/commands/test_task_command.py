@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import pytest
 
-from app.cli import main
-from app.commands import task
-from models.library.library import Library
+from terrarium.app.cli import main
+from terrarium.app.commands import task
+from terrarium.models.library.library import Library
 from tests.models.recipes.small_recipes import N_ROWS, few_rows, small
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.commands.tokenizer import compare
-from models.corpora.text_corpora import build_text_corpus
-from models.data.corpus_texts import language_texts
-from models.library.library import Library
-from models.settings.presets import PRESETS
-from models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer
+from terrarium.app.cli import main
+from terrarium.app.commands.tokenizer import compare
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.data.corpus_texts import language_texts
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_tokenizer
 
 
 @pytest.fixture

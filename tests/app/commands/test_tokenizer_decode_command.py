@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from models.library.library import Library
-from models.tokenizers import encode_prompt, read_tokenizer, train_tokenizer, write_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import encode_prompt, read_tokenizer, train_tokenizer, write_tokenizer
 
 
 @pytest.fixture

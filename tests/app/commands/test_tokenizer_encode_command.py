@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from models.chat.own_template import encode_messages
-from models.library.library import Library
-from models.tokenizers import train_tokenizer, write_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import train_tokenizer, write_tokenizer
 
 CHAT = [{"role": "user", "content": "Hi <|end|>"}, {"role": "assistant", "content": "Yes"}]
 

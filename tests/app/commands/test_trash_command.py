@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from app.cli import main
-from models.library.library import Library
-from models.settings.presets import PRESETS
+from terrarium.app.cli import main
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
 
 
 def test_the_trash_by_command(library: Library, capsys: pytest.CaptureFixture[str]) -> None:

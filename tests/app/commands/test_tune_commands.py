@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from models.corpora.corpus import build_examples_corpus
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.runs.run_queue import RunQueue
-from models.settings.model_config import ModelConfig
+from terrarium.app.cli import main
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.training.support import TEXT, make_run, train
 
 LITTLE = ["--steps", "2", "--set", "train.batch_size=2", "--set", "train.eval_interval=0", "--device", "cpu", "--json"]

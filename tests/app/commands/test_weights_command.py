@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from app.cli import main
-from app.commands.common import open_model
-from models.architecture.transformer import Decoder
-from models.inference.held_out import HeldOut
-from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
-from models.inference.weights import Int8Linear
-from models.library.library import Library
+from terrarium.app.cli import main
+from terrarium.app.commands.common import open_model
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.inference.held_out import HeldOut
+from terrarium.models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
+from terrarium.models.inference.weights import Int8Linear
+from terrarium.models.library.library import Library
 from tests.app.small_models import put_model
 from tools.bench.weights import format_table
 
@@ -57,7 +57,7 @@ def test_an_imported_model_is_measured_on_the_texts_of_a_run(
         asked.append(path)
         return HeldOut(f"the texts of {path.name}", [[5, 6, 7, 8]])
 
-    monkeypatch.setattr("models.inference.held_out.held_out", held_out)
+    monkeypatch.setattr("terrarium.models.inference.held_out.held_out", held_out)
     for options, folder in (((), library.runs / run), (("--texts-of", "other"), library.find_run("other"))):
         assert main(["bench", "weights", run, "--json", *options]) == 0
         assert json.loads(capsys.readouterr().out)["text"] == f"the texts of {folder.name}"

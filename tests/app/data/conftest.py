@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.data.data_tab import DataTab
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 Until = Callable[[Callable[[], bool]], None]
 

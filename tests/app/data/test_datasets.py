@@ -13,17 +13,17 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.data import dataset_view
-from app.data.data_tab import DataTab
-from app.data.importing import world_tasks
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.chat.template_config import ChatTemplateConfig, write_template_config
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.library.library import Library
-from models.number_words import format_size
-from models.settings.run_spec import DataSpec, RunSpec
-from models.tiny_world.tasks import corpora
+from terrarium.app.data import dataset_view
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.data.importing import world_tasks
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.chat.template_config import ChatTemplateConfig, write_template_config
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.tiny_world.tasks import corpora
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
 
@@ -188,8 +188,8 @@ def test_delete_is_undone(listed: DataTab, letters: Corpus, session: Session, qt
 def test_a_dataset_in_use_is_said_to_be(
     listed: DataTab, letters: Corpus, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
-    from models.runs.run_folder import RunFolder
-    from models.tokenizers import save_tokenizer, train_tokenizer
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.tokenizers import save_tokenizer, train_tokenizer
 
     save_tokenizer(train_tokenizer([""], "byte", 0), session.library, "bytes", {})
     data = DataSpec(source="dataset", dataset=letters.sha, task="classification", labels=letters.labels)

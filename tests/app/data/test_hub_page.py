@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.data.data_tab import DataTab
-from app.data.hub_page import HubPage
-from app.session.session import Session
-from models.corpora.hub import Hub
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.data.hub_page import HubPage
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.hub import Hub
 from tests.models.data.recorded_hub import FILMS, GATED, RecordedHub, recorded_hub
 
 Until = Callable[[Callable[[], bool]], None]

@@ -12,17 +12,17 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.data.data_tab import DataTab
-from app.data.importing.import_page import FILE_FILTER
-from app.kit.layout.tab_order import stops_in
-from app.session.session import Session
-from models.corpora.corpus import Corpus, list_corpora
-from models.events import Event, Progress
-from models.importing import checks as checking
-from models.importing.checks import Checks
-from models.importing.formats.registry import FORMATS
-from models.importing.plan import ImportPlan
-from models.library.library import Library
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.data.importing.import_page import FILE_FILTER
+from terrarium.app.kit.layout.tab_order import stops_in
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.corpus import Corpus, list_corpora
+from terrarium.models.events import Event, Progress
+from terrarium.models.importing import checks as checking
+from terrarium.models.importing.checks import Checks
+from terrarium.models.importing.formats.registry import FORMATS
+from terrarium.models.importing.plan import ImportPlan
+from terrarium.models.library.library import Library
 from tests.app.heard import Heard
 
 Until = Callable[[Callable[[], bool]], None]
@@ -230,7 +230,7 @@ def test_a_source_can_be_read_in_another_way(tab: DataTab, tmp_path: Path, until
 def test_a_cancelled_import_leaves_nothing(
     opened: DataTab, library: Library, monkeypatch: pytest.MonkeyPatch, until: Until, heard: Heard
 ) -> None:
-    from models.importing import importer
+    from terrarium.models.importing import importer
 
     page, going = opened.views.importing, threading.Event()
 

@@ -10,10 +10,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 from tokenizers import Tokenizer
 
-from app.data.data_tab import DataTab
-from app.data.dataset_view import DatasetView
-from app.session.session import Session
-from models.corpora.corpus import Corpus, Example, build_examples_corpus
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.data.dataset_view import DatasetView
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 

@@ -12,22 +12,22 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.download.model_list import DISK, HUB, LISTED
-from app.download.models_page import ModelsPage
-from app.kit.theme import ThemeProvider
-from app.session.device import Device
-from app.session.device_memory import DeviceMemory
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from models.architecture.transformer import build_model
-from models.events import result_of
-from models.interop.export import export_hf
-from models.interop.hub.catalogue import listed_models
-from models.interop.hub.downloading import downloads_of, kept_bytes
-from models.interop.hub.hub_models import ModelHub
-from models.library.run_index import size_on_disk
-from models.number_words import format_compact, format_size
-from models.settings.model_config import ModelConfig
+from terrarium.app.download.model_list import DISK, HUB, LISTED
+from terrarium.app.download.models_page import ModelsPage
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.device import Device
+from terrarium.app.session.device_memory import DeviceMemory
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.events import result_of
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.hub.catalogue import listed_models
+from terrarium.models.interop.hub.downloading import downloads_of, kept_bytes
+from terrarium.models.interop.hub.hub_models import ModelHub
+from terrarium.models.library.run_index import size_on_disk
+from terrarium.models.number_words import format_compact, format_size
+from terrarium.models.settings.model_config import ModelConfig
 from tests.app.small_models import put_model
 from tests.models.interop.hub.served_hub import F32, GATED, GGUF, LLAMA, Q8, STRANGE, ServedHub, served_hub, tiny_models
 

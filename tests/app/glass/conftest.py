@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.glass.focus import Focus
+from terrarium.app.glass.focus import Focus
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import copy
 
 from tokenizers import Tokenizer
 
-from app.glass.names import token_names
-from app.glass.read_text import ReadText
-from app.session.chat import ModelOpened
-from app.session.chat_model import ChatModel
-from app.session.models_in_memory import LoadedModel
-from app.session.session import Session
-from models.architecture.transformer import AnyModel
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.app.glass.names import token_names
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.session.chat import ModelOpened
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.models_in_memory import LoadedModel
+from terrarium.app.session.session import Session
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.models.inspect.designs import make
 
 MODES = {"decoder-only": "text", "encoder-only": "fill", "encoder-decoder": "answer"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytestqt.qtbot import QtBot
 
-from app.glass.colour_scale import ColourScale
-from app.kit.theme import ThemeProvider
+from terrarium.app.glass.colour_scale import ColourScale
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def test_a_scale_has_a_name_that_is_shown(theme: ThemeProvider, qtbot: QtBot) -> None:

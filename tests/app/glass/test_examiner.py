@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import QObject, Signal
 from pytestqt.qtbot import QtBot
 
-from app.glass.examiner import Examiner
-from app.worker.job import INTERACTIVE, Job
-from app.worker.worker import Worker
-from models.events import Event, Phase, Progress
+from terrarium.app.glass.examiner import Examiner
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, Phase, Progress
 
 
 class OpenModel(QObject):

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.glass.focus import Focus, Head
-from app.glass.read_text import ReadText
-from app.glass.target_token import TargetToken
+from terrarium.app.glass.focus import Focus, Head
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.target_token import TargetToken
 
 
 @pytest.fixture

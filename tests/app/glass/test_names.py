@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from app.glass.embeddings.point_view import PointView
-from app.glass.names import (
+from terrarium.app.glass.embeddings.point_view import PointView
+from terrarium.app.glass.names import (
     digits_for,
     format_least,
     format_rare,
@@ -16,8 +16,8 @@ from app.glass.names import (
     text_of,
     token_names,
 )
-from app.kit.setting_names.site_words import format_site
-from models.number_words import format_signed
+from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.models.number_words import format_signed
 
 
 @pytest.mark.parametrize(

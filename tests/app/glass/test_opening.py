@@ -8,16 +8,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.ablation.ablation_panel import AblationPanel
-from app.glass.ablation.inputs_panel import InputsPanel
-from app.glass.answer_panel import AnswerPanel
-from app.glass.attention.attention_panel import AttentionPanel
-from app.glass.focus import Focus
-from app.glass.layers.lens_panel import LensPanel
-from app.glass.next_token.next_token_panel import NextTokenPanel
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.whole_pass.pass_panel import PassPanel
+from terrarium.app.glass.ablation.ablation_panel import AblationPanel
+from terrarium.app.glass.ablation.inputs_panel import InputsPanel
+from terrarium.app.glass.answer_panel import AnswerPanel
+from terrarium.app.glass.attention.attention_panel import AttentionPanel
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.layers.lens_panel import LensPanel
+from terrarium.app.glass.next_token.next_token_panel import NextTokenPanel
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.whole_pass.pass_panel import PassPanel
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

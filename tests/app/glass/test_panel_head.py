@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtWidgets import QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.glass.panel_head import About, PanelHead
-from app.kit.export_button import ExportButton
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.glass.panel_head import About, PanelHead
+from terrarium.app.kit.export_button import ExportButton
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 ABOUT = About(title="Where it looks", shows="Rows look at columns.", source="One pass.", limits="It explains nothing.")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from tokenizers import Tokenizer
 
-from app.glass.surprise import N_LATEST, most_surprising, special_ids
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.app.glass.surprise import N_LATEST, most_surprising, special_ids
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.glass.token_sentence import describe_token
-from app.glass.xray import Xray, x_ray
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.token_sentence import describe_token
+from terrarium.app.glass.xray import Xray, x_ray
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 NAMES = ("·sad", "·happy", "·tired", "·").__getitem__
 

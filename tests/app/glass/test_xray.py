@@ -10,13 +10,13 @@ import pytest
 from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
-from app.glass.next_token.xray_table import XrayTable
-from app.glass.stage_bars import StageBars
-from app.glass.xray import Xray, all_rows, x_ray
-from app.kit.forms.sampling_sliders import sampling_label
-from app.kit.theme import ThemeProvider
-from models.inference.sampling_steps import sampling_steps
-from models.settings.sampling_config import TRUNCATIONS, SamplingConfig, format_step, is_same_sampling
+from terrarium.app.glass.next_token.xray_table import XrayTable
+from terrarium.app.glass.stage_bars import StageBars
+from terrarium.app.glass.xray import Xray, all_rows, x_ray
+from terrarium.app.kit.forms.sampling_sliders import sampling_label
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.inference.sampling_steps import sampling_steps
+from terrarium.models.settings.sampling_config import TRUNCATIONS, SamplingConfig, format_step, is_same_sampling
 from tests.models.every_cut import EVERY_CUT
 
 LOGITS = np.log(np.array([0.05, 0.4, 0.25, 0.2, 0.1], np.float32))

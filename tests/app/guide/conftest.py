@@ -14,24 +14,24 @@ import pytest
 from filelock import FileLock
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.new_run import choices
-from app.recipes.recipes_page import RecipesPage
-from app.session.remembered import SIMPLE
-from app.session.session import Session
-from app.shell.guide import stage
-from app.shell.main_window import MainWindow
-from app.training import training_tab
-from models.evaluation import held_out_questions
-from models.library.library import Library
-from models.recipes import pronoun_specs, quickstart
-from models.recipes.tasks.tasks_table import with_steps
-from models.settings.run_spec import TrainConfig
-from models.settings.sampling_config import SamplingConfig
-from models.settings.tune_spec import usual_train
-from models.tiny_world import corpus
-from models.training import prepare
-from models.training.proposal import propose
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run import choices
+from terrarium.app.recipes.recipes_page import RecipesPage
+from terrarium.app.session.remembered import SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.app.shell.guide import stage
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.training import training_tab
+from terrarium.models.evaluation import held_out_questions
+from terrarium.models.library.library import Library
+from terrarium.models.recipes import pronoun_specs, quickstart
+from terrarium.models.recipes.tasks.tasks_table import with_steps
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.settings.tune_spec import usual_train
+from terrarium.models.tiny_world import corpus
+from terrarium.models.training import prepare
+from terrarium.models.training.proposal import propose
 from tests.app.heard import Until
 from tests.models.recipes.conftest import train_here
 from tests.models.recipes.demonstrations.support import make_little, make_little_refusals

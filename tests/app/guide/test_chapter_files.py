@@ -6,15 +6,15 @@ import re
 
 import pytest
 
-from app.guide.actions import ChooseDesign, Open, PointAt, PrepareRun, Press
-from app.guide.chapters import MAX_WORDS, Chapter, Step, guide_files, parse_chapter, prose_of, read_chapters
-from app.guide.checks import Judged, RunFinished, RunStarted
-from app.guide.missions import MISSIONS
-from app.help.places import PLACES
-from app.shell.guide.anchors import ANCHORS
-from models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from models.recipes.tasks.tasks_table import TASK_RECIPES
-from models.settings.presets import PRESETS
+from terrarium.app.guide.actions import ChooseDesign, Open, PointAt, PrepareRun, Press
+from terrarium.app.guide.chapters import MAX_WORDS, Chapter, Step, guide_files, parse_chapter, prose_of, read_chapters
+from terrarium.app.guide.checks import Judged, RunFinished, RunStarted
+from terrarium.app.guide.missions import MISSIONS
+from terrarium.app.help.places import PLACES
+from terrarium.app.shell.guide.anchors import ANCHORS
+from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
+from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
+from terrarium.models.settings.presets import PRESETS
 
 CHAPTERS, _ = read_chapters()
 STEPS = [(chapter, step) for chapter in CHAPTERS for step in chapter.steps]

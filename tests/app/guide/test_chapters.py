@@ -8,15 +8,15 @@ from functools import partial
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.data.data_tab import DataTab
-from app.guide.actions import Action, Judge, PointAt
-from app.guide.chapters import Chapter, guide_files, read_chapters
-from app.guide.guide import Guide
-from app.preferences import pair_sampler
-from app.shell.guide.stage import MainWindowDriver
-from app.shell.main_window import MainWindow
-from models.corpora.corpus import Example, build_examples_corpus
-from models.recipes.demonstrations import strength
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.guide.actions import Action, Judge, PointAt
+from terrarium.app.guide.chapters import Chapter, guide_files, read_chapters
+from terrarium.app.guide.guide import Guide
+from terrarium.app.preferences import pair_sampler
+from terrarium.app.shell.guide.stage import MainWindowDriver
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.corpora.corpus import Example, build_examples_corpus
+from terrarium.models.recipes.demonstrations import strength
 from tests.app.heard import Until
 
 CHAPTERS, PROBLEMS = read_chapters()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.guide.checks import CHECKS, Check
-from app.guide.figures import FIGURES, WORDS, fill, fill_known, lookup
-from app.guide.window_state import (
+from terrarium.app.guide.checks import CHECKS, Check
+from terrarium.app.guide.figures import FIGURES, WORDS, fill, fill_known, lookup
+from terrarium.app.guide.window_state import (
     ModelFact,
     PairFact,
     ReplyFact,
@@ -21,7 +21,7 @@ from app.guide.window_state import (
     TrainingFact,
     WindowState,
 )
-from models.settings.presets import PRESETS
+from terrarium.models.settings.presets import PRESETS
 
 REPLY = ReplyFact(
     id="a", prompt="What is 2 + 2?", text="5", temperature=0.3, n_tokens=3, turn="5", is_right=False, probability=0.2

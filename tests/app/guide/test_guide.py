@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.guide import guide as guide_module
-from app.guide.actions import Action
-from app.guide.chapters import Chapter, parse_chapter
-from app.guide.guide import Guide
-from app.guide.missions import MISSIONS, Mission
-from app.guide.progress import FILE_NAME, read_progress
-from app.guide.window_state import ModelFact, ReplyFact, RunFact, TokenFact, WindowState
-from app.worker.notices import Notices
+from terrarium.app.guide import guide as guide_module
+from terrarium.app.guide.actions import Action
+from terrarium.app.guide.chapters import Chapter, parse_chapter
+from terrarium.app.guide.guide import Guide
+from terrarium.app.guide.missions import MISSIONS, Mission
+from terrarium.app.guide.progress import FILE_NAME, read_progress
+from terrarium.app.guide.window_state import ModelFact, ReplyFact, RunFact, TokenFact, WindowState
+from terrarium.app.worker.notices import Notices
 
 TEXT = """\
 # Bets

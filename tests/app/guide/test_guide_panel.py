@@ -11,15 +11,15 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.chat.archive.message_tree import Message
-from app.guide.actions import NewChat
-from app.guide.guide_panel import GuidePanel
-from app.guide.home_card import GuideCard
-from app.guide.progress import read_progress
-from app.kit.layout.tab_order import stops_in
-from app.session.remembered import EVERYTHING
-from app.shell.main_window import MainWindow
-from models.library.library import Library
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.guide.actions import NewChat
+from terrarium.app.guide.guide_panel import GuidePanel
+from terrarium.app.guide.home_card import GuideCard
+from terrarium.app.guide.progress import read_progress
+from terrarium.app.kit.layout.tab_order import stops_in
+from terrarium.app.session.remembered import EVERYTHING
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.library.library import Library
 from tests.app.heard import Heard, Until
 
 
@@ -279,7 +279,7 @@ def test_a_whole_layer_that_is_switched_off_is_no_head(window: MainWindow, until
 
 
 def guide_temperature(value: float) -> object:
-    from app.guide.actions import SetTemperature
+    from terrarium.app.guide.actions import SetTemperature
 
     return SetTemperature(value=value)
 

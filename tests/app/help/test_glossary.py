@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.help.glossary import MAX_WORDS, Glossary, load_glossary, parse_glossary
-from app.help.pictures import PICTURES, Bars, softmax
-from app.help.places import PLACES
-from app.kit.setting_names.terms import TERMS
+from terrarium.app.help.glossary import MAX_WORDS, Glossary, load_glossary, parse_glossary
+from terrarium.app.help.pictures import PICTURES, Bars, softmax
+from terrarium.app.help.places import PLACES
+from terrarium.app.kit.setting_names.terms import TERMS
 
 GOOD = """# Glossary
 

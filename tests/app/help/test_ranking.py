@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.help.palette import PaletteEntry
-from app.help.ranking import quality, rank
+from terrarium.app.help.palette import PaletteEntry
+from terrarium.app.help.ranking import quality, rank
 
 
 def entries(*titles: str, find_by: str = "") -> list[PaletteEntry]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.events import Event, RunStarted, TrainMetrics
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.events import Event, RunStarted, TrainMetrics
 
 Until = Callable[[Callable[[], bool]], None]
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from app.home.changes import what_changed
-from models.events import AccuracyMeasured
+from terrarium.app.home.changes import what_changed
+from terrarium.models.events import AccuracyMeasured
 from tests.app.measured import measured
 
 

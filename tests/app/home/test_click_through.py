@@ -8,16 +8,16 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.chat.chat_tab import ChatTab
-from app.chat.conversation.starters import new_starter, starter_kinds
-from app.home.home import Home
-from app.home.quickstart_view import CHAT, QuickStartView
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from models.events import Event, ReplyFinished
-from models.inference.reply import ReplyStarted
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.chat.conversation.starters import new_starter, starter_kinds
+from terrarium.app.home.home import Home
+from terrarium.app.home.quickstart_view import CHAT, QuickStartView
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.events import Event, ReplyFinished
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 Until = Callable[[Callable[[], bool]], None]
 

@@ -12,14 +12,14 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.home.home import Home
-from app.home.library_overview import MAX_SHOWN, ModelSummary
-from app.home.next_step import CHAT
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.evaluation.record import write_evaluation
-from models.events import Evaluated
-from models.recipes.queued import queued_quick_start
+from terrarium.app.home.home import Home
+from terrarium.app.home.library_overview import MAX_SHOWN, ModelSummary
+from terrarium.app.home.next_step import CHAT
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.evaluation.record import write_evaluation
+from terrarium.models.events import Evaluated
+from terrarium.models.recipes.queued import queued_quick_start
 from tests.app.home.script import STARTED, Script, trained
 from tests.app.small_models import put_model
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from app.home.library_overview import MAX_SHOWN, describe_quality, read_overview
-from models.evaluation.record import write_comparison
-from models.events import TextCompared
-from models.library.library import Library
-from models.library.run_index import RunIndex
-from models.library.run_record import RunInfo
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.app.home.library_overview import MAX_SHOWN, describe_quality, read_overview
+from terrarium.models.evaluation.record import write_comparison
+from terrarium.models.events import TextCompared
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_index import RunIndex
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from tests.models.runs_on_disk import put_run
 
 

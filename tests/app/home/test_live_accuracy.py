@@ -11,13 +11,13 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.home.answer_feed import DEFAULT_KIND
-from app.home.quickstart_view import QuickStartView
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.events import Evaluated, Finished, Phase
-from models.tiny_world.question_words import kind_title
-from models.tiny_world.questions import KINDS
+from terrarium.app.home.answer_feed import DEFAULT_KIND
+from terrarium.app.home.quickstart_view import QuickStartView
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.events import Evaluated, Finished, Phase
+from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import KINDS
 from tests.app.home.script import STARTED, Script, trained
 from tests.app.measured import measured
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from app.home.next_step import (
+from terrarium.app.home.next_step import (
     ACTIONS,
     CHAT,
     LEARN_TASK,

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.home.quickstart_view import QuickStartView
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from models.events import Phase, ShownText, TextsShown, WordMerges, WordsMerged
+from terrarium.app.home.quickstart_view import QuickStartView
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.events import Phase, ShownText, TextsShown, WordMerges, WordsMerged
 from tests.app.home.script import STARTED, Script, trained
 from tests.app.measured import measured
 

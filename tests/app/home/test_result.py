@@ -9,13 +9,13 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.home.quickstart_view import QuickStartView
-from app.home.result_words import headline_words, short_question, sums_words
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.events import Evaluated, HeldOutAnswer, KindAccuracy
-from models.tiny_world.question_words import KIND_MEANINGS, KIND_TITLES
-from models.tiny_world.questions import KINDS
+from terrarium.app.home.quickstart_view import QuickStartView
+from terrarium.app.home.result_words import headline_words, short_question, sums_words
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy
+from terrarium.models.tiny_world.question_words import KIND_MEANINGS, KIND_TITLES
+from terrarium.models.tiny_world.questions import KINDS
 from tests.app.home.script import STARTED, Script
 from tests.app.measured import measured
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.home.quickstart_view import STAGES, stage_of
-from app.session.training_state import TrainingState
+from terrarium.app.home.quickstart_view import STAGES, stage_of
+from terrarium.app.session.training_state import TrainingState
 
 
 @pytest.mark.parametrize(

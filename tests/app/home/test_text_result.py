@@ -10,12 +10,12 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.home.quickstart_view import QuickStartView
-from app.kit.labels import ElidedLabel
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.evaluation.text_verdict import sentence_of
-from models.events import Finished, Noted, SampleMade, TextCompared, TrainMetrics, ValMetrics
+from terrarium.app.home.quickstart_view import QuickStartView
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.evaluation.text_verdict import sentence_of
+from terrarium.models.events import Finished, Noted, SampleMade, TextCompared, TrainMetrics, ValMetrics
 from tests.app.home.script import STARTED, Script, trained
 
 Until = Callable[[Callable[[], bool]], None]

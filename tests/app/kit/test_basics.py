@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import button, column, scrolling
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import button, column, scrolling
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def test_a_pressed_button_that_is_disabled_keeps_the_focus(qtbot: QtBot, theme: ThemeProvider) -> None:

@@ -15,10 +15,10 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from app.kit.chart_export import write_csv, write_json
-from app.kit.export_button import ExportButton
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.kit.chart_export import write_csv, write_json
+from terrarium.app.kit.export_button import ExportButton
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 from tests.app.heard import Heard
 
 NUMBERS = {"step": np.array([1.0, 2.0, 3.0]), "loss": np.array([0.1 + 0.2, math.nan, 1e-300])}

@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.help_mark import HelpLink, HelpMark, HelpRequested, ask_for_help, help_marks, term_at
+from terrarium.app.kit.help_mark import HelpLink, HelpMark, HelpRequested, ask_for_help, help_marks, term_at
 
 
 class Answering(QWidget):

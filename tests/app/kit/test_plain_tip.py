@@ -11,10 +11,10 @@ from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QListWidget, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import TIP_WIDTH, button, plain_tip
-from app.kit.item_list import Item, ItemList
-from app.kit.labels import ElidedLabel
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import TIP_WIDTH, button, plain_tip
+from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import ThemeProvider
 
 HOSTILE = "<h1>a</h1> &amp; <img src='file:///etc/passwd'>\nb  c"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytestqt.qtbot import QtBot
 
-from app.kit.stat_strip import StatStrip
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.stat_strip import StatStrip
+from terrarium.app.kit.theme import ThemeProvider
 
 NAMES = ("tokens", "characters", "bytes", "tokens per character", "bytes per token")
 

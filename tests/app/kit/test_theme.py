@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import button, column, label
-from app.kit.colours import DARK, LIGHT, Theme, palette_of
-from app.kit.theme import TEXT_SCALES, ThemeProvider
-from app.run_views.curves.loss_chart import LossChart
+from terrarium.app.kit.basics import button, column, label
+from terrarium.app.kit.colours import DARK, LIGHT, Theme, palette_of
+from terrarium.app.kit.theme import TEXT_SCALES, ThemeProvider
+from terrarium.app.run_views.curves.loss_chart import LossChart
 
 
 def contrast(a: str, b: str) -> float:

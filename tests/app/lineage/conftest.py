@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.lineage.lineage_view import LineageView
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from app.training.training_tab import TrainingTab
-from models.library.library import Library
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.lineage.lineage_view import LineageView
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.library.library import Library
 from tests.app.heard import Until
 from tests.stages_on_disk import put_family
 

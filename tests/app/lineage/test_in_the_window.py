@@ -8,14 +8,14 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.chat.chat_tab import ChatTab
-from app.kit.theme import ThemeProvider
-from app.lineage.lineage_view import LineageView
-from app.preferences.judge_page import JudgePage
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from models.library.library import Library
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.lineage.lineage_view import LineageView
+from terrarium.app.preferences.judge_page import JudgePage
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.library.library import Library
 from tests.app.heard import Until
 
 

@@ -10,18 +10,18 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.lineage import ask_view
-from app.lineage.asking import StageAsker, StageReplied
-from app.lineage.lineage_view import LineageView
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import reply_end
-from models.events import Event, TokenMade, result_of
-from models.files.atomic import atomic_write_json, read_json
-from models.inference.reply import ReplyStarted
-from models.inspect.judging import judge
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.tokenizers import train_tokenizer
+from terrarium.app.lineage import ask_view
+from terrarium.app.lineage.asking import StageAsker, StageReplied
+from terrarium.app.lineage.lineage_view import LineageView
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.alignment.rollouts import reply_end
+from terrarium.models.events import Event, TokenMade, result_of
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.inspect.judging import judge
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.stages_on_disk import put_stage
 

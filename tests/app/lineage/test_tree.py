@@ -9,9 +9,9 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.lineage.lineage_view import LineageView
-from app.lineage.next_steps import Judging, NextRun, next_steps
-from app.lineage.stage_words import (
+from terrarium.app.lineage.lineage_view import LineageView
+from terrarium.app.lineage.next_steps import Judging, NextRun, next_steps
+from terrarium.app.lineage.stage_words import (
     describe_cost,
     describe_held_out,
     describe_settings,
@@ -19,13 +19,13 @@ from app.lineage.stage_words import (
     describe_start,
     kind_words,
 )
-from app.lineage.tree_view import places
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.training.training_tab import TrainingTab
-from models.alignment.stage_tree import StageTree, stage_tree
-from models.corpora.corpus import build_examples_corpus
-from models.library.library import Library
+from terrarium.app.lineage.tree_view import places
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.alignment.stage_tree import StageTree, stage_tree
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.library.library import Library
 from tests.app.heard import Heard, Until
 from tests.models.training.stages.support import pair
 from tests.stages_on_disk import put_stage

@@ -9,19 +9,19 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from pytestqt.qtbot import QtBot
 
-from app.lineage.lineage_view import LineageView
-from app.lineage.next_steps import Judging
-from app.lineage.win_matrix import WinMatrix, describe_match
-from app.session.candidates import Candidate
-from app.session.session import Session
-from models.alignment.win_rates import GOLD, PROXY, YOU
-from models.events import result_of
-from models.library.library import Library
-from models.preferences.store import Pair, Reply
-from models.recipes.demonstrations import comparison
-from models.recipes.demonstrations.comparison import compare_stages
-from models.settings.run_spec import RunSpec
-from models.tiny_world import wishes
+from terrarium.app.lineage.lineage_view import LineageView
+from terrarium.app.lineage.next_steps import Judging
+from terrarium.app.lineage.win_matrix import WinMatrix, describe_match
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.models.alignment.win_rates import GOLD, PROXY, YOU
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.preferences.store import Pair, Reply
+from terrarium.models.recipes.demonstrations import comparison
+from terrarium.models.recipes.demonstrations.comparison import compare_stages
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tiny_world import wishes
 from tests.app.heard import Until, long
 
 Shown = Callable[[str], LineageView]

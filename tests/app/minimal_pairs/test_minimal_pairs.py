@@ -14,21 +14,21 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.minimal_pairs.answers import NounBars
-from app.minimal_pairs.minimal_pairs_page import MinimalPairs
-from app.minimal_pairs.pair_text import attention_columns, column_labels, describe_row, differing_columns
-from app.minimal_pairs.pronoun_models import PRONOUNS
-from app.session.session import Session
-from models.library.library import Library
-from models.recipes import pronoun_specs as specs
-from models.recipes.pronoun_specs import KINDS
-from models.recipes.pronouns import PronounRecipe
-from models.tasks.pronouns import resolving
-from models.tasks.pronouns.evaluation import evaluation_pairs
-from models.tasks.pronouns.pronoun_reading import NounScores
-from models.tiny_world import pronoun_corpus
-from models.tiny_world.pronouns import Reference, sentences
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.minimal_pairs.answers import NounBars
+from terrarium.app.minimal_pairs.minimal_pairs_page import MinimalPairs
+from terrarium.app.minimal_pairs.pair_text import attention_columns, column_labels, describe_row, differing_columns
+from terrarium.app.minimal_pairs.pronoun_models import PRONOUNS
+from terrarium.app.session.session import Session
+from terrarium.models.library.library import Library
+from terrarium.models.recipes import pronoun_specs as specs
+from terrarium.models.recipes.pronoun_specs import KINDS
+from terrarium.models.recipes.pronouns import PronounRecipe
+from terrarium.models.tasks.pronouns import resolving
+from terrarium.models.tasks.pronouns.evaluation import evaluation_pairs
+from terrarium.models.tasks.pronouns.pronoun_reading import NounScores
+from terrarium.models.tiny_world import pronoun_corpus
+from terrarium.models.tiny_world.pronouns import Reference, sentences
 
 QUICK = dataclasses.replace(
     specs.TRAINING, steps=2, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0, checkpoint_interval=2

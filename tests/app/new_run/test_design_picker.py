@@ -9,10 +9,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.new_run.design_picker import DesignPicker
-from app.session.session import Session
-from models.settings.presets import PRESETS
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.design_picker import DesignPicker
+from terrarium.app.session.session import Session
+from terrarium.models.settings.presets import PRESETS
 
 
 @pytest.fixture

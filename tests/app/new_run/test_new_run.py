@@ -14,21 +14,21 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QAbstractSpinBox, QComboBox, QFileDialog, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.new_run.data_page import RunDataPage
-from app.new_run.new_run_page import NewRun
-from app.new_run.trials.batch_finder_view import BatchFinderView
-from app.new_run.trials.lr_finder_view import LrFinderView
-from app.run.data_view import RunDataView
-from app.run_views.shown_run import ShownRun
-from app.session.session import Session
-from models.settings.align_spec import AlignSpec
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
-from models.settings.spec_file import load_spec
-from models.settings.tune_spec import TuneSpec
-from models.training.estimates import trial
-from models.training.estimates.findings import BatchFound, BatchPoint, LrFound, LrPoint
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.data_page import RunDataPage
+from terrarium.app.new_run.new_run_page import NewRun
+from terrarium.app.new_run.trials.batch_finder_view import BatchFinderView
+from terrarium.app.new_run.trials.lr_finder_view import LrFinderView
+from terrarium.app.run.data_view import RunDataView
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.session import Session
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
+from terrarium.models.settings.spec_file import load_spec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.estimates import trial
+from terrarium.models.training.estimates.findings import BatchFound, BatchPoint, LrFound, LrPoint
 from tests.app.heard import Heard
 from tests.app.wheel import turn_wheel
 
@@ -134,7 +134,7 @@ def test_a_toml_file_round_trips_all_settings(
 
 
 def test_a_tokenizer_file_is_offered_by_its_path(form: NewRun, session: Session, tmp_path: Path) -> None:
-    from models.tokenizers import save_tokenizer, train_tokenizer
+    from terrarium.models.tokenizers import save_tokenizer, train_tokenizer
 
     save_tokenizer(train_tokenizer((), "byte", 0), session.library, "mine", {})
     path = tmp_path / "copied"
@@ -333,7 +333,7 @@ def test_no_trial_starts_beside_a_training(
 
 
 def test_other_text_gets_a_tokenizer_of_its_own(form: NewRun, session: Session, text_file: Path) -> None:
-    from models.tokenizers import save_tokenizer, train_tokenizer
+    from terrarium.models.tokenizers import save_tokenizer, train_tokenizer
 
     save_tokenizer(train_tokenizer((), "byte", 0), session.library, "tiny world", {})
     session.tokenizers.add("tiny world")

@@ -7,12 +7,12 @@ import dataclasses
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.theme import ThemeProvider
-from app.new_run.new_run_page import NewRun
-from app.session.session import Session
-from models.library.library import Library
-from models.preferences.dataset import build_set_corpus, writers_of
-from models.preferences.store import PreferenceSet
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.new_run_page import NewRun
+from terrarium.app.session.session import Session
+from terrarium.models.library.library import Library
+from terrarium.models.preferences.dataset import build_set_corpus, writers_of
+from terrarium.models.preferences.store import PreferenceSet
 from tests.app.heard import Until
 from tests.app.small_models import put_model
 from tests.models.preferences.support import make_pair

@@ -10,17 +10,17 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.new_run import proposer
-from app.new_run.new_run_page import NewRun
-from app.session.session import Session
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.events import Event
-from models.settings.align_spec import AlignSpec, usual_align
-from models.settings.run_spec import RunSpec, TokenizerSpec
-from models.tokenizers import save_tokenizer, train_tokenizer
-from models.training.proposal import calibrate
-from models.training.proposal.speed import Speed
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run import proposer
+from terrarium.app.new_run.new_run_page import NewRun
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.events import Event
+from terrarium.models.settings.align_spec import AlignSpec, usual_align
+from terrarium.models.settings.run_spec import RunSpec, TokenizerSpec
+from terrarium.models.tokenizers import save_tokenizer, train_tokenizer
+from terrarium.models.training.proposal import calibrate
+from terrarium.models.training.proposal.speed import Speed
 
 Until = Callable[[Callable[[], bool]], None]
 

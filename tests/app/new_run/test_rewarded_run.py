@@ -8,22 +8,22 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.new_run.draft import step_bytes
-from app.run.fork_dialog import ForkDialog
-from app.session.session import Session
-from app.training.training_tab import TrainingTab
-from models import cost
-from models.corpora.corpus import build_examples_corpus
-from models.events import AlignMetrics
-from models.files.jsonl import read_rows
-from models.settings.align_spec import AlignSpec, usual_align
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.tiny_world import wishes
-from models.tokenizers import train_tokenizer
-from models.training.estimates import base_rate
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.draft import step_bytes
+from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.session.session import Session
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models import cost
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import AlignMetrics
+from terrarium.models.files.jsonl import read_rows
+from terrarium.models.settings.align_spec import AlignSpec, usual_align
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tiny_world import wishes
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.training.estimates import base_rate
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
 from tests.stages_on_disk import put_stage

@@ -13,18 +13,18 @@ import pytest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.new_run.new_run_page import NewRun
-from app.session.session import Session
-from models import cost
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.files.atomic import atomic_write_json, read_json
-from models.library.run_corrections import corrections_name
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.tokenizers import train_tokenizer
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run.new_run_page import NewRun
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.run_corrections import corrections_name
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Heard
 from tests.app.small_models import put_model
 from tests.models.runs_on_disk import put_run

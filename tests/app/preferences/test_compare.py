@@ -12,19 +12,19 @@ from PySide6.QtWidgets import QInputDialog
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.chat_tab import ChatTab
-from app.preferences import judge_page as judging
-from app.preferences import pair_sampler
-from app.preferences.judge_page import JudgePage
-from app.preferences.pair_sampler import PairRequest, PairSampler, PromptSource
-from app.session.candidates import Candidate
-from app.session.session import Session
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora.corpus import build_examples_corpus
-from models.events import Event
-from models.files.atomic import atomic_write_json, read_json
-from models.library.library import Library
-from models.preferences.store import PERSON, SIMULATED, Pair, Reply
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.preferences import judge_page as judging
+from terrarium.app.preferences import pair_sampler
+from terrarium.app.preferences.judge_page import JudgePage
+from terrarium.app.preferences.pair_sampler import PairRequest, PairSampler, PromptSource
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import Event
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.library import Library
+from terrarium.models.preferences.store import PERSON, SIMULATED, Pair, Reply
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 from tests.models.preferences.support import make_thumb
@@ -292,7 +292,7 @@ def test_sets_are_chosen_and_become_datasets(
 def test_what_the_annotator_judges_is_its_own(
     page: JudgePage, session: Session, until: Until, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.alignment import simulated_pairs
+    from terrarium.models.alignment import simulated_pairs
     from tests.models.preferences.support import make_pair
 
     def judged(model: object, tokenizer: object, rows: list[object], *rest: object, **more: object) -> list[Event]:

@@ -8,13 +8,13 @@ import pytest
 from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.recipes.critique_cards import CritiqueCards
-from app.recipes.demonstration_view import DemonstrationView
-from app.recipes.rules_editor import RulesEditor
-from models.recipes.demonstrations.demonstrated import Demonstrated, DemonstrationMark
-from models.recipes.demonstrations.results import AnyResult, Health
-from models.tiny_world.constitution import RULES
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.recipes.critique_cards import CritiqueCards
+from terrarium.app.recipes.demonstration_view import DemonstrationView
+from terrarium.app.recipes.rules_editor import RulesEditor
+from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated, DemonstrationMark
+from terrarium.models.recipes.demonstrations.results import AnyResult, Health
+from terrarium.models.tiny_world.constitution import RULES
 from tests.models.recipes.demonstrations.support import constitution_result, format_result
 
 

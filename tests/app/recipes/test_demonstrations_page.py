@@ -11,28 +11,28 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.recipes.demonstration_card import DemonstrationCard
-from app.recipes.recipes_page import RecipesPage
-from app.run.fork_dialog import ForkDialog
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.training.training_tab import TrainingTab
-from models.evaluation.record import write_evaluation
-from models.events import Evaluated, Event, KindAccuracy, RunStarted
-from models.library.library import Library
-from models.preferences.store import Pair, PreferenceSet, Reply
-from models.recipes.demonstrations import goodhart, taught
-from models.recipes.demonstrations.bases import STRONG_STEPS
-from models.recipes.demonstrations.demonstrated import (
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.recipes.demonstration_card import DemonstrationCard
+from terrarium.app.recipes.recipes_page import RecipesPage
+from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.evaluation.record import write_evaluation
+from terrarium.models.events import Evaluated, Event, KindAccuracy, RunStarted
+from terrarium.models.library.library import Library
+from terrarium.models.preferences.store import Pair, PreferenceSet, Reply
+from terrarium.models.recipes.demonstrations import goodhart, taught
+from terrarium.models.recipes.demonstrations.bases import STRONG_STEPS
+from terrarium.models.recipes.demonstrations.demonstrated import (
     DemonstrationMark,
     read_demonstrated,
     read_stage_mark,
     write_demonstrated,
 )
-from models.recipes.demonstrations.results import RefuseResult
-from models.recipes.demonstrations.running import DemonstrationRun
-from models.tokenizers import train_tokenizer
+from terrarium.models.recipes.demonstrations.results import RefuseResult
+from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.app.small_models import put_model
 from tests.models.recipes.demonstrations.support import make_little, safety_report
@@ -279,7 +279,7 @@ def test_a_weak_base_is_named_and_can_be_trained_on(
 def test_a_base_is_measured_at_the_press_of_a_button(
     tab: TrainingTab, base: str, library: Library, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.recipes.demonstrations import strength
+    from terrarium.models.recipes.demonstrations import strength
 
     def quickly(*args: object) -> object:
         yield measured(0.5)

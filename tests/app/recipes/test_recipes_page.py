@@ -10,18 +10,18 @@ import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.recipes.card import RecipeCard
-from app.recipes.recipes_page import RecipesPage
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from app.training.training_tab import TrainingTab
-from models.events import Event, Finished, Phase, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.metrics.report import Report, Score
-from models.recipes.queued import queued_task
-from models.recipes.tasks.published import ALL_RECIPES
-from models.recipes.tasks.results import (
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.recipes.card import RecipeCard
+from terrarium.app.recipes.recipes_page import RecipesPage
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.events import Event, Finished, Phase, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.metrics.report import Report, Score
+from terrarium.models.recipes.queued import queued_task
+from terrarium.models.recipes.tasks.published import ALL_RECIPES
+from terrarium.models.recipes.tasks.results import (
     ALL,
     GroupScores,
     RecipeMark,
@@ -31,10 +31,10 @@ from models.recipes.tasks.results import (
     read_result,
     write_result,
 )
-from models.recipes.tasks.tasks_table import Bar, TaskRecipe, with_steps
-from models.runs.run_queue import RunQueue
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from terrarium.models.recipes.tasks.tasks_table import Bar, TaskRecipe, with_steps
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until, long
 from tests.models.recipes.small_recipes import N_ROWS, few_rows, small
 from tests.runs_on_disk import make_run
@@ -125,7 +125,7 @@ def test_beside_a_training_it_is_queued_and_follows(
     heard: Heard,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("models.recipes.queued.ALL_RECIPES", {"mood": mood})
+    monkeypatch.setattr("terrarium.models.recipes.queued.ALL_RECIPES", {"mood": mood})
     card = page.cards["mood"]
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state.step >= 1)  # type: ignore[union-attr]

@@ -12,19 +12,19 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QRadioButton
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run.export_dialog import ExportDialog
-from app.session.session import Session
-from app.training.training_tab import TrainingTab
-from models.interop.adapters.gguf import is_gguf_adapter
-from models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
-from models.interop.loading import load_config
-from models.interop.publish.onnx_fit import onnx_packages_missing
-from models.library.library import Library
-from models.number_words import format_size
-from models.settings.gguf_formats import GGUF_FORMATS
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.export_dialog import ExportDialog
+from terrarium.app.session.session import Session
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.interop.adapters.gguf import is_gguf_adapter
+from terrarium.models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
+from terrarium.models.interop.loading import load_config
+from terrarium.models.interop.publish.onnx_fit import onnx_packages_missing
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_size
+from terrarium.models.settings.gguf_formats import GGUF_FORMATS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tests.app.heard import Until, entries_of
 from tests.models.interop.adapters.support import make_case
 from tests.models.interop.publish.fake_hub import TOKEN, running_hub
@@ -203,7 +203,7 @@ def test_the_same_run_is_proposed_with_a_design_that_can_leave(
 
 
 def test_a_design_that_fits_a_published_class_names_it() -> None:
-    from app.run.export_dialog import about_folder
+    from terrarium.app.run.export_dialog import about_folder
 
     assert about_folder(LLAMA).startswith("For LlamaForCausalLM of transformers.")
     assert about_folder(ModelConfig(n_expert=4)).startswith("Hugging Face's transformers does not know")
@@ -216,7 +216,7 @@ def test_a_model_is_uploaded_to_the_hub(
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    monkeypatch.setattr("models.interop.publish.hub_token._keyring", lambda: None)
+    monkeypatch.setattr("terrarium.models.interop.publish.hub_token._keyring", lambda: None)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     dialog = opened(session_with, theme, qtbot)
     with running_hub() as hub:
@@ -246,7 +246,7 @@ def test_a_model_is_uploaded_to_the_hub(
         assert not dialog.hub.token  # forgotten, since there is no keyring
         opened_pages = []
         monkeypatch.setattr(
-            "app.run.export_outcome.QDesktopServices.openUrl", lambda url: opened_pages.append(url.toString())
+            "terrarium.app.run.export_outcome.QDesktopServices.openUrl", lambda url: opened_pages.append(url.toString())
         )
         qtbot.mouseClick(dialog.outcome.open, Qt.MouseButton.LeftButton)
         assert opened_pages == [f"{hub.address}/anna/small"]
@@ -267,7 +267,7 @@ def test_an_onnx_file_needs_the_extra_and_is_compared(
     session_with: Session, theme: ThemeProvider, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as without:
-        without.setattr("models.interop.publish.onnx_fit._PACKAGES", ("a_package_that_nobody_has",))
+        without.setattr("terrarium.models.interop.publish.onnx_fit._PACKAGES", ("a_package_that_nobody_has",))
         dialog = opened(session_with, theme, qtbot)
         assert not dialog.refusal.isVisible()
         pressed(dialog, "ONNX")

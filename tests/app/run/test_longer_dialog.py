@@ -10,13 +10,13 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.run.longer_dialog import LongerDialog
-from app.session.session import Session
-from app.training.training_tab import TrainingTab
-from models.library.library import Library
-from models.runs.run_folder import RunFolder, rename_run
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
+from terrarium.app.run.longer_dialog import LongerDialog
+from terrarium.app.session.session import Session
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder, rename_run
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until, entries_of, long
 from tests.models.training.support import make_run as prepared_run
 from tests.models.training.support import train

@@ -11,16 +11,16 @@ from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.kit.file_dialogs import dropped_paths
-from app.kit.theme import ThemeProvider
-from app.run.pack_dialog import PackDialog
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from models.events import result_of
-from models.library.run_record import checkpoint_step
-from models.runs.run_file.unpacking import unpack_run
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.file_dialogs import dropped_paths
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.pack_dialog import PackDialog
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.events import result_of
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.run_file.unpacking import unpack_run
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until
 
 

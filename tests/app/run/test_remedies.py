@@ -10,17 +10,17 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run.fork_dialog import ForkDialog
-from app.run.run_view import RunView
-from app.run_views.diagnosis.diagnosis_view import DoctorView
-from app.session.session import Session
-from models.events import result_of
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.settings.spec_changes import value_of
-from models.training.prepare import prepare_run
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.run.run_view import RunView
+from terrarium.app.run_views.diagnosis.diagnosis_view import DoctorView
+from terrarium.app.session.session import Session
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.spec_changes import value_of
+from terrarium.models.training.prepare import prepare_run
 from tests.app.heard import Heard, Until
 from tests.models.diagnosis.align_suite import AlignRecipe, faulty, make_library, train_align
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from PySide6.QtWidgets import QApplication
 
-from app.run.follower import RunFollower
-from app.session.run_history import RunHistory
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
+from terrarium.app.run.follower import RunFollower
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
 Until = Callable[[Callable[[], bool]], None]
@@ -58,7 +58,7 @@ def test_a_damaged_log_is_reported_once_and_read_once_repaired(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.run.follower._DAMAGED_POLL_MS", 50)
+    monkeypatch.setattr("terrarium.app.run.follower._DAMAGED_POLL_MS", 50)
     folder = make_run(library, tiny_config, "damaged", losses=(5.0,))
     whole = (folder / "metrics.jsonl").read_bytes()
     (folder / "metrics.jsonl").write_bytes(b"no\n" + whole)

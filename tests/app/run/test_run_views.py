@@ -11,20 +11,20 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QLabel
 from pytestqt.qtbot import QtBot
 
-from app.run.fork_dialog import ForkDialog
-from app.run.lr_dialog import LrDialog
-from app.run.spec_view import SpecView
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from app.training.training_tab import TrainingTab
-from models import cost
-from models.corpora.corpus import build_examples_corpus
-from models.diagnosis.findings import Remedy
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.spec_file import load_spec
-from models.settings.tune_spec import TuneSpec
+from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.run.lr_dialog import LrDialog
+from terrarium.app.run.spec_view import SpecView
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models import cost
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.diagnosis.findings import Remedy
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.settings.spec_file import load_spec
+from terrarium.models.settings.tune_spec import TuneSpec
 from tests.app.heard import Heard, Until, entries_of, long
 from tests.models.training.support import make_run as prepared_run
 from tests.models.training.support import train

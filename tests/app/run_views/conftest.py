@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.tiny_world import wishes
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world import wishes
 from tests.models.training.stages.support import CONFIG, run_of
 from tests.models.training.support import make_run, train
 

@@ -15,15 +15,15 @@ from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import QInputDialog
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run.follower import RunFollower
-from app.runs.run_notes import NotesDialog
-from app.runs.runs_panel import RunsPanel
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.library.run_notes import read_notes, write_notes
-from models.settings.model_config import ModelConfig
-from models.training.record import metrics_row
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.follower import RunFollower
+from terrarium.app.runs.run_notes import NotesDialog
+from terrarium.app.runs.runs_panel import RunsPanel
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.library.run_notes import read_notes, write_notes
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.record import metrics_row
 from tests import ROOT
 from tests.app.heard import Heard
 from tests.runs_on_disk import make_run, metrics_line
@@ -205,8 +205,8 @@ def test_the_selection_survives_reordering(panel: RunsPanel, until: Until) -> No
 _TRAINS = """
 import itertools, sys, time
 from pathlib import Path
-from models.runs.run_folder import RunFolder
-from models.training.record import metrics_row
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.training.record import metrics_row
 run = RunFolder.open(Path(sys.argv[1]))
 run.acquire()
 run.update(status="running")

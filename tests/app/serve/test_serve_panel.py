@@ -8,13 +8,13 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.serve.endpoint.request_log import RequestRecord
-from app.serve.request_list import format_request
-from app.serve.serve_panel import ServePanel, curl_snippet, python_snippet
-from app.serve.serving import ServeState
-from app.session.chat_model import ChatModel
-from app.session.session import Session
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.serve.endpoint.request_log import RequestRecord
+from terrarium.app.serve.request_list import format_request
+from terrarium.app.serve.serve_panel import ServePanel, curl_snippet, python_snippet
+from terrarium.app.serve.serving import ServeState
+from terrarium.app.session.chat_model import ChatModel
+from terrarium.app.session.session import Session
 
 MODEL = ChatModel(
     which="20260101-000000-tiny",

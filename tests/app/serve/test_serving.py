@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.serve.endpoint.address import bind
-from app.serve.serve_panel import ServePanel
-from app.serve.serving import Serving
-from app.session.session import Session
-from models.events import Event, Progress
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.serve.endpoint.address import bind
+from terrarium.app.serve.serve_panel import ServePanel
+from terrarium.app.serve.serving import Serving
+from terrarium.app.session.session import Session
+from terrarium.models.events import Event, Progress
+from terrarium.models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until, long
 
 
@@ -166,7 +166,7 @@ def test_closing_the_window_ends_an_answer(
     until(lambda: not session.training.active)
     session.chat.open(session.runs.list()[0].id)
     until(lambda: session.chat.state == "ready")
-    monkeypatch.setattr("models.inference.generate.generate", endless)
+    monkeypatch.setattr("terrarium.models.inference.generate.generate", endless)
     serving.start(0)
     asking = Asking(serving)
     until(lambda: [request.state for request in serving.state.requests] == ["writing"])

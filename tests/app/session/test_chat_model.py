@@ -9,12 +9,12 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.chat.chat_tab import ChatTab
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -22,7 +22,7 @@ Until = Callable[[Callable[[], bool]], None]
 @pytest.fixture
 def trained(library: Library, tmp_path: Path) -> str:
     """A run of a few real steps in the library; its id."""
-    from models.training.trainer import Trainer, prepare_run
+    from terrarium.models.training.trainer import Trainer, prepare_run
 
     text = tmp_path / "story.txt"
     text.write_text("Anna gives the kite to Ben. Ben takes the kite. " * 300)

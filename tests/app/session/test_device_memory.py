@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.session.device_memory import DeviceMemory, budget, check_fit, format_memory_use
+from terrarium.app.session.device_memory import DeviceMemory, budget, check_fit, format_memory_use
 
 GB = 2**30
 CPU = DeviceMemory(kind="cpu", label="CPU (2 cores)", n_bytes=10 * GB, is_free=True)

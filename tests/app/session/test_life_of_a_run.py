@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PySide6.QtCore import QCoreApplication, QEventLoop
 from PySide6.QtWidgets import QApplication
 
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.library.library import Library
-from models.library.run_record import RunInfo
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.training import saving
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training import saving
 from tests.app.heard import Heard
 
 PATIENCE_S = 30

@@ -9,15 +9,15 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.theme import ThemeProvider
-from app.serve.serving import SERVING, Serving
-from app.session.chat import CHAT, OPEN
-from app.session.session import Session
-from app.shell.preferences import Preferences
-from app.shell.status_bar import StatusBar
-from models.events import ReplyFinished
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.serve.serving import SERVING, Serving
+from terrarium.app.session.chat import CHAT, OPEN
+from terrarium.app.session.session import Session
+from terrarium.app.shell.preferences import Preferences
+from terrarium.app.shell.status_bar import StatusBar
+from terrarium.models.events import ReplyFinished
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 

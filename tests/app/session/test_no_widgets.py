@@ -9,11 +9,11 @@ from types import ModuleType
 
 import pytest
 
-import app.session
-import app.worker
+import terrarium.app.session
+import terrarium.app.worker
 
 
-@pytest.mark.parametrize("package", [app.session, app.worker], ids=["session", "worker"])
+@pytest.mark.parametrize("package", [terrarium.app.session, terrarium.app.worker], ids=["session", "worker"])
 def test_no_widget_is_imported(package: ModuleType) -> None:
     names = [module.name for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
     code = f"import sys, {', '.join(names)}; sys.exit('PySide6.QtWidgets' in sys.modules or 'torch' in sys.modules)"

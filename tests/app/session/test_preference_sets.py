@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.session.session import Session
-from app.session.undo import Step
-from models.library.library import Library
-from models.preferences import store
-from models.preferences.store import PreferenceSet, StoredPairs, list_sets
+from terrarium.app.session.session import Session
+from terrarium.app.session.undo import Step
+from terrarium.models.library.library import Library
+from terrarium.models.preferences import store
+from terrarium.models.preferences.store import PreferenceSet, StoredPairs, list_sets
 from tests.app.heard import Heard
 from tests.models.preferences.support import make_pair, make_thumb
 

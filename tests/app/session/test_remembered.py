@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app.chat.settings.sampling_presets import SamplingPresets
-from app.session.remembered import Remembered
-from app.session.session import Session
-from app.worker.notices import Notices
-from models.files.atomic import read_json
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.settings.sampling_presets import SamplingPresets
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.session import Session
+from terrarium.app.worker.notices import Notices
+from terrarium.models.files.atomic import read_json
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
 
 
@@ -86,7 +86,7 @@ def test_a_disk_that_refuses_is_reported_once_and_nothing_is_lost(
         tries.append(path)
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("app.session.remembered.atomic_write_json", refuse)
+    monkeypatch.setattr("terrarium.app.session.remembered.atomic_write_json", refuse)
     session.remembered.set("tab", "chat")
     until(lambda: len(heard.failures) == 1)
     session.remembered.set("theme", "dark")

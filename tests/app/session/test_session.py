@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import pytest
 from tokenizers import Tokenizer
 
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from app.tokenizer.making.training import TokenizerTraining
-from models.data.corpus_texts import CorpusChoice
-from models.events import Event, Finished, Phase, RunStarted
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
-from models.tokenizers import save_tokenizer
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.app.tokenizer.making.training import TokenizerTraining
+from terrarium.models.data.corpus_texts import CorpusChoice
+from terrarium.models.events import Event, Finished, Phase, RunStarted
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tokenizers import save_tokenizer
 from tests.app.heard import Heard, Until, long
 
 
@@ -96,7 +96,7 @@ def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("models.library.library.replace_path", refuse)
+    monkeypatch.setattr("terrarium.models.library.library.replace_path", refuse)
     session.tokenizers.delete("mine")
     assert heard.failures
     assert session.tokenizers.name == "mine"

@@ -11,18 +11,18 @@ import torch
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.architecture.transformer import AnyModel
-from models.events import Event, ReplyFinished, TokenMade, result_of
-from models.inference.reply import ReplyStarted
-from models.interop import loading
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.settings.sampling_config import SamplingConfig
-from models.training.trainer import Trainer, prepare_run
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Event, ReplyFinished, TokenMade, result_of
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.interop import loading
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.app.heard import Heard, Until, long
 from tests.app.small_models import put_model
 

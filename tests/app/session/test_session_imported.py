@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from app.session.session import Session
-from models.architecture.transformer import build_model
-from models.events import ReplyFinished
-from models.interop.export import export_hf
-from models.interop.importing import import_model
-from models.library.library import Library
-from models.settings.presets import PRESETS
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import train_tokenizer
+from terrarium.app.session.session import Session
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.events import ReplyFinished
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.importing import import_model
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Heard, Until
 from tests.models.interop.support import drive
 

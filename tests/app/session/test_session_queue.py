@@ -12,15 +12,15 @@ import pytest
 from filelock import FileLock
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run.forks import Forks
-from app.runs.queue_panel import QueuePanel
-from app.session.session import Session
-from models.events import Event, Phase, RunStarted
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
-from models.settings.run_spec import DataSpec, RunSpec
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.forks import Forks
+from terrarium.app.runs.queue_panel import QueuePanel
+from terrarium.app.session.session import Session
+from terrarium.models.events import Event, Phase, RunStarted
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import Heard, Until, long
 
 
@@ -297,7 +297,7 @@ def test_a_recipe_of_which_nothing_is_left_to_train_leaves_the_queue(
         def events(self) -> Iterator[Event]:
             yield Phase(name="Measuring")
 
-    monkeypatch.setattr("models.recipes.queued.make_recipe", lambda *args: Nothing())
+    monkeypatch.setattr("terrarium.models.recipes.queued.make_recipe", lambda *args: Nothing())
     assert session.queue.add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
     session.queue.add([named(tiny_spec, "second")])
     session.queue.start()
@@ -327,7 +327,7 @@ def test_a_recipe_that_is_still_in_a_locked_queue_is_not_carried_out_twice(
             raise QueueBusyError("Another process changes the queue: try again in a moment.")
         return remove(queue, item_id)
 
-    monkeypatch.setattr("models.recipes.queued.make_recipe", lambda *args: Something())
+    monkeypatch.setattr("terrarium.models.recipes.queued.make_recipe", lambda *args: Something())
     assert session.queue.add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
     (recipe,) = session.queue.waiting
     session.queue.add([named(tiny_spec, "second")])

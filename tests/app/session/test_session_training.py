@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from app.session.training import Training
-from app.session.training_state import TrainingState
-from models.evaluation.record import read_evaluation
-from models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.training import setup
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.app.session.training import Training
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.evaluation.record import read_evaluation
+from terrarium.models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training import setup
 from tests.app.heard import Heard, Until, long
 
 
@@ -163,7 +163,7 @@ def test_a_run_is_renamed_while_it_is_being_prepared(
         goes_on.wait()
         return (yield from really(*args))
 
-    monkeypatch.setattr("models.training.trainer.set_up", wait_first)
+    monkeypatch.setattr("terrarium.models.training.trainer.set_up", wait_first)
     session.training.start(tiny_spec)
     until(lambda: [run.status for run in session.runs.list()] == ["preparing"])
     (run,) = session.runs.list()
@@ -410,7 +410,7 @@ def test_a_blocked_training_that_need_not_be_saved_stops_at_once(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     session.training.retry.setInterval(1_000_000)
-    monkeypatch.setattr("models.training.saving.write_checkpoint", full)
+    monkeypatch.setattr("terrarium.models.training.saving.write_checkpoint", full)
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 1)
     session.training.save()

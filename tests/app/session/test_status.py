@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.session.status import describe_status
-from app.session.training_state import TrainingState
+from terrarium.app.session.status import describe_status
+from terrarium.app.session.training_state import TrainingState
 
 
 def test_the_status_says_what_blocks_a_training() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import get_args
 
-from app.session.training_state import Move, TrainingState
-from models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
+from terrarium.app.session.training_state import Move, TrainingState
+from terrarium.models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
 
 STARTED = RunStarted(run_id="a", name="a", step=0, total_steps=9, device="CPU", precision="float32", threads=1)
 TRAINED = TrainMetrics(

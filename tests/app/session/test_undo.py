@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 from tokenizers import Tokenizer
 
-from app.session.session import Session
-from app.session.undo import Step, Undo
-from models.library.run_notes import read_notes
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.session.session import Session
+from terrarium.app.session.undo import Step, Undo
+from terrarium.models.library.run_notes import read_notes
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 from tests.runs_on_disk import make_run
@@ -150,7 +150,7 @@ def test_a_deletion_is_said_once_and_its_undo_leaves_nothing_that_is_false(
 
 
 def test_a_tokenizer_is_renamed_and_deleted_and_brought_back(session: Session) -> None:
-    from models.tokenizers import save_tokenizer, train_tokenizer
+    from terrarium.models.tokenizers import save_tokenizer, train_tokenizer
 
     save_tokenizer(train_tokenizer((), "byte", 0), session.library, "bytes", {})
     session.tokenizers.add("bytes")

@@ -9,15 +9,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QApplication
 from pytestqt.qtbot import QtBot
 
-from app.chat.archive.message_tree import Chat, Message
-from app.chat.chat_tab import ChatTab
-from app.data.data_tab import DataTab
-from app.kit.item_list import ItemList
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from app.tokenizer.tokenizer_tab import TokenizerTab
-from models.settings.model_config import ModelConfig
-from models.tokenizers import save_tokenizer, train_tokenizer
+from terrarium.app.chat.archive.message_tree import Chat, Message
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.kit.item_list import ItemList
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.tokenizer.tokenizer_tab import TokenizerTab
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import save_tokenizer, train_tokenizer
 from tests.models.tasks.small_tasks import make_dataset
 from tests.runs_on_disk import make_run
 

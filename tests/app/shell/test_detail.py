@@ -11,14 +11,14 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.forms.config_form import ConfigForm
-from app.kit.layout.advanced_settings import MoreLink
-from app.kit.layout.views import Views
-from app.kit.theme import ThemeProvider
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.session import Session
-from app.shell.launch import choose_detail
-from app.shell.main_window import MainWindow
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.layout.advanced_settings import MoreLink
+from terrarium.app.kit.layout.views import Views
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.app.shell.launch import choose_detail
+from terrarium.app.shell.main_window import MainWindow
 from tests.app.small_models import put_model
 
 _TABS = {

@@ -12,14 +12,14 @@ from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.diagnostics import Mask
-from app.shell.main_window import MainWindow
-from app.shell.report_window import ReportWindow
-from app.worker.failures import describe
-from models.library.library import Library
-from models.settings.presets import PRESETS
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.diagnostics import Mask
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.shell.report_window import ReportWindow
+from terrarium.app.worker.failures import describe
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
 from tests.app.heard import Until
 
 PRIVATE = (
@@ -34,7 +34,7 @@ PRIVATE = (
     "C:\\Users",
 )
 LOG = """\
-2026-11-27 13:34:06,123 ERROR app.worker.worker: Job('Train secret words') failed: {home}/runs/a is damaged: x
+2026-11-27 13:34:06,123 ERROR terrarium.app.worker.worker: Job('Train secret words') failed: {home}/runs/a is damaged: x
 Traceback (most recent call last):
   File "/home/ann/terrarium/.venv/lib/python3.11/site-packages/tokenizers/core.py", line 12, in load
     text = path.read_text("utf-8")
@@ -44,7 +44,7 @@ Traceback (most recent call last):
   File "<template>", line 3, in top-level template code
     secret words of a template
 ValueError: /home/ann/My Texts/Ann's diary 2024.txt is missing: choose another of the 3 files.
-2026-11-27 13:34:07,000 WARNING app.worker.background: Background work failed: C:\\Users\\ann\\x.txt cannot be read
+2026-11-27 13:34:07,000 WARNING app.worker: Background work failed: C:\\Users\\ann\\x.txt cannot be read
 2026-11-27 13:34:07,000 INFO app.cli: There is a design called “secret words” already, and Little secret too, by ann
 torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB.
 """
@@ -85,7 +85,7 @@ def test_nothing_private_is_in_it_unless_ticked(
         "Python",
         "torch",
         "1 designs",
-        "ERROR app.worker.worker: Job(<text>) failed: <path> is damaged: x",
+        "ERROR terrarium.app.worker.worker: Job(<text>) failed: <path> is damaged: x",
         'File "tokenizers/core.py", line 12, in load',
         '    text = path.read_text("utf-8")',
         'File "app/shell/importer.py", line 30, in start',

@@ -29,25 +29,25 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from app.chat.archive.message_tree import Message
-from app.chat.chat_tab import ChatTab
-from app.chat.side import SETTINGS
-from app.data.data_tab import DataTab
-from app.download.model_list import DISK, HUB, LISTED
-from app.download.models_page import ModelsPage
-from app.kit.basics import plain_tip
-from app.kit.labels import ElidedCombo, ElidedLabel
-from app.kit.layout.rail import Rail
-from app.kit.layout.section import Section
-from app.kit.layout.views import Views
-from app.kit.text.growing_field import GrowingField
-from app.kit.theme import ThemeProvider
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from app.worker.latest_job import LatestJob
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.chat.side import SETTINGS
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.download.model_list import DISK, HUB, LISTED
+from terrarium.app.download.models_page import ModelsPage
+from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
+from terrarium.app.kit.layout.rail import Rail
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.layout.views import Views
+from terrarium.app.kit.text.growing_field import GrowingField
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
 from tests.models.tasks.small_tasks import make_row
 
 Until = Callable[[Callable[[], bool]], None]

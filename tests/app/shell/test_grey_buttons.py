@@ -21,15 +21,15 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.basics import why_disabled
-from app.kit.dialog import Dialog
-from app.kit.layout.section import Section
-from app.kit.theme import ThemeProvider
-from app.run.export_dialog import ExportDialog
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.basics import why_disabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.export_dialog import ExportDialog
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
 from tests.app.heard import long
 from tests.app.small_models import put_model
 

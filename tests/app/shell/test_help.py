@@ -12,16 +12,16 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.help import glossary
-from app.help.glossary import load_glossary
-from app.help.help_panel import HelpDialog
-from app.help.pictures import PICTURES
-from app.help.places import PLACES
-from app.kit.basics import column
-from app.kit.dialog import Dialog
-from app.kit.forms.slot_row import SlotRow
-from app.kit.help_mark import HelpMark, set_term, term_at
-from app.shell.main_window import MainWindow
+from terrarium.app.help import glossary
+from terrarium.app.help.glossary import load_glossary
+from terrarium.app.help.help_panel import HelpDialog
+from terrarium.app.help.pictures import PICTURES
+from terrarium.app.help.places import PLACES
+from terrarium.app.kit.basics import column
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.forms.slot_row import SlotRow
+from terrarium.app.kit.help_mark import HelpMark, set_term, term_at
+from terrarium.app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Heard
 from tests.app.small_models import put_model

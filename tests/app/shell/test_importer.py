@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QPushButton
 
-from app.kit.theme import ThemeProvider
-from app.session.model_importer import ModelImporter
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from models.events import Event, Progress, ReplyFinished, TokenMade
-from models.interop.export import export_hf
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.model_importer import ModelImporter
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.events import Event, Progress, ReplyFinished, TokenMade
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
 
 FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only": "talk"}
@@ -157,7 +157,7 @@ def test_cancelling_and_closing_end_an_import(
         finally:
             steps.append("ended")
 
-    monkeypatch.setattr("models.interop.importing.import_model", endless)
+    monkeypatch.setattr("terrarium.models.interop.importing.import_model", endless)
     window = MainWindow(session, theme)
     window.show()
     window.imports.start(tmp_path)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.shell.launch import FailureReport, Interrupts, check_display
-from app.worker.notices import Notices
+from terrarium.app.shell.launch import FailureReport, Interrupts, check_display
+from terrarium.app.worker.notices import Notices
 
 
 def fail(report: FailureReport, words: str) -> None:
@@ -71,8 +71,8 @@ def build(function, name, *bases, **options):
     return made
 
 builtins.__build_class__ = build
-from app.shell.offscreen import application, opened_window
-from models.library.library import Library
+from terrarium.app.shell.offscreen import application, opened_window
+from terrarium.models.library.library import Library
 
 application()
 with opened_window(Library(Path(sys.argv[1])), "cpu") as window:
@@ -80,7 +80,7 @@ with opened_window(Library(Path(sys.argv[1])), "cpu") as window:
     while window.pages.is_incomplete or not window.session.device.label:
         application().processEvents()
 assert not elsewhere, elsewhere
-assert "app.chat.chat_tab" in sys.modules and "torch" in sys.modules
+assert "terrarium.app.chat.chat_tab" in sys.modules and "torch" in sys.modules
 """
 
 

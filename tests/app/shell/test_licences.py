@@ -8,11 +8,11 @@ import tomllib
 from PySide6.QtWidgets import QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.licences.packages import licence_text, read_packages
-from app.shell.licences.window import LicencesWindow
-from app.shell.main_window import MainWindow
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.licences.packages import licence_text, read_packages
+from terrarium.app.shell.licences.window import LicencesWindow
+from terrarium.app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Until
 

@@ -16,31 +16,31 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QT
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.archive.message_tree import Message
-from app.chat.chat_tab import ChatTab
-from app.data.data_tab import DataTab
-from app.home.home import Home
-from app.home.quickstart_view import QuickStartView
-from app.kit.colours import DARK, LIGHT
-from app.kit.labels import ElidedLabel
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from app.shell.status_bar import StatusBar
-from app.shell.top_bar import TABS
-from models.architecture.transformer import build_model
-from models.corpora.corpus import build_examples_corpus
-from models.evaluation.text_verdict import sentence_of
-from models.events import Evaluated, KindAccuracy
-from models.interop.publish.gguf_export import write_gguf
-from models.interop.publish.gguf_plan import plan_gguf
-from models.library.library import Library
-from models.runs.run_queue import QueuedRecipe
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import RunSpec
-from models.tiny_world.questions import KINDS
-from models.tokenizers import save_tokenizer
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.data.data_tab import DataTab
+from terrarium.app.home.home import Home
+from terrarium.app.home.quickstart_view import QuickStartView
+from terrarium.app.kit.colours import DARK, LIGHT
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.shell.status_bar import StatusBar
+from terrarium.app.shell.top_bar import TABS
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.evaluation.text_verdict import sentence_of
+from terrarium.models.events import Evaluated, KindAccuracy
+from terrarium.models.interop.publish.gguf_export import write_gguf
+from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_queue import QueuedRecipe
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tokenizers import save_tokenizer
 from tests import ROOT
 from tests.app.heard import Heard
 from tests.app.home.script import STARTED, Script, trained
@@ -65,7 +65,7 @@ def test_each_letter_opens_one_entry_of_a_menu(window: MainWindow) -> None:
 
 
 def test_importing_the_window_does_not_import_torch() -> None:
-    code = "import sys, app.shell.main_window; sys.exit('torch' in sys.modules)"
+    code = "import sys, terrarium.app.shell.main_window; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -513,7 +513,7 @@ def test_the_window_paints_and_reacts_before_the_last_tokenizer_has_been_read(
         ready.wait()
         return byte_tokenizer
 
-    monkeypatch.setattr("models.tokenizers.load_tokenizer", load_slowly)
+    monkeypatch.setattr("terrarium.models.tokenizers.load_tokenizer", load_slowly)
     session = Session(library)
     window = MainWindow(session, theme)
     qtbot.addWidget(window)

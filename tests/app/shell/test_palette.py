@@ -10,11 +10,11 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import invalidate
 from tokenizers import Tokenizer
 
-from app.help.palette import Palette, PaletteEntry
-from app.help.places import PLACES
-from app.shell.main_window import MainWindow
-from models.recipes.tasks.tasks_table import TASK_RECIPES
-from models.settings.presets import PRESETS
+from terrarium.app.help.palette import Palette, PaletteEntry
+from terrarium.app.help.places import PLACES
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
+from terrarium.models.settings.presets import PRESETS
 from tests.app.small_models import put_model
 
 

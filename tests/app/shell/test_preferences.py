@@ -12,16 +12,16 @@ from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QLabel, QMenu
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.session.device import automatic_threads, usable_cores
-from app.session.session import Session
-from app.shell.keys import key_groups
-from app.shell.main_window import MainWindow
-from app.shell.preferences_window import PreferencesWindow
-from app.worker.job import INTERACTIVE, Job
-from models.events import Notice
-from models.library.library import Library
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.device import automatic_threads, usable_cores
+from terrarium.app.session.session import Session
+from terrarium.app.shell.keys import key_groups
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.shell.preferences_window import PreferencesWindow
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.models.events import Notice
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import RunSpec
 from tests.app.heard import Until, long
 
 
@@ -161,7 +161,7 @@ def test_another_folder_for_the_library(
     window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theme: ThemeProvider
 ) -> None:
     monkeypatch.delenv("TERRARIUM_HOME")
-    monkeypatch.setattr("models.library.location.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
+    monkeypatch.setattr("terrarium.models.library.location.user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     (tmp_path / "new").mkdir()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "new"))
     window.show_preferences()

@@ -6,10 +6,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from app.kit.layout.pages import Pages
-from app.session.session import Session
-from app.shell.splitters import remember_splitters, restore_splitters
+from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.session.session import Session
+from terrarium.app.shell.splitters import remember_splitters, restore_splitters
 from tests.app.heard import Until
 
 
@@ -27,7 +27,7 @@ class Others(Halves):
 
 
 for kind in (Halves, Others):
-    kind.__module__ = "app.kit.halves"  # as widgets of ours are
+    kind.__module__ = "terrarium.app.kit.halves"  # as widgets of ours are
 
 
 def window(session: Session, qtbot: QtBot) -> tuple[Pages, Pages]:

@@ -7,10 +7,10 @@ from PySide6.QtCore import QPoint, QRect, QSize
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QLineEdit, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import button
-from app.kit.text.growing_field import GrowingField
-from app.kit.theme import ThemeProvider
-from app.shell.toasts import Toasts, best_place
+from terrarium.app.kit.basics import button
+from terrarium.app.kit.text.growing_field import GrowingField
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.shell.toasts import Toasts, best_place
 
 AREA, SIZE = QRect(0, 0, 1000, 700), QSize(500, 50)
 

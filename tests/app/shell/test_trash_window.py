@@ -9,12 +9,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.main_window import MainWindow
-from app.shell.trash_window import TrashWindow
-from models.library.library import Library
-from models.settings.presets import PRESETS
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.shell.trash_window import TrashWindow
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
 from tests.app.heard import Heard, Until
 
 DESIGN = PRESETS["terrarium-tiny"]

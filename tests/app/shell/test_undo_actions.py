@@ -8,12 +8,12 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from app.builder.builder_tab import BuilderTab
-from app.chat.chat_tab import ChatTab
-from app.kit.forms.editors import IntBox
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.shell.main_window import MainWindow
+from terrarium.app.builder.builder_tab import BuilderTab
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.shell.main_window import MainWindow
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.archive.message_tree import Message
-from app.chat.chat_tab import ChatTab
-from app.home.quickstart_view import QuickStartView
-from app.minimal_pairs.minimal_pairs_page import MinimalPairs
-from app.session.chat_model import use_words
-from app.session.training_state import TrainingState
-from app.shell.main_window import MainWindow
-from app.task_pages.label_page import LabelPage
-from models.library.library import Library
-from models.settings.run_spec import DataSpec, RunSpec
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.home.quickstart_view import QuickStartView
+from terrarium.app.minimal_pairs.minimal_pairs_page import MinimalPairs
+from terrarium.app.session.chat_model import use_words
+from terrarium.app.session.training_state import TrainingState
+from terrarium.app.shell.main_window import MainWindow
+from terrarium.app.task_pages.label_page import LabelPage
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import Heard, long
 from tests.app.small_models import put_model
 

@@ -6,8 +6,8 @@ from PySide6.QtCore import QRect
 from PySide6.QtWidgets import QMainWindow
 from pytestqt.qtbot import QtBot
 
-from app.session.session import Session
-from app.shell.window_place import fit_screen, remember_place, restore_place
+from terrarium.app.session.session import Session
+from terrarium.app.shell.window_place import fit_screen, remember_place, restore_place
 
 
 def test_at_the_first_launch_the_window_fits_its_screen(session: Session, qtbot: QtBot) -> None:

@@ -9,12 +9,12 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.focus import Focus
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.task_pages.fill_mask import FillMask
-from app.task_pages.mask_questions import N_BEST
-from models.library.library import Library
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.fill_mask import FillMask
+from terrarium.app.task_pages.mask_questions import N_BEST
+from terrarium.models.library.library import Library
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 

@@ -11,27 +11,27 @@ from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.chat_tab import ChatTab
-from app.kit.theme import ThemeProvider
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.session import Session
-from app.task_pages.code_page import CodePage, judge_cases
-from app.task_pages.entity_page import EntityPage, spans_of
-from app.task_pages.label_page import LabelPage
-from app.task_pages.span_page import SpanPage
-from app.task_pages.task_page import qt_position
-from app.task_pages.task_questions import answer_row
-from app.task_pages.text_to_text import TextToText
-from models.architecture.transformer import build_model
-from models.corpora.corpus import open_corpus, open_run_corpus
-from models.library.library import Library
-from models.number_words import format_prob
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.tasks import code_judge
-from models.tasks.code_judge import Outcome
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.code_page import CodePage, judge_cases
+from terrarium.app.task_pages.entity_page import EntityPage, spans_of
+from terrarium.app.task_pages.label_page import LabelPage
+from terrarium.app.task_pages.span_page import SpanPage
+from terrarium.app.task_pages.task_page import qt_position
+from terrarium.app.task_pages.task_questions import answer_row
+from terrarium.app.task_pages.text_to_text import TextToText
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.corpora.corpus import open_corpus, open_run_corpus
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_prob
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tasks import code_judge
+from terrarium.models.tasks.code_judge import Outcome
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.app.heard import Heard, Until
 from tests.models.training.support import make_run, train
 

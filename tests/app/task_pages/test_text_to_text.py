@@ -6,12 +6,12 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.focus import Focus
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.task_pages.text_to_text import TextToText
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.task_pages.text_to_text import TextToText
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 

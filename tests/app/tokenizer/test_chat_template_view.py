@@ -13,13 +13,13 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer, models
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.tokenizer.conversation_view import MAX_SYNC_CHARACTERS, ChatTemplateView
-from models.chat.foreign import foreign_chat_tokens
-from models.chat.own_template import CHAT_TEMPLATE, encode_messages
-from models.chat.tokens import ChatTokens
-from models.tokenizers import train_tokenizer
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.conversation_view import MAX_SYNC_CHARACTERS, ChatTemplateView
+from terrarium.models.chat.foreign import foreign_chat_tokens
+from terrarium.models.chat.own_template import CHAT_TEMPLATE, encode_messages
+from terrarium.models.chat.tokens import ChatTokens
+from terrarium.models.tokenizers import train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_an_imported_tokenizer_uses_its_own_template(
         threads.append(threading.current_thread())
         return foreign_chat_tokens(*args, **how)
 
-    monkeypatch.setattr("app.tokenizer.conversation_view.foreign_chat_tokens", noted)
+    monkeypatch.setattr("terrarium.app.tokenizer.conversation_view.foreign_chat_tokens", noted)
     foreign = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate("abWho?Ben ")}, merges=[]))
     foreign.add_special_tokens(["<s>", "</s>"])
     folder = session.library.tokenizers / "foreign"

@@ -8,11 +8,11 @@ import pytest
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from app.session.session import Session
-from app.tokenizer.corpus_picker import CorpusPicker
-from models.corpora.corpus import build_examples_corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.data.corpus_texts import CorpusTexts, corpus_texts
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.corpus_picker import CorpusPicker
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.data.corpus_texts import CorpusTexts, corpus_texts
 from tests.models.training.support import result_of
 
 

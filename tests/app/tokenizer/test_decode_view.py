@@ -9,11 +9,11 @@ from PySide6.QtGui import QGuiApplication, QTextCursor
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.text.text_box import MAX_LINE_LENGTH
-from app.kit.theme import ThemeProvider
-from app.tokenizer.decode_view import MAX_SYNC_CHARACTERS, DecodeView
-from models.tokenizers import encode_prompt, train_tokenizer
-from models.tokenizers.text.encoded import EncodedText
+from terrarium.app.kit.text.text_box import MAX_LINE_LENGTH
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.tokenizer.decode_view import MAX_SYNC_CHARACTERS, DecodeView
+from terrarium.models.tokenizers import encode_prompt, train_tokenizer
+from terrarium.models.tokenizers.text.encoded import EncodedText
 
 TEXT = "The cat 🌱 sat.\n<|user|> é"
 Until = Callable[[Callable[[], bool]], None]

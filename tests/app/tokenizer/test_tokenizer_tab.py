@@ -15,17 +15,17 @@ from PySide6.QtWidgets import QInputDialog, QPushButton
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.tokenizer.about import facts
-from app.tokenizer.explore.explore_view import EXAMPLE
-from app.tokenizer.tokenizer_tab import TokenizerTab
-from models.corpora.corpus import build_examples_corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.data.corpus_texts import CorpusChoice
-from models.library.library import Library
-from models.settings.tokenizer_options import TokenizerOptions
-from models.tokenizers import load_tokenizer, save_tokenizer, token_pieces, train_tokenizer
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.about import facts
+from terrarium.app.tokenizer.explore.explore_view import EXAMPLE
+from terrarium.app.tokenizer.tokenizer_tab import TokenizerTab
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.data.corpus_texts import CorpusChoice
+from terrarium.models.library.library import Library
+from terrarium.models.settings.tokenizer_options import TokenizerOptions
+from terrarium.models.tokenizers import load_tokenizer, save_tokenizer, token_pieces, train_tokenizer
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -111,7 +111,7 @@ def test_cancelling_and_closing_end_the_child_and_leave_nothing(
     tab: TokenizerTab, session: Session, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch, closes: bool
 ) -> None:
     sleep = "import time; time.sleep(600)"
-    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: [sys.executable, "-c", sleep])
+    monkeypatch.setattr("terrarium.models.tokenizers.making.child.own_command", lambda: [sys.executable, "-c", sleep])
 
     def is_ours(child: psutil.Process) -> bool:
         try:
@@ -296,7 +296,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         ready.wait()
         return load(name, library)
 
-    monkeypatch.setattr("models.tokenizers.load_tokenizer", wait_and_load)
+    monkeypatch.setattr("terrarium.models.tokenizers.load_tokenizer", wait_and_load)
     yield ready
     ready.set()
 

@@ -15,18 +15,18 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.plots.curve_points import smooth
-from app.kit.theme import ThemeProvider
-from app.runs.run_actions import run_actions
-from app.runs.run_model import loss_points
-from app.session.run_history import RunHistory, Table
-from app.session.session import Session
-from app.training.training_tab import TrainingTab
-from models.events import SampleMade, TrainMetrics, ValMetrics
-from models.library.run_record import RunInfo
-from models.runs.run_queue import RunQueue
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec
+from terrarium.app.kit.plots.curve_points import smooth
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.runs.run_actions import run_actions
+from terrarium.app.runs.run_model import loss_points
+from terrarium.app.session.run_history import RunHistory, Table
+from terrarium.app.session.session import Session
+from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.events import SampleMade, TrainMetrics, ValMetrics
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import entries_of
 from tests.runs_on_disk import make_run
 

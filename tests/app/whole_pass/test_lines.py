@@ -7,11 +7,11 @@ import copy
 import pytest
 from tokenizers import Tokenizer
 
-from app.glass.names import format_rough
-from app.glass.target_token import TargetToken
-from app.whole_pass.answer import PassAnswer, read_answer
-from app.whole_pass.lines import lines_of, telling_layer
-from app.whole_pass.wording import (
+from terrarium.app.glass.names import format_rough
+from terrarium.app.glass.target_token import TargetToken
+from terrarium.app.whole_pass.answer import PassAnswer, read_answer
+from terrarium.app.whole_pass.lines import lines_of, telling_layer
+from terrarium.app.whole_pass.wording import (
     describe_all,
     describe_pass,
     describe_start,
@@ -20,9 +20,9 @@ from app.whole_pass.wording import (
     shown_heads,
     strongest_head,
 )
-from models.events import result_of
-from models.inspect.whole_pass import PassCache
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.events import result_of
+from terrarium.models.inspect.whole_pass import PassCache
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.app.glass.opened import text_of
 from tests.models.inspect.designs import make
 

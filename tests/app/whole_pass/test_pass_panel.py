@@ -13,19 +13,19 @@ from PySide6.QtGui import QTextDocumentFragment
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.focus import Focus, Head
-from app.glass.names import format_rough
-from app.kit.theme import ThemeProvider
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.session import Session
-from app.whole_pass.pass_panel import PassPanel
-from app.whole_pass.pass_view import PassView
-from models.inference.sampling import as_floats
-from models.inference.sampling_steps import drawn_token, sampling_steps
-from models.inspect.ablation import ablated_logits
-from models.inspect.read_text import Text
-from models.inspect.readout import Readout
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.glass.focus import Focus, Head
+from terrarium.app.glass.names import format_rough
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.app.whole_pass.pass_panel import PassPanel
+from terrarium.app.whole_pass.pass_view import PassView
+from terrarium.models.inference.sampling import as_floats
+from terrarium.models.inference.sampling_steps import drawn_token, sampling_steps
+from terrarium.models.inspect.ablation import ablated_logits
+from terrarium.models.inspect.read_text import Text
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

@@ -12,9 +12,9 @@ from PySide6.QtCore import QEventLoop, QObject, QThread
 from PySide6.QtWidgets import QApplication
 from shiboken6 import delete
 
-from app.worker.background import LatestTask, TaskQueue, latest_progress
-from app.worker.failures import Failure
-from models.events import Event, Notice, Phase, Progress
+from terrarium.app.worker.background import LatestTask, TaskQueue, latest_progress
+from terrarium.app.worker.failures import Failure
+from terrarium.models.events import Event, Notice, Phase, Progress
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -210,8 +210,8 @@ def test_events_keep_their_order_while_a_dialog_is_open(task: LatestTask, until:
 def test_the_program_exits_despite_endless_background_work() -> None:
     program = """
 from PySide6.QtCore import QCoreApplication, QTimer
-from app.worker.background import LatestTask
-from models.events import Phase
+from terrarium.app.worker.background import LatestTask
+from terrarium.models.events import Phase
 
 def endless():
     while True:

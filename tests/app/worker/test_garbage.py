@@ -10,11 +10,11 @@ import pytest
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
-from app.session.session import Session
-from app.worker.garbage import MainThreadCollector, due_generation
-from app.worker.job import Job
-from models.events import Event, Progress
-from models.library.library import Library
+from terrarium.app.session.session import Session
+from terrarium.app.worker.garbage import MainThreadCollector, due_generation
+from terrarium.app.worker.job import Job
+from terrarium.models.events import Event, Progress
+from terrarium.models.library.library import Library
 
 Until = Callable[[Callable[[], bool]], None]
 

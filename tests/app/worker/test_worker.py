@@ -13,10 +13,10 @@ import pytest
 from PySide6.QtCore import QThread
 from pytestqt.qtbot import QtBot
 
-from app.worker.failures import Failure, describe
-from app.worker.job import BACKGROUND, INTERACTIVE, Job
-from app.worker.worker import Worker
-from models.events import Event, MicroStep, Phase, Progress
+from terrarium.app.worker.failures import Failure, describe
+from terrarium.app.worker.job import BACKGROUND, INTERACTIVE, Job
+from terrarium.app.worker.worker import Worker
+from terrarium.models.events import Event, MicroStep, Phase, Progress
 
 Until = Callable[[Callable[[], bool]], None]
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.annotator import Annotator
-from models.alignment.simulated_pairs import N_DRAWS, PairsJudged, simulated_pairs
-from models.architecture.transformer import Decoder, build_model
-from models.corpora.corpus import Example
-from models.preferences.store import SIMULATED, Reply
-from models.settings.model_config import ModelConfig
-from models.tiny_world.english import tell
-from models.tiny_world.stories import requested_story
-from models.tiny_world.wishes import WISHES, marks_of
-from models.tiny_world.world import World
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.alignment.simulated_pairs import N_DRAWS, PairsJudged, simulated_pairs
+from terrarium.models.architecture.transformer import Decoder, build_model
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.preferences.store import SIMULATED, Reply
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tiny_world.english import tell
+from terrarium.models.tiny_world.stories import requested_story
+from terrarium.models.tiny_world.wishes import WISHES, marks_of
+from terrarium.models.tiny_world.world import World
 
 EXACT = Annotator(noise=0.0)
 

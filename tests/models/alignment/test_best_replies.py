@@ -8,21 +8,21 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.best_of import RepliesRanked
-from models.alignment.best_replies import best_reply_events
-from models.alignment.reward_model import RewardModel
-from models.alignment.rollouts import draw_replies
-from models.architecture.transformer import AnyModel, Decoder, build_model
-from models.chat.own_template import encode_messages
-from models.chat.prompting import PromptSettings
-from models.chat.template_config import ChatTemplateConfig
-from models.events import Event, Phase, ReplyFinished, TokenMade, result_of
-from models.inference.reply import ReplyRequest, ReplyStarted
-from models.inference.summarising import SummaryCache
-from models.settings.model_config import ModelConfig
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.alignment.best_of import RepliesRanked
+from terrarium.models.alignment.best_replies import best_reply_events
+from terrarium.models.alignment.reward_model import RewardModel
+from terrarium.models.alignment.rollouts import draw_replies
+from terrarium.models.architecture.transformer import AnyModel, Decoder, build_model
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.events import Event, Phase, ReplyFinished, TokenMade, result_of
+from terrarium.models.inference.reply import ReplyRequest, ReplyStarted
+from terrarium.models.inference.summarising import SummaryCache
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 Writer = tuple[Decoder, Tokenizer]
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.critiques import Critic
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.events import result_of
-from models.settings.model_config import ModelConfig
-from models.tiny_world.constitution import RULES, critique_prompt
-from models.tokenizers import train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.alignment.critiques import Critic
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.events import result_of
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tiny_world.constitution import RULES, critique_prompt
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 ASKED = [("Where is Ben?", "Ben is in the barn."), ("What is it?", "A kite."), ("Say it.", "x" * 400)]
 

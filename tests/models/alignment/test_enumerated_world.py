@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.alignment.advantages import gae, group_advantages
-from models.alignment.losses import dpo_loss, kl_estimate, policy_loss
-from models.training.optim import AdamW
+from terrarium.models.alignment.advantages import gae, group_advantages
+from terrarium.models.alignment.losses import dpo_loss, kl_estimate, policy_loss
+from terrarium.models.training.optim import AdamW
 
 END, N_TOKENS, LONGEST = 2, 3, 3
 REPLIES = [

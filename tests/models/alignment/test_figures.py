@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.alignment.figures import FIGURES, about, alert_of, figure_of, min_kl, overfitting_of
+from terrarium.models.alignment.figures import FIGURES, about, alert_of, figure_of, min_kl, overfitting_of
 
 RISING = [0.09, 0.14, 0.08, 0.09, 0.13, 0.11, 0.17, 0.23, 0.19, 0.33, 0.25, 0.28, 0.36, 0.52, 0.53]
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.alignment.log_probs import by_row, counted, read_replies, reply_log_probs
-from models.alignment.rollouts import reply_batch
-from models.architecture.transformer import AnyModel, build_model
-from models.data.batch import Batch
-from models.settings.model_config import ModelConfig
+from terrarium.models.alignment.log_probs import by_row, counted, read_replies, reply_log_probs
+from terrarium.models.alignment.rollouts import reply_batch
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.data.batch import Batch
+from terrarium.models.settings.model_config import ModelConfig
 
 PROMPTS = [(5, 6, 7), (8,)]
 REPLIES = [(9, 3), (10, 11, 12, 13, 3)]

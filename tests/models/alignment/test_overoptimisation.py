@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.alignment.overoptimisation import (
+from terrarium.models.alignment.overoptimisation import (
     MIN_POINTS,
     EvalPoint,
     eval_points,

@@ -8,12 +8,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.alignment.pair_scores import LOG_PROB, REWARD, pair_scores
-from models.architecture.transformer import AnyModel, build_model
-from models.chat.own_template import encode_reply
-from models.corpora.corpus import Example
-from models.events import result_of
-from models.settings.model_config import ModelConfig
+from terrarium.models.alignment.pair_scores import LOG_PROB, REWARD, pair_scores
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.chat.own_template import encode_reply
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.events import result_of
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def row(i: int, chosen: str, rejected: str) -> Example:

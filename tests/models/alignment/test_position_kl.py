@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.alignment.position_kl import PositionKl, ReadReply, about_depth
+from terrarium.models.alignment.position_kl import PositionKl, ReadReply, about_depth
 
 
 def reply(*kl: float) -> ReadReply:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from models.alignment.rollout_log import KeptReply, RolloutLog, is_kept, step_row
-from models.files.jsonl import JsonLines
+from terrarium.models.alignment.rollout_log import KeptReply, RolloutLog, is_kept, step_row
+from terrarium.models.files.jsonl import JsonLines
 
 ROW = {
     "messages": [{"role": "user", "content": "Tell me a story."}],

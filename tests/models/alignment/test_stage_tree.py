@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 
-from models.alignment.stage_tree import GONE, PRETRAINED, TUNED, stage_tree
-from models.evaluation.record import Forgetting, write_forgetting
-from models.events import KnowledgeMeasured, KnownFigure
-from models.files.atomic import atomic_write_json, read_json
-from models.library.library import Library
+from terrarium.models.alignment.stage_tree import GONE, PRETRAINED, TUNED, stage_tree
+from terrarium.models.evaluation.record import Forgetting, write_forgetting
+from terrarium.models.events import KnowledgeMeasured, KnownFigure
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.library import Library
 from tests.stages_on_disk import put_family, put_stage
 
 

@@ -14,17 +14,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.alignment.log_probs import counted, reply_log_probs
-from models.alignment.pairs import EncodedPair, EncodedReply
-from models.alignment.rollouts import reply_batch
-from models.architecture.transformer import AnyModel, build_model
-from models.interop.export import export_hf
-from models.settings.align_spec import AlignSpec
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.stage_kinds import STAGE_KINDS, load_objective
-from models.training.stages.grpo import grpo_loss
-from models.training.stages.preference import DpoObjective, RatedKtoObjective, RewardObjective
+from terrarium.models.alignment.log_probs import counted, reply_log_probs
+from terrarium.models.alignment.pairs import EncodedPair, EncodedReply
+from terrarium.models.alignment.rollouts import reply_batch
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.interop.export import export_hf
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.stage_kinds import STAGE_KINDS, load_objective
+from terrarium.models.training.stages.grpo import grpo_loss
+from terrarium.models.training.stages.preference import DpoObjective, RatedKtoObjective, RewardObjective
 from tests.models.training.support import result_of
 
 pytestmark = [

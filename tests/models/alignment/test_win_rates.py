@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.alignment.win_rates import (
+from terrarium.models.alignment.win_rates import (
     Answers,
     Asked,
     Contender,
@@ -18,9 +18,9 @@ from models.alignment.win_rates import (
     win_rates,
     write_answers,
 )
-from models.library.library import Library
-from models.metrics.intervals import wilson
-from models.preferences.store import GOLD, SIMULATED, Pair, PreferenceSet, Reply
+from terrarium.models.library.library import Library
+from terrarium.models.metrics.intervals import wilson
+from terrarium.models.preferences.store import GOLD, SIMULATED, Pair, PreferenceSet, Reply
 from tests.stages_on_disk import put_stage
 
 A, B, C = (Contender(run=name, name=name, step=40) for name in "abc")

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.cross_entropy import cross_entropies, weighted_cross_entropy
+from terrarium.models.architecture.cross_entropy import cross_entropies, weighted_cross_entropy
 
 WIDTH, VOCAB_SIZE = 24, 50
 

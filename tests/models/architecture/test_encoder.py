@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.transformer import Encoder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.optim import AdamW
+from terrarium.models.architecture.transformer import Encoder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.optim import AdamW
 
 V, T = 61, 10
 PLAIN = ModelConfig(topology="encoder-only")

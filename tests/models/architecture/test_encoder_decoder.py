@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.trace import Trace
-from models.architecture.transformer import EncoderDecoder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.optim import AdamW
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import EncoderDecoder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.optim import AdamW
 
 V, S, T = 61, 9, 7
 PLAIN = ModelConfig(topology="encoder-decoder")

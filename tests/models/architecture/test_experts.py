@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.architecture.experts import FeedForward, MixtureOfExperts, balance_loss
-from models.architecture.trace import Trace
-from models.architecture.transformer import Decoder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.experts import FeedForward, MixtureOfExperts, balance_loss
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 
 def make(config: ModelConfig) -> MixtureOfExperts:

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.heads import LanguageHead
-from models.architecture.transformer import Encoder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.transformer import Encoder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 V, C = 21, 16
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from models.architecture.cache import KVCache
-from models.architecture.trace import Patch, Trace
-from models.architecture.transformer import AnyModel, Encoder, build_model
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.trace import Patch, Trace
+from terrarium.models.architecture.transformer import AnyModel, Encoder, build_model
+from terrarium.models.settings.presets import PRESETS
 
 IDS = torch.zeros(2, 8, dtype=torch.long)
 DESIGNS = ["gpt2-tiny", "llama-tiny", "bert-tiny"]

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.attention import Attention, AttentionContext
-from models.architecture.block import Block
-from models.architecture.cache import KVCache
-from models.architecture.convolution import ShortConv
-from models.architecture.experts import FeedForward
-from models.architecture.norms import make_norm
-from models.architecture.positions import Rotary, rotate
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.attention import Attention, AttentionContext
+from terrarium.models.architecture.block import Block
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.convolution import ShortConv
+from terrarium.models.architecture.experts import FeedForward
+from terrarium.models.architecture.norms import make_norm
+from terrarium.models.architecture.positions import Rotary, rotate
+from terrarium.models.settings.model_config import ModelConfig
 
 
 @pytest.fixture

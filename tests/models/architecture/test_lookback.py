@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from models.architecture.trace import Trace
-from models.architecture.transformer import Decoder, build_model
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import Decoder, build_model
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 DESIGN = dataclasses.replace(
     PRESETS["llama-tiny"], n_layer=2, n_kv_head=0, d_head=128, qk_norm=True, lookback=4, tied_embeddings=True

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
-from models.architecture.masks import cross_attention_mask, distances, self_attention_mask
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
+from terrarium.models.architecture.masks import cross_attention_mask, distances, self_attention_mask
+from terrarium.models.settings.model_config import ModelConfig
 
 
 @st.composite

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.architecture.masks import cross_attention_mask, distances, self_attention_mask, within_reach
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.masks import cross_attention_mask, distances, self_attention_mask, within_reach
+from terrarium.models.settings.model_config import ModelConfig
 
 DECODER = ModelConfig()
 ENCODER = ModelConfig(topology="encoder-only")

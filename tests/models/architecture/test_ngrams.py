@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.ngrams import NGramEmbedding
-from models.architecture.transformer import Decoder
-from models.settings.model_config import ModelConfig
-from models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
-from models.training.optim import AdamW
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.ngrams import NGramEmbedding
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
+from terrarium.models.training.optim import AdamW
 
 CONFIG = ModelConfig(
     vocab_size=50, context_length=16, n_layer=1, n_head=2, d_model=16, position="rope", max_ngram=4, ngram_rows=1000

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.architecture import position_tables as tables
-from models.architecture.positions import (
+from terrarium.models.architecture import position_tables as tables
+from terrarium.models.architecture.positions import (
     Alibi,
     RelativeBias,
     Rotary,
@@ -22,7 +22,7 @@ from models.architecture.positions import (
     rotate,
     sinusoidal,
 )
-from models.settings.model_config import ModelConfig
+from terrarium.models.settings.model_config import ModelConfig
 
 SCALINGS = ("none", "linear", "dynamic", "llama3", "yarn")
 

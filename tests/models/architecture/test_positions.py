@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.architecture.positions import (
+from terrarium.models.architecture.positions import (
     Alibi,
     RelativeBias,
     Rotary,
@@ -20,9 +20,9 @@ from models.architecture.positions import (
     rotate,
     sinusoidal,
 )
-from models.architecture.rope import alibi_slopes
-from models.architecture.transformer import build_model
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.rope import alibi_slopes
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.settings.model_config import ModelConfig
 
 
 @pytest.mark.parametrize("width", [2, 5, 16])

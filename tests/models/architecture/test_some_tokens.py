@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.architecture.transformer import EncoderDecoder, build_model
-from models.data.batch import Batch
-from models.tasks.forward import batch_states
-from models.training.objective import weighted_nll
-from models.training.update import batch_flops
+from terrarium.models.architecture.transformer import EncoderDecoder, build_model
+from terrarium.models.data.batch import Batch
+from terrarium.models.tasks.forward import batch_states
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.update import batch_flops
 from tests.models.designs import TOPOLOGIES, random_design
 
 B, T = 3, 17

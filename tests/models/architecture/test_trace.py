@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.architecture.positions import rotate
-from models.architecture.trace import Patch, Trace
-from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder, build_model
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.positions import rotate
+from terrarium.models.architecture.trace import Patch, Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, EncoderDecoder, build_model
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 V = 30
 SMALL = {"vocab_size": V, "context_length": 24, "d_model": 32, "n_head": 4, "n_layer": 2, "init_std": 0.3}

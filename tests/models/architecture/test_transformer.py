@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import Decoder
-from models.recipes.quickstart import TEXT_MODEL, TINY_WORLD_MODEL
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.optim import AdamW
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.recipes.quickstart import TEXT_MODEL, TINY_WORLD_MODEL
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.optim import AdamW
 
 V, T = 61, 12
 CONFIGS = {

@@ -8,9 +8,9 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from models.chat.own_template import encode_conversations, encode_messages, encode_segments, render_chat
-from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
-from models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.chat.own_template import encode_conversations, encode_messages, encode_segments, render_chat
+from terrarium.models.tokenizers import SPECIAL_TOKENS, train_tokenizer
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 
 CHAT = [
     {"role": "system", "content": "Be kind."},

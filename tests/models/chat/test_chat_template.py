@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from models.chat.own_template import render_chat
-from models.chat.sandbox import ChatTemplateError
-from models.chat.template import render_conversation, render_template, renderer
-from models.child_process import Limits
+from terrarium.models.chat.own_template import render_chat
+from terrarium.models.chat.sandbox import ChatTemplateError
+from terrarium.models.chat.template import render_conversation, render_template, renderer
+from terrarium.models.child_process import Limits
 
 SMOLLM2 = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou "
@@ -81,7 +81,7 @@ def limited(*, seconds: float = 600.0, memory_bytes: int = 1 << 40) -> Iterator[
     """Other limits: low for what a test is about, and high for the rest, so that a slow machine fails no test."""
     with pytest.MonkeyPatch.context() as patch:
         changed = Limits(seconds=seconds, memory_bytes=memory_bytes, answer_bytes=1 << 20)
-        patch.setattr("models.chat.template.LIMITS", changed)
+        patch.setattr("terrarium.models.chat.template.LIMITS", changed)
         yield
 
 
@@ -136,7 +136,7 @@ def test_all_that_is_measured_of_a_conversation_takes_no_longer_than_one_renderi
 
 
 def test_our_own_template_needs_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.chat.template.renderer", None)
+    monkeypatch.setattr("terrarium.models.chat.template.renderer", None)
     assert render_chat([{"role": "user", "content": "Hello!"}]) == "<|user|> Hello!<|end|>"
 
 

@@ -6,11 +6,11 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from models.chat.own_template import encode_messages
-from models.chat.prompting import PromptSettings, truncate_to_fit
-from models.chat.template_config import ChatTemplateConfig
-from models.chat.tokens import chat_tokens
-from models.tokenizers import train_tokenizer
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.chat.prompting import PromptSettings, truncate_to_fit
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.chat.tokens import chat_tokens
+from terrarium.models.tokenizers import train_tokenizer
 
 CHAT = [
     {"role": "system", "content": "Be kind."},

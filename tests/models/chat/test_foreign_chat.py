@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from models.chat import template as template_module
-from models.chat.foreign import foreign_chat_tokens
-from models.chat.own_template import Message
-from models.chat.sandbox import render_here
-from models.tokenizers import train_tokenizer
+from terrarium.models.chat import template as template_module
+from terrarium.models.chat.foreign import foreign_chat_tokens
+from terrarium.models.chat.own_template import Message
+from terrarium.models.chat.sandbox import render_here
+from terrarium.models.tokenizers import train_tokenizer
 
 CHATML = (
     "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nBe kind.<|im_end|>\n' }}{% endif %}"

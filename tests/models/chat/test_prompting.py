@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from models.chat.own_template import Message, encode_messages
-from models.chat.prompting import PromptSettings, build_prompt, encode_untruncated, truncate_to_fit
-from models.chat.template_config import ChatTemplateConfig
-from models.tokenizers import MIN_VOCAB_SIZE, decode, train_tokenizer
+from terrarium.models.chat.own_template import Message, encode_messages
+from terrarium.models.chat.prompting import PromptSettings, build_prompt, encode_untruncated, truncate_to_fit
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE, decode, train_tokenizer
 from tests.models.chat.test_chat_template import LLAMA2, NAMED_TOKENS, SMOLLM2
 
 SYSTEM = {"role": "system", "content": "Be kind."}

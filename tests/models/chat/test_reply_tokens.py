@@ -7,9 +7,9 @@ import re
 import pytest
 from tokenizers import AddedToken, Tokenizer
 
-from models.chat.foreign import encode_foreign_conversations, foreign_chat_tokens
-from models.chat.own_template import Message
-from models.tokenizers import decode, train_tokenizer
+from terrarium.models.chat.foreign import encode_foreign_conversations, foreign_chat_tokens
+from terrarium.models.chat.own_template import Message
+from terrarium.models.tokenizers import decode, train_tokenizer
 
 # As in the models' tokenizer_config.json, with generation tags where their authors' training counts a reply.
 TEMPLATES = {

@@ -9,13 +9,13 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import BPE
 
-from models.chat.own_template import CHAT_TEMPLATE
-from models.chat.template_config import ChatTemplateConfig, ReplyEnds, reply_ends, shown_template
-from models.interop.chat_templates import read_template_config
-from models.interop.importing import import_model
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.tokenizers import train_tokenizer
+from terrarium.models.chat.own_template import CHAT_TEMPLATE
+from terrarium.models.chat.template_config import ChatTemplateConfig, ReplyEnds, reply_ends, shown_template
+from terrarium.models.interop.chat_templates import read_template_config
+from terrarium.models.interop.importing import import_model
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import train_tokenizer
 from tests.models.chat.test_chat_template import LLAMA2, NAMED_TOKENS, SMOLLM2
 from tests.models.interop.support import change_config, drive, save_theirs
 from tests.models.interop.test_decoders import llama

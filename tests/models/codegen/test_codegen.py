@@ -17,15 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models.architecture.lookback import is_fixed
-from models.architecture.transformer import EncoderDecoder, build_model
-from models.codegen import module_source
-from models.cost import total_parameters
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.lookback import is_fixed
+from terrarium.models.architecture.transformer import EncoderDecoder, build_model
+from terrarium.models.codegen import module_source
+from terrarium.models.cost import total_parameters
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.positions import POSITIONS
+from terrarium.models.settings.presets import PRESETS
 
 SMALL: dict[str, Any] = {
     "vocab_size": 37,

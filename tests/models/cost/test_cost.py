@@ -11,20 +11,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from models import cost
-from models.architecture.cache import KVCache
-from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
-from models.cost.parts import stacks
-from models.interop.building import model_without_data
-from models.interop.graphs.graphs import with_previous_token_heads
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.training.estimates.measure import RandomTexts, measured_activations, peak_allocated
-from models.training.optim import make_optimizers
-from models.training.tuning import build_run_model
+from terrarium.models import cost
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder, build_model
+from terrarium.models.cost.parts import stacks
+from terrarium.models.interop.building import model_without_data
+from terrarium.models.interop.graphs.graphs import with_previous_token_heads
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.estimates.measure import RandomTexts, measured_activations, peak_allocated
+from terrarium.models.training.optim import make_optimizers
+from terrarium.models.training.tuning import build_run_model
 from tests.models.designs import TOPOLOGIES, random_design, small, tiny_design
 
 BATCH, LENGTH = 3, 48
@@ -238,7 +238,7 @@ def test_what_a_cache_needs() -> None:
 
 
 def test_costs_need_no_torch() -> None:
-    code = "import sys, models.cost, models.cost.fit; sys.exit('torch' in sys.modules)"
+    code = "import sys, terrarium.models.cost, terrarium.models.cost.fit; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

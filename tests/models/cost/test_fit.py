@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from models import cost
-from models.cost.fit import describe_update, proposals, split_update
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
+from terrarium.models import cost
+from terrarium.models.cost.fit import describe_update, proposals, split_update
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
 from tests.models.designs import TOPOLOGIES, random_design
 
 

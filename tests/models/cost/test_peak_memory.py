@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from models import cost
-from models.device import bf16_is_fast
-from models.events import RunStarted, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.machine import memory_in_use
-from models.training.trainer import Trainer
+from terrarium.models import cost
+from terrarium.models.device import bf16_is_fast
+from terrarium.models.events import RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.machine import memory_in_use
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import fork, make_run
 
 pytestmark = [

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from models.corpora.hub import Hub
+from terrarium.models.corpora.hub import Hub
 
 FILMS, GATED = "somebody/films", "somebody/secrets"
 _CONVERTED = "refs/convert/parquet"

@@ -11,19 +11,19 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.data.batch import Batch
-from models.data.batches import Batches, ExampleBatches, TextBatches
-from models.data.encoded import EncodedSplit
-from models.data.epoch_permutations import EpochPermutations
-from models.data.plain_objectives import NextToken
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.tokenizers import encode_text
-from models.training.batches import make_batches
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.batches import Batches, ExampleBatches, TextBatches
+from terrarium.models.data.encoded import EncodedSplit
+from terrarium.models.data.epoch_permutations import EpochPermutations
+from terrarium.models.data.plain_objectives import NextToken
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tokenizers import encode_text
+from terrarium.models.training.batches import make_batches
 
 CONTEXT = 16
 TRAIN = TrainConfig(batch_size=4, seed=3)

@@ -5,13 +5,18 @@ from typing import Any
 
 import pytest
 
-from models.corpora import blocks
-from models.corpora import corpus as corpora
-from models.corpora.corpus import CorpusWriter, build_examples_corpus, find_dataset, open_corpus
-from models.corpora.text_corpora import build_stdlib_corpus, build_text_corpus, build_text_corpus_events, split_index
-from models.events import Progress, result_of
-from models.files.atomic import atomic_write_json, read_json
-from models.library.library import Library
+from terrarium.models.corpora import blocks
+from terrarium.models.corpora import corpus as corpora
+from terrarium.models.corpora.corpus import CorpusWriter, build_examples_corpus, find_dataset, open_corpus
+from terrarium.models.corpora.text_corpora import (
+    build_stdlib_corpus,
+    build_text_corpus,
+    build_text_corpus_events,
+    split_index,
+)
+from terrarium.models.events import Progress, result_of
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.library import Library
 
 LINES = "".join(f"line {n}\n" for n in range(100))
 

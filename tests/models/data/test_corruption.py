@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import build_examples_corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.data.batch import Batch, Rows
-from models.data.batches import Batches
-from models.data.objectives import make_objective
-from models.data.plain_objectives import MaskedTokens, SpanCorruption, draw_spans, fill_sentinels
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens, mask_id, sentinel_ids, start_id
-from models.training.batches import make_batches
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.data.batch import Batch, Rows
+from terrarium.models.data.batches import Batches
+from terrarium.models.data.objectives import make_objective
+from terrarium.models.data.plain_objectives import MaskedTokens, SpanCorruption, draw_spans, fill_sentinels
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens, mask_id, sentinel_ids, start_id
+from terrarium.models.training.batches import make_batches
 
 ENCODER = ModelConfig(topology="encoder-only", vocab_size=294, context_length=256)
 PAIR = ModelConfig(topology="encoder-decoder", position="t5", vocab_size=294, context_length=256)

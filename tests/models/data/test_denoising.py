@@ -10,13 +10,13 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.data.batch import Rows
-from models.data.denoising import MASK_RATIO, Denoising
-from models.data.objectives import make_objective
-from models.settings.model_config import ModelConfig, objective_of
-from models.settings.presets import PRESETS
-from models.tokenizers import decode, encode_text
-from models.tokenizers.special_tokens import add_missing_special_tokens, end_id, mask_id, start_id
+from terrarium.models.data.batch import Rows
+from terrarium.models.data.denoising import MASK_RATIO, Denoising
+from terrarium.models.data.objectives import make_objective
+from terrarium.models.settings.model_config import ModelConfig, objective_of
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tokenizers import decode, encode_text
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens, end_id, mask_id, start_id
 
 PAIR = ModelConfig(topology="encoder-decoder", context_length=64, n_layer=1, d_model=32, n_head=2)
 

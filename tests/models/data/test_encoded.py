@@ -16,24 +16,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora import blocks
-from models.corpora.corpus import Corpus, CorpusWriter, open_corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.data import batches as batches_module
-from models.data import encoded
-from models.data.batch import Batch
-from models.data.batches import Batches, objective_batches
-from models.data.encoded import EncodedSplit, FileArray, TokenArray, encode_split, encode_split_events
-from models.data.epoch_permutations import EpochPermutations, FeistelPermutations
-from models.data.examples import ExampleForm
-from models.data.plain_objectives import NextToken, SpanCorruption
-from models.events import Event, Phase, Progress, result_of
-from models.library.library import Library
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
-from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora import blocks
+from terrarium.models.corpora.corpus import Corpus, CorpusWriter, open_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.data import batches as batches_module
+from terrarium.models.data import encoded
+from terrarium.models.data.batch import Batch
+from terrarium.models.data.batches import Batches, objective_batches
+from terrarium.models.data.encoded import EncodedSplit, FileArray, TokenArray, encode_split, encode_split_events
+from terrarium.models.data.epoch_permutations import EpochPermutations, FeistelPermutations
+from terrarium.models.data.examples import ExampleForm
+from terrarium.models.data.plain_objectives import NextToken, SpanCorruption
+from terrarium.models.events import Event, Phase, Progress, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 TRAIN = TrainConfig(batch_size=4, seed=3, context_loss_weight=0.5)
 STORIES = [f"Anna und Björn {'liefen ' * (i % 5)}zum Haus {i}. <|end|> steht da." for i in range(300)]

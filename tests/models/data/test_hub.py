@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from models.corpora.hub import PARQUET_REVISION, Hub, HubSplit
-from models.events import Progress, result_of
+from terrarium.models.corpora.hub import PARQUET_REVISION, Hub, HubSplit
+from terrarium.models.events import Progress, result_of
 from tests.models.data.recorded_hub import FILMS, GATED, ROWS, RecordedHub, recorded_hub
 
 

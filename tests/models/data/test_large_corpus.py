@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from models.corpora import blocks, text_corpora
-from models.corpora import corpus as corpus_module
-from models.corpora.corpus import Corpus, CorpusWriter, build_examples_corpus, list_corpora, open_corpus
-from models.corpora.text_corpora import build_text_corpus, build_text_corpus_events
-from models.events import Progress, result_of
-from models.library.library import Library
+from terrarium.models.corpora import blocks, text_corpora
+from terrarium.models.corpora import corpus as corpus_module
+from terrarium.models.corpora.corpus import Corpus, CorpusWriter, build_examples_corpus, list_corpora, open_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus, build_text_corpus_events
+from terrarium.models.events import Progress, result_of
+from terrarium.models.library.library import Library
 
 BLOCK = 1000
 

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import build_examples_corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.data.batches import Batches
-from models.data.examples import ExampleForm
-from models.data.replay_rows import read_old_rows
-from models.events import result_of
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.tiny_world import corpus as tiny_world
-from models.tiny_world.corpus import build_tiny_world_corpus, row_kinds
-from models.tiny_world.dialogues import SHARES
-from models.tokenizers import decode
-from models.training.batches import make_batches
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.data.batches import Batches
+from terrarium.models.data.examples import ExampleForm
+from terrarium.models.data.replay_rows import read_old_rows
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tiny_world import corpus as tiny_world
+from terrarium.models.tiny_world.corpus import build_tiny_world_corpus, row_kinds
+from terrarium.models.tiny_world.dialogues import SHARES
+from terrarium.models.tokenizers import decode
+from terrarium.models.training.batches import make_batches
 
 TRAIN = TrainConfig(batch_size=4, context_loss_weight=0.0, seed=2)
 CONFIG = ModelConfig(context_length=64, vocab_size=261, n_layer=1, d_model=16, n_head=2)

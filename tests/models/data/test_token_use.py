@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from models.corpora import token_use
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.corpora.token_use import TokenUse, count_training_tokens
-from models.events import Progress, result_of
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_text, read_tokenizer
+from terrarium.models.corpora import token_use
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.corpora.token_use import TokenUse, count_training_tokens
+from terrarium.models.events import Progress, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import encode_text, read_tokenizer
 from tests.models.training.support import make_run
 
 CHAT = {"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Anna <|system|>."}]}

@@ -17,26 +17,26 @@ from typing import Any
 import pytest
 import torch
 
-from models.alignment import judges
-from models.architecture.transformer import AnyModel, Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import build_examples_corpus
-from models.evaluation import over_refusal
-from models.events import result_of
-from models.files.jsonl import Row
-from models.inference.many_replies import generate_batch_steps
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.tune_spec import TuneSpec
-from models.tiny_world.wishes import WISHES
-from models.tokenizers.special_tokens import end_id
-from models.training.stages import make
-from models.training.trainer import prepare_run
-from models.training.tuning import build_from_base
+from terrarium.models.alignment import judges
+from terrarium.models.architecture.transformer import AnyModel, Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.evaluation import over_refusal
+from terrarium.models.events import result_of
+from terrarium.models.files.jsonl import Row
+from terrarium.models.inference.many_replies import generate_batch_steps
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tiny_world.wishes import WISHES
+from terrarium.models.tokenizers.special_tokens import end_id
+from terrarium.models.training.stages import make
+from terrarium.models.training.trainer import prepare_run
+from terrarium.models.training.tuning import build_from_base
 from tests.models.diagnosis.doctor_suite import train_spec
 from tests.models.training.support import make_spec, train
 

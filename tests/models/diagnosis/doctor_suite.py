@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from models.diagnosis import RunLog
-from models.diagnosis.log import Numbers
-from models.events import TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tiny_world.parallel import stories
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models.diagnosis import RunLog
+from terrarium.models.diagnosis.log import Numbers
+from terrarium.models.events import TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import result_of
 
 

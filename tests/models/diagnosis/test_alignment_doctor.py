@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from models.diagnosis import Diagnosis, Examination, RunLog, examine, kinds_of
-from models.diagnosis.findings import PASSED_TITLES, TITLES
-from models.evaluation.record import Forgetting, OverRefusal
-from models.events import KnowledgeMeasured, KnownFigure
-from models.library.library import Library
-from models.runs.fork import fork_run
-from models.runs.run_folder import RunFolder
-from models.settings.spec_changes import changed_spec
-from models.training.trainer import prepare_run
+from terrarium.models.diagnosis import Diagnosis, Examination, RunLog, examine, kinds_of
+from terrarium.models.diagnosis.findings import PASSED_TITLES, TITLES
+from terrarium.models.evaluation.record import Forgetting, OverRefusal
+from terrarium.models.events import KnowledgeMeasured, KnownFigure
+from terrarium.models.library.library import Library
+from terrarium.models.runs.fork import fork_run
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.spec_changes import changed_spec
+from terrarium.models.training.trainer import prepare_run
 from tests.models.diagnosis.align_suite import (
     AlignRecipe,
     faulty,

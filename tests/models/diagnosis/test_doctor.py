@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.diagnosis import RunLog, examine, kinds_of
-from models.diagnosis.breakdown import format_figure
-from models.library.library import Library
-from models.runs.fork import fork_run
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.spec_changes import changed_spec
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.diagnosis import RunLog, examine, kinds_of
+from terrarium.models.diagnosis.breakdown import format_figure
+from terrarium.models.library.library import Library
+from terrarium.models.runs.fork import fork_run
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.spec_changes import changed_spec
+from terrarium.models.settings.tune_spec import TuneSpec
 from tests.models.diagnosis.doctor_suite import (
     Recipe,
     faulty,

@@ -8,8 +8,8 @@ import zlib
 
 import pytest
 
-from models.evaluation.byte_ngrams import bits_by_order
-from models.events import Progress, result_of
+from terrarium.models.evaluation.byte_ngrams import bits_by_order
+from terrarium.models.events import Progress, result_of
 
 DISCOUNT, BEGINNING = 0.1, "⊢"
 

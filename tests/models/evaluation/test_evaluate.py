@@ -8,23 +8,23 @@ from collections.abc import Callable, Generator, Sequence
 import pytest
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.evaluation import held_out_questions as evaluation
-from models.evaluation.held_out_questions import (
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.evaluation import held_out_questions as evaluation
+from terrarium.models.evaluation.held_out_questions import (
     AnsweredQuestion,
     HeldOutSample,
     evaluate,
     headline,
     held_out_questions,
 )
-from models.events import Evaluated, Phase, Progress, result_of
-from models.inference.many_replies import KeepOn
-from models.settings.model_config import ModelConfig
-from models.tiny_world.judge import is_right, may_become_right
-from models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question
-from models.tiny_world.world import World
-from models.tokenizers import encode_text
+from terrarium.models.events import Evaluated, Phase, Progress, result_of
+from terrarium.models.inference.many_replies import KeepOn
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tiny_world.judge import is_right, may_become_right
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question
+from terrarium.models.tiny_world.world import World
+from terrarium.models.tokenizers import encode_text
 
 WORLD = World(5)
 N = 12

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from models.evaluation.record import read_evaluation, write_evaluation
-from models.events import Evaluated, HeldOutAnswer, KindAccuracy
+from terrarium.models.evaluation.record import read_evaluation, write_evaluation
+from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy
 
 EVALUATED = Evaluated(
     accuracy=0.9,

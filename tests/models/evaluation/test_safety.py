@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from app.cli import main
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.evaluation import safety
-from models.evaluation.safety import evaluate_safety, safety_rows
-from models.evaluation.safety_report import SafetyReport
-from models.events import result_of
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.tiny_world.refusals import ATTACKS, FORBIDDEN, Secrets
-from models.tiny_world.world import World
-from models.tokenizers import train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.app.cli import main
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.evaluation import safety
+from terrarium.models.evaluation.safety import evaluate_safety, safety_rows
+from terrarium.models.evaluation.safety_report import SafetyReport
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tiny_world.refusals import ATTACKS, FORBIDDEN, Secrets
+from terrarium.models.tiny_world.world import World
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.app.small_models import put_model
 
 N = 6

@@ -12,14 +12,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.architecture.transformer import Decoder
-from models.corpora.corpus import Corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.evaluation import text_comparison
-from models.evaluation.byte_ngrams import bits_by_order
-from models.evaluation.record import read_comparison, write_comparison
-from models.evaluation.text_comparison import compare_model, compare_tables
-from models.evaluation.text_verdict import (
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.evaluation import text_comparison
+from terrarium.models.evaluation.byte_ngrams import bits_by_order
+from terrarium.models.evaluation.record import read_comparison, write_comparison
+from terrarium.models.evaluation.text_comparison import compare_model, compare_tables
+from terrarium.models.evaluation.text_verdict import (
     BEHIND,
     BEYOND,
     EQUAL,
@@ -30,10 +30,10 @@ from models.evaluation.text_verdict import (
     title_of,
     verdict_of,
 )
-from models.events import Phase, Progress, TextCompared, result_of
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.events import Phase, Progress, TextCompared, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import encode_text, train_tokenizer
 
 TABLES = TextCompared(n_held_out=100_000, n_train=900_000, gzip=2.6, trigram=2.9, table=2.0, table_order=7)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models.files import atomic as files
-from models.files.atomic import (
+from terrarium.models.files import atomic as files
+from terrarium.models.files.atomic import (
     DamagedError,
     atomic_file,
     atomic_folder,

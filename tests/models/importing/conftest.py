@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer
 
-from models.library.library import Library
-from models.tokenizers.store import save_tokenizer
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers.store import save_tokenizer
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from models.events import result_of
-from models.importing.checks import check_events, revise_events
-from models.importing.formats.registry import open_source
-from models.importing.formats.rows import MAX_BAD_ROWS, BadRecord
-from models.importing.importer import import_events
-from models.importing.inspection import inspect_events
-from models.importing.plan import DEFAULT_FIXES, ImportPlan
-from models.library.library import Library
+from terrarium.models.events import result_of
+from terrarium.models.importing.checks import check_events, revise_events
+from terrarium.models.importing.formats.registry import open_source
+from terrarium.models.importing.formats.rows import MAX_BAD_ROWS, BadRecord
+from terrarium.models.importing.importer import import_events
+from terrarium.models.importing.inspection import inspect_events
+from terrarium.models.importing.plan import DEFAULT_FIXES, ImportPlan
+from terrarium.models.library.library import Library
 
 BAD = {40: "positive", 121: "good, but long,positive", 200: '"a film" they say,negative'}
 

@@ -16,20 +16,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.corpora.corpus import Corpus, Example, find_dataset, list_corpora
-from models.events import Phase, Progress, result_of
-from models.importing import columns, scan
-from models.importing.cells import RowError
-from models.importing.checks import Checks, check_events, revise_events
-from models.importing.formats.rows import ReadOptions, Row
-from models.importing.importer import import_events
-from models.importing.inspection import inspect_events
-from models.importing.near_duplicates import MinHash, components, near_groups
-from models.importing.plan import FIXES, ImportPlan, source_name
-from models.importing.task_rows import task_row, to_iob2
-from models.library.library import Library
-from models.settings.tasks import JUDGED_BY, TASKS
-from models.tasks.judging import judges_of
+from terrarium.models.corpora.corpus import Corpus, Example, find_dataset, list_corpora
+from terrarium.models.events import Phase, Progress, result_of
+from terrarium.models.importing import columns, scan
+from terrarium.models.importing.cells import RowError
+from terrarium.models.importing.checks import Checks, check_events, revise_events
+from terrarium.models.importing.formats.rows import ReadOptions, Row
+from terrarium.models.importing.importer import import_events
+from terrarium.models.importing.inspection import inspect_events
+from terrarium.models.importing.near_duplicates import MinHash, components, near_groups
+from terrarium.models.importing.plan import FIXES, ImportPlan, source_name
+from terrarium.models.importing.task_rows import task_row, to_iob2
+from terrarium.models.library.library import Library
+from terrarium.models.settings.tasks import JUDGED_BY, TASKS
+from terrarium.models.tasks.judging import judges_of
 
 WORDS = ("win", "money", "free", "hello", "friend", "meeting", "lunch", "offer", "click", "please", "report", "key")
 

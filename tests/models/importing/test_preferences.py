@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import Corpus, Example
-from models.events import result_of
-from models.importing import columns
-from models.importing.cells import EmptyRowError, RowError
-from models.importing.checks import Checks, check_events
-from models.importing.importer import import_events
-from models.importing.inspection import inspect_events
-from models.importing.plan import FIXES, ImportPlan
-from models.importing.preference_rows import preference_row
-from models.importing.task_rows import task_row
-from models.library.library import Library
-from models.tasks.seen_example import see_example
+from terrarium.models.corpora.corpus import Corpus, Example
+from terrarium.models.events import result_of
+from terrarium.models.importing import columns
+from terrarium.models.importing.cells import EmptyRowError, RowError
+from terrarium.models.importing.checks import Checks, check_events
+from terrarium.models.importing.importer import import_events
+from terrarium.models.importing.inspection import inspect_events
+from terrarium.models.importing.plan import FIXES, ImportPlan
+from terrarium.models.importing.preference_rows import preference_row
+from terrarium.models.importing.task_rows import task_row
+from terrarium.models.library.library import Library
+from terrarium.models.tasks.seen_example import see_example
 
 Row = dict[str, Any]
 

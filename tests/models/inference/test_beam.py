@@ -7,13 +7,13 @@ import itertools
 import pytest
 import torch
 
-from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder, build_model
-from models.events import TokenMade
-from models.inference.beam import Hypothesis, beam_search
-from models.inference.generate import generate
-from models.inference.sampling import SamplingConfig
-from models.settings.model_config import ModelConfig
-from models.tokenizers import MIN_VOCAB_SIZE, train_tokenizer
+from terrarium.models.architecture.transformer import AnyModel, Encoder, EncoderDecoder, build_model
+from terrarium.models.events import TokenMade
+from terrarium.models.inference.beam import Hypothesis, beam_search
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE, train_tokenizer
 
 V, END, START = 6, 1, 0
 

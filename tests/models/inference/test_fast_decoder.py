@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import Decoder, build_model
-from models.inference import fast_decoder
-from models.inference import fast_matmul as matrices
-from models.inference.continuation import Continuation, next_logits
-from models.inference.fast_decoder import FastDecoder
-from models.inference.threads import StepThreads
-from models.inference.weight_kinds import KINDS
-from models.inference.weights import prepare_weights
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import Decoder, build_model
+from terrarium.models.inference import fast_decoder
+from terrarium.models.inference import fast_matmul as matrices
+from terrarium.models.inference.continuation import Continuation, next_logits
+from terrarium.models.inference.fast_decoder import FastDecoder
+from terrarium.models.inference.threads import StepThreads
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.inference.weights import prepare_weights
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.positions import POSITIONS
+from terrarium.models.settings.presets import PRESETS
 from tests.models.designs import random_design
 
 TOLERANCE = 5e-6

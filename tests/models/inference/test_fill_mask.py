@@ -8,11 +8,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Encoder, build_model
-from models.inference.fill_mask import fill_mask, pseudo_perplexity, token_fits
-from models.settings.model_config import ModelConfig
-from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens, mask_id
+from terrarium.models.architecture.transformer import Encoder, build_model
+from terrarium.models.inference.fill_mask import fill_mask, pseudo_perplexity, token_fits
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens, mask_id
 from tests.models.interop.support import drive
 
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import Decoder
-from models.events import ReplyFinished, TokenMade
-from models.inference.generate import generate
-from models.inference.many_replies import generate_batch
-from models.inference.sampling import SamplingConfig
-from models.settings.model_config import ModelConfig
-from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.events import ReplyFinished, TokenMade
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.many_replies import generate_batch
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
 from tests.models.every_cut import EVERY_CUT
 
 GREEDY = SamplingConfig(temperature=0.0, max_tokens=12)

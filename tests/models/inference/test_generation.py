@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from models.architecture.transformer import AnyModel
-from models.inference.beam import beam_search
-from models.interop.loading import load_model
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.inference.beam import beam_search
+from terrarium.models.interop.loading import load_model
 from tests.models.interop.support import save_theirs, shake
 
 V, END, PAD = 40, 1, 0

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from models.architecture.transformer import Decoder, build_model
-from models.events import result_of
-from models.inference.many_replies import DrawnReply, draw_batch
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.transformer import Decoder, build_model
+from terrarium.models.events import result_of
+from terrarium.models.inference.many_replies import DrawnReply, draw_batch
+from terrarium.models.settings.model_config import ModelConfig
 
 END, MAX_TOKENS = 3, 10
 

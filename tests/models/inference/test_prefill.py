@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.architecture.transformer import Decoder
-from models.events import Progress, TokenMade
-from models.inference import prefill
-from models.inference.continuation import Continuation
-from models.inference.generate import generate
-from models.inference.prefill import PrefixCache, chunk_size
-from models.inference.sampling import SamplingConfig
-from models.settings.presets import PRESETS
-from models.tokenizers import MIN_VOCAB_SIZE, train_tokenizer
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.events import Progress, TokenMade
+from terrarium.models.inference import prefill
+from terrarium.models.inference.continuation import Continuation
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.prefill import PrefixCache, chunk_size
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE, train_tokenizer
 
 CONFIG = dataclasses.replace(
     PRESETS["llama-tiny"], vocab_size=MIN_VOCAB_SIZE, context_length=256, n_layer=2, d_model=32

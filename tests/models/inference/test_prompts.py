@@ -8,10 +8,10 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from models.inference.prompts import encode_for
-from models.settings.model_config import ModelConfig
-from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.inference.prompts import encode_for
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 ENCODER = ModelConfig(topology="encoder-only")
 PAIR = ModelConfig(topology="encoder-decoder")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.inference.sampling import SamplingConfig, as_floats, sample
-from models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at
-from models.inference.top_tokens import top_ids
-from models.settings.sampling_config import TRUNCATIONS, format_step, sampling_from_dict, with_advice
+from terrarium.models.inference.sampling import SamplingConfig, as_floats, sample
+from terrarium.models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at
+from terrarium.models.inference.top_tokens import top_ids
+from terrarium.models.settings.sampling_config import TRUNCATIONS, format_step, sampling_from_dict, with_advice
 from tests.models.every_cut import EVERY_CUT
 
 LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()

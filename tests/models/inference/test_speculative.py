@@ -14,21 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.architecture.cache import KVCache
-from models.architecture.transformer import Decoder, Encoder, EncoderDecoder
-from models.events import ReplyFinished, TokenMade
-from models.inference.continuation import Continuation
-from models.inference.fast_decoder import FastDecoder
-from models.inference.generate import generate
-from models.inference.prefill import PrefixCache
-from models.inference.sampling import SamplingConfig
-from models.inference.sampling_steps import sampling_steps
-from models.inference.speculative import Draft, check_draft, decide
-from models.inference.threads import run_single_threaded
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.sampling_config import MAX_DRAFTED
-from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.transformer import Decoder, Encoder, EncoderDecoder
+from terrarium.models.events import ReplyFinished, TokenMade
+from terrarium.models.inference.continuation import Continuation
+from terrarium.models.inference.fast_decoder import FastDecoder
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.prefill import PrefixCache
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.inference.sampling_steps import sampling_steps
+from terrarium.models.inference.speculative import Draft, check_draft, decide
+from terrarium.models.inference.threads import run_single_threaded
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.sampling_config import MAX_DRAFTED
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
 from tests.models.every_cut import EVERY_CUT
 
 NEVER = (10**6,)

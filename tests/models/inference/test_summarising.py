@@ -9,15 +9,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel, build_model
-from models.chat.own_template import Message
-from models.chat.prompting import Prompt, PromptSettings
-from models.chat.template_config import ChatTemplateConfig
-from models.events import Notice, Phase, ReplyFinished, TokenMade
-from models.inference import summarising
-from models.inference.summarising import SummaryCache, prompt_events
-from models.settings.model_config import ModelConfig
-from models.tokenizers import MIN_VOCAB_SIZE, decode, train_tokenizer
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.chat.own_template import Message
+from terrarium.models.chat.prompting import Prompt, PromptSettings
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.events import Notice, Phase, ReplyFinished, TokenMade
+from terrarium.models.inference import summarising
+from terrarium.models.inference.summarising import SummaryCache, prompt_events
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE, decode, train_tokenizer
 from tests.models.interop.support import drive
 
 SUMMARISE = PromptSettings(when_full="summarise")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.inference import threads
-from models.inference.threads import ThreadTuner
+from terrarium.models.inference import threads
+from terrarium.models.inference.threads import ThreadTuner
 
 
 class Machine:

@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import nn
 
-from models.architecture.cache import KVCache
-from models.architecture.heads import LanguageHead
-from models.architecture.transformer import Decoder, build_model
-from models.inference import weights
-from models.inference.continuation import Continuation, next_logits
-from models.inference.fast_decoder import FastDecoder
-from models.inference.held_out import HeldOut, held_out_texts
-from models.inference.measure_weights import N_PREDICTED, measure_weights
-from models.inference.weight_kinds import KINDS, WeightsMeasured
-from models.inference.weights import (
+from terrarium.models.architecture.cache import KVCache
+from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.transformer import Decoder, build_model
+from terrarium.models.inference import weights
+from terrarium.models.inference.continuation import Continuation, next_logits
+from terrarium.models.inference.fast_decoder import FastDecoder
+from terrarium.models.inference.held_out import HeldOut, held_out_texts
+from terrarium.models.inference.measure_weights import N_PREDICTED, measure_weights
+from terrarium.models.inference.weight_kinds import KINDS, WeightsMeasured
+from terrarium.models.inference.weights import (
     Bfloat16Linear,
     HalvedInt8Linear,
     Int4Linear,
@@ -31,8 +31,8 @@ from models.inference.weights import (
     prepare_weights,
     slower_reason,
 )
-from models.library.library import Library
-from models.settings.presets import PRESETS
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
 
 TINY = dataclasses.replace(PRESETS["llama-tiny"], vocab_size=261, context_length=64, n_layer=2, d_model=32)
 NARROW = [kind for kind in KINDS if kind != "float32"]

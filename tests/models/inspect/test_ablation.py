@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from models.architecture.transformer import AnyModel
-from models.events import TokenMade
-from models.inference.continuation import evaluating
-from models.inference.generate import generate
-from models.inference.sampling import SamplingConfig
-from models.inspect.ablation import (
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import TokenMade
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.inspect.ablation import (
     ModelPart,
     Survey,
     ablated_logits,
@@ -22,9 +22,9 @@ from models.inspect.ablation import (
     parts_of,
     record_donor,
 )
-from models.inspect.read_text import Text, answer_logits, answering_stack, read
-from models.inspect.readout import Readout
-from models.tokenizers import train_tokenizer
+from terrarium.models.inspect.read_text import Text, answer_logits, answering_stack, read
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.tokenizers import train_tokenizer
 from tests.models.every_cut import EVERY_CUT
 from tests.models.inspect.designs import CONFIGS, make, text_of
 

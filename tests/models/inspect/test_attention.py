@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder, build_model
-from models.events import Progress, result_of
-from models.inference import prefill
-from models.inference.prefill import PrefixCache
-from models.inspect import attention, attention_pass
-from models.inspect.attention import read_attention, read_window
-from models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to, with_aggregates
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.optim import AdamW
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, EncoderDecoder, build_model
+from terrarium.models.events import Progress, result_of
+from terrarium.models.inference import prefill
+from terrarium.models.inference.prefill import PrefixCache
+from terrarium.models.inspect import attention, attention_pass
+from terrarium.models.inspect.attention import read_attention, read_window
+from terrarium.models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to, with_aggregates
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.optim import AdamW
 
 V = 40
 SMALL = {"vocab_size": V, "context_length": 64, "d_model": 32, "n_head": 4, "n_layer": 2, "d_ff": 48, "init_std": 0.3}

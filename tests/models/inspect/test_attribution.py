@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.architecture.transformer import EncoderDecoder
-from models.inference.continuation import evaluating
-from models.inspect.ablation import ablated_logits
-from models.inspect.input_attribution import OF, attribute
-from models.inspect.read_text import answer_logits, read, read_up_to
-from models.inspect.readout import Readout
+from terrarium.models.architecture.transformer import EncoderDecoder
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inspect.ablation import ablated_logits
+from terrarium.models.inspect.input_attribution import OF, attribute
+from terrarium.models.inspect.read_text import answer_logits, read, read_up_to
+from terrarium.models.inspect.readout import Readout
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 

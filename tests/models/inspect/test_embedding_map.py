@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.inspect.embedding_map import nearest, pca_2d, tables
+from terrarium.models.inspect.embedding_map import nearest, pca_2d, tables
 from tests.models.inspect.designs import make
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import Decoder, Encoder
-from models.events import TokenMade
-from models.inference.generate import generate
-from models.inspect.judging import judge, reply_text
-from models.inspect.spans import Judgement, Span, shared_spans
-from models.settings.model_config import ModelConfig
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.architecture.transformer import Decoder, Encoder
+from terrarium.models.events import TokenMade
+from terrarium.models.inference.generate import generate
+from terrarium.models.inspect.judging import judge, reply_text
+from terrarium.models.inspect.spans import Judgement, Span, shared_spans
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 
 @pytest.fixture

@@ -7,11 +7,18 @@ import dataclasses
 import pytest
 import torch
 
-from models.architecture.transformer import AnyModel
-from models.inference.continuation import evaluating
-from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_to, flops_of_one, inputs_of, words_to_hide
-from models.inspect.read_text import Text, answer_logits, read
-from models.inspect.readout import Readout
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inspect.leave_one_out import (
+    InputToken,
+    LeaveOneOut,
+    answer_to,
+    flops_of_one,
+    inputs_of,
+    words_to_hide,
+)
+from terrarium.models.inspect.read_text import Text, answer_logits, read
+from terrarium.models.inspect.readout import Readout
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 AT, ID, MASK = 6, 5, 3

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.architecture.transformer import AnyModel
-from models.inference.continuation import evaluating
-from models.inspect.logit_attribution import contributions
-from models.inspect.logit_lens import read_lens
-from models.inspect.read_text import Reader, answer_logits, answer_position, answering_stack, read, streams_of
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inspect.logit_attribution import contributions
+from terrarium.models.inspect.logit_lens import read_lens
+from terrarium.models.inspect.read_text import Reader, answer_logits, answer_position, answering_stack, read, streams_of
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 SPLIT = [name for name in CONFIGS if name != "bert-tiny"]

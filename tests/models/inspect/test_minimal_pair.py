@@ -9,9 +9,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import build_model
-from models.inspect.minimal_pair import align, read_pair
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.inspect.minimal_pair import align, read_pair
+from terrarium.models.settings.model_config import ModelConfig
 
 PAIR = ("it was too tired", "it was too wide")
 

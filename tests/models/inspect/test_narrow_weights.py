@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.architecture.transformer import AnyModel
-from models.inference.weights import prepare_weights
-from models.inspect.ablation import ModelPart, Survey, ablated_logits, generate_with_ablation, record_donor
-from models.inspect.embedding_map import tables
-from models.inspect.input_attribution import attribute
-from models.inspect.logit_attribution import contributions
-from models.inspect.logit_lens import read_lens
-from models.inspect.read_text import answering_stack, n_weights, read_up_to, streams_of
-from models.inspect.readout import Readout
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.inference.weights import prepare_weights
+from terrarium.models.inspect.ablation import ModelPart, Survey, ablated_logits, generate_with_ablation, record_donor
+from terrarium.models.inspect.embedding_map import tables
+from terrarium.models.inspect.input_attribution import attribute
+from terrarium.models.inspect.logit_attribution import contributions
+from terrarium.models.inspect.logit_lens import read_lens
+from terrarium.models.inspect.read_text import answering_stack, n_weights, read_up_to, streams_of
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.models.inspect.designs import make, text_of
 
 

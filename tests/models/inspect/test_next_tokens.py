@@ -7,15 +7,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel, build_model
-from models.events import TokenMade
-from models.inference.generate import generate
-from models.inference.sampling import SamplingConfig
-from models.inference.sampling_steps import drawn_token, sampling_steps
-from models.inspect import next_tokens
-from models.inspect.next_tokens import read_logits
-from models.settings.model_config import ModelConfig
-from models.tokenizers.special_tokens import start_id
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.events import TokenMade
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.inference.sampling_steps import drawn_token, sampling_steps
+from terrarium.models.inspect import next_tokens
+from terrarium.models.inspect.next_tokens import read_logits
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers.special_tokens import start_id
 
 DRAWN = SamplingConfig(
     temperature=1.2, top_k=90, typical_p=0.95, top_p=0.9, min_p=0.01, repetition_penalty=1.2, frequency_penalty=0.3,

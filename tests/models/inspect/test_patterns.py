@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from models.inspect.head_patterns import (
+from terrarium.models.inspect.head_patterns import (
     EXPLAINED,
     PATTERNS,
     leading_pattern,

@@ -10,10 +10,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from models.inspect.position_weights import PositionRun, PositionRunsFound, PositionWeightsRead, find_position_runs
-from models.inspect.position_weights import read_position_weights as read
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
+from terrarium.models.inspect.position_weights import (
+    PositionRun,
+    PositionRunsFound,
+    PositionWeightsRead,
+    find_position_runs,
+)
+from terrarium.models.inspect.position_weights import read_position_weights as read
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.runs_on_disk import put_run, weights_of
 
 LEARNED = ModelConfig(position="learned", vocab_size=11, context_length=6, d_model=8, n_head=2, n_layer=1)

@@ -9,17 +9,17 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel, build_model
-from models.events import result_of
-from models.inspect.ablation import Survey, ablated_logits, parts_of
-from models.inspect.input_attribution import attribute
-from models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_to
-from models.inspect.read_text import Text
-from models.inspect.readout import Readout
-from models.settings.presets import PRESETS
-from models.tasks.encoding import TaskEncoder
-from models.tasks.predicting import predict_items
-from models.tokenizers import train_tokenizer
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.events import result_of
+from terrarium.models.inspect.ablation import Survey, ablated_logits, parts_of
+from terrarium.models.inspect.input_attribution import attribute
+from terrarium.models.inspect.leave_one_out import InputToken, LeaveOneOut, answer_to
+from terrarium.models.inspect.read_text import Text
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.predicting import predict_items
+from terrarium.models.tokenizers import train_tokenizer
 
 DESIGNS = {"encoder-only": "bert-tiny", "decoder-only": "llama-tiny", "encoder-decoder": "bart-tiny"}
 LABELS = ("angry", "glad", "sad")

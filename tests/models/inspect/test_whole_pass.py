@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, Decoder, Encoder
-from models.inference.continuation import evaluating
-from models.inference.sampling import as_floats
-from models.inference.sampling_steps import sampling_steps
-from models.inspect.logit_attribution import contributions
-from models.inspect.read_text import Text, answer_logits, answering_stack, read, streams_of
-from models.inspect.whole_pass import PassCache, WholePass, read_pass
-from models.settings.sampling_config import SamplingConfig
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder
+from terrarium.models.inference.continuation import evaluating
+from terrarium.models.inference.sampling import as_floats
+from terrarium.models.inference.sampling_steps import sampling_steps
+from terrarium.models.inspect.logit_attribution import contributions
+from terrarium.models.inspect.read_text import Text, answer_logits, answering_stack, read, streams_of
+from terrarium.models.inspect.whole_pass import PassCache, WholePass, read_pass
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 AT, TOKEN = 5, 8

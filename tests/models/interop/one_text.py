@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from models import load_model
-from models.architecture.transformer import Encoder
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import Encoder
 from tests.models.interop.support import assert_close, padding_masks, shake
 
 VOCAB, CONTEXT = 61, 20

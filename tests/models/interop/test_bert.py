@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from models import load_model
-from models.interop.families import family_of
-from models.settings.presets import PRESETS
+from terrarium.models import load_model
+from terrarium.models.interop.families import family_of
+from terrarium.models.settings.presets import PRESETS
 from tests.models.interop.one_text import compare, make_bert
 from tests.models.interop.support import (
     change_config,

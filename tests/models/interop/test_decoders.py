@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from models import load_model
-from models.settings.model_config import ModelConfig
+from terrarium.models import load_model
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.interop.support import assert_close, padding_masks, save_theirs, shake
 
 VOCAB = 97

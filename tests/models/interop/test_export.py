@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from models import load_model
-from models.architecture.transformer import AnyModel, build_model
-from models.events import Progress
-from models.interop.export import export_hf
-from models.interop.families import family_of
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.tokenizers import train_tokenizer
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.events import Progress
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.families import family_of
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tokenizers import train_tokenizer
 from tests.models.interop.support import assert_close, drive
 
 VOCAB = 300

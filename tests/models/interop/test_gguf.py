@@ -16,22 +16,22 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models import load_model
-from models.architecture.positions import inverse_frequencies
-from models.architecture.transformer import AnyModel
-from models.events import Progress, result_of
-from models.files.gguf_file import read_gguf_header
-from models.inference.weight_kinds import KINDS
-from models.inference.weights import NarrowMatrices, prepare_weights
-from models.interop.export import export_hf
-from models.interop.graphs.rotary import LLAMA as GRAPH
-from models.interop.importing import import_model
-from models.interop.loading import GGUF_NAME, load_config, load_model_events
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.tokenizers import decode, encode_prompt, encode_text, train_tokenizer
-from models.training.trainer import Trainer
+from terrarium.models import load_model
+from terrarium.models.architecture.positions import inverse_frequencies
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Progress, result_of
+from terrarium.models.files.gguf_file import read_gguf_header
+from terrarium.models.inference.weight_kinds import KINDS
+from terrarium.models.inference.weights import NarrowMatrices, prepare_weights
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.graphs.rotary import LLAMA as GRAPH
+from terrarium.models.interop.importing import import_model
+from terrarium.models.interop.loading import GGUF_NAME, load_config, load_model_events
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tokenizers import decode, encode_prompt, encode_text, train_tokenizer
+from terrarium.models.training.trainer import Trainer
 from tests.models.interop.support import assert_close, drive
 from tests.models.interop.test_export import random_model
 
@@ -377,7 +377,7 @@ def test_a_file_that_could_not_be_opened_is_not_imported(
     def refuse(*_: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr("models.files.gguf_file.quants.dequantize", refuse)
+    monkeypatch.setattr("terrarium.models.files.gguf_file.quants.dequantize", refuse)
     with pytest.raises(ValueError, match="quantised as Q4_1, which is not supported"):
         drive(import_model(quantised, library))
     assert list(library.runs.iterdir()) == []

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import load_model
-from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
-from models.data.batch import Batch
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.objective import weighted_nll
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
+from terrarium.models.data.batch import Batch
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.objective import weighted_nll
 from tests.models.interop.support import padding_masks, save_theirs, shake
 from tests.models.interop.test_round_trips import build, export
 

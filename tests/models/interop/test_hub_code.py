@@ -12,15 +12,15 @@ import transformers
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models import load_model
-from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.events import result_of
-from models.inference.generate import generate
-from models.interop.export import export_hf
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers import encode_prompt, train_tokenizer
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder
+from terrarium.models.events import result_of
+from terrarium.models.inference.generate import generate
+from terrarium.models.interop.export import export_hf
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers import encode_prompt, train_tokenizer
 from tests.models.interop.support import assert_close
 from tests.models.interop.test_export import random_model
 

@@ -11,16 +11,16 @@ import psutil
 import pytest
 import torch
 
-from app.cli import main
-from models import load_model
-from models.events import Progress, result_of
-from models.files.atomic import MAX_JSON_BYTES
-from models.interop.importing import import_model, usual_name
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.tokenizers import train_tokenizer
-from models.tokenizers.foreign.isolated_reading import reader
-from models.training.trainer import Trainer
+from terrarium.app.cli import main
+from terrarium.models import load_model
+from terrarium.models.events import Progress, result_of
+from terrarium.models.files.atomic import MAX_JSON_BYTES
+from terrarium.models.interop.importing import import_model, usual_name
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.foreign.isolated_reading import reader
+from terrarium.models.training.trainer import Trainer
 from tests.models.interop.support import drive, save_theirs
 from tests.models.interop.test_decoders import llama
 from tests.models.tokenizers.foreign import hostile

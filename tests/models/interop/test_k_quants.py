@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import torch
 
-from models import load_model
-from models.events import result_of
-from models.files.gguf_file import read_gguf_header
-from models.interop.graphs.rotary import LLAMA as GRAPH
-from models.interop.importing import import_model
-from models.library.library import Library
-from models.settings.presets import PRESETS
+from terrarium.models import load_model
+from terrarium.models.events import result_of
+from terrarium.models.files.gguf_file import read_gguf_header
+from terrarium.models.interop.graphs.rotary import LLAMA as GRAPH
+from terrarium.models.interop.importing import import_model
+from terrarium.models.library.library import Library
+from terrarium.models.settings.presets import PRESETS
 from tests.models.interop.test_export import random_model
 
 Block = np.ndarray[Any, np.dtype[np.uint8]]

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import models
-from models.interop.loading import load_model
-from models.interop.stored import read_tensors
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
+import terrarium
+from terrarium.models.interop.loading import load_model
+from terrarium.models.interop.stored import read_tensors
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.training.support import make_run, train
 
 
@@ -16,7 +16,7 @@ def test_a_run_and_its_checkpoints_load(library: Library, tiny_config: ModelConf
     run = make_run(library, dataclasses.replace(tiny_config, dropout=0.5))
     train(run, library)
     state = torch.get_rng_state()
-    model, tokenizer = models.load_model(run.folder)
+    model, tokenizer = terrarium.load_model(run.folder)
     assert torch.equal(torch.get_rng_state(), state)
     assert not model.training
     assert tokenizer is not None

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models import load_model
-from models.architecture.transformer import EncoderDecoder
-from models.events import result_of
-from models.interop.export import export_hf
-from models.interop.families import family_of
-from models.settings.presets import PRESETS
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import EncoderDecoder
+from terrarium.models.events import result_of
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.families import family_of
+from terrarium.models.settings.presets import PRESETS
 from tests.models.interop.support import assert_close, change_config, save_theirs, shake
 from tests.models.interop.test_export import random_model
 from tests.models.interop.two_texts import compare

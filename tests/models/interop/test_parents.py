@@ -13,20 +13,20 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.chat.template_config import PLAIN_TEMPLATE
-from models.corpora.corpus import build_examples_corpus
-from models.events import result_of
-from models.interop.chat_templates import read_template_config
-from models.interop.export import export_hf
-from models.interop.importing import import_model
-from models.interop.loading import load_config, load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.tune_spec import TuneSpec
-from models.training.prepare import prepare_run
-from models.training.setup import set_up
+from terrarium.models.chat.template_config import PLAIN_TEMPLATE
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import result_of
+from terrarium.models.interop.chat_templates import read_template_config
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.importing import import_model
+from terrarium.models.interop.loading import load_config, load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.setup import set_up
 from tests.models.interop.test_export import random_model
 from tests.models.interop.test_gguf import LLAMA, bpe, write
 from tests.models.training.support import make_spec, train

@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models import load_model
-from models.architecture.transformer import Decoder
-from models.events import Notice, Phase, Progress
-from models.interop.loading import load_config, load_model_events
-from models.interop.stored import read_header
-from models.tokenizers import train_tokenizer
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.events import Notice, Phase, Progress
+from terrarium.models.interop.loading import load_config, load_model_events
+from terrarium.models.interop.stored import read_header
+from terrarium.models.tokenizers import train_tokenizer
 from tests.models.interop.support import drive, save_theirs
 from tests.models.interop.test_decoders import gpt2, llama
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from models import load_model
-from models.architecture.transformer import AnyModel, build_model
-from models.interop.export import export_hf
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.interop.export import export_hf
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tests.models.interop import one_text
 from tests.models.interop.support import assert_close, padding_masks, save_theirs
 from tests.models.interop.two_texts import compare, make_bart, make_t5

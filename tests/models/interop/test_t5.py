@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from models import load_model
-from models.interop.families import family_of
-from models.settings.presets import PRESETS
+from terrarium.models import load_model
+from terrarium.models.interop.families import family_of
+from terrarium.models.settings.presets import PRESETS
 from tests.models.interop.support import change_config, rename_tensors, save_theirs
 from tests.models.interop.two_texts import T5_CONTEXT, compare, make_t5
 

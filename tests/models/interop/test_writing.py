@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.interop.writing import file_path, new_folder
+from terrarium.models.interop.writing import file_path, new_folder
 
 
 def test_a_file_gets_its_ending_and_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from models import load_model
-from models.architecture.transformer import EncoderDecoder
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import EncoderDecoder
 from tests.models.interop.support import assert_close, padding_masks, shake
 
 T5_CONTEXT = 40

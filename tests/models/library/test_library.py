@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from models.files.atomic import atomic_write_json, atomic_write_text, read_json
-from models.library.library import Library, safe_name
-from models.settings.presets import PRESETS
+from terrarium.models.files.atomic import atomic_write_json, atomic_write_text, read_json
+from terrarium.models.library.library import Library, safe_name
+from terrarium.models.settings.presets import PRESETS
 from tests.models.training.support import make_run
 
 
 def test_nothing_here_imports_torch() -> None:
-    modules = "models, models.library.library, models.settings.spec_file, models.runs.run_folder, models.corpora.corpus"
-    code = f"import sys, {modules}; assert 'torch' not in sys.modules"
+    modules = ("library.library", "settings.spec_file", "runs.run_folder", "corpora.corpus")
+    code = f"import sys, {', '.join(f'terrarium.models.{each}' for each in modules)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

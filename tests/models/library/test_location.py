@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.library.location import choose_location, find_location
+from terrarium.models.library.library import Library
+from terrarium.models.library.location import choose_location, find_location
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,9 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The platform's folders are in `tmp_path`, and the variable is not set."""
     monkeypatch.delenv("TERRARIUM_HOME", raising=False)
     for name in ("config", "data"):
-        monkeypatch.setattr(f"models.library.location.user_{name}_dir", lambda *_, n=name, **__: str(tmp_path / n))
+        monkeypatch.setattr(
+            f"terrarium.models.library.location.user_{name}_dir", lambda *_, n=name, **__: str(tmp_path / n)
+        )
 
 
 def test_a_chosen_folder_is_used_unless_the_variable_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

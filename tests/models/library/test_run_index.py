@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from models.files.atomic import atomic_write_bytes, atomic_write_json
-from models.files.log_tail import LogTail
-from models.library.library import Library
-from models.library.lowest_loss import find_lowest_loss
-from models.library.run_index import RunIndex, size_on_disk
-from models.library.run_notes import RunNotes, read_notes, write_notes
-from models.library.run_record import RunInfo, inspect_run, lock_of
-from models.settings.model_config import ModelConfig
+from terrarium.models.files.atomic import atomic_write_bytes, atomic_write_json
+from terrarium.models.files.log_tail import LogTail
+from terrarium.models.library.library import Library
+from terrarium.models.library.lowest_loss import find_lowest_loss
+from terrarium.models.library.run_index import RunIndex, size_on_disk
+from terrarium.models.library.run_notes import RunNotes, read_notes, write_notes
+from terrarium.models.library.run_record import RunInfo, inspect_run, lock_of
+from terrarium.models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
 
@@ -138,7 +138,7 @@ def test_finding_a_run_reads_it_only_where_it_has_changed(
         read.append(folder)
         return inspect_run(folder)
 
-    monkeypatch.setattr("models.library.run_index.inspect_run", counted)
+    monkeypatch.setattr("terrarium.models.library.run_index.inspect_run", counted)
     run_id = inspect_run(folder).id
     assert [index.find(run_id).step for _ in range(5)] == [1] * 5
     assert read == [folder]
@@ -205,7 +205,7 @@ def test_a_run_that_begins_while_the_list_is_read_stays_in_it(
             make_run(library, tiny_config, "new")
             found.append(index.find("new"))
 
-    monkeypatch.setattr("models.library.run_index.time.sleep", meanwhile)
+    monkeypatch.setattr("terrarium.models.library.run_index.time.sleep", meanwhile)
     assert {info.id for info in index.refresh(gives_way=True)} == {"old", "new"}
     shutil.rmtree(library.runs / "new")
     assert [info.id for info in index.refresh()] == ["old"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from models.files.atomic import read_json
-from models.library.library import Library
-from models.library.trash import delete_expired, delete_for_good, list_trash
-from models.settings.model_config import ModelConfig
+from terrarium.models.files.atomic import read_json
+from terrarium.models.library.library import Library
+from terrarium.models.library.trash import delete_expired, delete_for_good, list_trash
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def deleted_design(library: Library, config: ModelConfig, name: str = "mine") -> str:
@@ -114,7 +114,7 @@ def test_a_deletion_that_fails_leaves_nothing_in_the_trash(
     def refuse(source: Path, target: Path) -> None:
         raise PermissionError(13, "in use")
 
-    monkeypatch.setattr("models.library.library.replace_path", refuse)
+    monkeypatch.setattr("terrarium.models.library.library.replace_path", refuse)
     with pytest.raises(PermissionError):
         library.move_to_trash(path)
     assert path.exists()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.metrics.classification import score_classification, score_multi_label
+from terrarium.models.metrics.classification import score_classification, score_multi_label
 
 LABELS = ("calm", "glad", "grim", "sad")
 AVERAGES = ("macro", "micro", "weighted")

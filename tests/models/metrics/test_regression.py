@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.metrics.regression import score_regression
+from terrarium.models.metrics.regression import score_regression
 
 scores = st.floats(-1e6, 1e6).map(lambda x: round(x, 2))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.metrics.tagging import Entity, entities, iob2, score_tagging
+from terrarium.models.metrics.tagging import Entity, entities, iob2, score_tagging
 
 TYPES = ("PER", "LOC", "ORG")
 PREFIXES = {"IOB1": "IB", "IOB2": "IB", "IOE2": "IE", "IOBES": "IBES", "BILOU": "BILU"}

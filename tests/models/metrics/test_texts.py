@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.metrics.answers import exact_match, score_answers, token_f1
-from models.metrics.report import compare
-from models.metrics.rouge import rouge
-from models.metrics.texts import TEXT_METRICS, score_texts
+from terrarium.models.metrics.answers import exact_match, score_answers, token_f1
+from terrarium.models.metrics.report import compare
+from terrarium.models.metrics.rouge import rouge
+from terrarium.models.metrics.texts import TEXT_METRICS, score_texts
 
 ENGLISH = [
     "Tom took the key.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.preferences.store import Pair, Reply, Thumb
+from terrarium.models.preferences.store import Pair, Reply, Thumb
 
 
 def make_thumb(i: int = 0, *, is_good: bool = True, **changes: Any) -> Thumb:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from models.corpora.corpus import Corpus, Example, build_examples_corpus
-from models.library.library import Library
-from models.preferences import examining
-from models.preferences.examining import ExaminedPairs, examine
+from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus
+from terrarium.models.library.library import Library
+from terrarium.models.preferences import examining
+from terrarium.models.preferences.examining import ExaminedPairs, examine
 
 
 def row(chosen: str, rejected: str, prompt: str = "Who?", **more: Any) -> Example:

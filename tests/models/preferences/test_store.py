@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.corpora.corpus import Corpus, open_corpus
-from models.library.library import Library
-from models.preferences.dataset import (
+from terrarium.models.corpora.corpus import Corpus, open_corpus
+from terrarium.models.library.library import Library
+from terrarium.models.preferences.dataset import (
     build_preference_corpus,
     build_set_corpus,
     collected_rows,
     rated_rows,
     writers_of,
 )
-from models.preferences.measures import left_share, makers, matches, self_agreement
-from models.preferences.store import SIMULATED, PreferenceSet, Reply, list_sets, rename_set
+from terrarium.models.preferences.measures import left_share, makers, matches, self_agreement
+from terrarium.models.preferences.store import SIMULATED, PreferenceSet, Reply, list_sets, rename_set
 from tests.models.preferences.support import make_pair, make_thumb
 
 

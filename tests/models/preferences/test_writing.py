@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from models.corpora.corpus import Example
-from models.events import result_of
-from models.importing.inspection import inspect_events
-from models.importing.plan import ImportPlan
-from models.importing.task_rows import task_row
-from models.preferences.writing import PREFERENCE_FORMS, Written, unpaired, write_preferences
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.events import result_of
+from terrarium.models.importing.inspection import inspect_events
+from terrarium.models.importing.plan import ImportPlan
+from terrarium.models.importing.task_rows import task_row
+from terrarium.models.preferences.writing import PREFERENCE_FORMS, Written, unpaired, write_preferences
 
 ASKED = {"role": "user", "content": "Who is\nAnna?"}
 PLAIN: Example = {

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from models.corpora.corpus import Corpus
-from models.events import result_of
-from models.library.library import Library
-from models.published.addresses import read_addresses, read_more_addresses, varied
-from models.published.archives import MAX_FILE_BYTES, read_files
-from models.published.corpora import COLLECTIONS, build_collection, build_orders
-from models.published.film_reviews import read_reviews
-from models.published.mails import mail_text, read_mails
-from models.published.orders import KNOWN, NEW
-from models.tasks.rows import check_rows
+from terrarium.models.corpora.corpus import Corpus
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.published.addresses import read_addresses, read_more_addresses, varied
+from terrarium.models.published.archives import MAX_FILE_BYTES, read_files
+from terrarium.models.published.corpora import COLLECTIONS, build_collection, build_orders
+from terrarium.models.published.film_reviews import read_reviews
+from terrarium.models.published.mails import mail_text, read_mails
+from terrarium.models.published.orders import KNOWN, NEW
+from terrarium.models.tasks.rows import check_rows
 from tests.models.published.packages import spam_assassin, tar, usaddress, vader
 
 PACKAGES: dict[str, Callable[[Path], Path]] = {"sentiment": vader, "spam": spam_assassin, "addresses": usaddress}

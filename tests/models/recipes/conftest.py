@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from models.events import Event, Phase
-from models.tokenizers import read_texts, train_tokenizer, write_tokenizer
-from models.training import prepare
+from terrarium.models.events import Event, Phase
+from terrarium.models.tokenizers import read_texts, train_tokenizer, write_tokenizer
+from terrarium.models.training import prepare
 
 
 def train_here(

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from models.recipes.tasks import tasks_table as table
-from models.recipes.tasks.tasks_table import TASK_RECIPES, TaskRecipe, with_steps
-from models.settings.tune_spec import usual_train
-from models.tiny_world.tasks import corpora
+from terrarium.models.recipes.tasks import tasks_table as table
+from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES, TaskRecipe, with_steps
+from terrarium.models.settings.tune_spec import usual_train
+from terrarium.models.tiny_world.tasks import corpora
 
 N_ROWS = 10
 """Of each split and group; in training four times as many."""

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from models.events import Event, Phase
-from models.library.library import Library
-from models.recipes import own_text, quickstart
-from models.recipes.demonstrations.running import DemonstrationRun
-from models.recipes.queued import (
+from terrarium.app.cli import main
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.recipes import own_text, quickstart
+from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.queued import (
     make_recipe,
     queued_demonstration,
     queued_quick_start,
     queued_task,
     title_of,
 )
-from models.recipes.quickstart import QuickStart
-from models.recipes.tasks.running import TaskRun
-from models.runs.run_queue import QueuedRecipe, RunQueue
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.recipes.tasks.running import TaskRun
+from terrarium.models.runs.run_queue import QueuedRecipe, RunQueue
 
 
 def test_each_kind_becomes_what_carries_it_out(library: Library, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_recipe_that_is_stopped_before_it_trains_stays_in_the_queue(
             pass
 
     monkeypatch.setenv("TERRARIUM_HOME", str(library.home))
-    monkeypatch.setattr("models.recipes.queued.make_recipe", lambda *args: Measuring())
+    monkeypatch.setattr("terrarium.models.recipes.queued.make_recipe", lambda *args: Measuring())
     RunQueue(library).add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
     assert main(["queue", "run"]) == 130
     assert capsys.readouterr().out.startswith("stopped    Taught")

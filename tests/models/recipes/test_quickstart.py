@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from models.corpora.corpus import open_run_corpus
-from models.corpora.text_corpora import build_text_corpus, check_text_files
-from models.evaluation import held_out_questions as evaluation
-from models.evaluation.held_out_questions import evaluate
-from models.evaluation.record import read_comparison, read_evaluation
-from models.events import (
+from terrarium.models.corpora.corpus import open_run_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus, check_text_files
+from terrarium.models.evaluation import held_out_questions as evaluation
+from terrarium.models.evaluation.held_out_questions import evaluate
+from terrarium.models.evaluation.record import read_comparison, read_evaluation
+from terrarium.models.events import (
     AccuracyMeasured,
     Evaluated,
     Event,
@@ -30,21 +30,21 @@ from models.events import (
     TrainMetrics,
     ValMetrics,
 )
-from models.interop.graphs.graphs import graph_of
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.recipes import own_text, quickstart
-from models.recipes.quickstart import QuickStart
-from models.recipes.resuming import resume
-from models.runs.run_folder import RunFolder
-from models.tiny_world import corpus
-from models.tiny_world.questions import KINDS
-from models.tiny_world.world import World
-from models.tokenizers import train_in_child
-from models.tokenizers.making.texts import read_texts
-from models.training import prepare
-from models.training.proposal.longer import fork_longer
+from terrarium.models.interop.graphs.graphs import graph_of
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.recipes import own_text, quickstart
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.recipes.resuming import resume
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world import corpus
+from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.world import World
+from terrarium.models.tokenizers import train_in_child
+from terrarium.models.tokenizers.making.texts import read_texts
+from terrarium.models.training import prepare
+from terrarium.models.training.proposal.longer import fork_longer
 
 N_STEPS = 20
 """What the smallest budget allows."""

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_stage
-from models.recipes.demonstrations.running import DemonstrationRun
-from models.recipes.mark import MARK_FILE, RunMark, find_run_mark, read_run_mark, write_run_mark
-from models.recipes.quickstart import QuickStart
-from models.recipes.resuming import RECIPES, resume
-from models.recipes.tasks.results import RecipeMark, mark_run, read_mark
-from models.recipes.tasks.running import TaskRun
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training.trainer import Trainer
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_stage
+from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.mark import MARK_FILE, RunMark, find_run_mark, read_run_mark, write_run_mark
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.recipes.resuming import RECIPES, resume
+from terrarium.models.recipes.tasks.results import RecipeMark, mark_run, read_mark
+from terrarium.models.recipes.tasks.running import TaskRun
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import make_run
 
 

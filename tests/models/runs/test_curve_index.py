@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.files.jsonl import Row
-from models.files.log_tail import LogTail
-from models.library.library import Library
-from models.runs.curve import POINT_COLUMNS, TRAIN_COLUMNS, Floats, TrainCurve, points_of_rows
-from models.runs.curve_index import AT_ONCE, BLOCK_ROWS, CurveIndex, IndexedCurve
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
+from terrarium.models.files.jsonl import Row
+from terrarium.models.files.log_tail import LogTail
+from terrarium.models.library.library import Library
+from terrarium.models.runs.curve import POINT_COLUMNS, TRAIN_COLUMNS, Floats, TrainCurve, points_of_rows
+from terrarium.models.runs.curve_index import AT_ONCE, BLOCK_ROWS, CurveIndex, IndexedCurve
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run
 
 EXTREMES = ("loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes")
@@ -26,7 +26,7 @@ EXTREMES = ("loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes")
 
 @pytest.fixture(autouse=True)
 def any_log_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.runs.curve_index.LONG", 0)
+    monkeypatch.setattr("terrarium.models.runs.curve_index.LONG", 0)
 
 
 def random_rows(n: int, seed: int = 0, first: int = 1) -> list[Row]:
@@ -104,7 +104,7 @@ def test_means_of_points_are_those_of_the_rows_that_they_stand_for(tmp_path: Pat
 
 
 def test_what_is_read_of_a_log_does_not_grow_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.runs.curve_index._MOST_BLOCKS", 4)
+    monkeypatch.setattr("terrarium.models.runs.curve_index._MOST_BLOCKS", 4)
     n_points, n_tail = [], []
     for n in (2100, 8300, 33000):
         folder = write(tmp_path / str(n), trained(random_rows(n)))
@@ -128,7 +128,7 @@ def test_a_part_has_each_row_of_its_blocks(tmp_path: Path, monkeypatch: pytest.M
     assert last - BLOCK_ROWS < 900 <= last
     np.testing.assert_array_equal(part, points_of_rows(trained(rows)[first - 1 : last]))
     assert index.part(5000, 6000).shape[1] == 0
-    monkeypatch.setattr("models.runs.curve_index._MOST_ROWS", 256)
+    monkeypatch.setattr("terrarium.models.runs.curve_index._MOST_ROWS", 256)
     many = index.part(700, 2000)
     assert many.shape[1] < column(many, "rows").sum() == 1408
 
@@ -218,7 +218,7 @@ def test_a_damaged_line_ends_the_index_before_it(tmp_path: Path) -> None:
 def test_several_processes_make_the_same_index(tmp_path: Path) -> None:
     folder = write(tmp_path / "run", random_rows(6000))
     program = (
-        "import sys; from pathlib import Path; from models.runs import curve_index\n"
+        "import sys; from pathlib import Path; from terrarium.models.runs import curve_index\n"
         "curve_index.LONG = 0; index = curve_index.CurveIndex(Path(sys.argv[1]))\n"
         "for _ in range(60): index.extend(1)"
     )

@@ -9,14 +9,14 @@ import shutil
 import pytest
 import torch
 
-from models.events import TrainMetrics
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.runs.fork import fork_run, spec_like
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training.prepare import prepare_run
-from models.training.trainer import Trainer
+from terrarium.models.events import TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.fork import fork_run, spec_like
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import final_weights, make_run, numbers, result_of, train
 
 

@@ -18,20 +18,20 @@ from typing import Any
 import pytest
 import torch
 
-from models.events import Progress, result_of
-from models.files import limits
-from models.files.atomic import atomic_write_json, read_json
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.library.run_notes import FILE as NOTES
-from models.library.run_record import checkpoint_step, lock_of
-from models.runs.fork import fork_run
-from models.runs.run_file import contents, unpacking
-from models.runs.run_file.packing import pack_run
-from models.runs.run_file.unpacking import unpack_run
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import REWARD_MODELS
-from models.settings.model_config import ModelConfig
+from terrarium.models.events import Progress, result_of
+from terrarium.models.files import limits
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_notes import FILE as NOTES
+from terrarium.models.library.run_record import checkpoint_step, lock_of
+from terrarium.models.runs.fork import fork_run
+from terrarium.models.runs.run_file import contents, unpacking
+from terrarium.models.runs.run_file.packing import pack_run
+from terrarium.models.runs.run_file.unpacking import unpack_run
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import REWARD_MODELS
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.training.support import final_weights, make_run, numbers, train
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from models.files.jsonl import JsonLines, cut_rows, last_row, read_rows
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
+from terrarium.models.files.jsonl import JsonLines, cut_rows, last_row, read_rows
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.training.support import make_run
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from models.library.library import Library
-from models.library.run_notes import read_notes
-from models.runs.run_queue import QueuedRecipe, RunQueue
-from models.settings.model_config import ModelConfig
-from models.settings.spec_changes import changed_spec
-from models.training.prepare import prepare_queued
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_notes import read_notes
+from terrarium.models.runs.run_queue import QueuedRecipe, RunQueue
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.spec_changes import changed_spec
+from terrarium.models.training.prepare import prepare_queued
 from tests.models.training.support import make_run, make_spec, result_of
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.runs.run_queue import RunQueue
-from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from models.runs.sweep_result import sweep_runs, sweep_tag
-from models.settings.model_config import ModelConfig
-from models.settings.spec_changes import value_of
-from models.training.prepare import prepare_queued
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_queue import RunQueue
+from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
+from terrarium.models.runs.sweep_result import sweep_runs, sweep_tag
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.spec_changes import value_of
+from terrarium.models.training.prepare import prepare_queued
 from tests.models.training.support import make_spec, result_of, train
 
 

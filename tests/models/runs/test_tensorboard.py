@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.runs.tensorboard import write_tensorboard
-from models.settings.model_config import ModelConfig
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.tensorboard import write_tensorboard
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.training.support import make_run, train
 
 
@@ -54,7 +54,7 @@ def test_a_full_disk_leaves_nothing_behind(
     def is_full(tag: str, value: float) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("models.runs.tensorboard.scalar", is_full)
+    monkeypatch.setattr("terrarium.models.runs.tensorboard.scalar", is_full)
     with pytest.raises(OSError, match="No space left"):
         write_tensorboard(run, tmp_path / "board")
     assert list((tmp_path / "board").iterdir()) == []

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig, differences, upgraded
-from models.settings.presets import PRESETS
-from models.settings.slots import SettingError, is_used
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig, differences, upgraded
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.slots import SettingError, is_used
 
 ENCODER_DECODER = ModelConfig(topology="encoder-decoder")
 
@@ -222,7 +222,9 @@ def test_conditions_name_slots_and_their_values() -> None:
 
 
 def test_neither_designs_nor_presets_cost_a_torch_import() -> None:
-    modules = "models.settings.model_config, models.settings.presets, models.settings.slots"
+    modules = (
+        "terrarium.models.settings.model_config, terrarium.models.settings.presets, terrarium.models.settings.slots"
+    )
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.settings.design_files import MAX_BYTES, read_design, write_design
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.library.library import Library
+from terrarium.models.settings.design_files import MAX_BYTES, read_design, write_design
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

@@ -8,10 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.architecture.transformer import EncoderDecoder, build_model
-from models.interop.building import model_without_data
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.transformer import EncoderDecoder, build_model
+from terrarium.models.interop.building import model_without_data
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 FAMILIES = {"terrarium", "transformer", "gpt2", "llama", "moe", "bert", "t5", "bart"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.settings.slots import (
+from terrarium.models.settings.slots import (
     Problem,
     SettingError,
     check_complete,

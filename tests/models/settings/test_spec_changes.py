@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from models.settings.model_config import ModelConfig
-from models.settings.spec_changes import changed_spec, parse_change, value_of
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.spec_changes import changed_spec, parse_change, value_of
 from tests.models.training.support import make_spec
 
 

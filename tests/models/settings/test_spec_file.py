@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.spec_file import load_spec, spec_to_toml, write_spec
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.spec_file import load_spec, spec_to_toml, write_spec
 
 
 def test_toml_takes_paths_from_its_own_folder(tmp_path: Path) -> None:

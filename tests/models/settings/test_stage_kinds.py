@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.lineage.stage_words import KINDS
-from models.diagnosis import kinds_of
-from models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
-from models.settings.run_spec import TrainConfig
-from models.settings.slots import is_used
-from models.settings.stage_kinds import STAGE_KINDS, first_stage_for, load_objective, stages_with
-from models.settings.tasks import ALIGNED_TASKS, TASKS
+from terrarium.app.lineage.stage_words import KINDS
+from terrarium.models.diagnosis import kinds_of
+from terrarium.models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.slots import is_used
+from terrarium.models.settings.stage_kinds import STAGE_KINDS, first_stage_for, load_objective, stages_with
+from terrarium.models.settings.tasks import ALIGNED_TASKS, TASKS
 
 
 @pytest.mark.parametrize("stage", STAGES)

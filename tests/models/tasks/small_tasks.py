@@ -8,14 +8,14 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.events import result_of
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tokenizers import save_tokenizer, train_tokenizer
-from models.training.trainer import prepare_run
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.tokenizers import save_tokenizer, train_tokenizer
+from terrarium.models.training.trainer import prepare_run
 
 PEOPLE = ("anna", "ben", "carl", "dora")
 PLACES = ("rome", "oslo", "bonn", "lima")

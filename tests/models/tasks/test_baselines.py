@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from models.settings.tasks import TASKS
-from models.tasks.baselines import (
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.baselines import (
     BASELINES,
     Baseline,
     Copy,

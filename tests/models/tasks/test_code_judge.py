@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from models.events import Progress, result_of
-from models.tasks import code_judge
-from models.tasks.code_judge import CodeCase, CodeJudge, Outcome, judge_code, row_cases, score_code
+from terrarium.models.events import Progress, result_of
+from terrarium.models.tasks import code_judge
+from terrarium.models.tasks.code_judge import CodeCase, CodeJudge, Outcome, judge_code, row_cases, score_code
 
 
 @pytest.fixture(scope="module")

@@ -10,20 +10,20 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.corpora import blocks
-from models.corpora.corpus import build_examples_corpus
-from models.data.batch import Batch
-from models.events import Progress, result_of
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
-from models.tasks.batches import balanced_weights, count_labels, make_task_batches
-from models.tasks.encoding import TaskEncoder
-from models.tasks.losses import task_nll
-from models.tasks.row_reader import Item, marked_tokenizer
-from models.tasks.rows import check_rows, checked_groups, find_labels
-from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
+from terrarium.models.corpora import blocks
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import Progress, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tasks.batches import balanced_weights, count_labels, make_task_batches
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.losses import task_nll
+from terrarium.models.tasks.row_reader import Item, marked_tokenizer
+from terrarium.models.tasks.rows import check_rows, checked_groups, find_labels
+from terrarium.models.tokenizers import SPECIAL_TOKENS, train_tokenizer
 from tests.models.tasks.small_tasks import DESIGNS, driven, word_tokenizer
 
 BERT = dataclasses.replace(PRESETS["bert-tiny"], context_length=16, d_model=32, vocab_size=64)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from models.events import result_of
-from models.tasks import evaluating
-from models.tasks.evaluating import compare_scores, evaluate, score_groups, with_baselines
-from models.tasks.predicting import Prediction
-from models.tasks.scoring import TaskRows, write_scores
-from models.tasks.stored_scores import list_scores, read_scores
+from terrarium.models.events import result_of
+from terrarium.models.tasks import evaluating
+from terrarium.models.tasks.evaluating import compare_scores, evaluate, score_groups, with_baselines
+from terrarium.models.tasks.predicting import Prediction
+from terrarium.models.tasks.scoring import TaskRows, write_scores
+from terrarium.models.tasks.stored_scores import list_scores, read_scores
 
 ROWS = [
     {"text": "anna smiles", "label": "glad", "group": "seen"},

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from models.events import result_of
-from models.tasks.evaluating import evaluate_predictions
-from models.tasks.judging import judges_of
-from models.tasks.predicting import Prediction
-from models.tasks.scoring import Evaluation, TaskRows
+from terrarium.models.events import result_of
+from terrarium.models.tasks.evaluating import evaluate_predictions
+from terrarium.models.tasks.judging import judges_of
+from terrarium.models.tasks.predicting import Prediction
+from terrarium.models.tasks.scoring import Evaluation, TaskRows
 
 CASES = [{"arguments": [[1, 2]], "expected": 3}]
 CODE = {"source": 'def answer(xs):\n    """Add up."""\n', "target": "    return sum(xs)\n", "cases": CASES}

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from models import load_model
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora import blocks
-from models.corpora.corpus import build_examples_corpus, open_corpus
-from models.events import ValMetrics, result_of
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.tasks import TASKS
-from models.tasks.predicting import predict
-from models.tasks.scoring import score
-from models.tasks.writing import Writing
-from models.training.metric import make_scorer
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models import load_model
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora import blocks
+from terrarium.models.corpora.corpus import build_examples_corpus, open_corpus
+from terrarium.models.events import ValMetrics, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.predicting import predict
+from terrarium.models.tasks.scoring import score
+from terrarium.models.tasks.writing import Writing
+from terrarium.models.training.metric import make_scorer
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.tasks.small_tasks import make_dataset, make_task_run, make_task_spec, word_tokenizer
 from tests.models.training.support import final_weights, numbers, train
 

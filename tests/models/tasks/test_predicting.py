@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.cli import main
-from models import load_model
-from models.architecture.transformer import build_model
-from models.data.examples import fit_source
-from models.events import Progress, result_of
-from models.inference import prefill
-from models.inference.beam import beam_search
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.tasks import predicting, writing
-from models.tasks.encoding import TaskEncoder
-from models.tasks.evaluating import read_task_rows
-from models.tasks.predicting import predict, predict_items
-from models.tasks.writing import Writing, write_texts
-from models.tokenizers.special_tokens import end_id, start_id
+from terrarium.app.cli import main
+from terrarium.models import load_model
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.data.examples import fit_source
+from terrarium.models.events import Progress, result_of
+from terrarium.models.inference import prefill
+from terrarium.models.inference.beam import beam_search
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tasks import predicting, writing
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.evaluating import read_task_rows
+from terrarium.models.tasks.predicting import predict, predict_items
+from terrarium.models.tasks.writing import Writing, write_texts
+from terrarium.models.tokenizers.special_tokens import end_id, start_id
 from tests.models.tasks.small_tasks import DESIGNS, driven, make_dataset, make_row, make_task_run, word_tokenizer
 from tests.models.training.support import train
 
@@ -99,7 +99,7 @@ def test_texts_written_in_a_batch_are_those_written_alone() -> None:
     for source, expected in zip(sources, together, strict=True):
         assert result_of(write_texts(model, tokenizer, [source], Writing(max_tokens=8))) == [expected]
     beams = result_of(write_texts(model, tokenizer, sources[:1], Writing(max_tokens=8, n_beam=3)))
-    from models.inference.prompts import encode_for
+    from terrarium.models.inference.prompts import encode_for
 
     best = beam_search(
         model,
@@ -264,8 +264,8 @@ def test_columns_that_nothing_names_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_run_keeps_its_labels_when_it_is_imported(run: RunFolder, tmp_path: Path) -> None:
-    from models.interop.export import export_hf
-    from models.interop.importing import import_model
+    from terrarium.models.interop.export import export_hf
+    from terrarium.models.interop.importing import import_model
 
     model, tokenizer = load_model(run.folder)
     data = run.spec.data

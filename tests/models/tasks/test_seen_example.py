@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig
-from models.settings.model_config import ModelConfig
-from models.settings.tasks import TASKS
-from models.tasks.encoding import TaskEncoder
-from models.tasks.seen_example import MAX_TOKENS, SeenText, see_example
-from models.tokenizers import train_tokenizer
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tasks.encoding import TaskEncoder
+from terrarium.models.tasks.seen_example import MAX_TOKENS, SeenText, see_example
+from terrarium.models.tokenizers import train_tokenizer
 
 ROWS: dict[str, dict[str, Any]] = {
     "language": {"text": "abc"},

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from models import load_model
-from models.events import result_of
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.tune_spec import TuneSpec
-from models.training.trainer import prepare_run
+from terrarium.models import load_model
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.trainer import prepare_run
 from tests.models.tasks.small_tasks import DESIGNS, make_dataset, make_task_run, make_task_spec
 from tests.models.training.parallel.several import N_PROCESSES, train_in_turn
 from tests.models.training.support import fork, train

@@ -7,14 +7,14 @@ from collections.abc import Generator
 
 import pytest
 
-from models.corpora.corpus import build_examples_corpus
-from models.events import Progress, result_of
-from models.library.library import Library
-from models.training.estimates.batch_finder import find_batch
-from models.training.estimates.findings import DataPreview, RunCost
-from models.training.estimates.forecast import forecast
-from models.training.estimates.lr_finder import find_lr
-from models.training.metric import Scorer
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import Progress, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.training.estimates.batch_finder import find_batch
+from terrarium.models.training.estimates.findings import DataPreview, RunCost
+from terrarium.models.training.estimates.forecast import forecast
+from terrarium.models.training.estimates.lr_finder import find_lr
+from terrarium.models.training.metric import Scorer
 from tests.models.tasks.small_tasks import make_dataset, make_task_spec
 
 

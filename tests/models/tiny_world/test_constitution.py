@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from models.tiny_world.constitution import (
+from terrarium.models.tiny_world.constitution import (
     MAX_RULES,
     NO,
     RULES,
@@ -17,8 +17,8 @@ from models.tiny_world.constitution import (
     parse_rules,
     taught_rows,
 )
-from models.tiny_world.refusals import FORBIDDEN, Secrets, is_refusal
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.refusals import FORBIDDEN, Secrets, is_refusal
+from terrarium.models.tiny_world.world import World
 
 SECRETS = Secrets(World(0))
 

@@ -8,14 +8,14 @@ from itertools import islice
 import pytest
 from tokenizers import Tokenizer
 
-from models.events import result_of
-from models.library.library import Library
-from models.recipes.pronoun_specs import pronoun_spec
-from models.tiny_world import pronoun_corpus as corpus
-from models.tiny_world.pronoun_corpus import build_pronoun_corpus
-from models.tiny_world.pronouns import sentences
-from models.training.estimates.preview import preview_data
-from models.training.prepare import PreparedData, prepare_trial
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.pronoun_specs import pronoun_spec
+from terrarium.models.tiny_world import pronoun_corpus as corpus
+from terrarium.models.tiny_world.pronoun_corpus import build_pronoun_corpus
+from terrarium.models.tiny_world.pronouns import sentences
+from terrarium.models.training.estimates.preview import preview_data
+from terrarium.models.training.prepare import PreparedData, prepare_trial
 
 
 def test_the_referent_is_marked(library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:

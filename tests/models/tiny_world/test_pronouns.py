@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from models.tiny_world.pronouns import (
+from terrarium.models.tiny_world.pronouns import (
     ADJECTIVES,
     BEINGS,
     NOUNS,

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from models.data.sources import prepare_corpus
-from models.events import result_of
-from models.library.library import Library
-from models.settings.run_spec import DataSpec
-from models.tiny_world import refusals
-from models.tiny_world.refusals import (
+from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world import refusals
+from terrarium.models.tiny_world.refusals import (
     ATTACKS,
     FORBIDDEN,
     HELPFUL,
@@ -23,7 +23,7 @@ from models.tiny_world.refusals import (
     parse_rule_name,
     rule_rows,
 )
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.world import World
 
 SECRETS = Secrets(World(0))
 

@@ -7,14 +7,14 @@ from collections import Counter
 
 import pytest
 
-from models.data.sources import prepare_corpus
-from models.events import result_of
-from models.library.library import Library
-from models.settings.run_spec import DataSpec
-from models.tiny_world import reply_format
-from models.tiny_world.questions import KINDS
-from models.tiny_world.reply_format import SUFFIX, TWICE, TWICE_ONLY, format_rows, parse_format_name
-from models.tiny_world.world import World
+from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world import reply_format
+from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.tiny_world.reply_format import SUFFIX, TWICE, TWICE_ONLY, format_rows, parse_format_name
+from terrarium.models.tiny_world.world import World
 
 WORLD = World(0)
 

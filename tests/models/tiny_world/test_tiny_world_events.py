@@ -8,8 +8,8 @@ from dataclasses import fields
 
 import pytest
 
-from models.tiny_world import english, lexicon
-from models.tiny_world.events import (
+from terrarium.models.tiny_world import english, lexicon
+from terrarium.models.tiny_world.events import (
     DoorIs,
     Drops,
     Feels,
@@ -24,10 +24,10 @@ from models.tiny_world.events import (
     WorldEvent,
     WorldState,
 )
-from models.tiny_world.judge import is_right, story_problem
-from models.tiny_world.questions import draw, request
-from models.tiny_world.stories import MIXED, draw_cast, simulate
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.judge import is_right, story_problem
+from terrarium.models.tiny_world.questions import draw, request
+from terrarium.models.tiny_world.stories import MIXED, draw_cast, simulate
+from terrarium.models.tiny_world.world import World
 
 WORLD = World(0)
 ALL_EVENTS: tuple[WorldEvent, ...] = (

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from models.tiny_world import french, german, lexicon, spanish
-from models.tiny_world.events import (
+from terrarium.models.tiny_world import french, german, lexicon, spanish
+from terrarium.models.tiny_world.events import (
     DoorIs,
     Drops,
     Feels,
@@ -22,7 +22,7 @@ from models.tiny_world.events import (
     Thanks,
     WorldEvent,
 )
-from models.tiny_world.parallel import LANGUAGES
+from terrarium.models.tiny_world.parallel import LANGUAGES
 
 GOLDEN = [
     (

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from models.evaluation.held_out_questions import held_out_questions
-from models.tiny_world import lexicon
-from models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw, knowledge, reading, state
-from models.tiny_world.starters import STARTER_KINDS, draw_starter
-from models.tiny_world.world import World
+from terrarium.models.evaluation.held_out_questions import held_out_questions
+from terrarium.models.tiny_world import lexicon
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw, knowledge, reading, state
+from terrarium.models.tiny_world.starters import STARTER_KINDS, draw_starter
+from terrarium.models.tiny_world.world import World
 
 WORLD = World(0)
 PEOPLE = set(lexicon.WOMEN + lexicon.MEN)

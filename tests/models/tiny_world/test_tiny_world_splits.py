@@ -11,16 +11,16 @@ from functools import cache
 
 import pytest
 
-from models.chat.own_template import Message
-from models.evaluation.held_out_questions import held_out_questions
-from models.events import Progress, TextsShown
-from models.library.library import Library
-from models.tiny_world import corpus as tiny_world
-from models.tiny_world.corpus import EDITION, N_TRAIN, N_VAL
-from models.tiny_world.dialogues import SHARES, conversations
-from models.tiny_world.questions import KINDS, Question, held_out_phrasing
-from models.tiny_world.splits import is_held_out
-from models.tiny_world.world import World
+from terrarium.models.chat.own_template import Message
+from terrarium.models.evaluation.held_out_questions import held_out_questions
+from terrarium.models.events import Progress, TextsShown
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world import corpus as tiny_world
+from terrarium.models.tiny_world.corpus import EDITION, N_TRAIN, N_VAL
+from terrarium.models.tiny_world.dialogues import SHARES, conversations
+from terrarium.models.tiny_world.questions import KINDS, Question, held_out_phrasing
+from terrarium.models.tiny_world.splits import is_held_out
+from terrarium.models.tiny_world.world import World
 from tests.models.training.support import result_of
 
 WORLD = World(0)

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from models.tiny_world import english
-from models.tiny_world.stories import requested_story
-from models.tiny_world.wishes import HAPPY, WISHES, is_gold_story, mark_story
-from models.tiny_world.world import World
+from terrarium.models.tiny_world import english
+from terrarium.models.tiny_world.stories import requested_story
+from terrarium.models.tiny_world.wishes import HAPPY, WISHES, is_gold_story, mark_story
+from terrarium.models.tiny_world.world import World
 
 WORLD = World(0)
 TOPIC = ("Anna", "kite", "garden")

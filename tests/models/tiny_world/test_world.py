@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.tiny_world.world import seed_in
+from terrarium.models.tiny_world.world import seed_in
 
 
 @pytest.mark.parametrize(

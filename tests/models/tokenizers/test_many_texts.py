@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, pre_tokenizers
 
-from models.settings.tokenizer_options import TokenizerOptions
-from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.codec import can_be_cut_at_spaces
-from models.tokenizers.many_texts import ManyTextsEncoder
+from terrarium.models.settings.tokenizer_options import TokenizerOptions
+from terrarium.models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.tokenizers.codec import can_be_cut_at_spaces
+from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 
 LEARNED = ["The café's 12 cats sleep, don't they? It's 1984: a big barn.\n\n\tÜber 3 Züge  fahren nach 中国."] * 3
 KINDS = {

@@ -3,9 +3,9 @@
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from models.settings.model_config import ModelConfig
-from models.tokenizers import SPECIAL_TOKENS, decode, encode_text, train_tokenizer
-from models.tokenizers.special_tokens import (
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import SPECIAL_TOKENS, decode, encode_text, train_tokenizer
+from terrarium.models.tokenizers.special_tokens import (
     MASK,
     SENTINELS,
     add_missing_special_tokens,

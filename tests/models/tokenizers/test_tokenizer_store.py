@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from models.events import Notice, Phase, Progress
-from models.library.library import Library
-from models.tokenizers import encode_text, load_tokenizer, read_texts, save_tokenizer, train_in_child, train_tokenizer
+from terrarium.models.events import Notice, Phase, Progress
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import (
+    encode_text,
+    load_tokenizer,
+    read_texts,
+    save_tokenizer,
+    train_in_child,
+    train_tokenizer,
+)
 
 TEXT = "The cat sat on the mat. " * 50
 
@@ -84,7 +91,7 @@ def test_the_child_reads_examples(tmp_path: Path, library: Library, monkeypatch:
             list(read_texts([path]))
     with pytest.raises(ValueError, match="line 1: not an example"):
         list(train_in_child([path], "char", 300, tmp_path / "out2"))
-    monkeypatch.setattr("models.tokenizers.making.texts._LONGEST_LINE", 100)
+    monkeypatch.setattr("terrarium.models.tokenizers.making.texts._LONGEST_LINE", 100)
     path.write_text('{"text": "a"}\n{"text": "' + "x" * 200)
     with pytest.raises(ValueError, match="line 2: not an example, as it has over 100 characters"):
         list(read_texts([path]))
@@ -102,7 +109,7 @@ def test_errors_of_the_child_are_raised(tmp_path: Path) -> None:
 
 def test_a_crash_gives_an_error_message(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crash = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"]
-    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: crash)
+    monkeypatch.setattr("terrarium.models.tokenizers.making.child.own_command", lambda: crash)
     with pytest.raises(ValueError, match="crashed, code -6: try a smaller text"):
         list(train_in_child([text_file], "bpe", 300, tmp_path / "out"))
 
@@ -117,9 +124,9 @@ def sleepers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
         children.append(start(*args, **kwargs))  # type: ignore[call-overload]
         return children[-1]
 
-    monkeypatch.setattr("models.tokenizers.making.child.subprocess.Popen", remember)
+    monkeypatch.setattr("terrarium.models.tokenizers.making.child.subprocess.Popen", remember)
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
-    monkeypatch.setattr("models.tokenizers.making.child.own_command", lambda: sleeper)
+    monkeypatch.setattr("terrarium.models.tokenizers.making.child.own_command", lambda: sleeper)
     return children
 
 
@@ -134,7 +141,7 @@ def test_closing_kills_the_child(text_file: Path, tmp_path: Path, sleepers: list
 
 def test_a_child_needs_neither_torch_nor_qt(tmp_path: Path) -> None:
     code = (
-        "import sys; from app.cli import main; code = main(sys.argv[1:]); "
+        "import sys; from terrarium.app.cli import main; code = main(sys.argv[1:]); "
         "bad = {'torch', 'PySide6', 'numpy'} & sys.modules.keys(); sys.exit(str(bad) if bad else code)"
     )
     path = tmp_path / "text.txt"

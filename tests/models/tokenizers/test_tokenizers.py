@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
-from models.tokenizers import (
+from terrarium.models.tokenizers import (
     KINDS,
     MIN_VOCAB_SIZE,
     SPECIAL_TOKENS,
@@ -21,7 +21,7 @@ from models.tokenizers import (
     tokenizer_kind,
     train_tokenizer,
 )
-from models.tokenizers.codec import words_of
+from terrarium.models.tokenizers.codec import words_of
 
 LOSSLESS = ("byte", "char", "bpe")
 TEXT = "The cat sat on the mat, and the other cat sat on 1234 mats.\n\tNaïve café, don't you think?\n" * 20
@@ -118,8 +118,8 @@ def test_streaming_an_incomplete_character() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_long_texts_are_split_without_changing_a_token(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.tokenizers.codec._CUT_ABOVE", 20_000)
-    monkeypatch.setattr("models.tokenizers.codec._CUT_EVERY", 5_000)
+    monkeypatch.setattr("terrarium.models.tokenizers.codec._CUT_ABOVE", 20_000)
+    monkeypatch.setattr("terrarium.models.tokenizers.codec._CUT_EVERY", 5_000)
     tokenizer = train_tokenizer([TEXT], kind, 400)
     text = ("A line. \nAnother  one\n\nand\r\n more 12 \n" + TEXT[:1000]) * 40  # so long that it is cut
     assert encode_text(tokenizer, text) == encode_prompt(tokenizer, text)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from models.events import TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training.trainer import Trainer
+from terrarium.models.events import TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import make_run, train
 
 

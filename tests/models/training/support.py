@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import safetensors.torch
 import torch
 
-from models.events import Event
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training import saving
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.training import saving
+from terrarium.models.training.trainer import Trainer, prepare_run
 
 R = TypeVar("R")
 
@@ -25,8 +25,8 @@ TEXT = "".join(f"Anna has {n} apples and Ben has {n * 7 % 31} pears.\n" for n in
 PRELOADED = (
     "tests.models.training.support",
     "tests.models.training.parallel.several",
-    "app.commands.train",
-    "models.training.parallel.sharding",
+    "terrarium.app.commands.train",
+    "terrarium.models.training.parallel.sharding",
     "torch._dynamo",  # DDP imports it
     "torch.distributed.run",
 )

@@ -7,20 +7,20 @@ import math
 import pytest
 import torch
 
-from models.architecture.transformer import build_model
-from models.cost import operations
-from models.events import AttentionSeen, Event, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
-from models.library.library import Library
-from models.library.run_record import inspect_run
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.training.checkpoint import read_checkpoint
-from models.training.evaluator import MAX_PROMPT_TOKENS, capture_attention
-from models.training.machine import memory_in_use, peak_matmul_flops
-from models.training.parallel.layout import Layout
-from models.training.proposal.longer import fork_longer
-from models.training.trainer import Trainer
-from models.training.update_ratios import UpdateRatios, layer_of
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.cost import operations
+from terrarium.models.events import AttentionSeen, Event, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import inspect_run
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.checkpoint import read_checkpoint
+from terrarium.models.training.evaluator import MAX_PROMPT_TOKENS, capture_attention
+from terrarium.models.training.machine import memory_in_use, peak_matmul_flops
+from terrarium.models.training.parallel.layout import Layout
+from terrarium.models.training.proposal.longer import fork_longer
+from terrarium.models.training.trainer import Trainer
+from terrarium.models.training.update_ratios import UpdateRatios, layer_of
 from tests.models.training.support import make_run, make_spec, numbers, train
 
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.architecture.experts import balance_loss
-from models.architecture.trace import Trace
-from models.corpora.text_corpora import build_text_corpus
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.batches import make_batches
-from models.training.objective import weighted_nll
-from models.training.trainer import prepare_run
+from terrarium.models.architecture.experts import balance_loss
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.trainer import prepare_run
 from tests.models.training.support import result_of, train
 
 STEPS = 12

@@ -13,25 +13,25 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.experts import balance_loss
-from models.architecture.trace import Trace
-from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.corpora.corpus import build_examples_corpus, open_corpus
-from models.data.plain_objectives import fill_sentinels
-from models.events import RunStarted, SampleMade, TokenMade, TrainMetrics, ValMetrics
-from models.inference.generate import generate
-from models.inference.sampling import SamplingConfig
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
-from models.tokenizers import encode_text, load_tokenizer, read_tokenizer
-from models.tokenizers.special_tokens import end_id, mask_id, sentinel_ids
-from models.training.batches import make_batches
-from models.training.objective import weighted_nll
-from models.training.samples import ARROW
-from models.training.trainer import Trainer, prepare_run
-from models.training.update import compute_gradients
+from terrarium.models.architecture.experts import balance_loss
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder
+from terrarium.models.corpora.corpus import build_examples_corpus, open_corpus
+from terrarium.models.data.plain_objectives import fill_sentinels
+from terrarium.models.events import RunStarted, SampleMade, TokenMade, TrainMetrics, ValMetrics
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tokenizers import encode_text, load_tokenizer, read_tokenizer
+from terrarium.models.tokenizers.special_tokens import end_id, mask_id, sentinel_ids
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.samples import ARROW
+from terrarium.models.training.trainer import Trainer, prepare_run
+from terrarium.models.training.update import compute_gradients
 from tests.models.training.support import make_run, make_spec, numbers, result_of, train
 
 ENCODER = ModelConfig(

@@ -9,28 +9,28 @@ from typing import Any
 
 import pytest
 
-from app.cli import main as run_command
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora.corpus import build_examples_corpus
-from models.evaluation import held_out_questions
-from models.evaluation.record import read_forgetting
-from models.events import Event, KnowledgeMeasured, Notice
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.tiny_world import corpus as tiny_world
-from models.tiny_world.questions import KINDS
-from models.training import forgetting
-from models.training.batches import warn_new_turn_tokens
-from models.training.estimates.batch_finder import find_batch
-from models.training.estimates.findings import DataPreview
-from models.training.estimates.forecast import forecast
-from models.training.estimates.lr_finder import find_lr
-from models.training.estimates.preview import preview_data
-from models.training.estimates.trial import prepared_run
-from models.training.trainer import Trainer, prepare_run
+from terrarium.app.cli import main as run_command
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.evaluation import held_out_questions
+from terrarium.models.evaluation.record import read_forgetting
+from terrarium.models.events import Event, KnowledgeMeasured, Notice
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tiny_world import corpus as tiny_world
+from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.training import forgetting
+from terrarium.models.training.batches import warn_new_turn_tokens
+from terrarium.models.training.estimates.batch_finder import find_batch
+from terrarium.models.training.estimates.findings import DataPreview
+from terrarium.models.training.estimates.forecast import forecast
+from terrarium.models.training.estimates.lr_finder import find_lr
+from terrarium.models.training.estimates.preview import preview_data
+from terrarium.models.training.estimates.trial import prepared_run
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import make_run, numbers, result_of, train
 
 CHATS = [

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from models.evaluation import held_out_questions
-from models.evaluation.record import accuracy_of_row
-from models.events import AccuracyMeasured, Event, MicroStep
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tiny_world import corpus as tiny_world
-from models.tiny_world.questions import KINDS
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models.evaluation import held_out_questions
+from terrarium.models.evaluation.record import accuracy_of_row
+from terrarium.models.events import AccuracyMeasured, Event, MicroStep
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.tiny_world import corpus as tiny_world
+from terrarium.models.tiny_world.questions import KINDS
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import assert_same_end, final_weights, make_run, numbers, result_of, train
 
 QUIET: dict[str, Any] = {"eval_interval": 0, "sample_interval": 0, "checkpoint_interval": 3, "prompts": ()}

@@ -14,13 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
-from models.architecture.transformer import Decoder
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training.checkpoint import read_checkpoint
-from models.training.trainer import Trainer
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.checkpoint import read_checkpoint
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import fork, make_run, numbers, train, train_alone
 
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.architecture.lookback import is_fixed
-from models.architecture.lora import DOWN, UP
-from models.architecture.transformer import build_model
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.tune_spec import TuneSpec
-from models.training.trainer import prepare_run
+from terrarium.models.architecture.lookback import is_fixed
+from terrarium.models.architecture.lora import DOWN, UP
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.trainer import prepare_run
 from tests.models.training.support import make_spec, result_of, train
 
 Trained = Callable[..., RunFolder]

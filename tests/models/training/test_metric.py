@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from models.chat.template_config import ChatTemplateConfig
-from models.corpora.corpus import build_examples_corpus
-from models.events import result_of
-from models.library.library import Library
-from models.runs.checkpoint_state import TrainState
-from models.settings.run_spec import DataSpec
-from models.tasks.predicting import Prediction
-from models.training.metric import Scorer, make_scorer
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.checkpoint_state import TrainState
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tasks.predicting import Prediction
+from terrarium.models.training.metric import Scorer, make_scorer
 from tests.models.tasks.small_tasks import make_task_spec, word_tokenizer
 
 CODE = {"source": "def twice(n):\n", "target": "    return 2 * n\n"}
@@ -38,7 +38,7 @@ def says(monkeypatch: pytest.MonkeyPatch, value: Any) -> None:
         yield from ()
         return [Prediction(value=value) for _ in rows]
 
-    monkeypatch.setattr("models.training.metric.predict", predict)
+    monkeypatch.setattr("terrarium.models.training.metric.predict", predict)
 
 
 def test_pass_at_1_is_measured_by_running_the_code(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

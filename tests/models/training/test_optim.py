@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from models import cost
-from models.architecture.transformer import Decoder
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
-from models.settings.slots import draft
-from models.training.optim import AdamW, Lion, Muon, make_optimizers, orthogonalise
+from terrarium.models import cost
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.slots import draft
+from terrarium.models.training.optim import AdamW, Lion, Muon, make_optimizers, orthogonalise
 
 TRAIN = TrainConfig(lr=1e-3, muon_lr=0.03, weight_decay=0.1)
 

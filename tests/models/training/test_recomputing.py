@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from models.architecture.block import recompute_blocks
-from models.architecture.experts import balance_loss
-from models.architecture.trace import Trace
-from models.architecture.transformer import EncoderDecoder, build_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.presets import PRESETS
-from models.training.estimates.measure import RandomTexts, peak_allocated
+from terrarium.models.architecture.block import recompute_blocks
+from terrarium.models.architecture.experts import balance_loss
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import EncoderDecoder, build_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.training.estimates.measure import RandomTexts, peak_allocated
 from tests.models.designs import small
 from tests.models.training.support import assert_same_end, make_run, train
 

@@ -10,31 +10,31 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import AnyModel, build_model
-from models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
-from models.files.atomic import DamagedError
-from models.inference.beam import beam_search
-from models.inference.generate import generate
-from models.inference.sampling import SamplingConfig
-from models.inspect.ablation import ModelPart, Survey, ablated_logits, generate_with_ablation, record_donor
-from models.inspect.attention import read_attention, read_window
-from models.inspect.embedding_map import pca_2d, tables
-from models.inspect.input_attribution import attribute
-from models.inspect.judging import judge
-from models.inspect.logit_attribution import contributions
-from models.inspect.logit_lens import read_lens
-from models.inspect.minimal_pair import read_pair
-from models.inspect.next_tokens import read_logits
-from models.inspect.read_text import Text, streams_of
-from models.inspect.readout import Readout
-from models.library.library import Library
-from models.runs.checkpoint_state import FORMAT
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.run_spec import TrainConfig
-from models.training.checkpoint import read_checkpoint
-from models.training.trainer import Trainer
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.inference.beam import beam_search
+from terrarium.models.inference.generate import generate
+from terrarium.models.inference.sampling import SamplingConfig
+from terrarium.models.inspect.ablation import ModelPart, Survey, ablated_logits, generate_with_ablation, record_donor
+from terrarium.models.inspect.attention import read_attention, read_window
+from terrarium.models.inspect.embedding_map import pca_2d, tables
+from terrarium.models.inspect.input_attribution import attribute
+from terrarium.models.inspect.judging import judge
+from terrarium.models.inspect.logit_attribution import contributions
+from terrarium.models.inspect.logit_lens import read_lens
+from terrarium.models.inspect.minimal_pair import read_pair
+from terrarium.models.inspect.next_tokens import read_logits
+from terrarium.models.inspect.read_text import Text, streams_of
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.library.library import Library
+from terrarium.models.runs.checkpoint_state import FORMAT
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.checkpoint import read_checkpoint
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, numbers, train
 
 Trained = Callable[..., RunFolder]
@@ -296,7 +296,7 @@ def test_a_changed_thread_count_is_reported(
         return [event.sentence for event in events if isinstance(event, Notice)]
 
     trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
-    monkeypatch.setattr("models.training.setup.core_count", lambda: 2)
+    monkeypatch.setattr("terrarium.models.training.setup.core_count", lambda: 2)
     seen = []
     for event in trainer.events():
         seen.append(event)

@@ -8,13 +8,13 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.chat.template_config import ChatTemplateConfig
-from models.inference.sampling import as_floats, draw_number
-from models.inference.sampling_steps import drawn_token, sampling_steps
-from models.settings.sampling_config import PINNED
-from models.tokenizers import decode
-from models.tokenizers.special_tokens import end_id
-from models.training.samples import N_TOP, prompt_input_ids, write_sample
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.inference.sampling import as_floats, draw_number
+from terrarium.models.inference.sampling_steps import drawn_token, sampling_steps
+from terrarium.models.settings.sampling_config import PINNED
+from terrarium.models.tokenizers import decode
+from terrarium.models.tokenizers.special_tokens import end_id
+from terrarium.models.training.samples import N_TOP, prompt_input_ids, write_sample
 from tests.models.inspect.designs import make
 
 TEMPLATES = {

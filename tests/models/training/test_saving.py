@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from models.events import Event, MicroStep, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training.schedule import lr_factor
-from models.training.trainer import Trainer
+from terrarium.models.events import Event, MicroStep, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.schedule import lr_factor
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, train
 
 SETTINGS = {"eval_interval": 3, "sample_interval": 3, "keep_checkpoints": 9}

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from models.events import Blocked, Event, Finished, RunStarted, Saved, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training import checkpoint, saving
-from models.training.trainer import Trainer
+from terrarium.models.events import Blocked, Event, Finished, RunStarted, Saved, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training import checkpoint, saving
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, train
 
 SETTINGS = {"keep_checkpoints": 9, "eval_interval": 3}

@@ -12,26 +12,26 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from models.architecture.transformer import AnyModel, build_model
-from models.chat.own_template import encode_messages
-from models.chat.template_config import ChatTemplateConfig, reply_ends, write_template_config
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.data.batches import Batches
-from models.events import SampleMade
-from models.interop.chat_templates import read_template_config
-from models.interop.export import export_hf
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.tokenizers import decode, train_tokenizer
-from models.training.batches import make_batches
-from models.training.prepare import prepare_run
-from models.training.setup import TrainingContext, set_up
-from models.training.trainer import Trainer
-from models.training.update import compute_gradients
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.chat.template_config import ChatTemplateConfig, reply_ends, write_template_config
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.data.batches import Batches
+from terrarium.models.events import SampleMade
+from terrarium.models.interop.chat_templates import read_template_config
+from terrarium.models.interop.export import export_hf
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tokenizers import decode, train_tokenizer
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.setup import TrainingContext, set_up
+from terrarium.models.training.trainer import Trainer
+from terrarium.models.training.update import compute_gradients
 from tests.models.interop.support import drive
 from tests.models.training.support import result_of
 

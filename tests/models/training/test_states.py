@@ -6,15 +6,15 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from models.events import TrainMetrics
-from models.interop.stored import read_tensors
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
-from models.training.optim import RoundedAdamW
-from models.training.states import CHUNK, RoundedStates
-from models.training.trainer import Trainer
+from terrarium.models.events import TrainMetrics
+from terrarium.models.interop.stored import read_tensors
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.training.optim import RoundedAdamW
+from terrarium.models.training.states import CHUNK, RoundedStates
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, train
 
 CPU = torch.device("cpu")

@@ -7,21 +7,21 @@ import math
 import pytest
 import torch
 
-from models.architecture.transformer import Decoder
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import build_examples_corpus, open_corpus
-from models.data.batch import Batch
-from models.events import Finished, MicroStep, Noted, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
-from models.tokenizers import read_tokenizer
-from models.training.batches import make_batches
-from models.training.clock import EtaEstimator
-from models.training.objective import validation_slice, weighted_nll
-from models.training.schedule import lr_factor
-from models.training.trainer import Trainer
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import build_examples_corpus, open_corpus
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import Finished, MicroStep, Noted, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.clock import EtaEstimator
+from terrarium.models.training.objective import validation_slice, weighted_nll
+from terrarium.models.training.schedule import lr_factor
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import make_run, make_spec, numbers, train
 
 

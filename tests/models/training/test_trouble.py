@@ -13,12 +13,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from models.events import Blocked, Event, Finished, MicroStep, Notice, Phase, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training import checkpoint
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models.events import Blocked, Event, Finished, MicroStep, Notice, Phase, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training import checkpoint
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import make_run, make_spec, numbers, result_of, train
 
 
@@ -93,7 +93,7 @@ def test_out_of_memory_is_a_sentence(
                 else:
                     raise error
 
-            monkeypatch.setattr("models.training.update.weighted_nll", fail)
+            monkeypatch.setattr("terrarium.models.training.update.weighted_nll", fail)
 
     with pytest.raises(
         ValueError, match=r"fits is 2, found by trial.*grad_accum_steps 2.*checkpoint of step 3 is kept"
@@ -114,7 +114,7 @@ def test_an_unexpected_error_is_recorded_and_raised(
 
     def break_it(trainer: Trainer, event: Event) -> None:
         if isinstance(event, TrainMetrics) and event.step == 4:
-            monkeypatch.setattr("models.training.update.weighted_nll", fail)
+            monkeypatch.setattr("terrarium.models.training.update.weighted_nll", fail)
 
     with pytest.raises(type(error)) as raised:
         train_with(run, library, break_it)
@@ -137,7 +137,7 @@ def test_nothing_stays_held_where_old_checkpoints_cannot_be_deleted(
         raise MemoryError("too many names")
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.training.saving.AT_ONCE_BYTES", 0)
+        patch.setattr("terrarium.models.training.saving.AT_ONCE_BYTES", 0)
         patch.setattr(RunFolder, "prune_checkpoints", fail)
         with pytest.raises(ValueError, match="memory"):
             train(run, library)
@@ -158,9 +158,9 @@ def test_an_error_of_the_thread_that_writes_does_not_hide_the_first_one(
         raise RuntimeError("the second")
 
     with monkeypatch.context() as patch:
-        patch.setattr("models.training.saving.AT_ONCE_BYTES", 0)
-        patch.setattr("models.training.saving.write_checkpoint", write)
-        patch.setattr("models.training.saving.Saver.wait_until_read", lambda saver: None)
+        patch.setattr("terrarium.models.training.saving.AT_ONCE_BYTES", 0)
+        patch.setattr("terrarium.models.training.saving.write_checkpoint", write)
+        patch.setattr("terrarium.models.training.saving.Saver.wait_until_read", lambda saver: None)
         events = Trainer(run, library, device="cpu").events()
         assert next(event for event in events if isinstance(event, TrainMetrics) and event.step == 4)
         fails.set()
@@ -178,7 +178,7 @@ def test_closing_during_the_batch_search_records_the_failure(
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("models.training.update.weighted_nll", fail)
+    monkeypatch.setattr("terrarium.models.training.update.weighted_nll", fail)
     events = Trainer(run, library, device="cpu").events()
     for event in events:
         if isinstance(event, Phase) and "largest batch" in event.name:
@@ -195,7 +195,7 @@ def test_an_unexpected_error_is_raised_unchanged(
     def fail(*_: object) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("models.training.update.weighted_nll", fail)
+    monkeypatch.setattr("terrarium.models.training.update.weighted_nll", fail)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         train(run, library)
     assert library.list_runs()[0].status == "failed"

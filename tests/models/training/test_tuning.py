@@ -12,27 +12,27 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models import cost
-from models.architecture.lora import merged
-from models.architecture.transformer import AnyModel, build_model
-from models.events import RunStarted, TrainMetrics
-from models.inspect.position_weights import (
+from terrarium.models import cost
+from terrarium.models.architecture.lora import merged
+from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.events import RunStarted, TrainMetrics
+from terrarium.models.inspect.position_weights import (
     PositionRunsFound,
     PositionWeightsRead,
     find_position_runs,
     read_position_weights,
 )
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.library.run_record import checkpoint_step, inspect_run
-from models.runs.fork import fork_run, spec_like
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.spec_changes import changed_spec
-from models.settings.tune_spec import TuneSpec
-from models.training.trainer import Trainer, prepare_run
-from models.training.tuning import build_run_model, keeps_head_of, tuned_design
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step, inspect_run
+from terrarium.models.runs.fork import fork_run, spec_like
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.spec_changes import changed_spec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.trainer import Trainer, prepare_run
+from terrarium.models.training.tuning import build_run_model, keeps_head_of, tuned_design
 from tests.models.training.support import assert_same_end, final_weights, make_spec, result_of, train
 
 Trained = Callable[..., RunFolder]

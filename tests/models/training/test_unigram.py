@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.data.batch import Batch
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.training.unigram import N_TARGETS, unigram_entropy
+from terrarium.models.data.batch import Batch
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.unigram import N_TARGETS, unigram_entropy
 from tests.models.training.support import TEXT, make_run, train
 
 

@@ -14,15 +14,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from app.cli import main
-from models.architecture.transformer import Decoder, build_model
-from models.events import Notice, Phase, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec
-from models.training.prepare import prepare_run
-from models.training.trainer import Trainer
+from terrarium.app.cli import main
+from terrarium.models.architecture.transformer import Decoder, build_model
+from terrarium.models.events import Notice, Phase, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.trainer import Trainer
 from tests import ROOT
 from tools import bench
 from tools.bench import big_data, generation, llama_cpp, overhead, reference, training

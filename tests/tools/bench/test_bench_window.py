@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.kit.theme import ThemeProvider
-from models.settings.presets import PRESETS
+from terrarium.app.cli import main
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.settings.presets import PRESETS
 from tools import bench
 from tools.bench import builder as bench_builder
 from tools.bench import opening as bench_opening

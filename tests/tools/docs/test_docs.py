@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from app import cli
-from models.metrics.metrics_table import METRICS
-from models.settings.align_spec import STAGES
+from terrarium.app import cli
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.settings.align_spec import STAGES
 from tests import ROOT
 from tools.docs.pages import SETTINGS, generated_pages, with_site_links
 from tools.docs.pictures import draw_layers, pictures

@@ -8,17 +8,17 @@ from collections.abc import Callable
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.builder.costs.cost_panel import CostPanel
-from app.builder.costs.design_costs import costs_of
-from app.builder.costs.dry_run import DryRuns
-from app.builder.costs.stacked_bar import StackedBar
-from app.kit.theme import ThemeProvider
-from app.session.device_memory import DeviceMemory, budget
-from app.session.session import Session
-from models import cost
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
+from terrarium.app.builder.costs.cost_panel import CostPanel
+from terrarium.app.builder.costs.design_costs import costs_of
+from terrarium.app.builder.costs.dry_run import DryRuns
+from terrarium.app.builder.costs.stacked_bar import StackedBar
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.device_memory import DeviceMemory, budget
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
 
 Until = Callable[[Callable[[], bool]], None]
 GB = 2**30

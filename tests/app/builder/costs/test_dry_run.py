@@ -6,14 +6,14 @@ import dataclasses
 
 import pytest
 
-from app.builder.costs.dry_run import TIMED_STEPS, DryRunMeasured, DryRuns, DryRunState
-from app.session.session import Session
-from models import cost
-from models.events import Notice, Progress
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import RunSpec, TrainConfig
-from models.training.estimates import dry_run
+from terrarium.app.builder.costs.dry_run import TIMED_STEPS, DryRunMeasured, DryRuns, DryRunState
+from terrarium.app.session.session import Session
+from terrarium.models import cost
+from terrarium.models.events import Notice, Progress
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import RunSpec, TrainConfig
+from terrarium.models.training.estimates import dry_run
 from tests.app.heard import Heard, Until, long
 
 TRAIN = TrainConfig(batch_size=2)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.builder.costs.dry_run import DryRunMeasured
-from app.builder.costs.fit_box import note_of
-from models.number_words import format_percent
-from models.settings.model_config import ModelConfig
-from models.training.estimates.dry_run import DryRun
+from terrarium.app.builder.costs.dry_run import DryRunMeasured
+from terrarium.app.builder.costs.fit_box import note_of
+from terrarium.models.number_words import format_percent
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.training.estimates.dry_run import DryRun
 
 
 @pytest.mark.parametrize(

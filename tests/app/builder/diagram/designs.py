@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import random
 
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 
 _SKIPPED = ("start_id", "end_id", "vocab_size", "context_length")
 

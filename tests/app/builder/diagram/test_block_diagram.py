@@ -13,14 +13,14 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox
 from pytestqt.qtbot import QtBot
 
-from app.builder.diagram.block_diagram import BlockDiagram
-from app.builder.diagram.card import format_parameters
-from app.builder.diagram.items import Mark, NodeItem, StepItem
-from app.builder.diagram.lines import WireItem
-from app.kit.forms.editors import IntBox
-from app.kit.theme import ThemeProvider
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.builder.diagram.block_diagram import BlockDiagram
+from terrarium.app.builder.diagram.card import format_parameters
+from terrarium.app.builder.diagram.items import Mark, NodeItem, StepItem
+from terrarium.app.builder.diagram.lines import WireItem
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tests.app.wheel import turn_wheel
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -6,14 +6,14 @@ import dataclasses
 
 import pytest
 
-from app.builder.diagram.activations import CURVES
-from app.builder.diagram.describe import describe
-from models import cost
-from models.settings.activations import ACTIVATIONS
-from models.settings.model_config import ModelConfig
-from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS
-from models.settings.presets import PRESETS
+from terrarium.app.builder.diagram.activations import CURVES
+from terrarium.app.builder.diagram.describe import describe
+from terrarium.models import cost
+from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.norms import NORMS
+from terrarium.models.settings.positions import POSITIONS
+from terrarium.models.settings.presets import PRESETS
 from tests.app.builder.diagram.designs import DESIGNS, random_designs
 
 

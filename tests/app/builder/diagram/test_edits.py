@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from app.builder.diagram.edits import STEPPED, effective_value, repaired, step
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.builder.diagram.edits import STEPPED, effective_value, repaired, step
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tests.app.builder.diagram.designs import DESIGNS
 
 

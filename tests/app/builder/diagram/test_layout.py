@@ -7,12 +7,12 @@ import itertools
 
 import pytest
 
-from app.builder.diagram.describe import describe
-from app.builder.diagram.geometry import Picture, Point, Rect
-from app.builder.diagram.layout import layout_blocks
-from app.builder.diagram.layout_area import layout_area
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.builder.diagram.describe import describe
+from terrarium.app.builder.diagram.geometry import Picture, Point, Rect
+from terrarium.app.builder.diagram.layout import layout_blocks
+from terrarium.app.builder.diagram.layout_area import layout_area
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tests.app.builder.diagram.designs import DESIGNS
 
 NOT_BOXES = {"stream", "encoder.stream", "decoder.stream", "memory", "tied", "feed_forward.experts"}

@@ -7,8 +7,8 @@ from PySide6.QtCore import QRectF
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.builder.diagram.diagram_view import DiagramView
-from app.kit.theme import ThemeProvider
+from terrarium.app.builder.diagram.diagram_view import DiagramView
+from terrarium.app.kit.theme import ThemeProvider
 
 MOST = 6  # fits while a view of one size takes one picture: its own, and one for each scroll bar that comes or goes
 

@@ -10,10 +10,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.builder.positions.mask_grid import MaskGrid
-from app.builder.positions.mask_view import MaskView
-from app.kit.theme import ThemeProvider
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.positions.mask_grid import MaskGrid
+from terrarium.app.builder.positions.mask_view import MaskView
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.settings.model_config import ModelConfig
 
 DECODER = ModelConfig(context_length=256)
 PAIR = dataclasses.replace(DECODER, topology="encoder-decoder")

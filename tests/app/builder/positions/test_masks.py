@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
-from models.architecture.mask_tables import MaskedText
-from models.architecture.position_tables import alibi_scores
-from models.settings.model_config import ModelConfig
+from terrarium.app.builder.positions.masks import MAX_BLOCKS, describe_mask, grids
+from terrarium.models.architecture.mask_tables import MaskedText
+from terrarium.models.architecture.position_tables import alibi_scores
+from terrarium.models.settings.model_config import ModelConfig
 
 DECODER = ModelConfig(context_length=8192)
 ENCODER = dataclasses.replace(DECODER, topology="encoder-only")

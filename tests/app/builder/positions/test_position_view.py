@@ -11,15 +11,15 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.builder.positions.position_view import PositionView
-from app.builder.positions.schemes import SchemeDisplay, display_of
-from app.kit.plots.pictures import HeatPicture, LinePicture
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.architecture import position_tables as numbers
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.positions import POSITIONS
+from terrarium.app.builder.positions.position_view import PositionView
+from terrarium.app.builder.positions.schemes import SchemeDisplay, display_of
+from terrarium.app.kit.plots.pictures import HeatPicture, LinePicture
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.architecture import position_tables as numbers
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import POSITIONS
 from tests.app.heard import Heard
 from tests.models.runs_on_disk import put_run, weights_of
 

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from app.builder.positions import biases, rotations, tables
-from app.builder.positions.scheme_pictures import MAX_COLUMNS, MAX_DISTANCES, MAX_ROWS, SchemePictures
-from app.kit.plots.pictures import (
+from terrarium.app.builder.positions import biases, rotations, tables
+from terrarium.app.builder.positions.scheme_pictures import MAX_COLUMNS, MAX_DISTANCES, MAX_ROWS, SchemePictures
+from terrarium.app.kit.plots.pictures import (
     Axis,
     HeatPicture,
     LinePicture,
@@ -18,8 +18,8 @@ from app.kit.plots.pictures import (
     format_ticks,
     round_ticks,
 )
-from models.architecture import position_tables as numbers
-from models.settings.model_config import ModelConfig
+from terrarium.models.architecture import position_tables as numbers
+from terrarium.models.settings.model_config import ModelConfig
 
 ROPE = ModelConfig(position="rope", d_model=64, n_head=2, context_length=1024)
 

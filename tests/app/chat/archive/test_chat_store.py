@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from app.chat.archive.draft_use import DraftUse
-from app.chat.archive.exchange import as_markdown, import_chat
-from app.chat.archive.index import ChatIndex
-from app.chat.archive.json_format import chat_text
-from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
-from app.chat.archive.store import ChatSaver, ChatStore
-from models.chat.prompting import PromptSettings
-from models.events import Speculated
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.archive.draft_use import DraftUse
+from terrarium.app.chat.archive.exchange import as_markdown, import_chat
+from terrarium.app.chat.archive.index import ChatIndex
+from terrarium.app.chat.archive.json_format import chat_text
+from terrarium.app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
+from terrarium.app.chat.archive.store import ChatSaver, ChatStore
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.events import Speculated
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 OLD_REPLY = {"model": "tiny", "step": 3, "seed": 1, "n_prompt": 4, "n_tokens": 2, "tokens_per_s": 99.5}
 OLD_REPLY |= {"context_length": 128, "reason": "stop"}

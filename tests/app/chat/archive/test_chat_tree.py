@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.chat.archive.message_tree import Chat, GenerationInfo, Message, shortened
+from terrarium.app.chat.archive.message_tree import Chat, GenerationInfo, Message, shortened
 
 
 def said(id: str, parent: str = "", **more: object) -> Message:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from app.chat.archive.message_tree import Message
-from app.chat.conversation.chat_list import ChatList
-from app.chat.conversation.chat_view import ChatView
-from app.chat.conversation.composer import Composer
-from app.chat.conversation.conversation import Conversation
-from app.chat.conversation.message_view import MessageView
-from app.kit.basics import column
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.chat.archive.message_tree import Message
+from terrarium.app.chat.conversation.chat_list import ChatList
+from terrarium.app.chat.conversation.chat_view import ChatView
+from terrarium.app.chat.conversation.composer import Composer
+from terrarium.app.chat.conversation.conversation import Conversation
+from terrarium.app.chat.conversation.message_view import MessageView
+from terrarium.app.kit.basics import column
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 
 
 class Bench(QWidget):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.chat.archive.message_tree import Chat, Message
-from models.chat.prompting import PromptSettings
+from terrarium.app.chat.archive.message_tree import Chat, Message
+from terrarium.models.chat.prompting import PromptSettings
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench, texts
 

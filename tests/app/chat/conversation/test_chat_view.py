@@ -11,12 +11,12 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.archive.message_tree import Chat, Message
-from app.chat.conversation.glass_replies import GlassReplies
-from app.chat.conversation.tree_view import ChatTree
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from models.chat.prompting import PromptSettings
+from terrarium.app.chat.archive.message_tree import Chat, Message
+from terrarium.app.chat.conversation.glass_replies import GlassReplies
+from terrarium.app.chat.conversation.tree_view import ChatTree
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.models.chat.prompting import PromptSettings
 from tests.app.chat.chat_actor import TALKER, Actor
 from tests.app.chat.conversation.bench import Bench, last, texts
 

@@ -7,8 +7,8 @@ from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtGui import QTextCursor
 from pytestqt.qtbot import QtBot
 
-from app.chat.conversation.bubble import Bubble
-from app.kit.text import growing_field
+from terrarium.app.chat.conversation.bubble import Bubble
+from terrarium.app.kit.text import growing_field
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench
 

@@ -7,8 +7,8 @@ from PySide6.QtGui import QEnterEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.chat.chat_tab import ChatTab
-from app.chat.conversation.message_view import MessageView
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.chat.conversation.message_view import MessageView
 from tests.app.chat.chat_actor import Actor
 
 

@@ -9,12 +9,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
-from app.chat.chat_tab import ChatTab
-from app.chat.conversation.bubble import looks_like_code
-from app.chat.conversation.glass_replies import GlassReplies
-from app.glass.focus import Focus
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.chat.conversation.bubble import looks_like_code
+from terrarium.app.chat.conversation.glass_replies import GlassReplies
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
 from tests.app.chat.chat_actor import TALKER, Actor
 from tests.app.chat.conversation.bench import Bench, last
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from models.chat.prompting import PromptSettings
-from models.preferences.store import PreferenceSet
+from terrarium.models.chat.prompting import PromptSettings
+from terrarium.models.preferences.store import PreferenceSet
 from tests.app.chat.chat_actor import Actor
 from tests.app.chat.conversation.bench import Bench, last
 

@@ -13,16 +13,16 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.notebook.editor import NotebookEditor
-from app.chat.notebook.file import Segment, WrittenToken, open_notebook, read_notebook, write_notebook
-from app.chat.notebook.keeper import NotebookKeeper
-from app.chat.notebook.notebook_page import Notebook
-from app.glass.focus import Focus
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.library.library import Library
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers.special_tokens import end_id
+from terrarium.app.chat.notebook.editor import NotebookEditor
+from terrarium.app.chat.notebook.file import Segment, WrittenToken, open_notebook, read_notebook, write_notebook
+from terrarium.app.chat.notebook.keeper import NotebookKeeper
+from terrarium.app.chat.notebook.notebook_page import Notebook
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.library.library import Library
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers.special_tokens import end_id
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 
@@ -221,7 +221,7 @@ def test_a_damaged_file_is_left_alone(library: Library) -> None:
 
 
 def test_a_text_that_is_too_long_is_refused(page: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.chat.notebook.editor.MAX_CHARACTERS", 10)
+    monkeypatch.setattr("terrarium.app.chat.notebook.editor.MAX_CHARACTERS", 10)
     from PySide6.QtCore import QMimeData
 
     data = QMimeData()
@@ -264,7 +264,7 @@ def test_the_newest_text_is_saved_on_quit_even_during_a_write(
             goes_on.wait(5)
         write_notebook(path, segments)
 
-    monkeypatch.setattr("app.chat.notebook.keeper.write_notebook", slowly)
+    monkeypatch.setattr("terrarium.app.chat.notebook.keeper.write_notebook", slowly)
     keeper.keep()
     keeper.soon.timeout.emit()  # the second is over: the old text is on its way
     text[0] = "new"

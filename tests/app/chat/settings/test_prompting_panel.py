@@ -9,17 +9,17 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import AddedToken, Tokenizer
 
-from app.chat.conversation.composer import Composer
-from app.chat.conversation.context_bar import ContextBar
-from app.chat.conversation.next_prompt import NextPrompt
-from app.chat.settings.prompting_panel import PromptingPanel
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.chat.prompting import PromptSettings, build_prompt
-from models.chat.template_config import ChatTemplateConfig
-from models.library.library import Library
-from models.number_words import format_percent
-from models.tokenizers import train_tokenizer
+from terrarium.app.chat.conversation.composer import Composer
+from terrarium.app.chat.conversation.context_bar import ContextBar
+from terrarium.app.chat.conversation.next_prompt import NextPrompt
+from terrarium.app.chat.settings.prompting_panel import PromptingPanel
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.chat.prompting import PromptSettings, build_prompt
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_percent
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.app.small_models import put_model
 from tests.models.chat.test_chat_template import SMOLLM2

@@ -13,12 +13,12 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from app.chat.settings.sampling_panel import SamplingPanel
-from app.chat.settings.sampling_presets import SamplingPresets
-from app.kit.theme import ThemeProvider
-from app.session.remembered import Remembered
-from app.session.session import Session
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.settings.sampling_panel import SamplingPanel
+from terrarium.app.chat.settings.sampling_presets import SamplingPresets
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.session import Session
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 ALL = SamplingConfig(
     temperature=0.4,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
-from app.session.remembered import Remembered
-from app.session.session import Session
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
+from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.session import Session
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 MINE = SamplingConfig(temperature=0.4, top_k=20, stop=("\n\n",), logit_bias=((5, -2.5),), max_tokens=64, seed=9)
 

@@ -8,12 +8,12 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.settings.weights_panel import WeightsPanel
-from app.kit.theme import ThemeProvider
-from app.session.chat_model import LIVE
-from app.session.session import Session
-from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
-from models.library.library import Library
+from terrarium.app.chat.settings.weights_panel import WeightsPanel
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.chat_model import LIVE
+from terrarium.app.session.session import Session
+from terrarium.models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
+from terrarium.models.library.library import Library
 from tests.app.small_models import put_model
 
 EXACT = WeightsFigures(

@@ -12,22 +12,22 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.side_by_side.comparison import SIDE_BY_SIDE, CandidateReplied
-from app.chat.side_by_side.side_by_side_page import SideBySidePage
-from app.kit.theme import ThemeProvider
-from app.preferences.candidate_picker import runs_to_pick
-from app.session.candidates import Candidate
-from app.session.session import Session
-from app.worker.job import INTERACTIVE, Job
-from models.chat.template_config import ChatTemplateConfig
-from models.events import Event
-from models.files.atomic import atomic_write_json, read_json
-from models.inference.reply import ReplyStarted
-from models.inspect.spans import Judgement
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.chat.side_by_side.comparison import SIDE_BY_SIDE, CandidateReplied
+from terrarium.app.chat.side_by_side.side_by_side_page import SideBySidePage
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.preferences.candidate_picker import runs_to_pick
+from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.events import Event
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.inference.reply import ReplyStarted
+from terrarium.models.inspect.spans import Judgement
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Until
 from tests.app.small_models import put_model
 from tests.models.training.support import make_run, train

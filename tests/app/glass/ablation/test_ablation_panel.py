@@ -8,15 +8,15 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.ablation import part_survey
-from app.glass.ablation.ablation_panel import AblationPanel
-from app.glass.focus import Focus
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.inspect.ablation import ModelPart, ablated_logits, compare_answers
-from models.inspect.read_text import Text
-from models.inspect.readout import Readout
-from models.tokenizers.special_tokens import mask_id
+from terrarium.app.glass.ablation import part_survey
+from terrarium.app.glass.ablation.ablation_panel import AblationPanel
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.inspect.ablation import ModelPart, ablated_logits, compare_answers
+from terrarium.models.inspect.read_text import Text
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

@@ -9,19 +9,19 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.ablation.inputs_panel import InputsPanel
-from app.glass.ablation.inputs_sentence import format_effect
-from app.glass.ablation.signed_bars import Amount, SignedBars
-from app.glass.focus import Focus
-from app.kit.theme import ThemeProvider
-from app.session.remembered import SIMPLE
-from app.session.session import Session
-from models.inspect.input_attribution import attribute
-from models.inspect.leave_one_out import InputToken, LeaveOneOut
-from models.inspect.read_text import Text
-from models.inspect.readout import Readout
-from models.number_words import format_signed
-from models.tokenizers.special_tokens import mask_id
+from terrarium.app.glass.ablation.inputs_panel import InputsPanel
+from terrarium.app.glass.ablation.inputs_sentence import format_effect
+from terrarium.app.glass.ablation.signed_bars import Amount, SignedBars
+from terrarium.app.glass.focus import Focus
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.remembered import SIMPLE
+from terrarium.app.session.session import Session
+from terrarium.models.inspect.input_attribution import attribute
+from terrarium.models.inspect.leave_one_out import InputToken, LeaveOneOut
+from terrarium.models.inspect.read_text import Text
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.number_words import format_signed
+from terrarium.models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
@@ -133,7 +133,7 @@ def test_what_takes_long_is_measured_on_request(
     until: Until,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.glass.ablation.inputs_panel.MAX_AUTO_SURVEY_FLOPS", 0.0)
+    monkeypatch.setattr("terrarium.app.glass.ablation.inputs_panel.MAX_AUTO_SURVEY_FLOPS", 0.0)
     focus = Focus()
     panel = InputsPanel(session, theme, focus)
     qtbot.addWidget(panel)

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from app.glass.ablation.ablation_sentence import describe_change, describe_move, describe_survey
-from app.glass.ablation.inputs_sentence import describe_inputs, describe_sum, format_effect
-from app.glass.read_text import ReadText
-from models.inspect.ablation import ModelPart
-from models.inspect.leave_one_out import InputToken
+from terrarium.app.glass.ablation.ablation_sentence import describe_change, describe_move, describe_survey
+from terrarium.app.glass.ablation.inputs_sentence import describe_inputs, describe_sum, format_effect
+from terrarium.app.glass.read_text import ReadText
+from terrarium.models.inspect.ablation import ModelPart
+from terrarium.models.inspect.leave_one_out import InputToken
 
 ATTENTION, HEAD = ModelPart("blocks.1.attention"), ModelPart("blocks.1.attention", 2)
 FORWARD, BLOCK = ModelPart("encoder.blocks.0.feed_forward"), ModelPart("blocks.1")

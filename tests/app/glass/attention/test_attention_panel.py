@@ -15,19 +15,19 @@ from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.attention.attention_panel import AttentionPanel
-from app.glass.attention.head_tiles import Tile, paint_tiles
-from app.glass.focus import Focus, Head
-from app.glass.names import spoken
-from app.glass.read_text import LabelQuestion
-from app.kit.plots.attention_pictures import format_share
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.worker.job import INTERACTIVE, Job
-from models.architecture.trace import Trace
-from models.architecture.transformer import EncoderDecoder
-from models.events import Event
-from models.inspect import attention
+from terrarium.app.glass.attention.attention_panel import AttentionPanel
+from terrarium.app.glass.attention.head_tiles import Tile, paint_tiles
+from terrarium.app.glass.focus import Focus, Head
+from terrarium.app.glass.names import spoken
+from terrarium.app.glass.read_text import LabelQuestion
+from terrarium.app.kit.plots.attention_pictures import format_share
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import INTERACTIVE, Job
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.architecture.transformer import EncoderDecoder
+from terrarium.models.events import Event
+from terrarium.models.inspect import attention
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

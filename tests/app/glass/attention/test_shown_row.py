@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.glass.attention.shown_row import position_of_row, shown_row
+from terrarium.app.glass.attention.shown_row import position_of_row, shown_row
 
 WORDS = ("the", "cat", "sat")
 

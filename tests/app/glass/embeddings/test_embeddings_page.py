@@ -8,13 +8,13 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.embeddings.embeddings_page import EmbeddingsPage
-from app.glass.focus import Focus
-from app.glass.names import quoted
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.corpora.token_use import TokenUse
-from models.inspect.embedding_map import nearest, pca_2d, tables
+from terrarium.app.glass.embeddings.embeddings_page import EmbeddingsPage
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.names import quoted
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.corpora.token_use import TokenUse
+from terrarium.models.inspect.embedding_map import nearest, pca_2d, tables
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from app.glass.embeddings.embeddings_page import describe_nearest
-from app.glass.embeddings.kinds import KINDS, PERSON, WORD, Kind, first_choice, kind_of, label_order
-from app.glass.embeddings.symbols import symbol_path
-from models.tokenizers.vocabulary.token_types import TYPES
+from terrarium.app.glass.embeddings.embeddings_page import describe_nearest
+from terrarium.app.glass.embeddings.kinds import KINDS, PERSON, WORD, Kind, first_choice, kind_of, label_order
+from terrarium.app.glass.embeddings.symbols import symbol_path
+from terrarium.models.tokenizers.vocabulary.token_types import TYPES
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.focus import Focus
-from app.glass.layers.lens_panel import LensPanel, describe_lead
-from app.kit.export_button import ExportButton
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.inspect.ablation import ablated_logits
-from models.inspect.read_text import Text
-from models.inspect.readout import Readout
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.layers.lens_panel import LensPanel, describe_lead
+from terrarium.app.kit.export_button import ExportButton
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.inspect.ablation import ablated_logits
+from terrarium.models.inspect.read_text import Text
+from terrarium.models.inspect.readout import Readout
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

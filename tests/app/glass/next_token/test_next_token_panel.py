@@ -9,16 +9,16 @@ from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.glass.focus import Focus
-from app.glass.next_token.next_token_panel import NextTokenPanel
-from app.glass.read_text import ReadText
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from models.events import TokenMade
-from models.inference.generate import generate
-from models.settings.sampling_config import SamplingConfig
-from models.tokenizers.codec import pieces_of
-from models.tokenizers.special_tokens import mask_id
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.next_token.next_token_panel import NextTokenPanel
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.events import TokenMade
+from terrarium.models.inference.generate import generate
+from terrarium.models.settings.sampling_config import SamplingConfig
+from terrarium.models.tokenizers.codec import pieces_of
+from terrarium.models.tokenizers.special_tokens import mask_id
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 

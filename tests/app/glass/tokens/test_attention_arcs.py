@@ -6,9 +6,9 @@ import numpy as np
 from PySide6.QtCore import QRect
 from pytestqt.qtbot import QtBot
 
-from app.glass.focus import Focus
-from app.glass.tokens.attention_arcs import AttentionArcs
-from app.kit.theme import ThemeProvider
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.tokens.attention_arcs import AttentionArcs
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def test_no_arc_crosses_a_word(theme: ThemeProvider, focus: Focus, qtbot: QtBot) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from app.glass.tokens.token_strip import TokenStrip
-from app.kit.basics import column
-from app.kit.theme import ThemeProvider
+from terrarium.app.glass.tokens.token_strip import TokenStrip
+from terrarium.app.kit.basics import column
+from terrarium.app.kit.theme import ThemeProvider
 from tests.app.heard import Until
 
 

@@ -10,13 +10,13 @@ from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QToolTip
 from pytestqt.qtbot import QtBot
 
-from app.glass.focus import Focus
-from app.glass.read_text import ReadText
-from app.glass.tokens.colours import QUANTITIES, Shades, surprisal
-from app.glass.tokens.legend import TokenLegend
-from app.glass.tokens.token_text import TokenText
-from app.kit.colours import contrast
-from app.kit.theme import ThemeProvider
+from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.read_text import ReadText
+from terrarium.app.glass.tokens.colours import QUANTITIES, Shades, surprisal
+from terrarium.app.glass.tokens.legend import TokenLegend
+from terrarium.app.glass.tokens.token_text import TokenText
+from terrarium.app.kit.colours import contrast
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def text_of(*words: str, n_prompt: int = 2) -> ReadText:

@@ -19,13 +19,13 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from app.kit.forms.config_form import ConfigForm
-from app.kit.forms.editors import FloatBox, IntBox
-from app.kit.theme import ThemeProvider
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
-from models.settings.sampling_config import SamplingConfig
+from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.forms.editors import FloatBox, IntBox
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.wheel import turn_wheel
 
 

@@ -6,10 +6,10 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
-from app.kit.layout.reveal import reveal
-from app.kit.layout.section import Section
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
+from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.theme import ThemeProvider
 
 
 class Level(QObject):

@@ -6,10 +6,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.layout.adaptive_splitter import AdaptiveSplitter
-from app.kit.layout.flow_layout import FlowLayout
-from app.kit.layout.views import View, Views
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
+from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.views import View, Views
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def test_widgets_go_on_in_a_next_line(qtbot: QtBot) -> None:

@@ -6,9 +6,9 @@ from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import column, label, row, scrolling
-from app.kit.layout.pages import Pages
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import column, label, row, scrolling
+from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def shown(qtbot: QtBot, theme: ThemeProvider, page: QWidget, width: int) -> Pages:

@@ -6,8 +6,8 @@ import pytest
 from PySide6.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import frame, scrolling
-from app.kit.layout.reveal import reveal
+from terrarium.app.kit.basics import frame, scrolling
+from terrarium.app.kit.layout.reveal import reveal
 
 HEIGHT = 400
 """Of the area."""

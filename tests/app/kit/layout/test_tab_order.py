@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QLineEdit, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import column
-from app.kit.layout.tab_order import put_after, stops_in
+from terrarium.app.kit.basics import column
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 
 
 def test_the_stops_within_in_their_order(qtbot: QtBot) -> None:

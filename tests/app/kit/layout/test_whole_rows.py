@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtWidgets import QTableWidget, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import label, scrolling
-from app.kit.layout.whole_rows import WholeRows
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.basics import label, scrolling
+from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def test_a_table_ends_below_a_whole_row(qtbot: QtBot, theme: ThemeProvider) -> None:

@@ -7,9 +7,9 @@ import itertools
 import pytest
 from PySide6.QtGui import QColor
 
-from app.kit.colours import contrast, readable_on
-from app.kit.text.difference_text import FULL_COLOUR, difference_colour
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.colours import contrast, readable_on
+from terrarium.app.kit.text.difference_text import FULL_COLOUR, difference_colour
+from terrarium.app.kit.theme import ThemeProvider
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

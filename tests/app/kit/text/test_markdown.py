@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.kit.text.markdown import Block, close_open_marks, parse
+from terrarium.app.kit.text.markdown import Block, close_open_marks, parse
 
 
 def words(block: Block) -> str:

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 from shiboken6 import invalidate
 
-from app.kit.text.rich_text import RichText, ask_to_open
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.text.rich_text import RichText, ask_to_open
+from terrarium.app.kit.theme import ThemeProvider
 
 RICH = """# Sorting
 
@@ -176,7 +176,7 @@ def test_a_link_shows_its_address_and_nothing_opens_by_itself(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr(
-        "app.kit.text.rich_text.QDesktopServices.openUrl",
+        "terrarium.app.kit.text.rich_text.QDesktopServices.openUrl",
         lambda url: opened.append(bytes(url.toEncoded().data()).decode()),
     )
     shown.set_markdown("[harmless](https://xn--80ak6aa92e.com/a?b=c) and ![x](https://host/a.png)")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytestqt.qtbot import QtBot
 
-from app.kit.text.word_difference import ComparedText, marked_words
-from app.kit.theme import ThemeProvider
+from terrarium.app.kit.text.word_difference import ComparedText, marked_words
+from terrarium.app.kit.theme import ThemeProvider
 
 
 def different(text: str, other: str) -> str:

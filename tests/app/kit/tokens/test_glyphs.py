@@ -6,11 +6,11 @@ import pytest
 from PySide6.QtGui import QFontMetrics
 from pytestqt.qtbot import QtBot
 
-from app.kit.layout.whole_rows import cut_row
-from app.kit.theme import ThemeProvider
-from app.kit.tokens.glyphs import Glyphs
-from app.kit.tokens.token_view import PillPainter, TokenView
-from models.tokenizers import Piece
+from terrarium.app.kit.layout.whole_rows import cut_row
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.kit.tokens.token_view import PillPainter, TokenView
+from terrarium.models.tokenizers import Piece
 
 
 @pytest.fixture

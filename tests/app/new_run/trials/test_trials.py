@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from app.new_run.trials.trials import TrialRunner, Trials, TrialState
-from app.session.session import Session
-from app.worker.job import INTERACTIVE
-from models.events import Event
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.run_spec import RunSpec
-from models.training import update
-from models.training.estimates import batch_finder, trial
+from terrarium.app.new_run.trials.trials import TrialRunner, Trials, TrialState
+from terrarium.app.session.session import Session
+from terrarium.app.worker.job import INTERACTIVE
+from terrarium.models.events import Event
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training import update
+from terrarium.models.training.estimates import batch_finder, trial
 from tests.app.heard import Heard, Until, long
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from app.session.run_history import RunHistory
-from models.events import LayerMetrics, Noted
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import LayerMetrics, Noted
 
 LAYERS = ("blocks.0", "blocks.1", "final_norm", "embedding")
 

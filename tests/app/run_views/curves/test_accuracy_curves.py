@@ -8,15 +8,15 @@ import itertools
 import numpy as np
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.accuracy_curves import AccuracyCurves
-from app.run_views.curves.curves_view import CurvesView
-from app.run_views.curves.loss_chart import LossChart
-from app.run_views.curves.run_axis import RunAxis
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.tiny_world.questions import KINDS
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.accuracy_curves import AccuracyCurves
+from terrarium.app.run_views.curves.curves_view import CurvesView
+from terrarium.app.run_views.curves.loss_chart import LossChart
+from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.tiny_world.questions import KINDS
 from tests.app.measured import measured
 from tests.app.run_views.curves.runs import history
 

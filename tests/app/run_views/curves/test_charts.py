@@ -9,16 +9,16 @@ import pytest
 from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
-from app.kit.help_mark import HelpMark
-from app.kit.plots.chart import NumberAxis
-from app.kit.plots.curve_points import moving_average, thinned, trailing_average
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
-from app.run_views.curves.run_axis import RunAxis, nearest_row
-from app.run_views.curves.small_chart import SmallChart
-from app.session.run_history import RunHistory
-from models.events import TextCompared
-from models.settings.tasks import TASKS
+from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.plots.chart import NumberAxis
+from terrarium.app.kit.plots.curve_points import moving_average, thinned, trailing_average
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
+from terrarium.app.run_views.curves.run_axis import RunAxis, nearest_row
+from terrarium.app.run_views.curves.small_chart import SmallChart
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import TextCompared
+from terrarium.models.settings.tasks import TASKS
 from tests.app.run_views.curves.runs import history
 
 MEASURED = {"unigram_entropy": 5.214, "unigram_tokens": 200_000}

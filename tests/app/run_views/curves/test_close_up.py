@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.plots.curve_points import moving_average
-from app.kit.theme import ThemeProvider
-from app.run.follower import RunFollower
-from app.run_views.curves.curves_view import CurvesView
-from app.run_views.examining import RunExaminer
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.plots.curve_points import moving_average
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.follower import RunFollower
+from terrarium.app.run_views.curves.curves_view import CurvesView
+from terrarium.app.run_views.examining import RunExaminer
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
 Until = Callable[[Callable[[], bool]], None]
@@ -31,8 +31,8 @@ N, SPIKE = 5000, 3333
 
 @pytest.fixture
 def folder(library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("models.runs.curve_index.LONG", 0)
-    monkeypatch.setattr("models.runs.curve_index._MOST_ROWS", 2000)
+    monkeypatch.setattr("terrarium.models.runs.curve_index.LONG", 0)
+    monkeypatch.setattr("terrarium.models.runs.curve_index._MOST_ROWS", 2000)
     losses = [50.0 if step == SPIKE else 1 + math.sin(step) / 4 for step in range(1, N + 1)]
     return make_run(library, tiny_config, "long", losses=losses, validations=(3.0, 2.0), steps=2 * N)
 

@@ -15,16 +15,16 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.kit.plots.chart import Chart
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.curves_view import CurvesView, RunMarks
-from app.run_views.curves.layer_heat import LEVELS, format_ratio, in_model_order, layer_cells, short_name
-from app.run_views.curves.run_axis import RunAxis
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import READING, RunHistory
-from app.session.session import Session
-from models.events import Noted, TrainMetrics
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.curves_view import CurvesView, RunMarks
+from terrarium.app.run_views.curves.layer_heat import LEVELS, format_ratio, in_model_order, layer_cells, short_name
+from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import READING, RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.events import Noted, TrainMetrics
+from terrarium.models.settings.run_spec import RunSpec
 from tests.app.run_views.curves.runs import LAYERS, history
 from tests.app.wheel import turn_wheel
 
@@ -241,7 +241,9 @@ def test_baselines_are_read_from_the_run(
     view: CurvesView, tiny_spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert math.isnan(view.loss.frequencies.value)
-    monkeypatch.setattr("app.run_views.curves.curves_view.initial_measurements", lambda run: {"unigram_entropy": 3.0})
+    monkeypatch.setattr(
+        "terrarium.app.run_views.curves.curves_view.initial_measurements", lambda run: {"unigram_entropy": 3.0}
+    )
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=history()))
     assert view.loss.frequencies.value == 3.0
     monkeypatch.undo()
@@ -249,7 +251,9 @@ def test_baselines_are_read_from_the_run(
     assert math.isnan(view.loss.frequencies.value), "there is no run.json"
     begins = RunHistory()
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=begins))
-    monkeypatch.setattr("app.run_views.curves.curves_view.initial_measurements", lambda run: {"unigram_entropy": 2.0})
+    monkeypatch.setattr(
+        "terrarium.app.run_views.curves.curves_view.initial_measurements", lambda run: {"unigram_entropy": 2.0}
+    )
     begins.replace_with(history())
     view.refresh()
     assert view.loss.frequencies.value == 2.0, "another process has begun to train it"

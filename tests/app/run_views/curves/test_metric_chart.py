@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.loss_chart import LossChart
-from app.run_views.curves.metric_chart import MetricChart
-from app.run_views.curves.run_axis import RunAxis
-from app.session.run_history import RunHistory
-from models.events import Noted, ValMetrics
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.loss_chart import LossChart
+from terrarium.app.run_views.curves.metric_chart import MetricChart
+from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import Noted, ValMetrics
 from tests.app.run_views.curves.runs import history
 
 

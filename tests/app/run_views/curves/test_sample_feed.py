@@ -8,12 +8,12 @@ import re
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.sample_feed import SampleFeed
-from app.session.run_history import RunHistory
-from models.events import SampleMade
-from models.settings.presets import PRESETS
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.sample_feed import SampleFeed
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import SampleMade
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import RunSpec
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,16 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run_views.diagnosis.diagnosis_view import DoctorView
-from app.run_views.shown_run import ShownRun
-from app.session.run_history import RunHistory
-from models.events import TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.tune_spec import TuneSpec
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.diagnosis.diagnosis_view import DoctorView
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.run_history import RunHistory
+from terrarium.models.events import TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.settings.tune_spec import TuneSpec
 from tests.models.diagnosis.doctor_suite import train_spec
 
 Until = Callable[[Callable[[], bool]], None]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run.run_view import RunView
-from app.session.session import Session
-from models.library.library import Library
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.run_view import RunView
+from terrarium.app.session.session import Session
+from terrarium.models.library.library import Library
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 
-from app.run.fork_dialog import ForkDialog
-from app.run.run_view import RunView
-from app.run_views.rewards.kl_panel import KlPanel
-from app.run_views.rewards.rewards_view import RewardsView
-from app.session.session import Session
-from models.alignment.best_of_curve import BestOfPoint
-from models.alignment.overoptimisation import ParentCurves, read_parent_curves, write_parent_curves
-from models.files.jsonl import read_rows
-from models.runs.run_folder import RunFolder
-from models.training.stages import parent_draws
+from terrarium.app.run.fork_dialog import ForkDialog
+from terrarium.app.run.run_view import RunView
+from terrarium.app.run_views.rewards.kl_panel import KlPanel
+from terrarium.app.run_views.rewards.rewards_view import RewardsView
+from terrarium.app.session.session import Session
+from terrarium.models.alignment.best_of_curve import BestOfPoint
+from terrarium.models.alignment.overoptimisation import ParentCurves, read_parent_curves, write_parent_curves
+from terrarium.models.files.jsonl import read_rows
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.training.stages import parent_draws
 from tests.app.heard import Heard, Until
 
 

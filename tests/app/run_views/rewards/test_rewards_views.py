@@ -10,29 +10,29 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from app.kit.plots.chart import Chart
-from app.kit.theme import ThemeProvider
-from app.run.run_view import RunView
-from app.run_views.curves.curves_view import CurvesView
-from app.run_views.curves.run_axis import RunAxis
-from app.run_views.rewards.chart_plan import plan_charts
-from app.run_views.rewards.figure_chart import FigureChart, FigureMark, Series
-from app.run_views.rewards.replies import RepliesView
-from app.run_views.rewards.reply_list import about_group, about_reply
-from app.run_views.rewards.reply_tokens import shade_of
-from app.run_views.rewards.rewards_view import RewardsView
-from app.run_views.shown_run import ShownRun
-from app.session.remembered import EVERYTHING, SIMPLE
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.alignment.rollout_log import KeptGroup, KeptReply
-from models.diagnosis import RunLog, examine
-from models.evaluation.record import Forgetting, write_forgetting
-from models.events import AlignMetrics, KnowledgeMeasured, KnownFigure
-from models.files.jsonl import read_rows
-from models.library.library import Library
-from models.number_words import with_minus
-from models.runs.run_folder import RunFolder
+from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.run_view import RunView
+from terrarium.app.run_views.curves.curves_view import CurvesView
+from terrarium.app.run_views.curves.run_axis import RunAxis
+from terrarium.app.run_views.rewards.chart_plan import plan_charts
+from terrarium.app.run_views.rewards.figure_chart import FigureChart, FigureMark, Series
+from terrarium.app.run_views.rewards.replies import RepliesView
+from terrarium.app.run_views.rewards.reply_list import about_group, about_reply
+from terrarium.app.run_views.rewards.reply_tokens import shade_of
+from terrarium.app.run_views.rewards.rewards_view import RewardsView
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.session.remembered import EVERYTHING, SIMPLE
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.alignment.rollout_log import KeptGroup, KeptReply
+from terrarium.models.diagnosis import RunLog, examine
+from terrarium.models.evaluation.record import Forgetting, write_forgetting
+from terrarium.models.events import AlignMetrics, KnowledgeMeasured, KnownFigure
+from terrarium.models.files.jsonl import read_rows
+from terrarium.models.library.library import Library
+from terrarium.models.number_words import with_minus
+from terrarium.models.runs.run_folder import RunFolder
 from tests.app.heard import Heard, Until
 from tests.models.training.stages.support import make_pairs, run_of
 from tests.models.training.support import train

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.run_views.rewards.verdict import verdict_of
-from app.session.run_history import FIGURE_COLUMNS
-from models.runs.curve import Table
+from terrarium.app.run_views.rewards.verdict import verdict_of
+from terrarium.app.session.run_history import FIGURE_COLUMNS
+from terrarium.models.runs.curve import Table
 
 NBSP = "\N{NO-BREAK SPACE}"
 

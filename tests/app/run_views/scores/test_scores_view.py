@@ -17,26 +17,26 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.theme import ThemeProvider
-from app.run.run_view import RunView
-from app.run_views.scores.comparison import distinct_names
-from app.run_views.scores.prediction_words import format_answer
-from app.run_views.scores.scores_view import ScoresView
-from app.run_views.scores.summary import describe_lead
-from app.session.session import Session
-from app.session.training_state import TrainingState
-from models.corpora.corpus import list_corpora
-from models.evaluation.record import Forgetting, write_comparison, write_evaluation, write_forgetting
-from models.evaluation.text_verdict import sentence_of
-from models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigure, TextCompared, result_of
-from models.interop.importing import import_model
-from models.library.library import Library, RunInfo
-from models.metrics.report import Report, Score
-from models.metrics.texts import score_texts
-from models.runs.run_folder import RunFolder
-from models.tasks.predicting import Prediction
-from models.tasks.scoring import Evaluation, TaskRows, write_scores
-from models.tasks.stored_scores import StoredScores, list_scores
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.run_view import RunView
+from terrarium.app.run_views.scores.comparison import distinct_names
+from terrarium.app.run_views.scores.prediction_words import format_answer
+from terrarium.app.run_views.scores.scores_view import ScoresView
+from terrarium.app.run_views.scores.summary import describe_lead
+from terrarium.app.session.session import Session
+from terrarium.app.session.training_state import TrainingState
+from terrarium.models.corpora.corpus import list_corpora
+from terrarium.models.evaluation.record import Forgetting, write_comparison, write_evaluation, write_forgetting
+from terrarium.models.evaluation.text_verdict import sentence_of
+from terrarium.models.events import Evaluated, KindAccuracy, KnowledgeMeasured, KnownFigure, TextCompared, result_of
+from terrarium.models.interop.importing import import_model
+from terrarium.models.library.library import Library, RunInfo
+from terrarium.models.metrics.report import Report, Score
+from terrarium.models.metrics.texts import score_texts
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tasks.predicting import Prediction
+from terrarium.models.tasks.scoring import Evaluation, TaskRows, write_scores
+from terrarium.models.tasks.stored_scores import StoredScores, list_scores
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
 from tests.models.tasks.small_tasks import make_row

@@ -12,16 +12,16 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run.run_view import RunView
-from app.run_views.time_machine.kl_pane import KlPane
-from app.run_views.time_machine.time_machine_view import TimeMachine
-from app.session.session import Session
-from models.chat.own_template import encode_messages
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.training.stages import position_kl
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.run_view import RunView
+from terrarium.app.run_views.time_machine.kl_pane import KlPane
+from terrarium.app.run_views.time_machine.time_machine_view import TimeMachine
+from terrarium.app.session.session import Session
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.training.stages import position_kl
 from tests.app.heard import Until
 
 

@@ -13,23 +13,23 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
-from app.kit.basics import EmptyState
-from app.kit.plots.attention_pictures import head_picture, side_of
-from app.kit.plots.chart import Curve
-from app.kit.theme import ThemeProvider
-from app.run_views.curves.sample_text import changes
-from app.run_views.shown_run import ShownRun
-from app.run_views.time_machine import panes
-from app.run_views.time_machine.attention_pane import AttentionPane, format_site, head_weights
-from app.run_views.time_machine.snapshots import Snapshots, nearest
-from app.run_views.time_machine.time_machine_view import TimeMachine
-from app.run_views.time_machine.timeline import Timeline
-from app.session.run_history import AttentionSnapshot, RunHistory
-from models.events import AttentionSeen, SampleMade, TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.presets import PRESETS
-from models.settings.run_spec import RunSpec
+from terrarium.app.kit.basics import EmptyState
+from terrarium.app.kit.plots.attention_pictures import head_picture, side_of
+from terrarium.app.kit.plots.chart import Curve
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.sample_text import changes
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.run_views.time_machine import panes
+from terrarium.app.run_views.time_machine.attention_pane import AttentionPane, format_site, head_weights
+from terrarium.app.run_views.time_machine.snapshots import Snapshots, nearest
+from terrarium.app.run_views.time_machine.time_machine_view import TimeMachine
+from terrarium.app.run_views.time_machine.timeline import Timeline
+from terrarium.app.session.run_history import AttentionSnapshot, RunHistory
+from terrarium.models.events import AttentionSeen, SampleMade, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import RunSpec
 from tests.models.training.support import make_run, train
 
 Until = Callable[[Callable[[], bool]], None]

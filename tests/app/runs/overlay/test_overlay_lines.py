@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.runs.overlay.overlay_lines import RunLine, coincident_lines
+from terrarium.app.runs.overlay.overlay_lines import RunLine, coincident_lines
 
 
 def line(n: int, *, above: float = 0.0, hump: float = 0.0) -> RunLine:

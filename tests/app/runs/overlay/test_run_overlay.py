@@ -13,15 +13,15 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.lineage.origin_card import LineageCard
-from app.lineage.origin_view import OriginView
-from app.run_views.shown_run import ShownRun
-from app.runs.overlay.overlay import RunOverlay
-from app.runs.overlay.overlay_curves import Curves
-from app.session.run_history import RunHistory
-from app.session.session import Session
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.lineage.origin_card import LineageCard
+from terrarium.app.lineage.origin_view import OriginView
+from terrarium.app.run_views.shown_run import ShownRun
+from terrarium.app.runs.overlay.overlay import RunOverlay
+from terrarium.app.runs.overlay.overlay_curves import Curves
+from terrarium.app.session.run_history import RunHistory
+from terrarium.app.session.session import Session
+from terrarium.models.settings.model_config import ModelConfig
 from tests.app.heard import Heard
 from tests.runs_on_disk import make_run, metrics_line
 

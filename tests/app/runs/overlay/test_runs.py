@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.kit.setting_names.slot_words import format_setting
-from app.lineage.origin import lineage_of
-from app.runs.overlay.comparison import compare_runs
-from app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader, sample_curves
-from app.runs.overlay.overlay_lines import COMPARED, LineMaker, OverlaySpec
-from app.runs.run_query import matches, sort_runs
-from models.corpora.text_corpora import build_text_corpus
-from models.library.library import Library, RunInfo
-from models.metrics.metrics_table import format_score
-from models.settings.model_config import ModelConfig
+from terrarium.app.kit.setting_names.slot_words import format_setting
+from terrarium.app.lineage.origin import lineage_of
+from terrarium.app.runs.overlay.comparison import compare_runs
+from terrarium.app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader, sample_curves
+from terrarium.app.runs.overlay.overlay_lines import COMPARED, LineMaker, OverlaySpec
+from terrarium.app.runs.run_query import matches, sort_runs
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.library.library import Library, RunInfo
+from terrarium.models.metrics.metrics_table import format_score
+from terrarium.models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
 

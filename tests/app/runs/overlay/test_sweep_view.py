@@ -9,16 +9,16 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.run.sweep_dialog import SweepDialog
-from app.runs.overlay.parallel_axes import parallel_axes, setting_title
-from app.runs.overlay.sweep_view import SweepView
-from app.session.session import Session
-from models.runs.sweep import SweepValues, grid
-from models.runs.sweep_result import SweepRun
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec
-from models.settings.tune_spec import TuneSpec
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run.sweep_dialog import SweepDialog
+from terrarium.app.runs.overlay.parallel_axes import parallel_axes, setting_title
+from terrarium.app.runs.overlay.sweep_view import SweepView
+from terrarium.app.session.session import Session
+from terrarium.models.runs.sweep import SweepValues, grid
+from terrarium.models.runs.sweep_result import SweepRun
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.tune_spec import TuneSpec
 from tests.app.heard import Until
 from tests.runs_on_disk import make_run, metrics_line, metrics_row
 

@@ -12,16 +12,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from app.serve.endpoint.address import base_url, bind
-from app.serve.endpoint.endpoints import BODY_SECONDS, make_endpoint
-from app.serve.endpoint.engine import ModelLease, ServedModel
-from app.serve.endpoint.http_server import HEAD_SECONDS, HttpServer
-from app.serve.endpoint.request_log import RequestLog, RequestRecord
-from app.serve.endpoint.thread_engine import ThreadEngine
-from models.architecture.transformer import AnyModel, Decoder, Encoder
-from models.chat.template_config import ChatTemplateConfig
-from models.settings.model_config import ModelConfig
-from models.tokenizers import MIN_VOCAB_SIZE
+from terrarium.app.serve.endpoint.address import base_url, bind
+from terrarium.app.serve.endpoint.endpoints import BODY_SECONDS, make_endpoint
+from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
+from terrarium.app.serve.endpoint.http_server import HEAD_SECONDS, HttpServer
+from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
+from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
+from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import MIN_VOCAB_SIZE
 
 if TYPE_CHECKING:
     import openai

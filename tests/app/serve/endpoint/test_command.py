@@ -8,11 +8,11 @@ import json
 import pytest
 from tokenizers import Tokenizer
 
-from app.cli import main
-from app.commands import serve
-from app.serve.endpoint.engine import ServedModel
-from app.serve.endpoint.http_server import HttpServer
-from app.serve.endpoint.request_log import RequestRecord
+from terrarium.app.cli import main
+from terrarium.app.commands import serve
+from terrarium.app.serve.endpoint.engine import ServedModel
+from terrarium.app.serve.endpoint.http_server import HttpServer
+from terrarium.app.serve.endpoint.request_log import RequestRecord
 from tests.app.serve.endpoint.conftest import tiny_served_model
 
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from app.serve.endpoint.errors import ApiError
-from app.serve.endpoint.requests import chat_requests
-from app.serve.endpoint.schemas import ChatRequest, read_body
-from models.chat.own_template import encode_messages
-from models.chat.template_config import ChatTemplateConfig
-from models.events import ReplyFinished, TokenMade
-from models.inference.generate import generate
-from models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
-from models.tokenizers import IncrementalDecoder, TokenBytes, decode, encode_text
-from models.tokenizers.special_tokens import end_id
+from terrarium.app.serve.endpoint.errors import ApiError
+from terrarium.app.serve.endpoint.requests import chat_requests
+from terrarium.app.serve.endpoint.schemas import ChatRequest, read_body
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.chat.template_config import ChatTemplateConfig
+from terrarium.models.events import ReplyFinished, TokenMade
+from terrarium.models.inference.generate import generate
+from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from terrarium.models.tokenizers import IncrementalDecoder, TokenBytes, decode, encode_text
+from terrarium.models.tokenizers.special_tokens import end_id
 from tests.app.serve.endpoint.conftest import Endpoint, until
 from tests.models.every_cut import EVERY_CUT
 
@@ -289,7 +289,7 @@ def said(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
             yield TokenMade(id=id, text=decoder.add(id), probability=0.6, entropy=1.0, rank=1, draw=0.5, top=top)
         yield ReplyFinished(n_prompt=5, n_tokens=len(data), prefill_s=0.1, tokens_per_s=10.0, reason="length")
 
-    monkeypatch.setattr("models.inference.generate.generate", say)
+    monkeypatch.setattr("terrarium.models.inference.generate.generate", say)
 
 
 @pytest.mark.usefixtures("said")

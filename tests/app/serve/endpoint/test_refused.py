@@ -15,12 +15,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from app.cli import main
-from app.serve.endpoint import endpoints
-from app.serve.endpoint.address import HOST, base_url, bind
-from app.serve.endpoint.endpoints import MAX_BODY_BYTES
-from app.serve.endpoint.requests import chat_requests
-from app.serve.endpoint.response_formats import CompletionFormat
+from terrarium.app.cli import main
+from terrarium.app.serve.endpoint import endpoints
+from terrarium.app.serve.endpoint.address import HOST, base_url, bind
+from terrarium.app.serve.endpoint.endpoints import MAX_BODY_BYTES
+from terrarium.app.serve.endpoint.requests import chat_requests
+from terrarium.app.serve.endpoint.response_formats import CompletionFormat
 from tests.app.serve.endpoint.conftest import Endpoint, answering, until
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"

@@ -13,17 +13,17 @@ import openai
 import pytest
 from tokenizers import Tokenizer
 
-from app.serve.endpoint.address import base_url, bind
-from app.serve.endpoint.endpoints import make_endpoint
-from app.serve.endpoint.engine import ModelLease, ServedModel
-from app.serve.endpoint.errors import ModelGoneError
-from app.serve.endpoint.http_server import HttpServer
-from app.serve.endpoint.request_log import RequestLog
-from app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
-from app.serve.endpoint.worker_engine import WorkerEngine
-from app.worker.worker import Worker
-from models.architecture.transformer import AnyModel
-from models.events import Event
+from terrarium.app.serve.endpoint.address import base_url, bind
+from terrarium.app.serve.endpoint.endpoints import make_endpoint
+from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
+from terrarium.app.serve.endpoint.errors import ModelGoneError
+from terrarium.app.serve.endpoint.http_server import HttpServer
+from terrarium.app.serve.endpoint.request_log import RequestLog
+from terrarium.app.serve.endpoint.scheduler import GenerationTask, RoundRobinScheduler
+from terrarium.app.serve.endpoint.worker_engine import WorkerEngine
+from terrarium.app.worker.worker import Worker
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.events import Event
 from tests.app.serve.endpoint.conftest import tiny_served_model, until
 
 

@@ -14,20 +14,20 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.tokenizer.compare import compare_view, text_work
-from app.tokenizer.compare.compare_view import Selection, TokenizerCompareView
-from app.tokenizer.compare.figures_table import FiguresTable
-from app.tokenizer.compare.grid_lines import GridLines
-from app.tokenizer.compare.metrics import RATIOS, TABLE, best
-from app.tokenizer.compare.spot import token_spot
-from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
-from models import cost
-from models.settings.presets import PRESETS
-from models.tiny_world import parallel
-from models.tiny_world.parallel import LANGUAGE_NAMES
-from models.tokenizers import encode_text, save_tokenizer, token_pieces, train_tokenizer
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.compare import compare_view, text_work
+from terrarium.app.tokenizer.compare.compare_view import Selection, TokenizerCompareView
+from terrarium.app.tokenizer.compare.figures_table import FiguresTable
+from terrarium.app.tokenizer.compare.grid_lines import GridLines
+from terrarium.app.tokenizer.compare.metrics import RATIOS, TABLE, best
+from terrarium.app.tokenizer.compare.spot import token_spot
+from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
+from terrarium.models import cost
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tiny_world import parallel
+from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
+from terrarium.models.tokenizers import encode_text, save_tokenizer, token_pieces, train_tokenizer
 
 TEXT = "The naïve café 🌱👩‍🚀 of e\u0301t\u0301e.\n\nשלום 12 東京\t<|end|> the cat sat\u200b on नमस्ते 🇩🇪🇫🇷.\r\nend"
 KINDS = {"byte": 0, "bpe": 300, "wordpiece": 200, "unigram": 320, "word": 60}
@@ -238,7 +238,7 @@ def test_costs_follow_the_design(view: TokenizerCompareView, session: Session, u
 def test_languages_are_measured_and_charted(
     view: TokenizerCompareView, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.tokenizer.compare.measured_texts.language_texts", few_stories)
+    monkeypatch.setattr("terrarium.app.tokenizer.compare.measured_texts.language_texts", few_stories)
     compare_with(view, until, "byte")
     view.texts.measure.click()
     assert view.texts.cancel.isVisible()
@@ -273,7 +273,7 @@ def test_languages_are_measured_and_charted(
 
 
 def few_stories(language: str) -> object:
-    from models.data.corpus_texts import language_texts
+    from terrarium.models.data.corpus_texts import language_texts
 
     return language_texts(language, 3)
 

@@ -9,14 +9,14 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.labels import ElidedLabel
-from app.kit.text import text_box
-from app.kit.theme import ThemeProvider
-from app.tokenizer.explore.explore_view import ExploreView
-from app.tokenizer.explore.round_trip_strip import MAX_SYNC_BYTES, RoundTripStrip, format_change
-from models.tokenizers import TokenizerOptions, train_tokenizer
-from models.tokenizers.text.encoded import EncodedText
-from models.tokenizers.text.round_trip import MAX_DIFFERENCES, round_trip
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.text import text_box
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.tokenizer.explore.explore_view import ExploreView
+from terrarium.app.tokenizer.explore.round_trip_strip import MAX_SYNC_BYTES, RoundTripStrip, format_change
+from terrarium.models.tokenizers import TokenizerOptions, train_tokenizer
+from terrarium.models.tokenizers.text.encoded import EncodedText
+from terrarium.models.tokenizers.text.round_trip import MAX_DIFFERENCES, round_trip
 
 TEXT = "The cat sat on the mat with a hat. "
 Until = Callable[[Callable[[], bool]], None]

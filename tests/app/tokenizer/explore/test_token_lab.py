@@ -13,17 +13,17 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.text.text_box import MAX_LINE_LENGTH
-from app.kit.theme import ThemeProvider
-from app.kit.tokens import token_view
-from app.kit.tokens.pill_layout import PillLayout
-from app.kit.tokens.token_view import TokenView
-from app.tokenizer.encoder import MAX_SYNC_BYTES, Encoder
-from app.tokenizer.explore.byte_strip import ByteStrip
-from app.tokenizer.explore.token_lab import TokenLab
-from app.tokenizer.text_offsets import TextOffsets
-from models.tokenizers import decode, token_pieces, train_tokenizer
-from models.tokenizers.text.encoded import EncodedText
+from terrarium.app.kit.text.text_box import MAX_LINE_LENGTH
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.tokens import token_view
+from terrarium.app.kit.tokens.pill_layout import PillLayout
+from terrarium.app.kit.tokens.token_view import TokenView
+from terrarium.app.tokenizer.encoder import MAX_SYNC_BYTES, Encoder
+from terrarium.app.tokenizer.explore.byte_strip import ByteStrip
+from terrarium.app.tokenizer.explore.token_lab import TokenLab
+from terrarium.app.tokenizer.text_offsets import TextOffsets
+from terrarium.models.tokenizers import decode, token_pieces, train_tokenizer
+from terrarium.models.tokenizers.text.encoded import EncodedText
 
 TEXT = "The naïve café 🌱 grows.\n<|user|> Who?\n\nno"
 

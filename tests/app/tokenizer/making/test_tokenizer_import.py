@@ -15,12 +15,12 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.tokenizer.making.import_menu import HubDialog, PatternDialog
-from app.tokenizer.making.importing import TokenizerImporter
-from app.tokenizer.tokenizer_tab import TokenizerTab
-from models.tokenizers.foreign.isolated_reading import reader
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.making.import_menu import HubDialog, PatternDialog
+from terrarium.app.tokenizer.making.importing import TokenizerImporter
+from terrarium.app.tokenizer.tokenizer_tab import TokenizerTab
+from terrarium.models.tokenizers.foreign.isolated_reading import reader
 from tests.app.heard import Heard
 from tests.models.tokenizers.foreign.hostile import write_endless_ranks
 

@@ -11,18 +11,18 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.tokenizer.steps import analysis
-from app.tokenizer.steps.lattice import LatticeDrawing
-from app.tokenizer.steps.lookup import LookupDrawing
-from app.tokenizer.steps.merge_tree import MergeTreeDrawing
-from app.tokenizer.steps.scan import ScanDrawing
-from app.tokenizer.steps.steps_view import StepsView
-from models.tokenizers import train_tokenizer
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.unigram import UnigramSteps
-from models.tokenizers.steps.wordpiece import WordPieceSteps
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.steps import analysis
+from terrarium.app.tokenizer.steps.lattice import LatticeDrawing
+from terrarium.app.tokenizer.steps.lookup import LookupDrawing
+from terrarium.app.tokenizer.steps.merge_tree import MergeTreeDrawing
+from terrarium.app.tokenizer.steps.scan import ScanDrawing
+from terrarium.app.tokenizer.steps.steps_view import StepsView
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.unigram import UnigramSteps
+from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps
 
 CORPUS = ["the cat and the hat sat on the mat, unbelievable! believable able table stable nation station. " * 40]
 TEXT = "the unbelievable station, the cat<|end|>"

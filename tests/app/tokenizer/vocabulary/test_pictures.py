@@ -10,12 +10,18 @@ from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.plots.bar_plot import BarPlot
-from app.kit.theme import ThemeProvider
-from app.tokenizer.vocabulary.pictures import coverage_picture, describe_usage, lengths_picture, short, zipf_picture
-from models.tokenizers import train_tokenizer
-from models.tokenizers.vocabulary.token_counts import Counts, Usage
-from models.tokenizers.vocabulary.vocabulary import Vocabulary, read_vocabulary
+from terrarium.app.kit.plots.bar_plot import BarPlot
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.tokenizer.vocabulary.pictures import (
+    coverage_picture,
+    describe_usage,
+    lengths_picture,
+    short,
+    zipf_picture,
+)
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.vocabulary.token_counts import Counts, Usage
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary, read_vocabulary
 
 TEXT = "internationalization of unbelievable nations\n" * 20
 

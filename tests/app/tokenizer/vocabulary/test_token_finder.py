@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from app.tokenizer.vocabulary import token_finder
-from app.tokenizer.vocabulary.token_finder import USE_FILTERS, Found, Query, TokenFinder
-from models.events import Event, Progress
-from models.tokenizers import train_tokenizer
-from models.tokenizers.vocabulary.token_counts import USE_NAMES, Counts, Usage, count_tokens
-from models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry, read_vocabulary
+from terrarium.app.tokenizer.vocabulary import token_finder
+from terrarium.app.tokenizer.vocabulary.token_finder import USE_FILTERS, Found, Query, TokenFinder
+from terrarium.models.events import Event, Progress
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, Counts, Usage, count_tokens
+from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry, read_vocabulary
 
 TEXT = "The unbelievable nations believe; naïve café 1234 the then there 東京.\n" * 30
 

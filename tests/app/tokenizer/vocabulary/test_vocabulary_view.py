@@ -16,12 +16,12 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.kit.theme import ThemeProvider
-from app.session.session import Session
-from app.tokenizer.vocabulary import usage_counter, vocabulary_view
-from app.tokenizer.vocabulary.vocabulary_view import VocabularyView
-from models.events import Progress
-from models.tokenizers import encode_text, train_tokenizer
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.app.tokenizer.vocabulary import usage_counter, vocabulary_view
+from terrarium.app.tokenizer.vocabulary.vocabulary_view import VocabularyView
+from terrarium.models.events import Progress
+from terrarium.models.tokenizers import encode_text, train_tokenizer
 
 TEXT = "The cat sat on the mat; the dog ran to the park. Unbelievable!\n" * 40
 SIZE = 290

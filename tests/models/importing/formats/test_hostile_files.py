@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from models.files import limits
-from models.importing.formats.registry import Source, open_source
-from models.importing.formats.rows import MAX_COLUMNS, TICK_LINES, ReadOptions, Record
+from terrarium.models.files import limits
+from terrarium.models.importing.formats.registry import Source, open_source
+from terrarium.models.importing.formats.rows import MAX_COLUMNS, TICK_LINES, ReadOptions, Record
 from tests.models.importing.formats.test_readers import mo, qm, read, write
 
 

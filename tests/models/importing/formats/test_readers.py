@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.importing.formats.registry import open_source
-from models.importing.formats.rows import ReadOptions, Row, flatten
+from terrarium.models.importing.formats.registry import open_source
+from terrarium.models.importing.formats.rows import ReadOptions, Row, flatten
 
 
 def read(path: Path | list[Path], **options: Any) -> list[Row]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from models.files import limits
-from models.importing.formats.files import MAX_LINE_BYTES
-from models.importing.formats.registry import open_source
-from models.importing.formats.rows import ReadOptions, Record
+from terrarium.models.files import limits
+from terrarium.models.importing.formats.files import MAX_LINE_BYTES
+from terrarium.models.importing.formats.registry import open_source
+from terrarium.models.importing.formats.rows import ReadOptions, Record
 
 
 def records(*paths: Path, **options: Any) -> list[Record]:

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from models.events import result_of
-from models.interop.export import export_hf
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.tune_spec import TuneSpec
-from models.training.prepare import prepare_run
+from terrarium.models.events import result_of
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.prepare import prepare_run
 from tests.models.training.support import make_run, make_spec, train
 
 SMALL: dict[str, Any] = {

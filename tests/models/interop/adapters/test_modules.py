@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 import torch
 
-from models.architecture.lora import DOWN, UP, add_adapters, merged
-from models.interop.adapters.modules import joined, modules_of, pairs_of, split
-from models.interop.export import remote_tensors
-from models.interop.families import family_for_export
-from models.settings.presets import PRESETS
+from terrarium.models.architecture.lora import DOWN, UP, add_adapters, merged
+from terrarium.models.interop.adapters.modules import joined, modules_of, pairs_of, split
+from terrarium.models.interop.export import remote_tensors
+from terrarium.models.interop.families import family_for_export
+from terrarium.models.settings.presets import PRESETS
 from tests.models.interop.adapters.support import SMALL
 from tests.models.interop.support import assert_close
 from tests.models.interop.test_export import random_model

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.architecture.lora import LoraLinear
-from models.architecture.transformer import AnyModel
-from models.data.batch import Batch
-from models.events import Notice, result_of
-from models.interop.adapters.peft import CONFIG, WEIGHTS, export_peft, import_peft
-from models.interop.export import export_hf
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.training.objective import weighted_nll
-from models.training.setup import set_up
+from terrarium.models.architecture.lora import LoraLinear
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.data.batch import Batch
+from terrarium.models.events import Notice, result_of
+from terrarium.models.interop.adapters.peft import CONFIG, WEIGHTS, export_peft, import_peft
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.setup import set_up
 from tests.models.interop import support
 from tests.models.interop.adapters.support import DESIGNS, IDS, MODULES, Case, make_case
 from tests.models.interop.support import drive

@@ -16,15 +16,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from models.architecture.transformer import build_model
-from models.events import result_of
-from models.interop.export import export_hf
-from models.interop.hub.hub_models import ModelHub
-from models.interop.publish.gguf_export import write_gguf
-from models.interop.publish.gguf_plan import plan_gguf
-from models.settings.model_config import ModelConfig
-from models.tokenizers import train_tokenizer
-from models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.events import result_of
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.hub.hub_models import ModelHub
+from terrarium.models.interop.publish.gguf_export import write_gguf
+from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 LLAMA, GGUF, PICKLED, GATED, STRANGE = "tiny/llama", "tiny/llama-GGUF", "tiny/pickled", "tiny/secret", "tiny/strange"
 REVISION = "0123456789abcdef0123456789abcdef01234567"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from models.cost import total_parameters
-from models.interop.families import FAMILIES
-from models.interop.graphs.graphs import GRAPHS
-from models.interop.hub.catalogue import PURPOSES, instead_of, listed_models, parse_models, too_large
-from models.settings.model_config import ModelConfig
+from terrarium.models.cost import total_parameters
+from terrarium.models.interop.families import FAMILIES
+from terrarium.models.interop.graphs.graphs import GRAPHS
+from terrarium.models.interop.hub.catalogue import PURPOSES, instead_of, listed_models, parse_models, too_large
+from terrarium.models.settings.model_config import ModelConfig
 
 _SMOL: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],

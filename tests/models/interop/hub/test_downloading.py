@@ -13,11 +13,11 @@ import pytest
 import torch
 from filelock import FileLock
 
-from models import load_model
-from models.events import Phase, Progress, result_of
-from models.interop.hub.downloading import discard, download_model, downloaded_runs, downloads_of, kept_bytes
-from models.interop.hub.hub_models import SAFETENSORS, ModelHub
-from models.library.library import Library
+from terrarium.models import load_model
+from terrarium.models.events import Phase, Progress, result_of
+from terrarium.models.interop.hub.downloading import discard, download_model, downloaded_runs, downloads_of, kept_bytes
+from terrarium.models.interop.hub.hub_models import SAFETENSORS, ModelHub
+from terrarium.models.library.library import Library
 from tests.models.interop.hub.served_hub import (
     F32,
     GATED,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.interop.hub.on_disk import find_models
+from terrarium.models.interop.hub.on_disk import find_models
 
 GGUF = b"GGUF" + b"\0" * 96
 DIGEST = "a" * 64

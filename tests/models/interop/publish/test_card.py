@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from models.evaluation.record import write_evaluation
-from models.events import Evaluated, HeldOutAnswer, KindAccuracy
-from models.files.atomic import atomic_write_json, read_json
-from models.interop.publish.card import model_card
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.presets import PRESETS
-from models.settings.tune_spec import TuneSpec
+from terrarium.models.evaluation.record import write_evaluation
+from terrarium.models.events import Evaluated, HeldOutAnswer, KindAccuracy
+from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.interop.publish.card import model_card
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.tune_spec import TuneSpec
 from tests.runs_on_disk import make_run
 
 CONFIG = PRESETS["terrarium-tiny"]

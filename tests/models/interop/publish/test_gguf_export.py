@@ -11,22 +11,28 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models import load_model
-from models.events import Notice, Progress, result_of
-from models.files.gguf_file import read_gguf_header
-from models.interop.graphs.graphs import NoGraphError, graph_of, portable, what_differs, with_previous_token_heads
-from models.interop.importing import import_model
-from models.interop.publish import gguf_export
-from models.interop.publish.gguf_export import write_gguf
-from models.interop.publish.gguf_plan import plan_gguf
-from models.library.library import Library
-from models.settings.gguf_formats import GGUF_FORMATS
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.tokenizer_options import TokenizerOptions
-from models.tiny_world.parallel import stories
-from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.foreign.vocab_files import word_piece
+from terrarium.models import load_model
+from terrarium.models.events import Notice, Progress, result_of
+from terrarium.models.files.gguf_file import read_gguf_header
+from terrarium.models.interop.graphs.graphs import (
+    NoGraphError,
+    graph_of,
+    portable,
+    what_differs,
+    with_previous_token_heads,
+)
+from terrarium.models.interop.importing import import_model
+from terrarium.models.interop.publish import gguf_export
+from terrarium.models.interop.publish.gguf_export import write_gguf
+from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.library.library import Library
+from terrarium.models.settings.gguf_formats import GGUF_FORMATS
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.tokenizer_options import TokenizerOptions
+from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.tokenizers.foreign.vocab_files import word_piece
 from tests.models.interop.support import drive
 from tests.models.interop.test_export import random_model
 

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models.chat.foreign import foreign_chat_tokens
-from models.chat.template_config import ChatTemplateConfig, read_kept_template_config, reply_ends
-from models.corpora.corpus import build_examples_corpus
-from models.events import Phase, result_of
-from models.files.gguf_file import read_gguf_header
-from models.inference.held_out import held_out, held_out_texts
-from models.interop.adapters.peft import export_peft
-from models.interop.chat_templates import read_template_config
-from models.interop.export import export_hf
-from models.interop.importing import import_model
-from models.interop.publish.share import share_gguf, share_hf
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec
-from models.settings.tune_spec import TuneSpec
-from models.tokenizers import decode, read_tokenizer, train_tokenizer
-from models.training.prepare import prepare_run
+from terrarium.models.chat.foreign import foreign_chat_tokens
+from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config, reply_ends
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import Phase, result_of
+from terrarium.models.files.gguf_file import read_gguf_header
+from terrarium.models.inference.held_out import held_out, held_out_texts
+from terrarium.models.interop.adapters.peft import export_peft
+from terrarium.models.interop.chat_templates import read_template_config
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.importing import import_model
+from terrarium.models.interop.publish.share import share_gguf, share_hf
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.tokenizers import decode, read_tokenizer, train_tokenizer
+from terrarium.models.training.prepare import prepare_run
 from tests.models.interop.publish.test_gguf_export import LLAMA
 from tests.models.interop.test_export import random_model
 from tests.models.training.support import make_spec, train

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from app.cli import main
-from models.interop.export import export_hf
-from models.interop.loading import load_model
-from models.interop.publish import onnx_export, onnx_fit
-from models.interop.publish.onnx_export import share_onnx
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
+from terrarium.app.cli import main
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.loading import load_model
+from terrarium.models.interop.publish import onnx_export, onnx_fit
+from terrarium.models.interop.publish.onnx_export import share_onnx
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
 from tests.models.interop.support import drive
 from tests.models.interop.test_export import random_model
 

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from app.cli import main
-from models.architecture.transformer import Decoder
-from models.chat.own_template import CHAT_TEMPLATE, render_chat
-from models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
-from models.corpora.corpus import build_examples_corpus
-from models.events import Notice
-from models.inference.held_out import held_out, held_out_replies, held_out_texts
-from models.inference.measure_weights import nats
-from models.interop.export import export_hf
-from models.interop.publish.ollama import message_form, modelfile, ollama_commands, ollama_name
-from models.interop.publish.share import gguf_sizes, share_gguf
-from models.library.library import Library
-from models.settings.gguf_formats import GGUF_FORMATS
-from models.tokenizers import decode, train_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.chat.own_template import CHAT_TEMPLATE, render_chat
+from terrarium.models.chat.template_config import PLAIN_TEMPLATE, ChatTemplateConfig
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import Notice
+from terrarium.models.inference.held_out import held_out, held_out_replies, held_out_texts
+from terrarium.models.inference.measure_weights import nats
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.publish.ollama import message_form, modelfile, ollama_commands, ollama_name
+from terrarium.models.interop.publish.share import gguf_sizes, share_gguf
+from terrarium.models.library.library import Library
+from terrarium.models.settings.gguf_formats import GGUF_FORMATS
+from terrarium.models.tokenizers import decode, train_tokenizer
 from tests.models.interop.publish.test_gguf_export import LLAMA
 from tests.models.interop.support import drive
 from tests.models.interop.test_export import random_model
@@ -165,7 +165,7 @@ def test_a_disk_without_room_and_a_name_that_is_none(
     with pytest.raises(ValueError, match="may not contain"):
         drive(share_gguf(source, tmp_path / "a?b", library))
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr("models.interop.publish.share.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("terrarium.models.interop.publish.share.shutil.disk_usage", lambda _: usage)
     with pytest.raises(ValueError, match=r"needs .* free: choose another disk, or a smaller format"):
         drive(share_gguf(source, tmp_path / "model.gguf", library))
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("model")] == []

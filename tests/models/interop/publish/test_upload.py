@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from app.cli import main
-from models.events import Event, Notice, Phase, Progress
-from models.interop.export import export_hf
-from models.interop.publish import hub_token
-from models.interop.publish.hub_token import check_token, find_token
-from models.interop.publish.upload import check_hub_name, push_hf, upload_folder
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.events import Event, Notice, Phase, Progress
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.publish import hub_token
+from terrarium.models.interop.publish.hub_token import check_token, find_token
+from terrarium.models.interop.publish.upload import check_hub_name, push_hf, upload_folder
+from terrarium.models.tokenizers import train_tokenizer
 from tests.models.interop.publish.fake_hub import TOKEN, FakeHub, running_hub
 from tests.models.interop.publish.test_gguf_export import LLAMA
 from tests.models.interop.support import drive

@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 
-from models.alignment.annotator import Annotator
-from models.evaluation import held_out_questions, safety
-from models.evaluation.safety_report import Cell, SafetyReport
-from models.recipes import quickstart
-from models.recipes.demonstrations import demonstration, goodhart, refuse, strength, taught
-from models.recipes.demonstrations.results import (
+from terrarium.models.alignment.annotator import Annotator
+from terrarium.models.evaluation import held_out_questions, safety
+from terrarium.models.evaluation.safety_report import Cell, SafetyReport
+from terrarium.models.recipes import quickstart
+from terrarium.models.recipes.demonstrations import demonstration, goodhart, refuse, strength, taught
+from terrarium.models.recipes.demonstrations.results import (
     ConstitutionResult,
     CriticFigures,
     FormatResult,
@@ -21,10 +21,10 @@ from models.recipes.demonstrations.results import (
     Health,
     RoundResult,
 )
-from models.recipes.demonstrations.running import DemonstrationRun
-from models.tiny_world import corpus, refusals, wishes
-from models.tiny_world.constitution import RULES
-from models.tiny_world.questions import KINDS
+from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.tiny_world import corpus, refusals, wishes
+from terrarium.models.tiny_world.constitution import RULES
+from terrarium.models.tiny_world.questions import KINDS
 
 
 def ask_little(patch: pytest.MonkeyPatch) -> None:

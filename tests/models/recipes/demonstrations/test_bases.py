@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.library.library import Library
-from models.recipes.demonstrations.bases import list_bases
-from models.tokenizers import train_tokenizer
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.bases import list_bases
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 
 

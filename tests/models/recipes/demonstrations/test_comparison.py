@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.cli import main
-from models.events import Phase, result_of
-from models.library.library import Library
-from models.recipes.demonstrations import comparison
-from models.recipes.demonstrations.comparison import compare_stages
-from models.tiny_world import wishes
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.events import Phase, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations import comparison
+from terrarium.models.recipes.demonstrations.comparison import compare_stages
+from terrarium.models.tiny_world import wishes
+from terrarium.models.tokenizers import train_tokenizer
 from tests.models.interop.support import drive
 from tests.stages_on_disk import put_family, put_stage
 

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from app.cli import main
-from app.commands.align.report import describe_constitution
-from models.alignment.critiques import Critic, Critique
-from models.corpora.corpus import open_run_corpus
-from models.events import Event, Progress, result_of
-from models.library.library import Library
-from models.recipes.demonstrations import constitution as recipe
-from models.recipes.demonstrations import refuse
-from models.recipes.demonstrations.constitution import distinct_2, is_whole_revision
-from models.recipes.demonstrations.results import ConstitutionResult, CriticFigures, Health
-from models.runs.run_folder import RunFolder
-from models.tiny_world.constitution import RULES
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.app.commands.align.report import describe_constitution
+from terrarium.models.alignment.critiques import Critic, Critique
+from terrarium.models.corpora.corpus import open_run_corpus
+from terrarium.models.events import Event, Progress, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations import constitution as recipe
+from terrarium.models.recipes.demonstrations import refuse
+from terrarium.models.recipes.demonstrations.constitution import distinct_2, is_whole_revision
+from terrarium.models.recipes.demonstrations.results import ConstitutionResult, CriticFigures, Health
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world.constitution import RULES
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.recipes.demonstrations.support import constitution_result, make_little_refusals
 

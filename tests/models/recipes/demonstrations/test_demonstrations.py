@@ -10,23 +10,23 @@ from typing import Any
 import pytest
 import torch
 
-from app.cli import main
-from models.corpora.corpus import open_run_corpus
-from models.events import Evaluated, Finished, Progress, RunStarted, TrainMetrics
-from models.library.library import Library
-from models.preferences.store import SIMULATED, Pair, PreferenceSet, Reply, list_sets
-from models.recipes import own_text, quickstart
-from models.recipes.demonstrations import bases, goodhart, running, taught
-from models.recipes.demonstrations.bases import list_bases
-from models.recipes.demonstrations.demonstrated import mark_stage, read_demonstrated
-from models.recipes.demonstrations.demonstration import Bench
-from models.recipes.demonstrations.kept import list_halted
-from models.recipes.demonstrations.results import StageResult
-from models.recipes.demonstrations.running import DemonstrationRun
-from models.recipes.quickstart import QuickStart
-from models.runs.run_folder import RunFolder, rename_run
-from models.tiny_world import corpus
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.models.corpora.corpus import open_run_corpus
+from terrarium.models.events import Evaluated, Finished, Progress, RunStarted, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.preferences.store import SIMULATED, Pair, PreferenceSet, Reply, list_sets
+from terrarium.models.recipes import own_text, quickstart
+from terrarium.models.recipes.demonstrations import bases, goodhart, running, taught
+from terrarium.models.recipes.demonstrations.bases import list_bases
+from terrarium.models.recipes.demonstrations.demonstrated import mark_stage, read_demonstrated
+from terrarium.models.recipes.demonstrations.demonstration import Bench
+from terrarium.models.recipes.demonstrations.kept import list_halted
+from terrarium.models.recipes.demonstrations.results import StageResult
+from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.runs.run_folder import RunFolder, rename_run
+from terrarium.models.tiny_world import corpus
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.interop.support import drive
 from tests.models.recipes.demonstrations.support import make_little

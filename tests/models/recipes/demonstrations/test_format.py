@@ -7,16 +7,16 @@ import json
 
 import pytest
 
-from app.cli import main
-from app.commands.align.report import describe_format
-from models.library.library import Library
-from models.recipes.demonstrations import demonstration, refuse
-from models.recipes.demonstrations import format as recipe
-from models.recipes.demonstrations.format import LESSONS
-from models.recipes.demonstrations.results import FormatResult
-from models.runs.run_folder import RunFolder
-from models.tiny_world import reply_format
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.app.commands.align.report import describe_format
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations import demonstration, refuse
+from terrarium.models.recipes.demonstrations import format as recipe
+from terrarium.models.recipes.demonstrations.format import LESSONS
+from terrarium.models.recipes.demonstrations.results import FormatResult
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world import reply_format
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.recipes.demonstrations.support import ask_little, format_result
 

@@ -7,15 +7,15 @@ import json
 
 import pytest
 
-from app.cli import main
-from app.commands.align.report import describe_refusals
-from models.library.library import Library
-from models.recipes.demonstrations.demonstrated import DemonstrationMark, read_demonstrated
-from models.recipes.demonstrations.demonstrations_table import STARTS
-from models.recipes.demonstrations.refuse import LESSONS
-from models.recipes.demonstrations.results import RefuseResult
-from models.runs.run_folder import RunFolder
-from models.tokenizers import train_tokenizer
+from terrarium.app.cli import main
+from terrarium.app.commands.align.report import describe_refusals
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, read_demonstrated
+from terrarium.models.recipes.demonstrations.demonstrations_table import STARTS
+from terrarium.models.recipes.demonstrations.refuse import LESSONS
+from terrarium.models.recipes.demonstrations.results import RefuseResult
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.recipes.demonstrations.support import make_little_refusals, safety_report
 

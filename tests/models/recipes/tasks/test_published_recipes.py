@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from models.library.library import Library
-from models.published import corpora
-from models.recipes.tasks.published import PUBLISHED_RECIPES, PublishedRecipe
-from models.recipes.tasks.results import ALL, TaskResult
-from models.recipes.tasks.running import BEFORE, FROM_SCRATCH, TaskRun
-from models.recipes.tasks.tasks_table import with_steps
-from models.settings.model_config import ModelConfig
+from terrarium.models.library.library import Library
+from terrarium.models.published import corpora
+from terrarium.models.recipes.tasks.published import PUBLISHED_RECIPES, PublishedRecipe
+from terrarium.models.recipes.tasks.results import ALL, TaskResult
+from terrarium.models.recipes.tasks.running import BEFORE, FROM_SCRATCH, TaskRun
+from terrarium.models.recipes.tasks.tasks_table import with_steps
+from terrarium.models.settings.model_config import ModelConfig
 from tests.models.published.packages import spam_assassin, usaddress, vader
 from tests.models.training.support import make_run, train
 

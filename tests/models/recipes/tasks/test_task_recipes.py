@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from models.corpora.corpus import open_corpus
-from models.events import Event, Phase, TrainMetrics
-from models.library.library import Library
-from models.metrics.metrics_table import METRICS
-from models.metrics.report import report_from_dict
-from models.recipes.tasks.results import ALL, TaskResult, read_result, summary_of
-from models.recipes.tasks.running import TaskRun
-from models.recipes.tasks.tasks_table import TASK_RECIPES, Bar, with_steps
-from models.runs.run_folder import RunFolder
+from terrarium.models.corpora.corpus import open_corpus
+from terrarium.models.events import Event, Phase, TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.metrics.report import report_from_dict
+from terrarium.models.recipes.tasks.results import ALL, TaskResult, read_result, summary_of
+from terrarium.models.recipes.tasks.running import TaskRun
+from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES, Bar, with_steps
+from terrarium.models.runs.run_folder import RunFolder
 from tests.models.recipes.small_recipes import few_rows, small
 
 OUTCOMES = {"right", "wrong value", "exception", "limit", "not supported"}

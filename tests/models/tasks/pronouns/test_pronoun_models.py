@@ -12,32 +12,32 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.architecture.transformer import build_model
-from models.events import ARROW, Event, Finished, SampleMade, ValMetrics
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.recipes.pronoun_specs import KINDS, pronoun_spec
-from models.recipes.pronouns import PronounRecipe
-from models.settings.run_spec import RunSpec
-from models.tasks.pronouns.batches import pointing_batch
-from models.tasks.pronouns.evaluation import (
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.events import ARROW, Event, Finished, SampleMade, ValMetrics
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.recipes.pronoun_specs import KINDS, pronoun_spec
+from terrarium.models.recipes.pronouns import PronounRecipe
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tasks.pronouns.batches import pointing_batch
+from terrarium.models.tasks.pronouns.evaluation import (
     PronounEvaluation,
     evaluation_pairs,
     read_pronouns,
     rule_accuracies,
     write_pronouns,
 )
-from models.tasks.pronouns.pointing import check_pointing, pointer_scores
-from models.tasks.pronouns.pronoun_reading import read_sentence, read_sentences
-from models.tasks.pronouns.resolving import evaluate_pronouns, resolve
-from models.tiny_world import pronoun_corpus
-from models.tiny_world.pronoun_corpus import build_pronoun_corpus
-from models.tiny_world.pronouns import NOUNS, Reference, sentences
-from models.tokenizers import decode, train_tokenizer
-from models.training.batches import make_batches
-from models.training.objective import weighted_nll
-from models.training.samples import write_sample
-from models.training.unigram import unigram_entropy
+from terrarium.models.tasks.pronouns.pointing import check_pointing, pointer_scores
+from terrarium.models.tasks.pronouns.pronoun_reading import read_sentence, read_sentences
+from terrarium.models.tasks.pronouns.resolving import evaluate_pronouns, resolve
+from terrarium.models.tiny_world import pronoun_corpus
+from terrarium.models.tiny_world.pronoun_corpus import build_pronoun_corpus
+from terrarium.models.tiny_world.pronouns import NOUNS, Reference, sentences
+from terrarium.models.tokenizers import decode, train_tokenizer
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.objective import weighted_nll
+from terrarium.models.training.samples import write_sample
+from terrarium.models.training.unigram import unigram_entropy
 
 TIRED, WIDE = (f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
 
@@ -215,8 +215,8 @@ def test_the_recipe_trains_and_evaluates_both(
         )
         return dataclasses.replace(spec, model=dataclasses.replace(spec.model, d_model=32), train=training)
 
-    monkeypatch.setattr("models.recipes.pronouns.pronoun_spec", narrow)
-    monkeypatch.setattr("models.tasks.pronouns.resolving.evaluation_pairs", lambda: evaluation_pairs(100))
+    monkeypatch.setattr("terrarium.models.recipes.pronouns.pronoun_spec", narrow)
+    monkeypatch.setattr("terrarium.models.tasks.pronouns.resolving.evaluation_pairs", lambda: evaluation_pairs(100))
     recipe = PronounRecipe(library, device="cpu")
     events = drive(recipe.events())
     assert [event.status for event in events if isinstance(event, Finished)] == ["finished", "finished"]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from models.corpora.corpus import Example
-from models.events import result_of
-from models.library.library import Library
-from models.tiny_world.tasks import corpora
-from models.tiny_world.tasks.corpora import WORLD_TASKS, WorldTask, build_task_corpus
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.tiny_world.tasks import corpora
+from terrarium.models.tiny_world.tasks.corpora import WORLD_TASKS, WorldTask, build_task_corpus
 
 Splits = dict[str, list[Example]]
 

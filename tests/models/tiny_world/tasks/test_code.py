@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from models.corpora.corpus import Example
-from models.tasks.code_judge import CodeCase, CodeJudge, Outcome
-from models.tiny_world.tasks.code import (
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.tasks.code_judge import CodeCase, CodeJudge, Outcome
+from terrarium.models.tiny_world.tasks.code import (
     AGGREGATES,
     COMPOSITIONS,
     SEEN,
@@ -19,7 +19,7 @@ from models.tiny_world.tasks.code import (
     UNSEEN_WORDS,
     Composition,
 )
-from models.tiny_world.world import World
+from terrarium.models.tiny_world.world import World
 from tests.models.tiny_world.tasks.conftest import Splits
 
 

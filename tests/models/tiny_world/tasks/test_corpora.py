@@ -7,14 +7,19 @@ from collections.abc import Callable
 
 import pytest
 
-from models.corpora.corpus import open_corpus
-from models.data.sources import prepare_corpus
-from models.events import Progress, result_of
-from models.library.library import Library
-from models.settings.run_spec import DataSpec
-from models.settings.tasks import TASKS
-from models.tiny_world.tasks import code, corpora
-from models.tiny_world.tasks.corpora import WORLD_TASKS, build_task_corpus, parse_dataset_name, world_task_data
+from terrarium.models.corpora.corpus import open_corpus
+from terrarium.models.data.sources import prepare_corpus
+from terrarium.models.events import Progress, result_of
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.settings.tasks import TASKS
+from terrarium.models.tiny_world.tasks import code, corpora
+from terrarium.models.tiny_world.tasks.corpora import (
+    WORLD_TASKS,
+    build_task_corpus,
+    parse_dataset_name,
+    world_task_data,
+)
 from tests.models.tiny_world.tasks.conftest import Splits, shrunk
 
 

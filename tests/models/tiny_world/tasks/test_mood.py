@@ -8,9 +8,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from models.tiny_world import english, lexicon
-from models.tiny_world.tasks.mood import IMPLIED, LABELS, draw, is_unseen
-from models.tiny_world.world import World
+from terrarium.models.tiny_world import english, lexicon
+from terrarium.models.tiny_world.tasks.mood import IMPLIED, LABELS, draw, is_unseen
+from terrarium.models.tiny_world.world import World
 from tests.models.tiny_world.tasks.conftest import Splits
 
 

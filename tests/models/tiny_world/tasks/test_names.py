@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from models.tiny_world.tasks.names import COLOURED_THINGS, LABELS, N_NAMES, names
+from terrarium.models.tiny_world.tasks.names import COLOURED_THINGS, LABELS, N_NAMES, names
 from tests.models.tiny_world.tasks.conftest import Splits
 
 Entity = tuple[int, int, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from models.tiny_world.tasks.qa import FORMS
+from terrarium.models.tiny_world.tasks.qa import FORMS
 from tests.models.tiny_world.tasks.conftest import Splits
 
 Fact = tuple[str, str, str]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from models.corpora.corpus import Example
-from models.tiny_world import english
-from models.tiny_world.events import Drops, Gives, Holds, Is, Lies, Moves, Takes, Thanks, WorldEvent
-from models.tiny_world.tasks.summary import (
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.tiny_world import english
+from terrarium.models.tiny_world.events import Drops, Gives, Holds, Is, Lies, Moves, Takes, Thanks, WorldEvent
+from terrarium.models.tiny_world.tasks.summary import (
     ALL,
     MOST_IMPORTANT,
     PROMPTS,

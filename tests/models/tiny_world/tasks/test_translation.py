@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from models.tiny_world import lexicon
-from models.tiny_world.parallel import LANGUAGES
-from models.tiny_world.tasks.german_cases import CaseErrors, case_errors
-from models.tiny_world.tasks.translation import ENGLISH, KINDS, QUALITIES
+from terrarium.models.tiny_world import lexicon
+from terrarium.models.tiny_world.parallel import LANGUAGES
+from terrarium.models.tiny_world.tasks.german_cases import CaseErrors, case_errors
+from terrarium.models.tiny_world.tasks.translation import ENGLISH, KINDS, QUALITIES
 from tests.models.tiny_world.tasks.conftest import Splits
 
 GOLD = [

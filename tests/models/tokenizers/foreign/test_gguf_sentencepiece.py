@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models.settings.tokenizer_options import TokenizerOptions
-from models.tiny_world.parallel import stories
-from models.tokenizers import decode, encode_text, train_tokenizer
-from models.tokenizers.foreign.gguf_fields import tokenizer_fields
-from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
-from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
-from models.tokenizers.foreign.sentencepiece_file import parse_sentencepiece
+from terrarium.models.settings.tokenizer_options import TokenizerOptions
+from terrarium.models.tiny_world.parallel import stories
+from terrarium.models.tokenizers import decode, encode_text, train_tokenizer
+from terrarium.models.tokenizers.foreign.gguf_fields import tokenizer_fields
+from terrarium.models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
+from terrarium.models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
+from terrarium.models.tokenizers.foreign.sentencepiece_file import parse_sentencepiece
 from tests.models.tokenizers.foreign.test_sentencepiece import train
 
 TEXTS = [*stories("English", 150), *stories("German", 150)]

@@ -10,9 +10,9 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from models.library.library import Library
-from models.tokenizers import load_tokenizer, read_about, train_tokenizer
-from models.tokenizers.importing import import_tokenizer
+from terrarium.models.library.library import Library
+from terrarium.models.tokenizers import load_tokenizer, read_about, train_tokenizer
+from terrarium.models.tokenizers.importing import import_tokenizer
 from tests.models.tokenizers.foreign.test_reading import write_words
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s"]

@@ -15,12 +15,12 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
-from models.events import result_of
-from models.files.atomic import DamagedError
-from models.tokenizers.foreign import isolated_reading
-from models.tokenizers.foreign.foreign_files import read_foreign
-from models.tokenizers.foreign.isolated_reading import LIMITS, read_isolated, reader
-from models.tokenizers.foreign.patterns import PatternUnknownError
+from terrarium.models.events import result_of
+from terrarium.models.files.atomic import DamagedError
+from terrarium.models.tokenizers.foreign import isolated_reading
+from terrarium.models.tokenizers.foreign.foreign_files import read_foreign
+from terrarium.models.tokenizers.foreign.isolated_reading import LIMITS, read_isolated, reader
+from terrarium.models.tokenizers.foreign.patterns import PatternUnknownError
 from tests.models.tokenizers.foreign import hostile
 from tests.models.tokenizers.foreign.support import all_texts, ids_of
 from tests.models.tokenizers.foreign.test_reading import write_words

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, implementations, models, pre_tokenizers
 
-from models.tokenizers import train_tokenizer
-from models.tokenizers.foreign.foreign_files import find_tokenizer_file, read_foreign
+from terrarium.models.tokenizers import train_tokenizer
+from terrarium.models.tokenizers.foreign.foreign_files import find_tokenizer_file, read_foreign
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines
 from tests.models.tokenizers.foreign.test_sentencepiece import train as train_sentencepiece
 

@@ -19,13 +19,13 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.normalizers import Normalizer
 
-from models.tokenizers.foreign.charsmap import make_charsmap, read_charsmap, replace_longest
-from models.tokenizers.foreign.foreign_files import read_foreign
-from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
-from models.tokenizers.foreign.merges import derive_merges, find_undecided
-from models.tokenizers.foreign.replacing import replacement_steps
-from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
-from models.tokenizers.foreign.sentencepiece_file import PieceKind, parse_sentencepiece
+from terrarium.models.tokenizers.foreign.charsmap import make_charsmap, read_charsmap, replace_longest
+from terrarium.models.tokenizers.foreign.foreign_files import read_foreign
+from terrarium.models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
+from terrarium.models.tokenizers.foreign.merges import derive_merges, find_undecided
+from terrarium.models.tokenizers.foreign.replacing import replacement_steps
+from terrarium.models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
+from terrarium.models.tokenizers.foreign.sentencepiece_file import PieceKind, parse_sentencepiece
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, mixed_texts, saved
 
 CONTROLS = ("<unk>", "<s>", "</s>")
@@ -106,8 +106,8 @@ def rules_worked_out_once() -> Iterator[None]:
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.tokenizers.foreign.sentencepiece.read_charsmap", read)
-        patch.setattr("models.tokenizers.foreign.sentencepiece.replacement_steps", steps)
+        patch.setattr("terrarium.models.tokenizers.foreign.sentencepiece.read_charsmap", read)
+        patch.setattr("terrarium.models.tokenizers.foreign.sentencepiece.replacement_steps", steps)
         yield
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import tiktoken
 
-from models.tokenizers import TokenBytes, decode, train_tokenizer
-from models.tokenizers.foreign.foreign_files import find_tokenizer_file, read_foreign
-from models.tokenizers.foreign.patterns import PATTERNS
+from terrarium.models.tokenizers import TokenBytes, decode, train_tokenizer
+from terrarium.models.tokenizers.foreign.foreign_files import find_tokenizer_file, read_foreign
+from terrarium.models.tokenizers.foreign.patterns import PATTERNS
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, saved
 
 N_SPECIAL, N_RANKS = 30, 350

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.tokenizers import TokenBytes, decode, train_tokenizer
-from models.tokenizers.foreign.foreign_files import read_foreign
-from models.tokenizers.foreign.merges import derive_merges
-from models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError
-from models.tokenizers.foreign.tiktoken_ranks import ranked_tokenizer, read_ranks
+from terrarium.models.tokenizers import TokenBytes, decode, train_tokenizer
+from terrarium.models.tokenizers.foreign.foreign_files import read_foreign
+from terrarium.models.tokenizers.foreign.merges import derive_merges
+from terrarium.models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError
+from terrarium.models.tokenizers.foreign.tiktoken_ranks import ranked_tokenizer, read_ranks
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, mixed_texts, saved
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.tokenizers import TokenizerOptions, encode_text, train_tokenizer
-from models.tokenizers.making.growth import measure_growth, take_sample
+from terrarium.models.tokenizers import TokenizerOptions, encode_text, train_tokenizer
+from terrarium.models.tokenizers.making.growth import measure_growth, take_sample
 
 TEXT = "The unbelievable cat sat on the mats, and believable cats didn't sit on 12 hats. Naïve café!\n" * 30
 OTHER = "Unbelievable mats, the cats! é 日"

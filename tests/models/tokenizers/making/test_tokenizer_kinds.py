@@ -11,8 +11,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.settings.tokenizer_options import UNKNOWN, pre_tokenizers_of, used_options
-from models.tokenizers import (
+from terrarium.models.settings.tokenizer_options import UNKNOWN, pre_tokenizers_of, used_options
+from terrarium.models.tokenizers import (
     KINDS,
     SPECIAL_TOKENS,
     CutCounter,
@@ -25,7 +25,7 @@ from models.tokenizers import (
     train_tokenizer,
     write_tokenizer,
 )
-from models.tokenizers.making.texts import MAX_RUN_LENGTH
+from terrarium.models.tokenizers.making.texts import MAX_RUN_LENGTH
 
 TEXT = "The unbelievable cat sat on the mats, and 1234 believable cats didn't.\n\tNaïve Café?\n" * 40
 STRANGE = "The unbelievable  Café 日本 🌱 don't 1234!\n\tcats x"

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from models.events import Event, Progress
-from models.tokenizers import encode_text
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.frequencies import Frequencies, count_frequencies
-from models.tokenizers.steps.steps import TokenizerSteps
+from terrarium.models.events import Event, Progress
+from terrarium.models.tokenizers import encode_text
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.frequencies import Frequencies, count_frequencies
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
 from tests.models.tokenizers.steps.test_tokenizer_steps import CORPUS, _steps
 
 TEXTS = [*CORPUS, "unbananable stationality, thematic " * 3, "<|end|> the cat <|user|> again", ""]

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from models.settings.tokenizer_options import KINDS, TokenizerOptions
-from models.tokenizers import TokenBytes, encode_prompt, train_tokenizer
-from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.steps import TokenizerSteps, find_mismatches
-from models.tokenizers.steps.unigram import UnigramSteps
-from models.tokenizers.steps.wordpiece import WordPieceSteps
+from terrarium.models.settings.tokenizer_options import KINDS, TokenizerOptions
+from terrarium.models.tokenizers import TokenBytes, encode_prompt, train_tokenizer
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps, find_mismatches
+from terrarium.models.tokenizers.steps.unigram import UnigramSteps
+from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps
 
 CORPUS = [
     "the cat and the hat sat on the mat, unbelievable! believable able table stable. " * 30,

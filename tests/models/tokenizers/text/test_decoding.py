@@ -7,8 +7,8 @@ import json
 import pytest
 from tokenizers import Tokenizer, decoders, models
 
-from models.tokenizers import encode_prompt, encode_text, train_tokenizer
-from models.tokenizers.text.decoding import MAX_LISTED_PROBLEMS, decode_ids, ordinal
+from terrarium.models.tokenizers import encode_prompt, encode_text, train_tokenizer
+from terrarium.models.tokenizers.text.decoding import MAX_LISTED_PROBLEMS, decode_ids, ordinal
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from models.tokenizers import KINDS, TokenizerOptions, decode, encode_prompt, encode_text, train_tokenizer
-from models.tokenizers.text.round_trip import MAX_DIFFERENCES, RoundTrip, round_trip
-from models.tokenizers.text.text_diff import differing_spans
+from terrarium.models.tokenizers import KINDS, TokenizerOptions, decode, encode_prompt, encode_text, train_tokenizer
+from terrarium.models.tokenizers.text.round_trip import MAX_DIFFERENCES, RoundTrip, round_trip
+from terrarium.models.tokenizers.text.text_diff import differing_spans
 
 TEXT = "The unbelievable cat sat on the mats, and 1234 believable cats didn't.\n\tNaïve Café?\n" * 40
 STRANGE = "É don't  cat <|end|> x\0y\n\n日本 e\u0301 ﬁ. The 🌱"

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from models import cost
-from models.data.corpus_texts import CorpusTexts, language_texts
-from models.events import Event, Phase, Progress
-from models.settings.presets import PRESETS
-from models.tiny_world.english import parse_story
-from models.tiny_world.parallel import LANGUAGE_NAMES, stories
-from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.special_tokens import unknown_ids
-from models.tokenizers.text.compare import MeasuredPart, compare, model_cost
-from models.tokenizers.text.text_measures import Figures, measure_texts
+from terrarium.models import cost
+from terrarium.models.data.corpus_texts import CorpusTexts, language_texts
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.tiny_world.english import parse_story
+from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES, stories
+from terrarium.models.tokenizers import encode_text, train_tokenizer
+from terrarium.models.tokenizers.special_tokens import unknown_ids
+from terrarium.models.tokenizers.text.compare import MeasuredPart, compare, model_cost
+from terrarium.models.tokenizers.text.text_measures import Figures, measure_texts
 
 TEXT = (
     "The internationalization of nations: unbelievable, believable! «Naïve café», Straße 1234 …\n"
@@ -95,8 +95,8 @@ def test_figures_are_those_of_direct_counting(trained: dict[str, Tokenizer], kin
 def test_long_texts_are_split_without_a_difference(
     trained: dict[str, Tokenizer], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.tokenizers.codec._CUT_ABOVE", 20_000)
-    monkeypatch.setattr("models.tokenizers.codec._CUT_EVERY", 5_000)
+    monkeypatch.setattr("terrarium.models.tokenizers.codec._CUT_ABOVE", 20_000)
+    monkeypatch.setattr("terrarium.models.tokenizers.codec._CUT_EVERY", 5_000)
     text = TEXT * 130  # so long that it is cut
     whole, once = measured(trained[kind], [text]), measured(trained[kind], [TEXT] * 130)
     assert whole.n_tokens == len(encode_text(trained[kind], text))

@@ -15,11 +15,18 @@ import pytest
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers import models as cores
 
-from models.events import result_of
-from models.tokenizers import TokenBytes, TokenizerOptions, encode_text, pieces_of, read_tokenizer, train_tokenizer
-from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
-from models.tokenizers.vocabulary.token_counts import USE_NAMES, Counts, Usage, count_tokens
-from models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary, read_vocabulary
+from terrarium.models.events import result_of
+from terrarium.models.tokenizers import (
+    TokenBytes,
+    TokenizerOptions,
+    encode_text,
+    pieces_of,
+    read_tokenizer,
+    train_tokenizer,
+)
+from terrarium.models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
+from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, Counts, Usage, count_tokens
+from terrarium.models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, Vocabulary, read_vocabulary
 
 TEXT = (
     "The internationalization of nations: unbelievable, believable! «Naïve café», Straße 1234 …\n"

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from models.events import result_of
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align
-from models.settings.run_spec import DataSpec
-from models.tiny_world import wishes
-from models.training.estimates import base_rate
-from models.training.estimates.base_rate import measure_base_rate
-from models.training.estimates.findings import BaseRate
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.tiny_world import wishes
+from terrarium.models.training.estimates import base_rate
+from terrarium.models.training.estimates.base_rate import measure_base_rate
+from terrarium.models.training.estimates.findings import BaseRate
 from tests.models.training.stages.support import CONFIG, spec_of
 
 FOUND = BaseRate(

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from models import cost
-from models.device import DeviceChoice
-from models.events import Event, Phase, Progress
-from models.settings.model_config import ModelConfig
-from models.settings.presets import PRESETS
-from models.settings.run_spec import TrainConfig
-from models.training.estimates import dry_run as module
-from models.training.estimates.dry_run import DryRun, dry_run
+from terrarium.models import cost
+from terrarium.models.device import DeviceChoice
+from terrarium.models.events import Event, Phase, Progress
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.estimates import dry_run as module
+from terrarium.models.training.estimates.dry_run import DryRun, dry_run
 from tests.models.designs import TOPOLOGIES, random_design
 
 TRAIN = TrainConfig(batch_size=4, grad_accum_steps=2, precision="float32")

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import torch
 
-from models.events import Event, Phase
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import RunSpec, TrainConfig
-from models.training.estimates import batch_finder, forecast, lr_finder, trial
-from models.training.estimates.batch_finder import find_batch, remedy_sentence
-from models.training.estimates.findings import BatchFound, BatchPoint, DataPreview, LrPoint, RunCost
-from models.training.estimates.lr_finder import find_lr, lr_from_trial, rounded
-from models.training.estimates.trial import Step, Trial
-from models.training.schedule import times_due
+from terrarium.models.events import Event, Phase
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import RunSpec, TrainConfig
+from terrarium.models.training.estimates import batch_finder, forecast, lr_finder, trial
+from terrarium.models.training.estimates.batch_finder import find_batch, remedy_sentence
+from terrarium.models.training.estimates.findings import BatchFound, BatchPoint, DataPreview, LrPoint, RunCost
+from terrarium.models.training.estimates.lr_finder import find_lr, lr_from_trial, rounded
+from terrarium.models.training.estimates.trial import Step, Trial
+from terrarium.models.training.schedule import times_due
 from tests.models.training.support import make_spec, result_of
 
 MODEL = ModelConfig(context_length=32, n_layer=1, d_model=32, n_head=2)

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.corpora.text_corpora import build_text_corpus
-from models.library.library import Library
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.tasks.seen_example import TokenRow
-from models.tokenizers.special_tokens import add_missing_special_tokens
-from models.training.batches import make_batches
-from models.training.estimates.findings import DataPreview
-from models.training.estimates.preview import N_EXAMPLES, preview_data
-from models.training.prepare import PreparedData
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.corpora.text_corpora import build_text_corpus
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.tasks.seen_example import TokenRow
+from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.estimates.findings import DataPreview
+from terrarium.models.training.estimates.preview import N_EXAMPLES, preview_data
+from terrarium.models.training.prepare import PreparedData
 from tests.models.training.support import result_of
 
 TRAIN = TrainConfig(batch_size=4, steps=50, seed=3)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from models.events import TrainMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.training.follow import follow
-from models.training.parallel.join import join
-from models.training.parallel.process_group import ProcessGroup, end_process
-from models.training.trainer import Trainer
+from terrarium.models.events import TrainMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.training.follow import follow
+from terrarium.models.training.parallel.join import join
+from terrarium.models.training.parallel.process_group import ProcessGroup, end_process
+from terrarium.models.training.trainer import Trainer
 from tests import ROOT
 
 N_PROCESSES = 2

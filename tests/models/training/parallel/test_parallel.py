@@ -17,19 +17,19 @@ import psutil
 import pytest
 import torch
 
-from models.data.batch import Batch
-from models.interop.stored import read_tensors
-from models.library.library import Library
-from models.library.run_record import checkpoint_step
-from models.runs.run_folder import RunFolder
-from models.settings.model_config import ModelConfig
-from models.settings.optimizers import OPTIMIZERS
-from models.settings.presets import PRESETS
-from models.settings.spec_file import write_spec
-from models.settings.tune_spec import TuneSpec
-from models.training.parallel.distributed import DistributedGroup
-from models.training.setup import set_up
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models.data.batch import Batch
+from terrarium.models.interop.stored import read_tensors
+from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.optimizers import OPTIMIZERS
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.spec_file import write_spec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.parallel.distributed import DistributedGroup
+from terrarium.models.training.setup import set_up
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.parallel.several import N_PROCESSES, torchrun, train_in_turn
 from tests.models.training.support import fork, make_run, make_spec, result_of, train
 

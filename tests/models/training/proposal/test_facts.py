@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from models.corpora.corpus import build_examples_corpus
-from models.events import result_of
-from models.interop.importing import import_model
-from models.interop.parents import parent_config
-from models.library.library import Library
-from models.settings.run_spec import DataSpec
-from models.training.batches import make_batches
-from models.training.prepare import prepare_trial
-from models.training.proposal.facts import read_facts
+from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.events import result_of
+from terrarium.models.interop.importing import import_model
+from terrarium.models.interop.parents import parent_config
+from terrarium.models.library.library import Library
+from terrarium.models.settings.run_spec import DataSpec
+from terrarium.models.training.batches import make_batches
+from terrarium.models.training.prepare import prepare_trial
+from terrarium.models.training.proposal.facts import read_facts
 from tests.models.interop.test_gguf import bpe
 from tests.models.interop.test_parents import hugging_face, tuned
 

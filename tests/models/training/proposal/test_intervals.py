@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.settings.run_spec import TrainConfig
-from models.training.proposal.intervals import lengthened, proposed_intervals, round_number
-from models.training.schedule import times_due
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.proposal.intervals import lengthened, proposed_intervals, round_number
+from terrarium.models.training.schedule import times_due
 
 
 @pytest.mark.parametrize("steps", [1, 7, 22, 30, 108, 150, 220, 999, 1000, 12_345, 1_000_000])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from models.library.run_record import RunInfo
-from models.settings.run_spec import TrainConfig
-from models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
-from models.training.schedule import lr_factor
+from terrarium.models.library.run_record import RunInfo
+from terrarium.models.settings.run_spec import TrainConfig
+from terrarium.models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
+from terrarium.models.training.schedule import lr_factor
 
 DECAYED = TrainConfig(steps=1000, warmup_steps=20, schedule="wsd")
 

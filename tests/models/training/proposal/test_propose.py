@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from models.settings.presets import PRESETS
-from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.settings.tune_spec import TuneSpec
-from models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
-from models.training.proposal.propose import (
+from terrarium.models.settings.presets import PRESETS
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.proposal.facts import ITEMS, PACKED, TEXT, DataFacts
+from terrarium.models.training.proposal.propose import (
     BUDGET_S,
     describe_length,
     describe_packing,
@@ -20,8 +20,8 @@ from models.training.proposal.propose import (
     seconds_of,
     step_memory,
 )
-from models.training.proposal.speed import Speed
-from models.training.proposal.step_shape import step_shape, update_flops
+from terrarium.models.training.proposal.speed import Speed
+from terrarium.models.training.proposal.step_shape import step_shape, update_flops
 
 GIB = 1 << 30
 

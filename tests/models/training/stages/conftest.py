@@ -8,11 +8,11 @@ from types import MappingProxyType
 
 import pytest
 
-from models.alignment import judges
-from models.corpora.corpus import Example
-from models.runs.run_folder import RunFolder
-from models.tiny_world import wishes
-from models.tiny_world.wishes import WISHES
+from terrarium.models.alignment import judges
+from terrarium.models.corpora.corpus import Example
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tiny_world import wishes
+from terrarium.models.tiny_world.wishes import WISHES
 from tests.models.training.stages.support import CONFIG
 
 

@@ -6,16 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.events import AlignMetrics, Event, TrainMetrics
-from models.files.jsonl import read_rows
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align
-from models.settings.model_config import ModelConfig
-from models.settings.run_spec import DataSpec, RunSpec
-from models.settings.tune_spec import TuneSpec
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.events import AlignMetrics, Event, TrainMetrics
+from terrarium.models.files.jsonl import read_rows
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.run_spec import DataSpec, RunSpec
+from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import make_spec, result_of, train
 
 CONFIG = ModelConfig(n_layer=1, n_head=2, d_model=16, context_length=128)

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from models.events import TrainMetrics, ValMetrics
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec
-from models.settings.run_spec import RunSpec
-from models.training.estimates.forecast import forecast
-from models.training.stages import grpo, replies
-from models.training.trainer import Trainer
+from terrarium.models.events import TrainMetrics, ValMetrics
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.training.estimates.forecast import forecast
+from terrarium.models.training.stages import grpo, replies
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.stages.support import figures, rows_of, run_of, share_of_a, spec_of, train_in_two
 from tests.models.training.support import final_weights, result_of, train
 

@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 import torch
 
-from models.alignment import reward_model
-from models.alignment.pairs import EncodedPair, Pairs
-from models.alignment.reward_model import RewardModel, check_reward_model
-from models.chat.own_template import encode_messages
-from models.corpora.corpus import build_examples_corpus, open_run_corpus
-from models.events import Notice, TrainMetrics
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.fork import fork_run, spec_like
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align
-from models.tokenizers import read_tokenizer
-from models.training.stages import parent_draws
-from models.training.stages.ppo import make_experience
-from models.training.trainer import Trainer, prepare_run
+from terrarium.models.alignment import reward_model
+from terrarium.models.alignment.pairs import EncodedPair, Pairs
+from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
+from terrarium.models.chat.own_template import encode_messages
+from terrarium.models.corpora.corpus import build_examples_corpus, open_run_corpus
+from terrarium.models.events import Notice, TrainMetrics
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.fork import fork_run, spec_like
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.training.stages import parent_draws
+from terrarium.models.training.stages.ppo import make_experience
+from terrarium.models.training.trainer import Trainer, prepare_run
 from tests.models.training.stages.support import (
     CONFIG,
     figures,

@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 import torch
 
-from models.alignment.pairs import Pairs
-from models.alignment.reward_model import score_batch, scores_of
-from models.corpora.corpus import Corpus, build_examples_corpus
-from models.events import Blocked, Noted, Notice, TrainMetrics, ValMetrics
-from models.interop.loading import load_model
-from models.library.library import Library
-from models.runs.run_folder import RunFolder
-from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
-from models.settings.spec_file import load_spec, write_spec
-from models.tokenizers import read_tokenizer
-from models.tokenizers.special_tokens import end_id
-from models.training.prepare import prepare_run
-from models.training.stages.preference import PairOutcome, RewardObjective, unbalanced
-from models.training.trainer import Trainer
+from terrarium.models.alignment.pairs import Pairs
+from terrarium.models.alignment.reward_model import score_batch, scores_of
+from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.events import Blocked, Noted, Notice, TrainMetrics, ValMetrics
+from terrarium.models.interop.loading import load_model
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.spec_file import load_spec, write_spec
+from terrarium.models.tokenizers import read_tokenizer
+from terrarium.models.tokenizers.special_tokens import end_id
+from terrarium.models.training.prepare import prepare_run
+from terrarium.models.training.stages.preference import PairOutcome, RewardObjective, unbalanced
+from terrarium.models.training.trainer import Trainer
 from tests.models.training.stages.support import (
     figures,
     make_pairs,
@@ -296,7 +296,7 @@ def test_it_does_not_matter_how_many_pairs_stay_encoded(
     corpus = build_examples_corpus(library, rows[:8], rows[8:], "kept", None, task="preference")
     found = []
     for limit in (0, 60, 10**6):
-        monkeypatch.setattr("models.alignment.pairs._MAX_KNOWN", limit)
+        monkeypatch.setattr("terrarium.models.alignment.pairs._MAX_KNOWN", limit)
         read = Pairs(corpus, "train", read_tokenizer(parent.tokenizer_file))
         result_of(read.read(128))
         found.append([read[i] for i in range(len(read))])
