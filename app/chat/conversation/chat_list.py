@@ -24,7 +24,7 @@ _FILTERS = {"json": "Whole conversation (*.json)", "md": "Visible messages as Ma
 
 
 class ChatList(QFrame):
-    """The chats in a card, with a search field above. Opening another one stops the reply that is being written.
+    """The chats in a card, with a search field above. Opening another chat stops the current reply.
 
     Signals:
         listed(): the list is up to date.
@@ -118,7 +118,7 @@ class ChatList(QFrame):
         self.search.setFocus()
         self.search.selectAll()
 
-    # -- What is done to a chat ----------------------------------------------------------------------------------------
+    # -- Actions on a chat ---------------------------------------------------------------------------------------------
 
     @Slot()
     def new_chat(self) -> None:
