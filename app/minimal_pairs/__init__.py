@@ -1,1 +1,1 @@
-"""Minimal pairs: two sentences that differ a little, and what a model makes of the difference."""
+"""Minimal pairs: two sentences that differ in a word, and how the difference changes attention and answers of a model."""
