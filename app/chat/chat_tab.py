@@ -51,7 +51,9 @@ shown, the preferred width of the left side, and the minimum and maximum of the 
 
 
 class ChatTab(QWidget):
-    """The chat tab: conversations and branches at the left, modes in the middle, settings and glass box at the right."""
+    """The chat tab: conversations and branches at the left, modes in the middle, settings and glass box at the
+    right.
+    """
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,1 +1,3 @@
-"""Minimal pairs: two sentences that differ in a word, and how the difference changes attention and answers of a model."""
+"""Minimal pairs: two sentences that differ in a word, and how the difference changes attention and answers of a
+model.
+"""

@@ -241,7 +241,9 @@ class PairMaps(QWidget):
             painter.restore()
 
     def _draw_rows(self, painter: QPainter, area: QRectF, *, first: bool) -> None:
-        """Draw the tokens at the left of the first map, and frames around the chosen and the selected row in all maps."""
+        """Draw the tokens at the left of the first map, and frames around the chosen and the selected row in all
+        maps.
+        """
         cell, colors = self._cell(self.width()), self._theme.theme
         read = self._spot[0] if self._spot is not None else -1
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

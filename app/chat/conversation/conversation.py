@@ -279,7 +279,9 @@ class Conversation(QObject):
         self._continue_from(message_id, generation.tokens)
 
     def branch_from_token(self, message_id: str, n_kept: int, token_id: int) -> None:
-        """Generate another version of a reply that keeps its first `n_kept` tokens and continues with the given token."""
+        """Generate another version of a reply that keeps its first `n_kept` tokens and continues with the given
+        token.
+        """
         generation = self.chat.message(message_id).generation
         assert generation is not None
         tokens = generation.tokens

@@ -161,7 +161,9 @@ class MessageView(QWidget):
         self.note.setVisible(bool(text))
 
     def set_enabled(self, *, can_change: bool, can_reply: bool, why_not_continue: str) -> None:
-        """Enable the buttons: switch and make versions, request a reply, continue this reply (why not; "" if possible)."""
+        """Enable the buttons: switch and make versions, request a reply, continue this reply (why not; "" if
+        possible).
+        """
         fits = len(self.message.content) <= MAX_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
         if not fits:

@@ -108,7 +108,9 @@ class SamplingPanel(QWidget):
 
     @property
     def config(self) -> SamplingConfig:
-        """The settings on screen. Fields without a control, and values that a control cannot represent, remain as set."""
+        """The settings on screen. Fields without a control, and values that a control cannot represent, remain as
+        set.
+        """
         wanted = self._wanted
         if self._context_length is not None and wanted.max_tokens > self._context_length:
             return dataclasses.replace(wanted, max_tokens=self._context_length)

@@ -62,7 +62,9 @@ class SamplingPresets:
         return next((name for name in (*self.own, *BUILT_IN) if self.applied(name, config) == config), "")
 
     def save(self, name: str, config: SamplingConfig) -> bool:
-        """Save settings as a preset, replacing one of the same name. Return False if not possible, which is reported."""
+        """Save settings as a preset, replacing one of the same name. Return False if not possible, which is
+        reported.
+        """
         name = name.strip()
         if name and name not in BUILT_IN:
             self._keep(_OWN, name, config)
