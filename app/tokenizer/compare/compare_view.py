@@ -98,7 +98,7 @@ class TokenizerCompareView(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.addLayout(row(label("Figures for", "subheading"), self.of, self._costs))
         self._costs.setMinimumWidth(200)
-        figures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # spare height is for the other cards
+        figures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # others get the spare height
         lines.addWidget(self.table, 1)
         bars = _card()
         lines = bars.layout()
