@@ -235,7 +235,7 @@ class ChatTab(QWidget):
         """The notebook's editor while the notebook is in view (it has its own undo), else None."""
         return self.modes.notebook_text if self.modes.current == "notebook" else None
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     def _arrange(self) -> None:
         """Fold the right side when the window becomes narrow; restore the user's choice when it becomes wide."""

@@ -1,4 +1,4 @@
-"""The modes of the chat tab: chat, notebook, pages for what a model learned, comparisons."""
+"""The modes of the chat tab: chat, notebook, pages for the tasks of other models, comparisons."""
 
 from __future__ import annotations
 

@@ -1,3 +1,1 @@
-"""Minimal pairs: two sentences that differ in a word, and how the difference changes attention and answers of a
-model.
-"""
+"""Minimal pairs: two sentences that differ slightly, and the effect on the attention and the answers of a model."""

@@ -148,7 +148,7 @@ class NounBars(QWidget):
 
     @property
     def verdicts(self) -> list[str]:
-        """The decision for each sentence, such as “A: “it” is the animal”."""
+        """The decision for each sentence, such as: A: “it” is the animal."""
         return [f"{name}: {_verdict(side)}" for name, side in zip("AB", self._sides, strict=False)]
 
     @Slot()

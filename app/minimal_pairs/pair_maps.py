@@ -131,7 +131,7 @@ class PairMaps(QWidget):
     def resizeEvent(self, event: QEvent) -> None:
         self.updateGeometry()
 
-    # -- Selection ----------------------------------------------------------------------------------------------------
+    # -- Selection -----------------------------------------------------------------------------------------------------
 
     def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
         """Return (row, column) of the cell under a point, in any of the maps."""

@@ -76,7 +76,7 @@ class PronounControl(QObject):
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
         self._library, self._models = library, models
-        self._topologies: dict[str, str] = {}  # run name -> topology ("" for other runs); worker thread only
+        self._topologies: dict[str, str] = {}  # run id -> topology ("" for other runs); worker thread only
         models.freed.connect(self.forget)
 
     @property
@@ -108,7 +108,7 @@ class PronounControl(QObject):
             if isinstance(event, PronounAnswer):
                 self.answered.emit(event)
 
-    # -- On the worker thread -----------------------------------------------------------------------------------------
+    # -- On the worker thread ------------------------------------------------------------------------------------------
 
     def _newest(self) -> dict[str, Path]:
         """Return the newest run of each topology that was trained on pronouns and has a checkpoint."""

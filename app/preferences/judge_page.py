@@ -204,7 +204,7 @@ class JudgePage(QWidget):
         self._prefer_prompts()
         self._show_idle()
 
-    # -- Setup --------------------------------------------------------------------------------------------------------
+    # -- Setup ---------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _offer_runs(self) -> None:
@@ -311,7 +311,7 @@ class JudgePage(QWidget):
         self.sampler.start(request)
         self.pair_view.setFocus()
 
-    # -- Pairs --------------------------------------------------------------------------------------------------------
+    # -- Pairs ---------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_pairs(self) -> None:
@@ -406,7 +406,7 @@ class JudgePage(QWidget):
     def _on_failed(self, failure: Failure) -> None:
         self.pair_view.show_words("No replies to compare", failure.sentence, can_start=True)
 
-    # -- Messages -----------------------------------------------------------------------------------------------------
+    # -- Messages ------------------------------------------------------------------------------------------------------
 
     def _waiting_words(self) -> str:
         is_training = self._session.training.active

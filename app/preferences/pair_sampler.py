@@ -38,7 +38,7 @@ N_AHEAD = 3
 MAX_TOKENS = 200
 """The maximum length of a reply."""
 _MAX_TRIES = 6
-"""How often the second reply, and how often the prompt, is drawn again until two replies differ."""
+"""The maximum number of second replies, and of prompts, that are drawn until two replies differ."""
 _MAX_SEED = 2**31
 
 

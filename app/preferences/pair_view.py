@@ -246,7 +246,7 @@ class PairView(QWidget):
         layout.addWidget(self.hint)
         return body
 
-    # -- Content ------------------------------------------------------------------------------------------------------
+    # -- Content -------------------------------------------------------------------------------------------------------
 
     def show_pair(self, pair: Pair) -> None:
         """Show a pair to judge."""

@@ -320,7 +320,7 @@ class PairsView(QFrame):
         self.texts["rejected"].show_text(worse, better, marked=True)
         self.pair_chosen.emit(pair, current.row(), self.model.rowCount())
 
-    # -- Scores of a model --------------------------------------------------------------------------------------------
+    # -- Scores of a model ---------------------------------------------------------------------------------------------
 
     @Slot()
     def _offer_models(self) -> None:

@@ -70,7 +70,7 @@ class TaskPage(ModePage):
     def show_model(self, model: ChatModel) -> None:
         """Adapt the page to another open model that it supports."""
 
-    # -- Questions to the model ---------------------------------------------------------------------------------------
+    # -- Questions to the model ----------------------------------------------------------------------------------------
 
     @property
     def busy(self) -> bool:

@@ -93,7 +93,7 @@ class ChatList(QFrame):
     def minimumSizeHint(self) -> QSize:
         return super().minimumSizeHint().expandedTo(QSize(_NARROWEST, 0))
 
-    # -- What is listed ------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     @Slot()
     def refresh(self) -> None:

@@ -45,7 +45,7 @@ class Conversation(QObject):
         reply_started(message): a reply, still empty, has been requested.
         reply_progressed(text): progress before the reply starts, such as reading a long prompt.
         reply_appended(text): more text of the reply.
-        reply_ended(message): the reply as it was saved; None if it had not started.
+        reply_ended(message): the reply as it was saved; None if no token was generated.
         ratings_changed(): the ratings of replies may have changed.
     """
 

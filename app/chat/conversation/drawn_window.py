@@ -108,7 +108,7 @@ class DrawnWindow(Dialog):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_REPLY, QHeaderView.ResizeMode.Stretch)
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     def show_message(self, message_id: str) -> None:
         """Show the candidates of a message, and activate the window."""

@@ -89,7 +89,7 @@ class MessageView(QWidget):
     def _lead(self) -> str:
         return self._prompt.content if self._prompt is not None and self.is_completion else ""
 
-    # -- What it shows -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     def show_rating(self, rating: bool | None) -> None:
         """Show the rating of a reply (True for good, None for none), if replies to its prompt can be rated."""

@@ -57,7 +57,7 @@ class NotebookEditor(QPlainTextEdit):
         self.setAccessibleName("Notebook")
         self.viewport().setMouseTracking(True)
 
-    # -- segments -----------------------------------------------------------------------------------------------------
+    # -- segments ------------------------------------------------------------------------------------------------------
 
     @property
     def text(self) -> str:
@@ -148,7 +148,7 @@ class NotebookEditor(QPlainTextEdit):
             block = block.next()
         return None
 
-    # -- appearance ---------------------------------------------------------------------------------------------------
+    # -- appearance ----------------------------------------------------------------------------------------------------
 
     def set_quantity(self, quantity: str) -> None:
         """Colour tokens by one of QUANTITIES; "" only marks the text that a model wrote."""

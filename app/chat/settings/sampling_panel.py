@@ -151,7 +151,8 @@ class SamplingPanel(QWidget):
         """Switch to the settings of a newly opened model.
 
         If it is another model, apply the defaults that the user has set for it; if there are none, apply `usual` unless
-        the user has edited the settings. The first model after a launch gets the last settings of the previous session.
+        the user has edited the settings. For the first model after a launch, the edits of the previous session count;
+        they remain unchanged if they were made with this model.
 
         Args:
             tokenizer: the model's, whose tokens can have biases.

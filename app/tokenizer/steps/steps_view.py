@@ -305,7 +305,7 @@ class _Squeezable(QStackedWidget):
 
 
 def _most_instructive(analysis: TextAnalysis) -> int:
-    """Return the index of the initial word: the longest of the first few that is not an added token."""
+    """Return the index of the initial word: a long one among the first few, preferably not an added token."""
     few = analysis.split.words[:40]
     return max(range(len(few)), key=lambda i: (few[i].added_id is None, min(len(few[i].text), 16)))
 
