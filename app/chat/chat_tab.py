@@ -51,9 +51,7 @@ shown, the preferred width of the left side, and the minimum and maximum of the 
 
 
 class ChatTab(QWidget):
-    """The chat tab: conversations and branches at the left, modes in the middle, settings and glass box at the
-    right.
-    """
+    """Conversations and branches at the left, modes in the middle, settings and glass box at the right."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -277,8 +275,8 @@ class ChatTab(QWidget):
 
     @Slot()
     def _show_colours(self) -> None:
-        """Colour the tokens as the user chose. The default is surprisal; with simple detail, only beside the panel that
-        explains it.
+        """Colour the tokens as the user chose. The default is surprisal; at the simple level of detail, only beside the
+        panel about it.
         """
         legend = self.page.legend
         plain = self._session.detail.is_simple and self.side.current != "next"

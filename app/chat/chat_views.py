@@ -112,8 +112,8 @@ class ChatModes(Views):
 
     @Slot()
     def _offer(self) -> None:
-        """Offer the views that fit the open model. When the mode changes, switch to the main view of the new model if
-        the main view of the old one was in view.
+        """Offer the views that fit the open model. When the mode changes, switch to the main view of the new model,
+        unless that is the conversation and the user is in another view that still fits.
         """
         model: ChatModel | None = self._session.chat.model
         mode = model.mode if model is not None else ""

@@ -37,7 +37,7 @@ class ChatSide(Views):
     `strip` is shown beside it: the names of the views and the fold button, which stay visible when the side is folded.
 
     Args:
-        settings: the sections of the settings by title; those in `folded` start folded. With simple detail, only the
+        settings: the sections of the settings by title; those in `folded` start folded. At the simple level, only the
             first one is shown.
         n_changed: counts the other sections that differ from their defaults; call `refresh_settings` when that changes.
         sampling: the section with the sampling settings.

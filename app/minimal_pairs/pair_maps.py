@@ -218,8 +218,8 @@ class PairMaps(QWidget):
         self._draw_bar(painter, 2, 1, ())
 
     def _is_written(self, k: int, chosen: Collection[int]) -> bool:
-        """Return whether token `k` is labelled: chosen tokens are, others at regular intervals unless a chosen one is
-        too near.
+        """Return whether token `k` is labelled: chosen tokens are, others at intervals unless a chosen one is too
+        near.
         """
         every = max(1, math.ceil(0.88 * self._metrics().height() / self._cell(self.width())))
         return k in chosen or (k % every == 0 and all(abs(k - other) >= every for other in chosen if other >= 0))
@@ -241,9 +241,7 @@ class PairMaps(QWidget):
             painter.restore()
 
     def _draw_rows(self, painter: QPainter, area: QRectF, *, first: bool) -> None:
-        """Draw the tokens at the left of the first map, and frames around the chosen and the selected row in all
-        maps.
-        """
+        """Draw the tokens at the left of the first map; in all maps, frame the chosen and the selected row."""
         cell, colors = self._cell(self.width()), self._theme.theme
         read = self._spot[0] if self._spot is not None else -1
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

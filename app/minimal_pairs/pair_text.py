@@ -96,9 +96,7 @@ def format_points(difference: float) -> str:
 
 
 def attention_columns(reading: PairReading, layer: int, head: int) -> Columns:
-    """Return one head's weights in both sentences as columns of a table, with a row for each pair of tokens (from
-    1).
-    """
+    """Return one head's weights in both sentences as columns of a table, a row per pair of tokens (from 1)."""
     first, second = (by_column(reading, side, layer, head) for side in (0, 1))
     looking, seen = (grid.ravel() for grid in np.indices(first.shape))
     words = column_labels(reading)

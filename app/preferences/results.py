@@ -207,9 +207,7 @@ def _left_out(n: int, reason: str) -> str:
 
 
 def result_bars(pairs: Sequence[Pair]) -> list[Bar]:
-    """Return bars of the win rate of the two models compared most often, the self-agreement, and the share of left
-    choices.
-    """
+    """Return bars of the win rate of the two models compared most often, the self-agreement, and the left choices."""
     met = matches(pairs)[:1]
     return [
         *(_bar("Win rate", match.win_rate, tip=f"{_result(match)} {_WIN_TIP}") for match in met),

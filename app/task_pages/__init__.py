@@ -1,3 +1,1 @@
-"""Pages for models of other tasks than chat: labels, entities, answers in a text, functions, masks, and text to
-text.
-"""
+"""Pages for models that do not chat: labels, entities, answers in a text, functions, masks, and text to text."""

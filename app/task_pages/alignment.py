@@ -39,7 +39,7 @@ _LONG = "These texts are too long to be aligned word by word: see the Attention 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Tokens of source and target, and weights: (targets, sources), the cross-attention used to predict each target
+    """Tokens of source and target, and the cross-attention weights (targets, sources) that predict each target
     token.
     """
 
@@ -110,8 +110,7 @@ class AlignmentCard(QWidget):
 
 
 class AlignedTokens(QWidget):
-    """The source's tokens above the target's. The pointer or the arrow keys select a token; Escape clears the
-    selection.
+    """The source's tokens above the target's. The pointer or the arrow keys select a token; Escape clears it.
 
     Signals:
         said(str): the tokens aligned with the selected one; "" for none.

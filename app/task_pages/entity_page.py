@@ -106,8 +106,7 @@ class EntityPage(TaskPage):
 def spans_of(tags: Sequence[str], scores: Sequence[float], places: Sequence[tuple[int, int]]) -> list[Span]:
     """Return the entities that tags mark; if tags mark none (parts of speech), each word with its tag.
 
-    scores: the probability of each tag. places: the characters of each word. An entity has the lowest score of its
-    words.
+    scores: the probability of each tag. places: the characters of each word. An entity's score is its lowest word's.
     """
     found = [(each.start, each.end, each.type) for each in entities(tags)]
     if not found and not any(tag == "O" or tag[1:2] == "-" for tag in tags):

@@ -112,9 +112,7 @@ class TokenizerAbout(QWidget):
 
 
 def facts(tokenizer: Tokenizer, about: Mapping[str, Any], library: Library) -> dict[str, str]:
-    """Return the facts of a tokenizer, title -> text, from itself and its about.json; corpora of the library by
-    name.
-    """
+    """Return facts of a tokenizer, title -> text, from itself and its about.json; corpora of the library by name."""
     kind = tokenizer_kind(tokenizer)
     found = {"Kind": words(kind), "Vocabulary": f"{tokenizer.get_vocab_size():,} tokens"}
     specials = special_ids(tokenizer)

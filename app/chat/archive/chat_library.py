@@ -135,9 +135,7 @@ class ChatLibrary(QObject):
         return chat is not None
 
     def export(self, chat_id: str, path: Path) -> bool:
-        """Write a chat to a file in the format of its extension (EXPORTS; JSON by default). Return whether it
-        succeeded.
-        """
+        """Write a chat to a file in the format of its extension (EXPORTS, else JSON). Return whether it succeeded."""
         chat = self.load(chat_id)
         if chat is None:
             return False

@@ -33,9 +33,7 @@ class DraftUse:
         return describe_speculation(self.n_drafted, self.n_accepted, self.n_made, self.n_passes)
 
     def counting(self, tokens: Iterable[Speculated | None]) -> DraftUse:
-        """Return a copy with counts derived from the reply's own tokens: the last token of each pass is not an accepted
-        one.
-        """
+        """Return a copy with counts from the reply's own tokens: all but the last token of each pass were accepted."""
         outcomes = [token.outcome for token in tokens if token is not None]
         n_accepted = outcomes.count("accepted")
         return dataclasses.replace(

@@ -163,8 +163,8 @@ class Chat:
         return _tree_rows(self)
 
     def prepared(self) -> Chat:
-        """Compute all cached properties that views need, and return the chat. For long chats, call it in a worker
-        thread.
+        """Compute the cached properties that views need, and return the chat. Call it in a worker thread if it is
+        long.
         """
         _ = self._by_id, self.path, self.rows  # each is a cached property
         return self

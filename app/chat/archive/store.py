@@ -85,9 +85,7 @@ class ChatSaver:
         return problem
 
     def write_all(self) -> None:
-        """Block until every chat that is queued, retained or being written by another thread is on disk or has
-        failed.
-        """
+        """Block until every chat that is queued, retained or being written elsewhere is on disk or has failed."""
         with self._writing:
             with self._lock:
                 self._waiting, self._held = {**self._held, **self._waiting}, {}

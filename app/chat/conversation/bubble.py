@@ -27,8 +27,8 @@ _CODE_LINE = re.compile(
 
 
 def looks_like_code(text: str) -> bool:
-    """Return whether a text is probably code: it begins like code, or it is indented and a third of its lines look like
-    code.
+    """Return whether a text is probably code: it begins like code, or is indented and a third of its lines look like
+    it.
 
     The first line decides for a function, because most of it may be a docstring.
     """
@@ -40,9 +40,7 @@ def looks_like_code(text: str) -> bool:
 
 
 class Bubble(QWidget):
-    """A message bubble. `mine`: a user message, in a soft colour. `lead`: text before the message, in the accent
-    colour.
-    """
+    """A message bubble. `mine`: a user message, in a soft colour. `lead`: text before it, in the accent colour."""
 
     def __init__(
         self, theme: ThemeProvider, *, mine: bool, text: str = "", lead: str = "", parent: QWidget | None = None

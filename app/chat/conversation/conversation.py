@@ -279,9 +279,7 @@ class Conversation(QObject):
         self._continue_from(message_id, generation.tokens)
 
     def branch_from_token(self, message_id: str, n_kept: int, token_id: int) -> None:
-        """Generate another version of a reply that keeps its first `n_kept` tokens and continues with the given
-        token.
-        """
+        """Generate another version of a reply that continues its first `n_kept` tokens with the given token."""
         generation = self.chat.message(message_id).generation
         assert generation is not None
         tokens = generation.tokens
@@ -387,9 +385,7 @@ class Conversation(QObject):
         assert self._recorder is None
         model, prompt = self._model, self.chat.message(message_id)
         best_of = self.best_of() if model.is_chat_model and not prefix else None
-        if (
-            best_of is not None
-        ):  # other sampling settings do not apply: candidates come from the unmodified distribution
+        if best_of is not None:  # candidates come from the unmodified distribution: no other settings apply
             sampling = SamplingConfig(temperature=1.0, max_tokens=sampling.max_tokens, seed=sampling.seed)
         drafting = self.drafting() if best_of is None else None
         generation = GenerationInfo(

@@ -189,8 +189,8 @@ class MessageActions(QWidget):
         self.format.setAccessibleName(words)
 
     def set_enabled(self, *, can_show: bool, can_edit: bool, can_reply: bool, why_not_continue: str) -> None:
-        """Enable the buttons: show other versions, edit, request a reply, continue this reply (why not; "" if
-        possible).
+        """Enable the buttons: show other versions, edit, request a reply, continue this reply ("": it can be
+        continued).
         """
         self.older.setEnabled(can_show and self._shown > 0)
         self.newer.setEnabled(can_show and self._shown < len(self._versions) - 1)

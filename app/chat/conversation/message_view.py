@@ -68,9 +68,7 @@ class MessageView(QWidget):
             self._layout.addLayout(both)
         else:
             line = row(self.note, None, self.buttons, self.bubble, spacing=SPACE // 2)
-            line.setAlignment(
-                self.note, Qt.AlignmentFlag.AlignBottom
-            )  # a long message may begin above the visible area
+            line.setAlignment(self.note, Qt.AlignmentFlag.AlignBottom)  # a long message may begin out of view
             line.setAlignment(self.buttons, Qt.AlignmentFlag.AlignBottom)
             self._layout.addLayout(line)
             self._layout.setContentsMargins(0, 0, 0, SPACE)
@@ -161,8 +159,8 @@ class MessageView(QWidget):
         self.note.setVisible(bool(text))
 
     def set_enabled(self, *, can_change: bool, can_reply: bool, why_not_continue: str) -> None:
-        """Enable the buttons: switch and make versions, request a reply, continue this reply (why not; "" if
-        possible).
+        """Enable the buttons: switch and make versions, request a reply, continue this reply ("": it can be
+        continued).
         """
         fits = len(self.message.content) <= MAX_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
@@ -242,7 +240,7 @@ class MessageView(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        """Set the bubble's maximum width: its share of the column, minus the buttons and the note beside a user
+        """Set the bubble's maximum width: its share of the column, less the buttons and the note beside a user
         message.
         """
         if self.message.is_reply:

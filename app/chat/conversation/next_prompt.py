@@ -86,8 +86,9 @@ class NextPrompt(QObject):
         self.refresh()
 
     def set_text(self, ids: Sequence[int]) -> None:
-        """Set the text so far that the model continues: it fills the context while there is no draft of another one. ()
-        for a chat model.
+        """Set the text so far that the model continues; () for a chat model.
+
+        It fills the context while there is no draft of another text.
         """
         if ids != self._text:
             self._text = ids
@@ -128,8 +129,7 @@ class NextPrompt(QObject):
     def problem_of(self, draft: str) -> str | None:
         """Return why the model cannot read the draft, as a sentence; "" if it can; None until its tokens are counted.
 
-        A draft with fewer bytes than the context has tokens is accepted without waiting, as no token is shorter than a
-        byte.
+        A draft with fewer bytes than the context has tokens is accepted immediately: no token is shorter than a byte.
         """
         self.set_draft(draft)
         model = self._session.chat.model

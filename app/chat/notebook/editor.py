@@ -117,8 +117,8 @@ class NotebookEditor(QPlainTextEdit):
             bar.setValue(bar.maximum())
 
     def delete_from(self, index: int) -> bool:
-        """Delete everything from a token of the current generation to the end, as one undoable step. Return whether the
-        token exists.
+        """Delete the text from a token of the current generation on, as one undoable step. Return whether the token
+        exists.
         """
         position = self._position_of(index)
         if position is None:
@@ -256,9 +256,7 @@ class NotebookEditor(QPlainTextEdit):
         if cursor.atBlockEnd():
             return None
         cursor = QTextCursor(cursor)
-        cursor.movePosition(
-            QTextCursor.MoveOperation.NextCharacter
-        )  # `charFormat` is the format of the character before the cursor
+        cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # charFormat is that of the character before
         return cursor.charFormat()
 
     def _index_of(self, char_format: QTextCharFormat | None) -> int:

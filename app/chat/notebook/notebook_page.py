@@ -226,9 +226,7 @@ class Notebook(ModePage):
     @property
     def _is_unchanged(self) -> bool:
         """Whether the text is unchanged since the model's last generation."""
-        n = (
-            len(self._after.encode("utf-16-le", "surrogatepass")) // 2
-        )  # in UTF-16 units, as Qt counts: a cheap first check
+        n = len(self._after.encode("utf-16-le", "surrogatepass")) // 2  # in UTF-16 units, as in Qt: a cheap first check
         return n > 0 and self.editor.document().characterCount() == n + 1 and self.editor.text == self._after
 
     @Slot()

@@ -179,8 +179,7 @@ class TokenSearch(QObject):
         self.changed.emit()
 
     def find(self, text: str, max_matches: int) -> list[Piece]:
-        """Return the tokens that contain `text`: first the exact token, with or without a leading space, then by
-        length.
+        """Return the tokens that contain `text`: exact matches (with or without a leading space) first, then by length.
 
         Return [] while token texts are being computed; `changed` follows.
         """

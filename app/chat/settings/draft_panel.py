@@ -124,9 +124,7 @@ class DraftPanel(QWidget):
                 self.choice.addItem(f"{each.name} · {format_compact(each.n_parameters)} parameters", each.run_id)
             self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
         if chosen and not self.choice.currentData():
-            is_there = chosen in {
-                info.id for info in self._session.runs.list()
-            }  # it still exists, but cannot draft for the model that is now open
+            is_there = chosen in {info.id for info in self._session.runs.list()}  # but cannot draft for the open model
             self._gone = "" if is_there else before.get(chosen, "")
             self._session.chat.release_draft()
             self.changed.emit()

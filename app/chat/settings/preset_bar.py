@@ -62,9 +62,7 @@ class PresetBar(QWidget):
         self._fill()
 
     def _action(self, words: str, do: Callable[[], object]) -> QAction:
-        """Create an action owned by the bar: Qt may delete actions created by a menu while Python still refers to
-        them.
-        """
+        """Create an action owned by the bar: Qt may delete actions made by a menu while Python still refers to them."""
         action = QAction(words, self)
         action.triggered.connect(do)
         return action

@@ -29,7 +29,7 @@ from models.tokenizers.codec import show_bytes
 _SIMPLE = ("temperature", "top_p", "max_tokens")
 _MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)
 _HIDDEN = ("top_p", *_MORE, "stop", "logit_bias", "seed")
-"""Settings hidden with simple detail."""
+"""Settings hidden at the simple level of detail."""
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -88,7 +88,7 @@ class SamplingPanel(QWidget):
         layout.addStretch(1)
 
     def keep_simple(self, detail: HasDetail) -> None:
-        """With simple detail, hide all settings but temperature and length behind a link. Call it once."""
+        """At the simple level of detail, hide all settings but temperature and length behind a link. Call it once."""
         link, layout = MoreLink("setting", detail), self._settings.layout()
         assert isinstance(layout, QVBoxLayout)
         layout.insertWidget(layout.count() - 1, link)
@@ -108,9 +108,7 @@ class SamplingPanel(QWidget):
 
     @property
     def config(self) -> SamplingConfig:
-        """The settings on screen. Fields without a control, and values that a control cannot represent, remain as
-        set.
-        """
+        """The settings on screen. Fields without a control, and values that a control cannot show, remain unchanged."""
         wanted = self._wanted
         if self._context_length is not None and wanted.max_tokens > self._context_length:
             return dataclasses.replace(wanted, max_tokens=self._context_length)

@@ -62,8 +62,8 @@ class SamplingPresets:
         return next((name for name in (*self.own, *BUILT_IN) if self.applied(name, config) == config), "")
 
     def save(self, name: str, config: SamplingConfig) -> bool:
-        """Save settings as a preset, replacing one of the same name. Return False if not possible, which is
-        reported.
+        """Save settings as a preset, replacing one of the same name. Return whether the name is valid; else report
+        it.
         """
         name = name.strip()
         if name and name not in BUILT_IN:

@@ -247,7 +247,7 @@ class JinjaColours(Highlighter):
         self.setCurrentBlockState(state)
 
     def _colour_code(self, text: str, start: int, kind: str) -> tuple[int, int]:
-        """Colour code inside delimiters up to a string or the closing delimiter; return the index there and the new
+        """Colour code inside delimiters up to a string or the closing delimiter; return the index there and the
         state.
         """
         for match in _INSIDE.finditer(text, start):

@@ -118,7 +118,7 @@ class CandidateColumn(QWidget):
 
         If two tokenizers share no boundaries, only the totals are compared.
         """
-        difference = round(own.total, 1) - round(other.total, 1)  # of the rounded numbers on screen
+        difference = round(own.total, 1) - round(other.total, 1)  # rounded like the numbers on screen
         by, likelier = f"{abs(difference):.1f}", self.name if difference >= 0 else other_name
         words = (
             f"Log-probability of this reply: {format_signed(own.total, 1)} nats under {self.name}, "

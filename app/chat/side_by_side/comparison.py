@@ -96,8 +96,7 @@ class SideBySide(QObject):
         return self._job.busy
 
     def start(self, candidates: Sequence[Candidate], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
-        """Generate a reply of every candidate to `prompt`, one after the other; `system`: the system prompt of chat
-        models.
+        """Generate the reply of each candidate to `prompt`, in turn; `system`: the system prompt of chat models.
 
         Raises:
             ValueError: if fewer than two candidates differ, the prompt is empty, or a run no longer exists.

@@ -153,9 +153,7 @@ class MeasuredTexts(QWidget):
         self.changed.emit()
 
     def start(self) -> None:
-        """Measure the chosen texts with the tokenizers that have no results for them, or with all if none is
-        missing.
-        """
+        """Measure the chosen texts with the tokenizers that lack results for them, or with all if none lacks any."""
         chosen = [series.name for series in self._series]
         parts = self._chosen_parts()
         names = [name for name in chosen if self._lacks(name, parts)] or chosen

@@ -102,8 +102,8 @@ class RoundTripStrip(QFrame):
 
     @property
     def _least(self) -> QSize:
-        """The height of the line with its buttons, also while they are hidden: a change would trigger a layout of the
-        whole page.
+        """The height with visible buttons, even while they are hidden: a change would trigger a layout of the whole
+        page.
         """
         return QSize(0, self._find.sizeHint().height() + 2)
 

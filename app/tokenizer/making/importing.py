@@ -16,9 +16,7 @@ from models.library.library import Library, safe_name
 
 @dataclass(frozen=True)
 class PatternRequest:
-    """A request for the pre-tokenization pattern, which the source does not define; `sentence` explains it to the
-    user.
-    """
+    """A request for the pre-tokenization pattern, which the source does not define; `sentence` says so."""
 
     source: str
     name: str

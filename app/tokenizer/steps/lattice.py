@@ -89,8 +89,8 @@ class LatticeDrawing(Drawing):
         return tokens
 
     def _importance(self, piece: int, step: int) -> int:
-        """Return the emphasis of an arc: 0 not reached, 1 discarded, 2 best to its position, 3 candidate, 4 currently
-        best.
+        """Return the emphasis of an arc: 0 not reached, 1 discarded, 2 best to its position, 3 candidate, 4 best so
+        far.
         """
         found, end = self._found, int(self._ends[piece])
         if step == found.n_steps and step:
