@@ -176,7 +176,7 @@ class ModelPicker(ElidedCombo):
         """Offer the runs that can be opened, below the training run called `live_name` ('' for none).
 
         Args:
-            current: the open model, as `ChatModel.which` ('' for none). step: its checkpoint, not necessarily the latest.
+            current: the open model, as `ChatModel.which` ('' for none). step: its checkpoint, perhaps not the latest.
         """
         with QSignalBlocker(self):
             self.clear()
