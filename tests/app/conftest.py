@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.kit.theme import ThemeProvider
+from app.new_run import proposer
 from app.session import device
 from app.session.session import Session
 from app.worker.worker import Worker
@@ -39,6 +40,12 @@ def one_thread_behind_windows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "automatic_threads", lambda: 1)
         yield
+
+
+@pytest.fixture(autouse=True)
+def measures_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forms of new runs do not measure this computer by themselves: that takes seconds of all cores."""
+    monkeypatch.setattr(proposer, "_SETTLE_MS", 10**8)
 
 
 class PatientBot(QtBot):
