@@ -26,8 +26,7 @@ def weighted_nll(
 ) -> Tensor:
     """Compute the sum of weight × negative log-likelihood of a batch, in nats: a float32 scalar with a gradient.
 
-    Matrices are multiplied in `dtype`; the softmax is float32. If few targets have a weight, only those go through
-    the
+    Matrices are multiplied in `dtype`; the softmax is float32. If few targets have a weight, only those go through the
     last feed-forward and the head.
     """
     head = model.head

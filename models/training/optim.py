@@ -109,11 +109,9 @@ class RoundedAdamW(_Plain):
 class Muon(_Plain):
     """Momentum, orthogonalised: every update of a matrix has singular values near 1.
 
-    Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). An update is
-    scaled
+    Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). An update is scaled
     by sqrt(max(1, rows / columns)), so that one learning rate suits all shapes. It is computed in bfloat16 if the
-    device
-    is fast at that, unless `precise`, and added in the parameters' precision.
+    device is fast at that, unless `precise`, and added in the parameters' precision.
     """
 
     def __init__(
@@ -350,10 +348,8 @@ def _lr_multiplier(name: str, config: ModelConfig) -> float:
     """Return the learning-rate multiplier of a parameter, as in µP (Yang et al., 2022).
 
     The learning rate is scaled with the initial standard deviation: if a design scales its logits down, or does not
-    scale
-    its attention scores, those weights start larger or smaller to compensate (`Model.initialise`), and their updates
-    are
-    scaled alike. So an update changes logits and scores as much as in any other design.
+    scale its attention scores, those weights start larger or smaller to compensate (`Model.initialise`), and their
+    updates are scaled alike. So an update changes logits and scores as much as in any other design.
     """
     if config.scaled_logits and name == ("embedding.weight" if config.tied_embeddings else "head.weight"):
         return float(config.d_model**0.5)

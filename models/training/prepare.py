@@ -79,8 +79,7 @@ class PreparedData:
 def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
     """Make the corpus, the tokenizer if none is given, and the run folder, which is returned. Yields Phase, Progress.
 
-    Special tokens that the objective needs are added to the run's own copy of the tokenizer. A run from weights
-    copies
+    Special tokens that the objective needs are added to the run's own copy of the tokenizer. A run from weights copies
     its parent's tokenizer and weights, so that it depends on nothing else.
 
     Raises:

@@ -1,8 +1,7 @@
 """Writes a run's checkpoints in the background while it trains.
 
 A thread writes the tensors without copying them while the next gradients are computed; nothing changes the tensors
-until then. The following update waits until everything is written, for which a step of a thousand tokens usually
-leaves
+until then. The following update waits until everything is written, for which a step of a thousand tokens usually leaves
 enough time; flushing to disk is not waited for. So saving takes no extra memory and usually no time.
 """
 

@@ -24,9 +24,8 @@ def unigram_entropy(batches: Batches, n_classes: int) -> Unigram | None:
     """Compute the entropy of the targets, weighted as in the loss, over the first batches of a run.
 
     This is the lowest loss that a fixed distribution can reach on them; a model below it has used the context. It is
-    slightly too low if few targets were counted, because rare tokens are then missing. None if no target has a
-    weight, or
-    the targets are neither tokens nor labels.
+    slightly too low if few targets were counted, because rare tokens are then missing. None if no target has a weight,
+    or the targets are neither tokens nor labels.
     """
     counts, n_targets = torch.zeros(n_classes, dtype=torch.float64), 0
     for step in range(min(batches.n_batches, _MAX_BATCHES)):

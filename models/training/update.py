@@ -42,8 +42,7 @@ def compute_gradients(
     """Compute the gradients of all micro-batches of the update after `step` updates; yields MicroStep in between.
 
     The loss is the weighted mean over all micro-batches, and the gradient is that of this mean. In a mixture of
-    experts,
-    the load-balancing loss of the router is added to the gradient, but not to the reported loss.
+    experts, the load-balancing loss of the router is added to the gradient, but not to the reported loss.
     """
     with context.process_group.together(Command.GRADIENTS, step):
         return (yield from _compute_gradients(context, config, step))

@@ -182,7 +182,7 @@ NOTHING_FITS = "Not even one text at a time fits: use a shorter context_length o
 
 
 def remedy_sentence(found: BatchFound, texts: int) -> str:
-    """Return the remedy for a training that ran out of memory with updates of `texts` texts, given a search's result."""
+    """Return the remedy for a training that ran out of memory with updates of `texts` texts, from a search's result."""
     if found.largest is None or found.batch_size is None:
         return NOTHING_FITS
     size, accum = found.batch_size, found.grad_accum_steps
@@ -203,7 +203,8 @@ def found_sentence(found: BatchFound) -> str:
 def try_smaller_batches(
     error: BaseException, library: Library, run: RunFolder, device: DeviceChoice
 ) -> Generator[Event, None, str]:
-    """A sentence that says which batch size fits, '' where that cannot be tried. Yields Phase, Progress, BatchPoint.
+    """Return a sentence that says which batch size fits, "" if that cannot be tried. Yields Phase, Progress,
+    BatchPoint.
 
     The memory of the failed step is freed first; the caller must hold no reference to it either.
     """

@@ -64,8 +64,7 @@ def dry_run(
 ) -> Generator[Event, None, DryRun]:
     """Build the model and train it for three steps on *random ids* of the training's shape; one more measures memory.
 
-    The CPU profiler slows a step down, so memory is measured in a separate step. Yields Phase and Progress; nothing
-    is
+    The CPU profiler slows a step down, so memory is measured in a separate step. Yields Phase and Progress; nothing is
     saved, and torch's random state is preserved at each event and at the end.
 
     Raises:

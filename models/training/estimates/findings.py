@@ -175,8 +175,7 @@ class BaseRate(Event):
     n_replies: to each prompt. reward: their mean. right, found: the shares of right replies, and of prompts with a
     right reply; None if the reward is unbounded. signal: the share of prompts whose replies earned different rewards.
     gold: the share that fulfils the intended goal, None if no judge measures it. ended: the share that ended with an
-    end
-    token within `max_tokens`. mean_length: in tokens.
+    end token within `max_tokens`. mean_length: in tokens.
     """
 
     wish: str

@@ -85,8 +85,7 @@ def find_lr(
 def lr_from_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bool) -> LrFound:
     """Return the learning rate suggested by the points of a test, in their order.
 
-    The rule is the steepest fall of the smoothed loss: in full trainings of small decoders and encoders it came
-    within
+    The rule is the steepest fall of the smoothed loss: in full trainings of small decoders and encoders it came within
     a factor of 3 of the best rate, and below it. The other common rule, a tenth of the rate with the lowest loss, was
     up to 5 times too high for AdamW.
     """

@@ -97,8 +97,7 @@ def is_distributed() -> bool:
 def end_process(status: int) -> None:
     """Exit immediately if this process is one of several; otherwise leave it to the interpreter.
 
-    gloo's threads may still hold tensors that they sent. Releasing them needs the interpreter, and during its
-    shutdown
+    gloo's threads may still hold tensors that they sent. Releasing them needs the interpreter, and during its shutdown
     they abort the process (seen in a core dump: `AsyncBroadcastWork` destroyed during shutdown).
     """
     if is_distributed():

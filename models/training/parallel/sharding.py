@@ -59,8 +59,7 @@ class ShardedLayout(Layout):
     """A shard of each weight in each process; full weights exist only while a block computes with them.
 
     Gradients are reduce-scattered in every micro-step, so full ones never accumulate. To save a checkpoint or to
-    evaluate
-    the model, the main process gathers full weights one by one.
+    evaluate the model, the main process gathers full weights one by one.
     """
 
     def __init__(

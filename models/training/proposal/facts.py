@@ -48,12 +48,9 @@ class DataFacts:
     """The data of a run.
 
     unit: TEXT, PACKED or ITEMS. n_rows: training rows, 0 for one long text. n_val_rows: validation rows. n_tokens:
-    about how
-    many tokens the training data has. lengths: of rows in tokens, in ascending order, from a sample if there are
-    many; () for
-    one long text. reply_share: the share of tokens that belong to replies. prompts: what a sample can begin with,
-    from
-    the validation rows; () if the data suggests none. task, labels: of a dataset with a task.
+    about how many tokens the training data has. lengths: of rows in tokens, in ascending order, from a sample if there
+    are many; () for one long text. reply_share: the share of tokens that belong to replies. prompts: what a sample can
+    begin with, from the validation rows; () if the data suggests none. task, labels: of a dataset with a task.
     """
 
     unit: str

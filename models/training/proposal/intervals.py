@@ -35,8 +35,7 @@ def proposed_intervals(steps: int) -> dict[str, int]:
 def lengthened(train: TrainConfig, steps: int, since: int = 0) -> TrainConfig:
     """Return the settings of a run with `steps` in all, of which those after step `since` remain.
 
-    An interval changes if it would be too rare or far too frequent in the remaining steps. An interval of 0 (never)
-    is
+    An interval changes if it would be too rare or far too frequent in the remaining steps. An interval of 0 (never) is
     unchanged, and with as many steps as before so is everything.
     """
     if steps == train.steps:

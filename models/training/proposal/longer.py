@@ -40,10 +40,8 @@ def longer(train: TrainConfig, step: int, steps: int) -> TrainConfig:
     """Return the settings of a run that continues from its checkpoint of `step`, to `steps` in all.
 
     Validations, samples and checkpoints follow the new length, and so does the learning rate: if it had fallen, it
-    rises
-    again. A new warm-up and a schedule for the remaining steps alone end at the same loss (0.168 against 0.166 nats,
-    after
-    500 and 500 more steps of Tiny World), and are far too much for a few more steps.
+    rises again. A new warm-up and a schedule for the remaining steps alone end at the same loss (0.168 against 0.166
+    nats, after 500 and 500 more steps of Tiny World), and are far too much for a few more steps.
 
     Patience is 0: all requested steps are trained, and the best checkpoint is kept anyway. The lowest loss so far was
     reached after the rate had fallen, so no validation is lower until it has fallen as far again, near the end: early

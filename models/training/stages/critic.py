@@ -26,8 +26,7 @@ class Critic:
     """Predicts a reply's reward at each of its tokens, before that token is drawn.
 
     It starts from the reward model, whose scores it predicts; without one, from the policy's weights and a head of
-    zeros,
-    so that its initial values are zero.
+    zeros, so that its initial values are zero.
     """
 
     def __init__(self, policy: AnyModel, train: TrainConfig, lr: float, reward_model: RewardModel | None) -> None:

@@ -356,7 +356,7 @@ class PreferenceStage(Generic[Item]):
         return {}
 
     def _outcome(self, items: Sequence[Item], step: int, *, learns: bool) -> Generator[Event, None, PairOutcome]:
-        """Compute the outcome of all items. If it `learns`, the gradients of the mean loss are added to the weights'."""
+        """Compute the outcome of all items. If it `learns`, add the gradients of the mean loss to the weights'."""
         self._context.model.eval()  # dropout would make a difference between two equal models
         for _ in self._objective.begin(items):
             yield MicroStep(step=step + 1, micro_step=0)
@@ -378,7 +378,7 @@ class PreferenceStage(Generic[Item]):
 
 
 def log_probs_of_rows(model: AnyModel, reference: AnyModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the log-probabilities of whole replies (rows) by a model, with gradients, and by its reference, without."""
+    """Return the log-probabilities of whole replies (rows) by a model, with gradients, and by its reference."""
     with torch.no_grad():
         of_reference = by_row(batch, reply_log_probs(reference, batch))
     return by_row(batch, reply_log_probs(model, batch)), of_reference
