@@ -208,7 +208,9 @@ def win_rates(
 def kept_win_rates(
     library: Library, runs: Sequence[RunFolder], asked: Asked, reward_model: RunFolder | None = None
 ) -> WinRates:
-    """Compute win rates from saved replies of the last checkpoints of runs, and from people's choices; draws nothing."""
+    """Compute win rates from saved replies of the last checkpoints of runs, and from people's
+    choices; draws nothing.
+    """
     title = f"Tiny World {asked.world_seed}, wish {asked.wish}"
     corpus = next((one for one in list_corpora(library) if (one.label, one.task) == (title, "prompts")), None)
     held_out = corpus.rows("test") if corpus is not None else ()

@@ -473,7 +473,9 @@ def beta_now(signs: Signs) -> float:
 
 
 def slower_remedy(signs: Signs, onset: int) -> Remedy:
-    """Return a fork from before `onset` with a third of the learning rate, or a new run if no checkpoint is that old."""
+    """Return a fork from before `onset` with a third of the learning rate, or a new run if no checkpoint
+    is that old.
+    """
     fork, changes = signs.log.checkpoint_before(onset), scaled_rates(signs, 1 / 3)
     if fork is None or fork >= signs.log.spec.train.steps:
         return new_run(changes)

@@ -156,7 +156,7 @@ def _counted(
 def _match(
     weights: Sequence[Weight], stored: Mapping[str, StoredTensor], where: str, prefix: str, ignored: Sequence[str]
 ) -> list[_Match]:
-    """Match stored tensors with weights, in file order; ValueError where something is missing or left over."""
+    """Match stored tensors with weights, in file order; ValueError if something is missing or left over."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
         groups.setdefault(weight.remote_name, []).append(weight)

@@ -169,7 +169,9 @@ def _graph(about: dict[str, Any], path: Path) -> Graph:
 
 
 def _with_llama3_scaling(config: ModelConfig, stored: GgufTensor) -> ModelConfig:
-    """Add Llama 3's RoPE scaling to the config, from the frequency divisors (D/2) in the file; ValueError for others."""
+    """Add Llama 3's RoPE scaling to the config, from the frequency divisors (D/2) in the file;
+    ValueError for others.
+    """
     divisors = torch.from_numpy(result_of(stored.read()))
     low, high, original = LLAMA3_SCALING
     candidate = dataclasses.replace(

@@ -92,7 +92,7 @@ def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
 
 
 def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tuple[int, int]:
-    """start_id and end_id, from generation_config.json or config.json; -1 where they name no token of the model."""
+    """Return start_id and end_id, from generation_config.json or config.json; -1 if they name no token of the model."""
     file = folder / "generation_config.json"
     sources = [read_json(file), raw] if file.is_file() else [raw]
 
@@ -106,10 +106,10 @@ def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tu
 
 
 def _read_tokenizer(folder: Path, vocab_size: int) -> Generator[Event, None, tuple[Tokenizer | None, str | None]]:
-    """The tokenizer in `folder`, None where there is none; and a message where it exists in an unsupported format.
+    """Read the tokenizer in `folder`, or None; with a message if it exists in an unsupported format.
 
     Raises:
-        ValueError: where a file of it is damaged, or it has token ids from `vocab_size` on.
+        ValueError: if a file of it is damaged, or it has token ids from `vocab_size` on.
     """
     file = find_tokenizer_file(folder)
     if file is None:

@@ -1,4 +1,6 @@
-"""The mark of a run that belongs to a recipe: recipe.json `{kind, arguments, result}` in its folder. No torch import."""
+"""The mark of a run that belongs to a recipe: recipe.json `{kind, arguments, result}` in its folder.
+No torch import.
+"""
 
 from __future__ import annotations
 
