@@ -19,9 +19,9 @@ from models.tokenizers.codec import literal_parts, replace_surrogates
 from models.tokenizers.special_tokens import end_id, pad_id
 
 _OVERLAP = 3
-"""Windows of a long context overlap by this fraction: one part in 3."""
+"""Windows of a long context overlap by one part in 3."""
 _MAX_QUESTION = 2
-"""A question may take one part in 2 of the context length."""
+"""A question may take at most one part in 2 of the available tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ DECAY_SHARE = 0.4
 def lr_factor(step: int, train: TrainConfig) -> float:
     """Return the factor, in [0, 1], of the base learning rate for the update after `step` updates.
 
-    It rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
+    It rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update, or stays at 1 (“constant”).
     """
     if step < train.warmup_steps:
         return (step + 1) / train.warmup_steps

@@ -60,10 +60,7 @@ class Trainer:
         process_group: ProcessGroup = SINGLE_PROCESS,
         made_batches: Batches | None = None,
     ) -> None:
-        """Args:
-        allow_threads: the maximum number of threads; None for all.
-        made_batches: see `set_up`.
-        """
+        """allow_threads: the maximum number of threads; None for all. made_batches: see `set_up`."""
         assert process_group.is_main_process
         self.run, self._process_group = run, process_group
         self._library, self._device_name, self._allow_threads = library, device, allow_threads

@@ -35,7 +35,7 @@ def write_gguf(model: AnyModel, plan: Plan, out: Path) -> Generator[Event, None,
             for key, value in plan.fields.items():
                 _add(writer, key, value)
             for name, each in plan.tensors.items():
-                # With `raw_dtype`, the dtype argument does not matter.
+                # The shape is in numbers, not bytes, so a float dtype is passed; `raw_dtype` is the stored format.
                 writer.add_tensor_info(name, each.shape, np.dtype(np.float32), each.n_bytes, raw_dtype=each.kind)
             writer.write_header_to_file()
             writer.write_kv_data_to_file()

@@ -30,10 +30,7 @@ class Critic:
     """
 
     def __init__(self, policy: AnyModel, train: TrainConfig, lr: float, reward_model: RewardModel | None) -> None:
-        """Args:
-        policy: the policy before its first step.
-        lr: the learning rate of the critic's own AdamW.
-        """
+        """policy: the policy before its first step. lr: the learning rate of the critic's own AdamW."""
         design = dataclasses.replace(policy.config, head="sequence", n_label=1)
         start = policy if reward_model is None else reward_model.model
         self._model = build_model(design if reward_model is None else reward_model.model.config)

@@ -304,9 +304,8 @@ class PreferenceStage(Generic[Item]):
         replies: HeldOutReplies | None,
         evaluator: Evaluator,
     ) -> None:
-        """Args:
-        held_out: the rows to validate on; None if the run never validates.
-        replies: the replies drawn at validations.
+        """held_out: the rows to validate on; None if the run never validates. replies: the replies drawn at
+        validations.
         """
         self._context, self._config = context, config
         self._objective: Objective[Item] = objective
