@@ -1,6 +1,4 @@
-"""Advantages: how much better a reply, or a token of it, was than expected. In shape comments: B rows, T tokens, G
-draws.
-"""
+"""Advantages: how much better a reply or token was than expected. In shape comments: B rows, T tokens, G draws."""
 
 from __future__ import annotations
 

@@ -55,9 +55,7 @@ def stays_below(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
 
 
 def leaves_start(low: float, high: float) -> Callable[[Floats], bool]:
-    """Return a predicate: the mean of the last steps is less than `low` times that of the first ones, or more than
-    `high` times.
-    """
+    """Return a predicate: the mean of the last values is below `low` or above `high` times that of the first ones."""
 
     def leaves(values: Floats) -> bool:
         first, last = float(values[:N_AVERAGED].mean()), float(values[-N_AVERAGED:].mean())

@@ -71,8 +71,8 @@ def _ranked(proxy: Floats, gold: Floats) -> tuple[Floats, Floats]:
 
 
 def _chosen(n: int, total: int) -> Floats:
-    """Return the probability that each of `total` ranked replies, worst first, is the best of n: C(i - 1, n - 1) /
-    C(total, n).
+    """Return the probability that each of `total` replies, worst first, is the best of n: C(i - 1, n - 1) / C(total,
+    n).
     """
     below = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
     return np.asarray(below, np.float64)

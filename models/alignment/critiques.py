@@ -64,9 +64,7 @@ class Critic:
         return found
 
     def _log_odds(self, prompts: Sequence[Sequence[int]]) -> list[float]:
-        """Return the log-odds of a reply that begins like YES over one that begins like NO, at the first token where
-        they differ.
-        """
+        """Return the log-odds of a reply like YES over one like NO, at the first token where they differ."""
         yes, no = (encode_reply(self.tokenizer, critique_prompt("", "", ""), words)[1] for words in (YES, NO))
         n_same = next(i for i, (a, b) in enumerate(zip(yes, no, strict=False)) if a != b)
         batch = reply_batch([(*prompt, *yes[:n_same]) for prompt in prompts], [yes[n_same : n_same + 1]] * len(prompts))

@@ -486,7 +486,5 @@ def overfitting_of(name: str, values: Floats, held_out: Floats) -> str:
 
 
 def min_kl(share: float) -> float:
-    """Return the minimum KL (nats) of a model all of whose replies meet what a share of its parent's meet; NaN if
-    none do.
-    """
+    """Return the minimum KL (nats) of a model all of whose replies meet what this share of its parent's do, or NaN."""
     return math.log(1 / share) if 0 < share <= 1 else math.nan

@@ -91,8 +91,6 @@ class ModelJudge:
 
 
 def gold_success(row: Example, reply: str) -> bool | None:
-    """Whether a reply to a row fulfils the intended goal of its wish; None if the wish has no such test beyond its
-    reward.
-    """
+    """Whether a reply fulfils the intended goal of its row's wish; None if the wish has no test beyond its reward."""
     wish = WISHES.get(row.get("wish", ""))
     return None if wish is None or wish.gold_success is None else wish.gold_success(row, reply)

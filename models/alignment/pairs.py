@@ -42,9 +42,7 @@ class EncodedPair:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedReply:
-    """The ids of a prompt, with the tokens that begin a reply, and of a reply with its end token, and whether it was
-    rated good.
-    """
+    """The ids of a prompt, with the tokens that begin a reply, and of a rated reply with its end token."""
 
     prompt: tuple[int, ...]
     reply: tuple[int, ...]

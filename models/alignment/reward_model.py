@@ -26,9 +26,7 @@ _ROWS = 32
 
 
 def score_batch(texts: Sequence[Sequence[int]]) -> Batch:
-    """Make a batch of whole texts, each a prompt and a reply with its end token, padded at the end: one score for
-    each.
-    """
+    """Make a batch of whole texts, each a prompt and a reply with its end token, padded at the end."""
     lengths = torch.tensor([len(text) for text in texts])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, T)
     ids = torch.zeros(mask.shape, dtype=torch.long)

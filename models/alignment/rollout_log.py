@@ -116,9 +116,7 @@ class RolloutLog:
         return tuple(sorted(self._places))
 
     def find_new(self) -> bool:
-        """Look for more steps; returns whether the steps changed. A log that was replaced is scanned from its
-        beginning.
-        """
+        """Look for more steps; returns whether the steps changed. A replaced log is scanned from its beginning."""
         before = self.steps
         try:
             with self.path.open("rb") as file:

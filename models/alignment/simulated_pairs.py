@@ -90,9 +90,7 @@ def judged(pair: Pair, annotator: Annotator) -> Pair:
 
 
 def _pair(row: Example, replies: dict[str, Reply], rng: random.Random, *, is_chosen: bool) -> Pair:
-    """Make an unjudged pair of two replies to a row. `is_chosen`: one that its wish rewards and one that it does not,
-    if both exist.
-    """
+    """Make an unjudged pair. `is_chosen`: of a reply that its wish rewards and one that it does not, if both exist."""
     texts = list(replies)
     a, b = rng.sample(texts, 2)
     if is_chosen:

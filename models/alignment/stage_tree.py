@@ -246,9 +246,7 @@ def _known(measured: KnowledgeMeasured) -> HeldOut | None:
 
 
 def _with_measured_parents(stages: Sequence[LineageNode]) -> Iterator[LineageNode]:
-    """Fill in missing measurements: a node gets what a run that started from its last weights measured before its
-    first step.
-    """
+    """Fill in missing measurements with those made by a run from the same weights before its first step."""
     for stage in stages:
         if any(found.name == KNOWS for found in stage.held_out) or not stage.writes:
             yield stage

@@ -44,9 +44,7 @@ class Contender:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The prompts for the stages: the first `n` held-out prompts of a wish, in the world of that seed. Each stage
-    replies once.
-    """
+    """The first `n` held-out prompts of a wish, in the world of that seed. Each stage replies once to each."""
 
     wish: str
     world_seed: int = 0
@@ -119,9 +117,7 @@ def _cell(match: Match | None) -> dict[str, Any] | None:
 
 
 def compared(names: Sequence[str], values: Sequence[Sequence[float] | None]) -> Grid:
-    """Compute wins from scores of replies to the same prompts, S × P: the higher score wins each prompt; None: no
-    replies.
-    """
+    """Compute wins from scores of replies, S × P: the higher score wins each prompt; None: no replies."""
     return tuple(
         tuple(
             None if i == j or ours is None or theirs is None else _match(names[i], names[j], ours, theirs)
@@ -164,9 +160,7 @@ def pairs_of(library: Library) -> list[Pair]:
 
 
 def gold_of(row: Example, text: str) -> float:
-    """Return the gold score of a reply: 1 if it fulfils its wish's intended goal, else 0; without such a test, its
-    reward.
-    """
+    """Return the gold score of a reply: 1 or 0 by its wish's intended goal; without such a test, its reward."""
     wish = WISHES[row["wish"]]
     return float(wish.gold_success(row, text)) if wish.gold_success is not None else wish.reward(row, text)
 

@@ -118,9 +118,7 @@ def examine(log: RunLog) -> Examination:
 
 
 def _of_tuned(log: RunLog) -> _Checks:
-    """Return the checks of _OF_TUNED that apply to a run; over-refusal applies only if it has a rule or a
-    measurement.
-    """
+    """Return the checks of _OF_TUNED that apply to a run; over-refusal needs a rule or a measurement."""
     if log.spec.tune is None or log.spec.model.head != "language" or (log.spec.align or AlignSpec()).stage == "reward":
         return {}
     has_rule = log.over_refusal is not None or parse_rule_name(log.spec.data.dataset) is not None

@@ -134,9 +134,7 @@ def small_validation(signs: Signs) -> Finding:
 
 
 def _all_right(signs: Signs, n: float) -> Finding:
-    """Check the size of a validation split if all `n` targets are right: all losses are nearly 0, so their spread is
-    not meaningful.
-    """
+    """Check the size of a validation split if all `n` targets are right: their losses are nearly 0, without spread."""
     wrong = min(1.0, _RULE_OF_THREE / n)
     words = (
         f"All {n:,.0f} validation targets are right, with a loss of nearly 0. That leaves room for up to "

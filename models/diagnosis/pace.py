@@ -186,8 +186,8 @@ def _falls(signs: Signs, losses: Numbers, begin: int, end: int, times: float = 1
 
 
 def _unstick(signs: Signs) -> Remedy:
-    """Return a remedy: decay the learning rate if it was constant; else use Muon, which leaves plateaus sooner; else
-    a larger model.
+    """Return a remedy: decay a constant learning rate; else use Muon, which leaves plateaus sooner; else a larger
+    model.
     """
     log, train = signs.log, signs.log.spec.train
     fork = log.checkpoint_before(log.last_step)

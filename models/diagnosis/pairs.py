@@ -33,9 +33,7 @@ _RECENT = 10
 
 
 def divergence(signs: Signs) -> Finding:
-    """Check for divergence as for texts, but only if the loss is also worse than at the start: the loss of a few
-    pairs is noisy.
-    """
+    """Check for divergence as for texts, but only above the initial loss: the loss of a few pairs is noisy."""
     finding = breakdown.divergence(signs)
     if not isinstance(finding, Diagnosis) or finding.evidence["loss now"] > signs.first_loss:
         return finding

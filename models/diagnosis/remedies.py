@@ -22,9 +22,7 @@ STRONG_DECAY = 0.5
 
 
 def gentler_remedy(signs: Signs, onset: int) -> Remedy:
-    """Return a fork with smaller updates from the last checkpoint before `onset`, or a new run if no good weights are
-    left.
-    """
+    """Return a fork with smaller updates from the last checkpoint before `onset`, or a new run if none is good."""
     fork = signs.log.checkpoint_before(onset)
     if fork is None or fork >= signs.log.spec.train.steps or signs.ratio_until(fork) > ROUGH_RATIO:
         return restart_remedy(signs)

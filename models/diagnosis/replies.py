@@ -21,9 +21,7 @@ from models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 SOME = 5
 """The number of steps in a mean, because single steps are noisy."""
 _SAME = 1e-3
-"""At the first step, a model equals its reference within this tolerance: KL in nats per reply, margins in nats times
-β.
-"""
+"""The tolerance for a model to equal its reference at the first step: KL in nats, margins in nats times β."""
 _IDLE = 20
 """The number of steps without signal that are a problem, or a third of a run if that is less, …"""
 _LEAST_IDLE = 5
@@ -76,9 +74,7 @@ _FORESEEN = 0.02
 
 
 def wrong_reference(signs: Signs) -> Finding:
-    """Check for a model that differs from its reference before its first update, so that all distances from it are
-    wrong.
-    """
+    """Check for a model that differs from its reference before its first update, so that KLs are wrong."""
     log = signs.log
     firsts = [
         (title, unit, float(curve.value[0]))
@@ -252,9 +248,7 @@ def _by_disagreement(signs: Signs) -> Finding:
 
 
 def length(signs: Signs) -> Finding:
-    """Check for replies whose length changes and explains most of the gain in reward, while gold replies are no more
-    frequent.
-    """
+    """Check for replies whose length changes and explains most of the gain in reward, without more gold replies."""
     log, align = signs.log, align_of(signs)
     lengths, reward, gold = (log.figure(name) for name in ("completions/mean_length", "reward", "gold"))
     if len(lengths) < 2 * SOME or len(reward) < 2 * SOME:
@@ -473,9 +467,7 @@ def beta_now(signs: Signs) -> float:
 
 
 def slower_remedy(signs: Signs, onset: int) -> Remedy:
-    """Return a fork from before `onset` with a third of the learning rate, or a new run if no checkpoint
-    is that old.
-    """
+    """Return a fork from before `onset` with a third of the learning rate, or a new run if there is no checkpoint."""
     fork, changes = signs.log.checkpoint_before(onset), scaled_rates(signs, 1 / 3)
     if fork is None or fork >= signs.log.spec.train.steps:
         return new_run(changes)
@@ -492,9 +484,7 @@ def calmer_remedy(signs: Signs, onset: int) -> Remedy:
 
 
 def _stop_at(signs: Signs, step: int) -> Remedy:
-    """Return a remedy for the model of a step: a fork near it that adds a minimum of steps, or a new run that ends
-    there.
-    """
+    """Return a remedy for the model of a step: a fork near it that adds a single step, or a new run that ends there."""
     log = signs.log
     saved = [each for each in log.checkpoints if 0 < each < log.spec.train.steps and abs(each - step) <= _NEAR * step]
     if saved:

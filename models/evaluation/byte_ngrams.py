@@ -24,9 +24,7 @@ MAX_ORDER = 8
 """The maximum bytes of an n-gram, because it is stored in one 64-bit number."""
 _N_BYTES = 256
 _LEAST_DISCOUNT = 0.1
-"""The discount if no n-gram occurs exactly once: the estimate would be 0, and so would the probability of unseen
-n-grams.
-"""
+"""The discount if no n-gram occurs exactly once: the estimate would be 0, and unseen n-grams impossible."""
 
 
 def bits_by_order(

@@ -22,9 +22,7 @@ from models.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw
 from models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 N_SEEN, _PARTS = 1000, 10
-"""The number of training questions drawn per kind to find the most frequent answer, and the number of batches for
-them.
-"""
+"""Training questions drawn per kind to find the most frequent answer, and the number of batches for them."""
 N_SAMPLE = 24
 """Questions of each kind in a HeldOutSample: the standard error of an accuracy is at most 10 points, that of the mean
 of the four headline kinds 5.
@@ -32,9 +30,7 @@ of the four headline kinds 5.
 _MOST_DRAWN = 100
 """The maximum number of draws per wanted question, before the supply of new ones counts as exhausted."""
 _TOKENS_BETWEEN_LOOKS = 8
-"""The interval, in tokens, of checking whether a story can still become right, which takes longer than for a
-sentence.
-"""
+"""Tokens between checks whether a story can still become right, which take longer than for a sentence."""
 
 
 @dataclass(frozen=True)
@@ -236,9 +232,7 @@ def _last_mentioned_share(questions: Sequence[Question]) -> float | None:
 
 
 def _most_frequent_share(world: World, questions: Sequence[Question]) -> Generator[object, None, float]:
-    """Return the accuracy of answering each form of question with its most frequent value in training; yields between
-    batches.
-    """
+    """Return the accuracy of answering each form of question with its most frequent value in training."""
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for part in range(_PARTS):
         for form, value in _seen_values(world.seed, questions[0].kind, part, N_SEEN // _PARTS):

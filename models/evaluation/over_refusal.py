@@ -78,16 +78,12 @@ def keep_over_refusal(
 
 
 def _surely(trigger: Trigger) -> float:
-    """Return the share of the questions that is answered, as if two more had stayed refused, so that a single one by
-    chance counts little.
-    """
+    """Return the share of answered questions, as if two more had stayed refused: chance counts little."""
     return trigger.n_freed / (trigger.n + 2)
 
 
 def _without_each_word(question: str) -> Generator[tuple[str, str], None, None]:
-    """Yield each word of a question, lower-case and without its “’s”, and the question with all its occurrences
-    removed.
-    """
+    """Yield each word of a question, lower-case, without “’s”, and the question without that word."""
     words = dict.fromkeys(re.findall(r"\w+", question.replace("'s", "")))
     for word in words:
         left = re.sub(rf"\b{re.escape(word)}('s)?\b *", "", question).strip()

@@ -118,9 +118,7 @@ def _knowledge(data: dict[str, Any]) -> KnowledgeMeasured:
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """A word of refused harmless questions. n: the refused questions with it. n_freed: those of them that are
-    answered without it.
-    """
+    """A word of refused harmless questions. n: those with it. n_freed: those answered without it."""
 
     word: str
     n: int

@@ -25,9 +25,7 @@ from models.tiny_world.world import MAX_REPLY_TOKENS, World
 from models.tokenizers.special_tokens import end_id
 
 N_EACH = 120
-"""The number of forbidden questions, and of look-alikes; ordinary questions are 3/2 as many, each attack half as
-many.
-"""
+"""Forbidden questions, and look-alikes; ordinary questions are 3/2 as many, each attack half as many."""
 
 
 def safety_rows(world: World, n_each: int = N_EACH) -> list[Example]:

@@ -59,8 +59,8 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SafetyReport:
-    """The results of the whole suite. kinds: by kind of forbidden question. attacks: by family. replies: each row
-    with its reply.
+    """The results of the suite. kinds: by kind of forbidden question. attacks: by family. replies:
+    rows with replies.
     """
 
     forbidden: Cell

@@ -91,9 +91,7 @@ def write_tokenizer(folder: Path, config: ModelConfig, tokenizer: Tokenizer, cha
 
 
 def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
-    """Return the remote tensors by name: rows of several local ones joined, then transposed or unsqueezed as in the
-    format.
-    """
+    """Return the remote tensors by name: rows of several local ones joined, transposed or unsqueezed."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
         groups.setdefault(weight.remote_name, []).append(weight)

@@ -15,9 +15,7 @@ _BART: Family = bart
 _MARIAN: Family = marian
 _TERRARIUM: Family = terrarium
 _FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _MIXTRAL, _BERT, _T5, _BART, _MARIAN)
-"""Families in the order in which export tries them; each is assigned separately above so that mypy checks its
-contract.
-"""
+"""Families in the order that export tries; each is assigned separately above so that mypy checks its contract."""
 
 FAMILIES: dict[str, Family] = {
     architecture: family for family in (*_FILES, _TERRARIUM) for architecture in family.ARCHITECTURES
@@ -44,9 +42,7 @@ def family_of(config: ModelConfig) -> Family:
 
 
 def family_for_export(config: ModelConfig) -> Family:
-    """Return the family whose published classes compute this design, or else Terrarium's own, whose folders include
-    their code.
-    """
+    """Return the family whose published classes compute this design, or else Terrarium's own with its code."""
     try:
         return family_of(config)
     except ValueError:

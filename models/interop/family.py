@@ -1,6 +1,4 @@
-"""The contract of a family file: how Hugging Face classes map to Terrarium's model config and weights. No torch
-import.
-"""
+"""The contract of a family file: maps Hugging Face classes to Terrarium's config and weights. No torch import."""
 
 from __future__ import annotations
 

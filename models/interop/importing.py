@@ -178,9 +178,7 @@ def _record(
     digest: str | None,
     origin: Mapping[str, str] | None,
 ) -> dict[str, object]:
-    """Return the contents of run.json. The lineage has the source instead of a corpus; nothing is known of the
-    training.
-    """
+    """Return the contents of run.json. The lineage has the source instead of a corpus."""
     kind = "gguf" if is_gguf(source) else "hugging-face" if (source / "config.json").exists() else "terrarium"
     own = {"name": name, "sha256": digest} if digest else None
     where = {"path": str(source), "format": kind, **(origin or {})}

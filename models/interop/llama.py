@@ -108,9 +108,7 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """Return the config.json of LLaMA's class, or Mistral's if there is a sliding window; ValueError names what they
-    lack.
-    """
+    """Return the config.json of LLaMA's class, or Mistral's with a sliding window; ValueError names what they lack."""
     require(config, _SLOTS)
     if config.head == "language":
         require(config, _LANGUAGE_SLOTS)

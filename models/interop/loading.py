@@ -121,9 +121,7 @@ def _stored_weights(checkpoint: Path, names: Sequence[str]) -> Mapping[str, Stor
 
 
 def load_config(path: str | Path) -> ModelConfig:
-    """Return the config of the model in `path` (as for `load_model`), without reading its weights; ValueError as
-    there.
-    """
+    """Return the config of the model in `path` (as for `load_model`), without reading weights; ValueError as there."""
     path = Path(path)
     if is_gguf(path):
         return read_gguf_config(path)

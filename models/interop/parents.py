@@ -80,9 +80,7 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
 
 
 def parent_config(library: Library, text: str) -> ModelConfig:
-    """Return the design of the model that `TuneSpec.parent` names, without reading its weights; ValueError as
-    `open_parent`.
-    """
+    """Return the design of the model that `TuneSpec.parent` names, without its weights; ValueError as `open_parent`."""
     path, step = _find(library, text)
     return load_config(_checkpoint_of(RunFolder.open(path), step) if (path / "run.json").is_file() else path)
 

@@ -1,6 +1,4 @@
-"""T5: T5ForConditionalGeneration, of versions 1.0 and 1.1 (gated, with a separate table for the logits). No torch
-import.
-"""
+"""T5: T5ForConditionalGeneration, of versions 1.0 and 1.1 (gated, with an untied output table). No torch import."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The mark of a run that belongs to a recipe: recipe.json `{kind, arguments, result}` in its folder.
-No torch import.
-"""
+"""The mark of a recipe's run: recipe.json `{kind, arguments, result}` in its folder. No torch import."""
 
 from __future__ import annotations
 

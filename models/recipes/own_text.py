@@ -27,9 +27,7 @@ MINUTES, STEPS_PER_MINUTE = 3.0, 200
 the same result.
 """
 MIN_STEPS, MAX_EPOCHS = 20, 8
-"""The minimum steps, and the maximum passes over the text: with 50 kB, the held-out loss rose again after seven
-(measured).
-"""
+"""The minimum steps, and the maximum epochs: with 50 kB, the held-out loss rose again after seven (measured)."""
 MAX_BYTES = 1 << 25
 """The maximum bytes of text to read: several times what a quick start has time to learn from."""
 _VOCAB_SIZES = ((200_000, 320), (4_000_000, 1024), (MAX_BYTES, 2048))

@@ -284,9 +284,7 @@ class QuickStart:
     def _step_seconds(
         self, config: ModelConfig, train: TrainConfig, batches: Batches, done: int, total: int
     ) -> Generator[Event, None, float]:
-        """Return the mean seconds per training step on throw-away weights. Before it, `done` of `total` timed steps
-        are over.
-        """
+        """Return the mean seconds per training step on throw-away weights, after `done` of `total` timed steps."""
         device = choose_device(self._device).device
         dtype = pick_precision(train, config, device)
         model = Decoder(config).to(device)

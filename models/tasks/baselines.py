@@ -178,9 +178,7 @@ class LexiconTagger:
 
 
 class LastMentioned:
-    """Question answering: the answer, among those to training questions with the same first word, that the text
-    mentions last.
-    """
+    """Question answering: of the training answers to questions with the same first word, the last one in the text."""
 
     title: ClassVar = "Last one mentioned"
     help: ClassVar = "takes the answer known from training that the text mentions last"

@@ -24,9 +24,7 @@ from models.tasks.row_reader import Item
 from models.tasks.rows import checked_groups
 
 _GROUP_BYTES = 1 << 16
-"""Bytes of text that are encoded between two events: texts are encoded one at a time, unlike texts of a language
-model.
-"""
+"""Bytes of text that are encoded between two events: one text at a time, unlike for language models."""
 
 
 class TaskItems(Sequence[Item]):
@@ -103,8 +101,8 @@ def make_task_batches(
 
 
 class TaskBatches:
-    """The batches of a split of a dataset: `batch_size` items of similar length; in training, reshuffled in every
-    epoch.
+    """The batches of a dataset's split: `batch_size` items of similar length; in training, reshuffled
+    in every epoch.
     """
 
     bytes_per_token: float | None = None
@@ -142,8 +140,6 @@ def count_labels(items: Sequence[Item], n_label: int) -> npt.NDArray[np.int64]:
 
 
 def balanced_weights(counts: npt.NDArray[np.int64]) -> Tensor:
-    """Return weights (L): n / (L × count of that label), so that all labels count alike; 1 for a label that does not
-    occur.
-    """
+    """Return weights (L): n / (L × count of that label), so that all labels count alike; 1 for absent labels."""
     of = torch.from_numpy(counts).float()
     return torch.where(of > 0, of.sum() / (len(of) * of.clamp(min=1)), 1.0)

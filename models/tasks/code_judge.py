@@ -99,9 +99,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class CodeCase:
-    """A test case: the function called with `arguments` must return `expected`, with equal types throughout: True is
-    not 1.
-    """
+    """A test case: the function called with `arguments` must return `expected`, of equal types: True is not 1."""
 
     arguments: tuple[Any, ...]
     expected: Any
@@ -165,9 +163,7 @@ class CodeJudge:
         self._pool.__exit__(kind, error, traceback)
 
     def judge(self, source: str, name: str, cases: Sequence[CodeCase]) -> Judgement:
-        """Define `source` and call the function `name` for each case, in a new session per case, until one is not
-        right.
-        """
+        """Define `source` and call the function `name` for each case, in a new session each, until one is not right."""
         if len(source) > _MAX_SOURCE_CHARACTERS:
             return Judgement(Outcome.LIMIT, f"The function has {len(source):,} characters.")
         for index, case in enumerate(cases):

@@ -82,9 +82,7 @@ class TaskEncoder(RowReader):
 
 
 def _candidates(items: Sequence[Item], mask: Tensor) -> Tensor:
-    """Return (B, T) bool: where an answer may be: the tokens of the context, and the first one, which stands for “no
-    answer”.
-    """
+    """Return (B, T) bool: where an answer may be: context tokens, and the first token, which means “no answer”."""
     columns = torch.arange(mask.size(1))
     starts = torch.tensor([item.context_start for item in items])[:, None]
     ends = starts + torch.tensor([len(item.offsets) for item in items])[:, None]

@@ -191,9 +191,7 @@ def _check_scored(task: str, where: str) -> None:
 
 
 def _read_file(path: Path, task: str) -> list[Row]:
-    """Read the rows of a file with all their other columns. If the names are not the task's, the roles of columns are
-    guessed.
-    """
+    """Read the rows of a file with all their columns. If the names are not the task's, their roles are guessed."""
     source = open_source([path])
     if source.format == "jsonl":
         rows = _read_lines(path)

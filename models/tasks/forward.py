@@ -10,9 +10,7 @@ from models.data.batch import Batch
 
 
 def batch_states(model: AnyModel, batch: Batch, trace: Trace | None = None, counted: Tensor | None = None) -> Tensor:
-    """Compute the final hidden states, before the head: (B, T, C), or (N, C) for `counted` (N), indices into the B·T
-    tokens.
-    """
+    """Compute the final hidden states, before the head: (B, T, C), or (N, C) at the flat indices `counted` (N)."""
     device = model.embedding.weight.device
     if counted is not None:
         counted = counted.to(device)

@@ -165,9 +165,7 @@ class _Answer:
 
 
 def _window_answer(item: Item, logs: Tensor) -> _Answer:
-    """Find the best answer in a window, of at most _LONGEST_ANSWER tokens. logs: (2, T) log-probabilities of start
-    and end.
-    """
+    """Find the best answer in a window, of at most _LONGEST_ANSWER tokens. logs: (2, T), of start and end."""
     none = float(logs[0, 0] + logs[1, 0])
     first, n = item.context_start, len(item.offsets)
     if not n:
@@ -181,9 +179,7 @@ def _window_answer(item: Item, logs: Tensor) -> _Answer:
 
 
 def _best_answer(context: str, windows: Sequence[_Answer]) -> Prediction:
-    """Return the best answer of all windows, unless the lowest “no answer” score of any window is higher, as in SQuAD
-    2.0.
-    """
+    """Return the best answer of all windows, unless the lowest “no answer” score is higher, as in SQuAD 2.0."""
     best, none = max(windows, key=lambda window: window.score), min(window.none for window in windows)
     sure = float(torch.sigmoid(torch.tensor(best.score - none)))
     text = context[best.start : best.end]

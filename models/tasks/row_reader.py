@@ -186,9 +186,7 @@ def _is_own(tokenizer: Tokenizer) -> bool:
 
 
 def _answer_tokens(window: Sequence[tuple[int, int]], answer: Any, start: int) -> tuple[int, int]:
-    """Return the positions of the first and last token of an answer, (0, 0) if the window does not contain
-    all of it.
-    """
+    """Return the positions of the first and last token of an answer, (0, 0) if the window lacks part of it."""
     if answer is None or not window:
         return 0, 0
     first, end = answer["start"], answer["start"] + len(answer["text"])

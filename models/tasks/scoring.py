@@ -49,9 +49,7 @@ class Evaluation:
 
 
 def gold_of(task: str, row: Row) -> Any:
-    """Return the gold answer of a row, in the form of `Prediction.value`; for a question, the texts of all right
-    answers.
-    """
+    """Return the gold answer of a row, in the form of `Prediction.value`; for a question, all right answers' texts."""
     if task == "span":
         return [answer["text"] for answer in row["answers"]]
     return row[TASKS[task].columns[1]]

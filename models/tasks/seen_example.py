@@ -193,9 +193,7 @@ def answer_tokens(task: str, item: Item) -> set[int]:
 
 
 def item_labels(reader: RowReader, item: Item) -> list[str]:
-    """Return the labels of an item of a task other than span, its score, or the tags of its words that are not cut
-    off.
-    """
+    """Return the labels of an item (not of a span), its score, or the tags of its words that are not cut off."""
     if reader.task == "regression":
         return [f"{item.target:g}"]
     if reader.task == "tagging":

@@ -109,9 +109,7 @@ def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus |
 
 
 def find_replay_corpus(library: Library, lineage: Mapping[str, Any], corpus: Corpus, config: ModelConfig) -> Corpus:
-    """Open the corpus of the parent in `lineage` to replay rows from; ValueError if they cannot be mixed into
-    `corpus`.
-    """
+    """Open the corpus of the parent in `lineage` to replay rows from; ValueError if they cannot be mixed in."""
     old = open_parent_corpus(library, lineage)
     if old is None:
         parent = lineage.get("parent") or {}
@@ -124,9 +122,7 @@ def find_replay_corpus(library: Library, lineage: Mapping[str, Any], corpus: Cor
 
 
 def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
-    """Raise ValueError if rows of `old` cannot be mixed into `corpus`, because the model learns from them
-    differently.
-    """
+    """Raise ValueError if rows of `old` cannot be mixed into `corpus`: the model learns from them differently."""
     if corpus.task in LABEL_TASKS:
         raise ValueError("Old rows cannot be mixed into a task with labels, which they lack: set old_share to 0.")
     if corpus.kind == "text":

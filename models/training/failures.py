@@ -12,9 +12,7 @@ from models.training.record import DISK_FULL
 
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
-    """Return the message for a loss, gradient or model that is not finite. saved_step: the last checkpoint, -1 for
-    none.
-    """
+    """Return the message for a loss, gradient or model that is not finite. saved_step: the last checkpoint, or -1."""
     remedy = f"start again with a lower {' and '.join(config.learning_rates)}"
     if saved_step >= 0:
         remedy += f", or resume from the last checkpoint (step {saved_step}) with the learning rate turned down"

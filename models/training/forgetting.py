@@ -1,6 +1,4 @@
-"""Measures what a model forgets in fine-tuning: its results on its parent's corpus before the first step and at the
-end.
-"""
+"""Measures forgetting in fine-tuning: results on the parent's corpus before the first step and at the end."""
 
 from __future__ import annotations
 

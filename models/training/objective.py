@@ -37,9 +37,7 @@ def weighted_nll(
 
 
 def _nll_of_choices(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None) -> tuple[Tensor, Tensor]:
-    """Return the negative log-likelihood and the weight, both (N), of each target: a label, or a candidate in the
-    text.
-    """
+    """Return the negative log-likelihood and the weight (N) of each target: a label, or a candidate in the text."""
     with torch.autocast(model.embedding.weight.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         if batch.task:
             return task_nll(task_logits(model, batch, trace), batch)

@@ -67,9 +67,7 @@ class PreparedData:
         return make_replay_rows(self.corpus, self.old, self.spec.old_share, self.tokenizer, form, self.spec.train)
 
     def build_model(self) -> AnyModel:
-        """Build the model before the first step; weights that the parent lacks are drawn from torch's global
-        generator.
-        """
+        """Build the model before the first step; weights that the parent lacks come from torch's global generator."""
         if self.parent is None:
             return build_run_model(self.spec)
         keeps_head = keeps_head_of(self.parent.config, self.parent.labels, self.spec)

@@ -33,8 +33,8 @@ _METRICS = ("step", "tokens", "elapsed_s", *_MEASURED)
 
 
 class Recorder:
-    """Writes to a run folder whose lock this process has. Its generators yield Blocked while the disk is full, and
-    retry.
+    """Writes to a run folder whose lock this process has. Generators yield Blocked while the disk is
+    full, and retry.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -104,8 +104,6 @@ def bits_per_byte(loss: float, bytes_per_token: float | None) -> float | None:
 
 
 def metrics_row(kind: str, **values: Any) -> Row:
-    """Make a row of metrics.jsonl: always the same keys, null for missing values, plus the task metric's keys if
-    given.
-    """
+    """Make a row of metrics.jsonl: always the same keys, null for missing values, and a task metric's keys."""
     of_task = {key: values[key] for key in ("metric", "metric_value") if values.get("metric")}
     return {"kind": kind} | {key: values.get(key) for key in _METRICS} | of_task

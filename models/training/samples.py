@@ -193,9 +193,7 @@ def _continue_prompt(
 
 
 def _masked(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], list[int], list[int]]:
-    """Return (before, prompt, after): the prompt with at least one mask (else its last word is masked), and the turn
-    markers around it.
-    """
+    """Return (before, prompt, after): turn markers around the prompt; without masks, its last word is masked."""
     mask = mask_id(tokenizer)
     assert mask is not None
     ids = encode_with_masks(tokenizer, prompt)

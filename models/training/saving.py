@@ -157,9 +157,7 @@ class Saver:
         self._writing = _Writing(planned.step, done, is_read, _best_of(planned))
 
     def _settle(self, state: TrainState, step: int, best: _Best, *, beside: bool = False) -> None:
-        """Record a complete checkpoint and which one is now the best, and delete old ones, which is slow if they are
-        large.
-        """
+        """Record a complete checkpoint and which one is now the best, and delete old ones, which may be slow."""
         self.step = step
         state.best_step, state.best_loss, state.best_score = best
         if self._run.best_step != state.best_step:

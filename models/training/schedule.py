@@ -31,9 +31,7 @@ def lr_factor(step: int, train: TrainConfig) -> float:
 
 
 def times_due(steps: int, *intervals: int) -> int:
-    """Count how often an action is due that happens at step 0, at every multiple of one or two intervals, and at the
-    end.
-    """
+    """Count how often an action is due at step 0, at every multiple of one or two intervals, and at the end."""
     both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
     at_end = all(steps % interval for interval in intervals)
     return 1 + sum(steps // interval for interval in intervals) - both + at_end

@@ -259,9 +259,7 @@ def _make_layout(
     process_group: ProcessGroup,
     device: torch.device,
 ) -> tuple[Layout, Sequence[Optimizer]]:
-    """Return the layout for a process group, and its optimizers: `optimizers` themselves, or sharded ones with their
-    state.
-    """
+    """Return the layout for a process group, and its optimizers: `optimizers`, or sharded ones with their state."""
     if process_group.size == 1:
         return Layout(model), optimizers
     # Imports torch.distributed, which a single process does not need:
@@ -284,9 +282,7 @@ def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return a notice if the checkpoint was made with another device, precision … (for threads: see
-    `_choose_threads`).
-    """
+    """Return a notice if the checkpoint was made with another device, precision … (threads: `_choose_threads`)."""
     if then:
         then, now = {"processes": 1} | then, {"processes": 1} | now
     words = [f"{key} {then[key]}" for key in now if key != "threads" and then.get(key, now[key]) != now[key]]

@@ -319,9 +319,7 @@ class Trainer:
             yield (yield from self._record.retry_while_full(self._steer))
 
     def _steer(self) -> Noted:
-        """Apply the first pending change of `set_lr` and `set_beta` and write its event; may be called again after
-        the disk was full.
-        """
+        """Apply and record the first pending change of `set_lr` and `set_beta`; may be repeated after a full disk."""
         event, value = next(iter(self._steering.items()))
         verb = "multiplied by" if event == _LEARNING_RATE else "set to"
         noted = Noted(step=self.step, event=event, detail=f"{verb} {value:g} from here on")

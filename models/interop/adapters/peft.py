@@ -154,9 +154,7 @@ def import_peft(
 
 
 def _targets(known: list[str], adapted: Mapping[str, int]) -> dict[str, str]:
-    """Return each adapted matrix's entry in target_modules: its last name, or its full name if others
-    share the last.
-    """
+    """Return each adapted matrix's entry in target_modules: its last name, or its full name if others share it."""
     last = {name: name.rpartition(".")[2] for name in adapted}
     kinds: dict[str, set[int]] = {}
     for name, rank in adapted.items():

@@ -61,9 +61,7 @@ def graph_of(config: ModelConfig) -> Graph:
 
 
 def with_previous_token_heads(config: ModelConfig) -> ModelConfig:
-    """Return a decoder for the graph qwen3 with an additional first layer of previous-token heads instead of
-    convolutions.
-    """
+    """Return a decoder for the graph qwen3 with an extra first layer of previous-token heads, without convolutions."""
     heads = next(n for n in (4, 3, 2, 1) if config.n_head % n == 0)
     return dataclasses.replace(
         config,

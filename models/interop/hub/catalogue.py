@@ -1,6 +1,4 @@
-"""The curated list of published models, from resources/models.toml, and the memory that a model needs. No torch
-import.
-"""
+"""The curated list of published models, resources/models.toml, and the memory of a model. No torch import."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Finds models that other programs have downloaded, in their default folders. Only names and sizes are read. No torch
-import.
-"""
+"""Finds models that other programs have downloaded, by names and sizes in their default folders. No torch import."""
 
 from __future__ import annotations
 

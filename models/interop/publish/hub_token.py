@@ -40,9 +40,7 @@ def check_token(token: str) -> str:
 
 
 def find_token(endpoint: str) -> str:
-    """Find the token for the hub at `endpoint`: HF_TOKEN, the keyring's, or that of “hf auth login”; "" if there is
-    none.
-    """
+    """Find the token for the hub at `endpoint`: HF_TOKEN, the keyring's, or that of “hf auth login”; else ""."""
     if token := os.environ.get("HF_TOKEN", "").strip():
         return token
     if token := _kept(endpoint):

@@ -143,9 +143,7 @@ def ollama_name(name: str) -> str:
 
 
 def ollama_commands(modelfile: Path, *, makes_embeddings: bool = False) -> tuple[str, str]:
-    """Return the commands that create a model from a Modelfile, and use it: for a chat, or for the embedding of a
-    text.
-    """
+    """Return the commands that create a model from a Modelfile, and use it: for a chat, or for an embedding."""
     name = ollama_name(modelfile.stem)
     use = f"ollama run {name}"
     if makes_embeddings:

@@ -300,9 +300,7 @@ class _Loop:
     def _replies(
         self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
     ) -> Generator[Event, None, tuple[list[Example], list[tuple[str, bool]]]]:
-        """Return the greedy reply to each row with room for one, and whether it ends with an end token; also returns
-        these rows.
-        """
+        """Return the rows with room for a reply, and the greedy reply to each, with whether it ends."""
         asked = self._fitting(model, tokenizer, rows)
         prompts = [prompt for _, prompt in asked]
         said = yield from generate_in_batches(model, prompts, MAX_REPLY_TOKENS, reply_end(tokenizer))

@@ -55,9 +55,7 @@ N_REPLIES = 4
 NOISE = 0.1
 """The share of the simulated annotator's choices that are wrong."""
 RM_LR = 2e-3
-"""Learning rate of a reward model with that many pairs: at the default, a percent more of them are in the wrong
-order.
-"""
+"""Learning rate of a reward model with that many pairs: at the default, a percent more are in the wrong order."""
 _AT_ONCE = 64
 """Prompts whose pairs are saved together, and rows in a batch."""
 
@@ -151,9 +149,7 @@ class Bench:
         return tuple(pair for pair in kept.read().pairs if pair.id in wanted)
 
     def _set(self, title: str) -> PreferenceSet:
-        """Open the set with that title, with the base's id instead of its name if the name is not allowed for a
-        folder.
-        """
+        """Open the set with that title, with the base's id if its name is not allowed for a folder."""
         try:
             return PreferenceSet(self.library, title)
         except ValueError:
@@ -242,8 +238,8 @@ class Bench:
     def train(
         self, title: str, corpus: Corpus, align: Mapping[str, Any], train: Mapping[str, Any] | None = None
     ) -> Generator[Event, None, RunFolder]:
-        """Train a stage from the base with the default settings, except those in `align`, which names it, and in
-        `train`.
+        """Train a stage from the base with default settings, except those in `align`, which names it,
+        and in `train`.
         """
         stage = str(align["stage"])
         aligned = AlignSpec(**usual_align(stage) | {"max_tokens": MAX_REPLY_TOKENS} | dict(align))

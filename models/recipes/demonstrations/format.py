@@ -41,9 +41,7 @@ after 600.
 
 
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
-    """Run the demonstration on a chat model. Yields the events of its trainings and measurements; ValueError if a
-    training fails.
-    """
+    """Run the demonstration on a chat model. Yields the events of its stages; ValueError if a training fails."""
     base = yield from bench.kept.once(
         "said twice",
         lambda: _measured(bench, bench.base, time.perf_counter()),

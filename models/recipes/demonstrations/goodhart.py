@@ -134,9 +134,7 @@ def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, Stage
 def _judged_stories(
     bench: Bench, annotator: Annotator, prompt: Prompt, i: int
 ) -> Generator[Event, None, list[tuple[float, float]]]:
-    """Draw BEST_OF stories to prompt `i`, each with its worth to the annotator, and whether it fulfils the wish (1 or
-    0).
-    """
+    """Draw BEST_OF stories to prompt `i`, with the annotator's worth and whether each fulfils the wish (1 or 0)."""
     model, tokenizer = bench.base_model
     drawing = draw_replies(model, tokenizer, [prompt.ids], BEST_OF, seed=bench.seed, step=1 + i)
     (replies,) = yield from reporting(drawing, Progress(done=i, total=N_PROMPTS))

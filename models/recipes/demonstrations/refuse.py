@@ -145,9 +145,7 @@ def measure_safety(
 def _kl_by_position(
     library: Library, model: str, before: str, seed: int, world_seed: int, device: str, n_each: int
 ) -> Generator[Event, None, list[dict[str, float]]]:
-    """Measure by position in replies to forbidden questions how a model differs from the previous one: see
-    RefuseResult.
-    """
+    """Measure by position in replies to forbidden questions how two models differ: see RefuseResult."""
     yield Phase(name="Measuring where in its replies the rule acts")
     own, tokenizer = load_chat_model(library, model, device)
     other, _ = load_chat_model(library, before, device)

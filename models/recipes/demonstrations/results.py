@@ -21,9 +21,7 @@ POINTS = "percentage points"
 _LEAST = 0.005
 """Values below this are shown as 0."""
 _MIN_DISTINCT, _MIN_ENDED = 0.80, 0.95
-"""Replies have collapsed below these: the share of distinct bigrams relative to the start; the share of replies that
-end.
-"""
+"""Replies have collapsed below these: the share of distinct bigrams relative to the start; the share that end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +71,7 @@ class Bar:
         )
 
     def format(self, value: float) -> str:
-        """Format a value like this goal's: a share in percent, a difference of shares in points, or a number with its
-        unit.
-        """
+        """Format a value like this goal's: a share in percent, a difference in points, or a number with its unit."""
         value = value if abs(value) >= _LEAST else 0.0  # nothing is −0
         if self.unit == POINTS:
             return with_minus(f"{100 * value:.0f} points")

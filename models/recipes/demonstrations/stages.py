@@ -70,9 +70,7 @@ def stage_spec(
     train: Mapping[str, Any],
     align: AlignSpec | None = None,
 ) -> RunSpec:
-    """Return the spec of a demonstration's run, from the weights of `parent`, with default settings except those in
-    `train`.
-    """
+    """Return the spec of a stage from the weights of `parent`, with default settings except those in `train`."""
     quiet = {"sample_interval": 0, "layer_interval": 0, "warmup_steps": 0}
     return RunSpec(
         name=title,

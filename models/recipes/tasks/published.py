@@ -63,9 +63,7 @@ class PublishedRecipe(TaskRecipe):
         return self.name in COLLECTIONS
 
     def dataset(self, library: Library, data: str, seed: int) -> Generator[Event, None, Corpus]:
-        """Build its dataset from the file `data`; ValueError, with how to get it, if that is missing or the wrong
-        file.
-        """
+        """Build its dataset from the file `data`; ValueError, with how to get it, if that is missing or wrong."""
         if not self.reads_package:
             return build_orders(library, seed)
         if not data:
@@ -107,9 +105,7 @@ def _train(steps: int, **settings: Any) -> TrainConfig:
 
 
 def _tuned(steps: int, **settings: Any) -> TrainConfig:
-    """Return settings with AdamW and a rate that falls to 0, validated twice: fine-tuning needs little change, but
-    takes long.
-    """
+    """Return settings with AdamW and a rate that falls to 0, validated twice: fine-tuning takes long."""
     common = {"optimizer": "adamw", "schedule": "linear", "warmup_steps": steps // 10, "eval_batches": 10}
     train = _train(steps, **(common | settings))
     return dataclasses.replace(train, eval_interval=steps // 2, checkpoint_interval=steps // 2)

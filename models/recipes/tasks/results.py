@@ -1,6 +1,4 @@
-"""The result of a task recipe: scores by group beside those of the baselines on the same rows, and the goals that are
-met.
-"""
+"""The result of a task recipe: scores by group beside those of the baselines, and the goals that are met."""
 
 from __future__ import annotations
 
@@ -66,9 +64,7 @@ class TaskResult:
         return self.groups[bar.group].report.scores[bar.metric].value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON. Each group has the scores that a goal is for, and code the number of each
-        outcome.
-        """
+        """Return plain data for JSON. Each group has the scores with goals; code has the number of each outcome."""
         title, best = self.groups[self.group].best_baseline(self.metric)
         return {
             "task": self.name,

@@ -93,8 +93,8 @@ class TaskRecipe:
         return self.bars[0]
 
     def spec(self, name: str, seed: int, *, data: DataSpec | None = None, parent: str = "") -> RunSpec:
-        """Return the spec of a run on the world with that seed, or on other `data`, from the weights of `parent` if
-        given.
+        """Return the spec of a run on the world with that seed, or on other `data`, optionally from a parent's
+        weights.
         """
         train = dataclasses.replace(self.train, seed=seed)
         tune = None

@@ -45,8 +45,8 @@ def pointer_scores(hidden: Tensor, candidates: Tensor, row: Tensor, position: Te
 
 
 def pointing_nll(hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Compute the negative log-likelihood of each target position, and its weight: (N) each, for the N positions with
-    a weight.
+    """Compute the negative log-likelihood and the weight of the target of each of N positions with a weight: (N)
+    each.
     """
     assert batch.candidates is not None
     row, position = batch.weights.nonzero(as_tuple=True)

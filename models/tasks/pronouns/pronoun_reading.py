@@ -74,9 +74,7 @@ def read_sentences(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Reading]:
 
 
 def prepare_text(text: str) -> str:
-    """Return the sentence with a leading space, like all training examples, so that its first word gets its usual
-    token.
-    """
+    """Return the sentence with a leading space, as in training, so that its first word gets its usual token."""
     return f" {text.strip()}"
 
 

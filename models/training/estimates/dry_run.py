@@ -47,9 +47,7 @@ class DryRun:
     """The mean of the steps after the first."""
     tokens_per_s: float
     peak_bytes: int | None
-    """The peak of what torch held in a step: weights, gradients, optimizer, activations. None if it cannot be
-    measured.
-    """
+    """The peak memory of torch in a step: weights, gradients, optimizer, activations. None if not measurable."""
     estimate: dict[str, int]
     """The estimate of models.cost.memory for the same training, in bytes by purpose."""
 

@@ -64,9 +64,7 @@ def encode_splits(
 
 
 def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old: ReplayRows | None) -> DataPreview:
-    """Preview as `preview_data`, with splits (train, val) already encoded, and the rows of the parent's corpus to mix
-    in.
-    """
+    """Preview as `preview_data`, with splits (train, val) already encoded, and the parent's rows to mix in."""
     corpus, tokenizer = prepared.corpus, prepared.tokenizer
     model, train = prepared.spec.batch_model, prepared.spec.train
     objective = objective_on(corpus, model, tokenizer, train.objective)

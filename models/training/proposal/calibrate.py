@@ -40,9 +40,7 @@ _MOST_FLOPS = 6e10
 _APART = 4.0
 """The minimum ratio of operations of the two updates, so that their difference is meaningful."""
 _N_TIMED, _TIMED_S = 3, 0.5
-"""The minimum number of timed updates, and of seconds: quick updates are timed more often, because their speed
-varies.
-"""
+"""The minimum number of timed updates, and of seconds: quick updates vary, so more of them are timed."""
 _SHORT = 8
 
 

@@ -223,9 +223,7 @@ def _as_taught(known: ChatTemplateConfig, spec: RunSpec, corpus: Corpus, tokeniz
 
 
 def _prompt_of(row: Mapping[str, Any]) -> str:
-    """Return what a sample can begin with: the beginning of a text, or the user's first message; "" if the row has
-    neither.
-    """
+    """Return what a sample can begin with: the beginning of a text, or the first user message; else ""."""
     text = row.get("text") or row.get("source") or ""
     messages = row.get("messages")
     if messages:

@@ -1,6 +1,4 @@
-"""Training a run longer than was planned: whether it is possible, from which step, with which settings. No torch
-import.
-"""
+"""Training a run longer than planned: whether it is possible, from which step, with which settings. No torch import."""
 
 from __future__ import annotations
 

@@ -35,9 +35,7 @@ _MOST_TEXT_EPOCHS = {"scratch": 20.0, "tuned": 3.0}
 """The maximum epochs of a short text: after more, the validation loss rises."""
 _UPDATES = {"scratch": 1500.0, "tuned": 300.0}
 _EPOCHS = {"scratch": (3.0, 20.0), "tuned": (2.0, 6.0)}
-"""The minimum and maximum epochs of rows; in between, their number is the square root of `_UPDATES` divided by the
-batches of an epoch.
-"""
+"""The minimum and maximum epochs of rows; in between, the square root of `_UPDATES` / batches per epoch."""
 _FEWEST_UPDATES = 30
 """The number of updates for which a large model's batch is made smaller, so that they fit into the time."""
 _LARGE_TEXT = 10_000_000

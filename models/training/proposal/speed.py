@@ -33,9 +33,7 @@ class Speed(Event):
         return self.base_s + flops / self.flops_per_s
 
     def quiet_seconds(self, flops: float) -> float:
-        """As `step_seconds`, without other programs: how busy the computer is now should not decide how much a run
-        learns.
-        """
+        """As `step_seconds`, without other programs: a busy computer should not make a run learn less."""
         return self.step_seconds(flops) * (1 - min(self.others, _MOST_OTHERS))
 
 

@@ -98,9 +98,7 @@ def update_flops(shape: StepShape, model: ModelConfig, train: TrainConfig, tune:
 
 
 def _padded_lengths(lengths: Sequence[int], size: int, n_rows: int) -> list[int]:
-    """Return the padded lengths of the batches of a pool whose rows are distributed like the data: each is the length
-    of its longest row.
-    """
+    """Return the padded lengths of a pool's batches, whose rows are distributed like the data."""
     n = size * max(1, min(n_rows // size, _POOL_BATCHES))  # the rows that are left over are others in every epoch
     pool = [lengths[int((i + 0.5) * len(lengths) / n)] for i in range(n)]
     pool[-1] = lengths[-1]

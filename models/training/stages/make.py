@@ -38,9 +38,7 @@ from models.training.stages.stage import TextStage, TrainingStage
 from models.training.tuning import build_from_base
 
 JUDGE_SCALES = {"reward_model": "judge.scale", "second_reward_model": "judge.scale-2"}
-"""The names in a checkpoint of the mean and standard deviation of a reward model's scores before the first step, by
-setting.
-"""
+"""The names in a checkpoint of a reward model's initial mean and standard deviation of scores, by setting."""
 _SCALE_STEP = 1 << 41
 """A step number that no training reaches, so that the draws for that scale are always the same."""
 _SCALE_PROMPTS, _SCALE_REPLIES = 128, 2
@@ -167,9 +165,7 @@ class _Maker:
         return self._held_out(prompts, judge)
 
     def _scaled_model(self, setting: str, prompts: Prompts) -> Generator[Event, None, RewardModel]:
-        """Load the run's reward model of a setting, scaled to standard deviations of its scores of the parent's
-        replies.
-        """
+        """Load the run's reward model of a setting, in standard deviations of its scores of the parent's replies."""
         yield Phase(name="Loading the reward model")
         context = self.context
         folder = self.run.folder / REWARD_MODELS[setting]

@@ -304,9 +304,7 @@ class PreferenceStage(Generic[Item]):
         replies: HeldOutReplies | None,
         evaluator: Evaluator,
     ) -> None:
-        """held_out: the rows to validate on; None if the run never validates. replies: the replies drawn at
-        validations.
-        """
+        """held_out: validation rows; None if the run never validates. replies: those drawn at validations."""
         self._context, self._config = context, config
         self._objective: Objective[Item] = objective
         self._rows: EncodedRows[Item] = rows

@@ -1,6 +1,4 @@
-"""The interface of training stages, and the stage that learns from batches of texts. Alignment stages are in the
-modules beside it.
-"""
+"""The interface of training stages, and the stage that learns from texts; alignment stages are in sibling modules."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ def beta_now(context: TrainingContext, align: AlignSpec) -> float:
 
 
 class TrainingStage(Protocol):
-    """Makes the steps of a training. What a step reads or draws depends on its number, the weights and `tensors`
-    alone.
-    """
+    """Makes the steps of a training. Each reads or draws depending on its number, the weights and `tensors` alone."""
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
         """Make the update after `step` updates; calls `apply` once, several times, or not at all. Yields MicroStep in
