@@ -53,7 +53,7 @@ class StageControl:
     def trained(self, trainer: Trainer) -> Generator[Event, None, None]:
         """Yield the events of a training, with `trainer` set until it ends."""
         self.trainer = trainer
-        if self.stop is not None:  # it may come between any two lines
+        if self.stop is not None:  # a stop may be requested at any point
             trainer.request_stop(*self.stop)
         try:
             with contextlib.closing(trainer.events()) as events:
