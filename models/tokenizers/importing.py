@@ -1,4 +1,4 @@
-"""Imports a tokenizer into the library: as a tokenizer.json, with a record of its origin."""
+"""Import of tokenizers into the library, as a tokenizer.json with a record of its origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKENIZER_FILES = (
     *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     *("tekken.json", "*.model.v*", "encoder.json", "vocab.bpe", "*.tiktoken"),
 )
-"""Patterns of the names of the files of a tokenizer, which are downloaded."""
+"""File name patterns of tokenizer files, for downloads."""
 
 _TIMEOUT_S = 10
 _STANDARD_STEMS = ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece", "tekken", "encoder")
@@ -28,7 +28,7 @@ _VERSION = re.compile(r"(.+)\.model\.(v\w+)")
 
 
 def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pattern: str = "") -> str:
-    """As `import_tokenizer_events`, which it waits for."""
+    """Run `import_tokenizer_events` to its end and return its result."""
     return result_of(import_tokenizer_events(source, library, name, pattern=pattern))
 
 
@@ -68,7 +68,7 @@ def import_tokenizer_events(
 
 
 def _called(path: Path, fetched_from: str) -> str:
-    """The name of a source: that of its folder if the file has a standard name."""
+    """Return the default name of a source: the name of its folder if the file has a standard name."""
     if fetched_from:
         return fetched_from.rpartition("/")[2]
     if path.is_dir():

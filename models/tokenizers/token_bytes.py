@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from tokenizers import models as cores
 
 SPACE_MARK = "▁"
-"""The space within tokens of SentencePiece."""
+"""The character for a space within tokens of SentencePiece."""
 
 _JOINED = {"ByteLevel", "ByteFallback", "Fuse", "Metaspace", "Replace"}
 """Decoders that just concatenate the bytes of the tokens."""
@@ -47,7 +47,7 @@ def component_steps(component: object) -> list[dict[str, Any]]:
 
 
 class TokenBytes(dict[int, bytes]):
-    """id -> the bytes of the token, computed as needed."""
+    """A mapping id -> bytes of the token, filled lazily."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()

@@ -62,7 +62,7 @@ PATTERNS = {
     ),
     "digits": Pattern(regex=DIGIT_PATTERN, used_by="as GPT-2, with single digits"),
 }
-"""As published; the last one is the default of tokenizers trained here."""
+"""As published; the last entry is the default of tokenizers trained here."""
 
 
 def find_pattern(name: str) -> Pattern:

@@ -1,4 +1,4 @@
-"""Converts SentencePiece models into Hugging Face tokenizers with the same ids, or refuses them.
+"""Conversion of SentencePiece models into Hugging Face tokenizers with the same ids, or an error.
 
 Both libraries find the same tokens if BPE merges follow from the scores, and if every character of the pieces of a
 Unigram model is a piece itself. Other differences are listed as assumptions.
@@ -67,7 +67,7 @@ def _check(model: SentencePieceModel) -> None:
 
 
 def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
-    """The normalisation: replacements, then spaces (src/normalizer.cc)."""
+    """Build the normalisation: replacements, then spaces (src/normalizer.cc)."""
     try:
         rules = read_charsmap(model.charsmap)
     except (ValueError, IndexError) as error:
@@ -104,7 +104,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
         cuts += _cut_in_bytes(model)
     pieces = model.of_kind(_NORMAL, _DEFINED)
     if model.byte_fallback and model.algorithm == "unigram":
-        # Characters in no piece are separate tokens anyway; splitting at them keeps “<0x41>” from becoming the byte.
+        # Characters in no piece are separate tokens anyway; splitting at them prevents “<0x41>” from becoming the byte.
         alone = set("".join(BYTE_TOKENS)).difference("".join(pieces))
         if alone:
             cuts.append(pre_tokenizers.Split(Regex(_any_of(sorted(alone))), "isolated"))
@@ -154,7 +154,7 @@ def _decoder(model: SentencePieceModel) -> decoders.Decoder:
 
 
 def _bpe(model: SentencePieceModel) -> models.BPE:
-    """The highest score is merged first, so scores are ranks, and each piece is made by one merge."""
+    """Build the BPE model: the highest score is merged first, so scores are ranks, and each piece has one merge."""
     vocab = {piece.text: id for id, piece in enumerate(model.pieces)}
     symbols = model.of_kind(_DEFINED)
     frozen = re.compile("|".join(map(re.escape, symbols))) if symbols else None
@@ -178,7 +178,7 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
         )
     lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
     if symbols and lost:  # words are looked up then, so the piece would be found without a merge
-        # Spelled with a space, which normalised text has none of, it is not found, and decodes to the same.
+        # Spelled with a space, which normalised text does not contain, it is not found, and decodes to the same.
         hidden = {text: text.replace(model.mark, " ") for text in lost}
         shown = next((text for text, spelling in hidden.items() if spelling == text or spelling in vocab), None)
         if shown is not None:
@@ -195,7 +195,7 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
 
 
 def _unigram(model: SentencePieceModel) -> models.Unigram:
-    """The best path through the lattice of all pieces; those that text never matches get scores that never win."""
+    """Build the Unigram model; pieces that text never matches get scores that never win."""
     scores = [piece.score for piece in model.pieces if piece.kind == _NORMAL]
     if not scores:
         raise DamagedError(f"{model.where} is damaged: it has nothing but special pieces.")
@@ -221,9 +221,10 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
 
 
 def _check_runs(model: SentencePieceModel) -> None:
-    """Refuse a run of one character that is exactly as likely as two shorter ones.
+    """Raise ValueError if a run of one character is exactly as likely as two shorter runs.
 
     SentencePiece adds scores as floats, so rounding decides between them, which depends on all of the text before.
+
     """
     score_of = {piece.text: piece.score for piece in model.pieces if piece.kind == _NORMAL}
     for text, score in score_of.items():

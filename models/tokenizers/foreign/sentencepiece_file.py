@@ -58,7 +58,7 @@ class SentencePieceModel:
 
     @property
     def mark(self) -> str:
-        """The space within pieces."""
+        """The character for a space within pieces."""
         return SPACE_MARK if self.escape_whitespaces else " "
 
     def of_kind(self, *kinds: PieceKind) -> list[str]:
@@ -72,7 +72,7 @@ def looks_like_sentencepiece(head: bytes) -> bool:
 
 
 def read_sentencepiece_file(path: Path) -> SentencePieceModel:
-    """The model in `path`.
+    """Read the model in `path`.
 
     Raises:
         DamagedError: if it is truncated, or not a SentencePiece model.

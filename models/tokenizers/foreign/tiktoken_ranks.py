@@ -94,7 +94,7 @@ _PUBLISHED = {
 """By the number of ranks in the file, which is unique."""
 
 _IN_NAMES = {"r50k": "gpt2", "p50k": "gpt2", **{name: name for name in ("gpt2", "cl100k", "o200k", "llama3")}}
-"""Part of a file's name -> pattern. “Qwen” and “Tekken” are not among them: their versions differ."""
+"""Part of a file's name -> pattern. “Qwen” and “Tekken” are missing because their versions differ."""
 
 
 def looks_like_ranks(head: bytes) -> bool:
@@ -155,7 +155,7 @@ def ranked_tokenizer(
     if twice is not None:
         raise ValueError(f"{where} cannot be read: {twice!r} is both a special token and an ordinary one.")
     merges = [(spelled(left), spelled(right)) for left, right in derive_merges(ranks)]
-    # A word that is a token is looked up, whether or not merges lead to it.
+    # A word that is a token is looked up first, as in tiktoken, whether or not merges lead to it.
     tokenizer = Tokenizer(models.BPE(vocab=vocab | dict(specials), merges=merges, ignore_merges=True))
     if pattern.normalizer is not None:
         tokenizer.normalizer = pattern.normalizer
@@ -166,7 +166,7 @@ def ranked_tokenizer(
 
 
 def _known(path: Path, n_ranks: int) -> tuple[str, str]:
-    """The name of the pattern and the reason for it; ("", "") if unknown."""
+    """Infer the name of the pattern and the reason for it; ("", "") if unknown."""
     published = _PUBLISHED.get(n_ranks)
     if published is not None:
         return published.pattern, f"as its {n_ranks:,} ranks match {published.name}"

@@ -1,7 +1,7 @@
 """Reads the formats that preceded tokenizer.json: vocab.json + merges.txt (GPT-2) and vocab.txt (BERT).
 
 They contain the tokens, but not normalisation and pre-tokenization: these follow the published code of the class that
-tokenizer_config.json names. What it leaves open is assumed, and reported.
+tokenizer_config.json names. Anything it does not specify is assumed, and reported.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple
 
 
 def _check_bytes(file: Path, vocab: dict[str, Any], rules: list[tuple[str, str]]) -> None:
-    """Refuse other kinds of BPE, whose files look the same."""
+    """Raise ValueError for other kinds of BPE, whose files look the same."""
     alphabet = TokenBytes.alphabet()
     other = next((side for pair in rules for side in pair if not all(c in alphabet for c in side)), None)
     if other is not None or any(right.endswith("</w>") for _, right in rules):

@@ -1,4 +1,4 @@
-"""Reads the training text of a tokenizer in blocks that fit into memory and that the trainers can handle."""
+"""Reading of a tokenizer's training text, in blocks that fit into memory and that the trainers can handle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RUN_LENGTH = 1000
 """Characters without a space: longer runs take the trainers minutes, or crash them (measured on 1 MB)."""
 
 BATCH_CHARACTERS = 1 << 19
-"""Characters that are encoded at once, which bounds memory use and the delay of a cancellation."""
+"""Characters per call of the encoder, which bounds memory use and the delay of a cancellation."""
 
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 26
@@ -40,7 +40,7 @@ class CutCounter:
 
 
 def read_texts(paths: Sequence[Path]) -> Iterator[str]:
-    """The texts of files, in blocks of whole lines; of .jsonl examples only the texts, without keys.
+    """Yield the texts of files in blocks of whole lines; of .jsonl examples only the texts, without keys.
 
     Raises:
         ValueError: for a file that is missing or not UTF-8, or an invalid line of a .jsonl file.
@@ -60,7 +60,7 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
-    """The lines of a file, each of which must fit into memory."""
+    """Yield the lines of a file, each of which must fit into memory."""
     number = 0
     while line := file.readline(_LONGEST_LINE):
         number += 1
@@ -70,7 +70,8 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
 
 
 def _where_not_utf8(path: Path) -> str:
-    """A description of the first line that does not decode; read again, as block offsets mean nothing to the user."""
+    """Describe the first line that does not decode; the file is read again, as block offsets mean nothing to the
+    user."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:

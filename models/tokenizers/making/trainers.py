@@ -1,4 +1,4 @@
-"""One maker for each kind of tokenizer, on the trainers of Hugging Face's `tokenizers`."""
+"""One function per kind of tokenizer, on the trainers of Hugging Face's `tokenizers`."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _n_after(normalizer: normalizers.Normalizer | None, characters: set[str]) ->
 
 
 def _without_nul(texts: Iterable[str]) -> Iterator[str]:
-    # The Unigram trainer takes NUL for the end of a sentence, and panics if it occurs within one.
+    # The Unigram trainer treats NUL as the end of a sentence, and panics if it occurs within one.
     for text in texts:
         yield text.replace("\0", " ") if "\0" in text else text
 

@@ -1,4 +1,4 @@
-"""Counts how often tokens occur and merges apply in a corpus, as tokenizer files do not store that."""
+"""Token and merge counts in a corpus, which tokenizer files do not store."""
 
 from __future__ import annotations
 

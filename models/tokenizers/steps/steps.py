@@ -1,4 +1,4 @@
-"""How any tokenizer turns a text into tokens, step by step: its words, and the steps within each.
+"""Trace of how any tokenizer turns a text into tokens: its words, and the steps within each.
 
 The steps derived here can be compared with the tokenizer's own output (`Word.encoded`, `find_mismatches`).
 """
@@ -22,7 +22,7 @@ from models.tokenizers.token_bytes import TokenBytes, component_steps
 
 @dataclass(frozen=True, eq=False)
 class LookupSteps:
-    """A word that is looked up as a whole. `known`: False if it becomes the unknown token."""
+    """A word looked up as a whole. `known`: False if it becomes the unknown token."""
 
     word: str
     id: int
@@ -43,8 +43,9 @@ WordSteps = BpeSteps | WordPieceSteps | UnigramSteps | LookupSteps
 class Word:
     """One distinct word of a text, as the model gets it.
 
-    display: for the screen. count: its occurrences. encoded: the ids from the tokenizer itself. added_id: the id if it
-    is an added token instead of a word.
+    display: for the screen. count: its occurrences. encoded: the ids from the tokenizer itself. added_id: the id of an
+    added token, which is not split like a word; else None.
+
     """
 
     text: str
@@ -56,7 +57,7 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class SplitText:
-    """A text as words. `words`: distinct, in order of first occurrence; `n_words`: the total.
+    """A text split into words. `words`: distinct, in order of first occurrence; `n_words`: the total.
 
     agrees: whether the tokenizer finds the same number of words.
     """
@@ -141,7 +142,7 @@ class TokenizerSteps:
         return SplitText(text, normalized, words, len(splits), max(encoded, default=-1) < len(splits))
 
     def steps(self, word: str) -> WordSteps:
-        """How a word, as the model gets it, becomes tokens.
+        """Trace how a word, as passed to the model, becomes tokens.
 
         Raises:
             ValueError: if the tokenizer itself fails on it.
@@ -156,7 +157,7 @@ class TokenizerSteps:
         return LookupSteps(word, self._vocabulary[self._unknown], False)
 
     def display(self, word: str) -> str:
-        """A word for display: bytes decoded, spaces as ·."""
+        """Format a word for display: bytes decoded, spaces as ·."""
         if self._alphabet and all(character in self._alphabet for character in word):
             return show_bytes(bytes(self._alphabet[character] for character in word))
         return show_bytes(word.encode())
@@ -174,7 +175,7 @@ class TokenizerSteps:
 
 
 def find_mismatches(steps: TokenizerSteps, words: Iterable[Word]) -> list[Word]:
-    """The words whose steps end in other ids than those of the tokenizer: none, if all is right."""
+    """Return the words whose traced ids differ from the tokenizer's own; empty if the trace is right."""
     return [
         word
         for word in words

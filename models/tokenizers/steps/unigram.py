@@ -56,7 +56,7 @@ class UnigramSteps:
 
     @property
     def n_steps(self) -> int:
-        """One for each position to find the best path to, and one for tracing it back."""
+        """The number of steps: one per position for its best path, and one for the backtrace."""
         return len(self.word) + 1 if self.word else 0
 
     @cached_property
@@ -86,7 +86,7 @@ class UnigramSteps:
         return self.cells[self.pieces[piece].start].score + self.pieces[piece].score
 
     def segmentations(self, n: int) -> list[Segmentation]:
-        """The `n` most probable segmentations, starting with the tokenizer\'s own."""
+        """Return the `n` most probable segmentations, starting with the tokenizer's own."""
         ending = self._by_end
         known: list[list[tuple[float, tuple[int, int]]]] = [[(0.0, (-1, 0))]]
         for position in range(1, len(self.word) + 1):
@@ -145,7 +145,7 @@ class UnigramTable:
         self._unknown_score = min(self._scores, default=0.0) - _UNKNOWN_PENALTY
 
     def steps(self, word: str) -> UnigramSteps:
-        """How `word` becomes tokens.
+        """Trace how `word` becomes tokens.
 
         Raises:
             ValueError: if the tokenizer itself fails: a character is unknown, and there is no unknown token.

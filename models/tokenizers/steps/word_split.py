@@ -1,4 +1,4 @@
-"""How a text becomes the words that the model of a tokenizer gets: added tokens, normalisation, pre-tokenization."""
+"""Splitting of a text into the words that a tokenizer's model gets: added tokens, normalisation, pre-tokenization."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class SplitWord(NamedTuple):
 
 
 class WordSplitter:
-    """Does what a tokenizer does before its model, in the order of the library's source.
+    """Reproduces what a tokenizer does before its model runs, in the order of the library's source.
 
     The library itself normalises and splits; only the search for added tokens is reimplemented, as it is not exposed.
+
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

@@ -73,7 +73,7 @@ def _describe_other(part: dict[str, Any]) -> str:
 
 
 def _made_of(part: dict[str, Any]) -> normalizers.Normalizer:
-    """The normaliser of a JSON description; the library can only parse whole tokenizers."""
+    """Build a normaliser from its JSON description; the library can only parse whole tokenizers."""
     whole = {"version": "1.0", "normalizer": part, "model": {"type": "BPE", "vocab": {}, "merges": []}}
     normalizer: normalizers.Normalizer | None = Tokenizer.from_str(json.dumps(whole)).normalizer
     assert normalizer is not None

@@ -76,7 +76,7 @@ class Figures:
 
 
 def measure_texts(tokenizers: Sequence[Tokenizer], texts: Iterable[str]) -> Generator[int, None, tuple[Figures, ...]]:
-    """Encode texts like `encode_text`, each on its own, with each tokenizer; returns the figures in the same order.
+    """Encode each text like `encode_text` with each tokenizer; returns the figures in the order of the tokenizers.
 
     Yields how many bytes were encoded since the last yield, in total the size of the texts times the number of
     tokenizers. Apart from single longer texts, about a megabyte of text is in memory at a time.

@@ -48,7 +48,7 @@ def type_of_text(text: str, words: str) -> str:
 
 
 def script_of(text: str) -> str:
-    """The Unicode script of the first letter (Latin, Cyrillic, Han, …), "" if there is none."""
+    """The Unicode script of the first letter (Latin, Cyrillic, Han, …), or ""."""
     letter = next((character for character in text if character.isalpha()), "")
     return _script(letter) if letter else ""
 
