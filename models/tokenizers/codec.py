@@ -30,8 +30,7 @@ _CUT_POINTS = (
     (re.compile(r"(?<=\S)(?= \S)"), ("a", " a")),
     (re.compile(r"(?<=\S)\n(?=\S)"), ("a\n", "a")),
 )
-"""Word boundaries (before a single space, after a single line break), each with a pair of probe texts to test a
-tokenizer."""
+"""Word boundaries (before a single space, after a single line break), each with a probe to test a tokenizer with."""
 
 _PROBES = ("a", "Zeit", "é", "7", "1984", ".", "!?", "'s", "-", "_", "(", "中", "👍")
 """Words of all kinds that pre-tokenizers tell apart."""
@@ -81,7 +80,6 @@ def words_of(tokenizer: Tokenizer, ids: Sequence[int]) -> list[range]:
     Adjacent letters and digits form one word, such as “sang” in two pieces. Every other token is a word of its own, as
     are tokens of scripts without spaces between words. The decoder decides whether a space separates two tokens, so
     “##s” belongs to the token before it.
-
     """
     special, words = special_ids(tokenizer), list[range]()
     for i, id in enumerate(ids):

@@ -26,7 +26,6 @@ class ManyTextsEncoder:
     """Encodes texts with one tokenizer as plain text, with the ids of `encode_text`: special tokens are not parsed.
 
     dtype: of the ids; uint16, or uint32 for a larger vocabulary.
-
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -39,8 +38,7 @@ class ManyTextsEncoder:
         self._n_known = 0
 
     def encode(self, texts: Sequence[str], end: int | None = None) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Return the concatenated ids (n,) of the texts, each followed by the token `end`, and each text's start (texts
-        + 1,)."""
+        """Return the concatenated ids (n,) of the texts, each followed by the token `end`, and their starts (texts + 1,)."""
         parts = [self._parts(text) for text in texts]
         self._learn(parts)
         last = b"" if end is None else end.to_bytes(self.dtype.itemsize, "little")

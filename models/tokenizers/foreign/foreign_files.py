@@ -33,8 +33,7 @@ _SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", 
 _MAX_FILE_BYTES = 512 << 20  # bytes; the largest known tokenizer.json, Gemma's with 262,144 tokens, has 33 MB
 _HEAD_BYTES = 4096
 _PAIRS = {"vocab.json": "merges.txt", "encoder.json": "vocab.bpe"}
-"""Vocabulary file of byte-level BPE -> its merges file: in Hugging Face's folders, and for GPT-2 as published by
-OpenAI."""
+"""Vocabulary file of byte-level BPE -> its merges file: as in Hugging Face's folders, and as in OpenAI's GPT-2."""
 
 _OTHER_HALF = _PAIRS | {merges: vocab for vocab, merges in _PAIRS.items()}
 _REFUSED = (

@@ -25,7 +25,6 @@ def tokenizer_fields(tokenizer: Tokenizer, vocab_size: int, end: int | None = No
 
     Raises:
         ValueError: if GGUF cannot represent it, or it has more tokens than the model.
-
     """
     described = json.loads(tokenizer.to_str())
     core = described["model"]

@@ -1,7 +1,6 @@
 """BERT's WordPiece in the metadata of a GGUF file, in both directions.
 
 GGUF marks the first piece of a word, with SentencePiece's space mark; BERT's vocabulary marks the others (“##ing”).
-
 """
 
 from __future__ import annotations

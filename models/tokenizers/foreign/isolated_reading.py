@@ -16,8 +16,7 @@ from models.tokenizers.foreign.foreign_files import ExternalTokenizer, read_fore
 from models.tokenizers.foreign.patterns import PatternUnknownError
 
 LIMITS = Limits(seconds=120.0, memory_bytes=768 << 20, answer_bytes=64 << 20)
-"""The largest known tokenizer (262,144 tokens, 520,000 merges) takes 4 to 7 seconds, 536 MiB and an answer of 13
-MiB."""
+"""The largest known one (262,144 tokens, 520,000 merges) takes 4 to 7 seconds, 536 MiB and an answer of 13 MiB."""
 
 
 def read_isolated(path: Path, pattern: str = "") -> Generator[Event, None, ExternalTokenizer]:

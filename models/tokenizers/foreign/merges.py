@@ -20,7 +20,6 @@ def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
     A token is merged the same way in any context, so only the last pair of its own merging can produce it. A token that
     does not merge completely on its own gets no merge. Among equal ranks, the longest token comes first; see
     `find_undecided`.
-
     """
     pairs = []
     for token, _ in sorted(ranks.items(), key=lambda item: (item[1], -len(item[0]))):
@@ -37,7 +36,6 @@ def find_undecided(ranks: Mapping[str, float], merges: list[tuple[str, str]]) ->
     The two agree for runs of one character (white space, in Llama and Mistral) that all have the same rank and are in
     no other merge. Such a run grows by single characters from left to right, and then joins the one before it if it
     can: whenever several of these merges are possible, the leftmost one makes the longest token.
-
     """
     made = [left + right for left, right in merges]
     n_of = Counter(ranks[token] for token in made)

@@ -224,7 +224,6 @@ def _check_runs(model: SentencePieceModel) -> None:
     """Raise ValueError if a run of one character is exactly as likely as two shorter runs.
 
     SentencePiece adds scores as floats, so rounding decides between them, which depends on all of the text before.
-
     """
     score_of = {piece.text: piece.score for piece in model.pieces if piece.kind == _NORMAL}
     for text, score in score_of.items():

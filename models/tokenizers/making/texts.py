@@ -70,8 +70,7 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
 
 
 def _where_not_utf8(path: Path) -> str:
-    """Describe the first line that does not decode; the file is read again, as block offsets mean nothing to the
-    user."""
+    """Describe the first line that does not decode; read again, as block offsets mean nothing to the user."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:

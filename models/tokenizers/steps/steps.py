@@ -45,7 +45,6 @@ class Word:
 
     display: for the screen. count: its occurrences. encoded: the ids from the tokenizer itself. added_id: the id of an
     added token, which is not split like a word; else None.
-
     """
 
     text: str

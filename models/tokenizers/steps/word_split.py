@@ -24,7 +24,6 @@ class WordSplitter:
     """Reproduces what a tokenizer does before its model runs, in the order of the library's source.
 
     The library itself normalises and splits; only the search for added tokens is reimplemented, as it is not exposed.
-
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

@@ -13,7 +13,6 @@ class Scan(NamedTuple):
     """The lookups at one position of a word: pieces from long to short until one is in the vocabulary.
 
     end: the end of the piece found; equal to `start`, with id None, if no piece matches.
-
     """
 
     start: int

@@ -96,7 +96,6 @@ def model_cost(design: ModelConfig, vocab_size: int, figures: Figures) -> ModelC
     """Return the parameters that a vocabulary of this size takes in a design, and the text that fits into its context.
 
     figures: of the texts that set the rate; without tokens, the text that fits is NaN.
-
     """
     # Parameters are linear in the vocabulary size, so one more token gives the cost of each in any design: a row of
     # the embedding, another one if the head is not tied, a bias if it has one.

@@ -8,8 +8,7 @@ _BLOCK = 4096
 _WINDOWS = ((32, 3), (256, 6), (4096, 16), (65_536, 32))
 """(search distance, how many characters must match there), tried one after the other to resynchronise."""
 _MAX_MATCH, _MATCH_WEIGHT = 16, 2
-"""For the score of a resynchronisation: the most matching characters that count, and the skipped ones each
-outweighs."""
+"""For the score of a resynchronisation: the most matching characters that count, and the skipped ones each offsets."""
 
 
 class Span(NamedTuple):

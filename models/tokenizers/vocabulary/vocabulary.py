@@ -26,7 +26,6 @@ class VocabularyEntry(NamedTuple):
 
     text: None if the bytes are not whole characters. left, right, rank: ids and rank (from 0) of the merge that
     produces it, or -1.
-
     """
 
     id: int
