@@ -38,7 +38,7 @@ class ManyTextsEncoder:
         self._n_known = 0
 
     def encode(self, texts: Sequence[str], end: int | None = None) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """Return the concatenated ids (n,) of the texts, each followed by the token `end`, and their starts (texts + 1,)."""
+        """Return the concatenated ids (n,), each text followed by the token `end`, and the starts (texts + 1,)."""
         parts = [self._parts(text) for text in texts]
         self._learn(parts)
         last = b"" if end is None else end.to_bytes(self.dtype.itemsize, "little")

@@ -104,7 +104,7 @@ def describe_shortfall(tokenizer: Tokenizer, kind: str, vocab_size: int) -> str 
 
 
 def tokenizer_kind(tokenizer: Tokenizer) -> str:
-    """Classify a tokenizer as one of KINDS by its components; "character-bpe" is BPE on characters, as in SentencePiece."""
+    """Classify a tokenizer as one of KINDS by its components; "character-bpe" is BPE on characters (SentencePiece)."""
     core = tokenizer.model
     for kind, kinds in (("wordpiece", cores.WordPiece), ("unigram", cores.Unigram), ("word", cores.WordLevel)):
         if isinstance(core, kinds):
