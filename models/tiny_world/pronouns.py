@@ -1,9 +1,9 @@
 """Pronoun minimal pairs: two sentences that differ in one adjective, which decides what "it" means.
 
-Only which noun the adjective fits decides. Every sentence has a being and a thing; each adjective occurs with the being
-first as often as second, and with the being as the one that acts as often as not. So a rule that uses only the order,
-the roles, the nearer noun, the nouns or the adjective is right exactly half of the time. What is held out are pairs of
-a noun and an adjective: no sentence of the training split says of that noun that it is so.
+Only the noun that the adjective fits decides. Every sentence has a being and a thing; each adjective occurs with the
+being first as often as second, and with the being as the agent as often as not. So a rule that uses only the order, the
+roles, the nearer noun, the nouns or the adjective is right in exactly half of the cases. Pairs of a noun and an
+adjective are held out: no training sentence combines them.
 """
 
 from __future__ import annotations
