@@ -81,7 +81,7 @@ class ImportPlan:
     context: int = 0
 
     def check(self) -> None:
-        """Raise ValueError if the plan is invalid."""
+        """Raise ValueError, with a sentence, if the plan is invalid."""
         if self.task not in ROLES:
             raise ValueError(f"There is no task {self.task!r} for files: choose one of {', '.join(ROLES)}.")
         ways, optional = ROLES[self.task], (*OPTIONAL_ROLES.get(self.task, ()), GROUP)

@@ -71,7 +71,7 @@ class BadRecord(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """Its place and problem."""
+        """Its place and its problem, as a sentence."""
         return f"{self.file}, line {self.line}: {self.what}"
 
 
