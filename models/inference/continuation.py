@@ -74,7 +74,7 @@ class Continuation:
         return self._cache.length
 
     def read_chunks(self) -> Iterator[int]:
-        """Read all but the last chunk of the prompt, left for `next_logits` (chunked prefill); yields `n_read` after each."""
+        """Read the prompt in chunks, except the last one, left for `next_logits`; yields `n_read` after each."""
         if isinstance(self._model, Decoder):
             model, size = self._model, chunk_size(self._model)
             while len(self.prompt_ids) - self.n_read > size:

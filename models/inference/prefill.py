@@ -21,7 +21,7 @@ _DEFAULT_CHUNK_FLOPS = 2e12
 
 
 def chunk_size(model: Decoder) -> int:
-    """Return the tokens per chunk, a multiple of 16; for dynamic RoPE scaling, which depends on the length, the context."""
+    """Return the tokens per chunk: a multiple of 16; the context length if RoPE scaling is dynamic (length-dependent)."""
     if model.config.rope_scaling == "dynamic":
         return model.config.context_length
     n = sum(parameter.numel() for block in model.blocks for parameter in block.parameters())
