@@ -26,7 +26,7 @@ class EpochPermutations:
         self._cache: dict[tuple[int, int], Tensor] = {}
 
     def permutation(self, epoch: int, n: int) -> Tensor:
-        """A permutation of 0…n-1 (long)."""
+        """Return a permutation of 0…n-1 (long)."""
         if (epoch, n) not in self._cache:
             if len(self._cache) > 4:
                 self._cache.clear()
@@ -123,7 +123,7 @@ def _permute(numbers: Numbers, half: np.uint64, keys: Numbers) -> Numbers:
 
 
 def _mix(x: Numbers) -> Numbers:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): each bit depends on all bits."""
+    """Apply the finaliser of SplitMix64 (Steele, Lea and Flood, 2014): each bit depends on all bits."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: Numbers = x ^ (x >> np.uint64(31))

@@ -105,7 +105,7 @@ class FastDecoder:
         return self._tuner.run(lambda: self._threads.do(lambda: self._read(ids, cache, each=True)))
 
     def read(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Like `next_logits`, with the current number of threads, on which the bits of up to FEW tokens do not depend."""
+        """Like `next_logits`, with the current number of threads, which does not affect results of up to FEW tokens."""
         return self._threads.do(lambda: self._read(ids, cache)) if ids.size(1) <= FEW else self._read(ids, cache)
 
     def _read(self, ids: Tensor, cache: KVCache, *, each: bool = False) -> Tensor:

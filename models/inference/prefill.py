@@ -21,7 +21,7 @@ _DEFAULT_CHUNK_FLOPS = 2e12
 
 
 def chunk_size(model: Decoder) -> int:
-    """Return the tokens per chunk: a multiple of 16; the context length if RoPE scaling is dynamic (length-dependent)."""
+    """Return the tokens per chunk: a multiple of 16; the context length for dynamic (length-dependent) RoPE scaling."""
     if model.config.rope_scaling == "dynamic":
         return model.config.context_length
     n = sum(parameter.numel() for block in model.blocks for parameter in block.parameters())

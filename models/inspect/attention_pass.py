@@ -66,7 +66,7 @@ class AttentionStack:
 
 
 def stacks_of(model: AnyModel, n_ids: int, n_source: int) -> tuple[AttentionStack, ...]:
-    """The attention stacks of a model for texts of these lengths.
+    """Return the attention stacks of a model for texts of these lengths.
 
     Raises:
         ValueError: if there is no text, or an encoder's text is too long to inspect.

@@ -90,12 +90,12 @@ def _of(place: str) -> str:
 
 
 def _at(place: str) -> str:
-    """Where somebody is: im Garten, in der Küche, auf dem Markt."""
+    """Return the phrase for where somebody is: im Garten, in der Küche, auf dem Markt."""
     return _with_article(PLACES[place][3], place, "dative")
 
 
 def _towards(place: str) -> str:
-    """Where somebody goes: “in” and “auf” then take the accusative, “zu” the dative."""
+    """Return the phrase for where somebody goes: “in” and “auf” then take the accusative, “zu” the dative."""
     preposition = PLACES[place][4]
     return _with_article(preposition, place, "dative" if preposition == "zu" else "accusative")
 

@@ -111,7 +111,7 @@ def minimal_pairs(*, held_out: bool) -> Iterator[MinimalPair]:
 
 
 def draw_pairs(n: int, rng: random.Random) -> list[MinimalPair]:
-    """`n` different held-out pairs, or all where there are fewer."""
+    """Draw `n` different held-out pairs, or all if there are fewer."""
     pairs = list(minimal_pairs(held_out=True))
     return rng.sample(pairs, min(n, len(pairs)))
 

@@ -47,7 +47,7 @@ def _contract(preposition: str, noun: str) -> str:
 
 
 def _is_feminine(word: str) -> bool:
-    """Whether a noun is feminine, or a name a woman's."""
+    """Return whether a noun is feminine, or a name a woman's."""
     return NOUNS[word].startswith("la ") if word in NOUNS else word in WOMEN
 
 

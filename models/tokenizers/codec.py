@@ -178,7 +178,7 @@ def can_be_cut_at_spaces(tokenizer: Tokenizer) -> bool:
 
 
 def _can_be_cut(tokenizer: Tokenizer, probes: Sequence[tuple[str, str]]) -> bool:
-    """Whether this tokenizer has a word boundary between the two texts of each probe."""
+    """Return whether this tokenizer has a word boundary between the two texts of each probe."""
 
     def can_cross(before: str, after: str) -> bool:
         """Return whether the pre-tokenizer allows a token to cross the boundary."""
@@ -197,7 +197,7 @@ def _can_be_cut(tokenizer: Tokenizer, probes: Sequence[tuple[str, str]]) -> bool
 
 
 def has_merges(tokenizer: Tokenizer) -> bool:
-    """Whether any token spans more than one byte or character: false only for byte and character tokenizers."""
+    """Return whether any token spans more than one byte or character: false only for byte and character tokenizers."""
     if not isinstance(tokenizer.model, cores.BPE):
         return True
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
@@ -273,7 +273,7 @@ def encode_all_with_offsets(
 
 
 def pieces_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[Piece]:
-    """The pieces of ids, placed one after the other."""
+    """Return the pieces of ids, placed one after the other."""
     table, specials = TokenBytes(tokenizer), special_ids(tokenizer)
     shows_marks = isinstance(tokenizer.model, cores.WordPiece)
     known: dict[int, tuple[bytes, str, bool]] = {}

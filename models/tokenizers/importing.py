@@ -80,7 +80,7 @@ def _called(path: Path, fetched_from: str) -> str:
 
 
 def _digests(files: tuple[Path, ...]) -> str:
-    """The SHA-256 of the files read, with their names if there are several."""
+    """Return the SHA-256 of the files read, with their names if there are several."""
     found = []
     for file in files:
         with file.open("rb") as stream:
@@ -90,7 +90,7 @@ def _digests(files: tuple[Path, ...]) -> str:
 
 
 def _is_hub_name(text: str) -> bool:
-    """Whether it looks like a name on the hub, such as “openai-community/gpt2”."""
+    """Return whether a text looks like a name on the hub, such as “openai-community/gpt2”."""
     return _HUB_NAME.fullmatch(text) is not None
 
 

@@ -33,24 +33,24 @@ _FOREIGN_SENTINEL = "<extra_id_{}>"
 
 
 def mask_id(tokenizer: Tokenizer) -> int | None:
-    """The id of the mask token; None if the tokenizer has none."""
+    """Return the id of the mask token; None if the tokenizer has none."""
     return _first(tokenizer, MASK_SPELLINGS)
 
 
 def end_id(tokenizer: Tokenizer, config: ModelConfig | None = None) -> int | None:
-    """The id of the end-of-text token: the design's if it has one, else the tokenizer's, or None."""
+    """Return the id of the end-of-text token: the design's if it has one, else the tokenizer's, or None."""
     if config is not None and config.end_id >= 0:
         return config.end_id
     return _first(tokenizer, _ENDS)
 
 
 def pad_id(tokenizer: Tokenizer) -> int | None:
-    """The id of the padding token, or None (any other token works too, because padding is masked)."""
+    """Return the id of the padding token, or None (any other token works too, because padding is masked)."""
     return _first(tokenizer, _PADS)
 
 
 def start_id(config: ModelConfig, tokenizer: Tokenizer) -> int:
-    """The id of the first token of an encoder-decoder's output: the design's, or the padding token as in T5.
+    """Return the id of the first token of an encoder-decoder's output: the design's, or the padding token as in T5.
 
     Raises:
         ValueError: if neither is known.
@@ -69,7 +69,7 @@ def start_id(config: ModelConfig, tokenizer: Tokenizer) -> int:
 
 
 def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The ids of the sentinels for the first, second, … removed span; empty if the tokenizer has none."""
+    """Return the ids of the sentinels for the first, second, … removed span; empty if the tokenizer has none."""
     for spelling in ("<|extra_{}|>", _FOREIGN_SENTINEL):
         found: list[int] = []
         while (id := tokenizer.token_to_id(spelling.format(len(found)))) is not None:
@@ -80,7 +80,7 @@ def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def text_marks(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The special tokens that an imported tokenizer puts before and after a text ([CLS] … [SEP])."""
+    """Return the special tokens that an imported tokenizer puts before and after a text ([CLS] … [SEP])."""
     plain, marked = encode_text(tokenizer, "a"), tokenizer.encode("a", add_special_tokens=True).ids
     for start in range(len(marked) - len(plain) + 1):
         if marked[start : start + len(plain)] == plain:
@@ -146,7 +146,7 @@ def _first(tokenizer: Tokenizer, spellings: tuple[str, ...]) -> int | None:
 
 
 def unknown_ids(tokenizer: Tokenizer) -> frozenset[int]:
-    """The id of the unknown token; empty if the tokenizer has none."""
+    """Return the id of the unknown token; empty if the tokenizer has none."""
     core = tokenizer.model
     if isinstance(core, cores.Unigram):
         id = json.loads(core.__getstate__()).get("unk_id")

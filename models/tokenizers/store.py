@@ -82,7 +82,7 @@ def duplicate_tokenizer(library: Library, name: str) -> str:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """The origin of a tokenizer (about.json); empty if the file is missing.
+    """Return the origin of a tokenizer (about.json); empty if the file is missing.
 
     Raises:
         ValueError: if about.json is damaged.
@@ -92,7 +92,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def read_template(folder: Path) -> str:
-    """The chat template of an imported tokenizer; "" if it has none, or it cannot be read."""
+    """Return the chat template of an imported tokenizer; "" if it has none, or it cannot be read."""
     try:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, UnicodeError):
@@ -119,7 +119,7 @@ def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:
 
 
 def find_tokenizer(where: str | Path, library: Library) -> Path:
-    """The tokenizer file (tokenizer.json or another format) of a path or a library name.
+    """Return the tokenizer file (tokenizer.json or another format) of a path or a library name.
 
     Raises:
         ValueError: if it does not exist.

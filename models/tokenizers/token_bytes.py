@@ -16,7 +16,7 @@ _JOINED = {"ByteLevel", "ByteFallback", "Fuse", "Metaspace", "Replace"}
 
 
 def byte_token(byte: int) -> str:
-    """The token of a byte, as SentencePiece writes it: “<0x41>”."""
+    """Return the token of a byte, as SentencePiece writes it: “<0x41>”."""
     return f"<0x{byte:02X}>"
 
 
@@ -25,12 +25,12 @@ BYTE_TOKENS = {byte_token(byte): byte for byte in range(256)}
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[int, str]:
-    """The special tokens of a tokenizer, id -> text."""
+    """Return the special tokens of a tokenizer, id -> text."""
     return {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
 
 
 def component_steps(component: object) -> list[dict[str, Any]]:
-    """The steps of a normaliser, pre-tokenizer or decoder as its JSON describes them, flattened; none for None."""
+    """Return the flattened steps of a normaliser, pre-tokenizer or decoder, as in its JSON; none for None."""
     if component is None:
         return []
     state: Any = component.__getstate__()
@@ -103,7 +103,7 @@ class TokenBytes(dict[int, bytes]):
 
 
 def _space_mark(step: dict[str, Any]) -> str | None:
-    """The character that a decoder step turns into a space."""
+    """Return the character that a decoder step turns into a space."""
     if step["type"] == "Metaspace":
         return str(step["replacement"])
     if step["type"] == "Replace" and step["content"] == " ":

@@ -20,7 +20,7 @@ DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 _N_SAMPLE = 50
 _MAX_TRIED_AGAIN = 1000
-"""Lines at most that are read again, without the first, where a quotation mark made them one cell."""
+"""Maximum number of lines to read again, after the first, if a quotation mark made them one cell."""
 _MAX_ROW_LINES = 1 << 16
 _MAX_SHOWN_CELLS, _MAX_SHOWN = 3, 40
 _UNCLOSED = (

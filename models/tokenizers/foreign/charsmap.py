@@ -118,7 +118,7 @@ class _Node:
 
 
 def _build_double_array(root: _Node) -> list[int]:
-    """The trie as a double array: a unit holds its byte, whether a key ends here, and the children's xor offset."""
+    """Build a double array of the trie: a unit has its byte, whether a key ends here, and the children's xor offset."""
     units, bases = {0: 0}, set[int]()
     waiting = [(0, 0, root)]
     free, free_for_many = 1, 1

@@ -155,7 +155,7 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
 
 
 def _head_of(file: Path) -> bytes:
-    """The first bytes of a file.
+    """Return the first bytes of a file.
 
     Raises:
         ValueError: if it is missing, empty, or cannot be read.
@@ -265,7 +265,7 @@ def _check_class(file: Path) -> None:
 
 
 def _template(folder: Path) -> str:
-    """The chat template of a Hugging Face folder, or the default one of several; "" if it has none."""
+    """Return the chat template of a Hugging Face folder, or the default one of several; "" if it has none."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace")
@@ -277,7 +277,7 @@ def _template(folder: Path) -> str:
 
 
 def _named_tokens(folder: Path) -> dict[str, str]:
-    """The bos and eos tokens that a Hugging Face folder names."""
+    """Return the bos and eos tokens that a Hugging Face folder names."""
     found, settings = {}, read_settings(folder)
     for name in _NAMED_TOKENS:
         token = settings.get(name)

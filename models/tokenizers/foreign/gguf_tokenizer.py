@@ -36,7 +36,7 @@ _SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
 
 
 def has_tokenizer(about: dict[str, Any]) -> bool:
-    """Whether the metadata `about` describe a tokenizer."""
+    """Return whether the metadata `about` describe a tokenizer."""
     return about.get("tokenizer.ggml.model") not in (None, "no_vocab")
 
 

@@ -44,7 +44,7 @@ def read_isolated(path: Path, pattern: str = "") -> Generator[Event, None, Exter
 
 @functools.cache
 def reader() -> ChildProcess:
-    """The child process for reading, shared by all threads."""
+    """Return the child process for reading, shared by all threads."""
     return ChildProcess()
 
 

@@ -66,7 +66,7 @@ PATTERNS = {
 
 
 def find_pattern(name: str) -> Pattern:
-    """The pattern of that name; ValueError if there is none."""
+    """Return the pattern of that name; ValueError if there is none."""
     if name not in PATTERNS:
         raise ValueError(f"There is no word pattern {name!r}: choose one of {', '.join(PATTERNS)}.")
     return PATTERNS[name]

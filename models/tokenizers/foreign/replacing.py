@@ -88,7 +88,7 @@ def _followers(keys: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _is_regular(followers: Mapping[str, set[str]]) -> bool:
-    """Whether every prefix of a key is a key, and no first character of a key occurs later in one.
+    """Return whether every prefix of a key is a key, and no first character of a key occurs later in one.
 
     Then a match does not depend on its context.
     """
@@ -100,7 +100,7 @@ def _is_regular(followers: Mapping[str, set[str]]) -> bool:
 
 
 def _boundary_pattern(followers: Mapping[str, set[str]]) -> str:
-    """A pattern for the positions before characters that could combine with the previous one, but not within a key."""
+    """Return a pattern for positions before characters that could combine with the previous one, outside of keys."""
     beginnings: dict[tuple[int, frozenset[str]], set[str]] = defaultdict(set)
     for beginning, after in followers.items():
         beginnings[len(beginning), frozenset(after)].add(beginning)
@@ -113,7 +113,7 @@ def _boundary_pattern(followers: Mapping[str, set[str]]) -> str:
 
 
 def _any_of(words: set[str]) -> str:
-    """A compact pattern for any of these words, which have equal lengths."""
+    """Return a compact pattern for any of these words, which have equal lengths."""
     if len(next(iter(words))) == 1:
         return _class(words)
     rests: dict[str, set[str]] = defaultdict(set)
@@ -127,7 +127,7 @@ def _any_of(words: set[str]) -> str:
 
 
 def _class(characters: Iterable[str]) -> str:
-    """A character class of these characters, as ranges."""
+    """Return a character class of these characters, as ranges."""
     codes = sorted(map(ord, characters))
     ranges: list[list[int]] = []
     for code in codes:

@@ -26,7 +26,7 @@ _HIDDEN = (PieceKind.CONTROL, PieceKind.UNKNOWN, PieceKind.BYTE, PieceKind.UNUSE
 
 
 def sentencepiece_tokenizer(model: SentencePieceModel) -> tuple[Tokenizer, list[str]]:
-    """The model as a tokenizer, and the assumptions made, one sentence each.
+    """Return the model as a tokenizer, and the assumptions made, one sentence each.
 
     Raises:
         ValueError: if exact conversion is impossible; DamagedError if the model is inconsistent.
@@ -116,7 +116,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
 
 
 def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """A split within “<0x41>” that no merge crosses, so that it is never looked up as a word; or none."""
+    """Return a split within “<0x41>” that no merge crosses, so that it is never looked up as a word; or none."""
     pieces = model.of_kind(_NORMAL) if model.byte_fallback else []
     for across, border, side in (
         ("<0", "<(?=0x[0-9A-F]{2}>)", "merged_with_previous"),
@@ -128,7 +128,7 @@ def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer
 
 
 def _any_of(texts: list[str]) -> str:
-    """A pattern that matches the longest of these texts."""
+    """Return a pattern that matches the longest of these texts."""
     return "|".join(_literal(text) for text in sorted(texts, key=len, reverse=True))
 
 

@@ -1,4 +1,4 @@
-"""Reads Mistral's Tekken files: tiktoken ranks in JSON, with the pattern, and with the special tokens before them
+"""Reader of Mistral's Tekken files: tiktoken ranks in JSON, with the pattern, and with the special tokens before them
 (github.com/mistralai/mistral-common, tokens/tokenizers/tekken.py).
 """
 
@@ -28,7 +28,7 @@ _VERSIONS_WITHOUT_SPECIALS = ("v1", "v2", "v3", "v7")
 
 
 def looks_like_tekken(value: dict[str, Any]) -> bool:
-    """Whether the JSON of a file is that of Tekken."""
+    """Return whether the JSON of a file is that of Tekken."""
     return isinstance(value.get("config"), dict) and isinstance(value.get("vocab"), list)
 
 
@@ -67,7 +67,7 @@ def read_tekken(file: Path, value: dict[str, Any]) -> tuple[Tokenizer, list[str]
 
 
 def _specials(file: Path, value: dict[str, Any], n_special: int) -> tuple[dict[str, int], list[str]]:
-    """The special tokens with their ids, and the assumptions made."""
+    """Return the special tokens with their ids, and the assumptions made."""
     listed = value.get("special_tokens")
     assumptions = []
     if listed is None:

@@ -118,7 +118,7 @@ def _pump(stream: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
 
 
 def _read(line: str, errors: list[str]) -> Phase | Progress | VocabularyGrowth | None:
-    """A line of `app.commands.progress` {"event": "Phase", …} or of the Rust trainer {"stage", "current", "total"}."""
+    """Parse a line of `app.commands.progress`, {"event": …}, or of the Rust trainer, {"stage", "current", "total"}."""
     try:
         fields = json.loads(line)
         kind = fields.get("event")

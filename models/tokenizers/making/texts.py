@@ -81,7 +81,7 @@ def _where_not_utf8(path: Path) -> str:
 
 
 def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
-    """The texts of the .jsonl examples in `lines`; ValueError, naming `path`, for an invalid line."""
+    """Yield the texts of the .jsonl examples in `lines`; ValueError, naming `path`, for an invalid line."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -94,7 +94,7 @@ def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
 
 
 def _contents(example: dict[str, Any]) -> list[str]:
-    """The texts of an example: its messages, its words as one text, or its columns of text."""
+    """Return the texts of an example: its messages, its words as one text, or its columns of text."""
     if "messages" in example:
         return [message["content"] for message in example["messages"]]
     if "words" in example:
@@ -139,7 +139,7 @@ def _unbroken(text: str, longest: int) -> Iterator[tuple[int, int]]:
 
 
 def batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The non-empty texts, in batches of up to BATCH_CHARACTERS characters (but at least one text)."""
+    """Yield the non-empty texts, in batches of up to BATCH_CHARACTERS characters (but at least one text)."""
     batch: list[str] = []
     size = 0
     for text in texts:

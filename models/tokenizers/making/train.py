@@ -84,7 +84,7 @@ def check_training(kind: str, vocab_size: int, options: TokenizerOptions) -> Non
 
 
 def min_vocab_size(kind: str, options: TokenizerOptions) -> int:
-    """The smallest possible vocabulary of such a tokenizer."""
+    """Return the smallest possible vocabulary size of such a tokenizer."""
     specials = len(SPECIAL_TOKENS) + len(options.special_tokens)
     spells_bytes = kind in ("byte", "bpe") or (kind in ("char", "unigram") and options.byte_fallback)
     return specials + (256 if spells_bytes else 1) + (kind == "unigram" and options.byte_fallback)

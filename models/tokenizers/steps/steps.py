@@ -32,7 +32,7 @@ class LookupSteps:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """The one id."""
+        """The single id."""
         return (self.id,)
 
 
@@ -111,7 +111,7 @@ class TokenizerSteps:
         return self._table if isinstance(self._table, BpeTable) and self._has_merges else None
 
     def split(self, text: str) -> SplitText:
-        """The words of `text`; lone surrogates count as U+FFFD.
+        """Return the words of `text`; lone surrogates count as U+FFFD.
 
         Raises:
             ValueError: if the tokenizer itself fails on it.
@@ -162,13 +162,13 @@ class TokenizerSteps:
         return show_bytes(word.encode())
 
     def show_token(self, id: int) -> str:
-        """A token for display within a word."""
+        """Format a token for display within a word."""
         if isinstance(self._table, WordPieceTable):
             return show_bytes((self.tokenizer.id_to_token(id) or "").encode())
         return show_bytes(self.bytes[id])
 
     def show_node(self, node: Node) -> str:
-        """A node of a merge tree for display; unknown characters as themselves."""
+        """Format a node of a merge tree for display; unknown characters as themselves."""
         token = self.tokenizer.id_to_token(node.id)
         return show_bytes(node.text.encode()) if token == self._unknown else self.show_token(node.id)
 
@@ -202,7 +202,7 @@ def _table(state: dict[str, Any], vocabulary: dict[str, int]) -> BpeTable | Word
 
 
 def _plain(tokenizer: Tokenizer, state: dict[str, Any]) -> Tokenizer:
-    """The tokenizer without truncation, padding and dropout."""
+    """Return the tokenizer without truncation, padding and dropout."""
     if tokenizer.truncation is None and tokenizer.padding is None and not state.get("dropout"):
         return tokenizer
     copy = Tokenizer.from_str(tokenizer.to_str())

@@ -70,7 +70,7 @@ class UnigramSteps:
         return self.cells[-1].score
 
     def best_path_to(self, position: int) -> tuple[int, ...]:
-        """The pieces of the best path up to a position."""
+        """Return the pieces of the best path up to a position."""
         path: list[int] = []
         while position > 0:
             path.append(self.cells[position].piece)
@@ -78,11 +78,11 @@ class UnigramSteps:
         return tuple(reversed(path))
 
     def ending_at(self, position: int) -> list[int]:
-        """The pieces that end at a position, the best first."""
+        """Return the pieces that end at a position, the best first."""
         return sorted(self._by_end[position], key=lambda i: (i != self.cells[position].piece, -self.score_with(i)))
 
     def score_with(self, piece: int) -> float:
-        """The log-probability of the best path that ends with a piece."""
+        """Return the log-probability of the best path that ends with a piece."""
         return self.cells[self.pieces[piece].start].score + self.pieces[piece].score
 
     def segmentations(self, n: int) -> list[Segmentation]:
@@ -175,7 +175,7 @@ class UnigramTable:
         return found
 
     def _ids_of(self, steps: UnigramSteps) -> list[int]:
-        """The ids of the best path. Adjacent unknown pieces are joined, then looked up or spelled in bytes."""
+        """Return the ids of the best path. Adjacent unknown pieces are joined, then looked up or spelled in bytes."""
         ids: list[int] = []
         best = [steps.pieces[i] for i in steps.best]
         for is_unknown, run in itertools.groupby(best, key=lambda piece: piece.id == self._unknown):

@@ -37,7 +37,7 @@ class WordSplitter:
         )
 
     def split(self, text: str) -> tuple[str, list[SplitWord]]:
-        """The normalised text, and its words in order; added tokens are words of their own."""
+        """Return the normalised text, and its words in order; added tokens are words of their own."""
         normalized: list[str] = []
         words: list[SplitWord] = []
         for start, end, id in self._raw.cut(text):

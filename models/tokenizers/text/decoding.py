@@ -1,4 +1,4 @@
-"""Decodes pasted ids in various formats, and describes each entry that is not an id."""
+"""Decoding of pasted ids in various formats, with a description of each entry that is not an id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.tokenizers.text.encoded import TokenArrays
 from models.tokenizers.token_bytes import special_ids
 
 MAX_LISTED_PROBLEMS = 100
-"""How many of the invalid entries are described one by one."""
+"""Maximum number of invalid entries that are described individually."""
 
 _WORD = re.compile(r"[^\s,;|()\[\]]+")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")

@@ -41,7 +41,7 @@ class NormaliserStep:
 
 
 def lossy_steps(tokenizer: Tokenizer) -> list[NormaliserStep]:
-    """The steps of the tokenizer's normaliser, in order, except those that its decoder undoes."""
+    """Return the steps of the tokenizer's normaliser, in order, except those that its decoder undoes."""
     steps: list[NormaliserStep] = []
     for part in component_steps(tokenizer.normalizer):
         kind = part["type"]

@@ -80,7 +80,7 @@ def _spaces(text: str, start: int, end: int) -> int:
 
 
 def _nearest(a: str, b: str, n: int) -> tuple[int, int] | None:
-    """The nearest positions from which both match for at least `n` characters, preferring longer matches."""
+    """Return the nearest positions from which both match for at least `n` characters, preferring longer matches."""
     first: dict[str, int] = {}
     for j in range(len(b) - n + 1):
         first.setdefault(b[j : j + n], j)

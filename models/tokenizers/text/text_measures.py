@@ -1,4 +1,4 @@
-"""Measures several tokenizers on the same texts: tokens, words kept whole, unknown tokens."""
+"""Measures of several tokenizers on the same texts: tokens, words kept whole, unknown tokens."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class _Counter:
                 at += len(part)
 
     def _encode(self, batch: _Batch, located: Sequence[tuple[int, str]]) -> tuple[Ints, Ints, Ints]:
-        """(ids, starts, ends) of the tokens, in bytes of the batch."""
+        """Return (ids, starts, ends) of the tokens, in bytes of the batch."""
         parts = [part for _, part in located]
         if self._bytes.tile_the_text:
             encodings = self._tokenizer.encode_batch_fast(parts, add_special_tokens=False)
@@ -174,7 +174,7 @@ class _Counter:
         return ids, batch.byte_at[begins + offsets[0::2]], batch.byte_at[begins + offsets[1::2]]
 
     def _lengths(self, ids: Ints) -> Ints:
-        """The length of each token in bytes."""
+        """Return the length of each token in bytes."""
         kinds, number = np.unique(ids, return_inverse=True)
         sizes = np.fromiter((len(self._bytes[id]) for id in kinds.tolist()), np.int64, len(kinds))
         found: Ints = sizes[number]
@@ -189,7 +189,7 @@ def _ids_of(encodings: Sequence[Encoding]) -> tuple[Ints, Ints]:
 
 
 def _n_whole(batch: _Batch, starts: Ints, ends: Ints, unknown: NDArray[np.bool_]) -> int:
-    """How many bare words overlap a single token, which is not unknown."""
+    """Return how many bare words overlap a single token, which is not unknown."""
     first = np.searchsorted(ends, batch.word_starts, side="right")
     after = np.searchsorted(starts, batch.word_ends, side="left")
     alone = first[after - first == 1]
@@ -197,7 +197,7 @@ def _n_whole(batch: _Batch, starts: Ints, ends: Ints, unknown: NDArray[np.bool_]
 
 
 def _grouped(located: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    """The parts in groups to encode at once."""
+    """Yield the parts in groups to encode together."""
     group: list[tuple[int, str]] = []
     size = 0
     for item in located:

@@ -96,12 +96,12 @@ class Vocabulary:
         )
 
     def row_of(self, id: int) -> int:
-        """The row of an id, or -1."""
+        """Return the row of an id, or -1."""
         row = int(np.searchsorted(self.ids, id))
         return row if row < len(self.ids) and self.ids[row] == id else -1
 
     def merged_from(self, id: int) -> NDArray[np.int64]:
-        """The rows of the tokens that are merged from this one, in order of rank."""
+        """Return the rows of the tokens that are merged from this one, in order of rank."""
         rows = np.flatnonzero((self.left == id) | (self.right == id))
         return rows[np.argsort(self.rank[rows], kind="stable")]
 
@@ -177,7 +177,7 @@ def _text(data: bytes) -> str | None:
 
 
 def _shown(raw: _Raw) -> list[str]:
-    """The display form of tokens, as in `pieces_of`, with a fast path for ASCII."""
+    """Return the display form of tokens, as in `pieces_of`, with a fast path for ASCII."""
     marks = raw.model["type"] == "WordPiece"  # “##” is displayed
     shown = []
     for id, name, data, text in zip(raw.ids, raw.spelled, raw.data, raw.texts, strict=True):
