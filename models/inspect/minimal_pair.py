@@ -148,7 +148,7 @@ def _forward(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int)
 
 
 def _difference(attention: tuple[Floats, Floats], columns: Sequence[Column]) -> Floats:
-    """(L, H, K, K): second minus first, NaN unless both texts have both tokens."""
+    """Compute (L, H, K, K): second minus first, NaN unless both texts have both tokens."""
     together = [(k, i, j) for k, (i, j) in enumerate(columns) if i is not None and j is not None]
     indices, first, second = np.array(together, np.intp).reshape(-1, 3).T  # (N) each
     found = np.full((*attention[0].shape[:2], len(columns), len(columns)), np.nan, np.float32)

@@ -36,8 +36,7 @@ class Readout:
     candidates: tuple[int, ...] = ()
 
     def logits(self, model: AnyModel, hidden: Tensor) -> Tensor:
-        """Compute logits (R, K) from final hidden states (R, T, C), float32 on the CPU; their softmax gives the
-        outcomes.
+        """Compute logits (R, K) of the outcomes from final hidden states (R, T, C), float32 on the CPU.
 
         Raises:
             ValueError: if a logit is not a number.
@@ -54,8 +53,7 @@ class Readout:
         return found if self.span is None else self._span_logits(found)
 
     def _span_logits(self, ends: Tensor) -> Tensor:
-        """Convert logits of start and end at every token, (R, T, 2), to log-probabilities of another span and of this
-        one.
+        """Convert logits of start and end at every token, (R, T, 2), to log-probabilities of other spans and this one.
 
         As in training, start and end are independent.
         """

@@ -71,7 +71,7 @@ class TokenBytes(dict[int, bytes]):
 
     @staticmethod
     def alphabet() -> dict[str, int]:
-        """GPT-2's byte-level alphabet, character -> byte: printable bytes as themselves, others from U+0100 on."""
+        """Return GPT-2's alphabet, character -> byte: printable bytes as themselves, others from U+0100 on."""
         plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [byte for byte in range(256) if byte not in plain]
         return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}

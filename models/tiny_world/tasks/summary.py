@@ -66,7 +66,7 @@ def summarise(events: Sequence[WorldEvent]) -> str:
 
 
 def most_important(events: Sequence[WorldEvent]) -> str | None:
-    """Summarise the way of the thing that changed hands most often; None in case of a tie.
+    """Summarise the way of the thing that changed hands most often; None if there is no single one.
 
     "The key lay in the garden at first, and ended up with Ben in the mill.", "The key lay in the garden at first, and
     ended up in the mill." Each decisive word can be looked up from those before it; with the place before the person, a

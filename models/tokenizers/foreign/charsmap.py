@@ -23,7 +23,7 @@ node visits. Nodes may be shared, so even a small table may have too many paths 
 
 
 def read_charsmap(blob: bytes) -> dict[str, str]:
-    """All replacements of a table, key -> text.
+    """Read all replacements of a table, key -> text.
 
     Raises:
         ValueError: if it is damaged.

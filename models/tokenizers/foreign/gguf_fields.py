@@ -94,7 +94,7 @@ def _kind_words(kind: str) -> str:
 
 
 def _patterns(described: dict[str, Any] | None) -> tuple[str, ...]:
-    """The patterns that split text into words, applied in order; ValueError if the words do not end up as bytes."""
+    """Return the patterns that split text into words, in order; ValueError if the words are not mapped to bytes."""
     steps = [] if described is None else described.get("pretokenizers", [described])
     if not steps or steps[-1]["type"] != "ByteLevel" or steps[-1].get("add_prefix_space"):
         raise ValueError(f"A GGUF file cannot hold this tokenizer, whose tokens are not made of bytes: {_ADVICE}")

@@ -96,7 +96,7 @@ def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
 
 
 def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """Pre-tokenizers that split a text into words and symbols without changing the result."""
+    """Return pre-tokenizers that split a text into words and symbols without changing the result."""
     cuts: list[pre_tokenizers.PreTokenizer] = []
     symbols = model.of_kind(_DEFINED)
     if symbols and model.algorithm != "unigram":

@@ -164,7 +164,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:
-    """(value, offset after it)."""
+    """Read a varint; return (value, offset after it)."""
     value = 0
     for shift in range(0, 70, 7):
         if offset >= len(data):

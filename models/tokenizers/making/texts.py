@@ -125,7 +125,7 @@ def split_long_runs(
 
 
 def _unbroken(text: str, longest: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of runs of more than `longest` characters without a space; each contains a multiple of `longest`."""
+    """Yield (start, end) of runs of more than `longest` characters without a space; each has a multiple of it."""
     end = 0
     for position in range(0, len(text), longest):
         if position < end or text[position] in _SPACES:

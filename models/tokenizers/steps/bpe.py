@@ -102,7 +102,7 @@ class BpeTable:
         return self._ranks.get(left << 32 | right)
 
     def steps(self, word: str) -> BpeSteps:
-        """How `word` becomes tokens.
+        """Trace how `word` becomes tokens.
 
         Raises:
             ValueError: if the tokenizer itself fails: its unknown token is not in its vocabulary.
@@ -133,7 +133,7 @@ class BpeTable:
         return steps if steps.ids == (self._ids[token],) else None
 
     def _symbols(self, word: str) -> tuple[list[tuple[int, str]], str]:
-        """(id, text) of the initial symbols, and the characters that are dropped."""
+        """Return (id, text) of the initial symbols, and the characters that are dropped."""
         symbols: list[tuple[int, str]] = []
         dropped: list[str] = []
         waiting = ""  # unknown characters that are not yet in `symbols`

@@ -51,7 +51,7 @@ class WordSplitter:
         return "".join(normalized), words
 
     def _plain(self, text: str, *, is_first: bool) -> tuple[str, list[SplitWord]]:
-        """(normalised text, words) of a text without raw added tokens."""
+        """Return (normalised text, words) of a text without raw added tokens."""
         whole = self._prepared(text, is_first)
         normalized = "".join(part for part, _, _ in whole.get_splits())
         words: list[SplitWord] = []
@@ -98,7 +98,7 @@ class _Finder:
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def cut(self, text: str) -> Iterator[tuple[int, int, int | None]]:
-        """(start, end, id or None) that tile the text; nothing for an empty one."""
+        """Yield (start, end, id or None) that tile the text; nothing for an empty one."""
         done = 0
         for match in self._pattern.finditer(text) if self._pattern else ():
             id, token = self._tokens[match.group()]

@@ -91,13 +91,13 @@ def decode_ids(tokenizer: Tokenizer, written: str, *, skip_special: bool = False
 
 
 def ordinal(n: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st …"""
+    """Format an ordinal: 1st, 2nd, 3rd, 4th, 11th, 21st …"""
     ending = "th" if n // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n:,}{ending}"
 
 
 def _words(written: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of the entries; in a JSON object, only those in its list of ids."""
+    """Yield (start, end) of the entries; in a JSON object, only those in its list of ids."""
     start, end = _list_in_object(written)
     for match in _WORD.finditer(written, start, end):
         yield match.span()

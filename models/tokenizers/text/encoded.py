@@ -63,13 +63,13 @@ class TokenArrays(Sequence[Piece]):
             yield from self.ids[start : start + _BATCH_SIZE].tolist()
 
     def per_token(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
-        """(n,) A property of each token that depends on its id only, computed once per distinct token."""
+        """Return (n,) a property of each token that depends only on its id, computed once per distinct token."""
         facts: NDArray[Any] = np.fromiter(map(fact, self._kinds), dtype, len(self._kinds))
         values: NDArray[Any] = facts[self._kind]
         return values
 
     def occurrences(self, id: int) -> int:
-        """How often a token occurs."""
+        """Return how often a token occurs."""
         return int(self._counts[self._number[id]]) if id in self._number else 0
 
     def most_common(self, n: int) -> list[tuple[Piece, int]]:

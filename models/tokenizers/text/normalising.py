@@ -55,7 +55,7 @@ def lossy_steps(tokenizer: Tokenizer) -> list[NormaliserStep]:
 
 
 def _bert_steps(part: dict[str, Any]) -> list[NormaliserStep]:
-    """BERT's normaliser combines four steps, each of which can be switched off."""
+    """Return the enabled steps of BERT's normaliser, which combines four."""
     options = {**part, "strip_accents": part["lowercase"] if part["strip_accents"] is None else part["strip_accents"]}
     nothing = {name: False for name, _ in _BERT}
     return [

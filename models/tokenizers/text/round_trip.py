@@ -149,7 +149,7 @@ class _Explainer:
         return Difference(*span, text, back, causes, ", and ".join(words for _, words in reasons))
 
     def _reasons(self, span: Span, text: str, back: str) -> list[tuple[str, str]]:
-        """(cause, reason) of everything that contributed."""
+        """Return (cause, reason) of everything that contributed."""
         reasons: list[tuple[str, str]] = []
         if _SURROGATE.search(text):
             reasons.append(("surrogate", "half a character is not valid UTF-8, so “�” was encoded instead"))
@@ -233,7 +233,7 @@ class _Explainer:
         return ""
 
     def _window(self, span: Span) -> tuple[int, str]:
-        """(start, text) of the context of a span, extended to whole words."""
+        """Return (start, text) of the context of a span, extended to whole words."""
         start, end = span.start, span.end
         low, high = max(start - _CONTEXT, 0), min(end + _CONTEXT, len(self._whole))
         while start > low and not self._whole[start - 1].isspace():
@@ -271,7 +271,7 @@ def _names(component: Any) -> str:
 
 
 def _describe_change(text: str, back: str) -> str:
-    """“É” becomes “e”; a space is lost."""
+    """Describe a difference: “É” becomes “e”; a space is lost."""
     if not text:
         return f"{_quote(back)} {'are' if _is_plural(back) else 'is'} added"
     if not back:

@@ -21,7 +21,7 @@ class Span(NamedTuple):
 
 
 def differing_spans(a: str, b: str, limit: int) -> tuple[list[Span], bool]:
-    """(spans where `a` and `b` differ, in order; whether these are all): at most `limit` spans are found.
+    """Return (spans where `a` and `b` differ, in order; whether these are all), at most `limit` spans.
 
     Between them the texts are equal, so replacing each in `a` gives `b`. They need not be minimal.
     """

@@ -145,7 +145,7 @@ class _Counter:
         )
 
     def _placed_parts(self, batch: _Batch) -> Iterator[tuple[int, str]]:
-        """(start in characters, text) of each part that is encoded on its own."""
+        """Yield (start in characters, text) of each part that is encoded on its own."""
         for at, text in zip(batch.starts, batch.texts, strict=True):
             for part in text_parts(self._tokenizer, text):
                 yield at, part
@@ -182,7 +182,7 @@ class _Counter:
 
 
 def _ids_of(encodings: Sequence[Encoding]) -> tuple[Ints, Ints]:
-    """(all ids concatenated, the number of ids of each encoding)."""
+    """Return (all ids concatenated, the number of ids of each encoding)."""
     lists = [encoding.ids for encoding in encodings]
     counts = np.fromiter(map(len, lists), np.int64, len(lists))
     return np.fromiter(itertools.chain.from_iterable(lists), np.int64, int(counts.sum())), counts

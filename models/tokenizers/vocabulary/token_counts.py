@@ -111,7 +111,7 @@ class Usage:
 
 
 def _steps(vocabulary: Vocabulary, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each token was merged into another one: how often it was made, minus its occurrences."""
+    """Count how often each token was merged into another: how often it was made, minus its occurrences."""
     made = counts.tolist()
     row_of = {id: row for row, id in enumerate(vocabulary.ids.tolist())}
     left, right = vocabulary.left.tolist(), vocabulary.right.tolist()

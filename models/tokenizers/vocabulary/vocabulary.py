@@ -220,7 +220,7 @@ def _types(raw: _Raw) -> NDArray[np.int8]:
 
 
 def _merges(raw: _Raw) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(left, right, rank), (n,) each, of the merge that produces each token."""
+    """Return (left, right, rank), (n,) each, of the merge that produces each token."""
     made = np.full((3, len(raw.ids)), -1, np.int64)
     row_of = {id: row for row, id in enumerate(raw.ids)}
     prefix = raw.model.get("continuing_subword_prefix") or ""
@@ -244,7 +244,7 @@ def _merges(raw: _Raw) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np
 
 
 def _reachable(tokenizer: Tokenizer, raw: _Raw) -> NDArray[np.bool_]:
-    """(n,) Whether any text yields the token; True if uncertain.
+    """Return (n,) whether any text yields the token; True if uncertain.
 
     The segmentation within the span of a token does not depend on its context (merges do not cross its ends; it is the
     most probable one). So if the token's own spelling does not yield the token, no text does.
