@@ -370,8 +370,7 @@ class _EncodedFiles:
 def _text_parts(
     corpus: Corpus, split: str, encoder: ManyTextsEncoder, offset: int, at_most: int
 ) -> Iterator[tuple[_Part, int]]:
-    """Yield one long text from byte `offset` on, split where this changes no token, each part with the byte offset
-    after it.
+    """Yield one long text from byte `offset` on, split where this changes no token; each part with the byte after it.
 
     If the tokenizer allows no such split, the text is split after a line, into parts of at least `at_most` bytes.
     """

@@ -35,8 +35,7 @@ _OUT, _HELD_OUT, _MINE = 0, 1, 2
 
 
 def find_rows(scan: Scan, plan: ImportPlan) -> Generator[Event, None, dict[str, Rows]]:
-    """Return for each fix the rows that it leaves out; of a source's own validation or test split, only unreadable
-    rows.
+    """Return the rows that each fix leaves out; of a source's own validation or test split, only unreadable rows.
 
     Each considers the rows that the enabled fixes before it in FIXES have left. Yields Phase and Progress.
     """

@@ -65,8 +65,7 @@ def beam_events(
     end_id: int | None,
     length_penalty: float = 1.0,
 ) -> Generator[Progress, None, list[Hypothesis]]:
-    """Return the n_beam or fewer best continuations (decoder) or targets (encoder-decoder) of the prompt `ids`, best
-    first.
+    """Return up to n_beam continuations (decoder) or targets (encoder-decoder) of the prompt `ids`, best first.
 
     Yields Progress (tokens of the longest possible text), and can be closed at each.
 

@@ -97,8 +97,7 @@ class FastDecoder:
         return self.read(ids, cache)
 
     def each_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Read ids (1, T) for which `supports_short` is true; return the logits after each (T, V). Requires inference
-        mode.
+        """Read ids (1, T) that `supports_short`; return the logits after each (T, V). Requires inference mode.
 
         The result is bit-identical for any number of threads.
         """

@@ -34,8 +34,7 @@ def generate(
     prefix_cache: PrefixCache | None = None,
     draft: Draft | None = None,
 ) -> Iterator[Progress | TokenMade | ReplyFinished]:
-    """Continue `ids` (decoder) or generate their target text (encoder-decoder): TokenMade for each token,
-    ReplyFinished.
+    """Continue `ids` (decoder) or generate their target (encoder-decoder): TokenMade per token, then ReplyFinished.
 
     A long prompt is read in chunks, with Progress (tokens) between them.
 

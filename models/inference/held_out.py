@@ -35,8 +35,7 @@ class HeldOut:
 
 
 def held_out(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
-    """Return the texts for measuring perplexity: replies if the model was trained on replies only, else
-    `held_out_texts`.
+    """Return texts for measuring perplexity: replies for a model trained on replies only, else `held_out_texts`.
 
     Such a model has not learned to predict the messages of users.
     """

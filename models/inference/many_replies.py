@@ -104,8 +104,7 @@ def draw_batch(
     max_tokens: int,
     end_id: int,
 ) -> Generator[int, None, list[list[DrawnReply]]]:
-    """Sample replies to each prompt, one for each of its seeds; yields the number of tokens generated after each
-    position.
+    """Sample replies to each prompt, one per seed; yields the number of tokens generated after each position.
 
     A reply depends only on its prompt and its seed, not on the rest of the batch, except for rounding. A prompt is read
     once for all of its replies.

@@ -191,8 +191,7 @@ class Speculation:
 
 
 def decide(p: Floats, q: Floats, proposed: int, accept: float, redraw: float) -> int:
-    """Accept `proposed`, a token drawn from q (V,), or choose another one, so that the result has the distribution p
-    (V,).
+    """Accept `proposed`, drawn from q (V,), or choose another token, so that the result has the distribution p (V,).
 
     accept, redraw: random numbers in [0, 1): for the acceptance, and for drawing a replacement.
     """

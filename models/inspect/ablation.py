@@ -265,8 +265,7 @@ def generate_with_ablation(
     draws: Sequence[float | None] = (),
     n_prompt: int | None = None,
 ) -> tuple[list[int], list[int]]:
-    """Generate up to `n_tokens` after `text`, without and with the intervention; each row ends at the token `end`, or
-    when the context is full.
+    """Generate up to `n_tokens`, without and with the intervention; a row ends at the token `end` or a full context.
 
     A donor patches the positions of `text` only; generated tokens are computed normally.
 

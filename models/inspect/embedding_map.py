@@ -73,8 +73,7 @@ def nearest(table: Tensor, id: int, n: int = 12, among: Sequence[int] | None = N
 
 @torch.no_grad()
 def pca_2d(table: Tensor, ids: Sequence[int] | None = None) -> EmbeddingMap:
-    """Compute a principal component analysis (Pearson, 1901) from the covariance's eigenvectors: exact and
-    deterministic.
+    """Compute a PCA (Pearson, 1901) by the eigenvectors of the covariance: exact and deterministic.
 
     The sign of each component is such that its largest loading is positive.
 

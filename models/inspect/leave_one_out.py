@@ -54,8 +54,7 @@ class LeaveOneOut:
         """The log-probability with all tokens; 0 before the first call."""
 
     def measure_next(self, model: AnyModel) -> list[tuple[InputToken, float]]:
-        """Measure some units, the last unit first: the first token of each with the change in nats; empty when all are
-        done.
+        """Measure some units, the last one first: (first token, change in nats) of each; empty when all are done.
 
         Raises:
             ValueError: as `read_text.check_readable`.

@@ -26,8 +26,7 @@ _MAX_BATCH_LOGITS = 2**23  # 32 MB
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lens:
-    """The prediction of each layer at some positions, from the embeddings to the last layer, which is the model's
-    answer.
+    """The prediction of each layer at some positions, from the embeddings to the last layer: the model's answer.
 
     best, probabilities: (L + 1, N, K), the ids of the top tokens and their probabilities, highest first. own, ranks: (L
     + 1, N), the probability and the rank, from 1, of the target token of each position. logs: (L + 1, V), the

@@ -111,8 +111,7 @@ def read_pass(model: AnyModel, text: Text, at: int, token: int = -1, cache: Pass
 def read_pass_in_chunks(
     model: AnyModel, text: Text, at: int, token: int = -1, cache: PassCache | None = None
 ) -> Generator[Progress, None, WholePass]:
-    """Compute the pass at position `at` of a text, which predicts `token`; -1 for the most likely. Yields Progress
-    (tokens).
+    """Compute the pass at position `at` that predicts `token`; -1 for the most likely. Yields Progress (tokens).
 
     Modes, gradients and random state are unchanged.
 

@@ -12,8 +12,7 @@ from models.tiny_world.lexicon import WOMEN
 
 @dataclass(frozen=True)
 class Language:
-    """How a language narrates events: `sentences` are templates of the fields of each event, `forms` the forms they
-    name.
+    """How a language narrates events: `sentences` are templates of an event's fields, `forms` the forms they name.
 
     "{place:into}" is the form "into" of the English name of the event's place; "{person}" is the name unchanged. A pair
     of templates is for a sentence that depends on whether its person is a man or a woman, in this order.

@@ -48,8 +48,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
 
 
 def summarise(events: Sequence[WorldEvent]) -> str:
-    """Summarise the end of a story in one line: the place of each person, in order of appearance, and the holders of
-    things.
+    """Summarise the end of a story in one line: the place of each person, by appearance, and the holders of things.
 
     "In the end, Anna was in the garden, Ben was in the mill, the ball was with Anna, and the key was with Anna." Each
     thing is named before its holder: a model can look up a thing's last holder, but not which things somebody still

@@ -26,8 +26,7 @@ _ONLY_SPACES = "llama.cpp takes spaces alone for what is between words: line bre
 def score_fields(
     described: Mapping[str, Any], tokens: Sequence[str], kinds: Sequence[int]
 ) -> tuple[Fields, list[str]] | None:
-    """Return the metadata of a tokenizer.json that llama.cpp supports, without special tokens, and how llama.cpp
-    differs.
+    """Return a tokenizer.json's metadata for llama.cpp, without special tokens, and how llama.cpp differs.
 
     Args:
         tokens, kinds: by id; kinds are PieceKind values.
