@@ -334,7 +334,7 @@ class Home(QWidget):
         self._show_step()
 
     def _arrange(self) -> None:
-        """Lay out cards and links side by side below the models; without models, centred one below the other."""
+        """Lay out cards and links in a row if they fit, else in a column; without models, in a centred column."""
         is_empty, spacing = not self._hero.isHidden(), self._ways.spacing()
         needed = self.cards.sizeHint().width() + spacing + self._links.sizeHint().width()
         has = min(self._area.viewport().width() - 6 * SPACE, self._body.maximumWidth())

@@ -188,7 +188,7 @@ class ResultRow:
             grid.addLayout(part, line, i)
 
     def show_result(self, kind: str, measured: KindAccuracy | None, answer: HeldOutAnswer | None) -> None:
-        """Show the result for a kind; unmeasured values are left blank."""
+        """Show the result for a kind; a missing accuracy is shown as “–”, a missing answer as blank."""
         self._answer = answer
         self.title.setText(kind_title(kind))
         self.meaning.setText(KIND_MEANINGS[kind])
