@@ -36,7 +36,7 @@ class Session(QObject):
         recipes_requested(name): show the recipes, at the recipe `name` (models.recipes.tasks), or at none if ''.
         pronouns_requested(): show the models that point at what “it” refers to.
         run_action_requested(run_id, name): perform an action on a run, one of app.runs.run_actions.
-        closing(): the worker is about to stop: work on it, or on other threads, must end now.
+        closing(): the worker is about to stop: everything that uses it, or runs in parallel, must end now.
     """
 
     tab_requested = Signal(str)

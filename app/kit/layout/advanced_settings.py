@@ -30,7 +30,7 @@ class RevealRequested(QEvent):
 
 
 class MoreLink(QPushButton):
-    """A link that says how much is hidden here, and toggles it. It exists only while the detail level is simple.
+    """A link that says how much is hidden here, and toggles it. It is visible only while the detail is simple.
 
     Args:
         noun: the noun for a hidden item: “view”. nouns: its plural, if irregular.
