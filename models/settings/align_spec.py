@@ -1,4 +1,4 @@
-"""The settings of an alignment: what a fine-tuned run learns from instead of texts to imitate. No torch import."""
+"""The settings of an alignment run: learning from preferences or rewards instead of texts. No torch import."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REWARD_MODELS: Mapping[str, str] = MappingProxyType({"reward_model": "reward", "
 
 @dataclass(frozen=True, kw_only=True)
 class AlignSpec:
-    """What a step of an alignment does. Defaults suit a model of some 500,000 parameters; see `usual_align`."""
+    """The settings of an alignment stage. Defaults suit a model of some 500,000 parameters; see `usual_align`."""
 
     stage: str = slot(
         "grpo",
@@ -296,14 +296,14 @@ class AlignSpec:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks of all datasets that it can learn from, the usual one first: KTO needs no pairs."""
+        """The tasks of the datasets it can learn from, the default first: KTO needs no pairs."""
         if self.stage == "kto":
             return PREFERENCE_TASKS
         return ("preference",) if self.stage in _PAIRS else ("prompts",)
 
 
 def usual_align(stage: str) -> dict[str, Any]:
-    """The usual settings of AlignSpec for a stage, where they differ from its defaults."""
+    """Return the recommended AlignSpec settings of a stage that differ from the defaults."""
     usual: dict[str, dict[str, Any]] = {
         "dpo": {"beta": 0.1},
         "kto": {"beta": 0.1},
@@ -313,7 +313,7 @@ def usual_align(stage: str) -> dict[str, Any]:
 
 
 def usual_align_train(stage: str) -> dict[str, Any]:
-    """The usual settings of TrainConfig for a stage, where they differ from those of a fine-tuning.
+    """Return the recommended TrainConfig settings of a stage that differ from those of fine-tuning.
 
     One pass over 1,000 pairs, or as many steps as show an effect, at rates for a model of some 500,000 parameters.
     """
