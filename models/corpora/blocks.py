@@ -116,10 +116,10 @@ class BlockFile:
         self._checked = [False] * len(digests)
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes from `start` up to `stop` or the end.
+        """Read the bytes from `start` up to `stop` or the end.
 
         Raises:
-            ValueError: where they cannot be read, or their block was changed, naming the file and the place.
+            ValueError: if they cannot be read or their block was changed; the message names the file and the position.
         """
         stop = min(stop, self.size)
         for number in range(start // self._block_bytes, max(-(-stop // self._block_bytes), 1)):
@@ -132,7 +132,7 @@ class BlockFile:
             raise _unreadable(self.path, error) from error
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """The file from `start`, a part at a time; raises as `read`."""
+        """Yield the file from `start` in chunks. Raises like `read`."""
         while start < self.size:
             data = self.read(start, start + CHUNK_BYTES)
             if not data:
