@@ -1,4 +1,4 @@
-"""What can be done next with a stage: another run from it, with the form filled in; or judging its replies."""
+"""The next steps that a stage offers: a new run from it, with the form filled in, or judging its replies."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from models.alignment.stage_tree import LineageNode, StageTree
 
 
 class NextRun(NamedTuple):
-    """A run that is to be set up from a stage.
+    """A proposal for a run that starts from a stage.
 
-    parent: the id of its run, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
-    fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the name of a dataset that suits it,
-    "" where none is known.
+    parent: the id of its run, with @STEP unless it is the last checkpoint. stage: that of AlignSpec, "" for
+    fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the name of a suitable dataset,
+    "" if unknown.
     """
 
     parent: str
@@ -24,14 +24,14 @@ class NextRun(NamedTuple):
 
 
 class Judging(NamedTuple):
-    """Replies of two models that are to be judged blind; of one model twice, where both are the same."""
+    """Two models whose replies are judged blind; both may be the same model."""
 
     first: Candidate
     second: Candidate
 
 
 class NextStep(NamedTuple):
-    """An entry of the menu: words, an icon, what it does, and that; `does` is None where it cannot be done."""
+    """A menu entry: label, icon, tool tip and action; `does` is None if the action is unavailable."""
 
     words: str
     icon: str
@@ -40,7 +40,7 @@ class NextStep(NamedTuple):
 
 
 def next_steps(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
-    """What can be done next with a stage, the most usual first; nothing with one that has no model."""
+    """Yield the next steps for a stage, the most common first; nothing for a stage without a model."""
     if stage.scores:
         yield from _with_reward_model(tree, stage)
     elif stage.writes:
