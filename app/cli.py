@@ -105,7 +105,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Prints the version that is installed; it is looked up when it is asked for."""
+    """Prints the installed version, which is looked up lazily."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import PackageNotFoundError, version
@@ -155,7 +155,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
-    """Log to the library's logs/terrarium.log, with rotation; where it cannot be written there is no log."""
+    """Log to the library's logs/terrarium.log, with rotation; if it cannot be written, there is no log."""
     path = Library().log_file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Child processes of this program, and calls in one that has a time and a memory limit: for what strangers wrote.
+"""Child processes of this program, and calls in one with time and memory limits, for untrusted input.
 
-Arguments and results of a call are JSON, so nothing that the child sends can run anything here. No torch import.
+Arguments and results of a call are JSON, so the child's output cannot execute code in the parent. No torch import.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ANSWER_CALLS = "answer-calls"
 """The argument with which this program answers calls (app.__main__)."""
 
 _CHECK_S = 0.02
-"""Seconds between two looks at the child's memory; meanwhile, a process can take some 50 MB."""
+"""Polling interval of the child's memory, in seconds; a process can allocate some 50 MB within it."""
 
 _START_S = 120.0
 """Limit on the start of a child: seconds on a busy machine, much less on others."""
@@ -83,7 +83,7 @@ class LimitError(ValueError):
 
 
 class ChildProcess:
-    """A child that the first call starts, and the first one after it was killed. Threads call it one after another."""
+    """A child process, started lazily by the first call and restarted after a kill. Serializes calls of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -91,21 +91,21 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the process; 0 while there is none."""
+        """The process id, or 0 if no child is running."""
         running = self._running
         return running.pid if running is not None and running.is_alive else 0
 
     def call(
         self, function: Callable[..., Any], *args: Any, limits: Limits, errors: tuple[type[ValueError], ...] = ()
     ) -> Any:
-        """The result of `function(*args)` in the child.
+        """Run `function(*args)` in the child and return its result.
 
         Args:
-            function: a function of a module; its arguments and its result are what JSON can hold.
+            function: a module-level function whose arguments and result are JSON-serializable.
             errors: subclasses of ValueError that it may raise; they have one argument, the message.
 
         Raises:
-            ValueError: as the function; LimitError if the child had to be killed, or has crashed.
+            ValueError: whatever the function raises; LimitError if the child was killed or crashed.
             RuntimeError: for any other error of the function, with its traceback.
         """
         return result_of(self.call_events(function, *args, limits=limits, errors=errors))
@@ -113,7 +113,7 @@ class ChildProcess:
     def call_events(
         self, function: Callable[..., Any], *args: Any, limits: Limits, errors: tuple[type[ValueError], ...] = ()
     ) -> Generator[Event, None, Any]:
-        """As `call`; yields Progress of unknown extent every few milliseconds, and closing it kills the child."""
+        """Like `call`, but yield Progress of unknown total every few milliseconds. Closing it kills the child."""
         while not self._lock.acquire(timeout=_CHECK_S):
             yield Progress(done=0, total=0)
         try:
@@ -176,7 +176,7 @@ class _Running:
             return 0
 
     def ask(self, request: dict[str, Any], limits: Limits) -> Generator[Event, None, dict[str, Any]]:
-        """Send a request and wait for the answer; LimitError if there is none within the limits."""
+        """Send a request and wait for the answer. Raises LimitError if none arrives within the limits."""
         try:
             if self._process is None:
                 hello = yield from self._answer(Limits(seconds=_START_S, memory_bytes=0, answer_bytes=1 << 10))
@@ -243,7 +243,7 @@ def _too_large(limits: Limits) -> str:
 
 
 def _read_length(stream: IO[bytes]) -> int | None:
-    """The length of the next message; None at the end."""
+    """Read the length of the next message, or None at the end of the stream."""
     data = stream.read(_LENGTH_BYTES)
     return int.from_bytes(data) if len(data) == _LENGTH_BYTES else None
 
@@ -258,7 +258,7 @@ def _send(stream: IO[bytes], message: dict[str, Any]) -> None:
 
 
 def answer_calls() -> None:
-    """Compute what stdin asks for, one call after another, and write the results to stdout; until stdin ends."""
+    """Serve the calls that arrive on stdin, in order, and write the results to stdout, until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is meant for the parent
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -28,7 +28,7 @@ class ComputerLoad:
         self._before = self._read()
 
     def measure(self) -> float | None:
-        """The share since the last call, from 0 to 1; None if no time has passed."""
+        """Return the share since the last call, from 0 to 1, or None if no time has passed."""
         before, self._before = self._before, self._read()
         total = self._before.total - before.total
         if total <= 0:

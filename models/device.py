@@ -22,7 +22,7 @@ BFLOAT16_FROM = 256
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceChoice:
-    """A device that works. `sentence` says why it is not the requested one; `memory_bytes` is its total, if known."""
+    """A usable device. `sentence` explains a fallback from the requested one; `memory_bytes` is its total, if known."""
 
     device: torch.device
     label: str
@@ -180,7 +180,7 @@ def _cpu(sentence: str | None = None) -> DeviceChoice:
 
 
 def _main_memory() -> int | None:
-    """Bytes of main memory, None on Windows."""
+    """Return the bytes of main memory, or None on Windows."""
     if sys.platform == "win32":
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 Reported = TypeVar("Reported", bound="Event")
 
 _MIN_S = 1.0
-"""After less time nothing is said of what is left."""
+"""Minimum elapsed seconds before a remaining time is estimated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Phase(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Event):
-    """Progress of the current phase. `seconds_left` is an estimate, None where there is none yet."""
+    """Progress of the current phase. `seconds_left` is an estimate, or None before one exists."""
 
     done: int
     total: int
@@ -80,7 +80,7 @@ class Notice(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ShownText:
-    """A piece of what a model is to learn from: a question with its answer, or a passage, whose `answer` is ""."""
+    """A training example: a question with its answer, or a passage with an empty `answer`."""
 
     text: str
     answer: str = ""
@@ -142,8 +142,8 @@ class MicroStep(Event):
 class TrainMetrics(Event):
     """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, without pauses.
 
-    `bits_per_byte` is the loss in another unit, None where ValMetrics has none. `memory_bytes` is the memory in use on
-    the device (on the CPU: by this process), None where not measured at this step. `peak_share` is the estimated
+    `bits_per_byte` is the loss in another unit, or None as in ValMetrics. `memory_bytes` is the memory in use on
+    the device (on the CPU: by this process), or None if not measured at this step. `peak_share` is the estimated
     arithmetic of the step divided by what the fastest matrix product measured on this machine would do in that time
     (model FLOPs utilization).
     """
@@ -268,11 +268,11 @@ class Finished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Speculated:
-    """How speculative decoding came to a token.
+    """How speculative decoding produced a token.
 
-    outcome: accepted (the draft model proposed it), replaced (the model rejected what the draft had proposed, and drew
-    this), or bonus (the one that a pass of the model gives beyond what was drafted).
-    proposed: the token that the draft had proposed; −1 of a bonus. p, q: its probability in the model and in the draft
+    outcome: accepted (the draft model proposed it), replaced (the model rejected the proposal and
+    sampled this token), or bonus (the extra token that a pass of the model yields beyond the draft).
+    proposed: the draft model's token; −1 for a bonus. p, q: its probability in the model and in the draft
     model, both after the sampling settings.
     """
 
@@ -334,7 +334,7 @@ class KindAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutAnswer:
-    """A model's reply to a held-out question. gold: the right answer; of requested stories, one of many."""
+    """A model's reply to a held-out question. gold: the right answer; for requested stories, one of many."""
 
     kind: str
     question: str
@@ -347,7 +347,7 @@ class HeldOutAnswer:
 class Evaluated(Event):
     """The held-out evaluation is done. `accuracy` is the headline figure: the mean of the headline kinds.
 
-    answers: to the first question of each kind; () where they were not kept.
+    answers: to the first question of each kind; () if they were not retained.
     """
 
     accuracy: float
@@ -374,11 +374,12 @@ class AccuracyMeasured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TextCompared(Event):
-    """Bits per byte of the held-out end of a text, by models of the rest of it.
+    """Bits per byte of the held-out end of a text, under models fitted to the rest.
 
-    n_held_out, n_train: bytes that are predicted, and that are learned from. gzip: by how much they lengthen the
-    compressed rest. trigram, table: Kneser–Ney n-gram models of bytes, of order 3 and of the best one, `table_order`.
-    model: the run's own after `step` steps, None before there is one.
+    n_held_out, n_train: numbers of held-out and of training bytes. gzip: growth of the compressed training text when
+    the held-out bytes are appended. trigram, table: Kneser–Ney n-gram models of bytes, of order 3 and of the best
+    order, `table_order`.
+    model: the run's model after `step` steps, or None before the first evaluation.
     """
 
     n_held_out: int
@@ -393,7 +394,7 @@ class TextCompared(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFigure:
-    """How well a model knows something: a kind of question, or a text.
+    """A model's score on one kind of question, or its loss on a text.
 
     kind: the kind of question, or "loss". value: the share of right answers (0 to 1), or nats per token. n: how many
     questions, or tokens, it is measured on.
@@ -406,7 +407,7 @@ class KnownFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class KnowledgeMeasured(Event):
-    """What a fine-tuned model knows at `step` of what its parent had learned from `corpus` (a label)."""
+    """Forgetting check: a fine-tuned model's scores at `step` on its parent's training corpus, `corpus` (a label)."""
 
     step: int
     corpus: str

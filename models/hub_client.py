@@ -1,4 +1,4 @@
-"""A Hugging Face hub, asked over HTTP: questions that can be given up, and files that resume and are checked.
+"""An HTTP client of a Hugging Face hub: cancellable requests, and downloads that resume and are verified.
 
 HF_ENDPOINT, HF_HUB_OFFLINE and the user's login are honoured, as by huggingface_hub. What waits for the network is a
 generator that yields Progress several times a second, so that it can be closed at any time. No torch import.
@@ -28,13 +28,13 @@ _TICK_S = 0.1
 _MAX_WAITING = 16
 """Parts of a download that wait to be written."""
 _MAX_TRIES = 5
-"""How often a download whose connection is lost resumes by itself, if something arrived each time."""
+"""How often a download resumes automatically after a lost connection, if each attempt received data."""
 _CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubFile:
-    """A file of a repository. `sha256` is known of large files (LFS), `git_sha1` of the others; "" for unknown."""
+    """A file of a repository. `sha256` is set for large files (LFS), `git_sha1` for the others; "" if unknown."""
 
     name: str
     size: int
@@ -70,26 +70,26 @@ class HubClient:
 
     @property
     def host(self) -> str:
-        """The computer that is asked: “huggingface.co”."""
+        """The host name of the endpoint: “huggingface.co”."""
         return urlsplit(self.endpoint).netloc or self.endpoint
 
     def api(self) -> Any:
-        """The hub's own library for this address."""
+        """Return huggingface_hub's API object for this endpoint."""
         from huggingface_hub import HfApi
 
         return HfApi(endpoint=self.endpoint)
 
     def reach(self) -> None:
-        """Raise at once where the hub cannot be reached: for a list its library tries again for 23 seconds."""
+        """Raise immediately if the hub is unreachable; for a list, huggingface_hub would retry for 23 seconds."""
         from huggingface_hub import get_session
 
         get_session().head(self.endpoint, timeout=TIMEOUT_S)
 
     def answer(self, ask: Callable[[], Result], what: str) -> Generator[Event, None, Result]:
-        """The result of `ask`, called on a thread that is left alone when nobody waits for it any more.
+        """Call `ask` on a thread and return its result. The thread is abandoned when the generator is closed.
 
         Raises:
-            ValueError: with a sentence, where the hub refuses, fails, does not answer or cannot be reached.
+            ValueError: with a message, if the hub refuses, fails, does not answer or is unreachable.
         """
         answer: list[Result] = []
         error: list[BaseException] = []
@@ -113,12 +113,12 @@ class HubClient:
         return answer[0]
 
     def fetch(self, files: Sequence[tuple[str, Path, HubFile]], what: str) -> Generator[Event, None, None]:
-        """Download files (address, target, file), each from where an earlier download of it ended, and check them.
+        """Download files (URL, target, file), resuming partial downloads, and verify their checksums.
 
-        Yields Progress (bytes of all). Closing it keeps what has arrived, as a .part file beside the target.
+        Yields Progress (bytes of all files). Closing it leaves the received bytes in a .part file beside the target.
 
         Raises:
-            ValueError: where one arrives damaged, which then is deleted, or not at all; with a sentence about `what`.
+            ValueError: if a file cannot be downloaded, or is damaged and then deleted; with a message about `what`.
         """
         meter, done = ProgressMeter(sum(file.size for *_, file in files)), 0
 
@@ -132,7 +132,7 @@ class HubClient:
     def _fetch(
         self, url: str, target: Path, file: HubFile, what: str, progress: Callable[[int], Progress]
     ) -> Generator[Event, None, None]:
-        """Download one file. progress: bytes of this file -> what is yielded."""
+        """Download one file. progress: maps the bytes of this file to the event to yield."""
         if target.exists() and target.stat().st_size == file.size:
             yield progress(file.size)
             return
@@ -162,7 +162,7 @@ class HubClient:
         replace_path(part, target)
 
     def _is_sound(self, part: Path, file: HubFile, progress: Callable[[int], Progress]) -> Generator[Event, None, bool]:
-        """Whether what has arrived has the checksum that the hub gives, if it gives one."""
+        """Check the received file against the hub's checksum, if there is one; returns whether it matches."""
         digest = hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.size}\0".encode())
         expected = file.sha256 or file.git_sha1
         with part.open("rb") as stream:
@@ -172,7 +172,7 @@ class HubClient:
         return not expected or digest.hexdigest() == expected
 
     def _streamed(self, url: str, start: int) -> Iterator[bytes | BaseException | None]:
-        """The bytes of a file from `start` on; None while nothing arrives; last, the error that ended it, if any."""
+        """Yield the chunks of a file from offset `start`, None while nothing arrives, and last the error, if any."""
         chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(maxsize=_MAX_WAITING)
         closed = threading.Event()
 
@@ -222,14 +222,14 @@ class HubClient:
             closed.set()
 
     def gated(self, id: str) -> str:
-        """What to do about a repository whose owner must be asked first, as a sentence."""
+        """Return the message for a gated repository."""
         return (
             f"“{id}” is gated: accept its terms at https://huggingface.co/{self.pages}{id}, log in with “hf auth "
             "login”, and try again."
         )
 
     def _as_sentence(self, error: BaseException, what: str) -> BaseException:
-        """The same error as a ValueError with a sentence, if it is one of the network or the hub."""
+        """Convert a network or hub error to a ValueError with a message; other errors are returned unchanged."""
         if isinstance(error, ValueError) and type(error) is ValueError:
             return error
         kinds = {kind.__name__ for kind in type(error).__mro__}  # the library moves these classes between its modules
@@ -265,7 +265,7 @@ def part_of(target: Path, file: HubFile) -> Path:
 
 
 def _is_lost(error: BaseException) -> bool:
-    """Whether an error is one of the connection."""
+    """Return whether an error is a connection error."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     return bool(kinds & {"TransportError", "TimeoutException", "ConnectionError", "OSError"}) and not (
         {"HfHubHTTPError", "OfflineModeIsEnabled"} & kinds

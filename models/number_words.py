@@ -29,7 +29,7 @@ def format_done(share: float) -> str:
 
 
 def format_of_100(share: float) -> str:
-    """A fraction in plain words, “98 of 100”; 0 and 100 are said of none and all only."""
+    """Format a fraction as “98 of 100”; 0 and 100 are used only for exactly none and all."""
     return f"{100 if share >= 1 else 0 if share <= 0 else min(max(round(100 * share), 1), 99)} of 100"
 
 
@@ -115,19 +115,19 @@ def format_duration(seconds: float, *, fine: bool = False) -> str:
 
 
 def format_minutes(seconds: float) -> str:
-    """What something takes, in whole minutes from one on: “45 s”, “3 min”, “1 h 5 min”."""
+    """Format a duration, in whole minutes from one minute: “45 s”, “3 min”, “1 h 5 min”."""
     whole = seconds if seconds < 60 else 60 * int(seconds / 60 + 0.5)
     return format_duration(whole).removesuffix(" 0 s").removesuffix(" 0 min")
 
 
 def format_about(seconds: float) -> str:
-    """An estimated duration, no finer than an estimate is: “about 45 s”, “about 3 min 20 s”, “about 25 min”."""
+    """Format an estimated duration, coarsely rounded: “about 45 s”, “about 3 min 20 s”, “about 25 min”."""
     unit = 1 if seconds < 60 else 10 if seconds < 600 else 60
     return "about " + format_duration(round(seconds / unit) * unit).removesuffix(" 0 s").removesuffix(" 0 min")
 
 
 def format_speed(tokens_per_s: float) -> str:
-    """A speed: “321 tokens/s”, “0.4 tokens/s”; "" where it is too small to be one, or not known yet (0)."""
+    """Format a speed: “321 tokens/s”, “0.4 tokens/s”; "" if it rounds to zero or is not measured yet (0)."""
     return f"{tokens_per_s:,.{0 if tokens_per_s >= 9.95 else 1}f} tokens/s" if tokens_per_s >= 0.05 else ""
 
 

@@ -39,7 +39,7 @@ _SIMPLE = (
     "activation",
     "head",
 )
-"""The settings that are shown while the detail is simple."""
+"""The settings shown at the simple detail level."""
 _NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
 
 
@@ -49,7 +49,7 @@ class BuilderTab(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        # What was opened last, to which edits are compared.
+        # The design opened last, with which edits are compared.
         self._origin = ComparedDesign(session.designs.name, session.designs.current)
         self._noted = self._origin, session.designs.current  # origin and design after the last step that can be undone
         self.setProperty("role", "page")

@@ -38,8 +38,8 @@ _PAD, _ARROW = 6, 12  # pixels
 
 
 class DesignList(QTreeWidget):
-    """Presets by family, and saved designs. Delete deletes and F2 renames a design of the user, which stays on screen;
-    an arrow key then goes on from where it stood.
+    """Presets by family, and saved designs. Delete deletes and F2 renames a design of the user. A deleted design
+    stays on screen; an arrow key then continues from its former row.
 
     Signals:
         chosen(name): clicked, or reached with the arrow keys.
@@ -71,7 +71,7 @@ class DesignList(QTreeWidget):
         self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_requested, own=True)
         self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_requested, own=True)
         self._saved: Sequence[DesignInfo] = ()
-        self._deleted_at: int | None = None  # where the design stood that was deleted last, among `keys`
+        self._deleted_at: int | None = None  # the index among `keys` of the last deleted design
         self.delete_requested.connect(self._on_delete)
         self._add_presets()
         self._own = QTreeWidgetItem(["Your designs"])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _SIMPLE = ("diagram", "mask", "costs")
-"""What is offered while the detail is simple."""
+"""The views offered at the simple detail level."""
 
 
 class DesignViews(Views):

@@ -1,4 +1,4 @@
-"""The chat tab: chat with a saved model, or with the one in training as it is now, and inspect its replies."""
+"""The chat tab: chat with a saved model or with the current weights of a training run, and inspect its replies."""
 
 from __future__ import annotations
 
@@ -37,25 +37,26 @@ from terrarium.app.session.session import Session
 from terrarium.models.chat.prompting import PromptSettings
 from terrarium.models.settings.sampling_config import SamplingConfig, with_advice
 
-_TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not loop
+_TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, continued texts should not loop
 _WHOLE = ("prefer", "pairs", "embeddings")
-"""Modes without sampling settings and without a token in focus."""
+"""Modes that use the whole width: they have no sampling settings and no focused token."""
 _DRAWS_NOTHING = "This model writes no text and does not sample: these settings have no effect."
 _FOLDED, _VIEW, _COLOURS = "chat side folded", "chat side view", "chat token colours"
 _NARROW = 1100
-"""Below this width in pixels at the usual text size, the right side is folded until the user unfolds it."""
+"""The width in pixels, at the default text size, below which the right side starts folded."""
 _CENTRE, _LEFT, _RIGHT = 656, 210, (340, 380)
-"""Pixels at the usual text size: what the conversation has at least, with its margins, while both sides are beside it;
-what the left side has if there is room for it; and what the right side has at least and at most."""
+"""Widths in pixels at the default text size: the minimum of the conversation with its margins while both sides are
+shown, the preferred width of the left side, and the minimum and maximum of the right side.
+"""
 
 
 class ChatTab(QWidget):
-    """Conversations and branches at the left, the modes in the middle, settings and panels at the right."""
+    """Conversations and branches at the left, modes in the middle, settings and glass box at the right."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self._is_narrow: bool | None = None  # not known before it has a size
+        self._is_narrow: bool | None = None  # unknown until the first layout
         self._asks_first = self._has_opened = self._is_resized = self._was_picked = False
         self.setProperty("role", "page")
         self.conversation = Conversation(session, self)
@@ -200,7 +201,7 @@ class ChatTab(QWidget):
             self._leave_chat_of_another(model)
 
     def _leave_chat_of_another(self, model: ChatModel) -> None:
-        """Begin a new chat with a model that the user chose, where the open one was held with another that is there."""
+        """Begin a new chat if the user chose a model and the open chat belongs to another run that still exists."""
         is_chosen, self._was_picked = self._was_picked or self._session.chat.is_requested, False
         chat = self.conversation.chat
         if is_chosen and chat.messages and chat.run_id != model.run_id and self._session.runs.has(chat.run_id):
@@ -223,19 +224,19 @@ class ChatTab(QWidget):
         return self.conversation.chat.prompting.system
 
     def _n_changed_groups(self) -> int:
-        """How many groups of settings, besides sampling, make replies other than they usually are."""
+        """Count the groups of settings, besides sampling, that differ from their defaults."""
         drafts, best = self.draft.drafting is not None, self.best_of.best_of is not None
         return drafts + best + (self.conversation.chat.prompting != PromptSettings())
 
     @property
     def text_in_view(self) -> QPlainTextEdit | None:
-        """The text of the notebook while it is in view, which has its own undo."""
+        """The notebook's editor while the notebook is in view (it has its own undo), else None."""
         return self.modes.notebook_text if self.modes.current == "notebook" else None
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     def _arrange(self) -> None:
-        """Fold the right side when the window becomes narrow, and back to what the user wants when it is wide."""
+        """Fold the right side when the window becomes narrow; restore the user's choice when it becomes wide."""
         is_narrow = self.width() < _NARROW * self._theme.text_scale
         if is_narrow != self._is_narrow:
             self._is_narrow = is_narrow
@@ -244,15 +245,15 @@ class ChatTab(QWidget):
 
     @property
     def _wants_folded(self) -> bool:
-        """Whether the right side is to be folded: as the user left it, at first until there is a reply to look into."""
+        """Whether the right side should be folded: the user's last choice, or until the first text can be inspected."""
         chosen = self._session.remembered.get(_FOLDED, None)
         return chosen if isinstance(chosen, bool) else not self._has_opened
 
     @Slot()
     def _open_glass(self) -> None:
-        """The first text that can be inspected opens the glass box, unless the user has folded it.
+        """Unfold the glass box for the first text that can be inspected, unless the user has folded it.
 
-        Not under the pointer: while that is on the starters, they stay where they are.
+        Do nothing while the pointer is over the starters or the message field, which would move under it.
         """
         text = self.focus.text
         if self._has_opened or text is None or text.start is None or self.page.is_pointed_at:
@@ -266,16 +267,17 @@ class ChatTab(QWidget):
 
     @Slot(str)
     def _on_side_view(self, name: str) -> None:
-        if name == "next":  # which is about what the colours show
+        if name == "next":  # the token colours depend on whether this panel is shown
             self._show_colours()
-        if self.modes.current != "compare" and not self._gives_labels:  # both show what suits them by themselves
+        if self.modes.current != "compare" and not self._gives_labels:  # both choose a view themselves
             self._session.remembered.set(_VIEW, name)
         self._show_sides()
 
     @Slot()
     def _show_colours(self) -> None:
-        """Colour the tokens as the user chose; at first by surprisal, but where little is shown, only beside the panel
-        that is about it."""
+        """Colour the tokens as the user chose. The default is surprisal; at the simple level of detail, only beside the
+        panel about it.
+        """
         legend = self.page.legend
         plain = self._session.detail.is_simple and self.side.current != "next"
         key = self._session.remembered.get(_COLOURS, NO_COLOURS if plain else "surprisal")
@@ -286,7 +288,7 @@ class ChatTab(QWidget):
         self._is_resized = True
 
     def _share_width(self) -> None:
-        """Until the user moves a border, both sides are as narrow as the conversation needs them to be."""
+        """Give the conversation its preferred width, and the sides the rest, until the user moves a splitter handle."""
         if self._is_resized:
             return
         scale, splitter = self._theme.text_scale, self._splitter
@@ -303,8 +305,9 @@ class ChatTab(QWidget):
 
     @property
     def _least_right(self) -> int:
-        """The least width of the right side, the same for most of its views: the left one must not come and go with
-        them."""
+        """The minimum width of the right side. It is the same for most views, so that the left side does not appear and
+        disappear when the view changes.
+        """
         return max(self._right.minimumSizeHint().width(), round(_RIGHT[0] * self._theme.text_scale))
 
     @Slot(bool)
@@ -315,7 +318,7 @@ class ChatTab(QWidget):
 
     @Slot(str)
     def _on_place(self, name: str) -> None:
-        """A panel leads to a place elsewhere: a mode of this tab, or another tab."""
+        """Go to a mode of this tab or to another tab, as a panel requested."""
         session = self._session
         if name in self.modes.names:
             self.modes.show_view(name)
@@ -327,15 +330,15 @@ class ChatTab(QWidget):
 
     @Slot(str)
     def _on_mode(self, name: str) -> None:
-        self.setFocusProxy(self.modes.pages.page(name))  # whoever comes here can write at once, into what is in view
-        self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not these
+        self.setFocusProxy(self.modes.pages.page(name))  # so that typing goes into the page in view
+        self.side.set_glass_enabled(name != "compare")  # the panels inspect the open model, not the compared ones
         self._show_sides()
 
     @Slot()
     def _on_example(self) -> None:
-        """A row of a dataset was opened to be looked into: show the glass box, where there is room for it.
+        """Show the glass box for a dataset's row, if the window is wide enough.
 
-        Of a model that gives labels, what decides them; attention otherwise.
+        For a model that predicts labels, show input attribution; else attention.
         """
         gives_labels = self._gives_labels
         if not self._is_narrow and ((gives_labels and self._shows_tokens) or not self.side.is_glass):
@@ -343,18 +346,18 @@ class ChatTab(QWidget):
 
     @property
     def _gives_labels(self) -> bool:
-        """Whether the open model gives labels, tags or answers and predicts no tokens."""
+        """Whether the open model has a head for labels, tags or spans instead of a language-model head."""
         model = self._session.chat.model
         return model is not None and model.config.head != "language"
 
     @property
     def _shows_tokens(self) -> bool:
-        """Whether the side shows how a token was predicted."""
+        """Whether the side shows a view of next-token prediction."""
         return self.side.current in (FIRST_VIEW, "next")
 
     @Slot(str)
     def _show_drafted(self, message_id: str) -> None:
-        """Show a reply token by token, coloured by what the draft model did."""
+        """Show a reply token by token, coloured by the outcome of speculative decoding."""
         self.side.show_view("next")
         self.page.legend.set_quantity(DRAFT)
         self.replies.inspect(message_id)
@@ -377,13 +380,14 @@ class ChatTab(QWidget):
 
     @Slot()
     def _show_chats(self) -> None:
-        """Show the chats where both sides do not fit: fold the right one for now."""
+        """Show the list of chats in a window too narrow for both sides, by folding the right one for now."""
         self.side.set_folded(True)
         self._show_sides()
 
     def _fits_all(self) -> bool:
-        """Whether both sides fit beside the middle. A hidden one comes back only with space to spare: beside it, the
-        middle needs a little more."""
+        """Whether both sides fit beside the middle. A hidden left side needs some extra space before it is shown again,
+        because the middle then has a margin.
+        """
         centre = max(self._centre.minimumSizeHint().width(), round(_CENTRE * self._theme.text_scale))
         sides = self._left.minimumSizeHint().width() + self._least_right + self.side.strip.sizeHint().width()
         return centre + sides + (7 if self._left.isHidden() else 5) * SPACE <= self.width()
@@ -402,13 +406,15 @@ class ChatTab(QWidget):
         self._branches.setVisible(len(chat.messages) > len(chat.path))
 
     def show_pronouns(self) -> None:
-        """Show the models that point at what “it” refers to."""
+        """Show the models that resolve pronouns (what “it” refers to)."""
         self.modes.show_view("pairs")
         self.modes.view("pairs").ask_pronoun_models()
 
     def look_inside(self, run_id: str) -> None:
-        """Show the glass box for a reply of this run, whose model is open or being opened. Where the conversation has
-        none, it is asked a question in a new one as soon as it can reply."""
+        """Show the glass box for a reply of this run, whose model is open or loading.
+
+        If the conversation has no reply of this run, send a first prompt in a new chat as soon as the model is ready.
+        """
         self.modes.show_view("chat")
         self.side.show_view("next")
         made = [message.generation for message in self.conversation.shown if message.generation is not None]

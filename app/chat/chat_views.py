@@ -1,4 +1,4 @@
-"""The modes of the chat tab: chat, notebook, pages for what a model learned, comparisons."""
+"""The modes of the chat tab: chat, notebook, pages for the tasks of other models, comparisons."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MODES = {
     "compare": ("talk", "text", "answer", "fill", ""),
     "prefer": ("talk", ""),
 }
-"""Views offered only for some values of `ChatModel.mode`."""
+"""For views that are not always offered: the values of `ChatModel.mode` for which they are."""
 _FIRST = {
     "fill": "fill",
     "answer": "answer",
@@ -38,15 +38,15 @@ _FIRST = {
 }
 """The first view for models that are not chat models."""
 _CODE = "code"
-"""The view for models that write functions."""
+"""The view for models that write code."""
 
 
 class ChatModes(Views):
     """The pages in the middle of the chat tab. Only those that fit the open model are offered.
 
     Signals:
-        example_asked(text): write the source of a dataset's row as the next message.
-        example_shown(): the page for its task shows a dataset's row.
+        example_asked(text): put the source of a dataset's row into the message field.
+        example_shown(): a dataset's row is shown on the page for its task.
 
     Args:
         chat: the page of the conversation. draw: returns the sampling settings of the next reply. system: returns
@@ -70,7 +70,7 @@ class ChatModes(Views):
         self._draw, self._system = draw, system
         self._mode, self._left_main = ("", ""), False
         self.notebook_text: QPlainTextEdit | None = None
-        """The editor of the notebook, once that was made."""
+        """The notebook's editor; None until the notebook is first shown."""
         views = {
             "chat": View("Conversation", "Chat with the model", lambda: chat, "Prompt"),
             "notebook": View(
@@ -112,10 +112,12 @@ class ChatModes(Views):
 
     @Slot()
     def _offer(self) -> None:
-        """Offer the views that fit the open model; when its mode changes, show the main one in place of another's."""
+        """Offer the views that fit the open model. When the mode changes, switch to the main view of the new model,
+        unless that is the conversation and the user is in another view that still fits.
+        """
         model: ChatModel | None = self._session.chat.model
         mode = model.mode if model is not None else ""
-        self._left_main |= self.current == self._mode[1]  # before its view is withdrawn, while a model is loaded
+        self._left_main |= self.current == self._mode[1]  # before it is withdrawn while a model loads
         for name in self.names:
             is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)
             if name == _CODE:
@@ -131,16 +133,16 @@ class ChatModes(Views):
 
     @Slot()
     def _show_requested(self) -> None:
-        """Show the view that uses the model which was asked for by name, as soon as it can be used."""
+        """Show the main view of a model that was requested by name, as soon as it is ready."""
         model = self._session.chat.model
         if self._session.chat.take_request() and model is not None:
             self.show_view(_first_view(model))
 
     @Slot()
     def _show_example(self) -> None:
-        """Show the row of a dataset that waits for the open model, on the page for its task.
+        """Show the dataset row that was requested for the open model, on the page for its task.
 
-        Not before the model is ready: until then, pages forget what they were asked.
+        Wait until the model is ready: pages discard requests before that.
         """
         model = self._session.chat.model
         if model is None or self._session.chat.state != "ready":
@@ -159,13 +161,13 @@ class ChatModes(Views):
 
     @Slot(object, object)
     def _show_judging(self, first: Candidate, second: Candidate) -> None:
-        """Let replies of two models be judged, whichever model is open."""
+        """Show the page for judging replies of two models; the open model does not matter."""
         self.show_view("prefer")
         page: Any = self.pages.page("prefer")
         page.compare(first, second)
 
     def _update(self, name: str) -> None:
-        """Nothing to do: each view follows the open model by itself."""
+        """Do nothing: each view follows the open model through signals."""
 
     def _make_notebook(self) -> QWidget:
         from terrarium.app.chat.notebook.notebook_page import Notebook
@@ -229,5 +231,5 @@ class ChatModes(Views):
 
 
 def _first_view(model: ChatModel) -> str:
-    """The view for what a model was trained to do."""
+    """Return the main view for the task of a model."""
     return _CODE if model.writes_code else _FIRST.get(model.mode, "chat")

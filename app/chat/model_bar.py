@@ -44,7 +44,7 @@ class ModelBar(QWidget):
         self.world = ElidedLabel()
         self.world.setProperty("role", "caption")
         self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Cancel loading")
-        # Its height is ignored, so that nothing moves when it appears.
+        # The height is ignored, so that nothing moves when the button appears.
         self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -83,7 +83,7 @@ class ModelBar(QWidget):
         RelayoutOnResize(self, self._arrange)
 
     def _arrange(self) -> None:
-        """Put the buttons beside the model where they fit and no text stands in the line below, else into that."""
+        """Put the buttons beside the model if they fit and the line below is empty, else into the line below."""
         others = [each for each in self._beside if not each.isHidden()]
         needed = sum(each.sizeHint().width() + SPACE for each in others) + self._buttons.sizeHint().width()
         line = self._first if not self.world.text() and needed <= self.width() else self._below
@@ -91,7 +91,7 @@ class ModelBar(QWidget):
             line.addWidget(self._buttons)
 
     def put_first(self, widget: QWidget) -> None:
-        """Put a widget before the choice of the model."""
+        """Put a widget before the model picker."""
         self._first.insertWidget(0, widget)
         self._beside.insert(0, widget)
 
@@ -101,7 +101,7 @@ class ModelBar(QWidget):
         self._live_name = self._training_name()
         session, model = self._session, self._session.chat.model
         which, step = (model.which, model.step) if model is not None else ("", None)
-        # The open one too, though its run is at work: a recipe goes on after it was trained.
+        # The open model is offered even while its run is active: a recipe continues after the model was trained.
         runs = [
             run
             for run in session.runs.list()
@@ -117,7 +117,7 @@ class ModelBar(QWidget):
 
     @Slot()
     def _on_training_changed(self) -> None:
-        # Emitted at every step: the list is read again only when another run starts training, or none is.
+        # Emitted at every step: read the list again only when the training run changes or ends.
         if self._training_name() != self._live_name:
             self.show_choices()
 
@@ -153,7 +153,7 @@ def _describe_model(model: ChatModel) -> str:
 
 
 class ModelPicker(ElidedCombo):
-    """Chooses the model to chat with: the one in training, as it is now, or a run's latest checkpoint.
+    """A picker for the model to chat with: the current weights of the training run, or a run's latest checkpoint.
 
     Signals:
         picked(which): the user chose a run's id, or LIVE.
@@ -173,10 +173,10 @@ class ModelPicker(ElidedCombo):
         self.activated.connect(lambda _: self.picked.emit(str(self.currentData())))
 
     def set_choices(self, runs: Sequence[RunInfo], live_name: str, current: str, step: int | None) -> None:
-        """Offer the runs that can be opened, below the training called `live_name` ('' = none).
+        """Offer the runs that can be opened, below the training run called `live_name` ('' for none).
 
         Args:
-            current: the open run, '' for none; at `step`, which need not be its latest.
+            current: the open model, as `ChatModel.which` ('' for none). step: its checkpoint, perhaps not the latest.
         """
         with QSignalBlocker(self):
             self.clear()
@@ -191,14 +191,15 @@ class ModelPicker(ElidedCombo):
 
     @property
     def newest(self) -> tuple[str, str]:
-        """Id and label of the newest run that can be opened, of the model in training (LIVE) where there is no run yet;
-        two empty strings if there is neither."""
+        """Id and label of the newest run that can be opened; LIVE and its label if there is only a training run; two
+        empty strings if there is neither.
+        """
         found = [(str(self.itemData(i)), self.itemText(i)) for i in range(self.count())]
         return min(found, key=lambda model: model[0] == LIVE, default=("", ""))
 
 
 def _format_checkpoint(run: RunInfo, open_step: int | None) -> str:
-    """The checkpoint's step, else the status: a failed run may have trained beyond its last checkpoint."""
+    """Format the step of a run's checkpoint, or its status: a failed run may have trained past its last checkpoint."""
     if run.status == "imported" or (open_step is None and run.status not in _SAVED_AT_THE_END):
         return run.status
     return f"step {run.step if open_step is None else open_step:,}"

@@ -1,4 +1,4 @@
-"""The right side of the chat tab, which folds away: how replies are made, and the glass box for the token in focus."""
+"""The right side of the chat tab, which can be folded: settings of replies, and the glass box for the focused token."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _ICONS = {
 
 
 class ChatSide(Views):
-    """Settings, and the panels of the glass box; each is made when it is first shown.
+    """The settings and the panels of the glass box; each view is created when it is first shown.
 
-    `strip` goes beside it: the names of the views and the fold button, which stay visible when the side is folded.
+    `strip` is shown beside it: the names of the views and the fold button, which stay visible when the side is folded.
 
     Args:
-        settings: the sections of the settings by title; those in `folded` start folded. While the detail is simple,
-            there is only the first one.
-        n_changed: returns how many of the others differ from the usual; call `refresh_settings` when that changes.
+        settings: the sections of the settings by title; those in `folded` start folded. At the simple level, only the
+            first one is shown.
+        n_changed: counts the other sections that differ from their defaults; call `refresh_settings` when that changes.
         sampling: the section with the sampling settings.
 
     Signals:
         folded_changed(bool): the user has folded (True) or unfolded the side.
-        place_requested(str): a panel leads to “embeddings” or “tokenizer”, which are not here.
+        place_requested(str): a panel links to “embeddings” or “tokenizer”, which are elsewhere.
     """
 
     folded_changed = Signal(bool)
@@ -106,7 +106,7 @@ class ChatSide(Views):
         lines.addStretch(1)
         self.rail.pressed_again.connect(self._on_fold)
         self._left_for_settings = ""
-        self.view(SETTINGS)  # what is in it exists already, and needs a place
+        self.view(SETTINGS)  # the sections exist already and need a parent
         self.show_view(FIRST_VIEW)
         self.set_folded(False)
         self.view_changed.connect(self._on_view)
@@ -159,7 +159,7 @@ class ChatSide(Views):
         return self.current != SETTINGS and not self._is_folded
 
     def _update(self, name: str) -> None:
-        """Nothing to do: each view follows the focus by itself."""
+        """Do nothing: each view follows the focus through signals."""
 
     def _make_settings(self) -> QWidget:
         page = QWidget()
@@ -181,7 +181,7 @@ class ChatSide(Views):
         return scrolling(page)
 
     def refresh_settings(self) -> None:
-        """Count anew how many groups of settings are changed."""
+        """Recount the groups of settings that differ from their defaults."""
         self._hidden_groups.refresh()
 
     def _make_pass(self) -> QWidget:

@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge(name: str, model: AnyModel, tokenizer: Tokenizer, device: str) -> RewardModel:
-    """The reward model of that name; ValueError where it cannot score what this model writes."""
+    """Return the reward model of that name; ValueError if it cannot score the replies of this model."""
     from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
 
     judge, own, _ = open_model(name, device)
@@ -222,7 +222,7 @@ class _Chat:
         self.messages.append({"role": "assistant", "content": reply})
 
     def _best_reply(self, judge: RewardModel) -> str:
-        """Of several replies the one with the highest score, printed; what it cost, on stderr."""
+        """Print the highest-scoring of several replies; its cost goes to stderr."""
         from terrarium.models.alignment.best_of import RepliesRanked
         from terrarium.models.alignment.best_replies import best_reply_events
 
@@ -273,7 +273,7 @@ class _Chat:
             yield event
 
     def _note(self, event: Event) -> None:
-        """Keep the tokens of a reply's prompt, and write to stderr what else is said before the reply."""
+        """Save the tokens of a reply's prompt, and write the notices before the reply to stderr."""
         match event:
             case Phase(name=name):
                 print(f"({name}…)", file=sys.stderr)

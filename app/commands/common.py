@@ -1,4 +1,4 @@
-"""What the commands share: common options, reading text, opening a model."""
+"""Helpers shared by the commands: common options, reading text, opening a model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_argument(text: str) -> str:
     """The text of an option; “-” reads stdin.
 
     Raises:
-        ValueError: where it is not UTF-8.
+        ValueError: if it is not UTF-8.
     """
     try:
         text = sys.stdin.read() if text == "-" else text
@@ -61,10 +61,10 @@ def read_argument(text: str) -> str:
 
 
 def find_model(text: str) -> Path:
-    """The path that MODEL stands for: itself, or the folder of the run with this id or name.
+    """Resolve MODEL to a path: itself, or the folder of the run with this id or name.
 
     Raises:
-        ValueError: where there is no such path or run, or it is a run in one file.
+        ValueError: if there is no such path or run, or it is a run in one file.
     """
     path = Path(text).expanduser()
     refuse_run_file(path)
@@ -72,7 +72,7 @@ def find_model(text: str) -> Path:
 
 
 def refuse_run_file(path: Path) -> None:
-    """Raise a ValueError that says what to do where this is a run in one file."""
+    """Raise a ValueError with instructions if this is a run in one file."""
     if path.suffix.lower() == SUFFIX and path.is_file():
         raise ValueError(f"{path} is a run in one file: make a run of it first, with terrarium unpack {path}.")
 
@@ -83,7 +83,7 @@ def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[An
     weights: one of KINDS, the number format of its matrices.
 
     Raises:
-        ValueError: where there is no such model, or it has no tokenizer.
+        ValueError: if there is no such model, or it has no tokenizer.
     """
     from terrarium.models.device import choose_device
     from terrarium.models.events import result_of

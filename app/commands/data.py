@@ -147,7 +147,7 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action, and print what was found or made."""
+    """Perform the action and print its result."""
     library = Library()
     if args.action == "list":
         _list(library, as_json=args.json)
@@ -231,7 +231,7 @@ def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> I
 
 
 def _without_others(task: str, roles: Mapping[str, str], chosen: Iterable[str]) -> dict[str, str]:
-    """The roles, of which a guessed one gives way where its column was chosen for another."""
+    """The roles; a guessed role is dropped if its column was chosen for another role."""
     asked = {text.partition("=")[0] for text in chosen}
     taken = {roles[role] for role in asked}
     return {role: column for role, column in roles.items() if role in asked or column not in taken}

@@ -173,7 +173,7 @@ def _push(args: argparse.Namespace) -> int:
 
 
 def _ask(question: str, *, secret: bool) -> str:
-    """The answer of who sits at the terminal; "" without one."""
+    """Ask the user at the terminal; "" without a terminal."""
     if not sys.stdin.isatty():
         return ""
     if secret:

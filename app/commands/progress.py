@@ -1,4 +1,4 @@
-"""What a long command does beside its work: it shows its progress, and stops at Ctrl-C.
+"""Progress output and Ctrl-C handling of long commands.
 
 Progress is one line on stderr: a bar on a terminal, occasional lines in a file, or lines of JSON.
 """
@@ -66,7 +66,7 @@ class ProgressLine:
         self._end_phase(completed=exc_info[0] is None)
 
     def show(self, event: Event) -> None:
-        """Show one event; skips it where there is nothing to show, or too soon after the last one."""
+        """Show one event; skipped if it has nothing to show, or comes too soon after the last."""
         if isinstance(event, MicroStep):
             return
         if self._as_json:
@@ -217,7 +217,7 @@ class Interrupt:
 def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = False) -> Iterator[Interrupt]:
     """Within the block the first Ctrl-C calls `request_stop`, the second raises KeyboardInterrupt as usual.
 
-    or_terminate: handle SIGTERM too; torchrun sends it to all processes when it is told to end, or when one has ended.
+    or_terminate: handle SIGTERM too; torchrun sends it to all processes when terminated, or when one has ended.
     """
     interrupt = Interrupt()
 

@@ -27,7 +27,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The result of a queue item. `run` is its id, "" where it could not start."""
+    """The result of a queue item. `run` is its id, "" if it could not start."""
 
     name: str
     run: str
@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action; `run` returns 1 where a run failed, 130 where Ctrl-C stopped one (and it was saved)."""
+    """Do the action; `run` returns 1 if a run failed, 130 if Ctrl-C stopped one (and it was saved)."""
     library = Library()
     queue = RunQueue(library)
     match args.action:
@@ -124,7 +124,7 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
     """Train all queue items, one after the other; returns their results, and whether Ctrl-C stopped it.
 
     Raises:
-        ValueError: where another window or command is working through the queue.
+        ValueError: if another window or command is working through the queue.
     """
     outcomes: list[Outcome] = []
     with queue.draining():

@@ -1,4 +1,4 @@
-"""What `generate` and `chat` share: sampling options, and printing a reply as it is generated."""
+"""Helpers shared by `generate` and `chat`: sampling options, and printing a reply as it is generated."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def add_draft(parser: argparse.ArgumentParser) -> None:
 
 
 def check_draft_options(args: argparse.Namespace) -> None:
-    """Raise UsageError where the options of `add_draft` make no sense."""
+    """Raise UsageError if the options of `add_draft` are inconsistent."""
     if args.draft is None and args.draft_tokens is not None:
         raise UsageError("--draft-tokens needs --draft, the model that drafts them.")
     if args.draft_tokens is not None and not 1 <= args.draft_tokens <= MAX_DRAFTED:
@@ -69,7 +69,7 @@ def draft_from(args: argparse.Namespace, model: AnyModel, tokenizer: Tokenizer) 
     """The draft model that was asked for, None for none; on stderr, if it cannot be of use.
 
     Raises:
-        ValueError: where it cannot draft for the model.
+        ValueError: if it cannot draft for the model.
     """
     if args.draft is None:
         return None
@@ -92,7 +92,7 @@ def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = 
     """The sampling settings from the options; others default to those recommended for the model (`advised`).
 
     Raises:
-        UsageError: where they are invalid.
+        UsageError: if they are invalid.
     """
     values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(SamplingConfig)}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

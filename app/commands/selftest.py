@@ -201,7 +201,7 @@ def check_parquet(library: Library) -> str:
 
 
 def check_functions() -> str:
-    """The sandbox for functions that a model writes starts, and runs one."""
+    """Check that the sandbox for model-written functions starts and runs a function."""
     from terrarium.models.events import result_of
     from terrarium.models.tasks.code_judge import judge_code
 

@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Queue the runs and train them; returns 1 where one failed, 130 where Ctrl-C stopped them (and it was saved)."""
+    """Queue the runs and train them; returns 1 if one failed, 130 if Ctrl-C stopped them (and it was saved)."""
     library = Library()
     queue = RunQueue(library)
     base = spec_to_queue(args)
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _variants(base: RunSpec, args: argparse.Namespace) -> list[RunSpec]:
-    """The runs that the command line describes; UsageError where one is invalid."""
+    """Build the runs that the command line describes. Raises UsageError if one is invalid."""
     try:
         choices = [parse_values(text) for text in args.values]
         ranges = [parse_range(base, text) for text in args.ranges]

@@ -130,5 +130,5 @@ def print_result(result: TaskResult) -> None:
 
 
 def bars_text(bars: tuple[Bar, ...]) -> str:
-    """What a task must reach, in one sentence."""
+    """Describe the required scores of a task in one sentence."""
     return f"Goal: {'; '.join(map(str, bars))}."

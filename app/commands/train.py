@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 DONE, INTERRUPTED = 0, 130
 _BY_OPTIONS = ("preset", "data", "dataset", "tokenizer", "vocab_size", "parent", "mode", "stage")
 _OF_PARENT = ("preset", "tokenizer", "vocab_size")
-"""What a run from weights takes from its parent."""
+"""The settings that a run from weights inherits from its parent."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -197,7 +197,7 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
     """The run that the command line describes.
 
     Raises:
-        UsageError: where it or the SPEC.toml is invalid.
+        UsageError: if it or the SPEC.toml is invalid.
     """
     given = [f"--{_option(name)}" for name in _BY_OPTIONS if getattr(args, name) is not None]
     source = args.spec or args.like
@@ -311,7 +311,7 @@ def _spec_from_options(args: argparse.Namespace) -> RunSpec:
 
 
 def _data_spec(args: argparse.Namespace, files: tuple[str, ...]) -> DataSpec:
-    """The data that --data or --dataset names; Tiny World where neither is given."""
+    """Return the data named by --data or --dataset; Tiny World if neither is given."""
     if files and args.dataset is not None:
         raise ValueError("--data and --dataset both say what to train on: omit one of them.")
     if args.dataset is not None:
@@ -381,7 +381,7 @@ def lengthened_run(args: argparse.Namespace, library: Library) -> RunFolder:
     """The run that continues the one that --longer names.
 
     Raises:
-        UsageError: where the command line also says something else to train.
+        UsageError: if the command line also names something else to train.
     """
     options = ("spec", "like", "fork", *_BY_OPTIONS, "seed")
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
@@ -402,7 +402,7 @@ def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
     """The run that --resume names.
 
     Raises:
-        UsageError: where the command line also says what to train.
+        UsageError: if the command line also says what to train.
     """
     options = ("spec", "like", "fork", "longer", *_BY_OPTIONS, "steps", "seed", "name")
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)

@@ -1,4 +1,4 @@
-"""The data tab: the datasets of the library, and importing others."""
+"""The data tab: the datasets of the library, and importing new ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DataTab(QWidget):
         session.datasets.added.connect(lambda _: self.views.show_view("dataset"))
         self.draft.source_changed.connect(self._on_source)
         self._is_untouched = not session.datasets.is_read
-        """Whether nothing was chosen since the launch, whose dataset is shown when the list has been read."""
+        """Whether the list was not read yet at launch and the user has chosen nothing since."""
         self._on_list()
         if session.datasets.sha:  # added before this tab was shown
             self.views.show_view("dataset")
@@ -78,20 +78,20 @@ class DataTab(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether something is read in the background."""
+        """Whether a background task is reading."""
         return self.views.importing.busy
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self._session.datasets.refresh()  # runs and commands make some, too
+        self._session.datasets.refresh()  # runs and commands create datasets too
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """What is dropped on the list is imported."""
+        """Import files that are dropped on the list."""
         if isinstance(event, QDragEnterEvent) and event.type() == QEvent.Type.DragEnter:
             if dropped_paths(event):
                 event.acceptProposedAction()
             return True
-        if event.type() == QEvent.Type.DragMove:  # item views would refuse the drop
+        if event.type() == QEvent.Type.DragMove:  # item views would reject the drop
             return True
         if isinstance(event, QDropEvent) and event.type() == QEvent.Type.Drop:
             self.draft.open(dropped_paths(event))
@@ -143,7 +143,7 @@ class DataTab(QWidget):
 
 
 def in_short(info: DatasetInfo) -> str:
-    """A dataset's rows, task, and its users, in a line, whose end may be cut."""
+    """Summarise a dataset's rows, task and users in one line; its end may be cut off."""
     corpus = info.corpus
     parts = [
         format_count(sum(info.n_rows.values()), "row"),

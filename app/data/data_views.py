@@ -11,11 +11,11 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 
 _SIMPLE = ("dataset", "import")
-"""What is offered while the detail is simple."""
+"""The views offered at the simple detail level."""
 
 
 class DataViews(Views):
-    """`importing` is made at once, since drops go there."""
+    """The views of the tab; `importing` is created eagerly, because it receives drops."""
 
     def __init__(
         self, draft: ImportDraft, session: Session, theme: ThemeProvider, parent: QWidget | None = None
@@ -38,11 +38,11 @@ class DataViews(Views):
         self.allow_dataset(allowed=False)
 
     def allow_dataset(self, *, allowed: bool) -> None:
-        """Whether there is a dataset to be shown; the view of none is greyed."""
+        """Enable the dataset view if there is a dataset to show."""
         self.bar.setTabEnabled(self.names.index("dataset"), allowed)
 
     def _update(self, name: str) -> None:
-        """They follow the session and the draft."""
+        """Update a view from the session and the draft."""
 
     def _make_dataset(self) -> QWidget:
         from terrarium.app.data.dataset_view import DatasetView

@@ -1,4 +1,4 @@
-"""One dataset of the library: what it is, its first rows, who uses it, and its first example as a model will see it."""
+"""One dataset of the library: its description, first rows, users, and its first example as a model input."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from terrarium.models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 _N_ROWS = 20
 _MIN_CHARACTERS, _MAX_CHARACTERS = 12, 50
-"""Of a column, in average characters, before what is left is given away."""
+"""The width limits of a column in average characters, before the spare width is distributed."""
 _MAX_LABELS = 12
 _FACTS = ("Task", "Rows", "Labels", "Size", "Used by")
 
 
 class DatasetView(QWidget):
-    """Shows the dataset that is chosen in the session."""
+    """Shows the session's current dataset."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -76,7 +76,7 @@ class DatasetView(QWidget):
             tip="Write these preferences for other programs; says what the format cannot hold",
         )
         self.export.hide()
-        self._forms_of = ""  # the task for which its menu was made
+        self._forms_of = ""  # the task for which its menu was created
         self.delete = button(
             "Delete", theme, self._delete, icon="trash", tip="Move it to the trash; that can be undone"
         )
@@ -203,7 +203,7 @@ class DatasetView(QWidget):
             self._reader.ask(lambda: examine(corpus) if has_pairs else read_first_rows(info))
 
     def _offer_forms(self, task: str) -> None:
-        """Offer to export preferences: pairs in all forms, rated replies in those that need no pairs."""
+        """Offer preference export: pairs in all formats, rated replies in those that need no pairs."""
         forms = {name: form for name, form in PREFERENCE_FORMS.items() if task == "preference" or not form.is_paired}
         self.export.setVisible(task in PREFERENCE_TASKS)
         if task == self._forms_of:
@@ -247,7 +247,7 @@ class DatasetView(QWidget):
         self.rows.setCurrentCell(0, 0)
 
     def _fit(self) -> None:
-        """Give each column the width of its contents within limits, and what is left to the one that lacks most."""
+        """Fit each column to its contents within limits; the spare width goes to the column that lacks most."""
         widths = [self.rows.sizeHintForColumn(i) + 2 * SPACE for i in range(self.rows.columnCount())]
         if not widths:
             return
@@ -304,7 +304,7 @@ class DatasetView(QWidget):
 
 
 def read_first_rows(info: DatasetInfo) -> list[dict[str, Any]]:
-    """The first rows of a dataset's training part; ValueError where it is damaged."""
+    """Read the first rows of a dataset's training split; raises ValueError if it is damaged."""
     path = info.corpus.path("train")
     try:
         with path.open(encoding="utf-8") as file:

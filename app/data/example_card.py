@@ -1,4 +1,4 @@
-"""A row as a model will see it: its tokens with their ids, what counts in the loss, and its labels."""
+"""A row as a model input: its tokens with their ids, the loss mask, and its labels."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Row = Mapping[str, Any]
 
 
 class ExampleCard(QFrame):
-    """Shows one of some rows for a tokenizer of the library, that of an imported model, or byte by byte.
+    """Shows one row, encoded with a tokenizer of the library or of an imported model, or as bytes.
 
     Signals:
-        tokenizer_chosen(name): another tokenizer was chosen, or its path; '' for bytes.
-        step_requested(by): the next (1) or previous (-1) row is wanted.
+        tokenizer_chosen(name): another tokenizer was chosen, by name or path; '' for bytes.
+        step_requested(by): the user wants the next (1) or previous (-1) row.
     """
 
     tokenizer_chosen = Signal(str)
@@ -43,7 +43,9 @@ class ExampleCard(QFrame):
         self._is_touched = False
         self.seen: SeenExample | None = None
         self._models: Mapping[str, str] = {}  # folder of an imported model -> its name
-        self._tokenizers: dict[str, tuple[Any, Any]] = {}  # as self.tokenizer names it, with a model's chat template
+        self._tokenizers: dict[
+            str, tuple[Any, Any]
+        ] = {}  # by self.tokenizer: the tokenizer and a model's chat template
         self.tokenizer: QComboBox = ElidedCombo()
         self.tokenizer.setAccessibleName("Tokenizer of the example")
         self.tokenizer.setToolTip(
@@ -102,7 +104,7 @@ class ExampleCard(QFrame):
 
     @property
     def busy(self) -> bool:
-        """Whether an example is being made."""
+        """Whether an example is being computed."""
         return self._task.busy
 
     def show_row(self, task: str, values: Row, labels: Sequence[str], at: int, n: int) -> None:
@@ -115,7 +117,7 @@ class ExampleCard(QFrame):
         self._refresh()
 
     def clear(self, sentence: str) -> None:
-        """Show a sentence in place of an example."""
+        """Show a sentence instead of an example."""
         self._wanted = self.seen = None
         self._task.cancel()
         for widget in (self._shown, self.back, self.count, self.forward):
@@ -178,8 +180,8 @@ class ExampleCard(QFrame):
 
     @Slot()
     def _reload(self) -> None:
-        """List the tokenizers of the library and of imported models, which are not in it; that of the tokenizer tab is
-        chosen until the user chooses another."""
+        """List the tokenizers of the library and, separately, of imported models. The default is the one of the
+        tokenizer tab."""
         tokenizers = self._session.tokenizers
         self._models = models = {
             str(run.folder): run.name

@@ -1,4 +1,4 @@
-"""One model of the page “Models”: what it is good for, whether it fits, its download, and what to do with it."""
+"""The card of one model on the page “Models”: its use, memory fit, download, and actions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ModelCard(QFrame):
     """The chosen model.
 
     Signals:
-        inside_requested(run_id): look inside a model of the library.
+        inside_requested(run_id): inspect a model of the library.
         import_requested(path, name): open a model of another program.
         other_requested(id): show this model of the short list instead.
         disk_requested(): show what is on this computer.
@@ -112,7 +112,7 @@ class ModelCard(QFrame):
         self.progress.setTextVisible(False)
         self.state = label("", "caption", wrap=True)
         self.ready = self._build_ready()
-        card = frame(margin=2 * SPACE, spacing=SPACE + SPACE // 2)  # no higher than what it says
+        card = frame(margin=2 * SPACE, spacing=SPACE + SPACE // 2)  # no taller than its content
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         for widget in (self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem):
@@ -130,7 +130,7 @@ class ModelCard(QFrame):
         whole.addWidget(scrolling(body))
 
     def _build_fit(self) -> QFrame:
-        """The banner that says that it is too large, and what would fit."""
+        """Create the banner for a model that is too large, with a smaller suggestion."""
         box = frame("banner", horizontal=True)
         box.setProperty("tone", "warning")
         self.fit_sentence = label("", wrap=True)
@@ -142,7 +142,7 @@ class ModelCard(QFrame):
         return box
 
     def _build_ready(self) -> QFrame:
-        """The banner of a model that is in the library."""
+        """Create the banner of a model that is in the library."""
         theme, box = self._theme, frame("banner")
         self.chat = button(
             "Chat", theme, lambda: self._session.use_model(self.run_id), icon="chat-circle", role="primary"
@@ -181,14 +181,14 @@ class ModelCard(QFrame):
 
     @property
     def busy(self) -> bool:
-        """Whether the hub is being asked about the model."""
+        """Whether a request to the hub about the model is in progress."""
         return self._asking.busy or self._reading.busy
 
     # -- The model -----------------------------------------------------------------------------------------------------
 
     @Slot(object)
     def show_model(self, model: ShownModel | None) -> None:
-        """Show a model, None for none. The hub is asked about one that a search has found."""
+        """Show a model, or nothing for None. The details of a search result are requested from the hub."""
         is_same = model is not None and self._model is not None and model.key == self._model.key
         if is_same and self._details is not None:
             return
@@ -279,7 +279,7 @@ class ModelCard(QFrame):
 
     @Slot()
     def _show_fit(self) -> None:
-        """Say whether it fits into the memory, and what would."""
+        """Show whether it fits into memory, and what would."""
         model, memory = self._model, self._session.device.memory
         fit = check_fit(model.memory, memory) if model is not None and model.memory and not model.problem else None
         is_large = fit is not None and fit.level == "no"
@@ -307,12 +307,12 @@ class ModelCard(QFrame):
 
     @Slot()
     def _on_runs(self) -> None:
-        if self.isVisible():  # else it is read when it is shown
+        if self.isVisible():  # otherwise it is read when shown
             self.refresh()
 
     @Slot()
     def refresh(self) -> None:
-        """Read again which models are in the library, and what of this one is on the disk: its run, or a part of it."""
+        """Read which models are in the library, and whether this one is on disk: as a run, or partly downloaded."""
         library, runs, model = self._session.library, self._session.runs, self._model
         id, run_id = ("", "") if model is None else (model.id, model.run_id)
         folder = runs.find(run_id).folder if run_id and runs.has(run_id) else None
@@ -334,7 +334,7 @@ class ModelCard(QFrame):
 
     @property
     def run_id(self) -> str:
-        """The run that the model is in the library, "" if it is not there."""
+        """The id of the model's run in the library, or ""."""
         model = self._model
         return "" if model is None else model.run_id or self._in_library.get(model.id, "")
 
@@ -368,7 +368,7 @@ class ModelCard(QFrame):
 
     @Slot()
     def _show_download(self) -> None:
-        """Show how far the download is, or how to begin it; or what can be done with what is in the library."""
+        """Show the progress of the download or how to start it, or the actions for a model in the library."""
         model, downloads = self._model, self._session.downloads
         is_this = model is not None and bool(model.id) and downloads.id == model.id
         runs, is_hub = downloads.busy and is_this, model is not None and bool(model.id)

@@ -1,4 +1,4 @@
-"""The lists of the page “Models”: the short list, what a search of the hub finds, and what is on this computer."""
+"""The lists of the page “Models”: the short list, the results of a hub search, and the models on this computer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LISTED, HUB, DISK = "listed", "hub", "disk"
 
 
 class ModelList(QFrame):
-    """Chooses a model. Nothing is asked of the network before the user presses Search.
+    """A list to choose a model from. Nothing is sent to the network before the user presses Search.
 
     Signals:
         chosen(model): a ShownModel, or None.
@@ -100,7 +100,7 @@ class ModelList(QFrame):
 
     @property
     def busy(self) -> bool:
-        """Whether the hub is being asked, or the disk read."""
+        """Whether the hub is being searched or the disk read."""
         return self._searching.busy or self._looking.busy
 
     @property
@@ -141,7 +141,7 @@ class ModelList(QFrame):
             self.look()
 
     def _show_hub(self) -> None:
-        """Show what was found there; where it could not be asked, what is on this computer instead."""
+        """Show the search results; if the hub cannot be reached, the models on this computer instead."""
         if self._has_failed:
             self._show_disk()
             self.look()
@@ -171,7 +171,7 @@ class ModelList(QFrame):
     # -- The hub -------------------------------------------------------------------------------------------------------
 
     def search(self) -> None:
-        """Ask the hub for models of that name."""
+        """Search the hub for models of the entered name."""
         hub, query = self._session.downloads.hub, self.query.text()
         self.state.setText(f"Asking {hub.host}…")
         set_role(self.state, "caption")
@@ -197,7 +197,7 @@ class ModelList(QFrame):
     # -- This computer -------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Look for models of other programs; only names and sizes are read."""
+        """Search the disk for models of other programs; only names and sizes are read."""
 
         def look() -> tuple[FoundModel, ...]:
             from terrarium.models.interop.hub.on_disk import find_models

@@ -30,5 +30,5 @@ class ModelsPage(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether the hub is being asked, or the disk read."""
+        """Whether the hub is being searched or the disk read."""
         return self.list.busy or self.card.busy

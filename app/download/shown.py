@@ -1,4 +1,4 @@
-"""What the page “Models” shows of a model: of the short list, the hub, another program, or the library. No Qt."""
+"""Models as the page “Models” shows them: from the short list, the hub, another program, or the library. No Qt."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MAX_DETAIL = 3
 
 @dataclass(frozen=True, kw_only=True)
 class ShownModel:
-    """A model as a line of a list, and as a page about it.
+    """A model as an entry of a list and as a card.
 
     Attributes:
         key: what identifies it in a list.
-        id: owner/name on the hub, "" for one that is on this computer.
-        file: which GGUF file of it, "" for the proposed one.
-        path: of a model of another program. run_id: of one in the library.
-        detail: the second line in a list. facts: short texts about it. sentence: what it is good for.
+        id: owner/name on the hub, "" for one on this computer.
+        file: its GGUF file, "" for the proposed one.
+        path: where another program's model is. run_id: the run of a model in the library.
+        detail: the second line in a list. facts: short texts about it. sentence: its intended use.
         n_parameters, context (tokens), n_bytes (of the download, about; in the library, on disk), memory (bytes that it
-            takes, about): 0 where that is not known.
-        problem: why it does not run here.
+            takes, about): 0 if unknown.
+        problem: why it cannot run here.
     """
 
     key: str
@@ -50,7 +50,7 @@ class ShownModel:
 
 
 def of_list(model: ListedModel) -> ShownModel:
-    """A model of the short list."""
+    """Describe a model of the short list."""
     return ShownModel(
         key=f"listed/{model.id}",
         name=model.name,
@@ -67,7 +67,7 @@ def of_list(model: ListedModel) -> ShownModel:
 
 
 def of_search(model: HubModel) -> ShownModel:
-    """A model that a search of the hub has found."""
+    """Describe a result of a hub search."""
     parameters = f"{format_compact(model.n_parameters, billion='B')} parameters" if model.n_parameters else ""
     parts = [parameters, f"{format_compact(model.downloads)} downloads", model.licence, "gated" if model.gated else ""]
     return ShownModel(
@@ -83,7 +83,7 @@ def of_search(model: HubModel) -> ShownModel:
 
 
 def with_details(shown: ShownModel, details: ModelDetails, file: str = "") -> ShownModel:
-    """The same model, with what the hub says of it; `file`: which of its variants is meant."""
+    """Return the model with the details from the hub; `file`: the chosen variant."""
     variant = details.variant(file) if details.variants else None
     return replace(
         shown,
@@ -98,7 +98,7 @@ def with_details(shown: ShownModel, details: ModelDetails, file: str = "") -> Sh
 
 
 def of_disk(model: FoundModel) -> ShownModel:
-    """A model that another program has downloaded."""
+    """Describe a model that another program has downloaded."""
     return ShownModel(
         key=f"disk/{model.path}",
         name=model.name,
@@ -110,7 +110,7 @@ def of_disk(model: FoundModel) -> ShownModel:
 
 
 def of_run(run: RunInfo) -> ShownModel:
-    """A model of the library."""
+    """Describe a model of the library."""
     how = "imported" if run.status == "imported" else f"trained to step {run.step:,}"
     n = total_parameters(run.spec.model) if run.spec is not None else 0
     return ShownModel(

@@ -1,4 +1,4 @@
-"""Base of the panels about one token: what they ask the model about, a sentence about that token, and a message while
+"""Base of the panels about one token: the question to the model, a sentence about the token, and a message shown if
 there is nothing to show."""
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class AnswerPanel(GlassPanel):
             self.ask(target)
 
     def say(self, sentence: str) -> None:
-        """Say something about the token in focus, in one plain sentence; "" for nothing."""
+        """Show a sentence about the token in focus; "" to show none."""
         self.sentence.setText(sentence)
         self.sentence.setVisible(bool(sentence))
         target, opening = self.target, ""
@@ -168,7 +168,7 @@ class AnswerPanel(GlassPanel):
         return self._nothing.words if self._pages.currentIndex() == 1 else ""
 
     def show_body(self, *, target_is_visible: bool = False) -> None:
-        """Show the body, with a note if the model was trained further since, or sees the target token itself."""
+        """Show the body, with a note if the model was trained further since, or if the target token is in its input."""
         self._pages.setCurrentIndex(0)
         text, notes = self.focus.text, []
         if text is not None and text.step != self.examiner.step:

@@ -99,7 +99,7 @@ class Focus(QObject):
 
     @property
     def absence(self) -> str:
-        """A sentence: why what is on screen cannot be inspected; "" if it can, or if nothing is there."""
+        """A sentence about why the screen's content cannot be inspected; "" if it can, or if it is empty."""
         return self._absence
 
     def show(self, text: ReadText | None, absence: str = "") -> None:
@@ -145,13 +145,13 @@ class Focus(QObject):
 
     @property
     def telling_head(self) -> Head | None:
-        """The head that did most for the token in focus, once a panel has found it."""
+        """The head that raised the token in focus most, once a panel has found it."""
         found = self._telling
         is_its = found is not None and found[0] is self._text and found[1] == self.position
         return found[2] if found is not None and is_its else None
 
     def tell_head(self, position: int, head: Head) -> None:
-        """Say which head did most for the token at a position of the text."""
+        """Set the head that raised the token at a position most."""
         self._telling = self._text, position, head
 
     def choose_head(self, head: Head | None) -> None:

@@ -10,10 +10,10 @@ from terrarium.models.settings.sampling_config import SamplingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LabelQuestion:
-    """What a model that labels texts is asked about one, in place of its next token (see models.inspect.readout).
+    """The question for a model that labels texts, instead of the next token (see models.inspect.readout).
 
     head: “sequence” of whole texts, “token” of words, or “span” of an answer. labels: the model's; for an answer, the
-    two outcomes. outcome: the one that is inspected; −1 for the likeliest, which depends on the token in focus.
+    two outcomes. outcome: the one that is inspected; −1 for the most likely, which depends on the token in focus.
     label: of labels that do not exclude one another, the one that is asked about: its outcomes are no and yes.
     words, word_starts: “token”, the words, and the position of the first token of each, where its tag is read.
     span, candidates: “span”, the answer's first and last token, and where others could be.
@@ -30,7 +30,7 @@ class LabelQuestion:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the outcomes."""
+        """The names of the outcomes."""
         return self.labels if self.label is None else (f"not {self.labels[self.label]}", self.labels[self.label])
 
     def word_at(self, position: int) -> int:

@@ -18,7 +18,7 @@ def most_surprising(
 ) -> int | None:
     """The index of the token of a reply to begin with: the one of the lowest probability, the first of several.
 
-    Where no probability is known it is the first token that counts; None for a reply without any.
+    If no probability is known, it is the first eligible token; None for a reply without any.
 
     Args:
         probabilities: of each token in the model's own distribution; None where it is not known.

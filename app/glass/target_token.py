@@ -1,4 +1,4 @@
-"""The token of a text that the panels about one token inspect. No widgets."""
+"""The token of a text that is inspected. No widgets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TargetToken:
 
     @property
     def question(self) -> LabelQuestion | None:
-        """What is asked of a model that gives labels; None of one that predicts tokens."""
+        """The question for a model that gives labels; None for one that predicts tokens."""
         asked = self.text.question
         return asked if asked is None or self.label is None else asked.about(self.label)
 
@@ -67,7 +67,7 @@ class TargetToken:
         return -1 if model.config.topology == "encoder-only" and id == mask_id(tokenizer) else id
 
     def readout(self, model: AnyModel) -> Readout:
-        """What the model is asked: the token, or the label, tag or answer that the text has been given.
+        """Return the readout of the token, or of the label, tag or answer that the text was given.
 
         Raises:
             ValueError: for the first token of a text, which nothing predicts.
@@ -88,11 +88,11 @@ class TargetToken:
         return self.token(model, tokenizer) if asked is None else asked.outcome
 
     def names(self, tokenizer: Tokenizer, outcomes: Iterable[int]) -> dict[int, str]:
-        """What outcomes are called: the displayed tokens, or the labels."""
+        """Return the names of outcomes: displayed tokens, or labels."""
         asked = self.question
         return token_names(tokenizer, outcomes) if asked is None else {i: asked.names[i] for i in outcomes}
 
     def target_is_visible(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
-        """Whether the model sees the token that it predicts: an encoder, unless the token is a mask."""
+        """Return whether the target token is in the input of the model: in an encoder, unless the token is a mask."""
         is_token = self.question is None
         return is_token and model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0

@@ -43,7 +43,7 @@ def describe_token(
         name: the displayed text of a token. how: one of HOW.
         tried: the settings are not those of the reply, so it says what they would do.
         learned: the model has learned since, so its probabilities are not those that the user chose by.
-        told: what a draft model did for this token, as a sentence; "" where there was none.
+        told: a sentence about what a draft model did for this token, or "".
     """
     own = xray.row_of(xray.chosen)
     word = spoken(name(own.id))
@@ -94,7 +94,7 @@ def _greedy(xray: Xray, name: Callable[[int], str], best: XrayRow, others: list[
 
 
 def _leaning(xray: Xray, name: Callable[[int], str], *, would: bool) -> tuple[str, set[int]]:
-    """How sure it was, after all settings; and the tokens that this names."""
+    """Describe how sure the model was, after all settings; also return the tokens that this names."""
     first, *rest = sorted(xray.rows, key=lambda row: -row.final)
     second = rest[0] if rest and rest[0].final > 0 else None
     be = "would be" if would else "was"

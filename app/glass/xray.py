@@ -37,7 +37,7 @@ class XrayBar:
     """One stage of `SamplingSteps` as a bar of length 1.
 
     widths: of the tokens of `Xray.order`; `is_cut` says which of them are cut off: up to the stage "drawn" they are
-    kept as gaps. rest: the width of all other tokens, of which `rest_left` is left.
+    kept as gaps. rest: the width of all other tokens, with `rest_left` of it remaining.
     removed: the probability that this stage removed. entropy: in nats, of what is left.
     """
 

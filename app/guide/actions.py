@@ -1,4 +1,4 @@
-"""What a step of the guide can do in the window to set it up: a closed set of plain data, done by a Stage."""
+"""The actions with which guide steps set the window up: a closed set of plain data, performed by a WindowDriver."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Open:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenModel:
-    """Open the longest trained model that replies in the chat, if none that does is open."""
+    """Open the longest-trained chat model in the chat, unless one is open already."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewChat:
-    """Begin an empty chat, so that the model is not led by what it was told before."""
+    """Start an empty chat, so that earlier messages do not influence the model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class ChooseDesign:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenModelDesign:
-    """Open the design of the model in the chat in the builder, or of the newest one that replies."""
+    """Open the design of the chat's model, or of the newest chat model, in the builder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class PrepareRun:
 class ShowRun:
     """Show a view of the newest finished run, or of the newest.
 
-    kind: as of a RunFact; "" for Tiny World's, or any where there is none of that.
+    kind: as in RunFact; "" for a Tiny World run, or any run if there is none.
     """
 
     view: str
@@ -77,7 +77,7 @@ class ShowRun:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowDataset:
-    """Show the newest dataset of a task (models.settings.tasks): that which a step before has made."""
+    """Show the newest dataset of a task (models.settings.tasks): the one that a previous step made."""
 
     task: str
 
@@ -105,31 +105,31 @@ class Press:
 
 @dataclass(frozen=True, kw_only=True)
 class ChooseToken:
-    """Put a token of the newest reply into focus: “surprising” for that of the lowest probability, or “last”."""
+    """Focus a token of the newest reply: “surprising” for the least probable one, or “last”."""
 
     which: str = "surprising"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakeCandidate:
-    """Continue the newest reply with another candidate of the token in focus, by its rank from 1 on."""
+    """Continue the newest reply with another candidate for the token in focus, given by its rank from 1."""
 
     rank: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChooseHead:
-    """Put the next attention head into focus."""
+    """Focus the next attention head."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchOffPart:
-    """Switch the first attention head off, or its first part where it has no heads."""
+    """Ablate the first attention head, or the first part of a model without heads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoToStep:
-    """Let the time machine show the recorded step that is nearest to this."""
+    """Show the nearest recorded step in the time machine."""
 
     step: int
 
@@ -196,10 +196,10 @@ ACTIONS: Mapping[str, Callable[..., Action]] = {
 
 
 def parse_action(table: Mapping[str, Any]) -> Action:
-    """An action out of TOML: `{do = "open", place = "chat/next"}`.
+    """Parse an action from a TOML table such as `{do = "open", place = "chat/next"}`.
 
     Raises:
-        ValueError: it is no action of these, or has arguments of another name or type.
+        ValueError: the action is unknown, or an argument has the wrong name or type.
     """
     action: Action = build(table, "do", ACTIONS)
     return action

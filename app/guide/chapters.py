@@ -1,7 +1,7 @@
-"""Chapters of the guide, read from Markdown: prose for people, with TOML blocks that say what is set up and checked.
+"""Chapters of the guide, read from Markdown: prose, with TOML blocks for set-up and completion checks.
 
-A chapter is resources/guide/NN-name.md: a title (`#`), a block with its head, and steps (`##`), each of which is prose
-with one block. Blocks are fenced as ```` ```guide ````, so a code host shows the rest as an ordinary text.
+A chapter is resources/guide/NN-name.md: a title (`#`), a block of metadata, and steps (`##`), each with prose
+and one block. Blocks are fenced as ```` ```guide ````, so that code hosts render the rest as ordinary text.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ NEEDS = {
     "chat-model": "This chapter needs a model that can chat. The quick start grows one in a minute or two.",
     "tokenizer": "This chapter needs a tokenizer. The quick start makes one, and so does the tokenizer tab.",
 }
-"""What a chapter may need, and the sentence that says so."""
+"""What a chapter may require, and the sentence shown if it is missing."""
 GROWING = "This chapter needs a model that can chat. Yours is growing: come back when it has finished."
-"""The sentence in place of that, while the quick start is at work."""
+"""The sentence shown instead while the quick start is running."""
 MAX_WORDS = 90
-"""Words of prose in a step, at most."""
+"""The maximum number of words of prose in a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """A bet before the deed: which of the options will be right is measured afterwards.
+    """A question about the outcome of a step, answered before it is carried out and decided by a measured figure.
 
     bounds: option i is right where bounds[i - 1] <= figure < bounds[i].
     """
@@ -45,16 +45,16 @@ class Prediction:
     bounds: tuple[float, ...]
 
     def right_option(self, value: float) -> int:
-        """The option that a measured value makes right."""
+        """Return the index of the option that a measured value makes right."""
         return sum(value >= bound for bound in self.bounds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A step: what one reads, what is set up, what one does, and how one sees that it is done.
+    """A step: prose, set-up actions, an instruction, and its completion checks.
 
-    instruction: what to do, as an imperative. prepares: sets the window up. solution: does it. result: a line of the
-    chapter's result card, with figures. why: the formula and the paper behind it.
+    instruction: what to do, as an imperative. prepares: the actions that set the window up. solution: the actions that
+    complete the step. result: a line of the result card, with figures. why: the formula and the paper behind it.
     """
 
     title: str
@@ -71,9 +71,9 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A chapter. name: of its file, without the ending. number: its place in the guide; files may leave some out.
+    """A chapter. name: its file name without extension. number: its position in the guide; numbers may be missing.
 
-    minutes: on two cores. makes: what one has at its end.
+    minutes: its duration on two cores. makes: what the user has at its end.
     """
 
     name: str
@@ -87,13 +87,13 @@ class Chapter:
 
 
 def guide_files() -> list[Traversable]:
-    """The files of all chapters, in their order."""
+    """Return the files of all chapters, in order."""
     folder = files("terrarium.resources") / "guide"
     return sorted((file for file in folder.iterdir() if _FILE.fullmatch(file.name)), key=lambda file: file.name)
 
 
 def read_chapters() -> tuple[list[Chapter], list[str]]:
-    """All chapters that can be read, and a sentence for each that cannot."""
+    """Read all chapters; return the valid ones, and a sentence for each invalid one."""
     chapters: list[Chapter] = []
     problems = []
     for file in guide_files():
@@ -106,10 +106,10 @@ def read_chapters() -> tuple[list[Chapter], list[str]]:
 
 
 def parse_chapter(text: str, name: str) -> Chapter:
-    """A chapter out of its Markdown, with the number of its name.
+    """Parse a chapter from its Markdown; its number comes from `name`.
 
     Raises:
-        ValueError: something is missing, unknown or of another type; the sentence says where.
+        ValueError: something is missing, unknown or of the wrong type; the message says where.
     """
     head, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
     match = re.match(r"# (.+)\n", head)
@@ -142,7 +142,7 @@ def parse_chapter(text: str, name: str) -> Chapter:
 
 
 def prose_of(text: str) -> str:
-    """A chapter's Markdown without its blocks, as a person reads it in a terminal."""
+    """Return a chapter's Markdown without its blocks, for reading in a terminal."""
     return re.sub(r"\n{3,}", "\n\n", _FENCE.sub("", text)).strip() + "\n"
 
 

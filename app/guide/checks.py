@@ -1,4 +1,4 @@
-"""The deeds that a step of the guide can wait for: each is a pure function of what was so before, and is so now."""
+"""Completion checks of guide steps: pure functions of the window state before and now."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from terrarium.app.guide.window_state import ReplyFact, RunFact, WindowState
 
 
 class Check(Protocol):
-    """A deed that is waited for."""
+    """A completion check of a guide step."""
 
     def is_done(self, now: WindowState, before: WindowState) -> bool:
-        """Whether it was done, since `before`."""
+        """Whether the step was completed since `before`."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class At:
-    """The window shows a place."""
+    """The window shows a certain place."""
 
     place: str
 
@@ -32,8 +32,9 @@ class At:
 class Replied:
     """The model has replied.
 
-    contains: in the message that it answers, whatever the case. hotter_than: the temperature was above this. branch: it
-    continues from a token that was chosen. answer: "right" or "wrong" of one that is known; "" for any.
+    contains: a substring of the prompt, ignoring case. hotter_than: the temperature must be above this. branch: the
+    reply must continue from a token that the user chose. answer: "right" or "wrong" where the right answer is known, or
+    "" for any reply.
     """
 
     contains: str = ""
@@ -56,9 +57,9 @@ class Replied:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenChosen:
-    """Another token that the model gave is in focus: one that was clicked before decides no bet.
+    """Another generated token is in focus; a token that was in focus before does not decide a prediction.
 
-    below: its probability was lower than this.
+    below: its probability must be lower than this.
     """
 
     below: float = 1.1
@@ -80,9 +81,9 @@ class HeadChosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Typed:
-    """Another text stands in the tokenizer tab.
+    """The text in the tokenizer tab has changed.
 
-    text: all of it, whatever the case; "" for any. one_word: without spaces. at_least: that many tokens.
+    text: the whole text, ignoring case, or "" for any. one_word: without spaces. at_least: minimum tokens.
     """
 
     text: str = ""
@@ -101,7 +102,7 @@ class Typed:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerMade:
-    """There is another tokenizer in the library."""
+    """The library contains a new tokenizer."""
 
     def is_done(self, now: WindowState, before: WindowState) -> bool:
         return bool(set(now.tokenizers) - set(before.tokenizers))
@@ -109,7 +110,7 @@ class TokenizerMade:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetMade:
-    """A dataset was made."""
+    """A dataset was created."""
 
     def is_done(self, now: WindowState, before: WindowState) -> bool:
         return len(now.datasets) > len(before.datasets)
@@ -127,9 +128,9 @@ class DesignIs:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted:
-    """A run has begun to train. kind: as of a RunFact, or “quickstart”; "" for any.
+    """A run has started to train. kind: as in RunFact, or “quickstart”; "" for any.
 
-    A recipe has begun before its first run has: a demonstration measures its base for a minute.
+    A recipe counts as started before its first run: a demonstration first evaluates its base model for a minute.
     """
 
     kind: str = ""
@@ -145,9 +146,9 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFinished:
-    """A run has been trained to its end, that was not there or not done before.
+    """A run has finished training since then, and no run is training now.
 
-    kind, topology, position, stage: as of a RunFact; "" for any. tuned: it started from another model's weights.
+    kind, topology, position, stage: as in RunFact; "" for any. tuned: it started from another model's weights.
     """
 
     kind: str = ""
@@ -173,9 +174,9 @@ class RunFinished:
 
 @dataclass(frozen=True, kw_only=True)
 class TextLearned:
-    """A quick start on the user's own text has been measured, which is its end, and its model writes more than noise.
+    """A quick start on the user's own text was evaluated, its last stage, and its model writes more than noise.
 
-    It need not be over: where the queue goes on, the next run takes its place at once.
+    The quick start need not be over: if the queue continues, the next run replaces it immediately.
     """
 
     def is_done(self, now: WindowState, before: WindowState) -> bool:
@@ -187,7 +188,7 @@ class TextLearned:
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchedOff:
-    """A part of the model is switched off, and what becomes of the answer was measured. head: nothing but heads is."""
+    """A part of the model is ablated, and the effect on the answer was measured. head: only heads are ablated."""
 
     head: bool = False
 
@@ -200,7 +201,7 @@ class SwitchedOff:
 class PairRead:
     """Both pronoun models have read two sentences.
 
-    flips: the encoder points at another noun in the second. new: they are others than before.
+    flips: the encoder resolves “it” to another noun in the second sentence. new: the sentences have changed.
     """
 
     flips: bool = False
@@ -215,7 +216,7 @@ class PairRead:
 
 @dataclass(frozen=True, kw_only=True)
 class WentBack:
-    """The time machine shows an earlier step than the last one: of at most this, or within this share of the run."""
+    """The time machine shows a step before the last, no later than `at_most` or this share of the run."""
 
     at_most: int = 0
     share: float = 0.0
@@ -228,7 +229,7 @@ class WentBack:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A person has judged that many pairs of replies more."""
+    """The user has judged `n` more pairs of replies."""
 
     n: int
 
@@ -238,7 +239,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Serving:
-    """Other programs can ask the model."""
+    """The model is being served to other programs."""
 
     def is_done(self, now: WindowState, before: WindowState) -> bool:
         return now.is_serving
@@ -275,16 +276,16 @@ CHECKS: Mapping[str, Callable[..., Check]] = {
 
 
 def new_replies(now: WindowState, before: WindowState) -> list[ReplyFact]:
-    """The replies that were written since `before`, in their order."""
+    """Return the replies written since `before`, in order."""
     known = {reply.id for reply in before.replies}
     return [reply for reply in now.replies if reply.id not in known]
 
 
 def parse_check(table: Mapping[str, Any]) -> Check:
-    """A check out of TOML: `{is = "typed", text = "un"}`.
+    """Parse a check from a TOML table such as `{is = "typed", text = "un"}`.
 
     Raises:
-        ValueError: it is no check of these, or has arguments of another name or type.
+        ValueError: the check is unknown, or an argument has the wrong name or type.
     """
     check: Check = build(table, "is", CHECKS)
     return check

@@ -1,4 +1,4 @@
-"""The figures that texts of the guide may name as `{{name}}`: each is measured or read from the window."""
+"""The figures that texts of the guide may insert as `{{name}}`, measured or read from the window state."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from terrarium.models.number_words import format_compact, format_percent, with_m
 from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 
 _MAX_CHARACTERS = 120
-"""Of a reply or a text that is quoted."""
+"""The maximum length of a quoted reply or text."""
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number, how it is written, and what it is, for those who write chapters. value: None while it is unknown."""
+    """A number with its format and a description for authors of chapters. value: returns None while it is unknown."""
 
     about: str
     value: Callable[[WindowState], float | None]
@@ -28,7 +28,7 @@ class Figure:
 
 
 def fill(text: str, facts: WindowState) -> str | None:
-    """A text with its figures and words filled in; None if one of them is not known yet."""
+    """Fill in the figures and words of a text; return None if one of them is not known yet."""
     filled = {name: lookup(name, facts) for name in names_in(text)}
     if None in filled.values():
         return None
@@ -36,17 +36,17 @@ def fill(text: str, facts: WindowState) -> str | None:
 
 
 def fill_known(text: str, facts: WindowState) -> str:
-    """A text with its figures and words filled in; “…” for those that are not known yet."""
+    """Fill in the figures and words of a text, with “…” for unknown ones."""
     return _MARK.sub(lambda match: lookup(match[1], facts) or "…", text)
 
 
 def names_in(text: str) -> list[str]:
-    """The figures and words that a text names."""
+    """Return the names of the figures and words in a text."""
     return _MARK.findall(text)
 
 
 def lookup(name: str, facts: WindowState) -> str | None:
-    """A figure as it is written, or a word; None if it is not known yet."""
+    """Return a formatted figure or a word; None if it is not known yet."""
     if name in FIGURES:
         figure = FIGURES[name]
         value = figure.value(facts)
@@ -56,12 +56,12 @@ def lookup(name: str, facts: WindowState) -> str | None:
 
 
 def number(name: str, facts: WindowState) -> float | None:
-    """The number of a figure; None if it is not known yet."""
+    """Return the value of a figure; None if it is not known yet."""
     return FIGURES[name].value(facts)
 
 
 def _percent(share: float) -> str:
-    """A percentage, which is 0 or 100 of nothing that is only near it."""
+    """Format a percentage; only exact values are written as 0 or 100."""
     if 0.995 <= share < 1.0:
         return f"over {format_percent(0.99)}"
     if 0.0 < share < 0.0005:
@@ -228,4 +228,4 @@ WORDS: Mapping[str, Callable[[WindowState], str]] = {
     "run_scored": _scored,
     "exported": lambda facts: facts.exported[-1] if facts.exported else "",
 }
-"""Words of the user's own, or of the model's."""
+"""Texts by the user or the model, by the names that chapters use."""

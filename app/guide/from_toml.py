@@ -1,4 +1,4 @@
-"""Actions and checks out of the TOML of chapters: a table names one, and has its arguments."""
+"""Builds actions and checks from the TOML of chapters: a table has a name and arguments."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _TYPES: Mapping[str, Any] = {
     "Mapping[str, Any]": dict,
     "Mapping[str, Any] | None": dict,
 }
-"""The types of TOML by the annotations of the arguments."""
+"""The accepted TOML types for each argument annotation."""
 
 
 def build(table: Mapping[str, Any], key: str, known: Mapping[str, Callable[..., Any]]) -> Any:
-    """What `table[key]` names, made with the other entries of the table as arguments.
+    """Construct what `table[key]` names, with the other entries of the table as arguments.
 
     Raises:
-        ValueError: the name is unknown, or an argument is unknown, missing or of another type.
+        ValueError: the name is unknown, or an argument is unknown, missing or of the wrong type.
     """
     arguments = dict(table)
     name = arguments.pop(key, None)

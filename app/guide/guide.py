@@ -1,4 +1,4 @@
-"""The guide at work: which chapter and step is open, whether its deed is done, bets, missions, and what is put back."""
+"""The controller of the guide: open chapter and step, completion, predictions, missions, and the window to restore."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from terrarium.app.worker.failures import describe
 from terrarium.app.worker.notices import Notices
 
 LOOK_MS = 400
-"""How often it is checked whether a deed is done. Deeds happen in thirty places of the window; reading the facts of all
-takes about a millisecond, which is less than following the signals of each."""
+"""The polling interval of the completion checks, in milliseconds. Instructions are carried out in thirty places of the
+window; reading the state of all takes about a millisecond, less work than following the signals of each."""
 
 log = logging.getLogger(__name__)
 
 
 class WindowDriver(Protocol):
-    """The window, as far as the guide acts on it."""
+    """The interface through which the guide reads and controls the window."""
 
     def facts(self) -> WindowState:
-        """What is so now."""
+        """Return the current window state."""
         ...
 
     def perform(self, action: Action) -> None:
-        """Do it; ValueError with a sentence where that is impossible now."""
+        """Perform the action; raise ValueError with a sentence if that is impossible now."""
         ...
 
     def snapshot(self) -> Any:
-        """What steps may change by setting the window up: comparable."""
+        """Return the state that the set-up of a step may change; snapshots can be compared."""
         ...
 
     def restore(self, snapshot: Any) -> None:
-        """Put that back."""
+        """Restore the state of a snapshot."""
         ...
 
 
 class Guide(QObject):
-    """Chapters, one open at a time, and missions, whose deeds are looked for all the time.
+    """Chapters, at most one of which is open, and missions, which are always checked for completion.
 
-    chapter: the open one, None for none. index: its step; the number of steps for the result card. is_done: whether the
-    deed of the step was done since the chapter was begun. is_set_up: whether the window was set up for the step.
-    problem: a sentence on what cannot be set up now.
+    chapter: the open chapter, or None. index: the index of its step; the number of steps on the result card. is_done:
+    whether the step was completed since the chapter was started. is_set_up: whether the window was set up for the step.
+    problem: a sentence about what cannot be set up now.
 
     Signals:
-        changed(): any of this.
+        changed(): any of these has changed.
         opened(): a chapter was opened.
-        mission_done(mission): its deed was seen for the first time.
+        mission_done(mission): a mission was completed for the first time.
     """
 
     changed = Signal()
@@ -89,15 +89,15 @@ class Guide(QObject):
         self._before_missions: WindowState | None = None
         self._put_aside: Any = None
         self._how = ""
-        """What was said last on how a mission is done."""
+        """The last notice that explained how to do a mission."""
         self._timer = QTimer(self, interval=LOOK_MS)
         self._timer.timeout.connect(self.look)
 
-    # -- Where one is --------------------------------------------------------------------------------------------------
+    # -- Position -----------------------------------------------------------------------------------------------------
 
     @property
     def step(self) -> Step | None:
-        """The step that is shown; None in the list of chapters, and on a result card."""
+        """The current step; None in the list of chapters and on a result card."""
         if self.chapter is None or self.index >= len(self.chapter.steps):
             return None
         return self.chapter.steps[self.index]
@@ -109,7 +109,7 @@ class Guide(QObject):
 
     @property
     def needs(self) -> str:
-        """A sentence on what the chapter needs and the library lacks; "" for nothing."""
+        """A sentence about what the chapter needs and the library lacks, or ""."""
         if self.chapter is None:
             return ""
         has = {"chat-model": self.facts.can_chat, "tokenizer": bool(self.facts.tokenizers)}
@@ -118,7 +118,7 @@ class Guide(QObject):
 
     @property
     def is_growing(self) -> bool:
-        """Whether the quick start is at work."""
+        """Whether a quick start is running."""
         training = self.facts.training
         return training is not None and training.is_quickstart and not training.is_over
 
@@ -129,14 +129,14 @@ class Guide(QObject):
 
     @property
     def guess(self) -> int | None:
-        """The option that was bet on in this step; None without a bet."""
+        """The option that the user predicted in this step, or None."""
         if self.chapter is None:
             return None
         return self.progress.of(self.chapter.name).guesses.get(str(self.index))
 
     @property
     def result(self) -> str:
-        """The step's line of the result card; "" before its deed is done, or its figures are known."""
+        """The step's line of the result card; "" until the step is complete and its figures are known."""
         if self.chapter is None or not self.is_done:
             return ""
         return self.progress.of(self.chapter.name).results.get(str(self.index), "")
@@ -151,27 +151,27 @@ class Guide(QObject):
 
     @property
     def n_done(self) -> int:
-        """The chapters that were finished."""
+        """The number of finished chapters."""
         return sum(self.progress.of(chapter.name).is_done for chapter in self.chapters)
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything of it was done."""
+        """Whether the user has made any progress in the guide."""
         return any(kept.is_done or kept.step or kept.results for kept in self.progress.chapters.values())
 
     @property
     def next_chapter(self) -> Chapter | None:
-        """The chapter to go on with: one that was begun, else the first that is not done; None if all are."""
+        """The chapter to continue: a started one, else the first unfinished one; None if all are finished."""
         left = [chapter for chapter in self.chapters if not self.progress.of(chapter.name).is_done]
         begun = [chapter for chapter in left if self.progress.of(chapter.name).results]
         return next(iter(begun or left), None)
 
     def start(self) -> None:
-        """Begin to look for deeds: after the window is complete."""
+        """Start to check for completion. Call it once the window is complete."""
         self._timer.start()
 
     def open(self, name: str, step: int | None = None) -> None:
-        """Open a chapter where one left it, or at a step; one that was finished begins anew."""
+        """Open a chapter at its saved step or at `step`; a finished chapter starts over if `step` is None."""
         self.put_back()
         chapter = next(each for each in self.chapters if each.name == name)
         kept = self.progress.of(name)
@@ -183,15 +183,15 @@ class Guide(QObject):
         self.opened.emit()
 
     def close(self) -> None:
-        """Back to the list of chapters; what was set up is put back."""
+        """Return to the list of chapters and restore what was set up."""
         self.put_back()
         self.chapter, self.index, self.problem = None, 0, ""
         self.changed.emit()
 
     def next(self) -> None:
-        """The next step, or the result card after the last one; also without the deed, which is to skip it.
+        """Go to the next step, or after the last one to the result card. An incomplete step is skipped.
 
-        The window stays as it is until the chapter ends: one step goes on where the one before has left it.
+        The window is not restored until the chapter ends: each step continues where the previous one left it.
         """
         assert self.chapter is not None
         if self.index + 1 >= len(self.chapter.steps):
@@ -203,12 +203,12 @@ class Guide(QObject):
             self._show(self.index + 1)
 
     def back(self) -> None:
-        """The step before."""
+        """Go to the previous step."""
         assert self.chapter is not None
         self._show(max(0, self.index - 1))
 
     def following(self) -> Chapter | None:
-        """The chapter after the open one."""
+        """Return the chapter after the open one; None after the last, the first if no chapter is open."""
         names = [chapter.name for chapter in self.chapters]
         at = names.index(self.chapter.name) + 1 if self.chapter is not None else 0
         return self.chapters[at] if at < len(names) else None
@@ -216,15 +216,15 @@ class Guide(QObject):
     def _show(self, index: int) -> None:
         assert self.chapter is not None
         self.index, self.is_set_up, self.problem = index, False, ""
-        self.is_done = str(index) in self.progress.of(self.chapter.name).results  # in an earlier launch, perhaps
+        self.is_done = str(index) in self.progress.of(self.chapter.name).results  # possibly in an earlier launch
         self._keep(self.progress.with_chapter(self.chapter.name, step=index))
         self.facts = self._before = self.stage.facts()
         self.changed.emit()
 
-    # -- Acting --------------------------------------------------------------------------------------------------------
+    # -- Actions -------------------------------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        """Set the window up for the step; what it changes is put back at the end of the chapter."""
+        """Set the window up for the step; the changes are reverted at the end of the chapter."""
         step = self.step
         assert step is not None
         if self._put_aside is None:
@@ -241,7 +241,7 @@ class Guide(QObject):
         self.changed.emit()
 
     def put_back(self) -> None:
-        """Put back what was set up, if anything was."""
+        """Restore the window as it was before the first set-up, if there was one."""
         if self._put_aside is not None:
             snapshot, self._put_aside = self._put_aside, None
             self.is_set_up = False
@@ -249,7 +249,7 @@ class Guide(QObject):
             self.changed.emit()
 
     def make_guess(self, option: int) -> None:
-        """Bet on an option of the step's prediction; once the deed is done, bets are closed."""
+        """Save the user's prediction; ignored once the step is complete."""
         assert self.chapter is not None
         if not self.is_done:
             guesses = {**self.progress.of(self.chapter.name).guesses, str(self.index): option}
@@ -257,7 +257,7 @@ class Guide(QObject):
             self.changed.emit()
 
     def verdict(self) -> str:
-        """What was measured by the deed, beside what was bet; "" before the deed, or without a prediction."""
+        """Return a sentence with the measured figure and the guess; "" if it is not measured yet or not predicted."""
         step = self.step
         if self.chapter is None or step is None or step.prediction is None or not self.is_done:
             return ""
@@ -271,17 +271,17 @@ class Guide(QObject):
         guess = step.prediction.options[self.guess]
         return f"Measured: {measured}. You guessed “{guess}”: {'right!' if self.guess == right else 'not this time.'}"
 
-    # -- Looking -------------------------------------------------------------------------------------------------------
+    # -- Polling ------------------------------------------------------------------------------------------------------
 
     @Slot()
     def look(self) -> None:
-        """See whether the deed of the step was done, and those of missions."""
+        """Check the step and the missions for completion."""
         facts, last = self.stage.facts(), self.facts
         if self._before_missions is None:
-            self._before_missions = facts  # what was there at launch is nobody's deed
+            self._before_missions = facts  # ignore what existed at launch
         is_new = facts != last
         if last.is_training and not facts.is_training:
-            self.problem = ""  # that a run is training, mostly
+            self.problem = ""  # usually that a run was training
         self.facts = facts
         if is_new:
             self._tick_missions(facts, self._before_missions)
@@ -297,9 +297,9 @@ class Guide(QObject):
             self.changed.emit()
 
     def _keep_result(self, step: Step, *, is_typing: bool) -> bool:
-        """Keep the step's line of the result card, and what decides its bet, once they are known; whether that is new.
+        """Save the step's result line and its prediction's measured figure once known; return whether anything is new.
 
-        While a text is being typed, its line follows it: three letters may already do the deed.
+        While the user is typing, the line follows the text: three letters may already complete the step.
         """
         assert self.chapter is not None
         kept, key = self.progress.of(self.chapter.name), str(self.index)
@@ -323,7 +323,7 @@ class Guide(QObject):
                 self.changed.emit()
 
     def go_to(self, mission: Mission) -> None:
-        """Show the place where a mission can be done, and say how, in place of how another one is done."""
+        """Show where a mission can be done, with a notice on how to do it that replaces an earlier one."""
         self._forget_how()
         try:
             for action in mission.goes:

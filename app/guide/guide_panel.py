@@ -27,15 +27,15 @@ from terrarium.app.worker.notices import Notices
 
 _FIGURE_SPACE = "\N{FIGURE SPACE}"
 WIDTH = 308
-"""Pixels at the usual text size: at 1280 the tab beside it keeps 970."""
+"""Pixels at the usual text size: in a window of 1280 pixels, 970 remain for the tab beside it."""
 
 
 class GuidePanel(QFrame):
-    """Follows a Guide, and passes on what the user does.
+    """A view of a Guide, which forwards user actions.
 
     Signals:
         closed(): the user has closed the panel.
-        quickstart_requested(): grow the model that a chapter needs.
+        quickstart_requested(): train the model that a chapter needs.
     """
 
     closed = Signal()
@@ -75,7 +75,7 @@ class GuidePanel(QFrame):
         self._show()
 
     def take_focus(self) -> None:
-        """Put the keyboard where one goes on: on the next chapter, in the step, or on the way on from a result."""
+        """Move the keyboard focus to the next chapter, into the step, or to the main button of a result."""
         guide = self._guide
         if guide.chapter is None:
             chapter = guide.next_chapter or guide.chapters[0] if guide.chapters else None
@@ -86,7 +86,7 @@ class GuidePanel(QFrame):
 
     @Slot()
     def _on_next(self) -> None:
-        if self._guide.at_result:  # the page that was put back has taken the keyboard
+        if self._guide.at_result:  # the restored page has taken the focus
             self.take_focus()
 
     @Slot()
@@ -102,12 +102,12 @@ class GuidePanel(QFrame):
         self.all.setVisible(page is not self.list)
         if self._pages.currentWidget() is not page:
             self._pages.setCurrentWidget(page)
-        if moves_focus:  # Qt would give it to the whole page, with a frame around it
+        if moves_focus:  # otherwise Qt would focus the whole page, with a frame around it
             page.main_button.setFocus()
 
 
 class ChapterList(QScrollArea):
-    """All chapters with their minutes and what is done of them, and the missions above."""
+    """All chapters with their duration and progress, with the missions above."""
 
     def __init__(self, guide: Guide, problems: Sequence[str], theme: ThemeProvider) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class ChapterList(QScrollArea):
 
     @property
     def main_button(self) -> QPushButton:
-        """What one goes on with: the chapter that was begun, or the first that is not done."""
+        """The button of the chapter to continue: a started one, or the first unfinished one."""
         return self.rows[(self._guide.next_chapter or self._guide.chapters[0]).name]
 
     @Slot()

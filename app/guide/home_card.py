@@ -1,4 +1,4 @@
-"""The guide's place on Home: where one goes on in it, and the six missions."""
+"""The guide's card on Home: the chapter to continue, and the six missions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _WIDE = 640
-"""Pixels from which on the missions stand beside the guide, at the usual text size."""
+"""The minimum width in pixels at which the missions are beside the guide, at the usual text size."""
 
 
 class GuideCard(QFrame):
-    """Begins the guide, or goes on where one left it, with the missions beside that.
+    """Starts or resumes the guide, with the missions beside it.
 
     Signals:
         guide_requested(): show all chapters.

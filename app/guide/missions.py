@@ -1,4 +1,4 @@
-"""Six things to try for those who do not read: each is ticked when the window sees that it was done."""
+"""Six things to try without reading the guide; each is ticked when it is completed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ UNSURE, CREATIVE, EARLY = 0.5, 1.1, 250
 
 @dataclass(frozen=True, kw_only=True)
 class Mission:
-    """goes: what shows the place where it can be done. how: what to do there; it follows the title and a colon.
+    """goes: the actions that show where it can be done. how: what to do there, shown after the title and a colon.
 
-    done: what to say then. check: its deed. is_also_at: where the window is then; None for anywhere.
+    done: the message on completion. check: the completion check. is_also_at: a place that must be shown; None for any.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Mission:
     is_also_at: At | None = None
 
     def is_done(self, now: WindowState, before: WindowState) -> bool:
-        """Whether its deed was done, since `before`."""
+        """Whether the mission was completed since `before`."""
         return self.check.is_done(now, before) and (self.is_also_at is None or self.is_also_at.is_done(now, before))
 
 

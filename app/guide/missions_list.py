@@ -1,4 +1,4 @@
-"""The missions as a list: each says what to do, goes there, and is ticked when it was done."""
+"""The list of missions: each entry says what to do, opens the place, and is ticked when completed."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class MissionsList(QWidget):
         self._n_columns = n
         for i, entry in enumerate(entries):
             self._grid.addWidget(entry, i // n, i % n)
-        self._grid.setColumnStretch(1, n - 1)  # without a second one, the first takes all
+        self._grid.setColumnStretch(1, n - 1)  # without a second column, the first takes the full width
         self._grid.setColumnStretch(0, 1)
 
     def minimumSizeHint(self) -> QSize:
-        """That of one column, to which it turns where it is narrow."""
+        """The minimum size of one column, the layout in narrow windows."""
         return QSize(self._widest, super().minimumSizeHint().height())
 
     def sizeHint(self) -> QSize:
-        """As wide as one column: a second one is for where there is room anyway."""
+        """The size of one column: a second column only uses spare width."""
         return QSize(self._widest, super().sizeHint().height())
 
     @property

@@ -1,4 +1,4 @@
-"""How far one is in the guide: guide.json in the library, which is read once and written after each change."""
+"""The user's progress in the guide: guide.json in the library, read once and written after each change."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FILE_NAME = "guide.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ChapterProgress:
-    """step: the step that is shown next. results: of each step whose deed was done, its line of the result card.
+    """step: the index of the step to show. results: step → its line of the result card, for completed steps.
 
-    guesses: of each step, the option that one bet on. measured: of each step with a bet, the number that decided it.
-    is_done: whether one has come to the end.
+    guesses: step → the option that the user predicted. measured: step → the figure that decides its prediction.
+    is_done: whether the user has finished the chapter.
     """
 
     step: int = 0
@@ -30,27 +30,27 @@ class ChapterProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """All that is kept. chapters: by the names of their files. missions: the names of those that are done."""
+    """All saved progress. chapters: by file name. missions: the names of completed missions."""
 
     chapters: Mapping[str, ChapterProgress] = field(default_factory=dict)
     missions: frozenset[str] = frozenset()
 
     def of(self, chapter: str) -> ChapterProgress:
-        """How far one is in a chapter."""
+        """Return the progress in a chapter."""
         return self.chapters.get(chapter, ChapterProgress())
 
     def with_chapter(self, name: str, **changes: Any) -> Progress:
-        """The same with some of a chapter's changed."""
+        """Return a copy with changes to the progress in a chapter."""
         changed = dataclasses.replace(self.of(name), **changes)
         return dataclasses.replace(self, chapters={**self.chapters, name: changed})
 
     def with_mission(self, name: str) -> Progress:
-        """The same with one mission more."""
+        """Return a copy with another completed mission."""
         return dataclasses.replace(self, missions=self.missions | {name})
 
 
 def read_progress(home: Path) -> Progress:
-    """What was kept in a library.
+    """Read the progress from a library.
 
     Raises:
         ValueError: the file is damaged.
@@ -69,7 +69,7 @@ def read_progress(home: Path) -> Progress:
 
 
 def write_progress(home: Path, progress: Progress) -> None:
-    """Keep it in a library; OSError where that is impossible."""
+    """Save the progress in a library; raises OSError if that fails."""
     record = {
         "chapters": {name: _write_chapter(each) for name, each in progress.chapters.items()},
         "missions": sorted(progress.missions),

@@ -1,4 +1,4 @@
-"""What a chapter came to, with the user's own numbers, as a card that can be kept as a picture."""
+"""The result of a chapter with the user's own numbers, as a card that can be saved as a picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from terrarium.app.worker.notices import Notices
 
 
 class ResultCard(QFrame):
-    """A title, what one has now, and a line for each deed that was done. `export` saves it as a picture."""
+    """A title, what the user has now, and a line for each completed step. `export` saves it as a picture."""
 
     def __init__(self, notices: Notices, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,7 +41,7 @@ class ResultCard(QFrame):
         layout.addWidget(self.note)
 
     def show_results(self, title: str, makes: str, results: Sequence[str], n_steps: int) -> None:
-        """Show the lines of the steps that were done, of `n_steps`."""
+        """Show the result lines of the completed steps, out of `n_steps`."""
         self.title.setText(title)
         self.makes.setText(makes)
         while len(self.lines) < len(results):

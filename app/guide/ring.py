@@ -1,4 +1,4 @@
-"""A ring around a widget that a step points at, for some seconds."""
+"""A ring shown for a few seconds around the widget that a step points at."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _GAP, _WIDTH, _RADIUS = 6, 3, 9  # pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Tab:
-    """A tab of a bar, which is no widget of its own."""
+    """A tab of a tab bar, which is not a widget itself."""
 
     bar: QTabBar
     index: int
 
 
 class Ring(QWidget):
-    """Lies over the window, lets the mouse through, and follows its target, which may not be in view yet."""
+    """An overlay on the window, transparent to the mouse, that follows its target, which may not be visible yet."""
 
     def __init__(self, theme: ThemeProvider, window: QWidget) -> None:
         super().__init__(window)
@@ -41,9 +41,9 @@ class Ring(QWidget):
         self.hide()
 
     def point_at(self, find: Callable[[], QWidget | Tab]) -> None:
-        """Draw the ring around a widget of the window, or a tab, as soon as that is in view.
+        """Draw the ring around a widget of the window, or a tab, as soon as it is visible.
 
-        find: returns it, which may be another one as the window changes; what it raises is raised here.
+        find: returns the target, which may change with the window; its exceptions propagate.
         """
         found = find()
         reveal(found.bar if isinstance(found, Tab) else found, focus=False)
@@ -54,7 +54,7 @@ class Ring(QWidget):
 
     @Slot()
     def take_away(self) -> None:
-        """Draw no ring."""
+        """Remove the ring."""
         self.target = self._find = None
         self._follow.stop()
         self._end.stop()
@@ -65,16 +65,16 @@ class Ring(QWidget):
         assert self._find is not None
         try:
             found = self._find()
-        except ValueError:  # it has gone
+        except ValueError:  # the target no longer exists
             self.take_away()
             return
         self.target = target = found.bar if isinstance(found, Tab) else found
-        seen = target.visibleRegion().boundingRect()  # a long form is seen through the area that it scrolls in
+        seen = target.visibleRegion().boundingRect()  # a long form is clipped by its scroll area
         if isinstance(found, Tab):
             seen &= found.bar.tabRect(found.index)
         if not target.isVisible() or seen.isEmpty():
             self.hide()
-            if target.isVisible() and not self._end.isActive():  # what is above it has grown, before it was seen
+            if target.isVisible() and not self._end.isActive():  # content above pushed it out of view
                 reveal(target, focus=False)
             return
         place = QRect(target.mapTo(self.window(), seen.topLeft()), seen.size())

@@ -1,4 +1,4 @@
-"""One step of a chapter: what one reads, bets and does, and whether it is done."""
+"""The page of one step: prose, prediction, instruction, and whether it is complete."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 class StepPage(QWidget):
-    """One step: prose, a bet, what to do, whether it is done, a hint and the why.
+    """One step: prose, a prediction, the instruction, whether it is complete, a hint and the background.
 
     Signals:
-        quickstart_requested(): grow the model that the chapter needs.
+        quickstart_requested(): train the model that the chapter needs.
     """
 
     quickstart_requested = Signal()
@@ -104,7 +104,7 @@ class StepPage(QWidget):
 
     @property
     def main_button(self) -> QPushButton:
-        """What one goes on with."""
+        """The button that continues."""
         if not (self.missing.isHidden() or self._grow.isHidden()):
             return self._grow
         return self.next if self.set_up.isHidden() else self.set_up
@@ -141,7 +141,7 @@ class StepPage(QWidget):
         self._show_buttons(step)
 
     def _show_place(self, chapter: Chapter) -> None:
-        """Where one is in a chapter; another step begins at its top, with its sections folded."""
+        """Show the position in the chapter; a new step is shown from its top, with its sections folded."""
         index, n = self._guide.index, len(chapter.steps)
         if (chapter.name, index) != self._shown:
             self._shown = chapter.name, index
@@ -171,14 +171,14 @@ class StepPage(QWidget):
             self.next.setText(words)
             self.next.setAccessibleName(words)
             set_role(self.next, "primary" if guide.is_done else "")
-        role = "" if guide.is_done or guide.is_set_up else "primary"  # one button at a time is the next thing to do
+        role = "" if guide.is_done or guide.is_set_up else "primary"  # only one button at a time is primary
         if self.set_up.property("role") != role:
             set_role(self.set_up, role)
             self._theme.set_icon(self.set_up, "magic-wand", "on_accent" if role else "text")
 
 
 def _above_or_below(line: QHBoxLayout) -> QWidget:
-    """A line beside the text that scrolls, which ends where that does: before the place of its scroll bar."""
+    """Return a row above or below the scroll area that ends where its text does: before the scroll bar."""
     widget = QWidget()
     line.setContentsMargins(0, 0, SPACE, 0)
     widget.setLayout(line)
@@ -186,9 +186,9 @@ def _above_or_below(line: QHBoxLayout) -> QWidget:
 
 
 class PredictionBox(QWidget):
-    """A question to bet on, and what was measured once the deed is done.
+    """A question to predict, and the measured outcome once the step is complete.
 
-    tab_after: after which widget its options, which are made later, come in the tab order.
+    tab_after: the widget that precedes the options, which are created later, in the tab order.
     """
 
     def __init__(self, guide: Guide) -> None:
@@ -221,7 +221,7 @@ class PredictionBox(QWidget):
         for i, option in enumerate(self.options):
             set_enabled(option, "The guess is decided." if self._guide.is_done else "")
             if (self._guide.guess == i) != option.isChecked():
-                self._group.setExclusive(False)  # or none could be unchecked
+                self._group.setExclusive(False)  # otherwise the checked button could not be unchecked
                 option.setChecked(self._guide.guess == i)
                 self._group.setExclusive(True)
         verdict = self._guide.verdict()
@@ -244,7 +244,7 @@ class PredictionBox(QWidget):
 
 
 def _markdown_label() -> QLabel:
-    """A label for prose in Markdown, whose addresses are opened by the system's browser."""
+    """Return a label for Markdown prose; links open in the system's browser."""
     widget = label("", wrap=True)
     widget.setTextFormat(Qt.TextFormat.MarkdownText)
     widget.setTextInteractionFlags(

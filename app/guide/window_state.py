@@ -1,4 +1,4 @@
-"""What the guide knows about the window and the library at one moment: plain data, from which checks are made."""
+"""The state of the window and the library at one moment, as plain data for completion checks and figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RunFact:
-    """A run of the library. kind: Tiny World's tasks and published ones by their recipe's name, else its data source.
+    """A run of the library. kind: the recipe's name for Tiny World tasks and published ones, else the data source.
 
     best_loss: None until measured.
     """
@@ -28,14 +28,14 @@ class RunFact:
 
     @property
     def can_chat(self) -> bool:
-        """Whether it holds a model that has learned to reply from Tiny World."""
+        """Whether its model learned to chat from Tiny World."""
         return self.has_model and self.kind == "tiny-world" and self.topology == "decoder-only"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredFact:
-    """What a recipe's run came to on held-out rows. metric, value: of the score that stands for the task; group: the
-    rows that it is of, "" for all; unseen: the score on what it could not know by heart, None where the test has no
+    """The score of a recipe's run on held-out rows. metric, value: the task's main metric; group: the subset of rows it
+    is computed on, "" for all; unseen: the score on rows that could not have been memorised, None if the test has no
     such group."""
 
     metric: str
@@ -46,11 +46,11 @@ class ScoredFact:
 
 @dataclass(frozen=True, kw_only=True)
 class SafetyFact:
-    """What the demonstration “Knows what to refuse” came to, as shares of the replies.
+    """The result of the demonstration “Knows what to refuse”, as fractions of the replies.
 
-    told_before, told_after: of forbidden questions that were answered before the rule was learned, and with it;
-    told_when_begun: with it, where the reply was begun. over_refused: of harmless look-alikes that were refused;
-    over_refused_without: by the model that saw none in training.
+    told_before, told_after: forbidden questions answered before and after training on the rule; told_when_begun: after
+    it, with a prefilled beginning of the reply. over_refused: harmless look-alikes that were refused;
+    over_refused_without: the same for the model trained without look-alikes.
     """
 
     told_before: float
@@ -62,10 +62,10 @@ class SafetyFact:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFact:
-    """The current or last training of this launch. recipe: of a task or a demonstration, "" for none.
+    """The current or last training of this launch. recipe: its task or demonstration, or "".
 
-    text_bits, text_table: bits per byte of the user's own text by its model and by the best table of letters; None
-    until measured. is_text_learned: its model is better than a table of two letters at least.
+    text_bits, text_table: bits per byte of the model and of the best letter table on the user's own text; None until
+    measured. is_text_learned: the model beats at least a table of two letters.
     """
 
     name: str
@@ -84,7 +84,7 @@ class TrainingFact:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFact:
-    """The model that is open in the chat. accuracy: its share of right answers to held-out questions, by kind."""
+    """The model that is open in the chat. accuracy: its accuracy on held-out questions, by kind."""
 
     run_id: str
     name: str
@@ -98,11 +98,11 @@ class ModelFact:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyFact:
-    """A complete reply of the open conversation. prompt: what it answers. is_branch: it continues from a token that was
-    chosen, and turn is the reply from that token on.
+    """A complete reply of the open conversation. prompt: the message it replies to. is_branch: it continues from a
+    token that the user chose, and turn is the reply from that token on.
 
-    is_right: whether it is the known right answer; None where none is known. probability: of its tokens, on average
-    (the geometric mean); None where it was not recorded.
+    is_right: whether it is the right answer; None if that is unknown. probability: the geometric mean of its tokens'
+    probabilities; None if not recorded.
     """
 
     id: str
@@ -118,8 +118,8 @@ class ReplyFact:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFact:
-    """The token in focus. position: in its text. probability: with which the model gave it; None for one that it only
-    read."""
+    """The token in focus. position: its index in the text. probability: the probability with which the model
+    generated it; None for a token of the prompt."""
 
     word: str
     probability: float | None = None
@@ -128,9 +128,9 @@ class TokenFact:
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchedOffFact:
-    """The parts that are switched off, and the probability of the answer before and after that.
+    """The ablated parts, and the probability of the answer before and after the ablation.
 
-    are_heads: whether they are single heads, all of them.
+    are_heads: whether all of them are single attention heads.
     """
 
     parts: tuple[str, ...]
@@ -141,7 +141,7 @@ class SwitchedOffFact:
 
 @dataclass(frozen=True, kw_only=True)
 class PairFact:
-    """Two sentences, and the noun that “it” points at in each, by an encoder and by a causal model.
+    """Two sentences, and the noun to which an encoder and a causal model resolve “it” in each.
 
     decoder_difference: the largest difference between the causal model's scores of the two sentences.
     """
@@ -154,16 +154,15 @@ class PairFact:
 
 @dataclass(frozen=True, kw_only=True)
 class WindowState:
-    """All that checks and figures are made from.
+    """The data from which checks and figures are computed.
 
-    places: where the window is, from the tab to the view and panel in it: {"chat", "chat/mode/chat", "chat/next"}; a
-    run's view also with the kind of the run: “training/run/scores/mood”. datasets: those made since launch.
-    typed, n_tokens: the text of the tokenizer tab, and its tokens. head: the attention head in focus, "" for none.
-    machine_step: the step that the time machine shows, -1 for none, of machine_steps; machine_last: the last one that
-    was recorded. scored: what the run whose scores are shown came to on its test, else the newest finished run; None
-    where it is not scored (yet). safety: of the result that is shown; None while there is none. n_judged: pairs of
-    replies that a person judged in the current set. exported: names of the files and folders that models were exported
-    to.
+    places: the visible places, from the tab to its view and panel: {"chat", "chat/mode/chat", "chat/next"}; a run's
+    view also with the kind of the run: “training/run/scores/mood”. datasets: those created since launch. typed,
+    n_tokens: the text in the tokenizer tab, and its number of tokens. head: the attention head in focus, or "".
+    machine_step: the step that the time machine shows, -1 for none, of machine_steps; machine_last: the last recorded
+    step. scored: the test score of the run whose scores are shown, else of the newest finished run; None if it has
+    none (yet). safety: the result that is shown, or None. n_judged: pairs of replies judged by the user in the current
+    set. exported: names of the files and folders that models were exported to.
     """
 
     places: frozenset[str] = frozenset()

@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 MAX_WORDS = 40
-"""Words of an entry's text, at most."""
+"""The maximum number of words in an entry's text."""
 _NAME = "glossary.md"
 _HEADING, _OPENS, _CLOSES = "## ", "```term", "```"
 
@@ -35,17 +35,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Glossary:
-    """All entries, by term in the order of the alphabet."""
+    """All entries, in alphabetical order of their terms."""
 
     entries: Sequence[Entry]
 
     def find(self, name: str) -> Entry | None:
-        """The entry with this term, or with this other name; upper and lower case are the same."""
+        """Return the entry with this term or alias, ignoring case, or None."""
         return self._by_name.get(name.casefold())
 
     def search(self, query: str) -> list[Entry]:
-        """The entries that a query fits, the best first: terms that begin with it, that contain it, other names, texts.
-        All of them for an empty query."""
+        """Return the matching entries, the best first: terms that start with it, that contain it, aliases, texts.
+        An empty query matches all."""
         wanted = " ".join(query.casefold().split())
         found = [(quality, entry) for entry in self.entries if (quality := _quality(entry, wanted)) is not None]
         return [entry for _, entry in sorted(found, key=lambda each: each[0])]
@@ -57,7 +57,7 @@ class Glossary:
 
 
 def load_glossary(places: Iterable[str], pictures: Iterable[str]) -> Glossary:
-    """The glossary that comes with the program.
+    """Load the built-in glossary.
 
     Raises:
         ValueError, OSError: as `parse_glossary`, or if the file cannot be read.
@@ -66,15 +66,15 @@ def load_glossary(places: Iterable[str], pictures: Iterable[str]) -> Glossary:
 
 
 def parse_glossary(source: str, places: Iterable[str], pictures: Iterable[str] = (), name: str = _NAME) -> Glossary:
-    """The entries of a Markdown text.
+    """Parse the entries of a Markdown text.
 
     Args:
         places, pictures: what `see` and `picture` may name.
         name: of the file, for messages.
 
     Raises:
-        ValueError: names the file and the line: an entry without a text or a fence, TOML that is none, an unknown key,
-            place, picture or related term, a term that is there twice, or a text that is too long.
+        ValueError: names the file and the line: an entry without a text or a fence, invalid TOML, an unknown key,
+            place, picture or related term, a duplicate term, or a text that is too long.
     """
     allowed, drawn, entries = frozenset(places), frozenset(pictures), list[Entry]()
     for line, term, body in _sections(source):
@@ -149,7 +149,7 @@ def _error(name: str, line: int, sentence: str) -> ValueError:
 
 
 def _quality(entry: Entry, wanted: str) -> tuple[int, int] | None:
-    """How well an entry fits, the smaller the better; None if it does not."""
+    """Rate the match of an entry, smaller is better; None if it does not match."""
     term, others = entry.term.casefold(), [name.casefold() for name in entry.also]
     ways = (
         term.startswith(wanted),

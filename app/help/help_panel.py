@@ -41,7 +41,7 @@ class HelpPanel(QWidget):
     closed = Signal()
 
     def __init__(self, glossary: Glossary, theme: ThemeProvider, problem: str = "", *, leads: bool = True) -> None:
-        """leads: whether it offers to go to places of the window, and to the shortcuts."""
+        """leads: whether it has links to places in the window and to the shortcuts."""
         super().__init__()
         self._glossary, self._theme, self._problem = glossary, theme, problem
         self.entry: Entry | None = None
@@ -205,8 +205,8 @@ class HelpPanel(QWidget):
 
 
 class HelpDialog(Dialog):
-    """The glossary in a window of its own, for terms of the dialog that it belongs to; it leads nowhere else, as one is
-    not done there."""
+    """The glossary in its own window, for the terms of a dialog; it has no links to the main window, as the dialog is
+    open."""
 
     def __init__(self, glossary: Glossary, problem: str, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)

@@ -28,7 +28,7 @@ from terrarium.app.kit.item_list import draw_ground
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 MAX_SHOWN = 60
-"""Rows at most: who wants more types another letter."""
+"""The maximum number of rows; typing another letter narrows the list."""
 MAX_RECENT = 12
 _WIDTH, _ROWS = 640, 11
 _PAD = 10
@@ -64,10 +64,10 @@ class PaletteSource(Protocol):
 
 
 class Palette(QFrame):
-    """Lies over the upper middle of its window while it is open.
+    """An overlay at the top centre of its window.
 
     Signals:
-        used(keys): an entry was used: the keys of those used last, that one first.
+        used(keys): an entry was used; the keys of recently used entries, the newest first.
     """
 
     used = Signal(object)
@@ -95,7 +95,7 @@ class Palette(QFrame):
         self.list.setAccessibleName("Found")
         self.list.setItemDelegate(_Rows(theme, self.list))
         self.list.setUniformItemSizes(True)
-        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the field keeps it: one goes on typing
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the field keeps the focus while typing
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.itemClicked.connect(lambda item: self._use(self.list.row(item)))
         self.nothing = label("", "muted")
@@ -115,7 +115,7 @@ class Palette(QFrame):
     # -- Opening and closing -------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Ask the sources anew, and show it."""
+        """Query the sources and show the palette."""
         self._came_from = QApplication.focusWidget()
         self._entries = [entry for source in self._sources for entry in source.entries()]
         self.field.clear()
@@ -180,7 +180,7 @@ class Palette(QFrame):
 
     def _on_field(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.FocusOut and QApplication.activePopupWidget() is None:
-            self._came_from = None  # it is where it belongs already
+            self._came_from = None  # the focus is already in the right place
             self.dismiss()
             return False
         if not isinstance(event, QKeyEvent) or event.type() != QEvent.Type.KeyPress:

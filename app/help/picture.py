@@ -91,7 +91,7 @@ class PictureView(QWidget):
         self._name_lines(painter, place, lines)
 
     def _name_lines(self, painter: QPainter, place: QRectF, lines: Lines) -> None:
-        """The names in the colours of their lines, and what x is."""
+        """Draw the names in the colours of their lines, and the label of the x axis."""
         metrics, x, y = painter.fontMetrics(), place.left(), place.bottom() + self._caption_height / 2
         for role, name in zip(_ROLES, lines.lines, strict=False):
             painter.setPen(self._theme.theme.color(role))

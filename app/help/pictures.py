@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _LOGITS = (3.2, 2.6, 1.7, 1.1, 0.6, 0.1, -0.6)
-"""Scores of seven imagined tokens."""
+"""Logits of seven fictitious tokens."""
 _N = 60
 """Points of a line."""
 
@@ -52,7 +52,7 @@ def _all(heights: Sequence[float], caption: str) -> Group:
 
 
 def _cut(keeps: Callable[[list[float]], int], caption: str) -> Bars:
-    """The probabilities before and after a truncation that keeps the first so many."""
+    """Return the probabilities before and after a truncation; `keeps` returns how many of the first are kept."""
     before = softmax(_LOGITS)
     n = keeps(before)
     after = [p / sum(before[:n]) if i < n else 0.0 for i, p in enumerate(before)]
@@ -116,4 +116,4 @@ PICTURES: Mapping[str, Picture] = {
         is_sketch=True,
     ),
 }
-"""By the name that an entry has for it."""
+"""The pictures, by the names that entries use."""

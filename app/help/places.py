@@ -91,4 +91,4 @@ FOUND_BY: Mapping[str, str] = {
     "chat/serve": "API OpenAI server",
     "chat/weights": "quantisation int8 bfloat16",
 }
-"""More words that people look for a place by."""
+"""Further search terms for a place."""

@@ -1,4 +1,4 @@
-"""Which of many names a few typed letters mean. No Qt."""
+"""Fuzzy ranking of names by typed letters. No Qt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 _IN_OTHERS = 10
-"""How much worse it is to be found by other words than by the title."""
+"""The penalty for a match in the other words instead of the title."""
 
 
 class Named(Protocol):
-    """Something that is found by its title, or by other words: `folded`, both in lower case."""
+    """Something that can be found by its title or other words: `folded`, both in lower case."""
 
     @property
     def key(self) -> str: ...
@@ -19,7 +19,7 @@ class Named(Protocol):
 
 
 def quality(word: str, text: str) -> int | None:
-    """How well a typed word fits a text, the smaller the better; None if its letters are not in it in this order.
+    """Rate how well a typed word matches a text, smaller is better; None if its letters are not in it in this order.
 
     From the best on: the text begins with it, one of its words does, it is within one, it is the initials of its words,
     its letters occur one after another. Both are in lower case.

@@ -1,4 +1,4 @@
-"""Held-out accuracy by kind of question, with baselines and how it came about."""
+"""A chart of held-out accuracy by kind of question, with baselines and the curve so far."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ BASELINES = (
 )
 _BAR = 12
 _CURVE_SHARE = 0.28
-"""Of what a row has for bar and curve, the share of the curve."""
+"""The fraction of the width of bar and curve that the curve takes."""
 
 
 class AccuracyChart(QWidget):
     """A row for each kind of KINDS: a bar with its number, and the curve over the steps so far.
 
-    The marks on a bar are baselines, named on hover and in the legend below. All rows are there before anything is
-    measured, so that nothing moves when numbers arrive.
+    The marks on a bar are baselines, named on hover and in the legend below. All rows are shown from the
+    start, so that nothing moves when numbers arrive.
 
     Signals:
         kind_chosen(kind): the user wants to see answers to this kind of question.
@@ -71,7 +71,7 @@ class AccuracyChart(QWidget):
     ) -> None:
         """Draw accuracies, and the curve of earlier ones in a training of `total_steps`.
 
-        is_log: along the logarithm of the steps.
+        is_log: whether the axis of steps is logarithmic.
         """
         self._kinds = {kind.kind: kind for kind in kinds}
         self._curves = {}
@@ -84,7 +84,7 @@ class AccuracyChart(QWidget):
         self.update()
 
     def choose(self, kind: str) -> None:
-        """Mark the kind whose answers are shown; "" for none."""
+        """Highlight the kind whose answers are shown; "" for none."""
         if kind != self._chosen:
             self._chosen = kind
             self._describe()
@@ -125,7 +125,7 @@ class AccuracyChart(QWidget):
 
     def sizeHint(self) -> QSize:
         legend = self._legend(max(self.width(), self.minimumWidth()))
-        lines = 1 + max(line for line, _ in legend)  # those of all baselines, of which one is measured last
+        lines = 1 + max(line for line, _ in legend)  # for all baselines: one is only measured at the end
         return QSize(420, self._min_row() * len(KINDS) + SPACE + lines * self._line())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -139,7 +139,7 @@ class AccuracyChart(QWidget):
         return self.fontMetrics().height() + SPACE + SPACE // 2
 
     def _row(self) -> int:
-        """The height of a row: in a high chart up to twice as high, which the curves gain by."""
+        """The height of a row, up to twice as high in a tall chart for the sake of the curves."""
         least = self._min_row()
         return min(2 * least, least + max(self.height() - self.sizeHint().height(), 0) // len(KINDS))
 
@@ -148,7 +148,7 @@ class AccuracyChart(QWidget):
 
     @property
     def _left(self) -> int:
-        """Where the bars begin."""
+        """The x coordinate at which the bars begin."""
         metrics = QFontMetrics(self._theme.font())
         return max(metrics.horizontalAdvance(kind_title(kind)) for kind in KINDS) + 3 * SPACE
 

@@ -1,4 +1,4 @@
-"""One held-out question, and what the model replies to it as it learns: babble becomes sentences."""
+"""A held-out question, and the replies of the model as it learns: babble becomes sentences."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NOT_YET = "Its first answer appears here in a moment."
 _NOTHING = "(no text)"
 _STEP_CHARACTERS = 5
 _LINES_NOW = 6
-"""Lines of text that the latest reply has room for: those of a story. Babble may be longer, and is scrolled."""
+"""Lines of text reserved for the latest reply, enough for a story. Longer babble is scrolled."""
 DEFAULT_KIND = "requests"
-"""A story shows best how words, then sentences, then sense come about."""
+"""Stories show best how words, then sentences, then sense emerge."""
 
 
 class AnswerFeed(QWidget):
-    """The latest reply to the chosen kind's first question, and below it those of all steps before, the first on top.
+    """The latest reply to the first question of the chosen kind, above all earlier ones, the first of which is on top.
 
     Signals:
         kind_chosen(kind): another kind of question was chosen here.
@@ -71,7 +71,7 @@ class AnswerFeed(QWidget):
         self._area = _area(body, "What it said before")
         self._area.setMinimumHeight(4 * SPACE)
         across = self._area.sizePolicy().horizontalPolicy()
-        self._area.setSizePolicy(across, QSizePolicy.Policy.Ignored)  # what wraps above would have it show all rows
+        self._area.setSizePolicy(across, QSizePolicy.Policy.Ignored)  # wrapped text above would make it show all rows
         self._before = label("", "caption")
         parts = (self._head(), self.changed, self.question, self.gold, box, self._before, self._area)
         layout = column(*parts, spacing=SPACE)
@@ -183,7 +183,7 @@ class AnswerRow:
 
 
 def show_mark(mark: QLabel, answer: HeldOutAnswer, theme: ThemeProvider) -> None:
-    """Show whether an answer is right, by shape as well as by colour."""
+    """Mark an answer as right or wrong, by shape as well as by colour."""
     mark.setText("✓" if answer.right else "✗")
     mark.setAccessibleName("right" if answer.right else "wrong")
     mark.setStyleSheet(f"color: {theme.theme.accent if answer.right else theme.theme.muted}; font-weight: 600")

@@ -1,4 +1,4 @@
-"""What changed in a model's answers between two measurements, in one sentence that is derived from them."""
+"""Describes what changed in a model's answers between two measurements, in one sentence."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MARKUP = re.compile(r"<\|[a-z_]+\|>")
 _WORD = re.compile(r"[^\W\d_]+")
 _ENDS = (".", "!", "?")
 _MOST = 0.5
-"""Of the answers that are compared, more than this share has a property that is said of all."""
+"""A property is stated if more than this share of the compared answers has it."""
 _LOOP = 4
-"""So many equal words in a row are a loop."""
+"""This many equal words in a row count as a loop."""
 _LARGE = 0.1
-"""A smaller change of a kind's accuracy is hardly more than chance, on the few questions that are asked."""
+"""The minimum change of a kind's accuracy: on the few questions asked, a smaller one may be chance."""
 
 
 def what_changed(measured: Sequence[AccuracyMeasured]) -> str:
-    """The most telling change of the last of a run's measurements since the one before; "" for none at all."""
+    """Return the most informative change between a run's last two measurements; "" if nothing changed."""
     if not measured:
         return ""
     *earlier, after = measured
@@ -36,14 +36,14 @@ def what_changed(measured: Sequence[AccuracyMeasured]) -> str:
 
 
 def _first_right(earlier: Sequence[AccuracyMeasured], after: AccuracyMeasured) -> str:
-    """The kinds of which it has some right for the first time."""
+    """Name the kinds with the first right answers."""
     known = {kind for before in earlier for kind, accuracy in _accuracies(before).items() if accuracy > 0}
     begun = [kind for kind in KINDS if _accuracies(after).get(kind, 0.0) > 0 and kind not in known]
     return f"First right answers: {', '.join(map(_quoted, begun))}." if begun else ""
 
 
 def _quoted(kind: str) -> str:
-    """A kind's name within a sentence."""
+    """Format a kind's name within a sentence."""
     title = kind_title(kind)
     return f"“{title}”" if title.endswith("?") else title
 
@@ -57,7 +57,7 @@ def _share(replies: Sequence[str], holds: Callable[[str], bool]) -> float:
 
 
 def _newly(words: str, holds: Callable[[str], bool]) -> Callable[[AccuracyMeasured, AccuracyMeasured], str]:
-    """Finds whether most answers have a property that most had not before."""
+    """Return a finder that reports `words` if most answers now have a property and most lacked it before."""
 
     def find(before: AccuracyMeasured, after: AccuracyMeasured) -> str:
         return words if _share(_replies(before), holds) <= _MOST < _share(_replies(after), holds) else ""
@@ -66,7 +66,7 @@ def _newly(words: str, holds: Callable[[str], bool]) -> Callable[[AccuracyMeasur
 
 
 def _loops(reply: str) -> bool:
-    """Whether it says one thing again and again."""
+    """Return whether a reply repeats itself."""
     said = _MARKUP.findall(reply) + _WORD.findall(_MARKUP.sub(" ", reply))
     run = 1
     for last, word in itertools.pairwise(said):
@@ -87,7 +87,7 @@ def _names_appear(before: AccuracyMeasured, after: AccuracyMeasured) -> str:
 
 
 def _known_words(before: AccuracyMeasured, after: AccuracyMeasured) -> str:
-    """Whether its words are now mostly those of questions and right answers."""
+    """Report whether most of its words now occur in questions and right answers, unlike before."""
     known = {word.lower() for answer in after.answers for word in _WORD.findall(f"{answer.question} {answer.gold}")}
 
     def is_of_world(reply: str) -> bool:
@@ -119,4 +119,4 @@ _FINDERS: tuple[Callable[[AccuracyMeasured, AccuracyMeasured], str], ...] = (
     _newly("It no longer says the same word again and again.", lambda reply: not _loops(reply)),
     _largest_change,
 )
-"""From the most to the least telling."""
+"""The finders, from the most to the least informative change."""

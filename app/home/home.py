@@ -1,4 +1,4 @@
-"""Home: what one has grown, what is running, one next step, and ways to start."""
+"""Home: the newest models, what is running, one next step, and ways to start."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ SEEN = "seen"
 """The setting that remembers what was opened once: {"time machine": True}."""
 TIME_MACHINE_SEEN = "time machine"
 _MINUTES_MORE = 6
-"""How much longer the quick start takes on two cores for a design that can leave, by measured times of steps."""
+"""Extra minutes of a quick start on two cores with a portable design, from measured step times."""
 _BY_QUICK_START = "with the quick start"
 _WIDTH = 1100
-"""The width of what is shown in pixels at the usual text size: longer lines are hard to read."""
+"""The maximum width of the content in pixels at the usual text size: longer lines are hard to read."""
 
 
 class Home(QWidget):
-    """The home page. With nothing grown yet, the quick start stands in the middle; later, the models and a next step.
+    """The home page: the quick start in the middle while the library is empty, later the models and a next step.
 
     Signals:
         quickstart_requested(), guide_requested(), recipes_requested(), models_requested(), runs_requested(),
@@ -156,7 +156,7 @@ class Home(QWidget):
         RelayoutOnResize(self._links, self._arrange)
 
     def _make_ways(self) -> QBoxLayout:
-        """The cards, and links below them, or beside them where they are not in the middle of the page."""
+        """Create the cards with the links below them, or beside them once they are no longer centred."""
         self._links = QWidget()
         self._link_lines = column(None, spacing=0)
         self._all_links = (
@@ -219,7 +219,7 @@ class Home(QWidget):
         return hero
 
     def _portable_box(self) -> QCheckBox:
-        """The choice of a design that other programs run, too; there is one for each button."""
+        """Create the check box for a design that other programs support too; each button has its own."""
         box = QCheckBox(f"One that also runs in Ollama: about {_MINUTES_MORE} minutes more")
         box.setToolTip(
             plain_tip("A design that llama.cpp, Ollama and LM Studio run, too. It needs more steps to learn as much.")
@@ -267,13 +267,13 @@ class Home(QWidget):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing has been grown yet, as far as is known."""
+        """Whether the library is known to contain no model."""
         return not self.overview.models if self._is_read else not self._session.runs.has_any
 
     def set_missions(self, widget: QWidget) -> None:
-        """Show a widget in the place for missions and the guide, instead of an earlier one; there is none at first.
+        """Set the widget for missions and the guide, replacing an earlier one.
 
-        It waits until something has been grown, which they are about; until then there is a link.
+        It is hidden until the library contains a model, which the missions need; until then there is a link.
         """
         if self._missions is not None:
             self._missions_place.removeWidget(self._missions)
@@ -291,13 +291,13 @@ class Home(QWidget):
 
     @Slot()
     def _on_runs_changed(self) -> None:
-        if self.isVisible():  # else it is read when it is shown
+        if self.isVisible():  # otherwise it is read when shown
             self.refresh()
 
     def offer_files(self, files: tuple[str, ...]) -> None:
         """Offer actions for these text files."""
         self.cards.offer_files(files)
-        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # once it is laid out
+        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # after the layout
 
     def focus_first(self) -> None:
         """Scroll to the top and focus the button that is most likely wanted."""
@@ -317,10 +317,10 @@ class Home(QWidget):
         if self._awaits_next and self.isVisible():
             self.focus_first()
         elif self.another.hasFocus():
-            reveal(self.another)  # what was read may have moved it out of sight
+            reveal(self.another)  # the update may have scrolled it out of view
 
     def _show_library(self) -> None:
-        """Show what has been grown, or how to begin."""
+        """Show the models, or how to start."""
         is_empty = self.is_empty
         self._hero.setVisible(is_empty)
         for part in (self.models, self._more, self.another, self.another_portable):
@@ -334,7 +334,7 @@ class Home(QWidget):
         self._show_step()
 
     def _arrange(self) -> None:
-        """Put the cards and links side by side below what has been grown, else below each other in the middle."""
+        """Lay out cards and links in a row if they fit, else in a column; without models, in a centred column."""
         is_empty, spacing = not self._hero.isHidden(), self._ways.spacing()
         needed = self.cards.sizeHint().width() + spacing + self._links.sizeHint().width()
         has = min(self._area.viewport().width() - 6 * SPACE, self._body.maximumWidth())
@@ -377,7 +377,7 @@ class Home(QWidget):
 
     @property
     def facts(self) -> LibraryFacts:
-        """What the next step is chosen by."""
+        """The facts from which the next step is chosen."""
         session, overview = self._session, self.overview
         state = session.training.state if session.training.active else None
         seen, waiting = session.remembered.get(SEEN, {}), session.queue.waiting
@@ -398,13 +398,13 @@ class Home(QWidget):
     @Slot()
     def _show_step(self) -> None:
         step = next_step(self.facts)
-        if step != self._step:  # the training changes many times a second
+        if step != self._step:  # the training state changes many times a second
             self._step = step
             self.next_sentence.setText(step.sentence)
             self.next_button.setText(step.button)
             self.next_button.setAccessibleName(step.button)
             self.remove.setVisible(step.action == RETRY)
-        # Before the library is read, the next step is not known; of an empty one it is the quick start in the middle.
+        # Unknown until the library is read; for an empty library it is the quick start in the middle.
         self._next.setVisible(self._is_read and (not self.is_empty or step.action in (RETRY, OPEN_QUEUE)))
 
     def _on_remove(self) -> None:

@@ -1,5 +1,5 @@
-"""What the library holds, read for Home on a thread of its own: the newest models, how good they are, and what was
-tried."""
+"""The contents of the library for Home, read on a background thread: the newest models, their quality, and what the
+user has tried."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from terrarium.models.tasks.pronouns.evaluation import read_pronouns
 from terrarium.models.training.proposal.longer import why_not_longer
 
 MAX_SHOWN = 4
-"""More models than that are in the training tab's list."""
+"""The maximum number of models on Home; all are in the list of the training tab."""
 _Found = TypeVar("_Found")
 _UNFINISHED = ("interrupted", "paused")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """A model as Home shows it. quality: how good it is, by its own measured numbers; when: it was made.
+    """A model as shown on Home. quality: a description of its measured quality; when: its creation time.
 
-    is_pronouns: it points at what “it” refers to. writes: it continues a text or replies. has_steps: it was trained
-    here, so that there is something to replay. why_not_longer: why it cannot be trained longer, "" where it can.
+    is_pronouns: it resolves what “it” refers to. writes: it continues texts or replies. has_steps: it was trained
+    here, so its training can be replayed. why_not_longer: why it cannot be trained longer, or "".
     """
 
     id: str
@@ -50,7 +50,7 @@ class ModelSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryOverview:
-    """The models that are shown, the number of all, and facts for the next step (see LibraryFacts)."""
+    """The models to show, the number of all models, and facts for the next step (see LibraryFacts)."""
 
     models: Sequence[ModelSummary] = ()
     n_models: int = 0
@@ -62,8 +62,7 @@ class LibraryOverview:
 
 
 def read_overview(library: Library, index: RunIndex) -> LibraryOverview:
-    """Read the library; of the models that are shown, also what was measured. Takes a while: not for the window's
-    thread."""
+    """Read the library, and the measurements of the models to show. Slow: do not call it on the window's thread."""
     infos = index.refresh(gives_way=True)
     models = [info for info in infos if info.has_model]
     grown = [info for info in models if info.status != "imported"]
@@ -95,9 +94,8 @@ def describe_quality(
     pronouns: float | None = None,
     compared: TextCompared | None = None,
 ) -> str:
-    """How good a model is, in words: by the shares of held-out questions or pronouns that it has right, else beside a
-    table of its text, else by its task's metric, else by its validation loss. What is being trained has numbers of its
-    own on the screen."""
+    """Describe the quality of a model: its accuracy on held-out questions or pronouns, else its comparison with a table
+    of its text, else its task's metric, else its validation loss. A model in training shows its own numbers."""
     if info.status == "running":
         return "Still learning"
     unfinished = f"{info.status} at step {info.step:,} of {info.total_steps:,}" if info.step < info.total_steps else ""
@@ -124,8 +122,8 @@ def describe_quality(
 
 
 def _shown(models: Sequence[RunInfo]) -> Sequence[RunInfo]:
-    """The newest models, the last of them replaced by the writing one that was trained here for the longest: the short
-    runs of the guide do not push it out."""
+    """Return the newest models, with the last replaced by the longest-trained text model if that is not among them, so
+    that the short runs of the guide do not displace it."""
     writing = [info for info in models if _writes(info) and info.status != "imported"]
     longest = max(writing, key=lambda info: info.step, default=None)
     newest = models[:MAX_SHOWN]
@@ -155,7 +153,7 @@ def _read_model(info: RunInfo) -> ModelSummary:
 
 
 def _read(read: Callable[[Path], _Found | None], info: RunInfo) -> _Found | None:
-    """What was measured of a run; None where nothing was, or its file is damaged."""
+    """Read a measurement of a run; None if it is missing or its file is damaged."""
     try:
         return read(info.folder)
     except ValueError:

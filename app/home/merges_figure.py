@@ -1,4 +1,4 @@
-"""A word as pieces that are joined, one row for each merge: drawn."""
+"""A figure of a word whose pieces are merged, one row per merge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENLARGED = 1.2
 
 
 class MergesFigure(QWidget):
-    """The rows of a word's merges so far; the piece that the last one made is filled."""
+    """The rows of the merges so far; the piece created by the last merge is filled."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -27,7 +27,7 @@ class MergesFigure(QWidget):
         theme.theme_changed.connect(self.update)
 
     def show_states(self, word: str, states: Sequence[Sequence[str]], n_rows: int) -> None:
-        """Show a word's pieces, first its characters, then after each merge, in `n_rows` rows at last; "" for none."""
+        """Show a word's pieces: its characters, then after each merge, with space for `n_rows` rows; "" for no word."""
         self._states, self._n_rows = states, n_rows
         self.setAccessibleName(f"{word}: " + "; ".join(" ".join(state) for state in states) if word else "")
         self.update()
@@ -77,7 +77,7 @@ class MergesFigure(QWidget):
 
 
 def _spans(state: Sequence[str]) -> list[tuple[int, int]]:
-    """The characters that each piece takes of the word."""
+    """Return the range of characters of each piece."""
     spans, start = [], 0
     for piece in state:
         spans.append((start, start + len(piece)))

@@ -1,4 +1,4 @@
-"""The newest models of the library as rows: what each is worth, and what can be done with it."""
+"""The newest models of the library as rows, each with its quality and actions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ModelRows(QFrame):
 
     Signals:
         chat_requested(run_id), machine_requested(run_id), run_requested(run_id)
-        action_requested(run_id, name): do something to its run (app.runs.run_actions).
-        pronouns_requested(): try a model that points at what “it” refers to.
+        action_requested(run_id, name): perform an action on its run (app.runs.run_actions).
+        pronouns_requested(): try a model that resolves what “it” refers to.
         all_requested(): show all models.
     """
 
@@ -50,7 +50,7 @@ class ModelRows(QFrame):
         self.show_models((), 0)
 
     def show_models(self, models: Sequence[ModelSummary], n_models: int) -> None:
-        """Show the newest models, of `n_models` in all."""
+        """Show the newest of `n_models` models."""
         self._empty.setVisible(not models)
         for i, each in enumerate(self.rows):
             each.setVisible(i < len(models))

@@ -8,18 +8,18 @@ QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME = "quick start", "show", "chat", "
 OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER = "queue", "text", "task", "new run", "longer"
 RETRY, REMOVE = "retry", "remove"
 ACTIONS = (QUICK_START, SHOW, CHAT, TIME_MACHINE, RESUME, RETRY, OPEN_QUEUE, OPEN_TEXT, LEARN_TASK, NEW_RUN, LONGER)
-"""What is suggested; REMOVE can be done instead of RETRY."""
+"""The actions that can be suggested; REMOVE is the alternative to RETRY."""
 
 PREPARING, LEARNING = "preparing", "learning"
 LIVE = "live"
-"""In place of a run's id: the model that is being trained now."""
+"""Used instead of a run id for the model in training."""
 
 
 @dataclass(frozen=True)
 class NamedRun:
     """A run as far as the next step names it.
 
-    title: what was measured of it, where that is on a text of the user's own: “has grown”, “is half grown”, …
+    title: the result of a run on the user's own text (“has grown”, “is half grown”, …); why a stuck item failed.
     """
 
     id: str
@@ -32,12 +32,11 @@ class NamedRun:
 class LibraryFacts:
     """What the next step depends on.
 
-    training: "" for none, PREPARING without weights yet, or LEARNING. can_chat: what is trained writes replies.
-    newest: the newest model that was grown here; None where nothing has been. interrupted: the newest run, where it
-    ended before it was finished. stuck: the first item of the queue that could not start; its title says why.
-    n_waiting: others in the queue, where they do not follow by themselves.
-    has_chatted, has_watched, has_own_text, has_task: whether there is a chat, the time machine was opened, a run read
-    the user's own text, or learned a task.
+    training: "" for none, PREPARING while there are no weights yet, or LEARNING. can_chat: the model in training is a
+    chat model. newest: the newest model trained here, or None. interrupted: the newest run, if it ended before it was
+    finished. stuck: the first queued item that could not start; its title says why. n_waiting: the other queued items,
+    if they do not start automatically. has_chatted, has_watched, has_own_text, has_task: whether there is a chat, the
+    time machine was opened, a run was trained on the user's own text, or on a task.
     """
 
     training: str = ""
@@ -54,7 +53,7 @@ class LibraryFacts:
 
 @dataclass(frozen=True)
 class NextStep:
-    """A sentence, the words of its button, and what that does: one of ACTIONS, with the run of this id."""
+    """A suggestion: a sentence, the text of its button, one of ACTIONS, and the id of the run that it applies to."""
 
     sentence: str
     button: str
@@ -63,7 +62,7 @@ class NextStep:
 
 
 def next_step(facts: LibraryFacts) -> NextStep:
-    """What to do next: first what waits for the user, then what has not been tried yet."""
+    """Choose the next step: first what waits for the user, then what has not been tried yet."""
     newest, interrupted = facts.newest, facts.interrupted
     if facts.training == LEARNING and facts.can_chat:
         return NextStep(

@@ -1,4 +1,4 @@
-"""While a quick start prepares: pieces of what the model is to learn from, and words becoming tokens."""
+"""The preparation of a quick start: samples of the training text, and words being merged into tokens."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from terrarium.app.session.training_state import TrainingState
 from terrarium.models.events import ShownText, WordMerges
 
 _EVERY_MS = 1100
-"""As long as it takes to read a line, more or less: so often another text and another merge appear."""
+"""The interval between texts and between merges: about the time it takes to read a line."""
 _NOT_YET = "Its first pieces appear here in a moment."
 
 
 class Preparing(QWidget):
     """Two cards: texts that appear one after the other, and a word that is merged step by step, then the next word.
 
-    lines: the labels of each text that is shown, and of its answer.
+    lines: the labels of each displayed text and its answer.
     """
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -45,7 +45,7 @@ class Preparing(QWidget):
         texts = "What it will learn from", self.texts_about, self.texts
         words = "How a word becomes tokens", self.words_about, self.merges
         self._texts_card, words_card = (
-            titled_card(title, *widgets, margin=2 * SPACE, spacing=SPACE)  # as the card above them
+            titled_card(title, *widgets, margin=2 * SPACE, spacing=SPACE)  # as in the card above
             for title, *widgets in (texts, words)
         )
         cards.addWidget(self._texts_card, 3)
@@ -62,7 +62,7 @@ class Preparing(QWidget):
         self._timer.stop()
 
     def show_state(self, state: TrainingState) -> None:
-        """Show what is known of a quick start's data and tokenizer."""
+        """Show the data and the tokenizer of a quick start, as far as they are known."""
         if state.texts is not self._texts:
             self._show_texts(state.texts, of_files=bool(state.files))
         if state.words is not self._words:
@@ -112,14 +112,14 @@ class Preparing(QWidget):
         self._n_shown += 1
         said, answer = (text.text, f"→ {text.answer}") if text.answer else ("", text.text)
         lines = label(said, "muted", wrap=True), label(answer, wrap=True)
-        top = 0 if text.answer else 2 * len(self.lines)  # the newest question where it can be seen; passages in order
+        top = 0 if text.answer else 2 * len(self.lines)  # questions: the newest on top; passages: in order
         self.lines.append(lines)
         for i, each in enumerate(lines):
             self._body.insertWidget(top + i, each)
-            each.setVisible(bool(each.text()))  # not only in the next turn of the event loop
+            each.setVisible(bool(each.text()))  # now, not in the next turn of the event loop
 
     def _show_word(self) -> None:
-        if not self._words:  # those of an earlier quick start are not this one's
+        if not self._words:  # drop those of an earlier quick start
             self.merges.show_states("", (), 0)
             return
         word = self._words[self._word]

@@ -1,4 +1,4 @@
-"""What is said of a quick start that has ended where another page than its own is in view."""
+"""The notice shown when a quick start ends while another page is in view."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from terrarium.app.session.training_state import TrainingState
 
 
 class Toasts(Protocol):
-    """What says that something is done, with a button that leads on."""
+    """Shows a toast with a button."""
 
     def done(self, sentence: str, text: str, action: Callable[[], object]) -> None: ...
 
 
 class QuickStartWindow(Protocol):
-    """The window, as far as the notice needs it."""
+    """The interface of the window that the notice needs."""
 
     session: Session
     pages: Pages
@@ -34,7 +34,7 @@ class QuickStartWindow(Protocol):
 
 
 class QuickStartNotice(QObject):
-    """Says that a quick start has ended where another page than its own is in view, and leads to what came of it."""
+    """Announces the end of a quick start while another page is in view, and links to its result."""
 
     def __init__(self, window: QuickStartWindow) -> None:
         super().__init__(window.pages)
@@ -56,7 +56,7 @@ class QuickStartNotice(QObject):
             self._window.toasts.done(f"“{state.name}” has been grown: see what it can do.", "Show it", show)
 
     def _show(self, run_id: str) -> None:
-        """Show its result; where something else is being trained by now, its run."""
+        """Show its result, or its run if another training has started since."""
         now = self._training.state
         if now is not None and now.run_id == run_id:
             self._window.show_quickstart()

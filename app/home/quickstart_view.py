@@ -1,4 +1,4 @@
-"""The quick start in progress: stages, what the model can already do, the loss, and the final evaluation."""
+"""The progress of a quick start: stages, accuracy so far, the loss, and the final evaluation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _REDRAW_MS = 500
 """Redrawing takes CPU time from training: ten redraws a second cost a quarter of its speed (measured)."""
 
 _CURVE_LINES = 11
-"""Below that many lines of text, the loss would be no curve, and is told in words only."""
+"""The minimum height of the loss curve in lines of text; with less space the loss is only given in words."""
 _LEARNING, _LEARNED = "Chat with it as it learns", "Chat with your model"
 
 _LOG_AXIS = "quick start log axis"
@@ -49,17 +49,17 @@ _RESULT, _HISTORY = "result", "history"
 
 
 def stage_of(state: TrainingState) -> int:
-    """The current stage of STAGES; the last one when the model is ready for chat."""
+    """Return the index of the current stage in STAGES; the last one once the model is ready for chat."""
     return CHAT if state.over and state.status != "failed" else _reached(state)
 
 
 def _reached(state: TrainingState) -> int:
-    """The stage that it has come to; where it was stopped, or failed, that of the time."""
+    """Return the stage that was reached, also after a stop or a failure."""
     if state.evaluated is not None or state.is_compared or (state.over and state.status == "finished"):
         return CHAT
     if state.outcome and not _was_cut_short(state):
         return EVALUATION
-    if state.total_steps or state.run_id:  # one that is resumed has its data and tokenizer
+    if state.total_steps or state.run_id:  # a resumed run already has its data and tokenizer
         return TRAINING
     if not any("tokenizer" in phase.lower() for phase in state.phases):
         return DATA
@@ -81,16 +81,16 @@ def _title(state: TrainingState, stage: int) -> str:
 
 
 class QuickStartView(QWidget):
-    """Follows the training while that is a quick start, and keeps showing its result when another one begins.
+    """Follows the training while it is a quick start, and keeps showing the result when another training starts.
 
-    state: of the last quick start, None before the first.
+    state: the state of the last quick start, or None.
 
     Signals:
         chat_requested(run_id): open the chat with this run, or "live".
-        machine_requested(run_id), inside_requested(run_id): show how it learned; take a reply of it apart.
+        machine_requested(run_id), inside_requested(run_id): show how it learned; inspect one of its replies.
         tokenizer_requested(run_id): show its tokenizer.
         tune_requested(files): fine-tune a published model on these text files instead.
-        another_requested(): choose another text in place of one that it failed on.
+        another_requested(): choose another text after a failure.
         closed(): back to Home.
     """
 
@@ -194,7 +194,7 @@ class QuickStartView(QWidget):
             layout.addWidget(widget)
         left = column(self._result, self._curve, spacing=2 * SPACE)
         left.setStretch(0, 1)
-        left.setStretch(1, 1000)  # where the curve is not shown, the result takes its place
+        left.setStretch(1, 1000)  # without the curve, the result takes its space
         charts = QHBoxLayout()
         charts.setSpacing(2 * SPACE)
         charts.addLayout(left, 3)
@@ -217,7 +217,7 @@ class QuickStartView(QWidget):
 
     @Slot()
     def _restyle(self) -> None:
-        """Reserve the most that the headline and the words beside it take, so that nothing moves as numbers arrive."""
+        """Reserve the maximum space of the headline and the text beside it, so that nothing moves as numbers arrive."""
         metrics = QFontMetrics(self._theme.font(HEADLINE_SIZE, bold=True))
         self.headline.setFixedWidth(metrics.horizontalAdvance(format_percent(1.0, 1)) + SPACE)
         self.measured_on.setMinimumHeight(2 * QFontMetrics(self._theme.font()).lineSpacing())
@@ -227,7 +227,7 @@ class QuickStartView(QWidget):
         self._make_room()
 
     def _make_room(self) -> None:
-        """Show the loss curve where there is room for it below what the model can do."""
+        """Show the loss curve if there is space for it below the accuracies."""
         taken = self._head.sizeHint().height() + self._result.sizeHint().height() + 8 * SPACE
         room = self.height() - taken
         has_room = self._result.isHidden() or room >= _CURVE_LINES * self.fontMetrics().height()
@@ -235,7 +235,7 @@ class QuickStartView(QWidget):
 
     @property
     def _is_current(self) -> bool:
-        """Whether the quick start is the training that is running."""
+        """Whether the current training is this quick start."""
         return self._session.training.active and self._session.training.state is self.state
 
     @Slot()
@@ -280,7 +280,7 @@ class QuickStartView(QWidget):
         self._side.setCurrentWidget(self.samples if state.files else self.answers)
 
     def _show_part(self, state: TrainingState) -> None:
-        """Show what there is: its data while it prepares, how it learns, or in the end what came of it."""
+        """Show the current part: data preparation, training, or the result."""
         history = self._history
         has_result = state.has_result
         if state.evaluated is not None:
@@ -294,7 +294,7 @@ class QuickStartView(QWidget):
         for each in (self.stepper, self._progress):
             each.setVisible(not has_result)
         if state.status == "failed":
-            self._progress.hide()  # there is no progress to what has ended
+            self._progress.hide()  # it has ended
         if shows_result:
             self.chat.hide()  # the result has a card for it
         self.preparing.setVisible(not has_begun)
@@ -303,7 +303,7 @@ class QuickStartView(QWidget):
         self._result.setVisible(has_begun and not shows_result and not state.files)
 
     def _show_accuracy(self, state: TrainingState) -> None:
-        """Show what it can do: while it learns the latest measurement, at last the evaluation."""
+        """Show the accuracies: the latest measurement during training, then the final evaluation."""
         known = self._history.accuracy
         self.answers.show_measured(known)
         latest = state.evaluated or (known[-1] if known else None)
@@ -329,7 +329,7 @@ class QuickStartView(QWidget):
         if state.status in ("paused", "blocked", "stopping", "stopped") and not state.has_result:
             return f"{state.status.capitalize()}. {state.problem}"
         if stage == TRAINING and state.total_steps:
-            is_drawn = self._curve.isVisibleTo(self)  # then the chart tells it
+            is_drawn = self._curve.isVisibleTo(self)  # then the chart shows it
             loss = f"  ·  loss {self.loss.latest:.3f}" if len(self._history.train) and not is_drawn else ""
             if state.files and not is_drawn:
                 bits = self._history.val["bits_per_byte"]
@@ -388,7 +388,7 @@ class QuickStartView(QWidget):
 
 
 def _measured_on(kinds: Sequence[KindAccuracy], step: int | None) -> str:
-    """What the headline is, and on how many questions it was measured; step: None after training."""
+    """Describe the headline figure and the number of questions behind it; step: None after training."""
     n = min(kind.n for kind in kinds)
     when = f"at step {step:,}; the same ones each time" if step is not None else "after training"
     *titles, last = (kind_title(kind).lower() for kind in HEADLINE_KINDS)

@@ -1,4 +1,4 @@
-"""What came of a quick start: one real question of each kind with the model's answer, and what to do next."""
+"""The result of a quick start: a real question of each kind with the model's answer, and what to do next."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ABOUT = "That is the mean of the first four kinds. Below: the first question of
 
 
 class ResultPage(QWidget):
-    """The answers at the left, or of a text what the model writes; cards for what to do next at the right.
+    """On the left the answers, or a text model's sample; on the right cards for what to do next.
 
     Signals:
         chat_requested(), machine_requested(), inside_requested(), longer_requested(), tune_requested(),
@@ -67,7 +67,7 @@ class ResultPage(QWidget):
         theme.theme_changed.connect(self._restyle)
 
     def _make_answers(self) -> QWidget:
-        card = frame("card")  # no higher than what it says
+        card = frame("card")  # no taller than its content
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         headline = row(self.sentence, HelpMark("Held-out"))
@@ -170,7 +170,7 @@ class ResultRow:
         set_role(self.meaning, "caption")
 
     def add_to(self, grid: QGridLayout, line: int) -> None:
-        """Put it in a line of the grid."""
+        """Add its widgets to a row of the grid."""
         head = row(self.title, self.meaning)
         head.setStretch(1, 1)
         parts = [column(spacing=0) for _ in range(3)]
@@ -188,7 +188,7 @@ class ResultRow:
             grid.addLayout(part, line, i)
 
     def show_result(self, kind: str, measured: KindAccuracy | None, answer: HeldOutAnswer | None) -> None:
-        """Show what came of a kind; of what was not measured nothing is said."""
+        """Show the result for a kind; a missing accuracy is shown as “–”, a missing answer as blank."""
         self._answer = answer
         self.title.setText(kind_title(kind))
         self.meaning.setText(KIND_MEANINGS[kind])

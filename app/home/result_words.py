@@ -11,10 +11,10 @@ from terrarium.models.tiny_world.dialogues import SHARES
 from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 
 _LONG = 150
-"""Characters from which a question is told by its last sentence."""
+"""The length in characters from which only the last sentence of a question is shown."""
 _SENTENCE = re.compile(r"[^.!?]+[.!?]+")
 _HARD = 0.5
-"""A share of right sums below this is explained."""
+"""The accuracy on sums below which it is explained."""
 
 
 def headline_words(evaluated: Evaluated) -> str:
@@ -25,7 +25,7 @@ def headline_words(evaluated: Evaluated) -> str:
 
 
 def guessing_words(kind: KindAccuracy) -> str:
-    """What simple rules and a look without the story get of a kind, for a tooltip."""
+    """Describe the baselines of a kind for a tooltip: simple rules, and answering without the story."""
     lines = [
         f"Of {format_count(kind.n, 'question')} it answered {round(kind.accuracy * kind.n)} correctly.",
         "Others get:",
@@ -46,7 +46,7 @@ def guess_words(kind: KindAccuracy) -> str:
 
 
 def short_question(question: str) -> str:
-    """A question in one line: of a long one the last sentence, and how many come before it."""
+    """Shorten a question to one line: its last sentence, and how many come before it."""
     sentences = [sentence.strip() for sentence in _SENTENCE.findall(question)]
     if len(question) <= _LONG or len(sentences) < 2:
         return question
@@ -54,7 +54,7 @@ def short_question(question: str) -> str:
 
 
 def sums_words(evaluated: Evaluated) -> str:
-    """Why it has few sums right, in a sentence or two; "" where it has most of them right, or was asked none."""
+    """Explain a low accuracy on sums in a sentence or two; "" if it is high, or no sums were asked."""
     kind = next((kind for kind in evaluated.kinds if kind.kind == "sums"), None)
     if kind is None or kind.accuracy >= _HARD:
         return ""

@@ -1,4 +1,4 @@
-"""What is running: the training in progress, how far it is, and how many runs wait behind it."""
+"""The current training, its progress, and the number of queued runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from terrarium.models.number_words import format_count, format_duration
 
 
 class RunningCard(QFrame):
-    """Follows the training; hidden while nothing runs or waits.
+    """Follows the training; hidden while nothing is running or queued.
 
     Signals:
         show_requested(): show what is running, or the queue.
@@ -53,11 +53,11 @@ class RunningCard(QFrame):
 
     @Slot()
     def _follow(self) -> None:
-        if self.isVisible() or self.isHidden():  # not while another page is shown: this changes many times a second
+        if self.isVisible() or self.isHidden():  # skipped while another page is shown: this changes many times a second
             self.refresh()
 
     def refresh(self) -> None:
-        """Show the state as it is now."""
+        """Show the current state."""
         training, queued = self._session.training, self._session.queue.waiting
         n_stuck = sum(bool(item.problem) for item in queued)
         n_waiting = len(queued) - n_stuck

@@ -1,4 +1,4 @@
-"""Ways to start: three cards, of which the one for text files offers what can be done with those that were opened."""
+"""Three cards to start with; the one for text files offers actions for the files that were opened."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from terrarium.app.kit.basics import button, frame, label
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _FILE_CARD = ("Open a text file", "Train on your own words: a book, notes, code.")
-"""The button and the caption of the card for text files, before one was opened."""
+"""The button and the caption of the card for text files, before a file is opened."""
 
 
 class StartCards(QWidget):
     """Cards for a text file, a tokenizer and a design.
 
-    files: the text files that were opened, () for none.
+    files: the opened text files.
 
     Signals:
         file_requested(), tokenizer_requested(), design_requested()
@@ -86,14 +86,14 @@ class StartCards(QWidget):
         self._show_files()
 
     def show_waiting(self, *, is_waiting: bool) -> None:
-        """Say whether what is started now is added to the queue, because something is training."""
+        """Label the quick start button for queueing while a run is training."""
         words = "Add it to the queue" if is_waiting else "Quick start with it"
-        if self.quickstart.text() != words:  # this is said many times a second
+        if self.quickstart.text() != words:  # called many times a second
             self.quickstart.setText(words)
             self._fit()
 
     def offer_files(self, files: tuple[str, ...]) -> None:
-        """Offer actions for these text files; () = for none, as where they were refused."""
+        """Offer actions for these text files; () removes them, as when the files were refused."""
         self.files = files
         self._show_files()
         (self.quickstart if files else self.buttons[0]).setFocus()
@@ -113,7 +113,7 @@ class StartCards(QWidget):
 
     @Slot()
     def _fit(self) -> None:
-        """Fit the cards to one width in which no button is cut off, at any text size."""
+        """Give the cards a common width at which no button is cut off, at any text size."""
         buttons = [*self.buttons, self.quickstart, self.run]
         for each in buttons:
             each.ensurePolished()

@@ -1,4 +1,4 @@
-"""The result of a quick start on a text: how good the model is beside gzip and tables, and what it writes."""
+"""The result of a quick start on a text: the model compared with gzip and tables, and its sample."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TextResult(QWidget):
         layout.addWidget(area, 1)
 
     def show_result(self, compared: TextCompared, history: RunHistory) -> None:
-        """Show a comparison that has a model, and the run's last sample."""
+        """Show a comparison that includes a model, and the last sample of the run."""
         self.comparison.show_comparison(compared)
         sample = next((one for one in reversed(history.samples) if one.step <= compared.step), None)
         self.sample.setText(sample.prompt + sample.text if sample is not None else "–")

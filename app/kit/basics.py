@@ -45,7 +45,7 @@ TIP_WIDTH = 64
 
 
 def plain_tip(text: str) -> str:
-    """A tooltip that says `text` as it is, in lines of at most TIP_WIDTH characters.
+    """A tooltip that shows `text` verbatim, in lines of at most TIP_WIDTH characters.
 
     Qt would read names, tokens and texts that look like markup as HTML.
     """
@@ -57,7 +57,7 @@ def plain_tip(text: str) -> str:
 
 
 def set_role(widget: QWidget, role: str, **properties: str) -> None:
-    """Change a widget's role (and other properties the style sheet knows, like tone) while it is shown."""
+    """Change a widget's role (and other properties of the style sheet, like tone) while it is shown."""
     for name, value in {"role": role, **properties}.items():
         widget.setProperty(name, value)
     widget.style().unpolish(widget)
@@ -93,7 +93,7 @@ _USUAL_TIP, _WHY_NOT = "usualTip", "whyNot"
 def set_enabled(widget: QWidget, reason: str, tip: str | None = None) -> None:
     """Disable a widget for a `reason`, a sentence that its tooltip then says; "" enables it.
 
-    tip: its tooltip while it is enabled; None for the one that it had.
+    tip: its tooltip while it is enabled; None keeps the previous tooltip.
     """
     explain(widget, reason, tip)
     widget.setEnabled(not reason)
@@ -110,13 +110,13 @@ def explain(widget: QWidget, reason: str, tip: str | None = None) -> None:
 
 
 def set_ends(back: QWidget, forward: QWidget, at: int, n: int) -> None:
-    """Disable what goes back at the first, and what goes forward at the last of `n` things; at: of which is shown."""
+    """Disable `back` at the first and `forward` at the last of `n` items. at: the index of the current item."""
     set_enabled(back, "" if at > 0 else "This is the first.")
     set_enabled(forward, "" if at < n - 1 else "This is the last.")
 
 
 def why_disabled(widget: QWidget) -> str:
-    """Why a widget is disabled, as `set_enabled` was told for it, or for what it is in; "" where nobody said."""
+    """The reason given to `set_enabled` for a widget or its nearest ancestor that has one; "" if none was given."""
     within: QWidget | None = widget
     while within is not None:
         if reason := within.property(_WHY_NOT):
@@ -126,7 +126,7 @@ def why_disabled(widget: QWidget) -> str:
 
 
 class _Button(QPushButton):
-    """Keeps the keyboard's focus when it is disabled, as many are when they are pressed: from it, Tab goes on."""
+    """Keeps the keyboard focus when it is disabled, as many buttons are when pressed, so that Tab continues from it."""
 
     def focusNextPrevChild(self, next: bool) -> bool:
         return super().focusNextPrevChild(next) if self.isEnabled() else True
@@ -135,7 +135,7 @@ class _Button(QPushButton):
 def add_menu(
     opens: QPushButton, theme: ThemeProvider, entries: Iterable[tuple[str, str, str, Callable[[], object]]]
 ) -> None:
-    """Let a button open a menu. entries: words, an icon, a tooltip, and what is done, of each."""
+    """Let a button open a menu. entries: the label, icon, tooltip and callback of each entry."""
     menu = QMenu(opens)
     menu.setToolTipsVisible(True)
     for words, icon, tip, do in entries:
@@ -286,7 +286,7 @@ def prefers_reduced_motion() -> bool:
 
 
 def scrolling(widget: QWidget) -> QScrollArea:
-    """`widget` in an area without a frame that scrolls up and down, and sideways where it is squeezed."""
+    """`widget` in a frameless area that scrolls vertically, and horizontally where it is squeezed."""
     area = _UpAndDown()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
@@ -301,7 +301,7 @@ _MAX_NESTED = 6
 
 
 class _UpAndDown(QScrollArea):
-    """Asks to be as wide as its contents: sideways one scrolls with difficulty."""
+    """Requests the width of its contents, as horizontal scrolling is awkward."""
 
     _nested = 0
 

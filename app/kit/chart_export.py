@@ -42,7 +42,7 @@ def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:
 
 
 def write_image(image: QImage, path: Path) -> None:
-    """Write pixels as PNG; OSError where the file cannot be written."""
+    """Write pixels as PNG. Raises OSError if the file cannot be written."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")  # type: ignore[call-overload]

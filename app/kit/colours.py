@@ -23,9 +23,9 @@ class Theme:
     text: str
     muted: str
     hint: str
-    """Words that stand back: placeholders, line numbers, what is left out."""
+    """Subdued text: placeholders, line numbers, omissions."""
     faint: str
-    """Lines and bars that stand back, and what is disabled."""
+    """Subdued lines and bars, and disabled widgets."""
     accent: str
     accent_hover: str
     accent_pressed: str
@@ -162,7 +162,7 @@ def palette_of(theme: Theme) -> QPalette:
 
 
 def readable_on(ground: QColor) -> QColor:
-    """Black or white, whichever stands out more: at least 4.5 to 1 (WCAG 2.2)."""
+    """Black or white, whichever has the higher contrast: at least 4.5 to 1 (WCAG 2.2)."""
     return QColor("#000000") if contrast(ground, QColor("#000000")) >= 21**0.5 else QColor("#FFFFFF")
 
 

@@ -1,4 +1,4 @@
-"""The base of all dialogs: F1 in one explains what has the focus there."""
+"""The base of all dialogs: F1 in a dialog explains its focused widget."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class ExportButton(QPushButton):
         self._writing.failed.connect(notices.fail)
 
     def setEnabled(self, is_enabled: bool) -> None:
-        """Enable it where there is something to save."""
+        """Enable the button if there is something to save."""
         explain(self, "" if is_enabled else "There is nothing here to save yet.")
         super().setEnabled(is_enabled)
 

@@ -1,4 +1,4 @@
-"""What a widget's term is, the “?” beside it, and the request to have it explained.
+"""The glossary term of a widget, the “?” beside it, and the event that requests its explanation.
 
 A request is an event that goes up from the widget through its parents until one answers it: the window does.
 """
@@ -32,7 +32,7 @@ def set_term(widget: QWidget, term: str) -> None:
 
 
 def term_at(widget: QWidget | None) -> str:
-    """The term of a widget, or of the nearest one that contains it; '' for none."""
+    """Return the term of a widget or of its nearest ancestor that has one; '' for none."""
     while widget is not None:
         term = widget.property(_PROPERTY)
         if term:
@@ -51,7 +51,7 @@ def ask_for_help(widget: QWidget, term: str) -> bool:
 
 
 class HelpMark(QAbstractButton):
-    """A small “?” that explains a term. The keyboard has F1 for it, so it is no stop of the Tab key."""
+    """A small “?” that explains a term. The keyboard has F1 for it, so it is not a Tab stop."""
 
     def __init__(self, term: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,7 +66,7 @@ class HelpMark(QAbstractButton):
         self.explain(term)
 
     def explain(self, term: str) -> None:
-        """Explain another term from now on; the mark is hidden while there is none: ''."""
+        """Change the explained term; with '', the mark is hidden."""
         was, self.term = self.term, term
         set_term(self, term)
         self.setToolTip(f"What is this? “{term}” in the glossary (F1)")

@@ -107,7 +107,7 @@ class ItemList(QListWidget):
 
     @Slot()
     def _choose_next(self) -> None:
-        """Go on from the item after the one that was deleted."""
+        """Choose the item after the deleted one."""
         deleting, self._deleting = self._deleting, None
         if deleting is not None and self.count():
             self.is_by_keys = True

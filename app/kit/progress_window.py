@@ -1,4 +1,4 @@
-"""A small window with the progress of something long, which can be cancelled there; the rest stays usable."""
+"""A non-modal window that shows the progress of a long operation, with Cancel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables of all screens have in common."""
+"""The parts common to the tables of all screens."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SPACE = 8
 
 MODES = ("system", "light", "dark")
 HEADLINE_SIZE = 2.6
-"""How many times as large as text the one number is that a screen is about."""
+"""The size of a screen's main number, relative to text."""
 TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
 
 
@@ -71,7 +71,7 @@ class ThemeProvider(QObject):
 
     @property
     def mode(self) -> str:
-        """One of MODES: what the user asked for."""
+        """The mode that the user chose, one of MODES."""
         return self._mode
 
     @property
@@ -132,7 +132,7 @@ class ThemeProvider(QObject):
         return pg.colormap.get("inferno" if self.theme.dark else "CET-L17")
 
     def probability_map(self) -> pg.ColorMap:
-        """For probabilities, in another hue than that of surprisal, which is low where they are high."""
+        """The colour map of probabilities; its hue differs from that of surprisal, which is low where they are high."""
         import pyqtgraph as pg
 
         return pg.ColorMap([0.0, 1.0], [self.theme.surface, self.theme.accent])

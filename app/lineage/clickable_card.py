@@ -13,7 +13,7 @@ class ClickableCard(QFrame):
     """A frame whose edge shows the pointer and the focus. `icon` is a label for the layout.
 
     Args:
-        can_open: whether it can be clicked. stands_out: whether it is coloured. dashed: whether its edge is.
+        can_open: whether it can be clicked. stands_out: whether it is coloured. dashed: whether its edge is dashed.
 
     Signals:
         clicked()

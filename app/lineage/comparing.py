@@ -1,4 +1,4 @@
-"""Compares stages on the worker: all reply to the same prompts, and are judged."""
+"""Compares stages on the worker: all reply to the same prompts, and the replies are judged."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from terrarium.models.events import Event, Phase, Progress
 
 
 class StageComparer(QObject):
-    """Measures win rates, one comparison at a time; not beside a training, which would wait for it.
+    """Measures win rates, one comparison at a time; cancelled when a training starts, which would wait for it.
 
-    phase, done, total: of the comparison that is going on.
+    phase, done, total: the progress of the current comparison.
 
     Signals:
-        changed(): what is going on is new.
-        measured(): what was asked for is kept in the stages' folders.
-        failed(sentence): why there are none.
+        changed(): the progress has changed.
+        measured(): the win rates were saved in the stages' folders.
+        failed(sentence): the comparison failed.
     """
 
     changed = Signal()
@@ -43,16 +43,16 @@ class StageComparer(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a comparison is going on."""
+        """Whether a comparison is in progress."""
         return self._job.busy
 
     @property
     def status(self) -> StatusLine | None:
-        """For the status bar, None while none is going on."""
+        """The progress for the status bar, or None if idle."""
         return StatusLine(words=f"Win rates: {self.phase}", done=self.done, total=self.total) if self.busy else None
 
     def start(self, stages: Sequence[str], asked: Asked, reward_model: str = "") -> None:
-        """Measure the win rates of runs; reward_model: a run, "" for none."""
+        """Measure the win rates of runs; reward_model: the id of a run, or ""."""
         library, device = self._session.library, self._session.device.name
 
         def make() -> Iterator[Event]:
@@ -75,7 +75,7 @@ class StageComparer(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop after the current step; what stages have replied is kept."""
+        """Stop after the current step; replies generated so far are retained."""
         self._job.cancel()
 
     @Slot(object, object)

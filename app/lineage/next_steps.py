@@ -1,4 +1,4 @@
-"""What can be done next with a stage: another run from it, with the form filled in; or judging its replies."""
+"""The next steps that a stage offers: a new run from it, with the form filled in, or judging its replies."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from terrarium.models.settings.stage_kinds import STAGE_KINDS
 
 
 class NextRun(NamedTuple):
-    """A run that is to be set up from a stage.
+    """A proposal for a run that starts from a stage.
 
-    parent: the id of its run, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
-    fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the name of a dataset that suits it,
-    "" where none is known.
+    parent: the id of its run, with @STEP unless it is the last checkpoint. stage: that of AlignSpec, "" for
+    fine-tuning. reward_model: the id of a run, "" for the judge of the wish. data: the name of a suitable dataset,
+    "" if unknown.
     """
 
     parent: str
@@ -25,14 +25,14 @@ class NextRun(NamedTuple):
 
 
 class Judging(NamedTuple):
-    """Replies of two models that are to be judged blind; of one model twice, where both are the same."""
+    """Two models whose replies are judged blind; both may be the same model."""
 
     first: Candidate
     second: Candidate
 
 
 class NextStep(NamedTuple):
-    """An entry of the menu: words, an icon, what it does, and that; `does` is None where it cannot be done."""
+    """A menu entry: label, icon, tool tip and action; `does` is None if the action is unavailable."""
 
     words: str
     icon: str
@@ -45,7 +45,7 @@ _OF_PAIRS = tuple(name for name, kind in STAGE_KINDS.items() if "preference" in 
 
 
 def next_steps(tree: StageTree, stage: LineageNode) -> Iterator[NextStep]:
-    """What can be done next with a stage, the most usual first; nothing with one that has no model."""
+    """Yield the next steps for a stage, the most common first; nothing for a stage without a model."""
     if stage.scores:
         yield from _with_reward_model(tree, stage)
     elif stage.writes:

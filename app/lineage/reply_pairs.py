@@ -1,4 +1,4 @@
-"""The replies behind a win rate: prompt by prompt, what two stages said, and which was better."""
+"""The replies behind a win rate: for each prompt, the replies of two stages and the verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_PAIRS = 12
 
 
 class ReplyPairs(QWidget):
-    """Shows the pairs of replies of two stages, those that one of them won first; words that differ are marked."""
+    """Shows pairs of replies of two stages, ties last; words that differ are marked."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()
@@ -23,14 +23,14 @@ class ReplyPairs(QWidget):
         self.head = label("", "subheading", wrap=True)
         self.note = label("", "caption", wrap=True)
         self.texts: list[tuple[ComparedText, ComparedText]] = []
-        """The replies of the stage of the row and of that of the column."""
+        """Pairs of replies: of the stage in the row and of the stage in the column."""
         self._card: QFrame | None = None
         self._lines = column(self.head, self.note)
         self.setLayout(self._lines)
         self.hide()
 
     def clear_pairs(self) -> None:
-        """Show none."""
+        """Remove all pairs."""
         self.texts = []
         if self._card is not None:
             self._card.hide()
@@ -39,7 +39,7 @@ class ReplyPairs(QWidget):
         self.hide()
 
     def show_pairs(self, rates: WinRates, judge: str, row: int, column: int) -> None:
-        """Show those by which a cell of the matrix was counted."""
+        """Show the pairs behind a cell of the win matrix."""
         self.clear_pairs()
         values, texts = rates.values.get(judge, ()), rates.texts
         ours, theirs = (values[i] if i < len(values) else None for i in (row, column))

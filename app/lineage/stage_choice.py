@@ -1,4 +1,4 @@
-"""Which of the stages are compared: a button that opens a list to tick."""
+"""A button with a checkable menu that selects the stages to compare."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class StageChoice(QPushButton):
         return tuple(stage for stage in self._offered if stage.id in self._ids and stage.scores)
 
     def offer(self, tree: StageTree, run_id: str) -> None:
-        """Offer the stages of a tree, keeping the choice among them, if there is one."""
+        """Offer the stages of a tree; keep the selection if at least two chosen stages remain, else reset it."""
         self._offered = tuple(stage for stage in tree.stages if stage.writes or stage.scores)
         known = {stage.id for stage in self._offered}
         if len(self.chosen) < 2:
@@ -75,7 +75,7 @@ class StageChoice(QPushButton):
         yield from wanted[:_MAX_REWARDERS]
 
     def choose(self, ids: Sequence[str]) -> None:
-        """Choose these."""
+        """Select stages by id."""
         self._ids = {stage.id for stage in self._offered if stage.id in ids}
         self._fill()
         self.changed.emit()

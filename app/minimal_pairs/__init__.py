@@ -1,1 +1,1 @@
-"""Minimal pairs: two sentences that differ a little, and what a model makes of the difference."""
+"""Minimal pairs: two sentences that differ slightly, and the effect on the attention and the answers of a model."""

@@ -28,13 +28,13 @@ _SCORED = (
 )
 
 _UNDECIDED = 0.1
-"""A smaller difference of probabilities decides nothing."""
+"""The minimum difference of the two highest probabilities for a decision."""
 _BAR = 8  # pixels
 _HEADS = ("in A", "in B", "nats")
 
 
 class ResolvedCard(QFrame):
-    """What “it” refers to according to one of the pronoun models."""
+    """A card with the predictions of one pronoun model for “it”."""
 
     def __init__(self, topology: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,7 +54,7 @@ class ResolvedCard(QFrame):
         lines.addWidget(about)
 
     def show_model(self, model: PronounModel | None) -> None:
-        """Show its answers for both sentences; None if there is no such model."""
+        """Show the model's answers for both sentences; None if there is no such model."""
         self.bars.setVisible(model is not None and model.nouns is not None)
         if model is None:
             self.summary.setText("Not trained yet.")
@@ -66,7 +66,7 @@ class ResolvedCard(QFrame):
 
 
 def _compared(model: PronounModel) -> str:
-    """How much the scores differ between the sentences, and why."""
+    """Describe how much the scores differ between the sentences, and why."""
     assert model.nouns is not None
     assert model.reading is not None
     first, second = model.nouns
@@ -84,7 +84,7 @@ def _compared(model: PronounModel) -> str:
 
 
 class ChangesCard(QFrame):
-    """Which tokens the open model finds more or less likely in the second sentence."""
+    """A card of the tokens whose probability in the open model differs most between the sentences."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -148,7 +148,7 @@ class NounBars(QWidget):
 
     @property
     def verdicts(self) -> list[str]:
-        """“A: it is the animal” …"""
+        """The decision for each sentence, such as: A: “it” is the animal."""
         return [f"{name}: {_verdict(side)}" for name, side in zip("AB", self._sides, strict=False)]
 
     @Slot()
@@ -207,7 +207,7 @@ def _verdict(side: NounScores) -> str:
 
 
 def _decided(side: NounScores) -> str:
-    """The noun that is clearly the most likely one; '' if two are about equally likely."""
+    """Return the noun that is clearly the most likely; '' if the two most likely ones are about equal."""
     first, second = sorted(side.probabilities, reverse=True)[:2]
     return side.best if first - second >= _UNDECIDED else ""
 
@@ -220,7 +220,7 @@ class ChangeBars(PaintedRows):
         self._changes: tuple[TokenChange, ...] = ()
 
     def show_changes(self, changes: tuple[TokenChange, ...]) -> None:
-        """Show other tokens, the most different one first."""
+        """Show other tokens, sorted by decreasing difference."""
         self._changes = changes
         described = (f"{c.word} {format_prob(c.first)} to {format_prob(c.second)}" for c in changes)
         self.setAccessibleDescription(", ".join(described))
@@ -228,7 +228,7 @@ class ChangeBars(PaintedRows):
 
     @property
     def changes(self) -> tuple[TokenChange, ...]:
-        """What is shown."""
+        """The tokens on screen."""
         return self._changes
 
     @property

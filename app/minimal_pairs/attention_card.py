@@ -104,6 +104,6 @@ class AttentionCard(QFrame):
 
     @Slot(str)
     def _on_read(self, words: str) -> None:
-        """Describe the cell under the pointer, else the chosen row."""
+        """Describe the cell under the pointer, or else the chosen row."""
         if self._reading is not None:
             self.summary.setText(words or describe_row(self._reading, *self.head, self._row))

@@ -1,4 +1,4 @@
-"""Shown while pronoun models are missing: what they are, and a button that trains them."""
+"""A card shown while pronoun models are missing: what they are, and a button that trains them."""
 
 from __future__ import annotations
 

@@ -72,11 +72,11 @@ class AccuracyTable(QWidget):
         layout.addWidget(self.source)
 
     def figure(self, row: int, topology: str) -> str:
-        """The text of a cell."""
+        """Return the text of a cell."""
         return self._cells[row, topology].text()
 
     def show_models(self, models: Mapping[str, PronounModel]) -> None:
-        """Show the measurements of the existing models."""
+        """Show the evaluations of the existing models."""
         for (i, topology), cell in self._cells.items():
             model = models.get(topology)
             cell.setText("–" if model is None else _ROWS[i][2](model.evaluation))

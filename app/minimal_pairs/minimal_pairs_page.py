@@ -1,4 +1,4 @@
-"""Minimal pairs: two sentences side by side, with the differences in attention and in the answers."""
+"""The minimal-pairs page: two sentences, with the differences in attention and in the answers."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _ABOUT = (
 )
 _NO_MODEL = "No model is open: choose one in the chat."
 _WIDE = 1100
-"""Pixels from which the answers are shown beside the attention."""
+"""The width in pixels from which the answers are shown beside the attention."""
 _SOURCES = {"pronouns": "Pronoun models", "open": "The open model"}
 
 
 class MinimalPairs(QWidget):
-    """A page that asks the pronoun models, or the open model, about two sentences."""
+    """A page that compares two sentences in the pronoun models or in the open model."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -142,14 +142,14 @@ class MinimalPairs(QWidget):
         if self.source.value == "open":
             return self._open_reading
         models = self.answer.models if self.answer is not None else {}
-        model = models.get(self.which.value, next(iter(models.values()), None))  # or the only one there is
+        model = models.get(self.which.value, next(iter(models.values()), None))  # falls back to the only one
         return model.reading if model is not None else None
 
     # -- Asking --------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _ask(self) -> None:
-        """Ask the chosen models about the sentences, once the page is in view."""
+        """Query the chosen models about the sentences; deferred until the page is shown."""
         self._is_stale = not self.isVisible()
         if self._is_stale:
             return
@@ -202,7 +202,7 @@ class MinimalPairs(QWidget):
         self._ask()
 
     def ask_pronoun_models(self) -> None:
-        """Ask the models that were trained on what “it” is."""
+        """Choose the pronoun models as the source."""
         if self.source.value != "pronouns":
             self.source.choose("pronouns")
             self._on_source()
@@ -217,7 +217,7 @@ class MinimalPairs(QWidget):
         self._column = column
         self._show()
 
-    # -- Showing -------------------------------------------------------------------------------------------------------
+    # -- Content -------------------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
         self._show_cards()
@@ -226,7 +226,7 @@ class MinimalPairs(QWidget):
             self.tokens.show_pair((), (), (), -1)
             return
         first, second = side_tokens(reading, 0), side_tokens(reading, 1)
-        if (first, second) != self._words:  # the old column has no meaning for other tokens
+        if (first, second) != self._words:  # the old column is meaningless for other tokens
             self._words, self._column = (first, second), default_column(reading)
         self.tokens.show_pair(first, second, differing_columns(reading), self._column)
         self.attention.show_reading(reading, self._column)
@@ -234,7 +234,7 @@ class MinimalPairs(QWidget):
             self.changes.show_reading(reading, self._column)
 
     def _show_cards(self) -> None:
-        """Show the cards for what is known, and problems with the sentences."""
+        """Show the cards of the available results, and problems with the sentences."""
         asks_open, reading = self.source.value == "open", self.reading
         models = {} if self.answer is None else self.answer.models
         missing = tuple(topology for topology in KINDS if topology not in models)

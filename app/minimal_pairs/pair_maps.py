@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 _LARGEST_CELL, _LONGEST = 26, 14  # pixels; characters
 _BAR = 8
 _KEYS = {Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0), Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1)}
-"""(rows, columns) to go."""
+"""The step (rows, columns) of each key."""
 TITLES = ("A", "B", "B − A")
 
 
 class PairMaps(QWidget):
-    """Rows attend to columns. The pointer or the arrow keys read a cell in all three maps; a click or Enter chooses its
-    row.
+    """Three attention maps: rows attend to columns. The pointer or the arrow keys select a cell in all maps; a click or
+    Enter chooses its row.
 
     Signals:
-        read(text): the description of the cell under the pointer, '' for none.
+        read(text): the description of the selected cell, '' for none.
         picked(row): the user chose another token.
     """
 
@@ -67,11 +67,11 @@ class PairMaps(QWidget):
 
     @property
     def tables(self) -> Sequence[Floats]:
-        """What is shown: the weights in A and in B, and their difference, (K, K) each."""
+        """The weights in A and in B, and their difference, (K, K) each."""
         return self._tables
 
     def show_head(self, reading: PairReading, layer: int, head: int, row: int, *, root: bool) -> None:
-        """Show a head, with one row marked; `root` colours by the square root, which also shows small weights."""
+        """Show a head, with one row marked; `root` colours by the square root, which makes small weights visible."""
         difference = masked(reading, reading.difference[layer, head])
         self._tables = [*(by_column(reading, side, layer, head) for side in (0, 1)), difference]
         self._words = [side_tokens(reading, 0), side_tokens(reading, 1), column_labels(reading)]
@@ -98,7 +98,7 @@ class PairMaps(QWidget):
         return QFontMetrics(self._theme.mono_font(0.85))
 
     def _label(self) -> int:
-        """Pixels for the longest token."""
+        """Return the width of the longest token's label in pixels."""
         metrics = self._metrics()
         longest = max((metrics.horizontalAdvance(word) for word in self._words[2]), default=0)
         return int(min(longest, _LONGEST * metrics.horizontalAdvance("0")) + SPACE)
@@ -109,7 +109,7 @@ class PairMaps(QWidget):
         return min(float(int(available)) if available >= 4 else max(available, 1.0), _LARGEST_CELL)
 
     def area(self, which: int) -> QRectF:
-        """Where a map is drawn."""
+        """Return the rectangle of a map."""
         side = self._cell(self.width()) * len(self._words[2])
         top = self._line + self._label()
         return QRectF(self._label() + which * (side + 2 * SPACE), top, side, side)
@@ -131,10 +131,10 @@ class PairMaps(QWidget):
     def resizeEvent(self, event: QEvent) -> None:
         self.updateGeometry()
 
-    # -- Reading -------------------------------------------------------------------------------------------------------
+    # -- Selection -----------------------------------------------------------------------------------------------------
 
     def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
-        """(row, column) of the cell under a point, in whichever map."""
+        """Return (row, column) of the cell under a point, in any of the maps."""
         n, cell = len(self._words[2]), self._cell(self.width())
         for which in range(3):
             area = self.area(which)
@@ -152,7 +152,7 @@ class PairMaps(QWidget):
             self.update()
 
     def describe(self, row: int, column: int) -> str:
-        """The weights of a cell in words."""
+        """Describe the weights of a cell."""
         first, second, difference = (float(table[row, column]) for table in self._tables)
         cell = f"“{self._words[2][row]}” at “{self._words[2][column]}”"
         weights = [
@@ -218,7 +218,9 @@ class PairMaps(QWidget):
         self._draw_bar(painter, 2, 1, ())
 
     def _is_written(self, k: int, chosen: Collection[int]) -> bool:
-        """Whether token `k` is labelled: it is chosen, or it is its turn and no chosen one is too near."""
+        """Return whether token `k` is labelled: chosen tokens are, others at intervals unless a chosen one is too
+        near.
+        """
         every = max(1, math.ceil(0.88 * self._metrics().height() / self._cell(self.width())))
         return k in chosen or (k % every == 0 and all(abs(k - other) >= every for other in chosen if other >= 0))
 
@@ -239,7 +241,7 @@ class PairMaps(QWidget):
             painter.restore()
 
     def _draw_rows(self, painter: QPainter, area: QRectF, *, first: bool) -> None:
-        """The tokens at the left of the first map; the chosen and the read row in all."""
+        """Draw the tokens at the left of the first map; in all maps, frame the chosen and the selected row."""
         cell, colors = self._cell(self.width()), self._theme.theme
         read = self._spot[0] if self._spot is not None else -1
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -257,7 +259,7 @@ class PairMaps(QWidget):
                 painter.drawText(QRectF(0, box.top(), wide, cell), right | Qt.TextFlag.TextDontClip, text)
 
     def _draw_bar(self, painter: QPainter, which: int, n_maps: int, marks: Sequence[float]) -> None:
-        """A colour bar under one map or two, from 0 to 100 %, or around zero."""
+        """Draw a colour bar under one map or two, from 0 to 100 % or, without marks, around zero."""
         first, last = self.area(which), self.area(which + n_maps - 1)
         top = first.bottom() + SPACE
         bar = QRectF(first.left(), top, last.right() - first.left(), _BAR)

@@ -21,25 +21,25 @@ _DEFAULT_TOKENS = (frozenset({IT}), frozenset(mask.lower() for mask in MASK_SPEL
 
 
 def side_tokens(reading: PairReading, side: int) -> list[str]:
-    """The tokens of one sentence by column; – if it has none there."""
+    """Return the tokens of one sentence by column; “–” if it has none there."""
     indices = (column[side] for column in reading.columns)
     return [NO_TOKEN if i is None else reading.words[side][i] for i in indices]
 
 
 def column_labels(reading: PairReading) -> list[str]:
-    """A label for each column: the token if both are the same, else both tokens."""
+    """Return a label for each column: the token if both are the same, else both tokens."""
     both = zip(side_tokens(reading, 0), side_tokens(reading, 1), strict=True)
     return [first if first == second else f"{first}/{second}" for first, second in both]
 
 
 def differing_columns(reading: PairReading) -> frozenset[int]:
-    """The columns where the sentences differ."""
+    """Return the columns where the sentences differ."""
     both = zip(side_tokens(reading, 0), side_tokens(reading, 1), strict=True)
     return frozenset(k for k, (first, second) in enumerate(both) if first != second)
 
 
 def default_column(reading: PairReading) -> int:
-    """The column chosen at first: the last “it” of both sentences, or a mask, else their last token."""
+    """Return the initially chosen column: the last “it” of both sentences, or a mask, else their last token."""
     both = [k for k, (i, j) in enumerate(reading.columns) if i is not None and j is not None]
     words = side_tokens(reading, 0)
     for wanted in _DEFAULT_TOKENS:
@@ -50,7 +50,7 @@ def default_column(reading: PairReading) -> int:
 
 
 def by_column(reading: PairReading, side: int, layer: int, head: int) -> Floats:
-    """(K, K): one head's attention in one sentence; NaN where it has no token or the token is masked."""
+    """Return one head's attention in one sentence by columns, (K, K); NaN for missing and masked tokens."""
     indices = [column[side] for column in reading.columns]
     there = [k for k, i in enumerate(indices) if i is not None]
     found = np.full((len(indices), len(indices)), np.nan, np.float32)
@@ -59,7 +59,7 @@ def by_column(reading: PairReading, side: int, layer: int, head: int) -> Floats:
 
 
 def masked(reading: PairReading, table: Floats) -> Floats:
-    """The same (K, K) with NaN for later tokens if the model is causal."""
+    """Return the table, (K, K), with NaN for later tokens if the model is causal."""
     if not reading.is_causal:
         return table
     found = table.copy()
@@ -68,14 +68,14 @@ def masked(reading: PairReading, table: Floats) -> Floats:
 
 
 def row_differences(reading: PairReading, row: int) -> Floats:
-    """(L, H): the largest difference of each head in the row of one column; 0 where nothing can be compared."""
+    """Return the largest difference of each head in one row, (L, H); 0 if nothing can be compared."""
     rows = np.abs(reading.difference[:, :, row])
     found: Floats = np.where(np.isnan(rows), 0.0, rows).max(axis=2)
     return found
 
 
 def describe_row(reading: PairReading, layer: int, head: int, row: int) -> str:
-    """Where the token of a row attends in both sentences, and how much that differs."""
+    """Describe where the token of a row attends in both sentences, and how much that differs."""
     words = column_labels(reading)
     looks = []
     for side, name in ((0, "A"), (1, "B")):
@@ -91,12 +91,12 @@ def describe_row(reading: PairReading, layer: int, head: int, row: int) -> str:
 
 
 def format_points(difference: float) -> str:
-    """A difference of two shares in percentage points: “12.5 points”."""
+    """Format a difference of two shares in percentage points: “12.5 points”."""
     return f"{100 * difference:.3g} points"
 
 
 def attention_columns(reading: PairReading, layer: int, head: int) -> Columns:
-    """One head's weights in both sentences as columns of a table, a row for each pair of tokens (counted from 1)."""
+    """Return one head's weights in both sentences as columns of a table, a row per pair of tokens (from 1)."""
     first, second = (by_column(reading, side, layer, head) for side in (0, 1))
     looking, seen = (grid.ravel() for grid in np.indices(first.shape))
     words = column_labels(reading)

@@ -61,7 +61,7 @@ class PairTokens(QWidget):
         return self._metrics().height() + 6
 
     def column_boxes(self, width: float) -> list[tuple[float, float, float]]:
-        """(left, top, width) of each column in pixels."""
+        """Return (left, top, width) of each column in pixels."""
         metrics, left = self._metrics(), self._metrics().horizontalAdvance("B") + SPACE
         boxes: list[tuple[float, float, float]] = []
         x, y = float(left), 0.0

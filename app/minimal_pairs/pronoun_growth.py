@@ -10,7 +10,7 @@ from terrarium.models.recipes.pronoun_specs import NAMES, pronoun_spec
 
 
 class PronounGrowth(QObject):
-    """Trains the pronoun models one after the other, as runs like any other.
+    """Trains the pronoun models one after the other, as ordinary runs.
 
     Signals:
         changed(): `active`, `progress` or `words` is new.
@@ -29,27 +29,27 @@ class PronounGrowth(QObject):
         training.ended.connect(self._on_ended)
 
     def start(self, topologies: tuple[str, ...]) -> bool:
-        """Train a new run of each; whether the first started (problems are reported)."""
+        """Train a new run of each topology. Return whether the first started; problems are reported."""
         self._left, self._total = list(topologies), len(topologies)
         return self._next()
 
     def resume(self, run_id: str) -> bool:
-        """Resume one that was stopped; whether it started (problems are reported)."""
+        """Resume a stopped run. Return whether it started; problems are reported."""
         self._left, self._total = [], 1
-        self.active = True  # before the training reports anything
+        self.active = True  # set before the training reports anything
         self.active = self._training.resume_run(run_id)
         self.changed.emit()
         return self.active
 
     def cancel(self) -> None:
-        """Stop after the current step, and start nothing more. What was trained is kept."""
+        """Stop after the current step, and start no further run. Checkpoints remain."""
         self._left.clear()
         if self.active:
             self._training.stop()
 
     @property
     def progress(self) -> float:
-        """The share of all training steps that are done."""
+        """The completed share of all training steps."""
         state = self._training.state
         if not self.active or state is None:
             return 0.0
@@ -72,7 +72,7 @@ class PronounGrowth(QObject):
     def _next(self) -> bool:
         topology = self._left.pop(0)
         name = self._runs.free_name(NAMES[topology])
-        self.active = True  # before the new training reports anything
+        self.active = True  # set before the new training reports anything
         self.active = self._training.start(pronoun_spec(topology, name))
         if not self.active:
             self._left.clear()

@@ -1,4 +1,4 @@
-"""The newest pronoun models of the library, asked about two sentences on the worker's thread."""
+"""The newest pronoun models of the library, evaluated on two sentences on the worker thread."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation
 
 PRONOUNS = "Minimal pairs"
-"""The user of these models among those in memory, which are kept by their topologies."""
+"""The owner of these models in ModelsInMemory, where each is stored by its topology."""
 Texts = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PronounModel:
-    """One pronoun model of the library, and its answers for two sentences.
+    """A pronoun model of the library, and its answers for two sentences.
 
-    total_steps: of its training, which was stopped before that where it `is_unfinished`.
-    problem: why the sentences cannot be read, '' if they can.
+    is_unfinished: whether its training was stopped before `total_steps`. problem: why the sentences cannot be encoded,
+    '' if they can.
     """
 
     run_id: str
@@ -57,12 +57,12 @@ class PronounAnswer(Event):
 
 
 class PronounControl(QObject):
-    """Finds the models, asks them, and stores their held-out accuracy with their runs.
+    """Finds the models, queries them, and saves their held-out accuracy with their runs.
 
     Signals:
         changed(): `busy` is new.
-        failed(failure): the newest question raised.
-        answered(PronounAnswer): the answer to the newest question.
+        failed(failure): the latest query raised.
+        answered(PronounAnswer): the answer to the latest query.
     """
 
     changed = Signal()
@@ -76,12 +76,12 @@ class PronounControl(QObject):
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
         self._library, self._models = library, models
-        self._topologies: dict[str, str] = {}  # of the runs: used by the worker's thread alone
+        self._topologies: dict[str, str] = {}  # run id -> topology ("" for other runs); worker thread only
         models.freed.connect(self.forget)
 
     @property
     def busy(self) -> bool:
-        """Whether a question is being answered or queued."""
+        """Whether a query is running or queued."""
         return self._job.busy
 
     def ask(self, texts: Texts) -> None:
@@ -98,7 +98,7 @@ class PronounControl(QObject):
 
     @Slot()
     def forget(self) -> None:
-        """Drop the current question."""
+        """Drop the current query."""
         self._job.drop()
         self.changed.emit()
 
@@ -108,10 +108,10 @@ class PronounControl(QObject):
             if isinstance(event, PronounAnswer):
                 self.answered.emit(event)
 
-    # -- The worker's thread -------------------------------------------------------------------------------------------
+    # -- On the worker thread ------------------------------------------------------------------------------------------
 
     def _newest(self) -> dict[str, Path]:
-        """The newest run of each topology that was trained on pronouns and has a checkpoint."""
+        """Return the newest run of each topology that was trained on pronouns and has a checkpoint."""
         from terrarium.models.runs.run_folder import RunFolder
 
         found: dict[str, RunFolder] = {}
@@ -119,7 +119,7 @@ class PronounControl(QObject):
             name = folder.parent.name
             if self._topologies.get(name) == "":
                 continue
-            with contextlib.suppress(ValueError):  # damaged, or just being deleted
+            with contextlib.suppress(ValueError):  # damaged, or being deleted
                 run = RunFolder.open(folder.parent)
                 topology = run.spec.model.topology if run.spec.data.source == "pronouns" else ""
                 self._topologies[name] = topology
@@ -158,7 +158,7 @@ class PronounControl(QObject):
         return dataclasses.replace(known, reading=pair, nouns=(first, second))
 
     def _load(self, topology: str, run: Any) -> LoadedModel:
-        """The model of the latest checkpoint, evaluated if it has not been yet; `about`: (checkpoint, evaluation)."""
+        """Load the model of the latest checkpoint, and evaluate it if necessary; `about`: (checkpoint, evaluation)."""
         from terrarium.models.interop.loading import load_model
         from terrarium.models.library.run_record import checkpoint_step
         from terrarium.models.tasks.pronouns.evaluation import read_pronouns, write_pronouns
@@ -176,7 +176,7 @@ class PronounControl(QObject):
             evaluation = read_pronouns(run.folder)
         if evaluation is None or evaluation.step != step:
             evaluation = evaluate_pronouns(model, tokenizer, step)
-            with contextlib.suppress(OSError):  # a full disk: it is measured again the next time
+            with contextlib.suppress(OSError):  # a full disk: evaluated again the next time
                 write_pronouns(run.folder, evaluation)
         loaded = LoadedModel(run.name, model, tokenizer, step, (checkpoint, evaluation))
         self._models.put(PRONOUNS, topology, loaded)

@@ -1,4 +1,4 @@
-"""The two sentences of a minimal pair, to be edited, and other pairs to try."""
+"""The editable sentences of a minimal pair, with other pairs to try."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sentences(QWidget):
     """Two lines of text.
 
     Signals:
-        changed(): `texts` has changed, and typing has paused.
+        changed(): `texts` has changed, debounced while typing.
     """
 
     changed = Signal()
@@ -64,7 +64,7 @@ class Sentences(QWidget):
         return self.lines[0].text(), self.lines[1].text()
 
     def set_texts(self, first: str, second: str) -> None:
-        """Show another pair, at once."""
+        """Show another pair, and emit `changed` immediately."""
         for line, text in zip(self.lines, (first, second), strict=True):
             with QSignalBlocker(line):
                 line.setText(text)

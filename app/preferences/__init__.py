@@ -1,1 +1,1 @@
-"""Judging replies by hand: two to a prompt, blind, one key a choice."""
+"""The page on which replies are judged by hand: pairs, blind, with one key per choice."""

@@ -1,4 +1,4 @@
-"""Choosing a run and one of its checkpoints."""
+"""A picker for a run and one of its checkpoints."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NEWEST = -1
 
 
 class CandidatePicker(QWidget):
-    """Two boxes: the run, and the checkpoint.
+    """Two combo boxes: the run, and the checkpoint.
 
     Args:
-        first: an entry before the runs, which means none of them; "" for no such entry.
+        first: the label of an entry before the runs that stands for no run; "" for no such entry.
 
     Signals:
-        changed(): the user chose another one.
+        changed(): the user chose another run or checkpoint.
     """
 
     changed = Signal()
@@ -51,7 +51,7 @@ class CandidatePicker(QWidget):
 
     @property
     def candidate(self) -> Candidate | None:
-        """The chosen one, None if there is none."""
+        """The chosen candidate, or None."""
         run_id, step = self.runs.currentData(), self.steps.currentData()
         return Candidate(str(run_id), None if step in (None, _NEWEST) else int(step)) if run_id else None
 
@@ -65,11 +65,11 @@ class CandidatePicker(QWidget):
         return self.name_at(newest if candidate.step is None else candidate.step)
 
     def name_at(self, step: int | None) -> str:
-        """The run's name with the step of one of its checkpoints, if it has one."""
+        """Return the run's name with the step of one of its checkpoints, if there is one."""
         return str(self.runs.currentText()) + (f" at step {step:,}" if step else "")
 
     def offer(self, runs: Sequence[tuple[str, str]]) -> None:
-        """Offer these runs, as (id, name); the chosen one stays chosen if it is among them."""
+        """Set the runs to offer, as (id, name); the choice is retained if it is among them."""
         chosen, step = self.runs.currentData(), self.steps.currentData()
         with QSignalBlocker(self.runs):
             self.runs.clear()
@@ -81,7 +81,7 @@ class CandidatePicker(QWidget):
         self._offer_steps(step)
 
     def choose(self, candidate: Candidate | None) -> None:
-        """Choose one, or none, without a signal."""
+        """Choose a candidate, or none, without a signal."""
         self.runs.setCurrentIndex(self.runs.findData(candidate.run_id if candidate is not None else ""))
         self._offer_steps(_NEWEST if candidate is None or candidate.step is None else candidate.step)
 
@@ -106,8 +106,9 @@ class CandidatePicker(QWidget):
 
 
 def runs_to_pick(runs: Runs) -> list[tuple[str, str]]:
-    """The runs with a model, as (id, name), the newest first. No two have the same name: those that share one are told
-    apart by their dates."""
+    """Return the runs with a model as (id, name), newest first. Names are unique: runs that share a name get their
+    date, then their id.
+    """
     found = [run for run in runs.list() if run.has_model]
     names = {run.id: run.name for run in found}
     for tell_apart in (lambda run: format_date(run.created), lambda run: run.id):

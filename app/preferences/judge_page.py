@@ -1,4 +1,4 @@
-"""The page “Judge replies”: two replies to a prompt, judged blind with one key, and what the judgements say."""
+"""The page “Judge replies”: two replies to a prompt, judged blind with one key, and the results of the judgements."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from terrarium.models.tiny_world.wishes import HAPPY, WISHES
 from terrarium.models.tiny_world.world import seed_in
 
 ROUND = 25
-"""Choices in a row before a rest is suggested."""
+"""The number of choices in a row before a break is suggested."""
 _LEAST_GAP = 5
-"""Pairs between the two times that one is shown, at least."""
+"""The minimum number of pairs between a pair and its repetition."""
 _MAX_SECONDS = 300.0
 _WIDE, _SIDE = 900, 348
-"""Pixels at the usual text size: from which on the results stand beside the pair, and how wide they are there."""
+"""Pixels at the default text size: the page width from which the results are beside the pair, and their width there."""
 _UNBOUNDED = 16_777_215  # QWIDGETSIZE_MAX
 _SAME = "The same model"
 _OWN = "My own prompt"
@@ -164,7 +164,7 @@ class JudgePage(QWidget):
         RelayoutOnResize(self, self._arrange)
 
     def _arrange(self) -> None:
-        """Put the results beside the pair where there is room for both, else below it."""
+        """Put the results beside the pair if the page is wide enough, else below it."""
         scale, directions = self._theme.text_scale, QBoxLayout.Direction
         is_wide = self.width() >= _WIDE * scale
         self._whole.setDirection(directions.LeftToRight if is_wide else directions.TopToBottom)
@@ -192,11 +192,11 @@ class JudgePage(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether the page waits for something: a pair that is being drawn, or the annotator."""
+        """Whether the page waits for a pair that is being drawn, for the annotator or for the results."""
         return (self.sampler.busy and self.pair_view.pair is None) or self.simulated.busy or self.results.busy
 
     def compare(self, first: Candidate, second: Candidate) -> None:
-        """Choose the models whose replies are judged; one model's, where both are the same."""
+        """Choose the models whose replies are judged; equal ones stand for two replies of one model."""
         self.sampler.stop()
         self.pair_view.pair = None
         self.first.choose(first)
@@ -204,7 +204,7 @@ class JudgePage(QWidget):
         self._prefer_prompts()
         self._show_idle()
 
-    # -- What is compared ----------------------------------------------------------------------------------------------
+    # -- Setup ---------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _offer_runs(self) -> None:
@@ -216,7 +216,7 @@ class JudgePage(QWidget):
 
     @Slot()
     def _choose_first(self) -> None:
-        """The open model, unless another one is chosen already."""
+        """Choose the open model as the first one, unless a model is already chosen."""
         model = self._session.chat.model
         runs = [run_id for run_id, _ in runs_to_pick(self._session.runs)]
         if self.first.candidate is None and runs:
@@ -242,14 +242,14 @@ class JudgePage(QWidget):
         self._show_own()
 
     def _prefer_prompts(self) -> None:
-        """Prompts of the world that the model knows; of a model that knows none, the user's own."""
+        """Choose the user's own prompt if the first model was not trained on a Tiny World."""
         candidate = self.first.candidate
         if candidate is not None and self._world_seed(candidate.run_id) is None:
             self.prompts.setCurrentIndex(self.prompts.count() - 1)
             self._show_own()
 
     def _world_seed(self, run_id: str) -> int | None:
-        """The seed of the world that a run, or the runs that it comes from, learned; None for other texts."""
+        """Return the seed of the Tiny World that a run or one of its ancestors was trained on; None for other texts."""
         seen: set[str] = set()
         while run_id and run_id not in seen:
             seen.add(run_id)
@@ -284,7 +284,7 @@ class JudgePage(QWidget):
 
     @Slot()
     def _on_setup(self) -> None:
-        """Something else is to be compared: begin anew, if pairs were being compared."""
+        """Restart if pairs were being drawn, since the setup has changed."""
         was_on = self.sampler.request is not None
         self.sampler.stop()
         if was_on:
@@ -293,7 +293,7 @@ class JudgePage(QWidget):
             self._show_idle()
 
     def start(self) -> None:
-        """Draw pairs, and show the first."""
+        """Start drawing pairs, and show the first."""
         first, source = self.first.candidate, self._source()
         if first is None or (source.kind == "own" and not source.name):
             self._show_idle()
@@ -311,7 +311,7 @@ class JudgePage(QWidget):
         self.sampler.start(request)
         self.pair_view.setFocus()
 
-    # -- One pair after another ----------------------------------------------------------------------------------------
+    # -- Pairs ---------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_pairs(self) -> None:
@@ -333,7 +333,7 @@ class JudgePage(QWidget):
         self.pair_view.show_pair(pair)
 
     def _repeat(self) -> Pair | None:
-        """An earlier pair with its sides swapped, where one is due."""
+        """Return an earlier pair with its sides swapped if a repetition is due, else None."""
         if (self._n_chosen + 1) % REPEAT_EVERY:
             return None
         pairs = [pair for pair in self._session.preferences.pairs if pair.by == PERSON]
@@ -354,7 +354,7 @@ class JudgePage(QWidget):
 
     @Slot(str, str)
     def _on_edited(self, side: str, text: str) -> None:
-        """The reply at a side is better than the other one, and its new version better than both."""
+        """Record that the reply at a side is better than the other one, and its edited version better than both."""
         pair = self.pair_view.pair
         assert pair is not None
         edit = Reply(content=text, edited=True)
@@ -366,7 +366,7 @@ class JudgePage(QWidget):
         return round(min(time.monotonic() - self._shown_at, _MAX_SECONDS), 2)
 
     def _add(self, shown: Pair, pairs: list[Pair]) -> None:
-        """Save a choice, and show who wrote the replies, and the next pair."""
+        """Save a choice, reveal who wrote the replies, and show the next pair."""
 
         def on_undone() -> None:
             self._n_chosen -= 1
@@ -406,7 +406,7 @@ class JudgePage(QWidget):
     def _on_failed(self, failure: Failure) -> None:
         self.pair_view.show_words("No replies to compare", failure.sentence, can_start=True)
 
-    # -- What is said --------------------------------------------------------------------------------------------------
+    # -- Messages ------------------------------------------------------------------------------------------------------
 
     def _waiting_words(self) -> str:
         is_training = self._session.training.active
@@ -450,7 +450,7 @@ def _is_edit(pair: Pair) -> bool:
 
 
 def revealed(pair: Pair, *, is_edited: bool = False) -> str:
-    """What was chosen last, and who wrote the two replies."""
+    """Describe the last choice, and who wrote the two replies."""
     left, right = (pair.a, pair.b) if pair.at("left") == "a" else (pair.b, pair.a)
     said = {"tie": "about equal", "bad": "both bad", "skip": "skipped"}.get(pair.choice, pair.chosen_side)
     names = [_writer(reply) for reply in (left, right)]

@@ -1,4 +1,4 @@
-"""Draws prompts, and two replies to each, ahead of whoever judges them. No widgets."""
+"""Samples prompts, and two replies to each, ahead of the judgement. No widgets."""
 
 from __future__ import annotations
 
@@ -30,21 +30,22 @@ if TYPE_CHECKING:
     from terrarium.models.tiny_world.world import World
 
 JUDGE = "Judge replies"
-"""The user of these models among those in memory, which are kept by their checkpoints."""
+"""The owner of these models in ModelsInMemory, where each is stored by its checkpoint."""
 REPEAT_EVERY = 20
-"""One pair in so many is an earlier one, with its sides swapped."""
+"""Every so many choices, an earlier pair is shown again with its sides swapped."""
 N_AHEAD = 3
-"""So many pairs wait for whoever judges."""
+"""The number of pairs prepared in advance."""
 MAX_TOKENS = 200
-"""Of a reply."""
+"""The maximum length of a reply."""
 _MAX_TRIES = 6
-"""How often replies, and how often prompts, are drawn until two replies differ."""
+"""The maximum number of second replies, and of prompts, that are drawn until two replies differ."""
 _MAX_SEED = 2**31
 
 
 class PromptSource(NamedTuple):
-    """Where prompts come from: kind "wish" (`name` of WISHES, in the world of `seed`), "dataset" (`name`: its folder),
-    or "own" (`name`: the text)."""
+    """Where prompts come from: kind "wish" (`name`: a key of WISHES; `seed`: the world's), "dataset" (`name`: its
+    folder), or "own" (`name`: the text).
+    """
 
     kind: str
     name: str
@@ -53,7 +54,7 @@ class PromptSource(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PairRequest:
-    """What is compared: replies of `first` and of `second` (the same model twice where they are equal)."""
+    """A request for pairs: a reply of `first` and one of `second`; if they are equal, two replies of one model."""
 
     first: Candidate
     second: Candidate
@@ -65,13 +66,13 @@ class PairRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class PairMade(Event):
-    """Two replies to a prompt, which nobody has judged yet: its choice is "skip"."""
+    """Two replies to a prompt that have not been judged yet: the choice is "skip"."""
 
     pair: Pair
 
 
 class PairSampler(QObject):
-    """Makes the pairs of a request, in an order that its seed decides.
+    """Makes the pairs of a request, in an order determined by its seed.
 
     Signals:
         changed(): pairs were made, or `busy` is new.
@@ -100,31 +101,31 @@ class PairSampler(QObject):
 
     @property
     def n_ready(self) -> int:
-        """How many pairs wait."""
+        """The number of pairs that are ready."""
         return len(self._ready)
 
     def start(self, request: PairRequest) -> None:
-        """Make pairs of this request from now on."""
+        """Start making the pairs of this request."""
         self.stop()
         self.request, self._n_made = request, 0
         self._fill()
 
     @Slot()
     def stop(self) -> None:
-        """Make no more of them, and forget those that wait."""
+        """Stop making pairs, and discard those that are ready."""
         self._job.drop()
         self._ready.clear()
         self.request = None
         self.changed.emit()
 
     def take(self) -> Pair | None:
-        """The next pair; None while none is ready. Others are made in its place."""
+        """Return the next pair, or None if none is ready; start making more."""
         pair = self._ready.popleft() if self._ready else None
         self._fill()
         return pair
 
     def put_back(self, pair: Pair) -> None:
-        """Let a pair that was taken be the next one."""
+        """Put a pair back, to be the next one."""
         self._ready.appendleft(pair)
 
     def _fill(self) -> None:
@@ -173,7 +174,11 @@ class PairSampler(QObject):
 
 
 def loaded_chat_model(session: Session, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
-    """Worker's thread: as `loaded_candidate`, for this page; ValueError also where the model does not reply."""
+    """Load a chat model as `loaded_candidate` does, for this page. Call it on the worker thread.
+
+    Raises:
+        ValueError: also if the model is not a chat model.
+    """
     loaded = yield from loaded_candidate(session.library, session.models, JUDGE, run, path, device)
     if not loaded.about.is_chat_model:
         raise ValueError(f"{run.name} does not reply to messages: choose a chat model.")
@@ -183,7 +188,7 @@ def loaded_chat_model(session: Session, run: RunFolder, path: Path, device: str)
 def _made_pair(
     session: Session, request: PairRequest, named: list[tuple[str, LoadedModel]], index: int
 ) -> Iterator[Event]:
-    """Draw replies to a prompt until two differ; another prompt where none do."""
+    """Draw replies to a prompt until two differ; otherwise try other prompts."""
     for attempt in range(_MAX_TRIES):
         rng = random.Random(f"{request.seed} {index} {attempt}")
         row = _drawn_row(session, request.source, rng)
@@ -197,7 +202,7 @@ def _made_pair(
                 yield PairMade(pair=pair)
                 return
             if not request.temperature:
-                break  # the same each time
+                break  # greedy decoding repeats the same reply
         if request.source.kind == "own":
             break
     raise ValueError(
@@ -232,7 +237,7 @@ def _reply(
 
 
 def _drawn_row(session: Session, source: PromptSource, rng: random.Random) -> Example:
-    """A row with messages that end with the user's."""
+    """Draw a row whose messages end with a user message."""
     if source.kind == "own":
         return {"messages": [{"role": "user", "content": source.name}]}
     if source.kind == "wish":

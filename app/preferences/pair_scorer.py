@@ -1,4 +1,4 @@
-"""Lets a model of the library score the pairs of a dataset. No widgets."""
+"""Scores the pairs of a dataset with a model of the library. No widgets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from terrarium.models.alignment.pair_scores import PairScores
 
 PAIRS = "Pairs"
-"""The user of this model among those in memory."""
+"""The owner of this model in ModelsInMemory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairsScored(Event):
-    """The scores of all pairs, in their order."""
+    """The scores of all pairs, in order."""
 
     scores: PairScores
 
@@ -55,7 +55,7 @@ class PairScorer(QObject):
         return self._job.busy
 
     def start(self, run_id: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Score these rows with the newest checkpoint of a run; a failure is reported."""
+        """Score these rows with the latest checkpoint of a run; failures are reported."""
         session, device = self._session, self._session.device.name
 
         def make() -> Iterator[Event]:
@@ -74,7 +74,7 @@ class PairScorer(QObject):
 
     @Slot()
     def drop(self) -> None:
-        """Stop, and report nothing more."""
+        """Stop, discard the results, and release the model."""
         self._job.drop()
         self._session.models.release(PAIRS)
         self.changed.emit()

@@ -1,4 +1,4 @@
-"""The pair that is judged: its prompt, two replies of which nobody says who wrote them, and a key for each choice."""
+"""The pair to judge: its prompt, two anonymous replies, and a key for each choice."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KEYS = {
 
 
 class ReplyEditor(QPlainTextEdit):
-    """A reply that is improved.
+    """The editor of a reply.
 
     Signals:
         entered(): Enter was pressed, without Shift.
@@ -46,7 +46,7 @@ class ReplyEditor(QPlainTextEdit):
     def __init__(self) -> None:
         super().__init__()
         self.setTabChangesFocus(True)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # it takes what the reply had
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)  # takes the space of the reply
         self.setMinimumHeight(72)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -58,12 +58,12 @@ class ReplyEditor(QPlainTextEdit):
 
 
 class ReplyCard(QFrame):
-    """One of the two replies, and its editor while it is improved.
+    """One of the two replies, with an editor.
 
     Signals:
-        pressed(): it was clicked.
-        saved(text): its improved text, which differs.
-        closed(): improving it has ended.
+        pressed(): the reply was clicked.
+        saved(text): its edited text, which differs from the original.
+        closed(): editing was cancelled, or changed nothing.
     """
 
     pressed = Signal()
@@ -105,28 +105,28 @@ class ReplyCard(QFrame):
         self.field.entered.connect(self._save)
 
     def show_reply(self, reply: Reply, other: Reply, *, marked: bool) -> None:
-        """Show a reply, with what `other` does not say marked or not."""
+        """Show a reply, optionally with the words marked in which it differs from `other`."""
         self.reply = reply
         self.text.show_text(reply.content, other.content, marked=marked)
         self.note.setVisible(not reply.ended)
 
     @property
     def is_edited(self) -> bool:
-        """Whether it is being improved."""
+        """Whether the reply is being edited."""
         return not self._editor.isHidden()
 
     def edit(self) -> None:
-        """Let the user improve it."""
+        """Let the user edit the reply."""
         assert self.reply is not None
         self.field.setPlainText(self.reply.content)
-        self._before = self.field.toPlainText().strip()  # which has other line ends and spaces
+        self._before = self.field.toPlainText().strip()  # the field changes line ends and spaces
         self._area.hide()
         self._editor.show()
         self.field.setFocus()
         self.field.moveCursor(QTextCursor.MoveOperation.End)
 
     def stop_editing(self) -> None:
-        """Show the reply again in place of its editor."""
+        """Close the editor, and show the reply again."""
         self._editor.hide()
         self._area.show()
 
@@ -151,12 +151,12 @@ class ReplyCard(QFrame):
 
 
 class PairView(QWidget):
-    """Shows one pair, or why there is none. It has the keyboard while a pair is judged.
+    """Shows one pair, or why there is none. It has the keyboard focus while a pair is judged.
 
     Signals:
         chosen(choice): "left", "right", "tie", "bad" or "skip".
-        edited(side, text): the reply at this side was improved, and is better than the other one.
-        undo_requested(): take the last choice back.
+        edited(side, text): the reply at this side is better than the other one, and was edited.
+        undo_requested(): undo the last choice.
     """
 
     chosen = Signal(str)
@@ -210,7 +210,7 @@ class PairView(QWidget):
         self, words: str, theme: ThemeProvider, tip: str, *, role: str = "", primary: bool = False
     ) -> QPushButton:
         made = button(words, theme, tip=tip, role=role)
-        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click leaves the keys where they are
+        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click does not take the keyboard focus
         if primary:
             made.setMinimumHeight(40)
         return made
@@ -246,10 +246,10 @@ class PairView(QWidget):
         layout.addWidget(self.hint)
         return body
 
-    # -- What it shows -------------------------------------------------------------------------------------------------
+    # -- Content -------------------------------------------------------------------------------------------------------
 
     def show_pair(self, pair: Pair) -> None:
-        """Show a pair that waits for a choice."""
+        """Show a pair to judge."""
         self.pair = pair
         self.stop_editing()
         said = [message for message in pair.prompt if message["role"] != "system"]
@@ -270,7 +270,7 @@ class PairView(QWidget):
 
     @property
     def words(self) -> str:
-        """What is shown in place of a pair; "" while one is shown."""
+        """The message shown in place of a pair; "" while a pair is shown."""
         return self._empty.words if self.pair is None else ""
 
     def say(self, sentence: str) -> None:
@@ -278,7 +278,7 @@ class PairView(QWidget):
         self.hint.setText(sentence)
 
     def reply_at(self, side: str) -> Reply:
-        """The reply at a side of the pair that is shown."""
+        """Return the reply at a side of the shown pair."""
         assert self.pair is not None
         return self.pair.a if self.pair.at(side) == "a" else self.pair.b
 
@@ -290,7 +290,7 @@ class PairView(QWidget):
     # -- Choosing ------------------------------------------------------------------------------------------------------
 
     def choose(self, choice: str) -> None:
-        """Make a choice; left and right begin to edit where that was asked for."""
+        """Make a choice. If the user asked to edit a reply, left and right open its editor instead."""
         if self.pair is None:
             return
         if self._picks_edit and choice in SIDES:
@@ -304,7 +304,7 @@ class PairView(QWidget):
 
     @Slot()
     def stop_editing(self) -> None:
-        """Close the editor, and forget that one was asked for."""
+        """Close the editor, or cancel the choice of a reply to edit."""
         was_edited = self._picks_edit or any(card.is_edited for card in self.cards.values())
         self._picks_edit = False
         for card in self.cards.values():
@@ -315,7 +315,7 @@ class PairView(QWidget):
             self.setFocus()
 
     def _enable(self) -> None:
-        """Only one thing at a time: no choice while a reply is improved."""
+        """Disable the choices while a reply is being edited."""
         is_edited = any(card.is_edited for card in self.cards.values())
         for made in (*self.buttons.values(), self.edit, self.differences):
             made.setEnabled(not is_edited)
@@ -357,7 +357,7 @@ class PairView(QWidget):
             self._show_replies()
 
     def _on_pressed(self, side: str) -> None:
-        """A click in a reply edits it where that was asked for; else it gives the keys to the pair."""
+        """Choose a clicked reply for editing if the user asked for that; otherwise take the keyboard focus."""
         if self._picks_edit:
             self.choose(side)
         else:

@@ -1,4 +1,4 @@
-"""The pairs of a dataset of preferences: what is wrong with them, all of them in a table, and one side by side."""
+"""The pairs of a preference dataset: problems, a table of all pairs, and one pair side by side."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from terrarium.models.alignment.pair_scores import PairScore, PairScores
 
     Scores = Mapping[tuple[str, int], PairScore]
-    """Split and index of a row → what a model thinks of it."""
+    """(split, row index) → the model's scores of the pair."""
 
 Index = QModelIndex | QPersistentModelIndex
 
 SOURCES = {"person": "you", "simulated": "simulated", "gold": "judge"}
-"""What those are called who choose."""
+"""Display names of the sources of choices."""
 ORDERS = {
     "contradicted": "Contradicted first",
     "longest": "Longest wins first",
@@ -64,7 +64,7 @@ _COLUMNS = {
 }
 _NUMBERS = ("longer", "model", "against")
 _WIDTHS = {"source": 84, "longer": 72, "model": 72, "against": 76}
-"""Pixels at the usual text size; the texts share the rest."""
+"""Widths in pixels at the default text size; the text columns share the rest."""
 _MIN_TEXT = 84
 _MAX_CHARACTERS = 200
 _MIN_ROWS = 5
@@ -72,7 +72,7 @@ _MIN_ROWS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class PairFilters:
-    """Which pairs are shown, and in which order, a key of ORDERS. text: anywhere in a pair. source: "" for all."""
+    """Filters and order of the pairs. text: anywhere in a pair. source: "" for all. order: a key of ORDERS."""
 
     text: str = ""
     source: str = ""
@@ -80,7 +80,7 @@ class PairFilters:
 
 
 class PairModel(QAbstractTableModel):
-    """The examined pairs that match the filters."""
+    """A table model of the examined pairs that match the filters."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -90,7 +90,7 @@ class PairModel(QAbstractTableModel):
         self.columns: tuple[str, ...] = ()
 
     def show_pairs(self, pairs: Sequence[ExaminedPair], filters: PairFilters, scores: Scores) -> None:
-        """Show those of these pairs that match. scores: what a model thinks of them, where it was asked."""
+        """Show the pairs that match the filters. scores: a model's scores, where known."""
         wanted = filters.text.lower().strip()
         shown = [
             pair
@@ -112,7 +112,7 @@ class PairModel(QAbstractTableModel):
         self.endResetModel()
 
     def pair(self, at: int) -> ExaminedPair:
-        """The pair in row `at` of the table."""
+        """Return the pair in row `at` of the table."""
         return self._shown[at]
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -154,7 +154,7 @@ class PairModel(QAbstractTableModel):
 
 
 def _margin(scores: Scores, pair: ExaminedPair, none: float) -> float:
-    """By how much the model agrees with a pair; `none` where that is not known."""
+    """Return the model's margin for a pair, chosen minus rejected; `none` if unknown."""
     score = scores.get((pair.split, pair.index))
     return none if score is None else score.margin
 
@@ -186,7 +186,7 @@ class PairsView(QFrame):
     """Shows examined pairs.
 
     Signals:
-        pair_chosen(pair, at, n): another pair is looked at, the one in row `at` (from 0) of `n`.
+        pair_chosen(pair, at, n): another pair is selected, in row `at` (from 0) of `n`.
     """
 
     pair_chosen = Signal(object, int, int)
@@ -288,7 +288,7 @@ class PairsView(QFrame):
         self._fit()
 
     def step(self, by: int) -> None:
-        """Look at the next (1) or previous (-1) pair."""
+        """Select the next (1) or previous (-1) pair."""
         self.table.selectRow(self.table.currentIndex().row() + by)
 
     @Slot()
@@ -320,7 +320,7 @@ class PairsView(QFrame):
         self.texts["rejected"].show_text(worse, better, marked=True)
         self.pair_chosen.emit(pair, current.row(), self.model.rowCount())
 
-    # -- What a model thinks -------------------------------------------------------------------------------------------
+    # -- Scores of a model ---------------------------------------------------------------------------------------------
 
     @Slot()
     def _offer_models(self) -> None:
@@ -390,7 +390,7 @@ class PairsView(QFrame):
 
 
 def pair_bars(found: ExaminedPairs) -> list[Bar]:
-    """Shares of the pairs."""
+    """Return bars of the statistics of the pairs."""
     longer, n = found.longer_wins, max(len(found.pairs), 1)
     bars = [
         Bar(
@@ -422,7 +422,7 @@ def pair_bars(found: ExaminedPairs) -> list[Bar]:
 
 
 def pair_warnings(found: ExaminedPairs) -> list[str]:
-    """What is to be known before one trains on them, in sentences."""
+    """Return warnings about training on the pairs, as sentences."""
     notes = []
     if found.n_shared:
         shared = format_count(found.n_shared, "prompt")

@@ -1,4 +1,4 @@
-"""What the pairs of the current set say so far: how many, who wins, and how far to trust the one who judges."""
+"""Statistics of the current preference set: how many pairs, the win rate, and how consistent the annotator is."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NEW = "New set…"
 
 
 class Results(QFrame):
-    """The current set: choosing it, what it says, and making a dataset of it.
+    """The current preference set: choose it, show its statistics, and make a dataset of it.
 
     Signals:
         dataset_made(): the dataset is in the library, and chosen in the data tab.
@@ -157,7 +157,7 @@ class Results(QFrame):
             self.refresh()
 
     def rename_set(self) -> None:
-        """Ask for another name of the set."""
+        """Ask for a new name of the set."""
         preferences = self._session.preferences
         name, agreed = QInputDialog.getText(self, "Rename the set", "Name", text=preferences.name)
         if agreed and name.strip() != preferences.name:
@@ -196,18 +196,18 @@ _REASONS = {
     "with an empty reply": "a reply is empty",
     "with two replies that are the same": "both replies are the same",
 }
-"""Why a pair is not in a dataset, by models.preferences.dataset."""
+"""The reasons from models.preferences.dataset why pairs are not in a dataset, in words."""
 
 
 def _left_out(n: int, reason: str) -> str:
-    """“One pair was left out: you found both replies bad.”"""
+    """Describe omitted pairs, as “One was left out: you found both replies bad.”"""
     it, it_was = ("it", "it was") if n == 1 else ("them", "they were")
     why = _REASONS[reason].format(it=it, it_was=it_was)
     return f"{'One was' if n == 1 else f'{n:,} were'} left out: {why}."
 
 
 def result_bars(pairs: Sequence[Pair]) -> list[Bar]:
-    """The win rate of the two models that met most often, agreement with oneself, and the share of the left side."""
+    """Return bars of the win rate of the two models compared most often, the self-agreement, and the left choices."""
     met = matches(pairs)[:1]
     return [
         *(_bar("Win rate", match.win_rate, tip=f"{_result(match)} {_WIN_TIP}") for match in met),

@@ -1,4 +1,4 @@
-"""Letting the simulated annotator judge pairs in place of a person; they are labelled as its own."""
+"""Lets the simulated annotator judge pairs in place of a person; they are labelled as simulated."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _MAX_PAIRS = 5000
 
 
 class SimulatedAnnotator(QWidget):
-    """Its settings, and a button that lets it judge pairs of the first model.
+    """The settings of the annotator, and a button that lets it judge pairs of replies of a model.
 
     Args:
-        model: returns the model that replies, None if there is none. source: returns where prompts come from.
+        model: returns the model that replies, or None. source: returns where prompts come from.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class SimulatedAnnotator(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether it judges."""
+        """Whether the annotator is judging."""
         return self._job.busy
 
     def start(self) -> None:
-        """Let it judge pairs, to the prompts of the chosen wish, or to stories where others are chosen."""
+        """Start judging replies to prompts of the chosen wish; to stories if the prompts come from elsewhere."""
         candidate, source, session = self._model(), self._source(), self._session
         if candidate is None:
             self.status.setText("Choose a model first.")
@@ -119,7 +119,7 @@ class SimulatedAnnotator(QWidget):
 
     @Slot()
     def stop(self) -> None:
-        """Stop after the current token; what was judged stays."""
+        """Stop after the current token; the pairs judged so far remain."""
         self._job.drop()
         self._show_state()
 

@@ -16,8 +16,8 @@ from terrarium.models.files.log_tail import LogTail
 from terrarium.models.runs.curve_index import AT_ONCE, CurveIndex
 
 _POLL_MS, _DAMAGED_POLL_MS, _BEHIND_POLL_MS = 1000, 10_000, 0
-"""Milliseconds between polls; slower with a damaged log, which is read from the beginning each time, and none while a
-long log without an index is read in parts, each of which is shown."""
+"""Milliseconds between polls: longer for a damaged log, because each poll reads it from the beginning, and 0 while a
+long log without an index is read and shown in parts."""
 
 
 class RunFollower(QObject):
@@ -46,7 +46,7 @@ class RunFollower(QObject):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the history was read."""
+        """Whether the history was read completely at least once."""
         return self._is_loaded
 
     @property
@@ -63,14 +63,14 @@ class RunFollower(QObject):
         self.poll()
 
     def stop(self) -> None:
-        """Stop following; the history stays as it is."""
+        """Stop following; the history is unchanged."""
         self._poll.stop()
         self._task.cancel()
         self._reader, self._is_loaded = None, False
 
     @Slot()
     def poll(self) -> None:
-        """Read what was added, unless a read is in progress."""
+        """Read appended rows in the background, unless a read is in progress."""
         reader = self._reader
         if reader is not None and not self._task.busy:
             self._task.ask(lambda: (reader, _advance(reader)))
@@ -107,7 +107,7 @@ class RunFollower(QObject):
 
 
 def _advance(reader: RunReader) -> LogUpdate | str:
-    """The update, or a sentence about damage: not an exception, which would be logged at every poll."""
+    """Return the update, or a sentence about damage: an exception would be logged at every poll."""
     try:
         return reader.advance()
     except ValueError as error:
@@ -116,14 +116,14 @@ def _advance(reader: RunReader) -> LogUpdate | str:
 
 @dataclass(frozen=True, eq=False)
 class LogUpdate:
-    """What was read: a full history, or the rows added to each log. `is_behind`: it is only the beginning."""
+    """The result of a read: a full history, or the rows appended to each log. is_behind: more remains to be read."""
 
     full: RunHistory | None
     rows: dict[str, Sequence[Row]]
     is_behind: bool = False
 
     def add_to(self, history: RunHistory) -> bool:
-        """Apply the update to `history`; whether that changes it."""
+        """Apply the update to `history`; return whether it changed."""
         if self.full is not None:
             history.replace_with(self.full)
         for log, rows in self.rows.items():
@@ -132,7 +132,7 @@ class LogUpdate:
 
 
 class RunReader:
-    """Reads the logs of one run: fully at first and after a resume has truncated one, else what was added."""
+    """Reads the logs of a run: fully at first and after a resume has truncated one, otherwise only appended rows."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -140,7 +140,7 @@ class RunReader:
         self._tails: dict[str, LogTail] = {}
 
     def advance(self) -> LogUpdate:
-        """The update since the last call; ValueError names a damaged file: the next call reads all logs again."""
+        """Return the update since the last call; a ValueError names a damaged file; the next call reads all again."""
         try:
             if not self._tails or any(tail.was_replaced() for tail in self._tails.values()):
                 return self._read_all()

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Forks(QObject):
-    """Forks a checkpoint, or makes a run with changed settings, and starts or queues it; one fork at a time.
+    """Forks checkpoints and creates runs with changed settings, then starts or queues them; one fork at a time.
 
     Signals:
-        stopped(run_id): a run that ends at a checkpoint of another was made.
+        stopped(run_id): a run that ends at a checkpoint of another run was created.
     """
 
     stopped = Signal(str)
@@ -47,9 +47,9 @@ class Forks(QObject):
         self._task.failed.connect(notices.fail)
 
     def fork(self, run_id: str, step: int | None, *, name: str, train: TrainConfig, start: bool = True) -> bool:
-        """Fork the checkpoint of `step` (None: the last) in the background; whether that started.
+        """Fork the checkpoint of `step` (None: the last) in the background; return False if a fork is in progress.
 
-        The fork starts at once if `start` is set and no run is training; otherwise it is queued.
+        The fork starts immediately if `start` is set and no run is training; otherwise it is queued.
         """
         from terrarium.models.runs.fork import fork_run
         from terrarium.models.runs.run_folder import RunFolder
@@ -66,7 +66,7 @@ class Forks(QObject):
         return True
 
     def start_like(self, run_id: str, changes: Mapping[str, Any]) -> bool:
-        """Start or queue a new run like this one with `changes` ("train.lr" -> 0.001); whether that worked."""
+        """Start or queue a copy of a run with `changes` ("train.lr" -> 0.001); return whether it was accepted."""
         from terrarium.models.runs.fork import spec_like
         from terrarium.models.runs.run_folder import RunFolder
         from terrarium.models.settings.spec_changes import changed_spec
@@ -90,7 +90,7 @@ class Forks(QObject):
         self._task.cancel()
 
     def stop_at(self, run_id: str, step: int) -> bool:
-        """Make a run of its own, in the background, that ends at the checkpoint of `step`; whether that started."""
+        """Create a run in the background that ends at checkpoint `step`; return False if a fork is in progress."""
         from terrarium.models.runs.fork import fork_run
         from terrarium.models.runs.run_folder import RunFolder
 
@@ -130,7 +130,7 @@ class TensorBoardExport(QObject):
         self._task.failed.connect(notices.fail)
 
     def write(self, run_id: str, folder: Path) -> bool:
-        """Write them into a new folder in `folder`; whether that started."""
+        """Write the curves of a run to a new folder in `folder`; return False if an export is in progress."""
         from terrarium.models.runs.run_folder import RunFolder
 
         if self._task.busy:

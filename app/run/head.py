@@ -259,12 +259,12 @@ class RunHead(QFrame):
 
 
 def _is_scored(spec: RunSpec | None) -> bool:
-    """Whether it learns a task that is scored."""
+    """Whether the run trains on a task that has metrics."""
     return spec is not None and bool(TASKS[spec.data.task].metrics)
 
 
 def _describe_score(info: RunInfo) -> str:
-    """What a run that has learned a task is worth, in a sentence; "" where nothing was measured, or that is no task."""
+    """Describe the best validation score of a task run in a sentence; "" without a score or a task."""
     if info.best_metric is None or not _is_scored(info.spec):
         return ""
     name, value = info.best_metric

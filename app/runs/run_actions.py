@@ -1,4 +1,4 @@
-"""What can be done to a run: one list, from which every menu of a run is made."""
+"""The actions on a run: one list that all menus of a run are built from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IMPORTED = "It was imported, so it has no training to continue or to repeat. Fi
 
 
 class RunAction(NamedTuple):
-    """One entry of a run's menu. problem: why it cannot be done now, in a sentence; "" where it can."""
+    """An entry of a run's menu. problem: why the action is unavailable, in a sentence; "" if it is available."""
 
     name: str
     words: str
@@ -32,7 +32,7 @@ class RunAction(NamedTuple):
 
 
 class ActionGroup(NamedTuple):
-    """Entries that belong together; in a menu of their own if they have a title."""
+    """A group of menu entries, shown as a submenu if it has a title."""
 
     actions: Sequence[RunAction]
     title: str = ""
@@ -40,7 +40,7 @@ class ActionGroup(NamedTuple):
 
 
 def run_actions(session: Session, run_id: str) -> Sequence[ActionGroup]:
-    """All that can be done to a run; "" is the training that has no run yet."""
+    """Return all actions on a run; run_id "" is the current training before it has a run."""
     training = session.training
     state = training.state
     groups: list[ActionGroup] = []
@@ -50,13 +50,13 @@ def run_actions(session: Session, run_id: str) -> Sequence[ActionGroup]:
         return groups
     try:
         info = session.runs.find(run_id)
-    except ValueError:  # it is gone
+    except ValueError:  # the run was deleted
         return groups
     return [*groups, *_of_run(session, info)]
 
 
 def _steering(session: Session, state: TrainingState) -> list[ActionGroup]:
-    """What controls the training itself."""
+    """Return the actions that control the training in progress."""
     staging = not state.total_steps or state.status in ("preparing", "evaluating")
     waits = "Only while it learns, from its first step to its last." if staging else ""
     spec = session.runs.spec(state.run_id) if state.run_id else None
@@ -137,10 +137,10 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
 
 
 class RunMenu(QMenu):
-    """The menu of a run, filled with what can be done at the moment it is opened.
+    """The menu of a run, filled with its actions each time it opens.
 
     Signals:
-        asked(run_id, name): do the RunAction of this name.
+        asked(run_id, name): the RunAction `name` was chosen.
     """
 
     asked = Signal(str, str)
@@ -154,8 +154,8 @@ class RunMenu(QMenu):
 
     @Slot()
     def fill(self) -> None:
-        """List what can be done now."""
-        for submenu in self.findChildren(QMenu):  # `clear` leaves them
+        """Fill the menu with the current actions."""
+        for submenu in self.findChildren(QMenu):  # `clear` does not delete submenus
             submenu.deleteLater()
         self.clear()
         for group in run_actions(self._session, self.run_id):

@@ -35,7 +35,7 @@ _BLOCK = 1024
 
 
 class RunModel(QAbstractListModel):
-    """The library's runs that match the search; the session's current one with its live state.
+    """The runs of the library that match the search; the session's current run has its live state.
 
     Signals:
         about_to_change(), changed(): around any change of rows.
@@ -67,7 +67,7 @@ class RunModel(QAbstractListModel):
     # -- Reading the library ---------------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Read changes of the library: at once if they and the runs are few, else in the background."""
+        """Reload in the background; if at most _FEW runs of a small library are new, also show them immediately."""
         if self._index.is_large:
             self._set_runs(self._index.infos())
         elif self._index.n_unseen(_FEW + 1) <= _FEW:
@@ -130,7 +130,7 @@ class RunModel(QAbstractListModel):
 
     @Slot()
     def _on_training(self) -> None:
-        """Search and sort again where they depend on the status of the training."""
+        """Repeat the search and the sort if the training's status has changed and they may depend on it."""
         state = self._session.training.state
         status = state.status if state is not None and self._session.training.active else ""
         if status != self._live_status:
@@ -174,7 +174,7 @@ class RunModel(QAbstractListModel):
     # -- What a row says -------------------------------------------------------------------------------------
 
     def row_of(self, run_id: str) -> int:
-        """The row of a run, -1 where it is not shown."""
+        """Return the row of a run, or -1 if it is not shown."""
         return next((row for row, run in enumerate(self.runs) if run.id == run_id), -1)
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -191,12 +191,12 @@ class RunModel(QAbstractListModel):
         return None
 
     def status(self, run: RunInfo) -> str:
-        """What the run is doing: live for the session's own, from its folder otherwise."""
+        """Return the status of a run: live if this session trains it, otherwise from its folder."""
         state = self._session.training.state
         return state.status if state is not None and self._session.training.trains(run.id) else run.status
 
     def step(self, run: RunInfo) -> int:
-        """Its current step."""
+        """Return the current step of a run."""
         state = self._session.training.state
         # A resumed run has a live step once it is set up; until then use its folder.
         is_live_step = state is not None and bool(state.total_steps) and self._session.training.trains(run.id)
@@ -212,7 +212,7 @@ class RunModel(QAbstractListModel):
         return "" if not total else f"{step:,} steps" if step >= total else format_done(step / total)
 
     def facts(self, run: RunInfo) -> tuple[str, ...]:
-        """Facts, the most important first: best metric or loss on validation, training time, size on disk."""
+        """Return facts, the most important first: best metric or loss on validation, training time, size on disk."""
         best = _format_metric(run) or ("" if run.best_loss is None else f"Lowest loss {run.best_loss:.3f}")
         time_words = "" if run.elapsed_s is None else format_duration(run.elapsed_s)
         size = "" if run.size_bytes is None else format_size(run.size_bytes)
@@ -259,7 +259,7 @@ def _key(run: RunInfo) -> str:
 
 
 def loss_points(folder: Path, points: int = POINTS) -> tuple[float, ...]:
-    """At most `points` training losses, evenly spread over metrics.jsonl; () where there are none to read."""
+    """Return up to `points` training losses, evenly spread over metrics.jsonl; () if it cannot be read."""
     try:
         with (folder / "metrics.jsonl").open("rb") as file:
             size = file.seek(0, 2)
@@ -277,7 +277,7 @@ def loss_points(folder: Path, points: int = POINTS) -> tuple[float, ...]:
 
 
 def _first_loss(block: bytes) -> float | None:
-    """The loss of the first whole training row in `block`."""
+    """Return the loss of the first complete training row in `block`, or None."""
     for line in block.split(b"\n")[:-1]:
         row = parse_row(line)
         if row is not None and row.get("kind") == "train" and isinstance(row.get("loss"), int | float):

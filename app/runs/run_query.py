@@ -21,7 +21,7 @@ SORTS = {
 """Sort orders and their labels."""
 
 _LAST = chr(0x10FFFF)
-"""Sorts after every title."""
+"""A character that sorts after every title."""
 _FIRST = (
     "running",
     "preparing",
@@ -54,7 +54,7 @@ def _has(info: RunInfo, status: str, word: str) -> bool:
 
 
 def sort_runs(runs: Sequence[RunInfo], order: str, status_of: Callable[[RunInfo], str]) -> list[RunInfo]:
-    """The runs in one of SORTS; equal ones by age, the newest first; those without a value last."""
+    """Sort runs by one of SORTS: ties with the newest first, runs without a value last."""
     keys: dict[str, Callable[[RunInfo], Any]] = {
         "newest": lambda run: 0,
         "name": lambda run: run.name.casefold(),
@@ -69,7 +69,7 @@ def sort_runs(runs: Sequence[RunInfo], order: str, status_of: Callable[[RunInfo]
 
 
 def _metric_key(run: RunInfo) -> tuple[str, float]:
-    """Runs with the same metric stand together, the best first."""
+    """Return a sort key that groups runs by metric, the best of each metric first."""
     if run.best_metric is None:
         return _LAST, 0.0
     name, value = run.best_metric

@@ -165,7 +165,7 @@ class Serving(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Stop and wait for the end: before the worker, which generates the answers, is closed."""
+        """Stop and wait for the end. Call it before the worker, which generates the answers, is closed."""
         self.stop()
         if self._thread is not None:
             self._thread.join()

@@ -1,4 +1,4 @@
-"""Replies that are the best of several, by a reward model of the library: which there are, and how one is loaded."""
+"""Best-of-n replies: list the reward models of the library, and load one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def reward_models(runs: list[RunInfo], tokenizer: str) -> list[RewardModelInfo]:
 
 
 def _is_reward_model(folder: Path) -> bool:
-    """Whether the model of a run is one; False where its record cannot be read."""
+    """Whether the model of a run is a reward model; False if its record cannot be read."""
     from terrarium.models.runs.run_folder import RunFolder
 
     try:
@@ -75,13 +75,13 @@ def _tokenizer_of(folder: Path) -> str:
 def loaded_reward_model(
     library: Library, models: ModelsInMemory, info: RunInfo, model: AnyModel, tokenizer: Tokenizer, device: str
 ) -> Generator[Event, None, RewardModel]:
-    """Worker's thread: the reward model of a run, which is kept for the next reply. Yields events of loading.
+    """On the worker thread: return a run's reward model, cached for the next reply. Yields the events of loading.
 
     Args:
-        model, tokenizer: of the one whose replies it is to score.
+        model, tokenizer: the model whose replies are scored, and its tokenizer.
 
     Raises:
-        ValueError: where it is no reward model, or cannot score what that model writes.
+        ValueError: if it is not a reward model, or cannot score the replies of that model.
     """
     from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
 

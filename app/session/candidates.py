@@ -37,9 +37,9 @@ def candidate_path(run: RunFolder, candidate: Candidate) -> Path:
 def loaded_candidate(
     library: Library, models: ModelsInMemory, user: str, run: RunFolder, path: Path, device: str
 ) -> Generator[Event, None, LoadedModel]:
-    """Worker's thread: the model at a path, from `user`'s models in memory, or loaded and put there.
+    """On the worker thread: return the model at a path from `user`'s models in memory, loading it first if missing.
 
-    Yields Phase and the events of loading. Raises ValueError where it cannot be loaded, or has no tokenizer.
+    Yields Phase and the events of loading. Raises ValueError if it cannot be loaded or has no tokenizer.
     """
     found = models.get(user, path)
     if found is None:
@@ -61,7 +61,7 @@ def loaded_alone(
 
 
 def load_candidate(library: Library, run: RunFolder, path: Path, device: str) -> Generator[Event, None, LoadedModel]:
-    """As `loaded_candidate`, but it is not kept."""
+    """Like `loaded_candidate`, but does not keep the model in memory."""
     from terrarium.models.device import choose_device
     from terrarium.models.interop.loading import load_model_events
     from terrarium.models.library.run_record import checkpoint_step
@@ -89,9 +89,9 @@ class CandidateReply:
 def candidate_reply(
     loaded: LoadedModel, prompt: str, sampling: SamplingConfig, system: str
 ) -> Generator[Event, None, CandidateReply]:
-    """Worker's thread: let a model reply to a prompt; `system`: the system prompt of chat models.
+    """On the worker thread: generate a reply to a prompt. `system`: the system prompt of chat models.
 
-    Yields ReplyStarted, TokenMade …, ReplyFinished. Raises ValueError, with the model's name, where it cannot reply.
+    Yields ReplyStarted, TokenMade …, ReplyFinished. Raises ValueError, with the model's name, if it cannot reply.
     """
     from terrarium.models.inference.summarising import SummaryCache
 

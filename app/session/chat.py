@@ -1,4 +1,4 @@
-"""The open model, loaded from a run or the live one in training; and its replies."""
+"""The open model, loaded from a run or the live model in training; and its replies."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LOST = "The model of this chat was deleted: choose another model to continue. T
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOpened(Event):
-    """A model is open. loaded: the model itself; None for the one that is being trained."""
+    """A model is open. loaded: the model itself; None for the live model in training."""
 
     model: ChatModel
     tokenizer: Tokenizer
@@ -55,7 +55,7 @@ class ModelOpened(Event):
 
 
 def _ends_run(event: Event, run_id: str) -> bool:
-    """Whether the training of this run is over, or that of another one begins."""
+    """Whether the training of this run has ended, or another run's training begins."""
     match event:
         case RunStarted():
             return event.run_id != run_id
@@ -71,9 +71,9 @@ class ChatSession(QObject):
 
     Signals:
         changed(): `model` or `state` has changed.
-        model_changed(): another model is open, or none; not emitted when the live model has only trained on.
+        model_changed(): a model was opened or closed; not emitted when the live model has only trained further.
         events_received(events): ReplyStarted, then TokenMade …, then ReplyFinished.
-        reply_requested(): a reply has been queued; other work of the worker should give way.
+        reply_requested(): a reply has been queued; other jobs of the worker should yield to it.
         reply_ended(): the reply is over: complete, stopped, or failed.
 
     state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
@@ -199,10 +199,10 @@ class ChatSession(QObject):
         self._open("the model in training", make)
 
     def open_model(self) -> tuple[Any, Tokenizer, int]:
-        """Worker's thread: the open model, its tokenizer, and its training step.
+        """On the worker thread: return the open model, its tokenizer, and its training step.
 
         Raises:
-            ValueError: if no model is open any more.
+            ValueError: if the model has been closed.
         """
         loaded = self._models.get(CHAT, OPEN)
         if loaded is not None:
@@ -251,7 +251,7 @@ class ChatSession(QObject):
     ) -> bool:
         """Request a reply to messages [{"role", "content"}], or the continuation of a text; whether it started.
 
-        prefix_ids: tokens that the reply begins with. prompting: how the messages become a prompt. best_of: the reply
+        prefix_ids: tokens that the reply begins with. prompting: how messages become a prompt. best_of: the reply
         is the best of several, which begin with no given tokens. drafting: what drafts the tokens of a single one.
         """
         if self.model is None:
@@ -299,16 +299,16 @@ class ChatSession(QObject):
         yield from reply_events(*asked, self._prefix_cache, draft)
 
     def release_draft(self) -> None:
-        """Forget the draft model: replies are written without one."""
+        """Release the draft model; replies are then generated without speculative decoding."""
         self._models.release(DRAFT_MODEL)
         self._draft_cache = None
 
     def release_reward_model(self) -> None:
-        """Forget the reward model: replies are no longer the best of several."""
+        """Release the reward model; replies are then no longer the best of several."""
         self._models.release(REWARD_MODEL)
 
     def stop(self) -> None:
-        """Stop the reply at once: the text so far stays, and the token that is being computed is dropped."""
+        """Stop the reply immediately: keep the text so far, and drop the token that is being computed."""
         if self.state in ("waiting", "replying"):
             self._job.drop()
             self.state = "ready"
@@ -368,19 +368,19 @@ class ChatSession(QObject):
 
     @Slot(object)
     def on_training_events(self, events: tuple[Event, ...]) -> None:
-        """A recipe may train one run after the other: the live model stays that of its own."""
+        """Leave the live model when its run ends: a recipe may train several runs one after the other."""
         model = self.model
         if model is not None and any(_ends_run(event, model.run_id) for event in events):
             self._leave_live()
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: no model is live any more."""
+        """Leave the live model when training ends."""
         self._leave_live()
 
     def _leave_live(self) -> None:
-        """Replace a live model by the last checkpoint of its run, or close it where there is none; but where another
-        one is being opened, that takes its place."""
+        """Replace a live model by the last checkpoint of its run, or close it if there is no checkpoint. Does nothing
+        while another model is being opened, which replaces it."""
         from terrarium.models.runs.run_folder import RunFolder
 
         model = self.model
@@ -402,7 +402,7 @@ class ChatSession(QObject):
 
     @Slot()
     def _on_runs_changed(self) -> None:
-        """Open the model again whose run was deleted, and is restored."""
+        """Reopen the model whose run was deleted and has been restored."""
         lost = self._lost
         if lost and self._runs.has(lost):
             self._lost = ""

@@ -1,4 +1,4 @@
-"""What the window knows about the open model. No torch import."""
+"""Facts about the open model, as plain data for the window. No torch import."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BY_HEAD = {"sequence": "classify", "token": "tag", "span": "ask", "none": "vect
 
 @dataclass(frozen=True, kw_only=True)
 class ChatModel:
-    """What is known about a model.
+    """Facts about a model.
 
     mode: what it does with a prompt: "talk" (replies: it was trained on conversations, or came with a chat template),
     "text" (continues it), "answer" (an encoder-decoder writes a target text), "fill" (an encoder fills its masks), or,
@@ -79,7 +79,7 @@ def writes_text(spec: RunSpec) -> bool:
 
 
 def use_words(spec: RunSpec | None) -> str:
-    """What the button says that opens the model of a run where it is used; spec: None where it is not known."""
+    """The label of the button that opens a run's model in the view for its kind. spec: None if unknown."""
     if spec is None or writes_text(spec):
         return "Chat with it"
     return PRONOUN_WORDS if spec.data.source == PRONOUNS else "Try it"

@@ -1,4 +1,4 @@
-"""The datasets of the library, and the one that is looked at."""
+"""The datasets of the library, and the current one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LAST = "dataset"
 class Datasets(QObject):
     """Lists and deletes datasets; problems are reported as notices. Their list is read in the background.
 
-    sha: the one that is looked at, '' for none; that of the last launch, once the list is read.
+    sha: the current dataset, '' for none; the last launch's, once the list is read.
 
     Signals:
         list_changed(): `list` is new.
-        changed(): `sha` is another one.
-        added(sha): a dataset that was added to the library is in the list, and is the one that is looked at.
+        changed(): `sha` has changed.
+        added(sha): a dataset was added to the library; it is in the list and is current.
         run_requested(sha): a run is to be set up on this dataset.
         import_requested(files): the import is to be opened with these files.
     """
@@ -65,7 +65,7 @@ class Datasets(QObject):
         return [*(self._list or ())]
 
     def info(self, sha: str) -> DatasetInfo | None:
-        """The dataset in this folder of the library, None if there is none."""
+        """Return the dataset in this folder of the library, or None."""
         return next((info for info in self.list() if info.corpus.sha == sha), None)
 
     @Slot()
@@ -76,14 +76,14 @@ class Datasets(QObject):
         self._reader.ask(lambda: list_datasets(self._library))
 
     def choose(self, sha: str) -> None:
-        """Look at a dataset, '' for none."""
+        """Make a dataset the current one, '' for none."""
         if sha != self.sha:
             self.sha = sha
             self._remembered.set(_LAST, sha)
             self.changed.emit()
 
     def add(self, sha: str) -> None:
-        """A dataset was added to the library: look at it."""
+        """Make a dataset that was added to the library the current one."""
         self._added = sha
         self.refresh()
         self.choose(sha)

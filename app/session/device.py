@@ -37,14 +37,14 @@ class DeviceFound(Event):
 
 
 class Device(QObject):
-    """The chosen device; a notice says if another one is used instead.
+    """The chosen device; a notice reports a fallback to another device.
 
     name: the user's choice, one of DEVICE_NAMES. label: its readable name; '' until torch is loaded.
-    available: the choices on this machine. ready: whether torch is loaded. threads: how many of the CPU the user has
-    chosen, 0 for `automatic_threads`.
+    available: the choices on this machine. ready: whether torch is loaded. threads: the number of CPU threads
+    that the user has chosen, 0 for `automatic_threads`.
 
     Signals:
-        changed(): one of these, or `memory`, has changed.
+        changed(): one of these attributes, or `memory`, has changed.
     """
 
     changed = Signal()
@@ -65,7 +65,7 @@ class Device(QObject):
 
     @property
     def memory(self) -> DeviceMemory | None:
-        """The device's memory; for a CPU the main memory that is free now. None until torch is loaded."""
+        """The device's memory; for a CPU, the free main memory. None until torch is loaded."""
         found = self._found
         if found is None:
             return None
@@ -89,7 +89,7 @@ class Device(QObject):
         self._submit("Load torch", self.name, is_first=True)
 
     def choose(self, name: str) -> None:
-        """Use `name`, one of DEVICE_NAMES, from the next job on, and at the next launch."""
+        """Use `name`, one of DEVICE_NAMES, from the next job on, and remember it for the next launch."""
         self.name = _known(name)
         self._remembered.set("device", name)
         self.changed.emit()
@@ -111,7 +111,7 @@ class Device(QObject):
         self._worker.submit(Job("Set threads", make))
 
     def _set_threads(self) -> None:
-        """On the worker's thread, whose number that is."""
+        """Set torch's thread count; it is per thread, so this runs on the worker thread."""
         from terrarium.models.device import set_thread_count
 
         set_thread_count(self.threads or automatic_threads())

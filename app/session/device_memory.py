@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from terrarium.models.number_words import format_percent, format_size
 
 MARGIN = 1.25
-"""Memory estimates are right to within a quarter, so a training surely fits only with that much to spare."""
+"""Memory estimates are accurate to within a quarter, so a run surely fits only with that much headroom."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Fit:
 
 
 def check_fit(needed: int, device_memory: DeviceMemory | None) -> Fit:
-    """Whether `needed` bytes (estimated) fit into a device's memory, None if the device is not known yet."""
+    """Return whether `needed` bytes (estimated) fit into a device's memory; None if the device is not known yet."""
     if device_memory is None:
         return Fit(level="unknown", headline="…", tone="", sentence="Torch is loading: this will show what fits.")
     if not device_memory.n_bytes:

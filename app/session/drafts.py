@@ -1,4 +1,4 @@
-"""Draft models for speculative decoding: which runs of the library can draft, and how one is loaded."""
+"""Draft models for speculative decoding: list the runs of the library that can draft, and load one."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def draft_models(runs: list[RunInfo], open_run: str, config: ModelConfig, tokeni
 def loaded_draft(
     library: Library, models: ModelsInMemory, info: RunInfo, model: AnyModel, tokenizer: Tokenizer, device: str
 ) -> Generator[Event, None, LoadedModel]:
-    """Worker's thread: the draft model of a run, which is kept for the next reply. Yields events of loading.
+    """On the worker thread: return a run's draft model, cached for the next reply. Yields the events of loading.
 
     Args:
-        model, tokenizer: of the one that it is to draft for.
+        model, tokenizer: the target model that it drafts for, and its tokenizer.
 
     Raises:
-        ValueError: where it cannot draft for that model.
+        ValueError: if it cannot draft for that model.
     """
     from terrarium.models.inference.speculative import check_draft
 

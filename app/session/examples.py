@@ -1,4 +1,4 @@
-"""A row of a dataset that is to be opened where its model is used."""
+"""A dataset row that is to be opened in the view of its model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TaskExample(NamedTuple):
 
 
 class Examples(QObject):
-    """Holds the row that was asked for last, until a page takes it.
+    """Holds the last requested row until a page takes it.
 
     Signals:
         asked(): a row waits for its model, which may be open already.
@@ -45,7 +45,7 @@ class Examples(QObject):
         return True
 
     def take(self, model: ChatModel) -> Mapping[str, Any] | None:
-        """The row that waits for this model; None if there is none. It waits no longer then."""
+        """Return and clear the row that waits for this model, or None."""
         example = self._example
         if example is None or (model.which, model.step) != (example.run_id, example.step):
             return None

@@ -74,12 +74,12 @@ class ModelImporter(QObject):
         return True
 
     def cancel(self) -> None:
-        """Cancel the import; nothing of it stays."""
+        """Cancel the import, leaving nothing behind."""
         self._task.cancel()
 
     @Slot()
     def close(self) -> None:
-        """Cancel and wait until nothing of it is left."""
+        """Cancel the import and wait until its files are removed."""
         self._task.cancel()
         self._task.wait()
 
@@ -90,11 +90,11 @@ class ModelImporter(QObject):
 
 
 class ModelDownloads(QObject):
-    """Downloads a model of the hub, and imports it as a run. It continues while other pages are shown.
+    """Downloads a model from the hub and imports it as a run. A download continues while other pages are shown.
 
     Attributes:
-        id: what is, or was last, downloaded: owner/name; "" for nothing yet.
-        phase: what is being done. progress: how far that is, None where that is not known.
+        id: the current or last download, owner/name; "" before the first.
+        phase: the current phase. progress: its progress, None if unknown.
         problem: why the last download failed, "" if it did not.
         hub: what is asked, once something is.
 
@@ -140,7 +140,7 @@ class ModelDownloads(QObject):
 
     @property
     def status(self) -> StatusLine | None:
-        """What the status bar says of it."""
+        """The line for the status bar."""
         if not self.busy:
             return None
         done = self.progress
@@ -168,12 +168,12 @@ class ModelDownloads(QObject):
         return True
 
     def cancel(self) -> None:
-        """Stop; what has arrived is kept, and the next download of the model resumes there."""
+        """Stop, keeping the downloaded part; the next download of the model resumes there."""
         self._task.cancel()
 
     @Slot()
     def close(self) -> None:
-        """Stop, and wait until nothing is written any more."""
+        """Stop, and wait until writing has ended."""
         self._task.cancel()
         self._task.wait()
 

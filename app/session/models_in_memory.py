@@ -1,4 +1,4 @@
-"""Every model that is kept in memory, and who uses it. No torch import."""
+"""The models kept in memory, and their users. No torch import."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PATIENCE_MS = 30_000
-"""Milliseconds for which the models of a page are kept after it was left."""
+"""Milliseconds after which the models of a page that was left are released."""
 
 
 @dataclass(eq=False)
 class LoadedModel:
-    """A model with its tokenizer at a training step; made on the worker's thread. about: what else its user knows."""
+    """A model with its tokenizer at a training step; made on the worker thread. about: further data of its user."""
 
     name: str
     model: Any
@@ -42,7 +42,7 @@ class ModelUse(NamedTuple):
 
 
 class ModelsInMemory(QObject):
-    """The models that are kept for a next question, each under its user and a key; not the one in training.
+    """A cache of loaded models, each under its user and a key; without the model in training.
 
     Users keep no model elsewhere: what is released here is gone as soon as the job that uses it has ended. Any thread
     may put, get and release; torch objects are only handed over.
@@ -60,12 +60,12 @@ class ModelsInMemory(QObject):
         self._kept: dict[str, dict[Hashable, LoadedModel]] = {}
 
     def put(self, user: str, key: Hashable, loaded: LoadedModel) -> None:
-        """Keep a model for `user`, in place of the one under this key."""
+        """Keep a model for `user`, replacing the model under this key."""
         with self._lock:
             self._kept.setdefault(user, {})[key] = loaded
 
     def get(self, user: str, key: Hashable) -> LoadedModel | None:
-        """The model that is kept under this key; None if it was released."""
+        """Return the model under this key, or None if it was released."""
         with self._lock:
             return self._kept.get(user, {}).get(key)
 
@@ -81,7 +81,7 @@ class ModelsInMemory(QObject):
 
     @Slot()
     def free(self) -> None:
-        """Release all of them."""
+        """Release all models."""
         with self._lock:
             self._kept.clear()
         self.freed.emit()
@@ -94,7 +94,7 @@ class ModelsInMemory(QObject):
 
     @property
     def uses(self) -> tuple[ModelUse, ...]:
-        """What is in memory, in the order in which it was loaded."""
+        """The models in memory, grouped by user."""
         with self._lock:
             return tuple(
                 ModelUse(user, loaded.name, loaded.n_bytes)

@@ -1,4 +1,4 @@
-"""The sets of what is preferred, and the one that new pairs and thumbs go to."""
+"""The preference sets of the library, and the current one, which receives new pairs and thumbs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PreferenceSets(QObject):
     first.
 
     Signals:
-        changed(): another set is current, or it has other pairs.
+        changed(): another set is current, or its pairs or thumbs have changed.
         judging_requested(first, second): replies of two Candidates are to be judged on the page “Judge
             replies”, which is shown already; those of one model, where both are the same.
     """
@@ -60,7 +60,7 @@ class PreferenceSets(QObject):
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """Those of the current set; read when they are first asked for."""
+        """The pairs of the current set, read on first use."""
         if self._pairs is None:
             self._pairs = ()
             self._notices.attempt(self._read)
@@ -68,28 +68,28 @@ class PreferenceSets(QObject):
 
     @property
     def thumbs(self) -> tuple[Thumb, ...]:
-        """The thumbs of the current set; read when they are first asked for."""
+        """The thumbs of the current set, read on first use."""
         if self._thumbs is None:
             self._thumbs = ()
             self._notices.attempt(self._read_thumbs)
         return self._thumbs
 
     def thumb_of(self, message_id: str) -> Thumb | None:
-        """What was said of a reply; None for nothing."""
+        """Return the latest thumb of a reply, or None."""
         return next((thumb for thumb in reversed(self.thumbs) if thumb.message == message_id), None)
 
     def names(self) -> list[str]:
-        """The sets of the library, the current one, and the usual one."""
+        """Return the names of the library's sets, the current set and the default set, sorted."""
         from terrarium.models.preferences.store import list_sets
 
         return sorted({*list_sets(self._library), self.name, DEFAULT_NAME}, key=str.casefold)
 
     def choose(self, name: str) -> bool:
-        """Make a set the current one; it is made with its first pair. Returns whether its name can be one."""
+        """Make a set the current one; its folder is created with its first entry. Returns whether the name is valid."""
         return self._notices.attempt(lambda: self._choose(name))
 
     def is_stored(self) -> bool:
-        """Whether the current set is in the library: it is made with its first pair or thumb."""
+        """Whether the current set is in the library: it is created with its first pair or thumb."""
         return self.current().folder.is_dir()
 
     def rename(self, new_name: str) -> None:
@@ -255,7 +255,7 @@ class PreferenceSets(QObject):
             self.changed.emit()
 
     def _pairs_of(self, collected: PreferenceSet) -> tuple[Pair, ...]:
-        """What is known of a set, which is not read again for each choice; () if it is not the current one."""
+        """The cached pairs of the current set, so that it is not reread for each choice; () for another set."""
         return self.pairs if collected.name == self.name else ()
 
     def _set_pairs(self, collected: PreferenceSet, pairs: tuple[Pair, ...]) -> None:

@@ -27,7 +27,7 @@ _LOCK_TIMEOUT_S = 0.5
 class TrainingQueue(QObject):
     """Holds queued runs, and trains them one after the other while it is draining; problems are reported as notices.
 
-    waiting: the queued runs, the next one first. is_draining: whether the next one starts as soon as nothing is
+    waiting: the queued runs, the next one first. is_draining: whether the next run starts as soon as nothing is
     trained. is_held: whether the user has put it on hold, which only `start` ends. started_automatically: whether the
     current training was started by the queue, not by the user.
 
@@ -65,7 +65,7 @@ class TrainingQueue(QObject):
         return self._change(add) and self._follow_training()
 
     def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
-        """Queue a recipe; whether it worked. Says what it waits for."""
+        """Queue a recipe; whether it worked. A notice says what it waits for."""
         waits = self.what_waits()
         if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
             return False
@@ -73,7 +73,7 @@ class TrainingQueue(QObject):
         return True
 
     def what_waits(self) -> str:
-        """What is to be said of something that is queued now: it waits for what is training, or for a held queue."""
+        """Describe what a newly queued item waits for: the runs before it, or a queue on hold."""
         if self.is_held:
             return "is in the queue, which is held: press Start in the queue"
         state = self._training.state
@@ -86,7 +86,7 @@ class TrainingQueue(QObject):
         return self._change(lambda: self._queue.move(item_id, to))
 
     def retry(self, item_id: str) -> bool:
-        """Let a run that could not start have its turn again."""
+        """Clear the problem of a run that could not start, so that it is tried again."""
         return self._change(lambda: self._queue.set_problem(item_id, ""))
 
     def remove(self, item_id: str) -> QueuedRun | None:
@@ -100,7 +100,7 @@ class TrainingQueue(QObject):
         return self._change(lambda: self._queue.put_back(item, at))
 
     def start(self) -> bool:
-        """Start training the queued runs one after the other; whether this window may."""
+        """Start training the queued runs one after the other; whether this window may drain the queue."""
         if not self._notices.attempt(self._queue.begin_draining):
             return False
         self.is_draining, self.is_held = True, False
@@ -164,7 +164,7 @@ class TrainingQueue(QObject):
             self._could_not_begin(describe(error).sentence)
 
     def _could_not_begin(self, sentence: str) -> None:
-        """Keep the run that could not start, with the reason, and try the next one."""
+        """Leave the run that could not start in the queue, with the reason, and try the next one."""
         item, self._starting = self._starting, None
         assert item is not None
         self.started_automatically = False
@@ -185,14 +185,14 @@ class TrainingQueue(QObject):
             self._leave_queue()
 
     def _leave_queue(self) -> None:
-        """What was to start has started: a new run has left the queue by itself."""
+        """Record that the starting item has started; a new run is removed from the queue elsewhere."""
         item, self._starting = self._starting, None
         if item is not None and item.spec is None:
             self._started.add(item.id)
         self.read()
 
     def _remove_started(self) -> None:
-        """Remove what has started from the queue on disk; where that is locked or the disk full, with the next poll."""
+        """Remove started items from the queue on disk; if it is locked or the disk is full, retry at the next poll."""
         for item_id in tuple(self._started):
             try:
                 self._queue.remove(item_id)
@@ -204,7 +204,7 @@ class TrainingQueue(QObject):
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: start the next one, unless the user has stopped it."""
+        """Start the next run when a training ends, unless the user has stopped it."""
         state = self._training.state
         assert state is not None
         self.started_automatically = False
@@ -229,7 +229,7 @@ class TrainingQueue(QObject):
             self._notices.say("The queue is on hold, because you stopped a run. Press Start in the queue to continue.")
 
     def close(self) -> None:
-        """Start nothing more. A run that was about to start stays queued, without a problem."""
+        """Start no more runs. A run that was about to start stays queued, without a problem."""
         self.is_draining, self._starting = False, None
         self._poll.stop()
         self._queue.end_draining()

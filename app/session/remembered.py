@@ -1,4 +1,4 @@
-"""What the window remembers between launches: one JSON file in the library's home, which several windows may share."""
+"""Settings that persist between launches: one JSON file in the library's home, which several windows may share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIMPLE, EVERYTHING = "simple", "everything"
 _DETAIL = "detail"
 
 _Path = tuple[str, ...]
-"""The key of a setting, or that and the name of one of its entries."""
+"""The key of a setting, or its key and the name of one of its entries."""
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Remembered(QObject):
     """Named JSON values, written in the background soon after they change; failures are reported as notices.
 
     Only what this window has changed is written, into the file as it is then: other windows write to it too. Their
-    values are seen here after the next write.
+    values are adopted here after the next write.
 
     problem: a sentence if the file was damaged at launch; it is left alone until it is deleted.
     """
@@ -43,7 +43,7 @@ class Remembered(QObject):
         self._path, self._notices = home / FILE_NAME, notices
         self._values: dict[str, Any] = {}
         self._changes: dict[_Path, Any] = {}
-        """What is not in the file yet; None for an entry that was removed."""
+        """Changes not yet written to the file; None for a removed entry."""
         self._lock = threading.Lock()
         self._task: LatestTask | None = None
         self.problem: str | None = None
@@ -56,22 +56,22 @@ class Remembered(QObject):
         self._reported = self.problem or ""
 
     def get(self, key: str, default: Any) -> Any:
-        """The value of `key`, or the default if there is no value of the default's type."""
+        """Return the value of `key`, or the default if it has no value of the default's type."""
         value = self._values.get(key, default)
         return value if default is None or isinstance(value, type(default)) else default
 
     def set(self, key: str, value: Any) -> None:
-        """Keep a JSON-able value for the next launch."""
+        """Save a JSON-serializable value for the next launch."""
         if self._values.get(key) != value:
             self._change((key,), value)
 
     def set_entry(self, key: str, name: str, value: Any) -> None:
-        """Change one entry of a setting that is a dictionary, whose others stay as they are; None removes it."""
+        """Change one entry of a dictionary setting, leaving the others unchanged; None removes it."""
         if self.get(key, {}).get(name) != value:
             self._change((key, name), value)
 
     def flush(self) -> None:
-        """Write what is not written yet, and wait for it: at closing."""
+        """Write all pending changes and wait until they are written. Called when the window closes."""
         self._timer.stop()
         if self._task is not None:
             self._task.wait()
@@ -110,7 +110,7 @@ class Remembered(QObject):
             ) from error
 
     def _write(self) -> None:
-        """On any thread: merge the changes into the file, and take over what other windows have written there."""
+        """Merge the changes into the file, and adopt the values that other windows wrote. May run on any thread."""
         with self._lock:
             changes = dict(self._changes)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,10 +136,10 @@ class Remembered(QObject):
 
 
 class Detail(QObject):
-    """How much the window shows: what newcomers need, or everything, as where nobody has chosen.
+    """How much the window shows: what newcomers need, or everything, the default.
 
     Signals:
-        changed(): the other one was chosen.
+        changed(): the level has changed.
     """
 
     changed = Signal()
@@ -173,7 +173,7 @@ class Detail(QObject):
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[_Path, Any]) -> dict[str, Any]:
-    """The values with the changes made, of which no dictionary is changed in place."""
+    """Return the values with the changes applied; no dictionary is changed in place."""
     merged = dict(values)
     for (key, *name), value in changes.items():
         if not name:

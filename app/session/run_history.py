@@ -73,7 +73,7 @@ class RunHistory:
 
     @classmethod
     def read(cls, run: RunFolder, *, is_whole: bool = False) -> RunHistory:
-        """From the logs in a run's folder; ValueError names a damaged one.
+        """Read the logs in a run's folder. Raises ValueError naming a damaged log.
 
         is_whole: with a point for each training row, of a long run too.
         """
@@ -120,7 +120,7 @@ class RunHistory:
 
     @property
     def empty_reason(self) -> str:
-        """Why nothing can be shown yet; '' if there is just nothing measured."""
+        """Why nothing can be shown yet; '' if nothing has been measured."""
         return READING if self.is_loading else self.problem
 
     @property
@@ -170,7 +170,7 @@ class RunHistory:
         return {name: columns[name] for name in order}
 
     def replace_with(self, other: RunHistory) -> None:
-        """Take over the contents of `other`; views keep their reference to this object."""
+        """Replace the contents with those of `other` in place, as views keep a reference to this object."""
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
         self.metric, self.figures = other.metric, other.figures
         self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
@@ -202,7 +202,7 @@ class RunHistory:
 
     @property
     def best_checkpoint(self) -> int | None:
-        """The row of `val` of the checkpoint with the best metric, and of equal ones the lowest loss; None for none."""
+        """The row of `val` of the checkpoint with the best metric, ties broken by the lowest loss; None if missing."""
         saved = [mark.step for mark in self.marks if mark.event == "saved"]
         values = self.val["metric_value"] * (
             -1 if self.metric and METRICS[self.metric].higher_is_better is False else 1
@@ -211,7 +211,7 @@ class RunHistory:
         return max(rows.tolist(), key=lambda i: (values[i], -self.val["loss"][i]), default=None)
 
     def metric_at(self, step: int) -> str:
-        """The metric of the last validation up to a step, as “Macro F1 97.6 %”; "" where there is none."""
+        """The metric of the last validation up to a step, as “Macro F1 97.6 %”; "" if there is none."""
         before = int(np.searchsorted(self.val["step"], step, side="right")) - 1
         value = float(self.val["metric_value"][before]) if before >= 0 else math.nan
         if not self.metric or not math.isfinite(value):

@@ -60,7 +60,7 @@ class Runs(QObject):
 
     @property
     def has_any(self) -> bool:
-        """Whether there is a run, without reading all of them."""
+        """Whether the library has any run, without reading all of them."""
         return bool(self.index.n_unseen(1) or self.index.infos())
 
     def check(self) -> builtins.list[RunInfo]:
@@ -84,7 +84,7 @@ class Runs(QObject):
         return self.index.find(run_id)
 
     def has(self, run_id: str) -> bool:
-        """Whether there is a run with this id."""
+        """Whether a run with this id exists."""
         try:
             self.find(run_id)
         except ValueError:
@@ -113,7 +113,7 @@ class Runs(QObject):
         return [checkpoint_step(path) for path in reversed(checkpoints)]
 
     def best_of_task(self, run_id: str) -> int | None:
-        """The step of the best checkpoint of a run that has learned a task; None for other runs."""
+        """Return the step of the best checkpoint of a run trained on a task; None for other runs."""
         from terrarium.models.runs.run_folder import RunFolder
 
         spec = self.spec(run_id)
@@ -125,7 +125,7 @@ class Runs(QObject):
         return None
 
     def spec(self, run_id: str) -> RunSpec | None:
-        """The spec of a run, as last read from its folder; None if it is gone or cannot be read."""
+        """Return the spec of a run, as last read from its folder; None if it is missing or cannot be read."""
         try:
             return self.find(run_id).spec
         except ValueError:
@@ -192,7 +192,7 @@ class Runs(QObject):
         return done
 
     def delete(self, run_ids: Sequence[str]) -> None:
-        """Move runs to the trash; one undo restores all. A run that cannot be moved stays, which is reported."""
+        """Move runs to the trash; one undo restores all. A run that cannot be moved stays; its error is reported."""
         moved = self._delete(run_ids)
         names = [info.name for info in moved.values()]
         what = f"run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"

@@ -1,4 +1,4 @@
-"""The services that all tabs share. State lives here, never in a widget."""
+"""The services that all tabs share. State lives in them, never in a widget."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Session(QObject):
 
     Signals:
         tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
-        recipes_requested(name): show the recipes, at the one of that name (models.recipes.tasks), '' for none.
+        recipes_requested(name): show the recipes, at the recipe `name` (models.recipes.tasks), or at none if ''.
         pronouns_requested(): show the models that point at what “it” refers to.
-        run_action_requested(run_id, name): do something to a run, one of app.runs.run_actions.
-        closing(): the worker is about to stop: everything that uses it, or runs beside it, must end now.
+        run_action_requested(run_id, name): perform an action on a run, one of app.runs.run_actions.
+        closing(): the worker is about to stop: everything that uses it, or runs in parallel, must end now.
     """
 
     tab_requested = Signal(str)
@@ -90,12 +90,12 @@ class Session(QObject):
             self.device.warm_up()
 
     def use_model(self, which: str, step: int | None = None) -> bool:
-        """Show a run's model, or the one in training (LIVE), where it can be used; whether it can be opened.
+        """Show a run's model, or the live one (LIVE), in the view for its kind; whether it can be opened.
 
         That is the view of the chat tab for what it does; a conversation with another model is left for a new one.
 
         Args:
-            step: of its checkpoint; None for the best where it has learned a task, whose scores are of that one, and
+            step: the checkpoint's step; None for the best if the run learned a task (its scores are of the best), and
                 else the last.
         """
         state = self.training.state

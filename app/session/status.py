@@ -54,7 +54,7 @@ class Status(QObject):
             signal.connect(self.changed)
 
     def add(self, source: StatusSource) -> None:
-        """Also show the status of `source` while nothing is trained."""
+        """Also show the status of `source` while no run is training."""
         self._sources.append(source)
         source.changed.connect(self.changed)
 

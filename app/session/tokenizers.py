@@ -59,7 +59,7 @@ class Tokenizers(QObject):
         return self._reader.busy
 
     def choose_last(self) -> None:
-        """Choose the tokenizer that was chosen last, or the first one."""
+        """Choose the last chosen tokenizer, or the first in the list."""
         names = [info.name for info in self.list() if info.problem is None]
         wanted = self._remembered.get(_LAST, "")
         if names:
@@ -73,7 +73,7 @@ class Tokenizers(QObject):
 
     @Slot()
     def reread(self) -> None:
-        """List those that other work has made, too, and choose one if none is chosen."""
+        """Reread the list, including tokenizers made by other work, and choose one if none is chosen."""
         self.list_changed.emit()
         if self.current is None and not self.is_loading:
             self.choose_last()
@@ -83,7 +83,7 @@ class Tokenizers(QObject):
         return self._library.list_tokenizers()
 
     def choose(self, name: str) -> None:
-        """Choose a tokenizer of the library; where it cannot be read, the former one is chosen again."""
+        """Choose a tokenizer of the library; if it cannot be read, fall back to the previous choice."""
         from terrarium.models.tokenizers import load_tokenizer
 
         if not self.is_loading:
@@ -105,7 +105,7 @@ class Tokenizers(QObject):
         self.changed.emit()
 
     def about(self, name: str) -> dict[str, Any]:
-        """The metadata of a tokenizer: its origin and the user's notes; empty if there is none."""
+        """The metadata of a tokenizer: its origin and the user's notes; empty if missing."""
         from terrarium.models.tokenizers import read_about
 
         try:

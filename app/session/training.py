@@ -36,7 +36,7 @@ _NEXT_WORLD = "next world"
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryCut(Event):
-    """The curves and samples of a resumed run, finally without those after the checkpoint."""
+    """The curves and samples of a resumed run: all at first, and truncated after the checkpoint once it has started."""
 
     history: RunHistory
 
@@ -56,7 +56,7 @@ class Training(QObject):
         events_received(events): the training's events, in order, after `state` and `history` were updated.
         ended(): the run is over and its folder is free.
         renamed(): the run's folder has its new name.
-        free_requested(): the user wants the device to be free.
+        free_requested(): the user wants to free the device's memory.
     """
 
     began = Signal()
@@ -103,7 +103,7 @@ class Training(QObject):
 
     @property
     def why_not_start(self) -> str:
-        """Why nothing can be trained or measured now, in a sentence; "" where it can."""
+        """Return why training or measuring is impossible now, as a sentence; "" if it is possible."""
         return "A run is training: stop it, or wait until it ends." if self.active else ""
 
     def trains(self, run_id: str) -> bool:
@@ -392,7 +392,7 @@ class Training(QObject):
         self.changed.emit()
 
     def _move(self, move: Move) -> bool:
-        """Make a move; whether it changed anything."""
+        """Apply a move to the state; whether it changed."""
         before = self.state
         self.state = before.moved(move) if before is not None else None
         if self.state == before:
@@ -434,7 +434,7 @@ class Training(QObject):
 
     @Slot()
     def _try_again(self) -> None:
-        """After a Blocked event: one attempt, which ends with the step where a pause is wanted."""
+        """Retry after a Blocked event: for a single step if a pause is wanted."""
         if self._job is None or self.state is None or self.state.status != "blocked":
             return
         if self.state.wants_pause and not self.state.ends:

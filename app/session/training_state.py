@@ -24,8 +24,8 @@ from terrarium.models.events import (
 )
 
 Move = Literal["pause", "resume", "stop", "held", "released"]
-"""What moves a training and is no event of it: the user's word (pause, resume, stop), or its job, which is held between
-two events or released again."""
+"""A change of state that is not an event of the training: a user's command (pause, resume, stop), or its job was held
+between two events, or released."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class TrainingState:
 
     @property
     def work(self) -> str:
-        """What it does where nothing keeps it from that: preparing, running or evaluating."""
+        """The current phase, regardless of pauses and blocks: preparing, running or evaluating."""
         return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
 
     @property
@@ -84,7 +84,7 @@ class TrainingState:
 
     @property
     def share(self) -> float:
-        """The share of its planned steps that is done; 0 as long as there is no plan."""
+        """The completed share of the planned steps; 0 before the plan is known."""
         return min(self.step / self.total_steps, 1.0) if self.total_steps else 0.0
 
     @property
@@ -98,7 +98,7 @@ class TrainingState:
         return self.compared is not None and self.compared.model is not None
 
     def moved(self, move: Move) -> TrainingState:
-        """The state after a move; the same one where that changes nothing."""
+        """Return the state after a move; the same object if nothing changes."""
         change = dataclasses.replace
         if self.over:
             return self

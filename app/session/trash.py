@@ -1,4 +1,4 @@
-"""The trash: deleting with undo, and restoring or deleting for good what is there."""
+"""The trash: deletion with undo, restoring, and permanent deletion."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Trash(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether something is being deleted for good."""
+        """Whether a permanent deletion is running."""
         return self._deleting is not None and self._deleting.busy
 
     def move(self, path: Path) -> Sequence[str]:
@@ -58,7 +58,7 @@ class Trash(QObject):
         return tokens
 
     def offer_undo(self, what: str, tokens: Sequence[str], again: DeleteAgain) -> None:
-        """Note a deletion, which can be undone, and say so.
+        """Push a deletion onto the undo stack, and show a notice about it.
 
         Args:
             what: what was deleted: “design “mine””.
@@ -90,7 +90,7 @@ class Trash(QObject):
         self._refresh_if_read()
 
     def restore(self, tokens: Sequence[str]) -> Sequence[Path]:
-        """Put deletions back where they were, and return where that is; a notice says if one has another name now."""
+        """Restore deletions and return their paths; a notice says if one was restored under another name."""
         restored: dict[Path, str] = {}
         for token in tokens:
             self._notices.attempt(partial(self._restore, token, restored))
@@ -112,7 +112,7 @@ class Trash(QObject):
             self._notices.say(f"There is a {kind} called “{was}” already, so this one was restored as “{now}”.")
 
     def refresh(self) -> None:
-        """List what is there, in the background."""
+        """Read the list of items in the background."""
         if self._reading is None:
             self._reading = LatestTask(self)
             self._reading.done.connect(self._on_read)
@@ -130,7 +130,7 @@ class Trash(QObject):
         self.changed.emit()
 
     def clear_expired(self) -> None:
-        """Delete for good what has been there for too long, in the background: at launch."""
+        """Permanently delete expired items in the background. Called at launch."""
 
         def delete() -> None:
             n = delete_expired(self._library.trash)

@@ -13,15 +13,15 @@ STACKS = ("tokenizer", "data", "builder", "training", "chat")
 
 
 class Step(QUndoCommand):
-    """Something that was done already, and can be undone and redone.
+    """A completed action that can be undone and redone.
 
     Args:
         words: what was done, after “Undo”: “change of d_model”.
         undo, redo: do so; False if it was not possible, which they have reported: the step is then forgotten.
-        key: a step that follows one with the same key becomes one with it; "" for never.
-        is_stale: whether nothing is left to be undone, since that happened elsewhere.
+        key: a step is merged into the preceding step with the same key; "" never merges.
+        is_stale: whether the step has been undone elsewhere, so that nothing is left to undo.
 
-    The arguments are attributes, too.
+    The arguments are also attributes.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class Undo(QObject):
             stack.indexChanged.connect(self.forget_stale)
 
     def show_stack(self, name: str) -> None:
-        """Let the group act on the stack of a tab; '' or another name for none."""
+        """Make a tab's stack the group's active one; '' or an unknown name activates none."""
         self.group.setActiveStack(self._stacks.get(name))  # type: ignore[arg-type]
 
     def stack(self, name: str) -> QUndoStack:
-        """The stack of a tab, one of STACKS."""
+        """Return the stack of a tab, one of STACKS."""
         return self._stacks[name]
 
     def add(self, name: str, step: Step) -> None:
-        """Note a step that was done, on the stack of a tab; not if it is part of undoing or redoing another one."""
+        """Push a completed step onto a tab's stack, unless it happens while another step is undone or redone."""
         if not self._is_busy:
             step.undo_action, step.redo_action = self._guarded(step.undo_action), self._guarded(step.redo_action)
             self._stacks[name].push(step)
@@ -96,7 +96,7 @@ class Undo(QObject):
         return act
 
     def take_back(self, name: str, step: Step) -> None:
-        """Undo a step that may not be the newest one."""
+        """Undo a step that is not necessarily the newest."""
         stack = self._stacks[name]
         index = next((i for i in range(stack.index()) if stack.command(i) is step), None)
         if index is not None and index == stack.index() - 1:
@@ -107,13 +107,13 @@ class Undo(QObject):
         self.forget_stale()
 
     def close(self) -> None:
-        """Forget all steps: they refer to what is about to go."""
+        """Clear all stacks: their steps refer to objects that are about to be destroyed."""
         for stack in self._stacks.values():
             stack.clear()
 
     @Slot()
     def forget_stale(self) -> None:
-        """Take steps off the stacks of which nothing is left to be undone."""
+        """Drop stale steps from the top of the stacks."""
         for stack in () if self._is_busy else self._stacks.values():
             if stack.canUndo():
                 newest = stack.command(stack.index() - 1)

@@ -71,7 +71,7 @@ def remember_training(session: Session) -> None:
 
 
 def take_saved_run(session: Session) -> str:
-    """The id of the run that was training when the window was last closed, “” for none; forgets it."""
+    """Return and clear the id of the run that was training when the window was last closed, “” for none."""
     run_id = str(session.remembered.get(_SETTING, ""))
     if run_id:
         session.remembered.set(_SETTING, "")

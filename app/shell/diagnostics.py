@@ -1,4 +1,4 @@
-"""What a bug report needs: facts about the program and the computer, and the log, without what is private."""
+"""The contents of a bug report: facts about the program and the computer, and the log, without private data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from terrarium.models.number_words import format_size
 
 _LOG_LINES = 600
 _MIN_NAME = 3
-"""Shorter names are not looked for: they would be found within words."""
+"""Names shorter than this are not masked: they would match within words."""
 
 _FRAME = re.compile(r'^(\s*File )"([^"]*)"(, line \d+.*)$')
 _CODE = re.compile(r"^    \S|^\s+[~^]+$")
@@ -47,11 +47,11 @@ _PATHS = re.compile(r"(?:<path>){2,}")
 def diagnostics(
     session: Session, *, failure: str = "", keep_paths: bool = False, keep_texts: bool = False
 ) -> Callable[[], str]:
-    """A function, for any thread, that returns the text of a report.
+    """Return a function that computes the text of a report and may run on any thread.
 
     Args:
-        failure: what is reported, with its traceback. keep_paths: leave paths, and names of the user and the computer,
-            as they are. keep_texts: leave quoted texts, and the names that the user gave, as they are.
+        failure: the reported failure, with its traceback. keep_paths: leave paths, and names of the user and computer,
+            unmasked. keep_texts: leave quoted texts, and names given by the user, unmasked.
     """
     library, facts = session.library, _facts(session)
 
@@ -106,7 +106,7 @@ class Mask:
 
 
 def _facts(session: Session) -> str:
-    """On the window's thread: what Qt and the session know."""
+    """Collect the facts from Qt and the session. Runs on the window's thread."""
     packages = ("torch", "tokenizers", "PySide6_Essentials", "pyqtgraph", "numpy", "safetensors")
     screens = [
         f"{screen.size().width()}×{screen.size().height()} at {screen.devicePixelRatio():g}"
@@ -152,7 +152,7 @@ def _names_of_user_and_computer() -> Iterable[str]:
 
 
 def _names_in(library: Library) -> Iterable[str]:
-    """What the user has called things: their files' names, and the names and tags of runs."""
+    """The names that the user has given: of files, and the names and tags of runs."""
     for folder in (library.tokenizers, library.designs, library.runs):
         yield from (entry.name.removesuffix(".json") for entry in _entries(folder))
     for run in _entries(library.runs):
@@ -189,7 +189,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str] | None:
-    """Matches these words, the longest first, also as Python and JSON write them; None where there are none."""
+    """Compile a pattern for these words, longest first, also as Python and JSON escape them; None if there are none."""
     written = {form for word in words for form in (word, repr(word)[1:-1], json.dumps(word)[1:-1])}
     long = sorted((word for word in written if len(word) >= _MIN_NAME), key=lambda word: (-len(word), word))
     return re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in long)) if long else None

@@ -26,7 +26,7 @@ _WIDTH = 340
 
 
 def read_glossary() -> tuple[Glossary, str]:
-    """The glossary, and '' or a sentence that says why it is empty; the log has the details."""
+    """Return the glossary, and '' or a sentence that says why it is empty; details go to the log."""
     from terrarium.app.help.glossary import Glossary, load_glossary
     from terrarium.app.help.pictures import PICTURES
     from terrarium.app.help.places import PLACES
@@ -39,7 +39,7 @@ def read_glossary() -> tuple[Glossary, str]:
 
 
 class HelpDesk(QObject):
-    """Shows the glossary of a window when it is asked for, beside the tabs.
+    """Shows the glossary beside the tabs of a window on request.
 
     Args:
         body: holds the tabs, `pages`; the panel is added to it when it is first shown.
@@ -74,13 +74,13 @@ class HelpDesk(QObject):
         return self._read
 
     def open_here(self) -> None:
-        """Explain what has the focus or, if that has no term, what is under the pointer; else show the search."""
+        """Explain the focused widget or, if it has no term, the widget under the pointer; otherwise show the search."""
         at = QApplication.widgetAt(self._body.cursor().pos())
         under = at if at is not None and at.window() is self._body.window() else None
         self.show_term(term_at(QApplication.focusWidget()) or term_at(under))
 
     def explain(self, term: str, window: QWidget) -> None:
-        """Explain a term that was asked for in the window, or over a dialog of it: what is modal covers the panel."""
+        """Explain a term: in the window or, as a modal dialog covers the panel, over the dialog that requested it."""
         if window is self._body.window():
             self.show_term(term)
             return
@@ -113,7 +113,7 @@ class HelpDesk(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Hide the panel; the focus goes back to where it was, or to the page where that is not shown any more."""
+        """Hide the panel; restore the focus, or focus the page if the former widget is no longer shown."""
         if self.panel is not None:
             self.panel.hide()
             self.closed.emit()

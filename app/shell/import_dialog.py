@@ -43,7 +43,7 @@ class ImportDialog(QObject):
         session.downloads.failed.connect(self._on_not_downloaded)
 
     def connect_page(self, page: Any) -> None:
-        """Import what is asked for on the page “Models”, which says itself how its downloads go while it is shown."""
+        """Import what the page “Models” requests; while shown, the page reports its downloads itself."""
         self._page = page
         page.list.file_requested.connect(self.ask_for_file)
         page.list.folder_requested.connect(self.ask_for_folder)
@@ -79,7 +79,7 @@ class ImportDialog(QObject):
             self.start(self._waiting.pop(0))
 
     def start(self, source: Path, name: str = "") -> None:
-        """Import `source`, as a run of that name if there is one."""
+        """Import `source`, as a run of that name if given."""
         if not self.importer.start(source, name):
             return
         self.progress = open_progress("Import", f"Reading {name or source.name}", self._cancel, self._window)

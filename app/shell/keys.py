@@ -1,4 +1,4 @@
-"""The keyboard shortcuts, listed. Those of the menus are read from the menus; here is what else there is."""
+"""The list of keyboard shortcuts: those of the menus, read from the menus, and all others, defined here."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _PAGES: tuple[tuple[str, tuple[tuple[str | QKeySequence.StandardKey, str], ...]]
         ),
     ),
 )
-"""Group -> keys and what they do."""
+"""Group -> keys and their action."""
 
 
 def key_groups(bar: QMenuBar) -> list[tuple[str, Sequence[KeyRow]]]:

@@ -71,11 +71,11 @@ class Interrupts(QObject):
 
 
 _QUIET_S = 60.0
-"""Seconds without a failure after which the same one is reported again."""
+"""Seconds without a failure after which the same failure is reported again."""
 
 
 class FailureReport:
-    """Logs and shows what fails in the window; a failure that repeats itself, as at each redrawing, only once."""
+    """Logs and shows failures in the window; a repeated failure, as at each repaint, is reported only once."""
 
     def __init__(self, notices: Notices, clock: Callable[[], float] = time.monotonic) -> None:
         self._notices, self._clock = notices, clock
@@ -91,7 +91,7 @@ class FailureReport:
 
 
 def choose_detail(session: Session) -> None:
-    """At the first launch, show what newcomers need; to those who have runs from before, everything as they know it."""
+    """Choose the detail level at the first launch: simple for newcomers, everything if the library already has runs."""
     if not session.detail.is_chosen:
         session.detail.choose(EVERYTHING if session.runs.has_any else SIMPLE)
 
@@ -113,7 +113,7 @@ class Application(QApplication):
 
 
 def check_display(platform: str, environment: Mapping[str, str], plugins: Path) -> None:
-    """See whether Qt can open a window on X11, since it would abort the process where a library is missing.
+    """Check that Qt can open a window on X11: with a library missing, Qt would abort the process.
 
     Args:
         platform: sys.platform. plugins: the folder of Qt's plugins.

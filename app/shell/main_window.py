@@ -253,7 +253,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def start_quickstart(self) -> None:
-        """Start the quick start and show it; add it to the queue where something else is training."""
+        """Start the quick start and show it; add it to the queue if another run is training."""
         self.start_quickstart_on(())
 
     def start_quickstart_on(self, files: tuple[str, ...]) -> None:
@@ -308,7 +308,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def show_models(self) -> None:
-        """Show the published models that can be downloaded, and what is on this computer."""
+        """Show the published models that can be downloaded, and those on this computer."""
         self.pages.show_page("models").setFocus()
         self.top_bar.show_current("")
 
@@ -326,7 +326,7 @@ class MainWindow(QMainWindow):
 
     @Slot(str, str)
     def do_to_run(self, run_id: str, name: str) -> None:
-        """Do something to a run in the training tab, one of app.runs.run_actions."""
+        """Perform an action on a run in the training tab, one of app.runs.run_actions."""
         self.show_tab("training")
         self.training.do(run_id, name)
 

@@ -108,7 +108,7 @@ def _add(
 
 
 def _add_choices(menu: QMenu, preference: Preference) -> None:
-    """An entry for each value of a preference, the present one marked."""
+    """Add an entry for each value of a preference, the current one checked."""
     group = QActionGroup(menu)
     for value, text in preference.choices():
         entry = _add(menu, text, partial(preference.choose, value))

@@ -30,7 +30,7 @@ def application() -> QApplication:
 
 @contextlib.contextmanager
 def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
-    """The real window on a library, in light mode; closed with all its threads in the end.
+    """Open the real window on a library, in light mode; on exit it is closed with all its threads.
 
     Args:
         device: where models run; "" does not load torch until something needs it.

@@ -17,9 +17,9 @@ from terrarium.app.shell.places import Screens
 
 
 class MenuSource:
-    """The enabled actions of the menus. An action that is in two menus is there once.
+    """The enabled actions of the menus. An action in two menus is listed once.
 
-    bar: asked each time, since PySide may invalidate the object that stands for a menu bar while the bar lives on.
+    bar: called each time, since PySide may invalidate the Python wrapper of a menu bar that still exists.
     """
 
     def __init__(self, bar: Callable[[], QMenuBar], but: str) -> None:
@@ -114,7 +114,7 @@ class LibrarySource:
         self._window = window
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """What is in the library now, and what comes with the program."""
+        """The current items of the library, and those that come with the program."""
         session = self._window.session
         return [*self._runs(session), *self._designs(session), *self._tokenizers(session), *self._recipes()]
 

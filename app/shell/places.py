@@ -41,7 +41,7 @@ class Places:
         self._window = window
 
     def show(self, place: str) -> None:
-        """Show a place; if there is nothing to see there yet, say what is missing."""
+        """Show a place; if it has nothing to show yet, say what is missing."""
         tab, _, rest = place.partition("/")
         match tab:
             case "home":
@@ -91,7 +91,7 @@ class Places:
             form.mark({name})
 
     def _show_run(self, view: str) -> None:
-        """Show a view of the run that is chosen, if that has it, else of the newest one."""
+        """Show a view of the selected run if it has that view, else of the newest run that has it."""
         session, tab = self._window.session, self._window.training
         chosen = tab.run_view.run_id
         ids = [run.id for run in session.runs.list() if run.problem is None and run.status != "imported"]

@@ -1,4 +1,4 @@
-"""What a user prefers, told once: the menus, the status bar and the preferences' window all show these."""
+"""The user's preferences, defined once for the menus, the status bar and the preferences window."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ON_QUIT = "on quit"
 
 @dataclass(frozen=True, kw_only=True)
 class Preference:
-    """A setting with a few values, which takes effect as it is chosen.
+    """A setting with a few values, which takes effect immediately.
 
     help: a sentence. choices: (value, label) of each, which may change. find_by: more words to find it by.
     changed: `value` or `choices` may have changed.
@@ -121,7 +121,7 @@ class Preferences(QObject):
         return bool(self._session.remembered.get(_ON_QUIT, "ask") != "save")
 
     def change_text_size(self, by: int) -> None:
-        """Choose the size so many places further on."""
+        """Choose the text size this many steps further in the list."""
         place = TEXT_SCALES.index(self.text_size.value()) + by
         self._set_text_size(TEXT_SCALES[min(max(place, 0), len(TEXT_SCALES) - 1)])
 

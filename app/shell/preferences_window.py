@@ -24,7 +24,7 @@ _EDITOR_WIDTH = 220
 
 
 class PreferencesWindow(Dialog):
-    """Shows the preferences; each takes effect as it is chosen."""
+    """Shows the preferences; each takes effect immediately."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class PreferencesWindow(Dialog):
 
     @property
     def shown(self) -> list[str]:
-        """What is listed now, from top to bottom."""
+        """The rows that are listed now, from top to bottom."""
         return [each.title for section in self._sections for each in section.rows if not each.isHidden()]
 
     @Slot(str)
@@ -86,7 +86,7 @@ class PreferencesWindow(Dialog):
 
 
 class _Row(QWidget):
-    """One line of the window. title: what it is called; find_by: all that it is found by."""
+    """One line of the window. title: its title; find_by: its search terms."""
 
     title = ""
     find_by = ""
@@ -119,7 +119,7 @@ class _Section(QFrame):
 
 
 class _Choice(_Row):
-    """A preference with its title, what it does, and a combo box."""
+    """A preference with its title, its help sentence, and a combo box."""
 
     def __init__(self, preference: Preference) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class _Choice(_Row):
 
 
 class LibraryRow(_Row):
-    """Where the library lies, and choosing another folder for the next launch."""
+    """The folder of the library, and a button to choose another one for the next launch."""
 
     title = "Library"
     find_by = "folder path home files where disk move location reveal"
@@ -189,7 +189,7 @@ class LibraryRow(_Row):
 
 
 class _Keys(_Row):
-    """A shortcut and what it does."""
+    """A shortcut and its action."""
 
     def __init__(self, key: KeyRow) -> None:
         super().__init__()

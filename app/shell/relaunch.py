@@ -1,4 +1,4 @@
-"""What the window offers by itself after its first picture: what was open, and what was interrupted."""
+"""Reopens what was open, and offers to resume an interrupted run, after the window's first paint."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Relaunch(QObject):
             self._window.show_tab(tab)
 
     def offer_interrupted(self) -> None:
-        """Offer to resume the run that was interrupted last, or was saved when the window closed, and show it where the
+        """Offer to resume the run that was interrupted last, or was saved when the window closed, and show it if the
         training tab is in view."""
         session = self._session
         if session.remembered.problem:

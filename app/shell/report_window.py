@@ -17,7 +17,7 @@ from terrarium.models.files.atomic import atomic_write_text
 
 
 class ReportWindow(Dialog):
-    """Shows the report; what is saved or copied is what it shows, also where the user has changed it.
+    """Shows the report. Saving and copying use the text as shown, including the user's edits.
 
     Args:
         failure: the failure that is reported, with its traceback; "" for none.
@@ -67,7 +67,7 @@ class ReportWindow(Dialog):
 
     @Slot()
     def collect(self) -> None:
-        """Write the report anew, in the background."""
+        """Generate the report again, in the background."""
         self.text.setPlainText("Collecting…")
         self._allow(False)
         report = diagnostics(
@@ -92,6 +92,6 @@ class ReportWindow(Dialog):
         self._session.notices.say("Copied: paste it into your report.")
 
     def _allow(self, allowed: object) -> None:
-        """Saving and copying, once there is a report."""
+        """Enable saving and copying once there is a report."""
         for each in (self.save_button, self.copy_button, self.text):
             set_enabled(each, "" if allowed else "The report is being collected.")

@@ -31,8 +31,8 @@ _PARTS = (
 def load_pages() -> Iterator[None]:
     """Import all pages and the guide, which takes half a second in all; yields after each portion.
 
-    On the window's thread: with Python 3.11, PySide keeps what it knows of a class in a table without a lock, which
-    that thread reads while it handles events. If another thread defines a class meanwhile, the program may crash.
+    On the window's thread: with Python 3.11, PySide keeps its data about classes in a table without a lock, which
+    that thread reads while it handles events. If another thread defines a class at the same time, it may crash.
     """
     for name in _PARTS:
         importlib.import_module(name)

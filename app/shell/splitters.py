@@ -29,7 +29,7 @@ def remember_splitters(session: Session, pages: Pages) -> None:
 
 
 def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
-    """The current sizes; for a hidden part the last one that it had, here or at the last launch."""
+    """The current sizes; for a hidden part its last size, in this launch or the previous one."""
     sizes, across = splitter.sizes(), splitter.orientation() == Qt.Orientation.Horizontal
     for i, was in enumerate(kept if len(kept) == len(sizes) else sizes):
         part = splitter.widget(i)
@@ -40,8 +40,8 @@ def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
 
 
 def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
-    """The splitters within a page, named after our widget that contains them: other splitters may come and go. One that
-    stands upright now, where there is little width, has other sizes than side by side."""
+    """The splitters within a page, keyed by the widget of ours that contains them, as others may come and go. One
+    that is vertical now, for lack of width, has a key of its own, as its sizes differ."""
     numbers: dict[str, int] = {}
     for splitter in page.findChildren(QSplitter):
         owner = _owner(splitter)

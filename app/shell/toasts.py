@@ -32,12 +32,12 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _MAX_TOASTS = 3
 _WIDTHS = (560, 400, 300)
-"""In pixels; narrower, and higher, where the widest would lie over something that one may press."""
+"""In pixels; a narrower, taller toast is used where the widest would cover a control."""
 _BUTTON = 28
 _UNDO_MS = 15_000
 _NOTICE_MS = 20_000
 _LOOK_MS = 200
-"""How often it is checked, while there is a message, whether something has come up below it that it must not cover."""
+"""How often, while a toast is visible, it is checked whether it covers a control that has appeared below it."""
 _MAIN_BUTTONS = ("primary", "hero")
 _CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QSlider, QTabBar)
 
@@ -45,8 +45,9 @@ _CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QSlider, Q
 class Toasts(QWidget):
     """A stack of messages over `parent`, the newest on top, so that the others stay where they are.
 
-    A failure with details stays until it is closed; all else leaves by itself. The stack lies as low as it can without
-    covering a button or a field of the page, or at least no field for messages and none of its main buttons.
+    A failure with details stays until it is closed; all others disappear after a while, except offers.
+    The stack lies as low as it can without covering a button or a field of the
+    page or, if that is impossible, without covering a field for messages or one of its main buttons.
 
     Signals:
         report_requested(failure): the user wants to report a failure: its sentence and details.
@@ -80,7 +81,7 @@ class Toasts(QWidget):
     def failure(self, sentence: str, details: str, *remedies: tuple[str, Callable[[], object]]) -> None:
         """Show a failure; `details` are shown by a button, as are `remedies`: a text and an action each.
 
-        What has no details is a sentence about something that the user has just done, and leaves like a notice.
+        A failure without details is about an action of the user, and disappears like a notice.
         """
         actions = list(remedies)
         if details:
@@ -92,12 +93,12 @@ class Toasts(QWidget):
         self._show(sentence, "", "trash", [("Undo", undo)], _UNDO_MS)
 
     def withdraw(self, sentence: str) -> None:
-        """Close a message that is no longer so."""
+        """Close a message that is no longer true."""
         for toast in [t for t in self._shown if t.accessibleName() == sentence]:
             self._close(toast)
 
     def done(self, sentence: str, text: str, action: Callable[[], object]) -> None:
-        """Show that something is done, and offer what one may do next."""
+        """Show that something is done, and offer the next action."""
         self._show(sentence, "", "check-circle", [(text, action)], self._notice_ms)
 
     def offer(self, sentence: str, text: str, action: Callable[[], object]) -> None:

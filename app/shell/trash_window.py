@@ -41,7 +41,7 @@ _NAME, _WHAT, _DELETED, _KEPT, _SIZE = range(len(_COLUMNS))
 
 
 class TrashWindow(Dialog):
-    """Lists the trash anew whenever it is shown or activated."""
+    """Lists the trash; refreshes whenever it is shown or activated."""
 
     def __init__(self, trash: Trash, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)

@@ -25,7 +25,7 @@ from terrarium.app.session.undo import Undo
 
 @dataclass(frozen=True)
 class _Target:
-    """What the two actions act on, and what it would undo and redo, in words."""
+    """The target of the two actions, with the texts of the steps that it would undo and redo."""
 
     undo: Callable[[], object]
     redo: Callable[[], object]
@@ -56,7 +56,7 @@ class UndoActions(QObject):
         app.focusChanged.connect(self._on_focus)
 
     def add_to(self, menu: QMenu) -> None:
-        """Put them into a menu, which says what they would undo and redo while it is open."""
+        """Add the actions to a menu; while it is open, their texts name the steps to undo and redo."""
         menu.addActions([self.undo, self.redo])
         menu.aboutToShow.connect(self.show_state)
         menu.aboutToHide.connect(self._on_hidden)
@@ -100,7 +100,7 @@ class UndoActions(QObject):
         return _of_stack(stack) if stack is not None else _Target(_nothing, _nothing, False, False)
 
     def _field(self) -> _Target | None:
-        """The text field that has the focus, if it is one."""
+        """The focused text field, or None."""
         widget = self._focus if self._focus is not None and isValid(self._focus) else None
         if isinstance(widget, QAbstractSpinBox | QComboBox):
             widget = widget.lineEdit()

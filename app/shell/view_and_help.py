@@ -58,7 +58,7 @@ class ViewAndHelp:
 
 
 def _version() -> str:
-    """The version that is installed, '' where the program runs without being installed."""
+    """The installed version; '' if the program runs without being installed."""
     try:
         return version("llm-terrarium")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Where the window stands: as large as it was left, and never larger than its screen."""
+"""The window's geometry: restored between launches, and never larger than its screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEY = "window place"
 
 
 def restore_place(window: QMainWindow, remembered: Remembered) -> None:
-    """Give a window that is not shown yet the place that it had when it was closed, as far as it fits the screen."""
+    """Restore the last geometry of a window that is not shown yet, as far as it fits the screen."""
     window.resize(SIZE)
     kept = QByteArray.fromBase64(remembered.get(_KEY, "").encode("ascii", "ignore"))
     if kept:
@@ -25,7 +25,7 @@ def restore_place(window: QMainWindow, remembered: Remembered) -> None:
 
 
 def fit_screen(window: QMainWindow) -> None:
-    """Make a window that is shown, whose frame is therefore known, fit its screen with that frame."""
+    """Fit a shown window into its screen including its frame, whose size is known only then."""
     if window.isMaximized() or window.isFullScreen():
         return
     frame, inner = window.frameGeometry(), window.geometry()
@@ -35,7 +35,7 @@ def fit_screen(window: QMainWindow) -> None:
 
 
 def remember_place(window: QMainWindow, remembered: Remembered) -> None:
-    """Keep the window's place for the next launch."""
+    """Save the window's geometry for the next launch."""
     remembered.set(_KEY, window.saveGeometry().toBase64().toStdString())
 
 

@@ -1,1 +1,1 @@
-"""Other ways to use a model than a chat: a notebook, masks to fill, and texts made of texts."""
+"""Pages for models that do not chat: labels, entities, answers in a text, functions, masks, and text to text."""

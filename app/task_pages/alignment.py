@@ -1,4 +1,4 @@
-"""Source and target of an encoder-decoder, aligned by its cross-attention: where it looked to write a word."""
+"""Source and target of an encoder-decoder, aligned by its cross-attention."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PAD, _GAP = 5, 4  # pixels inside and between tokens
 _NAMED = 0.01
-"""Weights from here on are written under their token."""
+"""The minimum weight that is written under its token."""
 _MAX_SPOKEN = 3
 _HINT = "Point at a word of one side to see which words of the other it goes with."
 _ABOUT = (
@@ -39,7 +39,9 @@ _LONG = "These texts are too long to be aligned word by word: see the Attention 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """weights: (targets, sources): how much writing each token of the target looked at each of the source."""
+    """Tokens of source and target, and the cross-attention weights (targets, sources) that predict each target
+    token.
+    """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
@@ -47,11 +49,11 @@ class Alignment:
 
 
 def align(model: AnyModel, read: ReadText) -> Generator[Event, None, Alignment | None]:
-    """The alignment of a text that was read; None where it is too long for its maps to have a cell for each pair."""
+    """Return the alignment of a text; None if it is so long that its attention maps are pooled."""
     from terrarium.models.inspect.attention import read_attention
     from terrarium.models.inspect.attention_maps import MEAN
 
-    # Its first token starts the text and was not written; each row predicts the token after it.
+    # The first token only starts the target: it was not predicted. Each row predicts the token after it.
     stacks = yield from read_attention(model, read.ids[:-1], read.source_ids)
     cross = next(stack for stack in stacks if stack.kind == "cross")
     if cross.is_pooled:
@@ -61,7 +63,7 @@ def align(model: AnyModel, read: ReadText) -> Generator[Event, None, Alignment |
 
 
 class AlignmentCard(QWidget):
-    """Reads the alignment of a text, and shows it; hidden while there is no text."""
+    """Computes the alignment of a text and shows it; hidden while there is no text."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -84,11 +86,11 @@ class AlignmentCard(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether an alignment is being read."""
+        """Whether an alignment is being computed."""
         return self._examiner.busy
 
     def show_text(self, read: ReadText | None) -> None:
-        """Read the alignment of another text; None for none."""
+        """Compute the alignment of another text; None for none."""
         self._examiner.forget()
         self.hide()
         if read is not None and read.source_ids and len(read.ids) > 1:
@@ -104,14 +106,14 @@ class AlignmentCard(QWidget):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self.hide()  # the page says what is wrong with the model
+        self.hide()  # the page reports what is wrong with the model
 
 
 class AlignedTokens(QWidget):
-    """The source's tokens above the target's. The pointer, or the arrow keys, point at one; Escape ends that.
+    """The source's tokens above the target's. The pointer or the arrow keys select a token; Escape clears it.
 
     Signals:
-        said(str): what the token that is pointed at goes with; "" for none.
+        said(str): the tokens aligned with the selected one; "" for none.
     """
 
     said = Signal(str)
@@ -121,7 +123,7 @@ class AlignedTokens(QWidget):
         self._theme = theme
         self._found: Alignment | None = None
         self.at: tuple[int, int] | None = None
-        """(0: source, 1: target; token) that is pointed at."""
+        """The selected (side, token), with side 0 for the source and 1 for the target."""
         self.setAccessibleName("Source and target. Left and right point at words, up and down change the side.")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -135,14 +137,14 @@ class AlignedTokens(QWidget):
         self._restyle()
 
     def weights(self) -> tuple[int, Floats] | None:
-        """The other side and its tokens' weights for the token that is pointed at; None for none."""
+        """Return the other side and its tokens' weights for the selected token; None if no token is selected."""
         if self._found is None or self.at is None:
             return None
         side, token = self.at
         return (1, self._found.weights[:, token]) if side == 0 else (0, self._found.weights[token])
 
     def point_at(self, at: tuple[int, int] | None) -> None:
-        """Point at a token of a side, or at none."""
+        """Select a token of a side, or none."""
         if at != self.at:
             self.at = at
             words = self._describe()
@@ -168,7 +170,7 @@ class AlignedTokens(QWidget):
         return ((), ()) if self._found is None else (self._found.source, self._found.target)
 
     def _heights(self) -> tuple[int, int, int]:
-        """Pixels of a side's name, of a token, and of the number under it."""
+        """Return the heights of a side's name, of a token, and of the number under it, in pixels."""
         name, token = QFontMetrics(self._theme.font(0.9)), QFontMetrics(self._theme.mono_font(0.95))
         return name.height() + 4, token.height() + 4, QFontMetrics(self._theme.font(0.75)).height() + 2
 
@@ -189,7 +191,7 @@ class AlignedTokens(QWidget):
         return name, 2 * name + SPACE + (layouts[0].n_rows if self._sides[0] else 0) * (token + number)
 
     def rect_of(self, side: int, token: int) -> QRectF:
-        """Where a token is drawn."""
+        """Return the rectangle of a token."""
         layouts = self._layouts()
         return self._rect(layouts, self._tops(layouts), side, token)
 

@@ -1,4 +1,4 @@
-"""The beam search of the text-to-text page, on the worker's thread."""
+"""The beam search of the text-to-text page, on the worker thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ class BeamSearchResult:
 def run_beam_search(
     model: AnyModel, tokenizer: Tokenizer, text: str, n_beam: int, length_penalty: float, max_tokens: int
 ) -> Generator[Progress, None, BeamSearchResult]:
-    """The best target texts for a source text; ValueError as `beam_search`."""
+    """Find the best target texts for a source text.
+
+    Raises:
+        ValueError: as in `beam_search`.
+    """
     from terrarium.models.inference.beam import beam_events
     from terrarium.models.inference.generate import decoder_start_id
     from terrarium.models.inference.prompts import encode_for
@@ -66,7 +70,7 @@ def run_beam_search(
 
 
 def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[TokenStats, ...]:
-    """Probability, entropy and rank of the target's tokens (only the last ones of a very long target)."""
+    """Return probability, entropy and rank of the target's tokens (of a very long target, only the last ones)."""
     from terrarium.models.inspect.next_tokens import read_logits
 
     given = read_logits(model, ids, source_ids=source_ids)

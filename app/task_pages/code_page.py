@@ -1,4 +1,4 @@
-"""The page of a model that writes functions: its function, and what comes of each of its cases in the sandbox."""
+"""The page for models that write functions: the function, and the outcomes of its test cases in the sandbox."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _HINT = 'def double(n):\n    """Double the number."""'
 _CASES = "One case per line, as JSON: the arguments, and the expected result\n[2] → 4"
 _ARROW = "→"
 _SHARES = (0.3, 0.25, 0.3)
-"""Of the width, for the arguments, the expected value and the outcome at most; the last column has the rest."""
+"""Maximum shares of the width for the arguments, the expected value and the outcome; the last column has the rest."""
 _GREEDY = SamplingConfig(temperature=0.0)
-"""As in the score of the model."""
+"""As in the evaluation of the model."""
 
 
 @dataclass(frozen=True)
 class JudgedCase:
-    """A case as it is written, and what came of it."""
+    """A test case as written, and its outcome."""
 
     arguments: str
     expected: str
@@ -48,16 +48,16 @@ class JudgedCase:
 
 
 class CodePage(ModePage):
-    """The head of a function at the left with its cases; at the right the whole function, and what came of each case.
+    """At the left the head of a function and its test cases, at the right the whole function and the outcomes.
 
-    The function can be changed by hand and run again.
+    The function can be edited and run again.
     """
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.reply, self._judging = OneReply(session, self), LatestTask(self)
         self.judged: tuple[JudgedCase, ...] = ()
-        """Outcomes of the cases, in order; empty before they were run."""
+        """The outcomes of the cases, in order; empty until they have been run."""
         self._asked, self._prefix = "", ""
         self._prompt: Prompt = ""
         self.head = text_box("Head of the function", _HINT, 4)
@@ -111,7 +111,7 @@ class CodePage(ModePage):
 
     @property
     def busy(self) -> bool:
-        """Whether the model writes, or the cases are run."""
+        """Whether the model is writing, or the cases are running."""
         return self.reply.busy or self._judging.busy
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
@@ -126,7 +126,7 @@ class CodePage(ModePage):
         self._show_state()
 
     def show_example(self, example: Mapping[str, Any]) -> None:
-        """Write the head and the cases of a row of a dataset, and let the model write its body."""
+        """Fill in the head and the cases of a dataset's row, and let the model write the body."""
         self.head.set_text(str(example["source"]).rstrip("\n"))
         cases = [
             f"{json.dumps(case['arguments'], ensure_ascii=False)} {_ARROW} "
@@ -170,7 +170,7 @@ class CodePage(ModePage):
 
     @Slot(int, int)
     def _on_branch(self, position: int, id: int) -> None:
-        """Write the function anew from another token on."""
+        """Rewrite the function from a position on, with another token there."""
         read = self._read
         if read is not None and self.focus.text is read and self._session.chat.state == "ready":
             self.reply.ask(self._prompt, _GREEDY, (*read.ids[read.n_prompt : position], id))
@@ -235,10 +235,10 @@ class CodePage(ModePage):
 
 
 def judge_cases(function: str, lines: Sequence[str]) -> tuple[JudgedCase, ...]:
-    """Run a function for each of its cases, written as JSON: “[arguments] → value”.
+    """Run a function on each of its test cases, written as JSON: “[arguments] → value”.
 
     Raises:
-        ValueError: if a line is no case, there is no function, or the sandbox is not installed.
+        ValueError: if a line is not a case, there is no function, or the sandbox is not installed.
     """
     cases = []
     for number, line in enumerate(lines, start=1):
@@ -265,7 +265,7 @@ def judge_cases(function: str, lines: Sequence[str]) -> tuple[JudgedCase, ...]:
 
 
 class OutcomeTable(QTableWidget):
-    """The cases with their outcomes, in words and in a colour of their own."""
+    """The test cases and their outcomes, each outcome with its own colour."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(0, 4, parent)
@@ -292,7 +292,7 @@ class OutcomeTable(QTableWidget):
         return QSize(260, 5 * self.fontMetrics().height() + 4 * SPACE)
 
     def show_cases(self, judged: Sequence[JudgedCase]) -> None:
-        """Show these."""
+        """Show the outcomes."""
         self._judged = judged
         self.setRowCount(len(judged))
         for i, each in enumerate(judged):
@@ -307,8 +307,11 @@ class OutcomeTable(QTableWidget):
         self._fit()
 
     def _fit(self) -> None:
-        """The expected value and the outcome as wide as their contents, but within their share, and never narrower than
-        their titles; the arguments have what is left beside the title of the last column."""
+        """Set the column widths.
+
+        The expected value and the outcome fit their contents, within their shares and never narrower than their titles;
+        the arguments get the rest, minus the title of the last column.
+        """
         width, header = self.viewport().width(), self.horizontalHeader()
         shares = [int(share * width) for share in _SHARES]
         titles = [header.sectionSizeHint(j) for j in range(self.columnCount())]

@@ -1,4 +1,4 @@
-"""Correcting the label that a model gave to a text: what is right is kept with its run, and can be fine-tuned on."""
+"""Corrections of the labels that a model predicted: they are saved with its run, and can be used for fine-tuning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from terrarium.models.number_words import format_count
 
 
 class Correcting(QWidget):
-    """Below the answer of a model that gives one label; hidden where there is no such answer, or no run to keep it in.
+    """Buttons below the answer of a single-label classifier; hidden if there is no answer or no run to save with.
 
     kept: the corrections of the open model.
     """
@@ -63,7 +63,7 @@ class Correcting(QWidget):
         return self._task.busy
 
     def show_model(self, model: ChatModel) -> None:
-        """Another model is open."""
+        """Load the corrections of another open model."""
         runs = self._session.runs
         can_keep = model.task == "classification" and runs.has(model.run_id)
         self._run_id, self._labels = model.run_id, tuple(model.labels)
@@ -71,7 +71,7 @@ class Correcting(QWidget):
         self._read()
 
     def show_answer(self, row: Mapping[str, Any] | None, own: str = "") -> None:
-        """Another text has a label, `own`; None: none has."""
+        """Show the correction of another text, which the model labelled `own`; None for no text."""
         self._row, self._own = row, own
         self._show()
 
@@ -87,7 +87,7 @@ class Correcting(QWidget):
 
     @property
     def corrected(self) -> str | None:
-        """The label that the user gave to the text; None if there is none."""
+        """The label that the user gave to the text, or None."""
         return None if self._row is None else find_correction(self.kept, self._row)
 
     @Slot()
@@ -101,7 +101,7 @@ class Correcting(QWidget):
 
     @Slot()
     def _fill(self) -> None:
-        """The labels to choose from; what was chosen is checked, and can be taken back."""
+        """Fill the menu with the labels: the current one is checked, and a correction can be removed."""
         self.menu.clear()
         right = self.corrected
         for name in self._labels:
@@ -114,9 +114,9 @@ class Correcting(QWidget):
             self.menu.addAction("Take the correction back").triggered.connect(lambda: self.give(None))
 
     def give(self, right: str | None) -> None:
-        """Keep which label is right for the text, None for no correction; this can be undone.
+        """Save the right label of the text, None for no correction. Undoable.
 
-        The model's own answer is no correction, and takes one back.
+        The model's own answer counts as no correction, and removes one.
         """
         right = None if right == self._own else right
         before, given, folder = self.corrected, self._row, self._folder

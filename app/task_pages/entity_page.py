@@ -1,4 +1,4 @@
-"""The page of a model that tags words: entities are coloured in the text as one types."""
+"""The page for models that tag words: entities are coloured while typing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from terrarium.models.number_words import format_prob
 
 _WORDS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _MAX_TAGS = 40
-"""Entities that are listed."""
+"""The maximum number of listed entities."""
 
 
 class Span(NamedTuple):
-    """Characters `start` to `end` of the text are of a type, of which the model is so sure."""
+    """An entity: the characters `start` to `end` of the text, its type, and its probability."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Span(NamedTuple):
 
 
 class EntityPage(TaskPage):
-    """A text with its entities coloured and underlined, a legend, and all of them as a list."""
+    """A text with its entities coloured and underlined, a legend, and a list of the entities."""
 
     modes = ("tag",)
 
@@ -104,9 +104,9 @@ class EntityPage(TaskPage):
 
 
 def spans_of(tags: Sequence[str], scores: Sequence[float], places: Sequence[tuple[int, int]]) -> list[Span]:
-    """The entities that tags mark; where tags mark none (parts of speech), every word with its own.
+    """Return the entities that tags mark; if tags mark none (parts of speech), each word with its tag.
 
-    scores: of each tag. places: the characters of each word. An entity is as sure as its least sure word.
+    scores: the probability of each tag. places: the characters of each word. An entity's score is its lowest word's.
     """
     found = [(each.start, each.end, each.type) for each in entities(tags)]
     if not found and not any(tag == "O" or tag[1:2] == "-" for tag in tags):
@@ -119,7 +119,7 @@ def _type_of(tag: str) -> str:
 
 
 def _joined(words: Sequence[str]) -> str:
-    """Words as a text, without a space before a mark."""
+    """Join words into a text, without a space before punctuation."""
     text = ""
     for word in words:
         text += word if not text or re.fullmatch(r"[.,;:!?)\]}’”]", word) else f" {word}"
@@ -135,21 +135,21 @@ class SpanColours(Highlighter):
         super().__init__(document, theme, {})
 
     def colour_of(self, kind: str) -> QColor:
-        """The colour of a type; after as many types as there are colours they come again, which the legend shows."""
+        """Return the colour of a type. Colours repeat if there are more types than colours, which the legend shows."""
         return QColor(self._theme.theme.categories[self.category_of(kind)])
 
     def category_of(self, kind: str) -> int:
-        """The theme's category whose colour a type has."""
+        """Return the index of a type's colour in the theme's categories."""
         index = self._types.index(kind) if kind in self._types else 0
         return index % len(self._theme.theme.categories)
 
     def set_types(self, types: tuple[str, ...]) -> None:
-        """Give each of these types a colour."""
+        """Assign a colour to each of these types."""
         self._types = types
         self.rehighlight()
 
     def set_places(self, places: Sequence[tuple[int, int, str]]) -> None:
-        """Colour these: start, end (in Qt's units) and type."""
+        """Colour these spans: start, end (in UTF-16 units, as in Qt) and type."""
         if places != self._places:
             self._places = places
             self.rehighlight()
@@ -170,7 +170,7 @@ class SpanColours(Highlighter):
 
 
 class TypeLegend(QWidget):
-    """The types with their colours, and how many of each were found."""
+    """A legend of the types, with how many of each were found."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -179,7 +179,7 @@ class TypeLegend(QWidget):
         self.entries: dict[str, _Entry] = {}
 
     def show_types(self, types: Sequence[str], colour_of: Callable[[str], QColor]) -> None:
-        """Show an entry for each type. colour_of: its colour, in the present theme."""
+        """Show an entry for each type. colour_of: returns its colour in the current theme."""
         for entry in self.entries.values():
             self._layout.removeWidget(entry)
             entry.hide()
@@ -189,7 +189,7 @@ class TypeLegend(QWidget):
             self._layout.addWidget(entry)
 
     def show_counts(self, counts: Mapping[str, int]) -> None:
-        """Show how many of each there are."""
+        """Show how many of each type were found."""
         for kind, entry in self.entries.items():
             entry.show_count(counts.get(kind, 0))
 

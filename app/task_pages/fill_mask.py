@@ -143,7 +143,7 @@ class FillMask(ModePage):
         return self.editor.text
 
     def set_text(self, text: str) -> None:
-        """Show another text; it can be undone."""
+        """Replace the text; undoable."""
         cursor = QTextCursor(self.editor.document())
         cursor.select(QTextCursor.SelectionType.Document)
         cursor.insertText(text)
@@ -189,7 +189,7 @@ class FillMask(ModePage):
     @Slot()
     def _ask(self) -> None:
         text = self.text
-        if self.words or not self.isVisible():  # asked again when it is shown
+        if self.words or not self.isVisible():  # asked again when the page is shown
             return
         self._examiner.ask(lambda model, tokenizer: find_candidates(model, tokenizer, text))
 
@@ -278,7 +278,7 @@ def _joined(before: str, word: str) -> str:
 
 
 def _around(text: str) -> list[str]:
-    """For each mask, the few words around it."""
+    """Return the words around each mask."""
     parts = MASKS.split(text)
     found = []
     for before, after in pairwise(parts):
@@ -288,7 +288,7 @@ def _around(text: str) -> list[str]:
 
 
 class FitsView(QWidget):
-    """How likely each token is when only it is masked, and the pseudo-perplexity of the text."""
+    """The probability of each token when only it is masked, and the pseudo-perplexity of the text."""
 
     def __init__(self, theme: ThemeProvider, focus: Focus, measure: QPushButton, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -316,7 +316,7 @@ class FitsView(QWidget):
         self.box.show_text(text, with_prompt=True)
 
     def set_hint(self, sentence: str, *, busy: bool) -> None:
-        """Say what must be done before the text can be measured; "" if it can be."""
+        """Show what the user must do before the text can be measured; "" if it can be measured."""
         self._hint.setText("Measuring…" if busy else sentence or _ABOUT)
 
     def show_fits(self, text: ReadText, fits: Sequence[TokenFit], perplexity: float) -> None:

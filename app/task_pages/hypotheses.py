@@ -17,7 +17,7 @@ from terrarium.models.number_words import format_count, with_minus
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A hypothesis: its token ids, its text, and its score (nats, see models.inference.beam).
+    """A hypothesis: its token ids, its text, and its score (in nats, see models.inference.beam).
 
     given: (probability, entropy, rank) of its last tokens in the model's own distributions.
     """
@@ -47,7 +47,7 @@ class HypothesisList(QWidget):
         self._lines.addStretch(1)
 
     def show_texts(self, found: Sequence[ScoredText]) -> None:
-        """Show these hypotheses; the first is picked, without a signal."""
+        """Show these hypotheses; the first is selected, without a signal."""
         for card in self.cards:
             self._lines.removeWidget(card)
             card.hide()
@@ -61,7 +61,7 @@ class HypothesisList(QWidget):
         self._mark(0)
 
     def pick(self, number: int) -> None:
-        """Inspect this one."""
+        """Select a hypothesis to inspect."""
         self._mark(number)
         self.picked.emit(number)
 
@@ -71,7 +71,7 @@ class HypothesisList(QWidget):
 
 
 class _Card(QFrame):
-    """One text.
+    """The card of a hypothesis.
 
     Signals:
         pressed(number): it was clicked, or Enter was pressed on it.

@@ -1,4 +1,4 @@
-"""The page of a model that gives a text labels or a number: bars that follow as one types."""
+"""The page for models that predict labels or a number of a text: bars that are updated while typing."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class LabelPage(TaskPage):
         sure = "" if found.score is None else f"{format_prob(found.score)} sure"
         self.sure.setText(f"{sure} on average over the labels" if isinstance(found.value, list) and sure else sure)
         shown = list(found.probabilities.items())
-        if len(shown) > _MAX_BARS:  # in the model's order if all of them fit: then they stay in their places
+        if len(shown) > _MAX_BARS:  # if all fit, they stay in the model's order, so that no bar moves
             shown = sorted(shown, key=lambda item: -item[1])[:_MAX_BARS]
         self.bars.show_bars(
             [

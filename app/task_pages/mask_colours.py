@@ -11,11 +11,11 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.tokenizers.special_tokens import MASK_SPELLINGS
 
 MASKS = re.compile("|".join(map(re.escape, MASK_SPELLINGS)))
-"""All spellings of a mask."""
+"""Matches all spellings of a mask."""
 
 
 class MaskColours(Highlighter):
-    """Colours what matches `pattern`; follows the theme."""
+    """Colours the matches of `pattern`; follows the theme."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider, pattern: re.Pattern[str] = MASKS) -> None:
         self._pattern = pattern

@@ -27,7 +27,7 @@ _PAD, _RADIUS = 4, 4
 
 
 class MaskList(QWidget):
-    """Cards above each other, or a sentence.
+    """A column of cards, or a sentence.
 
     Signals:
         chosen(mask, candidate): the user chose this candidate for this mask; both counted from 0.
@@ -85,7 +85,7 @@ class MaskList(QWidget):
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """A candidate: its text, its probability (0 to 1), and that as text."""
+    """A candidate: its text, its probability (0 to 1), and the probability as text."""
 
     words: str
     share: float
@@ -93,7 +93,7 @@ class CandidateRow:
 
 
 class CandidateBars(QWidget):
-    """Candidates as rows with a bar of their probability behind them.
+    """Candidates as rows, with a bar of the probability behind each.
 
     Signals:
         chosen(i): the user chose row `i`.
@@ -118,7 +118,7 @@ class CandidateBars(QWidget):
 
     @property
     def rows(self) -> Sequence[CandidateRow]:
-        """What is shown."""
+        """The rows."""
         return self._rows
 
     @property

@@ -1,4 +1,4 @@
-"""What the fill-mask page computes with an encoder, on the worker's thread."""
+"""The computations of the fill-mask page with an encoder, on the worker thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FilledMasks:
 
 @dataclass(frozen=True, eq=False)
 class TextFit:
-    """How likely each token of a text is when only it is masked."""
+    """The fit of each token of a text when only it is masked, and the text's pseudo-perplexity."""
 
     text: str
     ids: tuple[int, ...]
@@ -48,7 +48,11 @@ def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, 
 
 
 def find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> FilledMasks:
-    """Candidates for each mask of a text; ValueError as `fill_mask`."""
+    """Predict the candidates for each mask of a text.
+
+    Raises:
+        ValueError: as in `fill_mask`.
+    """
     from terrarium.models.inference.fill_mask import fill_mask
     from terrarium.models.tokenizers.special_tokens import mask_id
 
@@ -60,7 +64,11 @@ def find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> FilledM
 
 
 def measure_fit(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, TextFit]:
-    """How likely each token of a text is when only it is masked; ValueError as `fill_mask`."""
+    """Measure how likely each token of a text is when only it is masked.
+
+    Raises:
+        ValueError: as in `fill_mask`, and if the text has only special tokens.
+    """
     from terrarium.models.inference.fill_mask import pseudo_perplexity, token_fits
     from terrarium.models.tokenizers import special_ids
     from terrarium.models.tokenizers.special_tokens import mask_id

@@ -1,4 +1,4 @@
-"""The base of the mode pages: shows a sentence instead of the page if the mode does not fit the open model."""
+"""The base class of the mode pages: shows a sentence instead of the page if the model does not support the mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_MODEL = ("No model is open", "Choose a model above.")
 
 
 class ModePage(QWidget):
-    """Subclasses build `body`, and say in `refusal` which models they do not support."""
+    """Subclasses build `body`, and implement `refusal` for the models that they do not support."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,7 +35,7 @@ class ModePage(QWidget):
         session.chat.model_changed.connect(self.on_model_changed)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
-        """A heading and a sentence if the mode does not support a model; None if it does."""
+        """Return a heading and a sentence if the mode does not support a model; None if it does."""
         raise NotImplementedError
 
     @property
@@ -44,7 +44,7 @@ class ModePage(QWidget):
         return "" if self._pages.currentWidget() is self.body else self._empty.words
 
     def inspect(self, read: ReadText | None, absence: str = "") -> None:
-        """Set the text that the glass box inspects while this page is in view, or why it cannot inspect it."""
+        """Set the text that the glass box inspects while this page is in view, or why there is none."""
         self._read, self._absence = read, absence
         if self.isVisible():
             self.focus.show(read, absence)
@@ -55,7 +55,7 @@ class ModePage(QWidget):
 
     @Slot()
     def on_model_changed(self) -> None:
-        """Another model is open, or none."""
+        """Update the page after another model was opened, or the open one was closed."""
         self.inspect(None)
         model = self._session.chat.model
         refused = _NO_MODEL if model is None else self.refusal(model)

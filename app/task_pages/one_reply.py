@@ -14,10 +14,10 @@ from terrarium.models.settings.sampling_config import SamplingConfig
 
 
 class OneReply(QObject):
-    """Requests one reply at a time, and follows only its own.
+    """Requests one reply at a time, and ignores events of other replies.
 
     Signals:
-        started(prefix): the model has read the prompt; `prefix` is the text of `prefix_ids`.
+        started(prefix): the model has processed the prompt; `prefix` is the text of `prefix_ids`.
         appended(tokens): new tokens, a tuple of TokenMade.
         ended(): `written` is final: complete, stopped, or cut short by a failure.
     """
@@ -36,20 +36,20 @@ class OneReply(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a reply is being written."""
+        """Whether a reply is being generated."""
         return self._busy
 
     def ask(self, prompt: Prompt, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> bool:
-        """Request a reply to a text or messages; whether it started. Problems are reported by the session."""
+        """Request a reply to a text or messages. Return whether it started; problems are reported by the session."""
         if self._busy:
             return False
         self.written = PartialReply(prompt, sampling, tuple(prefix_ids))
-        self._busy = True  # before the session reports a failure
+        self._busy = True  # set before the session can report a failure
         self._busy = self._session.chat.send(prompt, sampling, prefix_ids)
         return self._busy
 
     def stop(self) -> None:
-        """Stop it; the text so far stays."""
+        """Stop the reply; the text so far remains."""
         if self._busy:
             self._session.chat.stop()
 

@@ -1,4 +1,4 @@
-"""The page of a model that answers questions by a place in a text: the answer is marked where it stands."""
+"""The page for extractive question answering: the answer is marked in the text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOTHING = "Write a question and a text: the answer is marked as you type."
 
 
 class SpanPage(TaskPage):
-    """A question and a text, the answer marked in it, or that it has none."""
+    """A question and a text with the answer marked in it, or the result that it has none."""
 
     modes = ("ask",)
 
@@ -88,7 +88,7 @@ class SpanPage(TaskPage):
 
 
 class AnswerMark(Highlighter):
-    """Marks one place of a text."""
+    """Highlights one span of a text."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
         self._place = (0, 0)
@@ -96,11 +96,11 @@ class AnswerMark(Highlighter):
 
     @property
     def place(self) -> tuple[int, int]:
-        """What is marked, from start to end in Qt's units; (0, 0) for nothing."""
+        """The marked span, (start, end) in UTF-16 units as in Qt; (0, 0) for none."""
         return self._place
 
     def set_place(self, start: int, end: int) -> None:
-        """Mark from `start` to `end`; nothing if they are equal."""
+        """Mark the text from `start` to `end`; nothing if they are equal."""
         place = (start, end) if end > start else (0, 0)
         if place != self._place:
             self._place = place

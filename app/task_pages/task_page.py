@@ -1,4 +1,4 @@
-"""The base of the pages for models that label texts: the model answers as one types."""
+"""The base class of the pages for label tasks: the model answers while the user types."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ _UNSEEN = "The text is so long that the model reads it in several windows; the g
 
 
 class TaskPage(ModePage):
-    """At the left what the model reads, at the right its answer.
+    """A page with the model's input at the left and its answer at the right.
 
-    Subclasses say which `modes` of a model they are for, build both sides, give the row that is written, and show what
-    came of it.
+    Subclasses set the supported `modes` of a model, build both sides, return the input as a row, and show the answer.
     """
 
     modes: tuple[str, ...] = ()
@@ -37,7 +36,7 @@ class TaskPage(ModePage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.answered: Answered | None = None
-        """The latest answer; None while there is none to what is written."""
+        """The latest answer; None until the current input has an answer."""
         self._examiner = Examiner(session.worker, session.chat, self)
         self.problem = ErrorLabel()
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
@@ -46,7 +45,7 @@ class TaskPage(ModePage):
         self._examiner.failed.connect(self._on_failed)
 
     def _build(self, left: QWidget, right: QWidget) -> None:
-        """Call it once, when both sides have been made."""
+        """Lay out the page; call it once, after both sides have been made."""
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -57,25 +56,25 @@ class TaskPage(ModePage):
     # -- For subclasses ------------------------------------------------------------------------------------------------
 
     def row(self) -> Mapping[str, Any] | None:
-        """What is written, as a row of the model's task; None if nothing is."""
+        """Return the input as a row of the model's task; None if it is empty."""
         raise NotImplementedError
 
     def show_example(self, row: Mapping[str, Any]) -> None:
-        """Write a row of a dataset."""
+        """Fill in a row of a dataset."""
         raise NotImplementedError
 
     def show_answer(self, answered: Answered | None) -> None:
-        """Show what the model says; None: nothing is written, or it is not known yet."""
+        """Show the model's answer; None: the input is empty, or has no answer yet."""
         raise NotImplementedError
 
     def show_model(self, model: ChatModel) -> None:
-        """Another model is open, which this page is for."""
+        """Adapt the page to another open model that it supports."""
 
-    # -- Asking --------------------------------------------------------------------------------------------------------
+    # -- Questions to the model ----------------------------------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
-        """Whether the model is asked, or will be in a moment."""
+        """Whether a question to the model is pending or being answered."""
         return self._patience.isActive() or self._examiner.busy
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
@@ -99,7 +98,7 @@ class TaskPage(ModePage):
 
     @Slot()
     def on_edited(self) -> None:
-        """What is written has changed: ask, once one pauses."""
+        """Ask the model about the changed input, debounced."""
         self.problem.say("")
         if self.words or self.row() is None:
             self._patience.stop()
@@ -111,7 +110,7 @@ class TaskPage(ModePage):
     @Slot()
     def _ask(self) -> None:
         row, model = self.row(), self._session.chat.model
-        if row is None or model is None or self.words or not self.isVisible():  # asked again when it is shown
+        if row is None or model is None or self.words or not self.isVisible():  # asked again when the page is shown
             return
         task, labels = model.task, model.labels
         self._examiner.ask(lambda model, tokenizer: answer_row(model, tokenizer, task, row, labels))
@@ -137,12 +136,12 @@ class TaskPage(ModePage):
 
 
 def qt_position(text: str, index: int) -> int:
-    """Where a character stands in an editor: Qt counts UTF-16 units, of which an emoji has two."""
+    """Return the index of a character in an editor: Qt counts UTF-16 units, and an emoji has two."""
     return len(text[:index].encode("utf-16-le", "surrogatepass")) // 2
 
 
 def text_box(name: str, hint: str, lines: int) -> TextBox:
-    """An editor of at least so many lines."""
+    """Create an editor of at least `lines` lines."""
     box = TextBox()
     box.setAccessibleName(name)
     box.setPlaceholderText(hint)

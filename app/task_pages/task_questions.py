@@ -1,4 +1,4 @@
-"""What the pages for tasks ask of the open model, on the worker's thread."""
+"""The questions of the task pages to the open model, answered on the worker thread."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What a model says about a row. read: its tokens and what was asked, for the glass box; None where the model read
-    several windows of a long text.
+    """A model's prediction for a row. read: returns its tokens and the question for the glass box, given the training
+    step; None if a long text was split into several windows.
     """
 
     row: Mapping[str, Any]
@@ -34,7 +34,11 @@ class Answered:
 def answer_row(
     model: AnyModel, tokenizer: Tokenizer, task: str, row: Mapping[str, Any], labels: Sequence[str]
 ) -> Answered:
-    """The prediction for one row of a label task; ValueError as `predict`."""
+    """Predict one row of a label task.
+
+    Raises:
+        ValueError: as in `predict`.
+    """
     from terrarium.models.tasks.encoding import TaskEncoder
     from terrarium.models.tasks.predicting import check_head, predict_items
 
@@ -50,7 +54,7 @@ def answer_row(
     ids = tuple(batch.inputs[0].tolist())
     source_ids = () if batch.source is None else tuple(batch.source[0].tolist())
     names = token_names(tokenizer, {*ids, *source_ids})
-    read_from = 0 if model.config.topology == "encoder-only" else len(ids) - 1  # where `pooled` reads the text
+    read_from = 0 if model.config.topology == "encoder-only" else len(ids) - 1  # the position that `pooled` reads
 
     def read(step: int) -> ReadText:
         return ReadText(
@@ -71,8 +75,9 @@ def answer_row(
 def _question(
     encoder: TaskEncoder, row: Mapping[str, Any], item: Item, batch: Batch, prediction: Prediction
 ) -> LabelQuestion | None:
-    """What the model was asked, by what it answered: its label, the likeliest of several, the tag of each word, or the
-    answer; None for a number."""
+    """Return the question that the glass box explains, from the prediction: the predicted label, the most likely one of
+    several, the tag of each word, or the answer span; None for a number.
+    """
     labels, value = encoder.labels, prediction.value
     if encoder.task == "classification":
         return LabelQuestion(head="sequence", labels=labels, outcome=labels.index(value))
@@ -96,8 +101,9 @@ def _question(
 
 
 def _start(question: LabelQuestion | None, prediction: Prediction, read_from: int) -> int | None:
-    """The token that the glass box opens on: the first word with a tag, the answer's first token, else the token that
-    the label is read from, `read_from`."""
+    """Return the token that the glass box shows first: the first tagged word, the answer's first token, or `read_from`,
+    the token from which the label is predicted.
+    """
     if question is None:
         return None
     if question.span is not None:

@@ -55,7 +55,7 @@ class TextToText(ModePage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
-        """Called for the settings of each text, including its seed."""
+        """Returns the sampling settings of each text, including its seed."""
         self._examiner, self.reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
         self.searched: BeamSearchResult | None = None
         self._source_text = self._prefix = ""
@@ -128,7 +128,7 @@ class TextToText(ModePage):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:  # the style sheet says how high a button is
+        if event.type() == QEvent.Type.StyleChange:  # the style sheet sets the height of buttons
             for title in self._titles:
                 title.setFixedHeight(self.insert.sizeHint().height())
 
@@ -162,7 +162,7 @@ class TextToText(ModePage):
         self._show_state()
 
     def show_example(self, row: Mapping[str, Any]) -> None:
-        """Write the source of a row of a dataset, and let the model write its target."""
+        """Fill in the source of a dataset's row, and let the model write the target."""
         self.source.set_text(str(row["source"]))
         if self.write.isEnabled():
             self._on_write()
@@ -170,7 +170,7 @@ class TextToText(ModePage):
     # -- the source ----------------------------------------------------------------------------------------------------
 
     def _gap(self) -> str:
-        """The spelling of the next gap; "" if the model has no gaps."""
+        """Return the spelling of the next gap; "" if the model has no gaps."""
         tokenizer = self._session.chat.tokenizer
         if tokenizer is None or self.words:
             return ""
@@ -262,7 +262,7 @@ class TextToText(ModePage):
 
     @Slot(int)
     def _inspect_hypothesis(self, number: int) -> None:
-        """Let the glass box inspect one of the hypotheses."""
+        """Show one of the hypotheses in the glass box."""
         searched = self.searched
         assert searched is not None
         ids = (searched.start_id, *searched.found[number].ids)
@@ -275,7 +275,7 @@ class TextToText(ModePage):
             n_prompt=1,
             source_ids=searched.source_ids,
             source_words=tuple(searched.words[id] for id in searched.source_ids),
-            sampling=SamplingConfig(temperature=1.0),  # a beam search uses the unmodified distribution
+            sampling=SamplingConfig(temperature=1.0),  # beam search uses the unmodified distribution
             step=self._examiner.step,
             start=None if start is None else n_before + start,
         )
@@ -299,14 +299,14 @@ def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
 
 
 def _title(title: str, *trailing: QWidget) -> QWidget:
-    """A heading with widgets at its right."""
+    """Return a heading with widgets at its right."""
     line = QWidget()
     line.setLayout(row(label(title, "subheading"), None, *trailing))
     return line
 
 
 def _next_gap(tokenizer: Tokenizer, text: str) -> str:
-    """The first sentinel not in the text, or the mask token; "" if there is neither."""
+    """Return the first sentinel that is not in the text, or the mask token; "" if there is neither."""
     from terrarium.models.tokenizers.special_tokens import mask_id, sentinel_ids
 
     spelled = [tokenizer.id_to_token(id) or "" for id in sentinel_ids(tokenizer)]

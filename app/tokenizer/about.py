@@ -37,7 +37,7 @@ _MORE = {
 
 
 class TokenizerAbout(QWidget):
-    """Facts and notes, and the compression chart of a tokenizer that was measured. Notes are saved while typing."""
+    """Facts, notes, and the compression chart if the tokenizer was measured. Notes are saved while typing."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -93,11 +93,11 @@ class TokenizerAbout(QWidget):
         self._measured.setVisible(bool(self.growth.points))
 
     def set_text(self, text: str) -> None:
-        """Ignored: nothing here depends on the text."""
+        """Do nothing: the view does not depend on the text."""
 
     @property
     def facts(self) -> dict[str, str]:
-        """The facts shown, by title."""
+        """The facts on screen, by title."""
         return dict(self._shown_facts)
 
     @Slot()
@@ -112,7 +112,7 @@ class TokenizerAbout(QWidget):
 
 
 def facts(tokenizer: Tokenizer, about: Mapping[str, Any], library: Library) -> dict[str, str]:
-    """Title -> text: the facts of a tokenizer, from itself and its about.json; texts of the library by their name."""
+    """Return facts of a tokenizer, title -> text, from itself and its about.json; corpora of the library by name."""
     kind = tokenizer_kind(tokenizer)
     found = {"Kind": words(kind), "Vocabulary": f"{tokenizer.get_vocab_size():,} tokens"}
     specials = special_ids(tokenizer)
@@ -140,16 +140,16 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any], library: Library) -> d
 
 
 def _name(source: Any, library: Library) -> str:
-    """What the user calls a source: a file of the library's by the name of its corpus, another by its path."""
+    """Return the display name of a source: the corpus name for a file of the library, the path for other files."""
     folder = Path(str(source)).parent
-    if folder.parent.name == library.corpora.name:  # of this library, or of one that it was copied from
+    if folder.parent.name == library.corpora.name:  # of this library, or of the one from which it was copied
         with contextlib.suppress(ValueError):
             return open_corpus(library, folder.name).label
     return str(source)
 
 
 def _lines(value: Any) -> str:
-    """A list as lines, shortened if it is long."""
+    """Join a list into lines, shortened if it is long."""
     if not isinstance(value, list):
         return str(value)
     more = [f"and {len(value) - _MAX_LINES:,} more"] if len(value) > _MAX_LINES else []
@@ -165,7 +165,7 @@ def _format_value(value: Any) -> str:
 
 
 def _points(about: Mapping[str, Any]) -> list[VocabularyGrowth]:
-    """The measured growth in about.json; empty if it is missing or invalid."""
+    """Return the measured growth in about.json; empty if it is missing or invalid."""
     try:
         return [VocabularyGrowth(**point) for point in about.get("growth", ())]
     except TypeError:

@@ -1,4 +1,4 @@
-"""Edits a short conversation: role and text, turn by turn."""
+"""An editor for a short conversation: role and text, turn by turn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ConversationEditor(QWidget):
     """The turns in a scrollable column, with a button to add one.
 
     Signals:
-        changed(): `messages` have changed.
+        changed(): `messages` has changed.
     """
 
     changed = Signal()
@@ -53,7 +53,7 @@ class ConversationEditor(QWidget):
         return [{"role": turn.role, "content": replace_surrogates(turn.editor.toPlainText())} for turn in self.turns]
 
     def add_turn(self) -> None:
-        """Add the next turn: the user's, or the assistant's after the user."""
+        """Add the next turn: an assistant turn after a user turn, otherwise a user turn."""
         last = self.turns[-1].role if self.turns else ""
         self._append("assistant" if last == "user" else "user", "")
         self.turns[-1].editor.setFocus()

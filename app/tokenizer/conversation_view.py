@@ -28,7 +28,7 @@ from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.tokenizers import read_about, read_template
 
 MAX_SYNC_CHARACTERS = 5_000
-"""Conversations of up to this many characters are encoded at once; longer ones in the background."""
+"""Conversations of up to this many characters are encoded synchronously; longer ones in the background."""
 
 _PATIENCE_MS = 150
 _EXAMPLE = [
@@ -134,7 +134,7 @@ class ChatTemplateView(QWidget):
         if tokenizer is not None and any(tokenizer.token_to_id(f"<|{role}|>") is None for role in ROLE_WORDS):
             folder = self._session.library.tokenizers / name
             self._imported_template = read_template(folder)
-            with contextlib.suppress(ValueError):  # reported in the list
+            with contextlib.suppress(ValueError):  # reported in the list of tokenizers
                 self._named_tokens = {
                     name: str(token) for name, token in read_about(folder).items() if name in NAMED_TOKENS
                 }
@@ -142,7 +142,7 @@ class ChatTemplateView(QWidget):
         self._encode()
 
     def set_text(self, text: str) -> None:
-        """Ignored: the conversation is independent of the text."""
+        """Do nothing: the conversation is independent of the text."""
 
     # -- conversation to tokens ----------------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class ChatTemplateView(QWidget):
             return chat_tokens(tokenizer, messages, context_length, add_generation_prompt=add_generation_prompt)
 
         n_characters = sum(len(message["content"]) for message in messages)
-        if n_characters <= MAX_SYNC_CHARACTERS and not self._imported_template:  # that may take seconds
+        if n_characters <= MAX_SYNC_CHARACTERS and not self._imported_template:  # an imported template may take seconds
             try:
                 self._show(encode())
             except ValueError as error:
@@ -217,7 +217,7 @@ class ChatTemplateView(QWidget):
         self._show_description()
 
     def _too_long(self, chat: ChatTokens, context_length: int) -> str:
-        """What happens if the conversation exceeds the context; "" if it fits."""
+        """Describe what happens if the conversation exceeds the context; "" if it fits."""
         n_left_out, n = len(chat.left_out), int(chat.is_given.sum())
         context = f"the design's context of {context_length:,} tokens"
         if n_left_out:
@@ -230,7 +230,7 @@ class ChatTemplateView(QWidget):
             return f"This is longer than {context}: {beyond}."
         return ""
 
-    # -- what a token is for -------------------------------------------------------------------------------------------
+    # -- description of a token ----------------------------------------------------------------------------------------
 
     @Slot()
     def _show_description(self) -> None:
@@ -239,7 +239,7 @@ class ChatTemplateView(QWidget):
         self.about.setText(hint if self.result is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
-        """Which turn a token belongs to, and its role."""
+        """Describe which turn a token belongs to, and its purpose."""
         chat = self.result
         assert chat is not None
         piece, message = chat.tokens[index], int(chat.messages[index])

@@ -1,4 +1,4 @@
-"""Chooses the texts to train or measure a tokenizer on: built-in ones, a corpus of the library, or files."""
+"""A picker for the text to train or measure a tokenizer on: built-in texts, a corpus of the library, or files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class CorpusPicker(QWidget):
 
     @property
     def stem(self) -> str:
-        """The beginning of a name for what is made of the chosen text, which file systems allow."""
+        """A prefix for the names of things made from the chosen text, valid as a file name."""
         return self._stems[self._shown]
 
     def set_files(self, files: tuple[str, ...]) -> None:
@@ -86,7 +86,7 @@ class CorpusPicker(QWidget):
 
     @Slot()
     def reload(self) -> None:
-        """Refresh the list; keeps the choice unless it is gone."""
+        """Refresh the list; the choice remains unless it no longer exists."""
         entries = [("Tiny World", _TINY_WORLD, "Stories, questions and dialogue of Terrarium's own synthetic world")]
         entries.append(("Python's documentation", _STDLIB, "Docstrings of Python's standard library"))
         self._stems = {choice: choice.source for _, choice, _ in entries}
@@ -127,7 +127,7 @@ class CorpusPicker(QWidget):
     def _on_activated(self, row: int) -> None:
         choice = self.box.itemData(row)
         if choice is None:
-            self.reload()  # until files are chosen, what was chosen before
+            self.reload()  # shows the previous choice until files are chosen
             self.choose_files()
         else:
             self._choose(choice)

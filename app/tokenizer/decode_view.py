@@ -24,14 +24,14 @@ from terrarium.models.tokenizers.text.decoding import DecodedIds, decode_ids
 from terrarium.models.tokenizers.text.encoded import EncodedText
 
 MAX_SYNC_CHARACTERS = 8_000
-"""Input of up to this many characters is decoded at once; longer input in the background."""
+"""Input of up to this many characters is decoded synchronously; longer input in the background."""
 
 _PATIENCE_MS = 150
 _PER_LINE = 1_000  # ids of a text per line: Qt cannot lay out lines of millions
 
 
 class _Result(NamedTuple):
-    """The decoded input; `offsets` if the tokens tile the text."""
+    """The decoded input. offsets: None unless the tokens tile the text."""
 
     decoded: DecodedIds
     offsets: TextOffsets | None
@@ -206,7 +206,7 @@ class DecodeView(QWidget):
         if self.result is not None:
             self.text_requested.emit(self.result.text)
 
-    # -- what points at what -------------------------------------------------------------------------------------------
+    # -- linked highlighting -------------------------------------------------------------------------------------------
 
     @Slot(int)
     def _on_position(self, position: int) -> None:

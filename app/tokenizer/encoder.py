@@ -1,4 +1,4 @@
-"""Encodes text for display: at once if it is short, else in the background."""
+"""Encodes text for display: synchronously if it is short, else in the background."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ class Encoder(QObject):
 
 
 def encode(tokenizer: Tokenizer, text: str) -> tuple[EncodedText, TextOffsets]:
-    """The tokens of a text from an input field; lone surrogates become U+FFFD."""
+    """Encode a text from an input field; lone surrogates become U+FFFD."""
     whole = replace_surrogates(text)
     return EncodedText(tokenizer, whole), TextOffsets(whole)

@@ -23,7 +23,7 @@ _MIN_ROWS, _MAX_ROWS = 2, 6
 
 
 class IdBox(QWidget):
-    """An editor above a list of its problems; a click on one selects the entry.
+    """An editor above a list of its problems; a click on a problem selects the entry.
 
     Signals:
         edited(): `text` has changed.
@@ -122,7 +122,7 @@ class IdBox(QWidget):
         self.editor.setExtraSelections(marks)
 
     def _cursor(self, start: int, end: int) -> QTextCursor | None:
-        """A cursor that selects these characters; None if they are not in the editor."""
+        """Return a cursor that selects these characters; None if they are not in the editor."""
         text = self.editor.text
         first = utf16_units(text[:start])
         return self.editor.cursor_over(first, first + utf16_units(text[start:end]))

@@ -1,4 +1,4 @@
-"""Byte offsets (how tokenizers count) to Qt's text positions (UTF-16 code units), and back."""
+"""Conversion between byte offsets (used by tokenizers) and Qt's text positions (UTF-16 code units)."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class TextOffsets:
 
     @property
     def n_bytes(self) -> int:
-        """UTF-8 bytes in the text."""
+        """The number of UTF-8 bytes of the text."""
         return len(self._units) - 1
 
     def units(self, start: int, end: int) -> tuple[int, int]:
-        """The UTF-16 range of the characters that bytes `start` to `end` touch."""
+        """Return the UTF-16 range of the characters that bytes `start` to `end` touch."""
         first = int(self._units[self._char_start[start]])
         last = int(self._units[end])
         return first, max(last, first)
 
     def byte_at(self, unit: int) -> int:
-        """The first byte of the character at UTF-16 position `unit`."""
+        """Return the first byte of the character at UTF-16 position `unit`."""
         return int(np.searchsorted(self._units, unit + 1, side="left")) - 1 if unit < self._units[-1] else self.n_bytes
 
 
 def utf16_units(text: str) -> int:
-    """The length of a text in Qt, in UTF-16 code units."""
+    """Return the length of a text in Qt, in UTF-16 code units."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -17,7 +17,7 @@ from terrarium.app.tokenizer.making.training import TokenizerTraining
 from terrarium.app.tokenizer.tokenizer_views import TokenizerViews
 
 _PATIENCE_MS = 150
-"""Milliseconds for which the former tokenizer stays in view, so that a small one is shown without a flicker."""
+"""How long the previous tokenizer stays in view, in milliseconds, so that a small one is shown without a flicker."""
 
 
 class TokenizerTab(QWidget):
@@ -152,7 +152,7 @@ class TokenizerTab(QWidget):
 
     @Slot()
     def _show_page(self) -> None:
-        """Show the views, a hint if there is no tokenizer, or that it is being read."""
+        """Show the views, a hint if there is no tokenizer, or that it is loading."""
         tokenizers, trains = self._session.tokenizers, self.views.current == "train"
         waits = tokenizers.is_loading and not self.patience.isActive()
         is_empty = tokenizers.current is None and not tokenizers.is_loading

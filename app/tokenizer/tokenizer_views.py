@@ -1,4 +1,4 @@
-"""The views of one tokenizer."""
+"""The views of the chosen tokenizer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from terrarium.app.tokenizer.making.trainer import TokenizerTrainer
 
 
 class TokenizerViews(Views):
-    """All views share the tokenizer, and the text of the Explore view."""
+    """The views of a tokenizer, which share it and the text of the Explore view."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
@@ -44,8 +44,8 @@ class TokenizerViews(Views):
         self._tokenizer: Tokenizer | None = None
         self._name = ""
         self._shown: dict[str, tuple[Tokenizer | None, str, str]] = {}
-        self.explore: ExploreView = self.pages.page("explore")  # type: ignore[assignment]  # it holds the text
-        self.trainer: TokenizerTrainer = self.pages.page("train")  # type: ignore[assignment]  # it follows a training
+        self.explore: ExploreView = self.pages.page("explore")  # type: ignore[assignment]  # it owns the shared text
+        self.trainer: TokenizerTrainer = self.pages.page("train")  # type: ignore[assignment]  # it shows progress
         self.show_view("explore")
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
@@ -55,7 +55,7 @@ class TokenizerViews(Views):
         self._update(self.current)
 
     def _update(self, name: str) -> None:
-        if name == "train":  # it trains another one
+        if name == "train":  # independent of the chosen tokenizer
             return
         text = "" if name == "explore" else self.explore.text
         wanted, shown = (self._tokenizer, self._name, text), self._shown.get(name)

@@ -1,4 +1,4 @@
-"""The training tab: the list of runs at the left; at the right one run, several compared, a new run, or recipes."""
+"""The training tab: the list of runs on the left; on the right a run, a comparison, the new-run form or recipes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from terrarium.models.runs.run_queue import QueuedRun
 from terrarium.models.settings.model_config import ModelConfig
 
 _BETWEEN_MS = 10
-"""Between two parts of the form that is made when the tab is first shown, so that what waits has its turn."""
+"""Milliseconds between building two parts of the form, so that the event loop can handle pending events."""
 
 
 class TrainingTab(QWidget):
@@ -58,7 +58,7 @@ class TrainingTab(QWidget):
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
         self._followed, self._follows, self._was_active = "", False, False
-        self._leaving = ""  # the run in view that is left as soon as the next one of the queue has begun
+        self._leaving = ""  # the run in view until the next queued run has an id
         self._pickers: tuple[StartPicker, AlignPicker] | None = None
         self._choices: RunChoices | None = None
         self._new_run: NewRun | None = None
@@ -99,7 +99,7 @@ class TrainingTab(QWidget):
         self._show_queue()
 
     def show_new_run(self) -> None:
-        """Show the form for a new run: the draft that was begun, or a new one after it was started."""
+        """Show the form for a new run: the current draft, or a new draft if the current one was started."""
         self.new_run.begin_if_over()
         self._show_form()
 
@@ -109,7 +109,7 @@ class TrainingTab(QWidget):
 
     @property
     def new_run(self) -> NewRun:
-        """The form for a new run, made now if necessary."""
+        """The form for a new run, built lazily."""
         while self._new_run is None or self.pages.indexOf(self._new_run) < 0 or not self.is_complete:
             self._make_more()
         return self._new_run
@@ -125,13 +125,13 @@ class TrainingTab(QWidget):
 
     @Slot()
     def _on_shown(self) -> None:
-        """Make the form in several turns of the event loop, so that the window stays responsive."""
+        """Build the form over several event-loop iterations, so that the window stays responsive."""
         if not self.is_complete:
             self._make_more()
             QTimer.singleShot(_BETWEEN_MS, self, self._on_shown)
 
     def _make_more(self) -> None:
-        """Make a part of the form for a new run, each of which takes 50 ms at most; the last one shows it."""
+        """Build the next part of the new-run form (at most 50 ms per call); the last call shows the form."""
         if self._pickers is None:
             self._pickers = StartPicker(self._session, self._theme), AlignPicker(self._session, self._theme)
         elif self._choices is None:
@@ -145,7 +145,7 @@ class TrainingTab(QWidget):
 
     @property
     def recipes(self) -> RecipesPage:
-        """The page of the recipes, made now if necessary."""
+        """The recipes page, built lazily."""
         if self._recipes is None:
             self._recipes = page = RecipesPage(self._session, self._theme)
             page.run_asked.connect(self.show_run)
@@ -162,21 +162,21 @@ class TrainingTab(QWidget):
         return self.pages.currentWidget() is self._recipes
 
     def show_recipes(self, name: str = "") -> None:
-        """Show the recipes, and scroll to the one of that name, if there is one."""
+        """Show the recipes page, and the recipe called `name` if it exists."""
         self.runs.choose("")
         self.pages.setCurrentWidget(self.recipes)
         if self.recipes.has_recipe(name):
             self.recipes.show_recipe(name)
 
     def show_run(self, run_id: str) -> None:
-        """Show a run of the list."""
+        """Show a run, and select it in the list."""
         if not self.runs.choose(run_id):
             self.runs.reload()
 
     @Slot(str)
     @Slot(str, object)
     def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
-        """Show the form for a new run, with the settings of this one, and another design where one is given."""
+        """Show the new-run form with the settings of an existing run, with `design` in place of its model if given."""
         self.new_run.show_template(run_id, design)
         self.show_new_run()
 
@@ -200,10 +200,10 @@ class TrainingTab(QWidget):
 
     @Slot()
     def _on_training(self) -> None:
-        """Show a training when it starts, and select its run in the list as soon as it has one.
+        """Show a run when its training starts, and select it in the list once it has an id.
 
-        A run that the queue starts by itself is shown only if the page shows the run before it, and not before it can
-        be trained: that may turn out to be impossible. That of a recipe is not where its card is shown.
+        A run that the queue started automatically is shown only if the previous run is in view, and only once it has
+        an id, because preparing it may fail. A recipe's run is not shown while the recipes page is in view.
         """
         state, active = self._session.training.state, self._session.training.active
         began, ended = active and not self._was_active, self._was_active and not active
@@ -228,7 +228,7 @@ class TrainingTab(QWidget):
 
     @property
     def run_in_view(self) -> str:
-        """The id of the run that is shown, "" where something else is."""
+        """The id of the run in view, or "" if another page is shown."""
         return self.run_view.run_id if self.pages.currentWidget() is self.run_view else ""
 
     def _is_showing(self, run_id: str) -> bool:
@@ -262,7 +262,7 @@ class TrainingTab(QWidget):
 
     @Slot(str, str)
     def do(self, run_id: str, name: str) -> None:
-        """Do something to a run, by its name in run_list.run_actions; "" is the training that has no run yet."""
+        """Perform an action of app.runs.run_actions on a run; run_id "" is the current training before it has a run."""
         if name == "chat":
             self._session.use_model(LIVE if self._session.training.trains(run_id) else run_id)
         elif name == "resume":
@@ -305,7 +305,7 @@ class TrainingTab(QWidget):
 
     @Slot(object)
     def _on_next_step(self, does: NextRun | Judging) -> None:
-        """Set up the run that is to be made from a stage, or let replies be judged."""
+        """Open the form for the next stage of a run, or open the chat to judge replies."""
         if isinstance(does, Judging):
             self._session.tab_requested.emit("chat")
             self._session.preferences.judging_requested.emit(does.first, does.second)

@@ -1,4 +1,4 @@
-"""The question of the whole pass: everything that happened to one token, from the text to the draw. No widgets."""
+"""The question of the whole pass: how one token was predicted, from the text to the draw. No widgets."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class PassAnswer:
     """The pass that predicted the target token.
 
-    given: its stages. xray: how one token was drawn, with the settings of the reply. names: the displayed texts of all
-    tokens in it. config: the design. how: one of `token_sentence.HOW`. read_bytes: how many bytes the last token read
+    given: its stages. xray: how the token was drawn, with the settings of the reply. names: the displayed text of each
+    token in it. config: the design. how: one of `token_sentence.HOW`. read_bytes: how many bytes the last token read
     stands for. target_is_visible: as in TargetToken. learned: whether the model was trained further since the text was
     made.
     """
@@ -46,23 +46,23 @@ class PassAnswer:
 
     @property
     def word(self) -> str:
-        """The displayed text of the token that it is about: for a mask, the likeliest."""
+        """The displayed text of the target token; for a mask, the most likely token."""
         return self.names[self.given.token]
 
     @property
     def probability(self) -> float:
-        """Its probability in the model's own distribution."""
+        """The target token's probability in the model's own distribution."""
         return self.given.layers[-1].own
 
     def draw_sentence(self) -> str:
-        """What happened to the token in the draw, in one sentence."""
+        """A sentence about how the token was drawn."""
         text, position = self.target.text, self.target.position
         mark = text.mark_at(position)
         told = mark.sentence(text.words[position]) if mark is not None else ""
         return describe_token(self.xray, self.names.__getitem__, self.how, learned=self.learned, told=told)
 
     def words_seen(self, part: PartPass) -> tuple[str, ...]:
-        """The tokens that an attention can see, displayed."""
+        """Return the displayed tokens that an attention part can attend to."""
         text = self.target.text
         return text.source_words if part.site.endswith("cross_attention") else text.words
 

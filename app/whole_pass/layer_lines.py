@@ -1,4 +1,4 @@
-"""The layers of a pass as lines along the residual stream: what each part reads and adds, what each layer would say.
+"""The layers of a pass as lines along the residual stream: what each part reads and adds, and each layer predicts.
 
 The pointer or the arrow keys read a line; a click or Enter opens the panel that shows more of it.
 """
@@ -35,7 +35,7 @@ CATEGORIES = {"attention": 0, "cross_attention": 3, "feed_forward": 1}
 _RAIL = 14  # pixels at the left, where the residual stream runs
 _BETWEEN = 6  # pixels between two layers
 _WIDE = 480
-"""From this width in pixels at the usual text size on, a layer's vector is shown too, and more of what a head reads."""
+"""The width in pixels, at the usual text size, from which vectors and more of the tokens a head reads are shown."""
 _FEW = 5
 """Layers, with the embeddings."""
 _LEFT, _RIGHT = (
@@ -44,15 +44,15 @@ _LEFT, _RIGHT = (
 
 
 class LayerLines(Figure):
-    """The lines of all layers that are not folded.
+    """The lines of all unfolded layers.
 
     Args:
-        n_heads: of each attention that are shown in a model of few layers; in a deep one, one less.
+        n_heads: the heads shown per attention part in a shallow model; a deep one shows one fewer.
 
     Signals:
-        opened(Line): the panel of a line is asked for.
-        walked(int): the token that many positions further is asked for.
-        line_changed(): `current` is another line.
+        opened(Line): the user wants the panel of a line.
+        walked(int): the user moves the focus by this many tokens.
+        line_changed(): `current` has changed.
     """
 
     opened = Signal(object)
@@ -73,7 +73,7 @@ class LayerLines(Figure):
         self.read.connect(self.line_changed)
 
     def show_answer(self, answer: PassAnswer) -> None:
-        """Show another pass; the layers stay unfolded, and the line is still read, while the text is the same."""
+        """Show another pass; while the text is the same, unfolded layers and the current line are retained."""
         is_same = self._answer is not None and self._answer.target.text is answer.target.text
         self._answer, self._chosen = answer, telling_layer(answer)
         self._is_unfolded = self._is_unfolded and is_same
@@ -81,7 +81,7 @@ class LayerLines(Figure):
 
     @property
     def current(self) -> Line | None:
-        """The line that is read; else that of the head that did most, or of the first one in the layer shown for it."""
+        """The selected line; else that of the strongest head, or of the first head in the layer shown for it."""
         if self.spot is not None and self.spot[1] < len(self.lines) and self.lines[self.spot[1]].layer is not None:
             return self.lines[self.spot[1]]
         if self._answer is None:
@@ -91,7 +91,7 @@ class LayerLines(Figure):
         return next((line for line in own if strong is not None and line.part is strong.part), own[0] if own else None)
 
     def unfold(self, *, unfolded: bool) -> None:
-        """Show all layers, or only the first, the last and the one that tells most."""
+        """Show all layers, or only the first, the last and the most informative one."""
         self._is_unfolded = unfolded
         self._rebuild()
 
@@ -205,7 +205,7 @@ class LayerLines(Figure):
         painter.drawText(room, _LEFT, words)
 
     def _draw_layer(self, painter: QPainter, room: QRectF, line: Line) -> None:
-        """The layer's name, its vector where there is room, and what it would say."""
+        """Draw a layer's name, its vector if there is space, and its prediction."""
         assert self._answer is not None
         assert line.layer is not None
         colors, bold, plain = self._theme.theme, self._theme.font(0.95, bold=True), self._theme.font(0.9)
@@ -227,7 +227,7 @@ class LayerLines(Figure):
             paint_strip(painter, strip, line.layer.stream, colour_table(self._theme, "diverging"))
 
     def _draw_chip_from_right(self, painter: QPainter, room: QRectF, word: str, share: float) -> float:
-        """A token on a ground as its probability, and that at the right of it; returns where the chip begins."""
+        """Draw a token, shaded by its probability, with the number at its right; return the chip's left edge."""
         plain, mono = self._theme.font(0.9), self._theme.mono_font(0.88)
         wide = QFontMetrics(plain).horizontalAdvance(">99 %")
         painter.setFont(plain)
@@ -246,7 +246,7 @@ class LayerLines(Figure):
         return chip.left()
 
     def _draw_part(self, painter: QPainter, row: QRectF, room: QRectF, line: Line) -> None:
-        """A part's name and experts, and how much it adds: a bar up to ×1, and the number."""
+        """Draw a part's name and experts, and how much it adds: a bar up to ×1, and the number."""
         assert line.part is not None
         colors, name = self._theme.theme, line.part.site.rpartition(".")[2]
         color, plain = QColor(colors.categories[CATEGORIES[name]]), self._theme.font(0.9)
@@ -258,7 +258,7 @@ class LayerLines(Figure):
         self._draw_words(painter, QRectF(room.left(), room.top(), end - room.left(), room.height()), plain, words)
 
     def _draw_added(self, painter: QPainter, room: QRectF, share: float, color: QColor) -> float:
-        """How much is added, at the right; returns where that begins."""
+        """Draw the amount that is added, at the right; return its left edge."""
         plain = self._theme.font(0.9)
         painter.setFont(plain)
         painter.setPen(self._theme.theme.color("text"))
@@ -272,7 +272,7 @@ class LayerLines(Figure):
         return room.right() - number - wide - SPACE
 
     def _draw_head(self, painter: QPainter, room: QRectF, line: Line) -> None:
-        """A head, and the tokens that it reads most, as many as fit; where there is room, also how much it adds."""
+        """Draw a head with as many of the tokens it reads most as fit; if there is space, also how much it adds."""
         answer, part, head = self._answer, line.part, line.head
         assert answer is not None
         assert part is not None

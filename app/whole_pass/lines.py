@@ -1,4 +1,4 @@
-"""The lines of the layers in the picture of a pass, with most of a deep model's layers folded. No widgets."""
+"""The lines in the picture of a pass; most layers of a deep model are folded. No widgets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from terrarium.models.inspect.whole_pass import LayerPass, PartPass
 
 _MAX_SHOWN = 4
-"""Up to so many layers, all of them are shown."""
+"""The maximum number of layers that are all shown."""
 
 _DOORS = {"attention": "attention", "cross_attention": "attention", "feed_forward": "ablation"}
 """The panel that a part of a layer opens."""
@@ -42,18 +42,18 @@ class Line:
 
     @property
     def key(self) -> tuple[int, str, bool]:
-        """The same for the same line of another token's pass, whichever head it shows."""
+        """A key that identifies the line in another token's pass, whichever head it shows."""
         return self.number, "" if self.part is None else self.part.site, self.head is not None
 
     @property
     def door(self) -> str:
-        """The name of the panel that shows more; "" for a link."""
+        """The name of the panel with more detail; "" for a link."""
         if self.layer is None:
             return ""
         return "layers" if self.part is None else _DOORS[self.part.site.rpartition(".")[2]]
 
     def describe(self, answer: PassAnswer) -> str:
-        """What it shows, in words."""
+        """Describe what the line shows."""
         if self.layer is None:
             return f"{format_count(self.n_folded, 'more layer')}: unfold" if self.n_folded else "Fold the layers again"
         if self.part is None:
@@ -66,7 +66,7 @@ def lines_of(answer: PassAnswer, chosen: int, n_heads: int, *, is_unfolded: bool
 
     Args:
         chosen: the number of the layer (from 1) that is shown beside the first and the last one.
-        n_heads: how many heads of each attention are shown, those first that add most.
+        n_heads: the number of heads shown per attention part, those that add most first.
     """
     layers = answer.given.layers[1:]
     n, lines = len(layers), list[Line]()
@@ -92,8 +92,8 @@ def lines_of(answer: PassAnswer, chosen: int, n_heads: int, *, is_unfolded: bool
 
 
 def telling_layer(answer: PassAnswer) -> int:
-    """The number of the layer (from 1) to begin with: that of the head that did most, or where the token took the
-    lead, or the last one."""
+    """Return the number of the initial layer (from 1): that of the strongest head, or where the token took the lead, or
+    the last one."""
     strong, lead = strongest_head(answer), lead_layer(answer)
     if strong is not None:
         return strong.layer + 1

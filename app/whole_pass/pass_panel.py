@@ -58,7 +58,7 @@ class PassPanel(AnswerPanel):
         self.answer: PassAnswer | None = None
         self._cache: PassCache | None = None
         self.wide: WideWindow | None = None
-        """The window with the picture in full width, once it was opened."""
+        """The window with the picture in full width; None until it is opened."""
         self.view = PassView(theme, focus)
         self.lines.addWidget(self.view)
         self.lines.addStretch(1)

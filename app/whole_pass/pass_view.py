@@ -1,7 +1,7 @@
 """The picture of a whole pass: the text, the first vector, the layers, the scores and the draw, one block each.
 
-In a narrow place the blocks stand below each other; in a wide one in three columns, with the text that the current
-attention reads, and its arcs, at the left.
+If narrow, the blocks are stacked; if wide, they are in three columns, with the text that the current attention part
+reads, and its arcs, on the left.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _TERMS = {"attention": "Attention", "cross_attention": "Cross-attention", "feed_forward": "MLP"}
 _N_TOP = 5
 _WIDE_HEADS = 3
-"""Heads of each attention that are shown where there is room."""
+"""The number of heads per attention part in the wide layout."""
 
 
 class PassView(QWidget):
@@ -55,7 +55,7 @@ class PassView(QWidget):
         is_wide: in three columns, for a window of its own.
 
     Signals:
-        door_opened(str): the panel of that name is asked for: “next”, “attention”, “layers”, “ablation”, or one of the
+        door_opened(str): the user wants this panel: “next”, “attention”, “layers”, “ablation”, or one of the
             places “embeddings” and “tokenizer”.
     """
 
@@ -107,7 +107,7 @@ class PassView(QWidget):
             lines.addWidget(scrolling(inside), share)
 
     def _block(self, title: str, term: str, door_words: str, door: str, *widgets: QWidget) -> QWidget:
-        """A framed stage: its title with “?”, the link to the panel that shows more, and what is in it."""
+        """Create a framed stage: its title with “?”, the link to the panel with more detail, and its widgets."""
         box = frame("card" if self._is_wide else "sunken", margin=SPACE, spacing=SPACE // 2)
         set_term(box, term)
         link = button(f"{door_words} ›", self._theme, partial(self.door_opened.emit, door), role="link")
@@ -120,7 +120,7 @@ class PassView(QWidget):
         return box
 
     def _legend(self) -> QWidget:
-        """What the lines of a layer are, each with its “?”."""
+        """Create the legend of the lines of a layer, each with its “?”."""
         legend = QWidget()
         flow = FlowLayout(legend, SPACE // 2)
         for name, term in _TERMS.items():
@@ -136,7 +136,7 @@ class PassView(QWidget):
         return legend
 
     def needed_height(self) -> int:
-        """The height in pixels with which no column has to scroll."""
+        """The height in pixels at which no column has to scroll."""
         return max(column.heightForWidth(column.width()) for column in self._columns) + 2
 
     # -- Showing -------------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ class PassView(QWidget):
 
     @Slot()
     def _show_arcs(self) -> None:
-        """What the current line's attention reads, where there is room for it."""
+        """Show what the current line's attention part reads, in the wide layout only."""
         answer, line = self.answer, self.layers.current
         if not self._is_wide or answer is None or line is None:
             return
@@ -214,7 +214,7 @@ class PassView(QWidget):
         self.door_opened.emit(line.door)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Left and right move the token also from the links."""
+        """Move the token with left and right, also while a link has the focus."""
         if event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right):
             self._focus.walk(1 if event.key() == Qt.Key.Key_Right else -1)
         else:
@@ -236,14 +236,14 @@ class _Dot(QLabel):
 
 
 def _attention_of(line: Line) -> PartPass:
-    """The attention of a line: its own, or the self-attention of its layer."""
+    """Return the attention part of a line: its own, or the self-attention of its layer."""
     assert line.layer is not None
     own = line.part is not None and line.part.heads
     return line.part if own and line.part is not None else line.layer.parts[0]
 
 
 def numbers_of(answer: PassAnswer) -> Mapping[str, list[object]]:
-    """All numbers of a pass as columns."""
+    """Return all numbers of a pass as columns."""
     keys = ("what", "layer", "part", "head", "rank", "token", "amount")
     rows: list[tuple[object, ...]] = []
     for name, vector in (*answer.given.start.items(), ("sum", answer.given.layers[0].stream)):

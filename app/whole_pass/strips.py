@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from terrarium.app.kit.plots.pictures import Floats
 
 _CELL = 2.0
-"""Pixels of a number at least: a vector that needs more than its width continues in a second row, and so on."""
+"""The minimum cell width in pixels: a vector that is too long wraps into further rows."""
 _LONGEST = 110
-"""Pixels of a token at most."""
+"""The maximum width of a token in pixels."""
 
 
 def paint_strip(painter: QPainter, room: QRectF, vector: Floats, table: Colours) -> None:
-    """Draw all numbers of a vector (C), row by row; the strongest colours stand for its largest one in size."""
+    """Draw all elements of a vector (C), row by row; the colours are scaled to its largest absolute value."""
     n_rows = max(1, min(math.ceil(len(vector) * _CELL / max(room.width(), 1.0)), int(room.height() / _CELL)))
     n_columns = math.ceil(len(vector) / n_rows)
     cells = np.full(n_rows * n_columns, np.nan, np.float32)
@@ -41,7 +41,7 @@ def length_of(vector: Floats) -> str:
 
 
 class VectorStrips(PaintedRows):
-    """Some vectors below each other, each with its name and its length."""
+    """Vectors one below the other, each with its name and its length."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__("Vectors as colours", theme, parent)
@@ -79,7 +79,7 @@ class VectorStrips(PaintedRows):
 
 
 class TokenBar(NamedTuple):
-    """A token, its probability, what is written behind it ("" for nothing), and whether it is the one in focus."""
+    """A token, its probability, the text after it (may be ""), and whether it is in focus."""
 
     word: str
     share: float

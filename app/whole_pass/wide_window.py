@@ -1,4 +1,4 @@
-"""The picture of the whole pass in a window of its own, as wide as that of the program."""
+"""The picture of the whole pass in its own window, about as wide as the main window."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from terrarium.app.whole_pass.pass_view import PassView
 from terrarium.app.whole_pass.wording import describe_pass
 
 _SHARE = 0.96
-"""Of the width and the height of the program's window."""
+"""The maximum fraction of the main window's width and height."""
 
 
 class WideWindow(Dialog):
-    """Follows the token in focus, through its panel; closed when a panel is opened from it."""
+    """Follows the token in focus through its panel; closes when a panel is opened from it."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class WideWindow(Dialog):
         self.view.door_opened.connect(self.close)
 
     def open_beside(self, window: QWidget) -> None:
-        """Show it over a window, nearly as large as that, but no higher than its contents."""
+        """Show it over a window, nearly as large, but no taller than its contents."""
         width, most = round(_SHARE * window.width()), round(_SHARE * window.height())
         self.resize(width, most)
         self.show()

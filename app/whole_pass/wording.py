@@ -1,4 +1,4 @@
-"""The whole pass in words: the sentence on top, and what each stage says of itself. No widgets."""
+"""The whole pass in words: the sentence on top, and a description of each stage. No widgets."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from terrarium.models.inspect.whole_pass import HeadPass, LayerPass, PartPass
 
 _MANY = 10.0
-"""From so many times on, decimals are left out."""
+"""The factor from which decimals are left out."""
 _MAX_BACK = 12
-"""Words that a long text ends with where all of it does not fit."""
+"""The number of words shown from the end of a text that does not fit."""
 
 STARTS = {"token": "token", "ngrams": "its n-grams", "segment": "segment", "position": "position"}
-"""What each part of the first vector is called."""
+"""The names of the components of the first vector."""
 
 
 class StrongHead(NamedTuple):
-    """The head that did most for the token, by its layer (from 0) and its part."""
+    """The head that raised the token most, by its layer (from 0) and its part."""
 
     layer: int
     part: PartPass
@@ -36,7 +36,7 @@ class StrongHead(NamedTuple):
 
 
 def describe_pass(answer: PassAnswer) -> str:
-    """The way of the token through the model, in one sentence made of its numbers."""
+    """Describe the path of the token through the model in one sentence with its numbers."""
     word, share = spoken(answer.word), format_rough(answer.probability)
     settings = named_settings(answer.xray)
     before = f" before {settings}" if settings else ""
@@ -53,7 +53,7 @@ def describe_pass(answer: PassAnswer) -> str:
 
 
 def strongest_head(answer: PassAnswer) -> StrongHead | None:
-    """The head whose vector raised the token most over its rival; None if none did, or this cannot be told exactly."""
+    """Return the head that raised the token most over its rival; None if none did, or there is no exact split."""
     best: tuple[float, StrongHead] | None = None
     for i, layer in enumerate(answer.given.layers[1:]):
         for part in layer.parts:
@@ -64,15 +64,15 @@ def strongest_head(answer: PassAnswer) -> StrongHead | None:
 
 
 def shown_heads(answer: PassAnswer, part: PartPass) -> list[int]:
-    """The heads of an attention in the order in which they are shown: first the one that did most for the token, where
-    it is in this one, then those that add the longest vectors."""
+    """Return the heads of an attention part in display order: the strongest head first, if it is in this part, then by
+    the length of the vectors they add."""
     strong = strongest_head(answer)
     first = strong.head if strong is not None and strong.part is part else None
     return sorted(range(len(part.heads)), key=lambda i: (i != first, -part.heads[i].length))
 
 
 def reads_of(answer: PassAnswer, part: PartPass, head: HeadPass, n: int) -> list[tuple[str, float]]:
-    """The `n` tokens that a head reads most, displayed, with their shares."""
+    """Return the `n` tokens that a head reads most, as displayed, with their attention weights."""
     words = answer.words_seen(part)
     order = np.argsort(-head.weights, kind="stable")[:n]
     return [(words[i], float(head.weights[i])) for i in order.tolist() if head.weights[i] > 0]
@@ -94,7 +94,7 @@ def _describe_strong(answer: PassAnswer, strong: StrongHead) -> str:
 
 
 def lead_layer(answer: PassAnswer) -> int | None:
-    """From which layer on the token leads to the end: 0 for before any layer; None if it does not lead in the end."""
+    """Return the layer from which the token leads to the end: 0 before any layer; None if it loses."""
     tops = [layer.best[0][0] for layer in answer.given.layers]
     if tops[-1] != answer.given.token:
         return None
@@ -117,7 +117,7 @@ def _describe_lead(answer: PassAnswer) -> str:
 
 
 def describe_text(answer: PassAnswer) -> str:
-    """The text that was read, and the token at its end."""
+    """Describe the text that was read, and its last token."""
     text, at = answer.target.text, answer.given.at
     read = f"{quoted(text.words[at])} (id {text.ids[at]:,}, {format_count(answer.read_bytes, 'byte')})"
     target = f"{quoted(answer.word)} (id {answer.given.token:,} of {len(answer.given.logits):,})"
@@ -132,14 +132,14 @@ def describe_text(answer: PassAnswer) -> str:
 
 
 def tail_of(answer: PassAnswer) -> str:
-    """The last words that were read, as text in one piece."""
+    """Return the last words that were read as one text."""
     words = answer.target.text.words[: answer.given.at + 1]
     tail = "".join(words[-_MAX_BACK:]).replace("·", " ").replace("▁", " ").replace("Ġ", " ")
     return f"…{tail}" if len(words) > _MAX_BACK else tail
 
 
 def describe_start(answer: PassAnswer) -> str:
-    """What the first vector is made of, and how positions come in."""
+    """Describe the components of the first vector and the position scheme."""
     config, n = answer.config, f"{len(answer.given.layers[0].stream):,}"
     names = [STARTS[name] for name in answer.given.start]
     made = f"The sum of {_listed(names)}" if len(names) > 1 else "The token's row of a table"
@@ -152,7 +152,7 @@ def describe_start(answer: PassAnswer) -> str:
 
 
 def describe_position(config: ModelConfig) -> str:
-    """How a design that adds no vector for the position knows where a token stands."""
+    """Describe how a design without position embeddings encodes positions."""
     scheme = POSITIONS[config.position]
     if not scheme.applied_to:
         return "Nothing says where it stands."
@@ -160,7 +160,7 @@ def describe_position(config: ModelConfig) -> str:
 
 
 def describe_layers(answer: PassAnswer) -> str:
-    """What has to be known of this design's layers to read them; "" for nothing."""
+    """Explain peculiarities of this design's layers; "" if there are none."""
     text, config, notes = answer.target.text, answer.config, []
     if config.topology == "encoder-decoder":
         n = format_count(config.n_encoder_layer or config.n_layer, "layer")
@@ -172,7 +172,7 @@ def describe_layers(answer: PassAnswer) -> str:
 
 
 def describe_end(answer: PassAnswer) -> str:
-    """How the last vector becomes a probability for each token."""
+    """Describe how the last vector becomes token probabilities."""
     config, n = answer.config, f"{len(answer.given.logits):,}"
     norm = f"It is normalised once more ({NORMS[config.norm].title}) and " if config.norm_place == "pre" else "It is "
     more = "put through one more layer and " if config.has_head_transform else ""
@@ -186,7 +186,7 @@ def title_of(layer: LayerPass) -> str:
 
 
 def describe_part(part: PartPass, answer: PassAnswer) -> str:
-    """A part of a layer in words: how much it adds, and its experts."""
+    """Describe a part of a layer: how much it adds, and its experts."""
     experts = ""
     if part.experts:
         used = _listed([f"{i + 1} ({format_percent(share)})" for i, share in part.experts])
@@ -196,7 +196,7 @@ def describe_part(part: PartPass, answer: PassAnswer) -> str:
 
 
 def describe_head(answer: PassAnswer, part: PartPass, head: int) -> str:
-    """What a head reads, and how much of the vector it adds."""
+    """Describe what a head reads and how much it adds."""
     reads = reads_of(answer, part, part.heads[head], 4)
     seen = _listed([f"{spoken(word)} ({format_rough(share)})" for word, share in reads])
     name, added = capitalized(part_of_layer(part.site, head)), _as_long(head_share(part, head))
@@ -204,18 +204,18 @@ def describe_head(answer: PassAnswer, part: PartPass, head: int) -> str:
 
 
 def head_share(part: PartPass, head: int) -> float:
-    """The length of the vector that a head adds, as a share of that of the stream before its attention."""
+    """Return the norm of a head's output relative to that of the residual stream before its attention."""
     whole = float(np.linalg.norm(part.added))
     return part.share * part.heads[head].length / whole if whole else 0.0
 
 
 def format_share_added(share: float) -> str:
-    """How long an added vector is against the one before: “×0.38”, “×1.1”, “×174”."""
+    """Format the norm of an added vector relative to the stream: “×0.38”, “×1.1”, “×174”."""
     return f"×{_times(share)}"
 
 
 def describe_layer(answer: PassAnswer, layer: LayerPass) -> str:
-    """What the model would say if it ended after a layer."""
+    """Describe what the model would predict if it ended after a layer."""
     (id, share), (second, less), *_ = layer.best
     would = f"{spoken(answer.names[id])} ({format_rough(share)}), then {spoken(answer.names[second])}"
     own = "" if answer.given.token in (id, second) else f"; {spoken(answer.word)} has {format_rough(layer.own)}"
@@ -223,7 +223,7 @@ def describe_layer(answer: PassAnswer, layer: LayerPass) -> str:
 
 
 def describe_all(answer: PassAnswer) -> list[str]:
-    """All stages in words, one line each."""
+    """Describe all stages, one line each."""
     lines = [describe_pass(answer), describe_text(answer), describe_start(answer), describe_layers(answer)]
     for layer in answer.given.layers[1:]:
         for part in layer.parts:

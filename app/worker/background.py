@@ -1,4 +1,4 @@
-"""Background work that is no job for the worker: one pool of threads for all of it."""
+"""Background tasks that do not run on the worker thread: they share one thread pool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from terrarium.models.events import Event, Progress
 log = logging.getLogger(__name__)
 
 _MAX_THREADS = 64
-"""Tasks that run at the same time at most. A thread is made only when all others are busy: in practice, one."""
+"""The maximum of concurrent tasks. A thread is created only when all others are busy: in practice, one."""
 
 Work = Callable[[], Generator[Event, None, Any]]
 
@@ -79,7 +79,7 @@ class _Task:
 class BackgroundExecutor(QObject):
     """An application's thread pool, from its first use until the application quits. Views use LatestTask.
 
-    Its threads know a single Qt object: the mailbox, through which the window's thread learns of their progress. It
+    Its threads use a single Qt object: the mailbox, through which the window's thread learns of their progress. It
     lives as long as the application. Python waits for the threads at exit; they end soon, as quitting cancels tasks.
 
     Signals:
@@ -113,7 +113,7 @@ class BackgroundExecutor(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Start no more tasks, and report nothing more of those still running."""
+        """Accept no more tasks, and report nothing more from running ones."""
         self.closed = True
         self._mailbox.close()
         self._threads.shutdown(wait=False)

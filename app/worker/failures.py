@@ -7,7 +7,7 @@ import traceback
 from dataclasses import dataclass
 
 DISK_FULL = "The disk is full"
-"""How the sentence begins where there is no space left."""
+"""The beginning of the sentence for a full disk."""
 
 
 @dataclass(frozen=True, kw_only=True)

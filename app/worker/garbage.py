@@ -17,9 +17,9 @@ _INTERVAL_MS = 500
 def due_generation(
     counts: tuple[int, int, int], thresholds: tuple[int, int, int], pending: int, total: int
 ) -> int | None:
-    """The generation that Python itself would collect now; None for none.
+    """Return the generation that Python itself would collect now, or None.
 
-    All objects are only looked through where those that have grown old since the last time, `pending`, are more than a
+    A full collection runs only if the objects that have become old since the last one, `pending`, exceed a
     quarter of the `total` that was left then, so that this takes a constant share of the time however many there are.
     Python 3.14 has no oldest generation (its threshold is 0): it collects the young ones with a part of all others.
     """

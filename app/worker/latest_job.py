@@ -1,4 +1,4 @@
-"""One job at a time on the worker, as most users of the worker need it."""
+"""Submits one job at a time to the worker, as most of its users need."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LatestJob(QObject):
         return self._job is not None and self._job.cancelled
 
     def submit(self, job: Job) -> None:
-        """Submit a job in place of the current one."""
+        """Submit a job, replacing the current one."""
         self.cancel()
         self._job = self._worker.submit(job)
 
@@ -56,7 +56,7 @@ class LatestJob(QObject):
             self._job.cancel()
 
     def drop(self) -> None:
-        """Cancel it, and report nothing more of it, not even its end."""
+        """Cancel the job, and report nothing more of it, not even its end."""
         self.cancel()
         self._job = None
 

@@ -16,8 +16,8 @@ class Notices(QObject):
         notified(sentence): something to read; nothing has failed.
         failed(sentence, details): something failed; details is a traceback or empty.
         deleted(sentence, undo): something was deleted; calling `undo` restores it.
-        undone(sentence): what `deleted` said with this sentence was restored, there or elsewhere.
-        outdated(sentence): what `notified` said with this sentence is of no more use.
+        undone(sentence): the deletion reported with this sentence was undone, there or elsewhere.
+        outdated(sentence): the notice with this sentence is obsolete.
     """
 
     notified = Signal(str)

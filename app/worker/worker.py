@@ -1,8 +1,8 @@
-"""The thread that does the heavy work: it drives generators of events, one step at a time.
+"""The worker thread, which does the heavy work: it drives generators of events, one step at a time.
 
 A *background* job (training) is asked for one event after the other. *Interactive* jobs (a reply, an attention map) run
 to their end between two of its events, with at least one training step between two interactive jobs. Events reach the
-window in tuples, at most 30 times a second. Nothing here knows what the jobs compute.
+window in tuples, at most 30 times a second. Nothing here depends on what the jobs compute.
 
 The thread has normal priority. A lower one did not make the window any smoother: 99 % of the ticks of a 10 ms timer
 came within 17 ms at niceness 0 as at 10. Beside two busy programs on two cores, a training ran at 6 % of its speed at
@@ -178,7 +178,7 @@ class Worker(QThread):
         return [job for _, _, job in sorted(lost, key=lambda entry: entry[:2])]
 
     def _start(self, job: Job) -> _RunningJob | None:
-        """Make the job's generator; None where it was cancelled before or making it failed."""
+        """Create the job's generator; None if the job was already cancelled or creating it failed."""
         self._post("job_started", job)
         if job.cancelled:
             self._post("job_finished", job)

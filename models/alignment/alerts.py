@@ -1,4 +1,4 @@
-"""The description of an alignment figure, and the alerts that say when it needs attention."""
+"""The description of an alignment figure, and its alert."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """message: what has happened, and what it means. is_triggered: whether it has, by the values so far (n,), n > 0."""
+    """An alert of a figure. message: what has happened, and what it means. is_triggered: whether it has, given the
+    values so far (n,), n > 0.
+    """
 
     message: str
     is_triggered: Callable[[Floats], bool]
@@ -24,10 +26,10 @@ class Alert:
 class Figure:
     """A figure of alignment.jsonl.
 
-    help: its definition. plain: that for newcomers in a few words, of the figures shown first. healthy: what it
-    usually does, in words. low, high: the ends of its healthy range, None for none. unit: "share" (drawn in percent),
-    or what is written behind its name. floor: values below need not be seen. max_gap: by how much it may be higher on
-    what is learned from than on what is held out.
+    help: its definition. plain: the definition in a few words for newcomers, for the figures shown first. healthy:
+    its usual course, in words. low, high: the bounds of its healthy range, None if unbounded. unit: "share" (shown in
+    percent), or the text after its name. floor: values below need not be shown. max_gap: how much higher it may be on
+    training data than on held-out data.
     """
 
     title: str
@@ -43,17 +45,17 @@ class Figure:
 
 
 def stays_above(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
-    """Whether the last values are all above."""
+    """Return a predicate: the last `n_steps` values are all above `limit`."""
     return lambda values: len(values) >= n_steps and bool((values[-n_steps:] > limit).all())
 
 
 def stays_below(limit: float, n_steps: int = 1) -> Callable[[Floats], bool]:
-    """Whether the last values are all below."""
+    """Return a predicate: the last `n_steps` values are all below `limit`."""
     return lambda values: len(values) >= n_steps and bool((values[-n_steps:] < limit).all())
 
 
 def leaves_start(low: float, high: float) -> Callable[[Floats], bool]:
-    """Whether the mean of the last steps is less than `low` times that of the first ones, or more than `high` times."""
+    """Return a predicate: the mean of the last values is below `low` or above `high` times that of the first ones."""
 
     def leaves(values: Floats) -> bool:
         first, last = float(values[:N_AVERAGED].mean()), float(values[-N_AVERAGED:].mean())
@@ -63,12 +65,12 @@ def leaves_start(low: float, high: float) -> Callable[[Floats], bool]:
 
 
 def ends_outside(low: float, high: float, n_steps: int) -> Callable[[Floats], bool]:
-    """Whether the mean of the last steps is outside, after this many."""
+    """Return a predicate: after `n_steps` or more values, the mean of the last ones is outside [low, high]."""
     return lambda values: len(values) >= n_steps and not low <= float(values[-N_AVERAGED:].mean()) <= high
 
 
 def falls_from_peak(by: float) -> Callable[[Floats], bool]:
-    """Whether the mean of the last steps is lower than the highest such mean by more than that."""
+    """Return a predicate: the mean of the last steps is more than `by` lower than the highest such mean."""
 
     def falls(values: Floats) -> bool:
         if len(values) < 2 * N_AVERAGED:
@@ -81,7 +83,7 @@ def falls_from_peak(by: float) -> Callable[[Floats], bool]:
 
 NO_END = math.inf
 N_AVERAGED = 5
-"""Steps of which a mean is taken, since single ones are noisy."""
+"""The number of steps in a mean, because single steps are noisy."""
 CLIPPED = Alert(message="Many replies are cut before they end: raise the longest reply.", is_triggered=stays_above(0.3))
 NO_SIGNAL = Alert(
     message="For 20 steps hardly any prompt had a better and a worse reply, so nothing is learned: the task is too "

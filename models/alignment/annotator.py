@@ -1,7 +1,7 @@
-"""The simulated annotator: the gold judge of Tiny World, with the noise and the bias that one chooses, and so labelled.
+"""The simulated annotator: Tiny World's gold judge with adjustable noise and bias, always labelled as simulated.
 
-What it says is never taken for a person's. It shows what becomes of a model whose annotators err, or secretly like
-something else than what was wished for.
+Its judgements are never presented as a person's. It shows what happens to a model whose annotators make errors, or
+secretly prefer something else than the wish.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _GROUP = "What it likes"
 
 @dataclass(frozen=True, kw_only=True)
 class Annotator:
-    """Chooses the reply that is worth more to it. What a reply is worth adds up from the settings."""
+    """Chooses the reply with the higher worth; the settings add up to a reply's worth."""
 
     noise: float = slot(
         0.1,
@@ -64,9 +64,9 @@ class Annotator:
         check_settings(self)
 
     def worth(self, row: Mapping[str, Any], reply: str, *, is_left: bool = False) -> float:
-        """What a reply to a row of WISHES is worth to it.
+        """Return the worth of a reply to a row of WISHES.
 
-        A story: 2 where it is right, 2 where it ends happily; another reply: 4 times its reward. Then the biases.
+        A story: 2 if it is right, plus 2 if it ends happily; another reply: 4 times its reward. The biases are added.
         """
         if "topic" in row:
             marks = marks_of(dict(row), reply)
@@ -80,11 +80,11 @@ class Annotator:
         return value + self.first_bias * is_left
 
     def choose(self, row: Mapping[str, Any], left: str, right: str) -> str:
-        """ "left", "right", or "tie" where both are worth the same to it; the same for the same pair and seed."""
+        """Return "left", "right", or "tie" for equal worth; always the same for the same pair and seed."""
         gain = self.worth(row, left, is_left=True) - self.worth(row, right)
         if not gain:
             return "tie"
         prompt = "\n".join(message["content"] for message in row["messages"])
-        # Of the replies in alphabetical order, so that a pair that comes again with its sides swapped errs again.
+        # The replies are sorted, so that a pair shown again with its sides swapped has the same error.
         errs = random.Random(f"{self.seed}\n{prompt}\n{min(left, right)}\n{max(left, right)}").random() < self.noise
         return "left" if (gain > 0) != errs else "right"

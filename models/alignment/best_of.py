@@ -1,4 +1,4 @@
-"""Best-of-n: replies that a model drew and a reward model scored. No torch import; they are drawn in best_replies."""
+"""The results of best-of-n: replies of a model scored by a reward model. No torch import; best_replies draws them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from terrarium.models.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredReply:
-    """A reply that was drawn. ids: with its end token, where it `ended` by itself. score: of the reward model, raw."""
+    """A reply that was drawn. ids: with its end token if it `ended`. score: the reward model's raw score."""
 
     text: str
     score: float
@@ -19,7 +19,7 @@ class ScoredReply:
 
 @dataclass(frozen=True, kw_only=True)
 class RepliesRanked(Event):
-    """The replies that were drawn, the best first, and the seconds that drawing and scoring all of them took."""
+    """The drawn replies, best first, and the seconds that drawing and scoring all of them took."""
 
     replies: tuple[ScoredReply, ...]
     draw_s: float

@@ -1,4 +1,4 @@
-"""What best-of-n buys, for every n at once: of n replies of a model, the one that a score likes best. No torch import.
+"""The gain of best-of-n for every n: the expected score of the best of n replies of a model. No torch import.
 
 Letters in shape comments: P prompts, N replies to each.
 """
@@ -17,8 +17,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class BestOfPoint:
-    """What the best of n replies is worth on average. kl: nats, at most (arXiv:2401.01879). gold_error: the standard
-    error of `gold` over prompts, 0 of one prompt."""
+    """The average scores of the best of n replies. kl: an upper bound in nats (arXiv:2401.01879). gold_error: the
+    standard error of `gold` over prompts, 0 for one prompt.
+    """
 
     n: int
     proxy: float
@@ -27,19 +28,21 @@ class BestOfPoint:
     gold_error: float = 0.0
 
     def to_dict(self) -> dict[str, float]:
-        """JSON-able."""
+        """Return a JSON-able dict."""
         return {"n": self.n, "proxy": self.proxy, "gold": self.gold, "gold_error": self.gold_error, "kl": self.kl}
 
 
 def best_of_curve(
     proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]], sizes: Sequence[int] = ()
 ) -> list[BestOfPoint]:
-    """Of n = 1, 2, 4, … replies that of the highest proxy, averaged over all choices of n among the N and over prompts.
+    """For n = 1, 2, 4, … average the scores of the reply with the highest proxy over all choices of n of the N
+    replies, and over prompts.
 
-    That is unbiased, as the estimator of pass@k is. Among replies of the same proxy each is as likely to be taken.
+    This is unbiased, like the estimator of pass@k. Replies with the same proxy are equally likely to be chosen.
 
     Args:
-        proxy, gold: (P, N), of each reply to each prompt. sizes: other n than those, each from 1 to N.
+        proxy, gold: (P, N), of each reply to each prompt.
+        sizes: other n than those, each from 1 to N.
     """
     proxies, golds = np.asarray(proxy, np.float64), np.asarray(gold, np.float64)
     assert proxies.shape == golds.shape
@@ -60,7 +63,7 @@ def best_of_curve(
 
 
 def _ranked(proxy: Floats, gold: Floats) -> tuple[Floats, Floats]:
-    """Both (N) by rising proxy; the gold of equals is their mean."""
+    """Return both (N) in ascending order of proxy; the gold of equal proxies is their mean."""
     values, group = np.unique(proxy, return_inverse=True)
     means = np.bincount(group, weights=gold) / np.bincount(group)
     order = np.sort(group)
@@ -68,6 +71,8 @@ def _ranked(proxy: Floats, gold: Floats) -> tuple[Floats, Floats]:
 
 
 def _chosen(n: int, total: int) -> Floats:
-    """How likely each of `total` ranked replies, the worst first, is the best of n: C(i - 1, n - 1) / C(total, n)."""
+    """Return the probability that each of `total` replies, worst first, is the best of n: C(i - 1, n - 1) / C(total,
+    n).
+    """
     below = [math.comb(i, n - 1) / math.comb(total, n) for i in range(total)]
     return np.asarray(below, np.float64)

@@ -1,4 +1,4 @@
-"""The best of several replies that a model draws to a conversation, by the scores of a reward model."""
+"""Best-of-n replies to a conversation, by the scores of a reward model."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def best_reply_events(
 ) -> Generator[Event, None, None]:
     """Draw n replies at temperature 1 from all tokens, and reply with the one that scores highest.
 
-    Yields what `reply_events` yields, with RepliesRanked before the tokens. Of the request's sampling settings the seed
-    and the longest reply count.
+    Yields what `reply_events` yields, with RepliesRanked before the tokens. Of the request's sampling settings, only
+    the seed and the maximum length apply.
 
     Raises:
-        ValueError: as `reply_events`; where the model is no decoder, or the request has another chat template than the
-            reward model has learned; where the context has no room for a reply; and where a score is not finite.
+        ValueError: as `reply_events`; also if the model is no decoder, the request has another chat template than the
+            reward model has learned, the context has no room for a reply, or a score is not finite.
     """
     if not isinstance(model, Decoder) or model.config.head != "language":
         raise ValueError(
@@ -104,7 +104,7 @@ def _ranked(
     seed: int,
     max_tokens: int,
 ) -> Generator[Event, None, RepliesRanked]:
-    """n replies, the best first. Yields Phase, with the tokens that are drawn so far."""
+    """Return n replies, best first. Yields Phase, with the number of tokens drawn so far."""
     words, began = f"Writing {format_count(n, 'reply', 'replies')}", time.perf_counter()
     yield Phase(name=words)
     drawing = draw_batch(model, [prompt], reply_seeds(seed, 0, 1, n), max_tokens, reply_end(tokenizer))

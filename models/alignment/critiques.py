@@ -1,6 +1,6 @@
-"""A model's own critique of replies by rules in plain words, and its own revision of those that break one.
+"""A model's own critique of replies by rules in natural language, and its revision of those that break a rule.
 
-The model has been taught both as tasks (models.tiny_world.constitution). No right answer is used here.
+The model has been taught both as tasks (models.tiny_world.constitution). No gold answer is used here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ _MAX_TOKENS = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Critique:
-    """What a model says of a reply. rule: that which it breaks most likely. log_odds: of “Yes” over “No”, that it
-    breaks it; where the reply does not fit the model's context, minus infinity."""
+    """A model's judgement of a reply.
+
+    rule: the rule that it breaks most likely. log_odds: of “Yes” over “No” to whether it breaks it; minus infinity if
+    the reply does not fit the model's context.
+    """
 
     rule: str
     log_odds: float
@@ -40,14 +43,14 @@ class Critique:
 
 @dataclass(frozen=True, kw_only=True)
 class Critic:
-    """A model that judges replies by its rules, and writes them anew."""
+    """A model that judges replies by its rules, and rewrites them."""
 
     model: Decoder
     tokenizer: Tokenizer
     rules: Sequence[str]
 
     def critiques(self, asked: Sequence[tuple[str, str]]) -> Generator[Event, None, list[Critique]]:
-        """Of each question and its reply, by the rule that it breaks most likely. Yields Progress."""
+        """Judge each question and its reply by the rule that it breaks most likely. Yields Progress."""
         found = [Critique(rule=self.rules[0], log_odds=-torch.inf) for _ in asked]
         prompts = [(i, rule, critique_prompt(rule, *each)) for rule in self.rules for i, each in enumerate(asked)]
         encoded = [(i, rule, self._encode(prompt)) for i, rule, prompt in prompts]
@@ -61,7 +64,7 @@ class Critic:
         return found
 
     def _log_odds(self, prompts: Sequence[Sequence[int]]) -> list[float]:
-        """Of a reply that begins as YES does, over one that begins as NO does: where they first differ."""
+        """Return the log-odds of a reply like YES over one like NO, at the first token where they differ."""
         yes, no = (encode_reply(self.tokenizer, critique_prompt("", "", ""), words)[1] for words in (YES, NO))
         n_same = next(i for i, (a, b) in enumerate(zip(yes, no, strict=False)) if a != b)
         batch = reply_batch([(*prompt, *yes[:n_same]) for prompt in prompts], [yes[n_same : n_same + 1]] * len(prompts))
@@ -70,17 +73,17 @@ class Critic:
         return (logits[:, yes[n_same]] - logits[:, no[n_same]]).tolist()
 
     def words(self, asked: Sequence[tuple[str, str]], rules: Sequence[str]) -> Generator[Event, None, list[str]]:
-        """The whole critique of each question and its reply, by its rule, as the model says it. Yields Progress."""
+        """Generate the full critique of each question and its reply by its rule. Yields Progress."""
         prompts = [critique_prompt(rule, *each) for each, rule in zip(asked, rules, strict=True)]
         return (yield from self._say(prompts))
 
     def revisions(self, asked: Sequence[tuple[str, str]], rules: Sequence[str]) -> Generator[Event, None, list[str]]:
-        """Each reply to its question, written anew by a rule; "" where it does not fit. Yields Progress."""
+        """Rewrite each reply to its question by a rule; "" if it does not fit. Yields Progress."""
         prompts = [revision_prompt(rule, *each) for each, rule in zip(asked, rules, strict=True)]
         return (yield from self._say(prompts))
 
     def _say(self, prompts: Sequence[list[Message]]) -> Generator[Event, None, list[str]]:
-        """What the model replies to each prompt, the likeliest token after the other; "" where it does not fit."""
+        """Generate the model's reply to each prompt with greedy decoding; "" if it does not fit."""
         said = [""] * len(prompts)
         encoded = [self._encode(prompt) for prompt in prompts]
         fitting = sorted((i for i, ids in enumerate(encoded) if self._fits(ids)), key=lambda i: len(encoded[i]))

@@ -1,6 +1,6 @@
-"""What the figures of an alignment mean, what is healthy, and when one should look: by TRL's names. No torch import.
+"""The meaning, healthy range and alerts of alignment figures, by TRL's names. No torch import.
 
-Ranges are those of models of some 500,000 parameters on Tiny World; those of large models are often the same.
+Ranges are those of models with some 500,000 parameters on Tiny World; those of large models are often the same.
 """
 
 from __future__ import annotations
@@ -437,7 +437,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
 
 
 def figure_of(name: str) -> Figure:
-    """The figure by that name; one that is not known explains itself by its name."""
+    """Return the figure with that name; for an unknown one, a figure with the name as its title and help."""
     if name in FIGURES:
         return FIGURES[name]
     if name.startswith("pass@"):
@@ -455,7 +455,7 @@ def figure_of(name: str) -> Figure:
 
 
 def about(name: str) -> str:
-    """Definition, healthy range and alert of a figure, in lines."""
+    """Return definition, healthy range and alert of a figure, in lines."""
     figure = figure_of(name)
     lines = [figure.help, *([f"Healthy: {figure.healthy}"] if figure.healthy else [])]
     if figure.alert is not None:
@@ -470,7 +470,7 @@ def about(name: str) -> str:
 
 
 def alert_of(name: str, values: Sequence[float] | Floats) -> str:
-    """What is wrong by the values of a figure so far, '' where nothing is."""
+    """Return the alert message for the values of a figure so far, "" if none is triggered."""
     known = np.asarray(values, np.float64)
     known = known[np.isfinite(known)]
     alert = figure_of(name).alert
@@ -478,8 +478,7 @@ def alert_of(name: str, values: Sequence[float] | Floats) -> str:
 
 
 def overfitting_of(name: str, values: Floats, held_out: Floats) -> str:
-    """What is wrong by the values of a figure on what is learned from, beside the last one on what is held out; '' for
-    nothing."""
+    """Return the message if a figure's training values exceed its last held-out value too much, else ""."""
     if len(values) < 20 or not len(held_out):
         return ""
     gap = float(values[-2 * N_AVERAGED :].mean()) - float(held_out[-1])
@@ -487,5 +486,5 @@ def overfitting_of(name: str, values: Floats, held_out: Floats) -> str:
 
 
 def min_kl(share: float) -> float:
-    """The least KL (nats) of a model all of whose replies meet what a share of its parent's meet; NaN for none."""
+    """Return the minimum KL (nats) of a model all of whose replies meet what this share of its parent's do, or NaN."""
     return math.log(1 / share) if 0 < share <= 1 else math.nan

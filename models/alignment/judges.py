@@ -1,4 +1,4 @@
-"""What rewards replies: the judge of a wish, which is never wrong, or a reward model."""
+"""Judges that reward replies: the exact judge of a wish, or a reward model."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ from terrarium.models.tiny_world.wishes import WISHES
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What replies earn, each a number. disagreement: how far two reward models are apart in their scores, on average;
-    None where there are not two."""
+    """The rewards of replies. disagreement: the average distance between the scores of two reward models; None
+    without a second one.
+    """
 
     rewards: Sequence[float]
     disagreement: float | None = None
 
 
 class Judge(Protocol):
-    """Rewards replies; the more the better."""
+    """Rewards replies; higher is better."""
 
     @property
     def is_bounded(self) -> bool:
-        """Whether a reward is at most 1, and 1 is right."""
+        """Whether a reward is at most 1, and 1 means right."""
 
     def rewards(
         self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
     ) -> Generator[None, None, Judged]:
-        """What each reply earns to its prompt. Yields now and then; ValueError where that is not finite.
+        """Return the reward of each reply to its prompt. Yields from time to time; ValueError if one is not finite.
 
         Args:
-            texts: what the replies say.
+            texts: the decoded replies.
         """
 
 
 class WishJudge:
-    """Rewards by the wish that each prompt names."""
+    """Rewards replies by the wish of their prompt."""
 
     def __init__(self, prompts: Sequence[Prompt], label: str) -> None:
-        """Raises ValueError, in the words of `label`, where a prompt names none."""
+        """Raise ValueError, naming `label`, if a prompt has no wish."""
         unjudged = next((prompt for prompt in prompts if prompt.row.get("wish") not in WISHES), None)
         if unjudged is not None:
             raise ValueError(
@@ -56,26 +57,29 @@ class WishJudge:
     def rewards(
         self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
     ) -> Generator[None, None, Judged]:
-        """As of Judge."""
+        """As in Judge."""
         yield from ()
         asked = zip(prompts, texts, strict=True)
         return Judged(rewards=[WISHES[prompt.row["wish"]].reward(prompt.row, text) for prompt, text in asked])
 
 
 class ModelJudge:
-    """Rewards by the scores of a reward model, which a second one may question (an idea of ensembles,
-    arXiv:2310.02743): where they disagree more and more, neither was taught what such replies are worth."""
+    """Rewards replies by the scores of a reward model, optionally checked by a second one (an idea of ensembles,
+    arXiv:2310.02743).
+
+    If the two disagree more and more, neither has learned how to score such replies.
+    """
 
     is_bounded = False
 
     def __init__(self, model: RewardModel, second: RewardModel | None = None, *, lower: bool = False) -> None:
-        """lower: whether the lower score of both counts, instead of the first model's."""
+        """lower: whether the lower of both scores counts, instead of the first model's."""
         self._model, self._second, self._lower = model, second, lower
 
     def rewards(
         self, prompts: Sequence[Prompt], replies: Sequence[DrawnReply], texts: Sequence[str]
     ) -> Generator[None, None, Judged]:
-        """As of Judge."""
+        """As in Judge."""
         read = [(*prompt.ids, *reply.ids) for prompt, reply in zip(prompts, replies, strict=True)]
         scores = yield from self._model.scores(read)
         if self._second is None:
@@ -87,6 +91,6 @@ class ModelJudge:
 
 
 def gold_success(row: Example, reply: str) -> bool | None:
-    """Whether a reply to a row is what was meant by its wish; None where no wish says more than its reward."""
+    """Whether a reply fulfils the intended goal of its row's wish; None if the wish has no test beyond its reward."""
     wish = WISHES.get(row.get("wish", ""))
     return None if wish is None or wish.gold_success is None else wish.gold_success(row, reply)

@@ -1,4 +1,4 @@
-"""Log-probabilities of replies, read in one pass with the text that they answer.
+"""Log-probabilities of replies, computed in one pass with their prompts.
 
 Letters in shape comments: B rows, T tokens, V vocab_size.
 """
@@ -17,17 +17,17 @@ from terrarium.models.inference.continuation import evaluating
 from terrarium.models.tasks.forward import batch_states
 
 _CHUNK = 1 << 22
-"""Logits that are held at once where the vocabulary is large: 16 MiB of float32."""
+"""Logits that are in memory together for a large vocabulary: 16 MiB of float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadReplies:
-    """What a model and its reference say of each counted target of a batch (N of them, in the order of rows and
+    """Statistics of a model and its reference at each counted target of a batch (N of them, in the order of rows and
     positions), float32 without gradients.
 
     log_probs, reference: (N), of the target. entropy: (N), of the model's distribution, in nats. kl: (N), KL(model ‖
-    reference) over the whole vocabulary, in nats; summed over a reply that the model drew, its mean is the KL of whole
-    replies (arXiv:2504.10637).
+    reference) over the whole vocabulary, in nats; summed over a reply that the model drew, its mean is the KL of
+    whole replies (arXiv:2504.10637).
     """
 
     log_probs: Tensor
@@ -38,7 +38,7 @@ class ReadReplies:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFacts:
-    """A counted target in the model's distribution: its rank is 1 for the likeliest; the entropy in nats."""
+    """A counted target in the model's distribution: rank 1 is the most probable token; the entropy is in nats."""
 
     probability: float
     entropy: float
@@ -46,26 +46,26 @@ class TokenFacts:
 
 
 def counted(batch: Batch) -> Tensor:
-    """Where the targets with a weight are: row and position (N, 2)."""
+    """Return the row and position (N, 2) of each target with a weight."""
     return batch.weights.nonzero()
 
 
 def by_row(batch: Batch, values: Tensor) -> Tensor:
-    """Values of counted targets (N), summed for each row: (B)."""
+    """Sum values of counted targets (N) by row: (B)."""
     return torch.zeros(len(batch.inputs)).index_add(0, counted(batch)[:, 0], values.cpu())
 
 
 def reply_log_probs(model: AnyModel, batch: Batch) -> Tensor:
-    """The log-probability of each counted target (N), with gradients, the softmax in float32.
+    """Return the log-probability of each counted target (N), with gradients and a float32 softmax.
 
-    Uses the model's mode as it is.
+    The model's train or eval mode is unchanged.
     """
     parts = [logs.gather(1, wanted[:, None])[:, 0] for logs, wanted in _log_softmax(model, batch)]
     return torch.cat(parts)
 
 
 def read_replies(model: AnyModel, reference: AnyModel, batch: Batch) -> ReadReplies:
-    """What both models say of the counted targets, in eval mode; their modes are restored."""
+    """Read the counted targets with both models, in eval mode; their modes are restored."""
     parts = []
     with evaluating(model), evaluating(reference):
         for (own, wanted), (ref, _) in zip(_log_softmax(model, batch), _log_softmax(reference, batch), strict=True):
@@ -77,7 +77,7 @@ def read_replies(model: AnyModel, reference: AnyModel, batch: Batch) -> ReadRepl
 
 
 def token_facts(model: AnyModel, batch: Batch) -> list[TokenFacts]:
-    """What a model says of each counted target, in eval mode; its mode is restored."""
+    """Return the facts of each counted target, in eval mode; the model's mode is restored."""
     found = []
     with evaluating(model):
         for logs, wanted in _log_softmax(model, batch):
@@ -90,7 +90,7 @@ def token_facts(model: AnyModel, batch: Batch) -> list[TokenFacts]:
 
 
 def _log_softmax(model: AnyModel, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of some counted targets after others: the log-probabilities of all tokens there (n, V), and the targets (n)."""
+    """Yield the log-probabilities of all tokens (n, V) at counted targets, chunk by chunk, and the targets (n)."""
     where = batch.counted  # (N)
     states = batch_states(model, batch, counted=where)  # (N, C)
     targets = batch.targets.flatten()[where].to(states.device)

@@ -1,8 +1,8 @@
 """The losses of alignment: of reward models, of preferences (DPO, KTO), of clipped policies (GRPO, PPO) and values.
 
-A world whose replies can all be listed proves them, and TRL's, where it has them (tests/models/alignment).
-Log-probabilities of a reply are sums over its tokens and its end token, never means. Letters in shape comments: B rows,
-T tokens of replies.
+They are tested against an exhaustive world whose replies can all be listed, and against TRL's, where TRL has them
+(tests/models/alignment). Log-probabilities of a reply are sums over its tokens and its end token, never means.
+Letters in shape comments: B rows, T tokens of replies.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor
 
 
 def reward_loss(chosen: Tensor, rejected: Tensor, *, label_noise: Tensor | float = 0.0, centre: float = 0.0) -> Tensor:
-    """−log σ(r_chosen − r_rejected) of each pair (B), after Bradley and Terry (arXiv:2203.02155).
+    """Compute −log σ(r_chosen − r_rejected) of each pair (B), after Bradley and Terry (arXiv:2203.02155).
 
     Args:
         chosen, rejected: (B), the scores of the replies.
-        label_noise: as of `dpo_loss`: ½ is a tie.
+        label_noise: as in `dpo_loss`; ½ is a tie.
         centre: adds centre · (r_chosen + r_rejected)², which keeps scores around 0 (arXiv:2312.09244).
     """
     gap = chosen - rejected
@@ -36,22 +36,24 @@ def dpo_loss(
     beta: float,
     label_noise: Tensor | float = 0.0,
 ) -> Tensor:
-    """The loss (B) of direct preference optimisation (arXiv:2305.18290), ln 2 where the policy is its reference.
+    """Compute the loss (B) of direct preference optimisation (arXiv:2305.18290), ln 2 if the policy equals its
+    reference.
 
     Args:
         chosen, rejected: (B), log-probabilities of the whole replies; ref_…: those of the reference.
-        label_noise: the share of pairs that is thought to be the wrong way round (cDPO), or of each (B); ½ is a tie.
+        label_noise: the assumed share of mislabelled pairs (cDPO), or the probability for each pair (B); ½ is a tie.
     """
     z = beta * ((chosen - ref_chosen) - (rejected - ref_rejected))
     return -(1 - label_noise) * F.logsigmoid(z) - label_noise * F.logsigmoid(-z)
 
 
 def kto_loss(policy: Tensor, reference: Tensor, is_good: Tensor, kl: Tensor, *, beta: float) -> Tensor:
-    """The loss (B) of replies that are good or bad by themselves (KTO, arXiv:2402.01306).
+    """Compute the loss (B) of replies labelled good or bad without a pair (KTO, arXiv:2402.01306).
 
     Args:
-        policy, reference: (B), log-probabilities of the replies. is_good: (B) bool.
-        kl: how far the policy is from its reference, without gradient: the mean log-ratio of replies to other prompts
+        policy, reference: (B), log-probabilities of the replies.
+        is_good: (B) bool.
+        kl: the KL of the policy to its reference, without gradient: the mean log-ratio of replies to other prompts
             than their own, at least 0.
     """
     ratio = policy - reference
@@ -93,9 +95,9 @@ def _log1mexp(x: Tensor) -> Tensor:
 def policy_loss(
     log_probs: Tensor, old: Tensor, advantages: Tensor, *, clip_low: float = 0.2, clip_high: float = 0.2
 ) -> Tensor:
-    """−min(ρ A, clip(ρ) A) of each token (B, T), ρ = exp(log_probs − old) (PPO, arXiv:1707.06347).
+    """Compute −min(ρ A, clip(ρ) A) of each token (B, T), ρ = exp(log_probs − old) (PPO, arXiv:1707.06347).
 
-    advantages: (B, T), or (B, 1) for one of each reply. An upper bound that is wider than the lower one is DAPO's
+    advantages: (B, T), or (B, 1) for one per reply. An upper bound that is wider than the lower one is DAPO's
     (arXiv:2503.14476).
     """
     ratio = (log_probs - old).exp()
@@ -103,17 +105,17 @@ def policy_loss(
 
 
 def value_loss(values: Tensor, old: Tensor, returns: Tensor, *, clip: float = 0.2) -> Tensor:
-    """½ max((V − R)², (V clipped to V_old ± clip − R)²) of each token, as OpenAI's PPO has it."""
+    """Compute ½ max((V − R)², (V clipped to V_old ± clip − R)²) of each token, as in OpenAI's PPO."""
     clipped = old + (values - old).clamp(-clip, clip)
     return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
 
 
 def kl_estimate(log_probs: Tensor, reference: Tensor, kind: str = "k1") -> Tensor:
-    """Of each token that the policy drew, an estimate of KL(policy ‖ reference) (Schulman, “Approximating KL
-    divergence”, 2020): with ρ = reference / policy, k1 = −log ρ, k2 = ½ (log ρ)², k3 = ρ − 1 − log ρ.
+    """Estimate KL(policy ‖ reference) at each token that the policy drew (Schulman, “Approximating KL divergence”,
+    2020): with ρ = reference / policy, k1 = −log ρ, k2 = ½ (log ρ)², k3 = ρ − 1 − log ρ.
 
-    As a loss they differ: the gradient of k1 is 0 on average, that of k2 is the gradient of KL(policy ‖ reference), and
-    that of k3 of KL(reference ‖ policy). In the reward, where it has no gradient, k1 is right.
+    As losses they differ: the gradient of k1 is 0 on average, that of k2 is the gradient of KL(policy ‖ reference),
+    and that of k3 of KL(reference ‖ policy). In the reward, where it has no gradient, k1 is right.
     """
     log_ratio = reference - log_probs
     if kind == "k1":
@@ -125,10 +127,11 @@ def kl_estimate(log_probs: Tensor, reference: Tensor, kind: str = "k1") -> Tenso
 
 
 def aggregate(losses: Tensor, mask: Tensor, how: str, *, max_tokens: int) -> Tensor:
-    """One number of the losses of tokens (B, T), of which `mask` (B, T) says which are there.
+    """Reduce the losses of tokens (B, T) to a scalar; `mask` (B, T) is 1 for tokens of replies.
 
-    grpo: the mean of each reply's mean (arXiv:2402.03300), in which tokens of long replies count less; dapo: the mean
-    over all tokens; dr_grpo: the sum, divided by B · max_tokens, in which every token counts alike (arXiv:2503.20783).
+    grpo: the mean of each reply's mean (arXiv:2402.03300), in which tokens of long replies count less. dapo: the mean
+    over all tokens. dr_grpo: the sum, divided by B · max_tokens, in which every token counts alike
+    (arXiv:2503.20783).
     """
     masked = losses * mask
     if how == "grpo":

@@ -1,6 +1,6 @@
-"""Reward against KL: what an alignment gains with its distance from the parent, and what that costs. No torch import.
+"""Reward against KL: the gain of an alignment over its distance from the parent, and its cost. No torch import.
 
-Optimizing a stand-in (the proxy) raises what is meant (gold) up to a peak only; Gao et al. describe that by a law
+Optimizing a proxy reward raises the intended (gold) reward only up to a peak; Gao et al. describe this by a law
 (“Scaling laws for reward model overoptimization”, arXiv:2210.10760). Letters in shape comments: P prompts, N replies.
 """
 
@@ -22,17 +22,20 @@ from terrarium.models.metrics.intervals import difference_error, wilson
 Floats = NDArray[np.float64]
 
 MIN_POINTS = 8
-"""Points from which on a law is fitted."""
+"""The minimum number of points to fit a law."""
 N_PROMPTS, N_REPLIES = 32, 256
-"""Held-out prompts, and replies of the parent to each, from which its curves are measured."""
+"""The number of held-out prompts, and of the parent's replies to each, from which its curves are measured."""
 FEWEST_REPLIES = 32
-"""The effective number of replies to a prompt down to which reweighted ones are believed."""
+"""The minimum effective number of replies to a prompt for which reweighted estimates are used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalPoint:
-    """What was measured on held-out prompts after a step. kl: nats per reply. proxy: what is optimized; gold: the share
-    of replies that is what was meant; both NaN where unknown. n: replies, 0 where that was not written down."""
+    """A measurement on held-out prompts after a step.
+
+    kl: nats per reply. proxy: the optimized reward. gold: the share of replies that fulfil the intended goal; both
+    NaN if unknown. n: the number of replies, 0 if not recorded.
+    """
 
     step: int
     kl: float
@@ -42,14 +45,14 @@ class EvalPoint:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of gold (Wilson); None where it is unknown."""
+        """The 95 % interval of gold (Wilson); None if gold is unknown."""
         return wilson(self.gold * self.n, self.n) if math.isfinite(self.gold) else None
 
 
 def eval_points(
     kl: Mapping[int, float], proxy: Mapping[int, float], gold: Mapping[int, float], n: Mapping[int, float]
 ) -> list[EvalPoint]:
-    """The points of a run with a KL, by rising step, out of values by step."""
+    """Make the evaluation points of a run with a KL, in ascending order of step, from values by step."""
     return [
         EvalPoint(
             step=step,
@@ -65,31 +68,31 @@ def eval_points(
 
 @dataclass(frozen=True, kw_only=True)
 class Peak:
-    """The point with the most gold, the earliest of equals; and the last one."""
+    """The evaluation point with the highest gold, the earliest of equals, and the last point."""
 
     point: EvalPoint
     last: EvalPoint
 
     @property
     def fallen(self) -> float:
-        """Gold at the peak less gold at the last point."""
+        """Gold at the peak minus gold at the last point."""
         return self.point.gold - self.last.gold
 
     @property
     def error(self) -> float:
-        """The standard error of `fallen`; NaN where the numbers of replies are unknown."""
+        """The standard error of `fallen`; NaN if the numbers of replies are unknown."""
         if not self.point.n or not self.last.n:
             return math.nan
         return difference_error(self.point.gold, self.point.n, self.last.gold, self.last.n)
 
     @property
     def is_clear(self) -> bool:
-        """Whether it has fallen by two standard errors at least."""
+        """Whether gold has fallen by at least two standard errors."""
         return self.fallen > 0 and self.fallen >= 2 * self.error
 
 
 def peak_of(points: Sequence[EvalPoint]) -> Peak | None:
-    """Gold's peak among points; None where no point says gold."""
+    """Return gold's peak among points; None if no point has gold."""
     known = [point for point in points if math.isfinite(point.gold)]
     return Peak(point=max(known, key=lambda point: point.gold), last=known[-1]) if known else None
 
@@ -99,9 +102,11 @@ def peak_of(points: Sequence[EvalPoint]) -> Peak | None:
 
 @dataclass(frozen=True, kw_only=True)
 class GaoFit:
-    """gold(d) = start + d (α − β log d) for reinforcement learning, start + d (α − β d) for best-of-n, with d = √KL.
+    """Gao's law: gold(d) = start + d (α − β log d) for reinforcement learning, start + d (α − β d) for best-of-n,
+    with d = √KL.
 
-    start: gold of the parent. r2: the share of the variance of gold over the points that it explains. n: points.
+    start: the gold of the parent. r2: the share of the variance of gold over the points that it explains. n: the
+    number of points.
     """
 
     alpha: float
@@ -112,25 +117,27 @@ class GaoFit:
     is_best_of: bool
 
     def gold(self, d: Floats) -> Floats:
-        """Gold at distances (n,)."""
+        """Return the gold at distances (n,)."""
         first, second = _design(d, is_best_of=self.is_best_of).T
         gold: Floats = self.start + self.alpha * first - self.beta * second
         return gold
 
     @property
     def peak(self) -> float:
-        """The distance d at which gold is highest; inf where it only rises."""
+        """The distance d at which gold is highest; inf if it only rises."""
         if self.beta <= 0:
             return math.inf
         return self.alpha / (2 * self.beta) if self.is_best_of else math.exp(min(self.alpha / self.beta - 1, 700.0))
 
 
 def fit_gao(kl: Sequence[float], gold: Sequence[float], *, is_best_of: bool) -> GaoFit | None:
-    """Gao's law by least squares, the first point as the parent's; None for fewer than MIN_POINTS, or for those that
-    are not apart.
+    """Fit Gao's law by least squares, with the first point as the parent's.
+
+    None for fewer than MIN_POINTS points, or if their distances or gold values do not differ.
 
     Args:
-        kl: nats, of each point. gold: of each; NaN is left out.
+        kl: nats, of each point.
+        gold: of each point; NaN is left out.
     """
     known = np.isfinite(gold) & np.isfinite(kl)
     d, values = np.sqrt(np.asarray(kl, np.float64)[known]), np.asarray(gold, np.float64)[known]
@@ -153,7 +160,7 @@ def fit_gao(kl: Sequence[float], gold: Sequence[float], *, is_best_of: bool) -> 
 
 
 def _design(d: Floats, *, is_best_of: bool) -> Floats:
-    """What α and −β are multiplied with (n, 2)."""
+    """Return the design matrix (n, 2), the factors of α and −β."""
     second = d * d if is_best_of else d * np.log(d, out=np.zeros_like(d), where=d > 0)
     return np.stack((d, second), axis=1)
 
@@ -162,11 +169,11 @@ def _design(d: Floats, *, is_best_of: bool) -> Floats:
 
 
 def least_kl(share: float, wanted: float) -> float:
-    """The least KL (nats) to a parent that meets a yes-or-no goal in this share of its replies, of a model that meets
-    it in the wanted share; inf where that cannot be.
+    """Return the minimum KL (nats) to the parent of a model that meets a yes-or-no goal in the share `wanted` of its
+    replies; inf if impossible. share: how often the parent meets it.
 
-    KL(wanted ‖ share) of two coins: merging all replies of a kind into one outcome can only lower the KL, and averaging
-    over prompts as well.
+    KL(wanted ‖ share) of two coins: merging all replies of a kind into one outcome can only lower the KL, and so can
+    averaging over prompts.
     """
     parts = ((wanted, share), (1 - wanted, 1 - share))
     if any(part > 0 and of <= 0 for part, of in parts):
@@ -175,8 +182,11 @@ def least_kl(share: float, wanted: float) -> float:
 
 
 def frontier(share: float, n_points: int = 101) -> tuple[Floats, Floats]:
-    """The most that any model can reach of a yes-or-no goal: KL (nats) and gold, each (n), from the parent's share to
-    all. Empty where the parent never meets it."""
+    """Return the best gold that any model can reach on a yes-or-no goal: KL (nats) and gold, each (n), from the
+    parent's share to 1.
+
+    Empty if the parent never or always meets it.
+    """
     if not 0 < share < 1:
         return np.empty(0), np.empty(0)
     gold = np.linspace(share, 1.0, n_points)
@@ -185,8 +195,11 @@ def frontier(share: float, n_points: int = 101) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, kw_only=True)
 class Reweighted:
-    """What a policy ∝ parent · exp(λ · proxy) would reach: the best for the proxy at its KL, so it says how gold goes
-    where the proxy is optimized. n_effective: how many of the N replies it rests on, averaged over prompts."""
+    """The estimated result of a policy ∝ parent · exp(λ · proxy), which is the best for the proxy at its KL.
+
+    It shows how gold changes as the proxy is optimized. n_effective: the effective sample size of the N replies,
+    averaged over prompts.
+    """
 
     kl: float
     proxy: float
@@ -195,7 +208,8 @@ class Reweighted:
 
 
 def predicted(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> list[Reweighted]:
-    """What optimizing the proxy would bring, out of replies that the parent drew: as far as they carry that.
+    """Estimate the result of optimizing the proxy from replies of the parent, as far as their effective number
+    allows.
 
     Args:
         proxy, gold: (P, N), of each reply to each prompt.
@@ -231,9 +245,11 @@ _FILE = "best_of.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ParentCurves:
-    """What the parent of a run can do by itself: best-of-n by the run's reward, and where that reward would lead.
+    """Measurements of a run's parent: best-of-n by the run's reward, and the predicted effect of optimizing that
+    reward.
 
-    share: of its replies that are what was meant, NaN where nothing says that. n_prompts, n_replies: drawn to each.
+    share: of its replies that fulfil the intended goal, NaN if unknown. n_prompts, n_replies: how many were drawn,
+    replies per prompt.
     """
 
     n_prompts: int
@@ -244,7 +260,9 @@ class ParentCurves:
 
 
 def parent_curves(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[float]]) -> ParentCurves:
-    """Of (P, N) replies that the parent drew: their rewards, and whether each is what was meant, NaN for unknown."""
+    """Compute the curves of (P, N) replies of the parent: their rewards, and whether each fulfils the intended goal
+    (NaN: unknown).
+    """
     return ParentCurves(
         n_prompts=len(proxy),
         n_replies=len(proxy[0]),
@@ -255,15 +273,15 @@ def parent_curves(proxy: Sequence[Sequence[float]], gold: Sequence[Sequence[floa
 
 
 def write_parent_curves(folder: Path, curves: ParentCurves) -> None:
-    """Write them to the run's folder, replacing earlier ones."""
+    """Write the curves to the run's folder, replacing earlier ones."""
     atomic_write_json(folder / _FILE, {"format": 1, **finite(asdict(curves))})
 
 
 def read_parent_curves(folder: Path) -> ParentCurves | None:
-    """Those of a run; None where they were never measured.
+    """Read the curves of a run; None if they were never measured.
 
     Raises:
-        ValueError: where the file is damaged, naming it.
+        ValueError: if the file is damaged; the message names it.
     """
     path = folder / _FILE
     if not path.exists():

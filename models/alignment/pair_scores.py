@@ -1,4 +1,4 @@
-"""What a model thinks of pairs: the rewards of a reward model, or the log-probabilities of another one."""
+"""A model's scores of preference pairs: the rewards of a reward model, or the log-probabilities of another model."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from terrarium.models.inference.continuation import evaluating
 
 REWARD, LOG_PROB = "reward", "log-probability"
 _ROWS = 16
-"""Pairs that are read at once."""
+"""Pairs in a batch."""
 _SIDES = ("chosen", "rejected")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairScore:
-    """A model's score of both replies of a pair, the more the better."""
+    """A model's scores of both replies of a pair; higher is better."""
 
     chosen: float
     rejected: float
 
     @property
     def margin(self) -> float:
-        """By how much it agrees with the choice; below 0 it would have chosen the other one."""
+        """The score margin; if negative, the model disagrees with the choice."""
         return self.chosen - self.rejected
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairScores:
-    """The scores of some pairs, None for those that are longer than the model's context. kind: REWARD (raw), or
-    LOG_PROB: nats of the whole reply with its end token."""
+    """The scores of some pairs, None for those longer than the model's context. kind: REWARD (raw), or LOG_PROB: nats
+    of the whole reply with its end token.
+    """
 
     kind: str
     scores: tuple[PairScore | None, ...]
@@ -48,7 +49,8 @@ def pair_scores(model: AnyModel, tokenizer: Tokenizer, rows: Sequence[Example]) 
     """Score both replies of each row of the task "preference". Yields Progress (rows).
 
     Raises:
-        ValueError: where it is neither a reward model nor a decoder that writes, or its tokenizer has no role tokens.
+        ValueError: if the model is neither a reward model nor a generating decoder, or its tokenizer has no role
+            tokens.
     """
     config = model.config
     is_reward = config.is_reward_model
@@ -69,7 +71,7 @@ def pair_scores(model: AnyModel, tokenizer: Tokenizer, rows: Sequence[Example]) 
 
 
 def _values(model: AnyModel, texts: Sequence[tuple[list[int], list[int]]], *, is_reward: bool) -> list[float]:
-    """The reward of each text, a prompt and its reply, or the log-probability of its reply."""
+    """Return the reward of each text (a prompt and its reply), or the log-probability of its reply."""
     if is_reward:
         return result_of(RewardModel(model=model).scores([[*prompt, *reply] for prompt, reply in texts]))
     batch = reply_batch(*zip(*texts, strict=True))

@@ -1,4 +1,4 @@
-"""Pairs of replies to one prompt, of which one is preferred; and replies that are good or bad by themselves."""
+"""Encoded preference pairs, and replies rated good or bad without a pair."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from terrarium.models.tasks.rows import checked_groups
 from terrarium.models.tiny_world.wishes import WISHES
 
 _GROUP_BYTES = 1 << 16
-"""Rows that are encoded between two events."""
+"""Bytes of rows that are encoded between two events."""
 
 _MAX_KNOWN = 1 << 19
-"""Tokens of rows that are kept, encoded: some 20 MB."""
+"""The maximum number of tokens of rows that are cached, encoded: some 20 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedPair:
-    """The ids of a prompt, with what begins a reply, and of two replies with their end tokens.
+    """The ids of a prompt, with the tokens that begin a reply, and of two replies with their end tokens.
 
-    is_clear: whether one of them is as wished and the other is not; None where that is not known.
+    is_clear: whether exactly one of them fulfils the wish; None if unknown.
     """
 
     prompt: tuple[int, ...]
@@ -42,7 +42,7 @@ class EncodedPair:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedReply:
-    """The ids of a prompt, with what begins a reply, and of a reply with its end token; whether it was called good."""
+    """The ids of a prompt, with the tokens that begin a reply, and of a rated reply with its end token."""
 
     prompt: tuple[int, ...]
     reply: tuple[int, ...]
@@ -53,11 +53,14 @@ Item = TypeVar("Item", EncodedPair, EncodedReply)
 
 
 class EncodedRows(Generic[Item]):
-    """The rows of a split that a context has room for. Of all where they are is kept, of the first ones their ids too;
-    the others are encoded when they are asked for. n_left_out: those that are too long."""
+    """The rows of a split that fit the context.
+
+    The positions of all rows are stored, and the ids of the first ones; the others are encoded when requested.
+    n_left_out: how many rows are too long.
+    """
 
     noun, nouns = "", ""
-    """What a row is called, and several."""
+    """What a row is called, singular and plural."""
 
     def __init__(
         self,
@@ -72,15 +75,16 @@ class EncodedRows(Generic[Item]):
         """Nothing is read before `read`.
 
         Args:
-            judges: whether the wish of a row, where it names one, judges its replies. used: as AlignSpec.pairs_used.
+            judges: whether the wish of a row, if it has one, judges its replies.
+            used: as AlignSpec.pairs_used.
         """
         self._judges = judges
-        self._used = {"all": (1, 1), "odd": (1, 0), "even": (0, 1)}[used]  # whether the first, third … row; the others
+        self._used = {"all": (1, 1), "odd": (1, 0), "even": (0, 1)}[used]  # whether rows of even and odd index are used
         self._corpus, self._split, self._tokenizer = corpus, split, tokenizer
         self._rows = corpus.rows(split)
         self._fitting = array("q")
         self._known: dict[int, Item] = {}
-        """Those that `read` came to first, by their number: to encode one takes as long as a step of a small model."""
+        """The first encoded rows, by their index: encoding a row takes as long as a step of a small model."""
         self._order = EpochPermutations(seed)
         self.n_left_out = 0
 
@@ -88,7 +92,7 @@ class EncodedRows(Generic[Item]):
         """Find the rows whose texts fit the context. Yields Progress (bytes).
 
         Raises:
-            ValueError: where none does, a row has not the form of its task, or the tokenizer has no role tokens.
+            ValueError: if none fits, a row does not suit its task, or the tokenizer has no role tokens.
         """
         meter, number, n_known = ProgressMeter(self._rows.offset(len(self._rows))), 0, 0
         for group, progress in checked_groups(self._corpus, self._split, None, _GROUP_BYTES):
@@ -119,11 +123,11 @@ class EncodedRows(Generic[Item]):
         return self._known.get(number) or self._encode(self._rows[number])
 
     def of_step(self, step: int, n: int) -> list[Item]:
-        """The `n` rows of a step, the same whenever it is asked for."""
+        """Return the `n` rows of a step; deterministic."""
         return [self[i] for i in items_of_step(self._order, len(self), step, n)]
 
     def spread(self, n: int) -> list[Item]:
-        """At most `n` of them, always the same, from all parts of the split."""
+        """Return at most `n` rows, always the same, evenly spread over the split."""
         n = min(n, len(self))
         return [self[i * len(self) // n] for i in range(n)]
 
@@ -131,15 +135,15 @@ class EncodedRows(Generic[Item]):
         raise NotImplementedError
 
     def _length(self, item: Item) -> int:
-        """Of its longest text, in tokens."""
+        """Return the length of the item's longest text, in tokens."""
         raise NotImplementedError
 
     def _count(self, item: Item) -> None:
-        """An item that fits was found."""
+        """Count an item that fits."""
 
 
 class Pairs(EncodedRows[EncodedPair]):
-    """The pairs of a dataset of preferences. n_ties: those that are about equal."""
+    """The pairs of a preference dataset. n_ties: the number of ties."""
 
     noun, nouns = "pair", "pairs"
     n_ties = 0
@@ -163,7 +167,7 @@ class Pairs(EncodedRows[EncodedPair]):
 
 
 class RatedReplies(EncodedRows[EncodedReply]):
-    """The replies of a dataset of rated ones. n_good: those that were called good."""
+    """The replies of a dataset of rated replies. n_good: the number of those rated good."""
 
     noun, nouns = "reply", "replies"
     n_good = 0
@@ -187,5 +191,5 @@ def _is_clear(row: Example) -> bool | None:
 
 
 def label_noise(pairs: Sequence[EncodedPair], noise: float = 0.0) -> Tensor:
-    """Of each pair (B) how likely it is the wrong way round: ½ of a tie, else `noise`."""
+    """Return the probability that each pair (B) is mislabelled: ½ for a tie, else `noise`."""
     return torch.tensor([0.5 if pair.is_tie else noise for pair in pairs])

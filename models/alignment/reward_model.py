@@ -1,4 +1,4 @@
-"""A reward model: a decoder that reads a prompt and its reply to the end token, and gives them one number.
+"""A reward model: a decoder that reads a prompt and its reply up to the end token, and outputs one score.
 
 Letters in shape comments: B rows, T tokens.
 """
@@ -22,11 +22,11 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.tasks.forward import task_logits
 
 _ROWS = 32
-"""Texts that are read at once."""
+"""Texts in a batch."""
 
 
 def score_batch(texts: Sequence[Sequence[int]]) -> Batch:
-    """The ids of whole texts, each a prompt and a reply with its end token, padded at the end: one score for each."""
+    """Make a batch of whole texts, each a prompt and a reply with its end token, padded at the end."""
     lengths = torch.tensor([len(text) for text in texts])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, T)
     ids = torch.zeros(mask.shape, dtype=torch.long)
@@ -36,17 +36,18 @@ def score_batch(texts: Sequence[Sequence[int]]) -> Batch:
 
 
 def scores_of(model: AnyModel, batch: Batch) -> Tensor:
-    """The scores (B) that a reward model gives the texts of a `score_batch`: float32, with gradients."""
+    """Return the scores (B) of a reward model for the texts of a `score_batch`: float32, with gradients."""
     return task_logits(model, batch).float()[:, 0]
 
 
 def check_reward_model(
     config: ModelConfig, tokenizer: Tokenizer, policy: ModelConfig, own_tokenizer: Tokenizer, name: str
 ) -> None:
-    """Raise ValueError where a model cannot score what another one writes.
+    """Raise ValueError if a reward model cannot score the replies of a policy.
 
     Args:
-        config, tokenizer: of the model called `name`. policy, own_tokenizer: of the one that writes.
+        config, tokenizer: of the reward model, which is called `name`.
+        policy, own_tokenizer: of the policy.
     """
     if not config.is_reward_model:
         raise ValueError(
@@ -66,18 +67,21 @@ def check_reward_model(
 
 @dataclass(frozen=True, kw_only=True)
 class RewardModel:
-    """Scores texts in standard deviations from a mean, which are those of its raw scores of what a model wrote before
-    it learned from them (`standardised`): so the same KL weight means the same in every run."""
+    """Scores texts in standard deviations from a mean.
+
+    Mean and deviation are those of its raw scores of the policy's replies before training (`standardised`), so that
+    the same KL weight means the same in every run.
+    """
 
     model: AnyModel
     mean: float = 0.0
     std: float = 1.0
 
     def scores(self, texts: Sequence[Sequence[int]]) -> Generator[None, None, list[float]]:
-        """The score of each text, as of `score_batch`. Yields between groups of them.
+        """Return the score of each text, as in `score_batch`. Yields between batches.
 
         Raises:
-            ValueError: where a score is not finite.
+            ValueError: if a score is not finite.
         """
         found: list[float] = []
         for i in range(0, len(texts), _ROWS):
@@ -94,10 +98,10 @@ class RewardModel:
         return [(score - self.mean) / self.std for score in found]
 
     def standardised(self, scores: Sequence[float]) -> RewardModel:
-        """With the mean and the standard deviation of these raw scores.
+        """Return a copy with the mean and the standard deviation of these raw scores.
 
         Raises:
-            ValueError: where all of them are alike.
+            ValueError: if all of them are equal.
         """
         std = statistics.pstdev(scores)
         if std < 1e-6:

@@ -1,8 +1,9 @@
-"""The replies that an alignment drew, as rollouts.jsonl keeps them: of some steps, so that it stays small. No torch.
+"""The log of an alignment's replies, rollouts.jsonl: evenly spread steps only, so that it stays small. No torch
+import.
 
 A row is {"step", "n_prompts", "prompts": [{"row", "replies": [{"ids", "ended", "reward", "gold"?, "kl", "advantage",
-"log_ratio": [of each id], "token_advantages"?, "values"?}, …]}, …]}: `n_prompts` were answered, of which the first ones
-are there; "row" is that of the dataset.
+"log_ratio": [of each id], "token_advantages"?, "values"?}, …]}, …]}: `n_prompts` prompts were answered, of which the
+first ones are logged; "row" is the dataset's row.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import Any
 from terrarium.models.files.jsonl import Row, parse_row
 
 ROLLOUTS = "rollouts"
-"""The log of the run folder."""
+"""The name of the log in the run folder."""
 _MOST_STEPS = 100
 _MOST_TOKENS = 8_000
-"""Of a step: with 20 bytes a token, that makes 16 MB of a whole run at most."""
+"""The maximum number of logged tokens of a step: with 20 bytes a token, at most 16 MB for a whole run."""
 _DIGITS = 4
 _OF_TOKENS = ("token_advantages", "values")
 _STEP = re.compile(rb'\{"step": (\d+),')
@@ -29,10 +30,13 @@ _STEP = re.compile(rb'\{"step": (\d+),')
 
 @dataclass(frozen=True, kw_only=True)
 class KeptReply:
-    """A reply as it was drawn. gold: whether it is what was meant, None where nothing says that. kl: to the parent, in
-    nats, summed over its tokens. advantage: by which its tokens were weighed. log_ratio: of each id, how much likelier
-    the model made it than the parent would have (log π/ref, nats). token_advantages, values: of each id, what it was
-    weighed by and what the critic foresaw there; () where all tokens count alike, and there is no critic."""
+    """A drawn reply.
+
+    gold: whether it fulfils the intended goal, None if unknown. kl: to the parent, in nats, summed over its tokens.
+    advantage: the weight of its tokens in the update. log_ratio: of each id, log π/ref in nats: how much likelier the
+    model made it than the parent. token_advantages, values: of each id, its advantage and the critic's value; () if
+    all tokens have the same advantage and there is no critic.
+    """
 
     ids: tuple[int, ...]
     ended: bool
@@ -45,7 +49,7 @@ class KeptReply:
     values: tuple[float, ...] = ()
 
     def to_row(self) -> Row:
-        """As it is written."""
+        """Return the JSON-able row."""
         row: Row = {
             "ids": self.ids,
             "ended": self.ended,
@@ -62,7 +66,7 @@ class KeptReply:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptGroup:
-    """A row of a dataset of prompts, what its user asks last, and the replies to it."""
+    """A row of a prompt dataset, its last user message, and the replies to it."""
 
     row: Row
     prompt: str
@@ -71,7 +75,7 @@ class KeptGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptStep:
-    """What is kept of a step, in which `n_prompts` were answered."""
+    """The logged part of a step, in which `n_prompts` prompts were answered."""
 
     step: int
     n_prompts: int
@@ -79,12 +83,12 @@ class KeptStep:
 
 
 def is_kept(step: int, total_steps: int) -> bool:
-    """Whether the replies of a step (from 1) are kept: evenly spread ones, the first and the last."""
+    """Whether the replies of a step (from 1) are logged: evenly spread steps, the first and the last."""
     return step % math.ceil(total_steps / _MOST_STEPS) == 0 or step in (1, total_steps)
 
 
 def step_row(step: int, prompts: Sequence[Row], replies: Sequence[Sequence[KeptReply]]) -> Row:
-    """The row of a step: of the first prompts with their replies, as many as have room.
+    """Make the row of a step: as many of the first prompts with their replies as fit.
 
     prompts: rows of their dataset, as many as groups of replies.
     """
@@ -99,7 +103,7 @@ def step_row(step: int, prompts: Sequence[Row], replies: Sequence[Sequence[KeptR
 
 
 class RolloutLog:
-    """Reads a growing rollouts.jsonl: which steps it has, and any of them."""
+    """Reads a growing rollouts.jsonl: lists its steps, and reads any of them."""
 
     def __init__(self, run_folder: Path) -> None:
         self.path = run_folder / f"{ROLLOUTS}.jsonl"
@@ -108,11 +112,11 @@ class RolloutLog:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Those that were found, ascending."""
+        """The steps found so far, ascending."""
         return tuple(sorted(self._places))
 
     def find_new(self) -> bool:
-        """Look for more steps; whether there are others than before. A log that was replaced is searched anew."""
+        """Look for more steps; returns whether the steps changed. A replaced log is scanned from its beginning."""
         before = self.steps
         try:
             with self.path.open("rb") as file:
@@ -133,7 +137,7 @@ class RolloutLog:
         return self.steps != before
 
     def read(self, step: int) -> KeptStep:
-        """What is kept of a step that was found; ValueError where it is damaged or gone."""
+        """Read the logged part of a step that was found; ValueError if it is damaged or no longer exists."""
         start, length = self._places[step]
         try:
             with self.path.open("rb") as file:

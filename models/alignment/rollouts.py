@@ -1,4 +1,4 @@
-"""Prompts to answer, the replies that a model draws to them, and batches of both.
+"""Prompts, the replies that a model draws to them, and batches of both.
 
 Letters in shape comments: B rows (prompts × replies), T tokens.
 """
@@ -25,14 +25,14 @@ from terrarium.models.tokenizers.special_tokens import end_id
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A row of a dataset of prompts, and its ids with what begins a reply."""
+    """A row of a prompt dataset, and its ids with the tokens that begin a reply."""
 
     row: Example
     ids: tuple[int, ...]
 
 
 class Prompts:
-    """Prompts of a split, each once; in training a new order in every epoch."""
+    """The distinct prompts of a split; in training, in a new order in every epoch."""
 
     def __init__(
         self,
@@ -43,13 +43,14 @@ class Prompts:
         seed: int = 0,
         at_most: int | None = None,
     ) -> None:
-        """Read and encode them.
+        """Read and encode the prompts.
 
         Args:
-            longest: tokens that a prompt may have. at_most: so many of them, the first ones.
+            longest: the maximum number of tokens of a prompt.
+            at_most: the maximum number of prompts; the first ones are used.
 
         Raises:
-            ValueError: where there are none, none is short enough, or the tokenizer has no role tokens or no end token.
+            ValueError: if there are none, none is short enough, or the tokenizer has no role tokens or no end token.
         """
         found: dict[tuple[int, ...], Prompt] = {}
         rows = corpus.rows(split)
@@ -70,12 +71,12 @@ class Prompts:
         self._order = EpochPermutations(seed)
 
     def of_step(self, step: int, n: int) -> list[Prompt]:
-        """The `n` prompts of a step, the same whenever it is asked for."""
+        """Return the `n` prompts of a step; deterministic."""
         return [self.rows[i] for i in items_of_step(self._order, len(self.rows), step, n)]
 
 
 def items_of_step(order: EpochOrder, total: int, step: int, n: int) -> list[int]:
-    """Which `n` of `total` items a step takes: every epoch has each of them once, in an order of its own."""
+    """Return which `n` of `total` items a step takes: every epoch has each of them once, in its own order."""
     positions = torch.arange(step * n, (step + 1) * n)
     found: list[int] = []
     for epoch in (positions // total).unique().tolist():
@@ -84,13 +85,14 @@ def items_of_step(order: EpochOrder, total: int, step: int, n: int) -> list[int]
 
 
 def longest_prompt(context_length: int, max_tokens: int) -> int:
-    """Tokens that a prompt may have (1 at least), so that it fits a context with a reply of `max_tokens`, both of which
-    a reward model reads as a whole."""
+    """Return the maximum tokens of a prompt (at least 1) that fits the context with a reply of `max_tokens`; a reward
+    model reads both as a whole.
+    """
     return max(1, context_length - max_tokens)
 
 
 class RowBatches:
-    """How many steps a pass over the rows of an alignment takes: a Stage makes the batches of a step."""
+    """The number of steps in a pass over the rows of an alignment; the TrainingStage makes the batches of a step."""
 
     bytes_per_token: float | None = None
 
@@ -98,12 +100,12 @@ class RowBatches:
         self.n_batches = max(1, len(corpus.rows("train")) // n_rows)
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
-        """There are none here."""
+        """Not used: the stage makes the batches."""
         raise AssertionError("a Stage makes the batches of an alignment")
 
 
 def reply_seeds(seed: int, step: int, n_prompts: int, n_replies: int) -> list[list[int]]:
-    """A seed for each reply of a step, for `draw_batch`."""
+    """Return a seed for each reply of a step, for `draw_batch`."""
     return [
         [
             int.from_bytes(hashlib.blake2b(f"{seed} {step} {i} {j}".encode(), digest_size=7).digest(), "big")
@@ -114,7 +116,7 @@ def reply_seeds(seed: int, step: int, n_prompts: int, n_replies: int) -> list[li
 
 
 def reply_batch(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]) -> Batch:
-    """One row for the ids of each prompt and its reply, padded at the end; the reply's tokens have weight 1."""
+    """Make a row of each prompt and its reply, padded at the end; the reply's tokens have weight 1."""
     texts = [(*prompt, *reply) for prompt, reply in zip(prompts, replies, strict=True)]
     width = max(map(len, texts)) - 1
     inputs = torch.zeros(len(texts), width, dtype=torch.long)
@@ -129,13 +131,13 @@ def reply_batch(prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int
 
 
 def reply_text(tokenizer: Tokenizer, reply: DrawnReply) -> str:
-    """What a reply says, without its end token."""
+    """Decode a reply without its end token."""
     ids = reply.ids[:-1] if reply.ended else reply.ids
     return str(tokenizer.decode(list(ids), skip_special_tokens=False)).strip()
 
 
 def reply_end(tokenizer: Tokenizer) -> int:
-    """The token that ends a reply; ValueError where the tokenizer has none."""
+    """Return the token that ends a reply; ValueError if the tokenizer has none."""
     end = end_id(tokenizer)
     if end is None:
         raise ValueError("This model's tokenizer has no token that ends a reply, so replies cannot be told apart.")
@@ -153,13 +155,13 @@ def draw_replies(
     max_tokens: int = 80,
     n_rows: int = 256,
 ) -> Generator[Event, None, list[list[DrawnReply]]]:
-    """n replies to each prompt, which depend on (seed, step) and the weights alone. Yields Progress (replies).
+    """Draw n replies to each prompt. They depend on (seed, step) and the weights alone. Yields Progress (replies).
 
     Args:
-        n_rows: replies that are drawn at once: on a CPU, more of them a second in larger groups.
+        n_rows: replies drawn together; on a CPU, larger groups have a higher throughput.
 
     Raises:
-        ValueError: where a prompt is longer than the context, or the tokenizer has no end token.
+        ValueError: if a prompt is longer than the context, or the tokenizer has no end token.
     """
     end, seeds = reply_end(tokenizer), reply_seeds(seed, step, len(prompts), n)
     found: list[list[DrawnReply]] = [[] for _ in prompts]

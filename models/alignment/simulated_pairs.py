@@ -1,4 +1,4 @@
-"""Pairs of replies that the simulated annotator judges, to prompts of Tiny World's wishes."""
+"""Pairs of replies judged by the simulated annotator, to prompts of Tiny World's wishes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from terrarium.models.preferences.store import SIMULATED, Pair, Reply
 from terrarium.models.tiny_world.wishes import WISHES
 
 N_DRAWS, N_RANDOM = 16, 4
-"""Replies that are drawn to a prompt of which two become a pair: of two alone, few differ in what is wished for. Fewer,
-where any two will do."""
+"""The replies drawn to a prompt to choose a pair from: of only two replies, few differ in what is wished for. Fewer
+are drawn if any two will do.
+"""
 AT_ONCE = 8
-"""Prompts that are answered between two PairsJudged with pairs."""
+"""Prompts that are answered between two PairsJudged events with pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairsJudged(Event):
-    """Some pairs more, with the annotator's choices; `n_prompts`: how many prompts were answered so far."""
+    """Some more pairs, with the annotator's choices. `n_prompts`: how many prompts have been answered so far."""
 
     pairs: tuple[Pair, ...]
     n_prompts: int
@@ -44,17 +45,17 @@ def simulated_pairs(
     seed: int = 0,
     at_once: int = AT_ONCE,
 ) -> Generator[Event, None, None]:
-    """One pair for each row of WISHES, each of two replies of `model` that differ. Yields PairsJudged as they come.
+    """Make one pair for each row of WISHES, of two different replies of `model`. Yields PairsJudged with each group.
 
-    Every second pair is one reply that the wish rewards and one that it does not, where there are both; the others are
-    two random replies. Sides are drawn by chance. Ties are pairs, too; a prompt whose replies are all alike has none.
+    Every second pair has one reply that the wish rewards and one that it does not, if both exist; the others are two
+    random replies. Sides are random. Ties are pairs, too; a prompt whose replies are all the same has no pair.
 
     Args:
-        made: says in the pairs how the replies were made. at_once: prompts that are answered between two PairsJudged
-            with pairs; many are faster.
+        made: how the replies were made, for the pairs.
+        at_once: prompts that are answered between two PairsJudged events with pairs; larger groups are faster.
 
     Raises:
-        ValueError: where a prompt is longer than the context, or the tokenizer has no role tokens or no end token.
+        ValueError: if a prompt is longer than the context, or the tokenizer has no role tokens or no end token.
     """
     end, rng = reply_end(tokenizer), random.Random(f"pairs-{seed}")
     for start in range(0, len(rows), at_once):
@@ -80,7 +81,7 @@ def simulated_pairs(
 
 
 def judged(pair: Pair, annotator: Annotator) -> Pair:
-    """The same pair with the choice of the annotator."""
+    """Return the pair with the annotator's choice."""
     row = {"messages": list(pair.prompt), **pair.about}
     left, right = (pair.a, pair.b) if pair.left == "a" else (pair.b, pair.a)
     choice = annotator.choose(row, left.content, right.content)
@@ -89,8 +90,7 @@ def judged(pair: Pair, annotator: Annotator) -> Pair:
 
 
 def _pair(row: Example, replies: dict[str, Reply], rng: random.Random, *, is_chosen: bool) -> Pair:
-    """Two replies to a row, which nobody has judged; `is_chosen`: one that its wish rewards, and one that it does not,
-    where there are both."""
+    """Make an unjudged pair. `is_chosen`: of a reply that its wish rewards and one that it does not, if both exist."""
     texts = list(replies)
     a, b = rng.sample(texts, 2)
     if is_chosen:

@@ -1,5 +1,6 @@
-"""The runs that come from one another, as the tree that they are: a base, its fine-tunings, reward models, and the runs
-that learned from these. Read from the runs' folders alone. No torch import."""
+"""The tree of runs derived from one another: a base, its fine-tunings, reward models, and the runs that learned from
+these. Read from the runs' folders alone. No torch import.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +21,20 @@ from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 from terrarium.models.tiny_world.world import seed_in
 
 PRETRAINED, FORKED, TUNED, IMPORTED, GONE = "pretrained", "forked", "tuned", "imported", "gone"
-"""Kinds of stages; of those that learned from pairs or rewards, the stage of AlignSpec is the kind."""
+"""Kinds of nodes; for runs that learned from pairs or rewards, the kind is the stage of AlignSpec."""
 REWARD = "reward"
 KNOWS, LOSS = "knows", "loss"
-"""Numbers that were measured on what a stage has not learned from, beside the figures of alignment.jsonl."""
+"""Held-out measurements besides the figures of alignment.jsonl."""
 _HELD_OUT = ("accuracy", "gold", "pass@1", "kl")
-"""Figures of a validation that say what a stage is worth, in this order (see models.alignment.figures)."""
+"""Figures of a validation that show the quality of a stage, in this order (see models.alignment.figures)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """A number that was measured on what a stage has not learned from.
+    """A measurement on held-out data.
 
-    name: as in alignment.jsonl; KNOWS: the mean share of right answers to the kinds of questions that count; LOSS: of
-    the validation, in nats per token. was: of its parent, None where that is not known. parts: kind → (share, n).
+    name: as in alignment.jsonl; KNOWS: the mean accuracy over the headline kinds of questions; LOSS: the validation
+    loss in nats per token. was: the parent's value, None if unknown. parts: kind → (share, n).
     """
 
     name: str
@@ -44,12 +45,12 @@ class HeldOut:
 
 @dataclass(frozen=True, kw_only=True)
 class LineageNode:
-    """A run among those that come from one another, or a model that no longer is a run of the library.
+    """A run in the tree, or a model that is no longer a run of the library.
 
-    id: of the run, or the path of a model that is none. kind: see PRETRAINED. step: of its last checkpoint. trained:
-    the step that its training has reached, which may not be saved yet. parent: the id of the stage that it started
-    from, at the step `parent_step`; is_fork: whether it continues it. rewarded_by: the id of its reward model, which
-    may be no stage; rewarder: its name. seconds: of its training. data: the name of what it learned from.
+    id: of the run, or the path of a model that is not a run. kind: see PRETRAINED. step: of its last checkpoint.
+    trained: the last step of its training, which may not be saved yet. parent: the id of the node that it started
+    from, at the step `parent_step`. is_fork: whether it continues it. rewarded_by: the id of its reward model, which
+    may not be in the tree. rewarder: its name. seconds: of its training. data: the name of its dataset.
     """
 
     id: str
@@ -73,7 +74,7 @@ class LineageNode:
 
     @property
     def writes(self) -> bool:
-        """Whether it has a model that can reply."""
+        """Whether it has a model that can generate replies."""
         model = self.spec.model if self.spec is not None and self.has_model else None
         return model is not None and (model.topology, model.head) == ("decoder-only", "language")
 
@@ -90,32 +91,33 @@ class LineageNode:
 
 @dataclass(frozen=True)
 class StageTree:
-    """Stages, each after its parent; the first one is the root of all."""
+    """Nodes, each after its parent; the first one is the root."""
 
     stages: tuple[LineageNode, ...]
 
     def find(self, id: str) -> LineageNode | None:
-        """The stage with that id."""
+        """Return the node with that id."""
         return next((stage for stage in self.stages if stage.id == id), None)
 
     def children(self, id: str) -> list[LineageNode]:
-        """What started from a stage's weights, the oldest first."""
+        """Return the nodes that started from a node's weights, the oldest first."""
         return [stage for stage in self.stages[1:] if stage.parent == id]
 
     def above(self, stage: LineageNode) -> str:
-        """The id of what a stage is drawn below: its parent, or the reward model that started from the same parent.
+        """Return the id of the node below which a node is drawn: its parent, or its reward model if that has the same
+        parent.
 
-        So PPO stands below its reward model, whose start and its own are one.
+        So PPO is drawn below its reward model.
         """
         rewarder = self.find(stage.rewarded_by) if stage.rewarded_by else None
         return rewarder.id if rewarder is not None and rewarder.parent == stage.parent else stage.parent
 
 
 def stage_tree(runs: Sequence[RunInfo], run_id: str) -> StageTree:
-    """The tree that a run belongs to. A parent that is gone is a stage, too: it holds its children together.
+    """Build the tree of a run. A parent that no longer exists is a node, too: it connects its children.
 
     Raises:
-        ValueError: where the run is not among `runs`.
+        ValueError: if the run is not among `runs`.
     """
     known = {info.id: info for info in runs}
     if run_id not in known:
@@ -135,7 +137,7 @@ def stage_tree(runs: Sequence[RunInfo], run_id: str) -> StageTree:
 def _descendants(
     id: str, known: Mapping[str, RunInfo], below: Mapping[str, list[RunInfo]], seen: set[str]
 ) -> Iterator[LineageNode]:
-    if id in seen:  # two damaged runs that name each other
+    if id in seen:  # two damaged runs that name each other as parent
         return
     seen.add(id)
     children = below.get(id, [])
@@ -155,7 +157,7 @@ def _lineage(info: RunInfo) -> dict[str, Any]:
 
 
 def _parent(info: RunInfo) -> str:
-    """The id of the run, or the path of the model, that a run started from; "" for none."""
+    """Return the id of the run, or the path of the model, that a run started from; "" if none."""
     if info.parent is not None:
         return info.parent[0]
     parent = _lineage(info).get("parent")
@@ -212,7 +214,7 @@ def _kind(info: RunInfo, spec: RunSpec) -> str:
 
 
 def _held_out(run: RunFolder) -> Iterator[HeldOut]:
-    """What the run's files say; a damaged one says nothing."""
+    """Yield the measurements in the run's files; damaged files are skipped."""
     figures: Mapping[str, float] = {}
     for row in read_rows(run.folder / "alignment.jsonl", {"figures": dict}):
         if row.get("is_validation"):
@@ -237,14 +239,14 @@ def _held_out(run: RunFolder) -> Iterator[HeldOut]:
 
 
 def _known(measured: KnowledgeMeasured) -> HeldOut | None:
-    """The mean over the kinds of questions that count; None where there are none, as of other texts."""
+    """Return the mean over the headline kinds of questions; None if there are none, as for other texts."""
     parts = {figure.kind: (figure.value, figure.n) for figure in measured.figures}
     headline = [parts[kind][0] for kind in HEADLINE_KINDS if kind in parts]
     return HeldOut(name=KNOWS, value=sum(headline) / len(headline), parts=parts) if headline else None
 
 
 def _with_measured_parents(stages: Sequence[LineageNode]) -> Iterator[LineageNode]:
-    """A stage that was never asked itself is known by what a run that started from its last weights measured first."""
+    """Fill in missing measurements with those made by a run from the same weights before its first step."""
     for stage in stages:
         if any(found.name == KNOWS for found in stage.held_out) or not stage.writes:
             yield stage
@@ -262,7 +264,7 @@ def _with_measured_parents(stages: Sequence[LineageNode]) -> Iterator[LineageNod
 
 
 def world_seed_of(run: RunFolder) -> int:
-    """The seed of the world that a run's data, or its parent's, is about; 0 where nothing says it."""
+    """Return the seed of the world of a run's data, or of its parent's; 0 if unknown."""
     lineage = run.lineage
     names = (str((lineage.get(what) or {}).get("name", "")) for what in ("corpus", "parent_corpus"))
     return next((seed for name in names if (seed := seed_in(name)) is not None), 0)

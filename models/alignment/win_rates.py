@@ -1,5 +1,5 @@
-"""Who wins: every stage against every other one, on the same prompts, by the judge of a wish, by a reward model, and by
-people. And what stages replied, which is kept in their folders. No torch import.
+"""Win rates of stages against each other on the same prompts, by the judge of a wish, a reward model, and people.
+Also the stages' replies, saved in their folders. No torch import.
 
 Letters in comments: S stages, P prompts.
 """
@@ -25,8 +25,7 @@ JUDGES = (GOLD, PROXY, YOU)
 _FOLDER, _FORMAT = "replies", 1
 
 Grid = tuple[tuple[Match | None, ...], ...]
-"""S × S: how often the stage of the row won against that of the column; None where that was not measured, and on the
-diagonal."""
+"""S × S: how often the stage of the row won against that of the column; None if not measured, and on the diagonal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +38,13 @@ class Contender:
 
     @property
     def key(self) -> str:
-        """What finds exactly this model again, as settings name it."""
+        """A key that identifies exactly this model, in the form used by settings."""
         return f"{self.run}@{self.step}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What stages are asked: the first `n` held-out prompts of a wish, in the world of that seed; each replies once."""
+    """The first `n` held-out prompts of a wish, in the world of that seed. Each stage replies once to each."""
 
     wish: str
     world_seed: int = 0
@@ -54,15 +53,15 @@ class Asked:
 
     @property
     def title(self) -> str:
-        """As a file's name; the same for any n, since the first replies are the same."""
+        """A file name; independent of n, because the first replies are the same."""
         return f"{self.wish}, world {self.world_seed}, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a stage replied to the first prompts, one each.
+    """A stage's replies to the first prompts, one each.
 
-    ids: of each reply, with its end token where it `ended` by itself. scores: of reward models, by their keys, raw.
+    ids: of each reply, with its end token if it `ended`. scores: raw scores of reward models, by their keys.
     """
 
     texts: tuple[str, ...]
@@ -73,12 +72,12 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class WinRates:
-    """The win rates of stages by each judge that has judged them.
+    """The win rates of stages, by each judge that has judged them.
 
-    reward_model: its name, "" where none was asked. seconds: how long drawing and judging took now; what was kept is
-    not drawn again. shares: of each stage, how many replies are as was meant; None where it did not reply. prompts,
-    texts: what was asked (P), and what each stage replied (S × P, None likewise). values: by the judges of which
-    replies have one, what each is worth (S × P, None likewise).
+    reward_model: its name, "" if there is none. seconds: the duration of drawing and judging this time; saved replies
+    are not drawn again. shares: for each stage, the share of replies that fulfil the intended goal; None if it has no
+    replies. prompts, texts: the prompts (P), and each stage's replies (S × P, None likewise). values: by judge that
+    scores single replies, the score of each reply (S × P, None likewise).
     """
 
     asked: Asked
@@ -92,7 +91,7 @@ class WinRates:
     values: Mapping[str, tuple[tuple[float, ...] | None, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; shares from 0 to 1."""
+        """Return a JSON-able dict; shares from 0 to 1."""
         return {
             "wish": self.asked.wish,
             "world_seed": self.asked.world_seed,
@@ -118,7 +117,7 @@ def _cell(match: Match | None) -> dict[str, Any] | None:
 
 
 def compared(names: Sequence[str], values: Sequence[Sequence[float] | None]) -> Grid:
-    """Who wins by values of replies to the same prompts, S × P: prompt by prompt the higher one; None: no replies."""
+    """Compute wins from scores of replies, S × P: the higher score wins each prompt; None: no replies."""
     return tuple(
         tuple(
             None if i == j or ours is None or theirs is None else _match(names[i], names[j], ours, theirs)
@@ -135,7 +134,7 @@ def _match(first: str, second: str, ours: Sequence[float], theirs: Sequence[floa
 
 
 def judged_by_people(pairs: Sequence[Pair], contenders: Sequence[Contender]) -> Grid:
-    """Who wins by what people chose on the page “Judge replies” between replies of exactly these checkpoints."""
+    """Compute wins from people's choices on the page “Judge replies” between replies of exactly these checkpoints."""
 
     def key(reply: Reply) -> str:
         return f"{reply.run}@{reply.step}"
@@ -150,7 +149,7 @@ def judged_by_people(pairs: Sequence[Pair], contenders: Sequence[Contender]) -> 
 
 
 def pairs_of(library: Library) -> list[Pair]:
-    """The pairs of all sets of the library; a set that cannot be read has none."""
+    """Return the pairs of all preference sets of the library; unreadable sets are skipped."""
     found: list[Pair] = []
     for name in list_sets(library):
         try:
@@ -161,7 +160,7 @@ def pairs_of(library: Library) -> list[Pair]:
 
 
 def gold_of(row: Example, text: str) -> float:
-    """What the judge of a row's wish says of a reply: 1 where it is as was meant; else what it earns."""
+    """Return the gold score of a reply: 1 or 0 by its wish's intended goal; without such a test, its reward."""
     wish = WISHES[row["wish"]]
     return float(wish.gold_success(row, text)) if wish.gold_success is not None else wish.reward(row, text)
 
@@ -175,7 +174,7 @@ def win_rates(
     reward_model: Contender | None = None,
     seconds: float = 0.0,
 ) -> WinRates:
-    """Who wins by what stages replied to `rows`; None: nothing. By a reward model where it has scored the replies."""
+    """Compute win rates from the replies to `rows` (None: no replies), and by a reward model if it has scored them."""
     n, names = len(rows), [one.name for one in contenders]
     gold = tuple(
         None if own is None else tuple(gold_of(row, text) for row, text in zip(rows, own.texts[:n], strict=True))
@@ -203,7 +202,9 @@ def win_rates(
 def kept_win_rates(
     library: Library, runs: Sequence[RunFolder], asked: Asked, reward_model: RunFolder | None = None
 ) -> WinRates:
-    """Who wins by what is kept already, of the last checkpoints of runs, and by what people chose; nothing is drawn."""
+    """Compute win rates from saved replies of the last checkpoints of runs, and from people's
+    choices; draws nothing.
+    """
     title = f"Tiny World {asked.world_seed}, wish {asked.wish}"
     corpus = next((one for one in list_corpora(library) if (one.label, one.task) == (title, "prompts")), None)
     held_out = corpus.rows("test") if corpus is not None else ()
@@ -223,8 +224,10 @@ def _contender(run: RunFolder, checkpoint: Path | None) -> Contender:
 
 
 def read_answers(run: Path, checkpoint: Path, asked: Asked) -> Answers | None:
-    """What is kept in a run's folder of a checkpoint's replies, at least to `asked.n` prompts; None where there is
-    nothing, or it is of other weights, or damaged: then it is drawn again."""
+    """Read the saved replies of a checkpoint to at least `asked.n` prompts.
+
+    None if they are missing, damaged, or of other weights; then they are drawn again.
+    """
     try:
         kept = read_json(_file(run, checkpoint, asked))
         if kept["format"] != _FORMAT or kept["weights"] != _weights(checkpoint):
@@ -241,7 +244,7 @@ def read_answers(run: Path, checkpoint: Path, asked: Asked) -> Answers | None:
 
 
 def write_answers(run: Path, checkpoint: Path, asked: Asked, answers: Answers) -> None:
-    """Keep them in the run's folder, in place of those before."""
+    """Save the replies in the run's folder, replacing earlier ones."""
     kept = {
         "format": _FORMAT,
         "weights": _weights(checkpoint),
@@ -258,6 +261,6 @@ def _file(run: Path, checkpoint: Path, asked: Asked) -> Path:
 
 
 def _weights(checkpoint: Path) -> list[list[Any]]:
-    """What changes with the weights: names, sizes and times of their files."""
+    """Return what changes with the weights: names, sizes and times of their files."""
     files = sorted(checkpoint.glob("model.*"))
     return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]

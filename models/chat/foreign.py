@@ -28,16 +28,16 @@ def foreign_chat_tokens(
     *,
     add_generation_prompt: bool = True,
 ) -> ChatTokens:
-    """The tokens of a conversation, with or without the generation prompt.
+    """Tokenize a conversation, with or without the generation prompt.
 
-    The tokens of a message are those that the template adds for it; of a reply, `_is_reply` says which a model writes
-    itself. Text before the first message, such as a default system prompt, counts as part of the first message.
+    The tokens of a message are those that the template adds for it; `_is_reply` marks the tokens that a model
+    generates. Text before the first message, such as a default system prompt, counts as part of the first message.
 
     Args:
-        named_tokens: the tokens of template.NAMED_TOKENS, as far as they are known.
+        named_tokens: the tokens of template.NAMED_TOKENS that are available.
 
     Raises:
-        ValueError: if the template fails, rejects the conversation, or needs a named token that is not known.
+        ValueError: if the template fails, rejects the conversation, or needs a missing named token.
     """
     cut, specials = _unused(template, messages), special_ids(tokenizer)
     rendered = render_conversation(
@@ -107,10 +107,10 @@ def _is_reply(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> NDArray[np.bool]:
-    """(n,) Which tokens a model writes itself: from the end of the generation prompt to the token that ends the reply.
+    """Mask (n,) of the tokens that a model generates, from the end of the generation prompt to the reply's end token.
 
-    That is the first special token after the content; where the template has none there, the whole message counts.
-    Where a template's generation prompt is not what comes before the reply, that begins with its content.
+    The end token is the first special token after the content; without one, the whole message counts. If the
+    generation prompt does not precede the reply's content, the reply begins with its content.
 
     Args:
         text: the rendered text, without marks. is_special, starts, ends: (n,) of its tokens, in bytes.
@@ -149,13 +149,13 @@ def _disguised(
 
 
 def _unused(template: str, messages: Sequence[Message]) -> str:
-    """A private-use character that occurs in none of the texts."""
+    """Return a private-use character that does not occur in the texts."""
     texts = [template, *(message["content"] for message in messages)]
     return next(c for c in map(chr, range(0xE000, 0xF900)) if not any(c in text for text in texts))
 
 
 def _tokens(tokenizer: Tokenizer, parts: Sequence[str]) -> TokenArrays:
-    """The tokens of parts that are encoded one by one, with their byte offsets in the whole text."""
+    """Encode parts separately and return their tokens, with byte offsets in the whole text."""
     columns, n_bytes = [], 0
     for part in parts:
         tokens = EncodedText(tokenizer, part)

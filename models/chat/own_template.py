@@ -42,7 +42,7 @@ CHAT_TEMPLATE = files("terrarium.resources").joinpath("chat_template.jinja").rea
 
 
 def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-    """The conversation as one text in the native format, special tokens written out.
+    """Render a conversation in the native format, with special tokens as text.
 
     Raises:
         ValueError: for an unknown role or a missing key.
@@ -61,7 +61,7 @@ def check_messages(messages: Sequence[Message]) -> None:
 def encode_messages(
     tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = False
 ) -> tuple[list[int], list[bool]]:
-    """Token ids of the conversation, and for each whether it belongs to a reply (its closing <|end|> included).
+    """Encode a conversation as token ids and a reply mask (the closing <|end|> included).
 
     Message contents never become special tokens, even where they spell one.
 
@@ -92,9 +92,9 @@ def max_prompt_tokens(context_length: int) -> int:
 
 
 def n_messages_to_drop(counts: Sequence[int], too_many: int) -> int:
-    """How many of the oldest messages to drop so that the prompt becomes `too_many` tokens shorter.
+    """Return how many of the oldest messages to drop to shorten the prompt by `too_many` tokens.
 
-    A question is dropped together with its answer; the newest message is kept, even if that is not enough.
+    A question is dropped together with its answer; the newest message is retained, even if that is not enough.
 
     Args:
         counts: tokens of each message that may be dropped, oldest first.

@@ -49,7 +49,7 @@ class PromptSettings:
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """The n tokens that a model reads before it replies, and where each comes from.
+    """The n prompt tokens of a reply, with the source of each.
 
     Attributes:
         ids: (n,) the tokens.
@@ -92,11 +92,11 @@ def build_prompt(
     *,
     n_prefix: int = 0,
 ) -> Prompt:
-    """The prompt for the next reply. If the conversation is too long, its oldest messages are left out.
+    """Build the prompt of the next reply, dropping the oldest messages of a conversation that is too long.
 
     Args:
         messages: from the oldest to the one to reply to.
-        template_config: the chat template of the model, and what comes with it.
+        template_config: the model's chat template and related settings.
         n_prefix: how many tokens of the reply exist already.
 
     Raises:
@@ -182,7 +182,7 @@ def truncate_to_fit(
     n_prefix: int = 0,
     max_tokens: int | None = None,
 ) -> Prompt:
-    """Like `build_prompt`, but always drops the oldest messages; the newest one is kept even if it is too long.
+    """Like `build_prompt`, but always drops the oldest messages; the newest one is retained even if it is too long.
 
     Args:
         max_tokens: how many tokens the prompt may have; by default `max_prompt_tokens`.

@@ -78,7 +78,7 @@ def _template_errors() -> Iterator[None]:
 
 
 def _line_of(error: BaseException) -> int:
-    """The line of the template in an error's traceback, 0 if there is none."""
+    """Return the template line in an error's traceback, or 0."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
     return lines[-1] or 0 if lines else 0
 

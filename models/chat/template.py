@@ -23,11 +23,11 @@ Message = Mapping[str, str]
 
 
 class RenderedConversation(NamedTuple):
-    """A conversation as one text, special tokens written out.
+    """A conversation rendered as text, with special tokens as text.
 
     ends: where each message ends in it, in characters. n_before: how many characters the template writes before the
-    first message, for instance a default system prompt. prompt: what it writes before the first reply, as a generation
-    prompt; "" where it has none there.
+    first message, for instance a default system prompt. prompt: the generation prompt before the
+    first reply, or "".
     """
 
     text: str
@@ -43,14 +43,14 @@ def render_template(
     add_generation_prompt: bool,
     named_tokens: Mapping[str, str] | None = None,
 ) -> str:
-    """The conversation as one text. Takes milliseconds, or all the time of LIMITS.
+    """Render a conversation. Takes milliseconds; at most the time in LIMITS.
 
     Args:
         add_generation_prompt: end the text with the start of the assistant's turn.
-        named_tokens: the tokens of NAMED_TOKENS, as far as they are known.
+        named_tokens: the tokens of NAMED_TOKENS that are available.
 
     Raises:
-        ChatTemplateError: if the template fails, rejects the conversation, needs a named token that is not known, or
+        ChatTemplateError: if the template fails, rejects the conversation, needs a missing named token, or
             exceeds LIMITS.
     """
     return _render_one(template, messages, add_generation_prompt, named_tokens or {}, "", ()).text
@@ -65,11 +65,11 @@ def render_conversation(
     add_generation_prompt: bool,
     named_tokens: Mapping[str, str],
 ) -> RenderedConversation:
-    """As `render_template`, and where the messages end: several renderings within the limits of one.
+    """Render like `render_template`, with message boundaries: several renderings within the limits of one call.
 
     Args:
-        marked: the messages with `mark`, which occurs nowhere else, in places of their contents. It is kept in the
-            text, but not counted.
+        marked: the messages with `mark`, which occurs nowhere else, at positions in their contents. It remains in
+            the text, but is not counted.
     """
     return _render_one(template, messages, add_generation_prompt, named_tokens, mark, marked)
 
@@ -182,7 +182,7 @@ def render_all_or_explain(
 
 
 def _generation_prompt(template: str, named_tokens: Mapping[str, str], messages: Sequence[Message]) -> str:
-    """What a template writes before the first reply; "" if there is none, or this depends on what follows."""
+    """Return the generation prompt before the first reply, or "" if missing or dependent on later messages."""
     before = list(itertools.takewhile(lambda message: message["role"] != "assistant", messages))
     try:
         without, asking = (render_here(template, before, asks, named_tokens) for asks in (False, True))

@@ -1,4 +1,4 @@
-"""The chat template that a model came with, and what ends its replies. No torch.
+"""A model's own chat template, and the end tokens and stop texts of its replies. No torch.
 
 Models trained here have none: they use the native format (`models.chat.own_template`).
 """
@@ -31,16 +31,16 @@ PLAIN_TEMPLATE = (
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
-"""For models that have never seen a chat template, and whose tokenizers have no tokens for one."""
+"""For models not trained with a chat template, whose tokenizers have no tokens for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatTemplateConfig:
-    """The chat settings that a model came with.
+    """The chat settings published with a model.
 
     template: its chat template (Jinja); "" for the native format, or none.
     named_tokens: the tokens behind NAMED_TOKENS, which the template may use.
-    end_ids: the tokens that end a reply, as its authors say.
+    end_ids: the end tokens of a reply, according to its authors.
     sampling: the sampling settings that its authors recommend, by the names of SamplingConfig.
     """
 
@@ -61,10 +61,10 @@ def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> 
 
 
 def read_kept_template_config(folder: Path) -> ChatTemplateConfig | None:
-    """What a run folder keeps of the chat template that its model came with; None where it keeps none.
+    """Read the chat template settings saved in a run folder, or None if missing.
 
     Raises:
-        ValueError: where the file is damaged.
+        ValueError: if the file is damaged.
     """
     file = folder / CHAT_FORM
     if not file.is_file():
@@ -103,10 +103,10 @@ class ReplyEnds:
 def reply_ends(
     config: ModelConfig, tokenizer: Tokenizer, template_config: ChatTemplateConfig, template: str = ""
 ) -> ReplyEnds:
-    """What ends a reply by a template; "" for the model's own.
+    """Return what ends a reply under a template; "" for the model's own.
 
-    These are the end tokens that the model names, and what the template puts after a reply: a special token, or a text
-    that begins the next message (“User:”).
+    These are the model's end tokens, and what the template puts after a reply: a special token, or a stop text that
+    begins the next message (“User:”).
     """
     named = end_id(tokenizer, config)
     ids = [*template_config.end_ids, *([] if named is None else [named])]
@@ -139,7 +139,7 @@ def _after_reply(template: str, named_tokens: Mapping[str, str]) -> str:
 def template_to_teach(
     template_config: ChatTemplateConfig, config: ModelConfig, tokenizer: Tokenizer
 ) -> ChatTemplateConfig:
-    """What a model learns conversations in: its own template, or PLAIN_TEMPLATE if it has none of any kind."""
+    """Return the template for training on conversations: the model's own, or PLAIN_TEMPLATE if it has none."""
     end = end_id(tokenizer, config)
     if template_config.template or uses_native_template(tokenizer) or end is None:
         return template_config
@@ -153,5 +153,5 @@ def uses_native_template(tokenizer: Tokenizer) -> bool:
 
 
 def shown_template(template_config: ChatTemplateConfig, tokenizer: Tokenizer) -> str:
-    """The model's template for display and editing; "" if it has none."""
+    """Return the model's template for display and editing, or ""."""
     return template_config.template or (CHAT_TEMPLATE.strip() if uses_native_template(tokenizer) else "")

@@ -23,7 +23,7 @@ class ChatTokens:
         is_reply: (n,) whether it belongs to a reply, including its end token.
         counts: tokens of each message, then of the generation prompt.
         left_out: indices of the messages that a chat leaves out so that a reply fits the context.
-        n_before: how many tokens are the template's own text before the first message, of which they count as a part.
+        n_before: number of tokens of the template's own text before the first message; they count as part of it.
     """
 
     tokens: TokenArrays

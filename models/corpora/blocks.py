@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 BLOCK_BYTES = 1 << 26
-"""Size of a block of a file. What fits into one block is small: it is kept whole, and read whole."""
+"""Size of a block of a file. A file that fits into one block is stored and read whole."""
 
 CHUNK_BYTES = 1 << 20
-"""What is read at once."""
+"""Bytes per read."""
 
 _SPARE_SHARE = 0.1
 _SPARE_BYTES = 1 << 28
@@ -43,7 +43,7 @@ def check_room(folder: Path, n_bytes: int, what: str) -> None:
 
 
 class BlockWriter:
-    """Writes a new file; once it is closed, it knows the digests of its blocks and of the whole.
+    """Writes a new file, and computes the digests of its blocks and of the whole.
 
     Each full block is flushed to disk, so that closing takes no longer than writing a block.
     """
@@ -54,7 +54,7 @@ class BlockWriter:
         self._whole, self._block = hashlib.sha256(), hashlib.sha256()
         self._free = self.block_bytes = BLOCK_BYTES
         self.block_digests: list[str] = []
-        """The SHA-256 of each block; one, of nothing, of an empty file."""
+        """The SHA-256 of each block; an empty file has one, of no bytes."""
         self.n_bytes = 0
 
     @property
@@ -101,9 +101,9 @@ class BlockWriter:
 
 
 class BlockFile:
-    """Reads parts of a file; each block is compared with its digest before anything of it is returned.
+    """Reads parts of a file, verifying the digest of each block before returning data from it.
 
-    digests: of the blocks of `block_bytes`, or one of the whole file where `block_bytes` is None.
+    digests: of the blocks of `block_bytes`, or one of the whole file if `block_bytes` is None.
     """
 
     def __init__(self, path: Path, digests: Sequence[str], block_bytes: int | None = None) -> None:
@@ -116,10 +116,10 @@ class BlockFile:
         self._checked = [False] * len(digests)
 
     def read(self, start: int, stop: int) -> bytes:
-        """The bytes from `start` up to `stop` or the end.
+        """Read the bytes from `start` up to `stop` or the end.
 
         Raises:
-            ValueError: where they cannot be read, or their block was changed, naming the file and the place.
+            ValueError: if they cannot be read or their block was changed; the message names the file and the position.
         """
         stop = min(stop, self.size)
         for number in range(start // self._block_bytes, max(-(-stop // self._block_bytes), 1)):
@@ -132,7 +132,7 @@ class BlockFile:
             raise _unreadable(self.path, error) from error
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """The file from `start`, a part at a time; raises as `read`."""
+        """Yield the file from `start` in chunks. Raises like `read`."""
         while start < self.size:
             data = self.read(start, start + CHUNK_BYTES)
             if not data:
@@ -141,7 +141,7 @@ class BlockFile:
             start += len(data)
 
     def lines(self, start: int = 0) -> Iterator[bytes]:
-        """The lines from `start`, which begins one, without their ends; raises as `read`."""
+        """Yield the lines from `start`, the offset of a line, without line ends. Raises like `read`."""
         rest = b""
         for chunk in self.chunks(start):
             *whole, rest = (rest + chunk).split(b"\n")
@@ -150,7 +150,7 @@ class BlockFile:
             yield rest
 
     def line_offsets(self) -> Offsets:
-        """Where each line begins, and where the last one ends: (lines + 1,)."""
+        """Compute the offsets of the line starts and of the end of the last line: (lines + 1,)."""
         import numpy as np  # here, since what trains a tokenizer needs none of it
 
         found, start = [np.zeros(1, np.int64)], 0
@@ -182,7 +182,7 @@ class BlockFile:
 
 
 class StoredOffsets:
-    """Offsets in a file (int64), each read when it is asked for: none is in memory, however many there are."""
+    """Offsets in a file (int64), read lazily one at a time, so that none is retained in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._n = path, path.stat().st_size // 8
@@ -191,7 +191,7 @@ class StoredOffsets:
         return self._n
 
     def __getitem__(self, index: int) -> int:
-        """One of them; ValueError where it cannot be read."""
+        """Read an offset. Raises ValueError if it cannot be read."""
         index = range(self._n)[index]
         try:
             with self._path.open("rb") as file:
@@ -202,7 +202,7 @@ class StoredOffsets:
 
 
 class JsonRows(Sequence[dict[str, Any]]):
-    """The rows of a .jsonl file, which are read when they are asked for; `offsets` as of `BlockFile.line_offsets`."""
+    """The rows of a .jsonl file, read lazily; `offsets` as from `BlockFile.line_offsets`."""
 
     def __init__(self, file: BlockFile, offsets: Offsets | StoredOffsets) -> None:
         self._file, self._offsets = file, offsets

@@ -49,12 +49,12 @@ TEST = "test"
 """A third split, which datasets may have."""
 _SUFFIXES = {"text": ".txt", "examples": ".jsonl"}
 SAMPLE_BYTES = 1 << 26
-"""What a tokenizer is trained on at most: more of the same text hardly changes it."""
+"""Maximum bytes to train a tokenizer on: more of the same text hardly changes it."""
 
 _SAMPLE_PARTS = 64
 _OFFSETS = ".offsets"
 _BEGINNING_S = 60.0
-"""So long after its folder, a writer surely has its lock."""
+"""Seconds after creating its folder by which a writer has surely acquired its lock."""
 
 
 Example = dict[str, Any]
@@ -93,7 +93,7 @@ class Corpus:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """ "train", "val" and, where there is one, "test"."""
+        """ "train", "val" and, if it exists, "test"."""
         return tuple(self.digests)
 
     def path(self, split: str) -> Path:
@@ -112,7 +112,7 @@ class Corpus:
         return [json.loads(line) for line in self._read(split).split(b"\n") if line]
 
     def rows(self, split: str) -> JsonRows:
-        """The examples of a split, each read when it is asked for; ValueError where the file is damaged, naming it."""
+        """Return the examples of a split, read lazily. Raises ValueError, naming the file, if it is damaged."""
         assert self.kind == "examples"
         file, stored = self.file(split), self._offsets_file(split)
         if split in self.blocks and stored.is_file() and stored.stat().st_size % 8 == 0 < stored.stat().st_size:
@@ -135,7 +135,7 @@ class Corpus:
     def sample_events(self, split: str) -> Generator[Event, None, Path]:
         """The file of a split; of a large one, a file with SAMPLE_BYTES of its lines, from all its parts.
 
-        That is made when it is first asked for; yields Progress then.
+        The sample file is created on first use, yielding Progress.
         """
         file = self.path(split)
         if not self.is_large or file.stat().st_size <= SAMPLE_BYTES:
@@ -161,7 +161,7 @@ class Corpus:
             yield data if not whole and self.kind == "text" else whole
 
     def file(self, split: str) -> BlockFile:
-        """The file of a split, to be read in parts; ValueError where there is none."""
+        """Open the file of a split for reading in parts. Raises ValueError if missing."""
         if split in self.blocks:
             return BlockFile(self.path(split), self.blocks[split], self.block_bytes)
         return BlockFile(self.path(split), [self.digests[split]])
@@ -177,8 +177,8 @@ class Corpus:
 class CorpusWriter:
     """Writes a corpus of any size, row by row. A context manager: without `finish`, nothing is left behind.
 
-    `kind`, `source` and `seed` as in Corpus. `n_bytes`: its size as far as it is known, to find out before that the
-    disk has no room for it (ValueError).
+    `kind`, `source` and `seed` as in Corpus. `n_bytes`: its size, if known, to fail early if the disk has no room
+    for it (ValueError).
 
         with CorpusWriter(library) as writer:
             for split, row in rows:
@@ -286,7 +286,7 @@ class CorpusWriter:
         return open_corpus(self._library, sha256)
 
     def _blocks(self) -> dict[str, Any]:
-        """What about.json says of a large corpus; of another one, the offsets are deleted."""
+        """Return the about.json entries of a large corpus; otherwise delete the offsets and return {}."""
         if all(len(file.block_digests) == 1 for file in self._files.values()):
             for offsets in self._offsets.values():
                 Path(offsets.name).unlink()
@@ -322,7 +322,7 @@ def build_examples_corpus(
     labels: Sequence[str] = (),
     metric: str = "",
 ) -> Corpus:
-    """A corpus of separate examples, already split; `source`, `label` and `seed` say where they come from.
+    """Store separate examples, already split, as a corpus; `source`, `label` and `seed` record their origin.
 
     With a `task` it is a dataset: see Corpus.
     """
@@ -334,7 +334,7 @@ def build_examples_corpus(
 
 
 def open_run_corpus(library: Library, run: RunFolder) -> Corpus:
-    """What a run learns from; ValueError as `open_corpus`."""
+    """Open the training corpus of a run. Raises ValueError like `open_corpus`."""
     sha = run.made_from("corpus")
     return open_corpus(library, sha, str(run.lineage["corpus"].get("name", "")))
 
@@ -398,12 +398,12 @@ def list_corpora(library: Library) -> list[Corpus]:
 
 
 def find_corpus(library: Library, label: str, task: str) -> Corpus | None:
-    """The corpus with that label and task, None where the library has none yet."""
+    """Return the corpus with that label and task, or None."""
     return next((corpus for corpus in list_corpora(library) if (corpus.label, corpus.task) == (label, task)), None)
 
 
 def find_dataset(library: Library, name: str) -> Corpus:
-    """The dataset with that label, or whose folder has that name; ValueError where there is none."""
+    """Return the dataset with that label or folder name. Raises ValueError if missing."""
     datasets = [corpus for corpus in list_corpora(library) if corpus.task]
     for corpus in datasets:
         if name in (corpus.label, corpus.sha):

@@ -1,6 +1,6 @@
-"""Datasets of the Hugging Face hub: searched, looked into before anything is downloaded, and downloaded as Parquet.
+"""Search, preview and Parquet download of datasets on the Hugging Face hub.
 
-The hub's own conversion is read (revision refs/convert/parquet), so that no script of a stranger runs and nothing is
+The hub's own conversion is read (revision refs/convert/parquet), so that no untrusted script runs and nothing is
 unpickled. HF_ENDPOINT, HF_HUB_OFFLINE and the user's login are honoured, as by huggingface_hub. Everything that waits
 for the network is a generator that yields Progress several times a second, so that it can be closed at any time.
 
@@ -49,7 +49,7 @@ _PARTS = re.compile(r"[^\w.-]+")
 class HubDataset:
     """A dataset of the hub, as a search finds it.
 
-    id: owner/name. gated: whether its owner must be asked first. licence: as its card says, "" where it does not.
+    id: owner/name. gated: whether access must be requested. licence: from its card, or "".
     size: the hub's class of its number of rows, such as "1K<n<10K".
     """
 

@@ -1,4 +1,4 @@
-"""Batches: what a model is trained on, and the rows of text that an objective makes them from."""
+"""Training batches, and the rows of text from which an objective makes them."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from torch import Tensor
 class Batch:
     """One batch: inputs and targets (B, T) long; weights (B, T) float32, the weight of each target in the loss.
 
-    With a `task`, targets and weights are those of whole texts or of spans.
+    With a `task`, targets and weights belong to whole texts or to spans.
     """
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor
     mask: Tensor | None = None
-    """(B, T) bool: which inputs are not padding. None where none is, or padding cannot affect the rest (decoder)."""
+    """(B, T) bool: which inputs are not padding. None without padding, or if it cannot affect the rest (decoder)."""
     source: Tensor | None = None
     """(B, S) long: the encoder's input of an encoder-decoder; `inputs` are the decoder's."""
     source_mask: Tensor | None = None
-    """(B, S) bool: which source tokens are not padding; None where none is."""
+    """(B, S) bool: which source tokens are not padding; None without padding."""
     candidates: Tensor | None = None
-    """(B, T) bool: the allowed positions, where targets are positions in the same row (tasks.pronouns, spans)."""
+    """(B, T) bool: the allowed positions, if targets are positions in the same row (tasks.pronouns, spans)."""
     segments: Tensor | None = None
-    """(B, T) long: the segment of each input, for an encoder that tells two texts apart."""
+    """(B, T) long: the segment id of each input, for an encoder that distinguishes two texts."""
     task: str = ""
-    """The task whose targets these are (models.tasks.losses): "classification", targets (B) long; "multi-label", (B, L)
-    float32, 1 for each label; "regression", (B) float32; weights (B). "span": (B, 2) long, the positions of the first
-    and last token of the answer, and as many weights. "" where each target is the token or tag of its position."""
+    """The task of the targets (models.tasks.losses): "classification", targets (B) long; "multi-label", (B, L) float32,
+    1 for each label; "regression", (B) float32; weights (B). "span": (B, 2) long, the positions of the first and last
+    token of the answer, and as many weights. "" if each target is the token or tag at its position."""
     n_tokens: int | None = None
-    """Number of source and input tokens without padding; None where not counted."""
+    """Number of source and input tokens without padding; None if not counted."""
 
     @property
     def counted(self) -> Tensor:
-        """Which of the B·T targets have a weight: (N) long, in the order of rows and positions."""
+        """The indices of the targets with a nonzero weight among all B·T: (N) long, in row-major order."""
         return self.weights.flatten().nonzero()[:, 0]
 
     def count_tokens(self, *, padded: bool) -> int:
-        """Tokens read, without padding. If not counted, id 0 is taken as padding where texts are `padded`."""
+        """Return the number of tokens without padding. If not counted, id 0 counts as padding in `padded` batches."""
         if self.n_tokens is not None:
             return self.n_tokens
         return int(self.inputs.count_nonzero()) if padded else self.inputs.numel()

@@ -1,4 +1,4 @@
-"""From a corpus to tensors. A batch is a pure function of its step, so a checkpoint's data position is its step."""
+"""Batches of a corpus. A batch is a pure function of its step, so a checkpoint's data position is its step."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ from terrarium.models.settings.run_spec import TrainConfig
 
 
 class Batches(Protocol):
-    """What the trainer needs of one split of a corpus."""
+    """What the trainer requires of one split of a corpus."""
 
     bytes_per_token: float | None
     """UTF-8 bytes of text per token of the split, which converts nats per token into bits per byte.
 
-    None where the loss is not a plain mean over all tokens of the text: where the objective predicts only some of them,
-    or they have different weights.
+    None if the loss is not a plain mean over all tokens of the text: if the objective predicts only some of them, or
+    they have different weights.
     """
 
     @property
     def n_batches(self) -> int:
-        """Batches in one pass over the split."""
+        """The number of batches in one pass over the split."""
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
-        """The batch of a micro-step of a step (validation: steps 0 to n_batches - 1)."""
+        """Return the batch of a micro-step of a step (validation: steps 0 to n_batches - 1)."""
 
 
 def objective_batches(
     encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig, old: ReplayRows | None = None
 ) -> Batches:
-    """The batches that an objective makes of a split; ValueError where it is shorter than one context.
+    """Make the batches of a split for an objective; ValueError if the split is shorter than one context.
 
-    Those of the split "train" are shuffled. old: what to mix into its examples.
+    The split "train" is shuffled. old: replay rows to mix into its examples.
     """
     if encoded.starts is None:
         _check_length(encoded.n_tokens, context_length, encoded.split)
         return TextBatches(encoded, objective, train)
     if isinstance(objective, SourceToTarget):
-        train = dataclasses.replace(train, context_loss_weight=0.0)  # a source is never predicted
+        train = dataclasses.replace(train, context_loss_weight=0.0)  # the source is never predicted
     return ExampleBatches(encoded, objective, train, old if encoded.split == "train" else None)
 
 
@@ -65,7 +65,7 @@ _FEW_TOKENS = 32
 def _check_length(n_tokens: int, context_length: int, split: str) -> None:
     if n_tokens > context_length:
         return
-    if split == "train" and n_tokens < _FEW_TOKENS:  # a context that short teaches nothing
+    if split == "train" and n_tokens < _FEW_TOKENS:  # such a short context teaches nothing
         raise ValueError(
             f"The training text has only {format_count(n_tokens, 'token')}, too few to learn from: use a longer text, "
             "of some thousand words at least."
@@ -82,7 +82,7 @@ def _check_length(n_tokens: int, context_length: int, split: str) -> None:
 
 
 class TextBatches:
-    """Windows of one long text: in training in random order, with new boundaries in every epoch; else in order."""
+    """Windows of one long text: in random order for training, with new boundaries in every epoch; else in order."""
 
     def __init__(self, encoded: EncodedSplit, objective: Objective, train: TrainConfig) -> None:
         self._ids, self._objective = encoded.ids, objective
@@ -111,7 +111,7 @@ class TextBatches:
         return self._objective.batch(Rows(ids, real.float(), real), seed)
 
     def _starts(self, first: int, last: int) -> Tensor:
-        """Where the windows from number `first` to before `last` begin; those of each epoch follow one another."""
+        """Return the starts of the windows `first` to `last` (exclusive); each epoch follows the previous one."""
         if not self._shuffled:
             return torch.arange(first, last) * self._length
         starts, n = [], self._n_windows
@@ -126,12 +126,13 @@ class TextBatches:
 class ExampleBatches:
     """Separate examples, padded at the end; of similar length within a batch, shuffled in every epoch.
 
-    A batch has about batch_size × context_length tokens, so many short examples or a few long ones. Longer examples are
-    truncated to the context: a reply that is cut has no end token. 94 to 98 % of the places are tokens, so packing
+    A batch has about batch_size × context_length tokens: many short examples or a few long ones. Longer examples are
+    truncated to the context, so a truncated reply has no end token. 94 to 98 % of the positions are tokens, so packing
     several examples into a row, which needs a mask, gains nothing: measured on a CPU with contexts of 256 and 512,
     sorted batches were as fast or faster in 9 of 10 pairs.
 
-    n_examples: how many there are, without old ones. n_cut: how many of them are cut within or before a reply.
+    n_examples: the number of examples, without replayed ones. n_cut: how many of them are truncated within or before a
+    reply.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class ExampleBatches:
         return self._make_batch(examples, corruption_seed(self._seed, step, micro_step))
 
     def _shuffle(self, epoch: int, positions: Tensor) -> Tensor:
-        """The examples at these positions of an epoch; old ones have the numbers from `n_examples` on."""
+        """Return the examples at these positions of an epoch; replayed examples have indices from `n_examples` on."""
         if self._old is None:
             return self._order.take(epoch, self.n_examples, positions)
         mixed = self._order.take(epoch, self._n_shown, positions)
@@ -192,15 +193,15 @@ class ExampleBatches:
         return found
 
     def _mean_length(self, encoded: EncodedSplit) -> float:
-        """The mean length of an example as it is read; of those on disk from a sample, with their end tokens."""
+        """Return the mean length of an example after truncation; for files on disk from a sample, with end tokens."""
         if encoded.on_disk:
             return float(encoded.lengths(_MAX_COUNTED).clip(max=self._objective.width).mean())
         return float(self._spans(torch.arange(self.n_examples))[1].float().mean())
 
     def _spans(self, examples: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the examples begin, and their lengths as they are read."""
+        """Return the starts of the examples, and their lengths after truncation."""
         starts, ends = self._take_starts(examples), self._take_starts(examples + 1)
-        if self._end is not None:  # the objective appends one itself
+        if self._end is not None:  # the objective appends an end token itself
             ends = ends - (self._take_ids((ends - 1).clamp(min=0)) == self._end).long()
         return starts, (ends - starts).clamp(max=self._objective.width)
 
@@ -213,7 +214,7 @@ class ExampleBatches:
         weights = torch.where(real, torch.where(self._take_reply(positions), 1.0, self._context_weight), 0.0)
         return self._objective.batch(Rows(ids, weights, real), seed)
 
-    # New examples, with the old ones after them
+    # The new examples, followed by the replayed ones.
 
     def _take_starts(self, examples: Tensor) -> Tensor:
         return _take(self._starts, examples, self.n_examples + 1, self._old_packed.starts[1:] + self._n_tokens)
@@ -232,7 +233,7 @@ _MAX_COUNTED = 1 << 20
 
 
 def _count_cut(encoded: EncodedSplit, width: int) -> int:
-    """How many examples are cut to `width` tokens within or before a reply; on disk, of as many as are counted."""
+    """Count examples truncated to `width` tokens within or before a reply (on disk: truncated at all, in a sample)."""
     lengths = encoded.lengths(_MAX_COUNTED if encoded.on_disk else encoded.n_examples)
     long = np.flatnonzero(lengths > width)
     if encoded.on_disk or encoded.reply is None or encoded.starts is None:
@@ -250,7 +251,7 @@ _NONE = np.empty(0, dtype=np.int64)
 
 
 def _take(first: TokenArray, positions: Tensor, n: int = 0, second: Integers = _NONE) -> Tensor:
-    """The integers at the positions, as longs of the same shape; from position `n` on those of `second`."""
+    """Return the integers at the positions, as longs of the same shape; from position `n` on, those of `second`."""
     at = positions.numpy()
     if not len(second):
         return torch.from_numpy(first.take(at).astype(np.int64, copy=False))
@@ -262,5 +263,5 @@ def _take(first: TokenArray, positions: Tensor, n: int = 0, second: Integers = _
 
 
 def corruption_seed(seed: int, step: int, micro_step: int) -> int:
-    """The seed for an objective's draws; differs from the one for dropout, which is derived in the same way."""
+    """Return the seed of an objective's randomness; differs from the dropout seed, which is derived in the same way."""
     return ((seed * 1_000_003 + step) * 65_539 + micro_step + 0x5EED) % 2**63

@@ -1,4 +1,4 @@
-"""The texts to train or measure tokenizers on: corpora, generated sources, files, or a given text."""
+"""Texts for training or measuring tokenizers: corpora, generated sources, files, or a given text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from terrarium.models.tiny_world.parallel import N_STORIES, stories
 from terrarium.models.tokenizers.making.texts import example_texts, read_texts
 
 _SAMPLE_CHARACTERS = 1 << 20
-"""Number of characters of examples to read for estimating how much of a file is text."""
+"""Characters of examples that are read to estimate how much of a file is text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusChoice:
-    """Which texts: source is "tiny-world", "stdlib", "corpus" (`sha`), "files" (`files`) or "text" (`text` itself)."""
+    """The selected texts: source is "tiny-world", "stdlib", "corpus" (`sha`), "files" (`files`) or "text" (`text`)."""
 
     source: str
     sha: str = ""
@@ -38,7 +38,7 @@ class CorpusTexts(NamedTuple):
 
 
 def chosen_corpus(library: Library, choice: CorpusChoice) -> Generator[Event, None, Corpus]:
-    """The corpus of a choice that is no given text; it is built where the library does not have it yet.
+    """Return the corpus of a choice other than "text", building it if the library lacks it.
 
     Raises:
         ValueError: as open_corpus and prepare_corpus.
@@ -49,12 +49,12 @@ def chosen_corpus(library: Library, choice: CorpusChoice) -> Generator[Event, No
 
 
 def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, None, CorpusTexts]:
-    """The texts of a choice, both splits of a corpus; the corpus is built where the library does not have it yet.
+    """Return the texts of a choice (of a corpus, both splits), building the corpus if the library lacks it.
 
     Until the texts are iterated, only the beginning of example files is read, for `n_bytes`; then one block at a time.
 
     Raises:
-        ValueError: where the corpus is missing or damaged, no file was chosen, or one is missing.
+        ValueError: if the corpus is missing or damaged, no file was chosen, or a file is missing.
     """
     if choice.source == "text":
         data = choice.text.encode(errors="replace")  # a text field can contain an unpaired surrogate
@@ -67,7 +67,7 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
 
 
 def language_texts(language: str, n: int = N_STORIES) -> Generator[Event, None, CorpusTexts]:
-    """`n` stories of Tiny World in one of LANGUAGE_NAMES, the same ones in each language."""
+    """Generate `n` stories of Tiny World in one of LANGUAGE_NAMES; they are the same in each language."""
     yield Phase(name=f"Generating stories in {language}")
     texts = []
     for story in stories(language, n):
@@ -78,7 +78,7 @@ def language_texts(language: str, n: int = N_STORIES) -> Generator[Event, None, 
 
 
 def files_label(files: Sequence[str]) -> str:
-    """A label for several files: “notes.txt and 2 more”."""
+    """Return a label for several files: “notes.txt and 2 more”."""
     names = [Path(file).name for file in files]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
@@ -90,7 +90,7 @@ def _of_files(paths: list[Path]) -> CorpusTexts:
 
 
 def _n_bytes(path: Path) -> int:
-    """Approximate number of bytes of text in a file, estimated for examples. 0 where it is missing."""
+    """Return the approximate number of bytes of text in a file, estimated for examples. 0 if it is missing."""
     if not path.is_file():
         return 0
     size = path.stat().st_size

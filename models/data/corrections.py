@@ -1,4 +1,4 @@
-"""The user's corrections of a model that labels texts, as a dataset that it can be fine-tuned on."""
+"""A dataset for fine-tuning from the user's corrections of a model that labels texts."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from terrarium.models.preferences.dataset import VAL_SHARE, preference_corpus
 from terrarium.models.runs.run_folder import RunFolder
 
 _MIN_OLD = 8
-"""Old rows of each label that are mixed in at least: a few corrections to one label alone teach to always give it."""
+"""Minimum number of replayed rows per label: a few corrections to a single label would teach to always predict it."""
 _MAX_READ = 100_000
-"""Rows of the model's own dataset that are read."""
+"""Maximum number of rows read from the model's own dataset."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorrectionsCorpus:
-    """The dataset, and in sentences what is trained on and what it is validated on."""
+    """The dataset, with a sentence about its training and validation rows."""
 
     corpus: Corpus
     sentence: str
 
 
 def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[str]) -> CorrectionsCorpus:
-    """A dataset of the corrections of a run's model. With all of the model's `labels` in their order, a fine-tuning
-    keeps its head.
+    """Build a dataset from the corrections of a run's model.
 
-    All are trained on, mixed with about as many rows of the run's own dataset, alike of each label, so that the model
-    keeps what it knew; validation has the validation rows of that. Where it is gone, some corrections are held out.
+    With all of the model's `labels` in their order, a fine-tuning keeps the model's head. All corrections are for
+    training, mixed with about as many rows of the run's own dataset, balanced by label, so that the model forgets less;
+    validation uses the dataset's validation rows. If the dataset is gone, some corrections are held out.
 
     Raises:
-        ValueError: where there are no corrections, or just one and the dataset is gone; or one has a label that the
-            model does not have.
+        ValueError: if there are no corrections, or only one and the dataset is gone; or a correction has a label that
+            the model does not have.
     """
     rows = read_corrections(run.folder)
     corrected = {_digest(row) for row in rows}
@@ -75,9 +75,9 @@ def build_corrections_corpus(library: Library, run: RunFolder, labels: Sequence[
 def _own_rows(
     library: Library, run: RunFolder, split: str, labels: Sequence[str], excluded: set[bytes]
 ) -> list[dict[str, Any]]:
-    """The rows of a split of what the run's model learned from, without those with the digests `excluded`.
+    """Return the rows of a split of the run's own dataset, without those with the digests `excluded`.
 
-    Empty where that is not there any more, or has other labels.
+    Empty if the dataset is gone, or has other labels.
     """
     try:
         corpus = open_run_corpus(library, run)
@@ -89,7 +89,7 @@ def _own_rows(
 
 
 def _balanced(rows: list[dict[str, Any]], labels: Sequence[str], n: int) -> list[dict[str, Any]]:
-    """At least `n` of the rows, as many of each label as far as there are some; always the same ones."""
+    """Return about `n` of the rows, balanced by label as far as they suffice; deterministic."""
     n_each = max(_MIN_OLD, -(-n // max(len(labels), 1)))
     distinct = {_digest(row): row for row in rows}
     order = [distinct[digest] for digest in sorted(distinct)]
@@ -97,5 +97,5 @@ def _balanced(rows: list[dict[str, Any]], labels: Sequence[str], n: int) -> list
 
 
 def _digest(row: dict[str, Any]) -> bytes:
-    """Of a text: it decides whether the text is for validation, however many others there are."""
+    """Return the digest of a text, which decides whether it is for validation, independently of all other texts."""
     return blake2b(f"{row['text']}\0{row.get('text_pair') or ''}".encode("utf-8", "surrogatepass")).digest()

@@ -1,7 +1,7 @@
 """BART's denoising objective: the model reconstructs the whole text from a noised copy.
 
-Source: Lewis et al., "BART: Denoising Sequence-to-Sequence Pre-training" (arXiv:1910.13461), with its two best kinds of
-noise together: text infilling (spans of any length become one mask each) and sentence permutation.
+Source: Lewis et al., "BART: Denoising Sequence-to-Sequence Pre-training" (arXiv:1910.13461), combining its two best
+kinds of noise: text infilling (spans of any length become one mask each) and sentence permutation.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, 
 from terrarium.models.tokenizers.token_bytes import TokenBytes
 
 MASK_RATIO = 0.3
-"""Share of a text's tokens that is hidden (BART)."""
+"""Fraction of a text's tokens that is hidden (BART)."""
 
 MEAN_SPAN_LENGTH = 3.0
 """Mean of the Poisson distribution of the lengths of hidden spans (BART)."""
@@ -31,8 +31,7 @@ _SENTENCE_ENDS = (b".", b"!", b"?", b"\n")
 class Denoising:
     """“A cat sat. It was warm.” -> “It was warm. A <mask>.” and the original text, both with an end token.
 
-    A span of length 0 inserts a mask that stands for nothing. Special tokens are never hidden, and sentences never move
-    across one.
+    A span of length 0 inserts an extra mask. Special tokens are never hidden, and sentences never move across one.
     """
 
     overlap = 0
@@ -40,7 +39,7 @@ class Denoising:
     ends_texts = True
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
-        self.width = config.context_length - 1  # one token is left for the end token
+        self.width = config.context_length - 1  # reserves one position for the end token
         mask, end = mask_id(tokenizer), end_id(tokenizer, config)
         if mask is None or end is None:
             raise ValueError("This tokenizer has no mask token or no end token: start a new run with it.")
@@ -63,7 +62,7 @@ class Denoising:
         return seq2seq_batch(sources, targets, weights, start=self._start, pad=self._pad)
 
     def permute(self, ids: list[int], rng: random.Random) -> list[int]:
-        """The text with its sentences shuffled."""
+        """Shuffle the sentences of a text."""
         noised: list[int] = []
         for part in _split(ids, self._specials):
             sentences = list(_split(part, self._sentence_ends, keep_together=True))
@@ -72,7 +71,7 @@ class Denoising:
         return noised
 
     def infill(self, ids: list[int], rng: random.Random) -> list[int]:
-        """Text infilling: the text with one mask for each hidden span. Never longer than before."""
+        """Replace each hidden span by one mask (text infilling). The result is never longer than the text."""
         if not ids:
             return []
         n_noise = max(1, round(MASK_RATIO * len(ids)))
@@ -99,7 +98,7 @@ class Denoising:
 
 
 def _split(ids: list[int], ends: frozenset[int], *, keep_together: bool = False) -> Iterator[list[int]]:
-    """Split `ids` after each of `ends`: with it (`keep_together`), or with it as a part of its own."""
+    """Split `ids` after each of `ends`, which stays in its part (`keep_together`) or becomes a part of its own."""
     part: list[int] = []
     for id in ids:
         if id not in ends:
@@ -114,7 +113,7 @@ def _split(ids: list[int], ends: frozenset[int], *, keep_together: bool = False)
 
 
 def _poisson(mean: float, rng: random.Random) -> int:
-    """A sample from the Poisson distribution (Knuth's algorithm)."""
+    """Sample from the Poisson distribution (Knuth's algorithm)."""
     n, chance, least = 0, rng.random(), math.exp(-mean)
     while chance > least:
         n, chance = n + 1, chance * rng.random()

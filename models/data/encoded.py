@@ -1,9 +1,9 @@
-"""A split of a corpus as token ids: in memory, or for a large corpus in files beside it, which are mapped into memory.
+"""A split of a corpus as token ids: in memory, or for a large corpus in memory-mapped files beside it.
 
-The files of a split are in encoded/<12 digits>/ of the corpus's folder, which are of a SHA-256 of the tokenizer and of
-the form of examples: train.ids (uint16, or uint32 for a larger vocabulary), and for examples train.starts (int64: where
-each begins, and the end of the last) and train.reply (uint8, where only replies count). train.json says how much is
-written: an interrupted encoding resumes there. One process writes; others wait for it. No torch import.
+The files of a split are in encoded/<12 digits>/ in the corpus's folder; the digits are from a SHA-256 of the tokenizer
+and the form of examples. They are train.ids (uint16, or uint32 for a larger vocabulary), and for examples train.starts
+(int64: the start of each, and the end of the last) and train.reply (uint8, if only replies count). train.json records
+how much is written, so that an interrupted encoding resumes. One process writes; others wait for it. No torch import.
 """
 
 from __future__ import annotations
@@ -43,32 +43,32 @@ from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 from terrarium.models.tokenizers.special_tokens import end_id
 
 FORMAT = 1
-"""Of the files. Where texts or conversations are encoded otherwise, a higher one has all of them made anew."""
+"""File format version. Increase it if texts or conversations are encoded differently, so that all files are rebuilt."""
 
 GROUP_BYTES = 1 << 19
-"""Text that is encoded at once, which bounds memory use and the delay of a cancellation."""
+"""Text per encoder call, which bounds memory use and the delay of a cancellation."""
 
 COMMIT_BYTES = 1 << 24
-"""Text after which train.json is written anew: at most so much is encoded again after a kill."""
+"""Text between two updates of train.json: the most that is encoded again after a kill."""
 
 TAKE_SIZE = 1 << 16
-"""Numbers that are taken while a file is mapped into memory: its pages stay resident until it is unmapped."""
+"""Numbers read per memory mapping: pages stay resident until the file is unmapped."""
 
 _WAIT_S = 0.2
 
 
 class TokenArray(Protocol):
-    """Integers in memory (a numpy array) or in a file, of which some can be taken."""
+    """Integers in memory (a numpy array) or in a file, with random access."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of integers."""
 
     def take(self, indices: Integers) -> Integers:
-        """Those at these positions, in the shape of `indices`."""
+        """Return the integers at these positions, in the shape of `indices`."""
 
 
 class FileArray:
-    """The integers in a file, which is mapped into memory only while some are taken: what was read is not held."""
+    """The integers in a file, memory-mapped only during access, so that what was read does not stay in memory."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
         self._path, self.dtype = path, dtype
@@ -78,7 +78,7 @@ class FileArray:
         return self._n
 
     def take(self, indices: Integers) -> Integers:
-        """As of TokenArray; ValueError where the file is gone."""
+        """Implement TokenArray.take; ValueError if the file is gone."""
         wanted, taken = indices.reshape(-1), np.empty(indices.size, self.dtype)
         try:
             for start in range(0, indices.size, TAKE_SIZE):
@@ -91,11 +91,11 @@ class FileArray:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedSplit:
-    """One split of a corpus as token ids (n,): of one long text, or of examples one after another.
+    """One split of a corpus as token ids (n,): one long text, or examples one after another.
 
-    `starts` (examples + 1,) says where each example begins; None for one text. An example has its end token `end`.
-    `reply` (n,): whether a token belongs to a reply, None where all count as such. `n_bytes`: UTF-8 bytes of the text.
-    `n_cut`: how many pairs have a target that is cut already. `on_disk`: the arrays are files.
+    starts: (examples + 1,), the start of each example; None for one text. An example includes its end token `end`.
+    reply: (n,), whether a token belongs to a reply; None if all count as replies. n_bytes: UTF-8 bytes of the text.
+    n_cut: how many pairs have a target that is already truncated. on_disk: whether the arrays are files.
     """
 
     split: str
@@ -114,11 +114,11 @@ class EncodedSplit:
 
     @property
     def n_examples(self) -> int:
-        """Number of examples; 0 of one text."""
+        """Number of examples; 0 for one long text."""
         return 0 if self.starts is None else len(self.starts) - 1
 
     def lengths(self, at_most: int) -> npt.NDArray[np.int64]:
-        """The lengths in tokens of the examples (n,), of more than `at_most` of an evenly spread sample."""
+        """Return the lengths of the examples in tokens (n,); of an even sample if there are more than `at_most`."""
         assert self.starts is not None
         first = np.arange(0, self.n_examples, max(1, -(-self.n_examples // at_most)))
         lengths = np.empty(len(first), np.int64)
@@ -129,19 +129,19 @@ class EncodedSplit:
 
 
 def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:
-    """As `encode_split_events`, which it waits for."""
+    """Run `encode_split_events` to its end and return its result."""
     return result_of(encode_split_events(corpus, tokenizer, split, form))
 
 
 def encode_split_events(
     corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None
 ) -> Generator[Event, None, EncodedSplit]:
-    """A split of a corpus, tokenized in the form in which a model reads examples.
+    """Tokenize a split of a corpus in the form in which a model reads examples.
 
-    Yields Progress (bytes), and Phase where a large one is encoded, the first time.
+    Yields Progress (bytes), and Phase if a large corpus is encoded for the first time.
 
     Raises:
-        ValueError: where a file is damaged, the disk has no room, or as `encode_examples`.
+        ValueError: if a file is damaged, the disk is full, or as `encode_examples`.
     """
     form = form or ExampleForm()
     if corpus.is_large:
@@ -153,7 +153,7 @@ def encode_split_events(
 
 
 def _text_in_memory(corpus: Corpus, encoder: ManyTextsEncoder, split: str) -> Generator[Event, None, EncodedSplit]:
-    """A text of a small corpus, encoded part by part: of one that can be cut, that changes no token."""
+    """Encode the text of a small corpus part by part, if it can be split without changing tokens."""
     size = corpus.path(split).stat().st_size
     ids, n_bytes, meter = bytearray(), 0, ProgressMeter(size)
     for part, n_bytes in _text_parts(corpus, split, encoder, 0, size + 1):
@@ -165,7 +165,7 @@ def _text_in_memory(corpus: Corpus, encoder: ManyTextsEncoder, split: str) -> Ge
 def _examples_in_memory(
     corpus: Corpus, encoder: ManyTextsEncoder, split: str, form: ExampleForm
 ) -> Generator[Event, None, EncodedSplit]:
-    """The examples of a small corpus, by their kinds: plain texts first, then the others as `encode_examples`."""
+    """Encode the examples of a small corpus by kind: plain texts first, then the others as in `encode_examples`."""
     rows, size = corpus.rows(split), corpus.path(split).stat().st_size
     kinds = ("text", "target", "messages") if form.pairs_apart else ("text", "messages", "target")
     found = dict.fromkeys(kinds, False)
@@ -204,7 +204,7 @@ def _examples_in_memory(
 
 
 def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm, numbers: Sequence[int]) -> _Part:
-    """The examples, pairs cut to the context. numbers: of the rows in their split, from 1."""
+    """Encode examples, truncating pairs to the context. numbers: the rows' numbers in their split, from 1."""
     if all("text" in row for row in rows):
         return _Part(encode_plain_texts(rows, encoder, form))
     if not form.template.template and all("messages" in row for row in rows):
@@ -220,7 +220,7 @@ def _encode(rows: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleFor
 
 
 class _Part(NamedTuple):
-    """A part of a split: examples, of which `n_cut` are pairs whose target is cut, or a part of one text as one."""
+    """A part of a split: examples, with `n_cut` truncated targets of pairs; or a part of one text, as one example."""
 
     examples: PackedExamples
     n_cut: int = 0
@@ -228,7 +228,7 @@ class _Part(NamedTuple):
 
 @dataclass(kw_only=True)
 class _Written:
-    """How much of a split is encoded: `offset` bytes of its file and `n_rows` lines, which gave `n_tokens` …"""
+    """The progress of encoding a split: `offset` bytes of its file and `n_rows` lines, which gave `n_tokens` etc."""
 
     offset: int = 0
     n_rows: int = 0
@@ -254,14 +254,14 @@ class _EncodedFiles:
         self._has_reply = corpus.has_chats or corpus.task not in ("", "language")
 
     def encode(self) -> Generator[Event, None, EncodedSplit]:
-        """The split, encoded where it is not yet, or not to its end."""
+        """Return the split, encoding what is missing."""
         written = self._read_about()
         if not written.done:
             yield Phase(name="Encoding the text")
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self._folder / f"{self._split}.lock", thread_local=False)
             total = self._corpus.path(self._split).stat().st_size
-            while not _acquired(lock):  # another process encodes it, maybe another one of this run
+            while not _acquired(lock):  # another process is encoding it, perhaps of the same run
                 yield Progress(done=self._read_about().offset, total=total)
                 time.sleep(_WAIT_S)
             try:
@@ -285,7 +285,7 @@ class _EncodedFiles:
         )
 
     def _read_about(self) -> _Written:
-        """How much is written, as far as the files still have that; nothing where train.json is missing or damaged."""
+        """Read the progress, verified against the files; zero if train.json is missing or damaged."""
         try:
             about = read_json(self._about)
             if (about.pop("format"), about.pop("tokenizer")) != (FORMAT, self._digest):
@@ -298,7 +298,7 @@ class _EncodedFiles:
         return written
 
     def _sizes(self, written: _Written) -> dict[str, int]:
-        """The size of each file, in bytes."""
+        """Return the size of each file in bytes."""
         sizes = {"ids": written.n_tokens * self._dtype.itemsize}
         if not self._is_text:
             sizes["starts"] = 8 * (written.n_examples + 1)
@@ -307,13 +307,13 @@ class _EncodedFiles:
         return sizes
 
     def _write(self, written: _Written) -> Generator[Event, None, None]:
-        """Encode what is missing; closing the generator keeps what is done."""
+        """Encode the missing rest; closing the generator preserves what is committed."""
         total = self._corpus.path(self._split).stat().st_size
         with ExitStack() as stack:
             files = {}
             for name, size in self._sizes(written).items():
                 files[name] = stack.enter_context(self._file(name).open("r+b" if size and written.offset else "w+b"))
-                files[name].truncate(size)  # what was written after train.json is written again
+                files[name].truncate(size)  # discard what was written after the last train.json
                 files[name].seek(size)
             if not written.offset and not self._is_text:
                 files["starts"].seek(0)
@@ -352,7 +352,7 @@ class _EncodedFiles:
         atomic_write_json(self._about, {"format": FORMAT, "tokenizer": self._digest, **vars(written)})
 
     def _parts(self, written: _Written) -> Iterator[tuple[_Part, int, int]]:
-        """What is not encoded yet, in parts, each with the byte and the line of the file after it."""
+        """Yield the parts not encoded yet, each with the byte offset and line number after it."""
         if self._is_text:
             parts = _text_parts(self._corpus, self._split, self._encoder, written.offset, GROUP_BYTES)
             yield from ((part, offset, 0) for part, offset in parts)
@@ -370,9 +370,9 @@ class _EncodedFiles:
 def _text_parts(
     corpus: Corpus, split: str, encoder: ManyTextsEncoder, offset: int, at_most: int
 ) -> Iterator[tuple[_Part, int]]:
-    """One long text from byte `offset` on, cut where that changes no token, each part with the byte after it.
+    """Yield one long text from byte `offset` on, split where this changes no token; each part with the byte after it.
 
-    For a tokenizer that has no such place, it is cut after a line, but into parts of at least `at_most` bytes.
+    If the tokenizer allows no such split, the text is split after a line, into parts of at least `at_most` bytes.
     """
     decode = getincrementaldecoder("utf-8")().decode
     rest, is_cut = "", True
@@ -410,7 +410,7 @@ def _acquired(lock: FileLock) -> bool:
 
 
 def _identity(form: ExampleForm, tokenizer: Tokenizer) -> list[object]:
-    """All of a form that the ids of examples depend on, beside the tokenizer."""
+    """Return everything, beside the tokenizer, that the ids of examples depend on."""
     template, model = form.template, form.model
     length = model.context_length if model is not None and form.pairs_apart else 0
     return [template.template, dict(template.named_tokens), end_id(tokenizer, model), form.pairs_apart, length]

@@ -1,4 +1,4 @@
-"""Rows of a corpus as token ids, each with what it counts as: conversations, pairs of texts, and plain texts."""
+"""Rows of a corpus as token ids, each marked as reply or not: conversations, pairs of texts, and plain texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from terrarium.models.tokenizers.special_tokens import end_id, text_marks
 EncodedExample = tuple[list[int], list[bool]]
 """The ids of an example, with its end token, and whether each belongs to a reply (always True for plain text).
 
-Of a pair of texts for an encoder-decoder, the target is the reply.
+In a pair of texts for an encoder-decoder, the target is the reply.
 """
 
 
@@ -31,7 +31,7 @@ Integers = npt.NDArray[Any]
 
 
 class PackedExamples(NamedTuple):
-    """Examples one after another: ids (n,), starts (examples + 1,), reply (n,) uint8; and their bytes of text."""
+    """Concatenated examples: ids (n,), starts (examples + 1,), reply (n,) uint8; and the bytes of their text."""
 
     ids: Integers
     starts: Integers
@@ -43,8 +43,8 @@ class PackedExamples(NamedTuple):
 class ExampleForm:
     """How a model reads examples.
 
-    template: the chat template that it came with; without one, the native format is used. model: its design; None for
-    that of a decoder.
+    template: the model's own chat template; without one, the native format is used. model: the model's design; None
+    means a decoder.
     """
 
     template: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
@@ -52,20 +52,20 @@ class ExampleForm:
 
     @property
     def pairs_apart(self) -> bool:
-        """Whether a source and its target are separate texts, and not what a user says and the reply."""
+        """Whether a source and its target are encoded as separate texts instead of a user's message and its reply."""
         return self.model is not None and self.model.topology == "encoder-decoder"
 
 
 def encode_examples(
     examples: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm, numbers: Sequence[int] = ()
 ) -> tuple[list[EncodedExample], int]:
-    """The examples, plain texts first, and how many bytes of text they have.
+    """Encode examples, plain texts first; returns them with the size of their text in bytes.
 
     Args:
-        numbers: what messages call the examples; by default they are counted from 1.
+        numbers: the numbers of the examples in error messages; by default counted from 1.
 
     Raises:
-        ValueError: where the tokenizer has no end token, or a conversation does not suit the chat template.
+        ValueError: if the tokenizer has no end token, or a conversation does not suit the chat template.
     """
     plain = encode_plain_texts([example for example in examples if "text" in example], encoder, form)
     ids = [plain.ids[start:end].tolist() for start, end in pairwise(plain.starts.tolist())]
@@ -78,7 +78,7 @@ def encode_examples(
 
 
 def encode_plain_texts(examples: Sequence[Example], encoder: ManyTextsEncoder, form: ExampleForm) -> PackedExamples:
-    """Examples that are plain texts. Raises ValueError as `encode_examples`."""
+    """Encode examples that are plain texts. Raises ValueError as `encode_examples`."""
     texts = [" " + example["text"].strip() for example in examples]
     ids, starts = encoder.encode(texts, _end_of(encoder.tokenizer, form))
     n_bytes = sum(len(example["text"].encode()) for example in examples)
@@ -86,14 +86,14 @@ def encode_plain_texts(examples: Sequence[Example], encoder: ManyTextsEncoder, f
 
 
 def encode_own_chats(examples: Sequence[Example], encoder: ManyTextsEncoder) -> PackedExamples:
-    """Examples that are conversations, in the native format. Raises ValueError as `encode_examples`."""
+    """Encode examples that are conversations, in the native format. Raises ValueError as `encode_examples`."""
     ids, reply, starts = encode_conversations(encoder, [example["messages"] for example in examples])
     n_bytes = sum(len(message["content"].encode()) for example in examples for message in example["messages"])
     return PackedExamples(ids, starts, reply, n_bytes)
 
 
 def pack_examples(examples: Sequence[EncodedExample], n_bytes: int = 0) -> PackedExamples:
-    """Examples as arrays, ids as int64."""
+    """Concatenate examples into arrays, with ids as int64."""
     return PackedExamples(
         ids=np.array([id for ids, _ in examples for id in ids], dtype=np.int64),
         starts=np.array([0, *accumulate(len(ids) for ids, _ in examples)], dtype=np.int64),
@@ -105,7 +105,7 @@ def pack_examples(examples: Sequence[EncodedExample], n_bytes: int = 0) -> Packe
 def _encode_others(
     examples: Mapping[int, Example], encoder: ManyTextsEncoder, form: ExampleForm
 ) -> tuple[list[EncodedExample], int]:
-    """As `encode_examples`, of conversations and pairs by their numbers."""
+    """Encode conversations and pairs, given by their numbers, as `encode_examples`."""
     tokenizer, end = encoder.tokenizer, _end_of(encoder.tokenizer, form)
     pairs = {n: (example["source"], example["target"]) for n, example in examples.items() if "target" in example}
     chats: dict[int, Sequence[Message]]
@@ -137,18 +137,18 @@ def _end_of(tokenizer: Tokenizer, form: ExampleForm) -> int:
 
 
 def pair_as_messages(source: str, target: str) -> list[Message]:
-    """How a decoder reads a source and its target: as what a user says, and the reply."""
+    """Return a source and its target as a decoder reads them: a user's message and the reply."""
     return [{"role": "user", "content": source}, {"role": "assistant", "content": target}]
 
 
 def encode_source(tokenizer: Tokenizer, source: str, end: int) -> list[int]:
-    """The ids of an encoder-decoder's source, with its end token: those of models.inference.prompts for plain text."""
+    """Encode an encoder-decoder's source, with its end token, as models.inference.prompts encodes plain text."""
     before, after = text_marks(tokenizer)
     return [*before, *encode_text(tokenizer, source), *(after or [end])]
 
 
 def _encode_pairs(encoder: ManyTextsEncoder, pairs: Sequence[tuple[str, str]], end: int) -> list[EncodedExample]:
-    """Of each pair `encode_source` of its source, then its target with the end token; many times as fast."""
+    """Encode pairs as a batch: each source as by `encode_source`, each target with the end token."""
     before, after = text_marks(encoder.tokenizer)
     ids, starts = encoder.encode([text for pair in pairs for text in pair])
     texts = [ids[start:stop].tolist() for start, stop in pairwise(starts.tolist())]
@@ -160,12 +160,12 @@ def _encode_pairs(encoder: ManyTextsEncoder, pairs: Sequence[tuple[str, str]], e
 
 
 def fit_source(ids: list[int], length: int) -> list[int]:
-    """A source cut to `length` tokens; it keeps its end."""
+    """Truncate a source to `length` tokens, keeping its last token."""
     return ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
 
 
 def fit_pair(example: EncodedExample, length: int) -> EncodedExample:
-    """A pair, its source and its target cut to `length` tokens: a source keeps its end, a target loses it."""
+    """Truncate a pair's source and target to `length` tokens each: a source keeps its end token, a target loses it."""
     ids, is_target = example
     n_source = is_target.index(True)
     source, target = fit_source(ids[:n_source], length), ids[n_source:][:length]

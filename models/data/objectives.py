@@ -1,4 +1,4 @@
-"""Chooses the training objective for a model's topology and task."""
+"""The training objective for a model's topology and task."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from terrarium.models.settings.tasks import TASKS
 
 
 def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
-    """The plain-text objective for the topology; `wanted` (TrainConfig.objective) chooses an encoder-decoder's.
+    """Make the plain-text objective for the topology; `wanted` (TrainConfig.objective) chooses an encoder-decoder's.
 
     Raises:
-        ValueError: where there is none, or the tokenizer lacks a token that it needs.
+        ValueError: if no objective fits, or the tokenizer lacks a token that it requires.
     """
     check_trainable(config)
     match objective_of(config, wanted):
@@ -31,10 +31,10 @@ def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "aut
 
 
 def objective_on(corpus: Corpus, config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
-    """The objective on the rows of a corpus: `make_objective`'s, or that of text to text on an encoder-decoder.
+    """Make the objective for the rows of a corpus: as `make_objective`, or source to target for an encoder-decoder.
 
     Raises:
-        ValueError: as `make_objective`, or where the design cannot learn the corpus's task.
+        ValueError: as `make_objective`, or if the design cannot learn the corpus's task.
     """
     task = TASKS.get(corpus.task)
     if task is not None and config.topology not in task.heads:
@@ -48,7 +48,7 @@ def objective_on(corpus: Corpus, config: ModelConfig, tokenizer: Tokenizer, want
 
 
 def check_trainable(config: ModelConfig) -> None:
-    """Raise ValueError where no plain-text objective can train this design."""
+    """Raise ValueError if no plain-text objective can train this design."""
     if config.topology == "encoder-only" and config.head != "language":
         raise ValueError(
             f"An encoder with the head {config.head!r} cannot learn from plain text, which has no labels: choose the "

@@ -1,7 +1,7 @@
 """Training objectives on plain text: next token, masked tokens (BERT), span corruption (T5). Denoising (BART) is in
 denoising.py.
 
-An objective turns rows of text into batches; what it draws depends only on the seed it is given.
+An objective turns rows of text into batches; its randomness depends only on the given seed.
 
 Letters in shape comments: B rows, L tokens of text, T tokens of the model's inputs, S of its source.
 """
@@ -23,10 +23,10 @@ from terrarium.models.tokenizers import special_ids
 from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, sentinel_ids, start_id
 
 NOISE_DENSITY = 0.15
-"""Share of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""
+"""Fraction of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""
 
 MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
-"""Shares of the hidden tokens that become the mask token and a random token; the rest stays unchanged (BERT)."""
+"""Fractions of the hidden tokens that become the mask token and a random token; the rest stays unchanged (BERT)."""
 
 MEAN_SPAN_LENGTH = 3
 """Mean length of hidden spans, in tokens (T5)."""
@@ -40,12 +40,12 @@ class Objective(Protocol):
     overlap: int
     """Number of these tokens that the next row of the same text repeats."""
     predicts_text: bool
-    """Whether each token of the text is predicted exactly once, so that the loss can be given in bits per byte."""
+    """Whether each token of the text is predicted exactly once, so that the loss can be expressed in bits per byte."""
     ends_texts: bool
-    """Whether it appends an end token to each text itself."""
+    """Whether the objective itself appends an end token to each text."""
 
     def batch(self, rows: Rows, seed: int) -> Batch:
-        """The batch made of `rows`, each at most `width` tokens long."""
+        """Make a batch from `rows`, each at most `width` tokens long."""
 
 
 class NextToken:
@@ -64,12 +64,12 @@ class NextToken:
             ids[:, :-1].contiguous(),
             ids[:, 1:].contiguous(),
             weights[:, 1:].contiguous(),
-            n_tokens=int(rows.real[:, :-1].sum()),  # the padding's id may be that of a real token
+            n_tokens=int(rows.real[:, :-1].sum()),  # the padding id may equal that of a real token
         )
 
 
 class MaskedTokens:
-    """Masked language modelling (BERT): some tokens are predicted from those around them; special tokens never are."""
+    """Masked language modelling (BERT): hidden tokens are predicted from context; special tokens are never hidden."""
 
     overlap = 0
     predicts_text = False
@@ -89,7 +89,7 @@ class MaskedTokens:
         generator = torch.Generator().manual_seed(seed)
         ids, shape = rows.ids, rows.ids.shape
         can_be_hidden = rows.real & ~self._is_special[ids]  # (B, L)
-        # The number of hidden tokens is rounded stochastically, so that the share is exact on average.
+        # The number of hidden tokens is rounded stochastically, so that the fraction is exact on average.
         wanted = (NOISE_DENSITY * can_be_hidden.sum(1) + torch.rand(shape[0], generator=generator)).floor().clamp(min=1)
         order = torch.rand(shape, generator=generator).masked_fill(~can_be_hidden, 2.0).argsort(dim=1)
         rank = torch.empty_like(order).scatter_(1, order, torch.arange(shape[1]).expand(shape))
@@ -104,10 +104,10 @@ class MaskedTokens:
 
 
 class SpanCorruption:
-    """T5's span corruption: sentinels replace spans in the source; the target lists what each sentinel stands for.
+    """T5's span corruption: sentinels replace spans in the source; the target lists the text behind each sentinel.
 
     “the cat sat on the mat” -> “the <|extra_0|> on the <|extra_1|>” and “<|extra_0|> cat sat <|extra_1|> mat”, both
-    with an end token. Spans never contain special tokens. Where a text needs more spans of 3 tokens than there are
+    with an end token. Spans never contain special tokens. If a text needs more spans of 3 tokens than there are
     sentinels (beyond 640 tokens with our 32), the spans are longer.
     """
 
@@ -139,7 +139,7 @@ class SpanCorruption:
     def _corrupt(
         self, ids: list[int], weights: Sequence[float], rng: random.Random
     ) -> tuple[list[int], list[int], list[float]]:
-        """Source, target, and the target's weights: a sentinel has that of the token after it, an end token 1."""
+        """Return source, target, and target weights: a sentinel has that of the token after it, an end token 1."""
         source: list[int] = []
         target: list[int] = []
         target_weights: list[float] = []
@@ -156,7 +156,7 @@ class SpanCorruption:
 
 
 def longest_ordinary(ids: Sequence[int], start: int, stop: int, specials: Collection[int]) -> tuple[int, int]:
-    """The longest part of a span without special tokens; start = stop where there is none."""
+    """Return the longest part of a span without special tokens; start = stop if there is none."""
     borders = [start - 1, *(i for i in range(start, stop) if ids[i] in specials), stop]
     before, after = max(itertools.pairwise(borders), key=lambda pair: pair[1] - pair[0])
     return before + 1, after
@@ -165,7 +165,7 @@ def longest_ordinary(ids: Sequence[int], start: int, stop: int, specials: Collec
 def seq2seq_batch(
     sources: list[list[int]], targets: list[list[int]], weights: list[list[float]], *, start: int, pad: int
 ) -> Batch:
-    """The batch of encoder-decoder inputs: sources, targets, and a loss weight for each target token."""
+    """Assemble an encoder-decoder batch: sources, targets, and a loss weight for each target token."""
     source_ids, real = _stack(sources, pad)
     return Batch(
         inputs=_stack([[start, *target[:-1]] for target in targets], pad)[0],
@@ -178,7 +178,7 @@ def seq2seq_batch(
 
 
 def draw_spans(n_tokens: int, max_spans: int, rng: random.Random) -> list[tuple[int, int]]:
-    """(start, stop) of the spans to hide in a text of `n_tokens`: NOISE_DENSITY of it in at most `max_spans` spans.
+    """Draw the spans to hide in a text of `n_tokens`: NOISE_DENSITY of it in at most `max_spans` spans (start, stop).
 
     They are in order and never touch; all placements are equally likely, including those at the text's ends.
     """
@@ -190,7 +190,7 @@ def draw_spans(n_tokens: int, max_spans: int, rng: random.Random) -> list[tuple[
 
 
 def place_spans(n_tokens: int, lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int]]:
-    """(start, stop) of spans of these lengths in a text of `n_tokens`: in order, never touching, uniformly placed."""
+    """Place spans of these lengths in a text of `n_tokens`: (start, stop) in order, never touching, uniformly."""
     gaps = _cut(n_tokens - sum(lengths) + 2, len(lengths) + 1, rng)  # the first and the last may be 0, hence the 2
     spans, position = [], -1
     for gap, length in zip(gaps, lengths, strict=False):
@@ -203,9 +203,9 @@ def place_spans(n_tokens: int, lengths: Sequence[int], rng: random.Random) -> li
 def fill_sentinels(
     source: Sequence[int], target: Sequence[int], sentinels: Sequence[int], end: int | None
 ) -> list[int]:
-    """The source with its sentinels replaced by the target's spans; sentinels missing from the target are kept."""
+    """Replace the source's sentinels by the target's spans; sentinels missing from the target remain."""
     fillings: dict[int, list[int]] = {}
-    current: list[int] = []  # what comes before the first sentinel belongs to no span
+    current: list[int] = []  # ids before the first sentinel belong to no span
     for id in itertools.takewhile(lambda id: id != end, target):
         if id in sentinels:
             current = fillings.setdefault(id, [])
@@ -216,13 +216,13 @@ def fill_sentinels(
 
 
 def _cut(total: int, n_parts: int, rng: random.Random) -> list[int]:
-    """`total` as a sum of `n_parts` positive numbers, all compositions equally likely."""
+    """Split `total` into `n_parts` positive summands, all compositions equally likely."""
     cuts = sorted(rng.sample(range(1, total), n_parts - 1))
     return [after - before for before, after in itertools.pairwise([0, *cuts, total])]
 
 
 def _stack(lists: Sequence[Sequence[float]], fill_value: float) -> tuple[Tensor, Tensor]:
-    """Lists of numbers as one tensor, padded at the end -> (B, longest), and which are real (B, longest) bool."""
+    """Stack lists of numbers, padded at the end; return (B, longest), and which are not padding (B, longest) bool."""
     longest = max(map(len, lists))
     lengths = torch.tensor([len(numbers) for numbers in lists])
     rows = [[*numbers, *[fill_value] * (longest - len(numbers))] for numbers in lists]

@@ -1,4 +1,4 @@
-"""What a model learned from before, as examples to mix into a fine-tuning, so that it forgets less."""
+"""Replay of a model's earlier training data during a fine-tuning (rehearsal), so that the model forgets less."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from terrarium.models.tokenizers import encode_text
 from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 
 MAX_OLD_ROWS = 4_000
-"""Rows are taken from all over the corpus; more would cost time before the training, and a fine-tuning is short."""
+"""Maximum number of replayed rows, from all over the corpus; more would delay the start of a short fine-tuning."""
 
 _SLICES = 32
-"""Places of a long text that rows are taken from."""
+"""Number of positions in a long text from which rows are taken."""
 
 
 class ReplayRows:
-    """Examples in groups that count equally: `share` of what is shown. An epoch continues where the last one ended."""
+    """Replay examples in groups of equal weight: `share` of all shown. An epoch continues where the last one ended."""
 
     def __init__(self, groups: Sequence[Sequence[EncodedExample]], share: float, seed: int) -> None:
         assert 0 < share < 1
@@ -33,11 +33,11 @@ class ReplayRows:
         self._share, self._permutations = share, EpochPermutations(seed)
 
     def count(self, n_new: int) -> int:
-        """How many are shown beside `n_new` other examples."""
+        """Return the number of replayed examples shown beside `n_new` new ones."""
         return max(1, round(self._share / (1 - self._share) * n_new))
 
     def rows_of(self, epoch: int, n_new: int, places: Sequence[int]) -> Tensor:
-        """The indices of those at some of the `count` places of an epoch: (places,) long."""
+        """Return the indices (places,) long of the replayed examples at these of the `count` positions of an epoch."""
         n, n_groups, n_before = self.count(n_new), len(self._sizes), [0, *itertools.accumulate(self._sizes)]
         rows = []
         for place in places:
@@ -51,12 +51,12 @@ class ReplayRows:
 def read_old_rows(
     corpus: Corpus, tokenizer: Tokenizer, form: ExampleForm, length: int, at_most: int = MAX_OLD_ROWS
 ) -> list[list[EncodedExample]]:
-    """At most `at_most` rows of the training split, in groups that count equally: the kinds of Tiny World, else one.
+    """Read at most `at_most` rows of the training split, in groups of equal weight: Tiny World's kinds, else one group.
 
-    A long text is cut into rows of `length` tokens.
+    A long text is split into rows of `length` tokens.
 
     Raises:
-        ValueError: where a file is damaged.
+        ValueError: if a file is damaged.
     """
     if corpus.kind == "text":
         return [_windows(corpus, tokenizer, length, at_most)]
@@ -72,7 +72,7 @@ def read_old_rows(
 
 
 def _spread(indices: Sequence[int], n: int) -> list[int]:
-    """At most `n` of them, evenly spread."""
+    """Select at most `n` of the indices, evenly spread."""
     n = min(n, len(indices))
     return [indices[i * len(indices) // n] for i in range(n)]
 

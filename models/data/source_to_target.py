@@ -1,4 +1,4 @@
-"""Text to text on an encoder-decoder: it reads a source, and writes the target (translation, summaries)."""
+"""Text to text with an encoder-decoder: it reads a source and writes the target (translation, summaries)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.models.tokenizers.special_tokens import end_id, pad_id, start_id
 
 
 class SourceToTarget:
-    """Rows of a source, whose tokens have no weight, and its target, both with an end token (`fit_pair`)."""
+    """Rows of a source, whose tokens have weight 0, and its target, both with an end token (`fit_pair`)."""
 
     overlap = 0
     predicts_text = False

@@ -18,7 +18,7 @@ from terrarium.models.tiny_world.wishes import build_wish_corpus, parse_wish_nam
 
 
 def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:
-    """The corpus that `data` describes, built where the library does not have it yet."""
+    """Return the corpus that `data` describes, building it if the library lacks it."""
     yield Phase(name="Preparing the text")
     if data.source == "tiny-world":
         return (yield from build_tiny_world_corpus(library, data.seed))

@@ -55,9 +55,11 @@ _CHECKS: dict[str, _Checks] = {
     "": _OF_TEXTS,
     **{name: {check: _OF_ALIGNED[check] for check in kind.checks} for name, kind in STAGE_KINDS.items()},
 }
-"""By the stage of an alignment: the loss of one that draws replies says nothing, and all are too short for the rest."""
+"""The checks by alignment stage ("" for none). The loss of a stage that draws replies is not meaningful, and its runs
+are too short for the other checks.
+"""
 _OF_TUNED: _Checks = {"over_refusal": kept.over_refusal, "forgetting": kept.forgetting}
-"""Of runs from other weights that write texts, as well."""
+"""Additional checks of runs that start from other weights and generate text."""
 _OF_DATA = {"overfitting", "little_data", "small_validation"}
 _OF_ALIGNMENT = {kind for stage, checks in _CHECKS.items() if stage for kind in checks} - set(_OF_TEXTS)
 _EXPLAINS = {
@@ -79,17 +81,19 @@ _EXPLAINS = {
     "chosen_falls": {"kl_high"},
     "kl_low": {"pairs_unlearned"},
 }
-"""The diagnoses that each one explains, and that are left out beside it."""
+"""The diagnoses that each kind explains, and that are left out if it is found."""
 
 
 def kinds_of(stage: str = "", *, is_tuned: bool = False) -> tuple[str, ...]:
-    """The diagnoses that a run can get: by the stage of its alignment, "" for one that learns from texts. is_tuned:
-    whether it started from other weights and writes texts."""
+    """Return the diagnoses that a run can get, by the stage of its alignment, "" for one that learns from texts.
+
+    is_tuned: whether it started from other weights and generates text.
+    """
     return tuple(_CHECKS[stage] | (_OF_TUNED if is_tuned else {}))
 
 
 def examine(log: RunLog) -> Examination:
-    """All diagnoses and checks of the run so far."""
+    """Run all checks on the log so far."""
     signs, finite = Signs(log), Signs(log.finite())
     align = log.spec.align
     checks = _CHECKS[align.stage if align is not None else ""] | _of_tuned(log)
@@ -104,7 +108,7 @@ def examine(log: RunLog) -> Examination:
 
 
 def _of_tuned(log: RunLog) -> _Checks:
-    """Those of _OF_TUNED that suit a run: which harmless questions are refused is asked where there is a rule."""
+    """Return the checks of _OF_TUNED that apply to a run; over-refusal needs a rule or a measurement."""
     heads = {log.spec.model.head, (log.spec.align or AlignSpec()).kind.head}
     if log.spec.tune is None or heads != {"language"}:
         return {}
@@ -113,7 +117,7 @@ def _of_tuned(log: RunLog) -> _Checks:
 
 
 def _with_real_remedy(log: RunLog, diagnosis: Diagnosis) -> Diagnosis:
-    """The diagnosis without its remedy, where the run has those settings already."""
+    """Remove the remedy from a diagnosis if the run already has those settings."""
     remedy = diagnosis.remedy
     if remedy is None or any(value_of(log.spec, name) != value for name, value in remedy.changes.items()):
         return diagnosis

@@ -20,16 +20,16 @@ from terrarium.models.diagnosis.signs import Signs
 from terrarium.models.number_words import format_percent, with_minus
 
 _DIVERGED = 0.25
-"""A loss has diverged where it has risen by this share of its whole fall …"""
+"""A loss has diverged if it has risen by this share of its total fall …"""
 _DIVERGED_MIN = 0.2
 """… and by this share of the loss of uniform guessing."""
 _DIVERGED_MAX_NOISE = 0.5
 _EXPLODED = 10.0
-"""Gradients have exploded where their norm is this many times its lowest …"""
+"""Gradients have exploded if their norm is this many times its lowest …"""
 _EXPLODED_START = 4.0
 """… and this many times that of the first steps."""
 _EXPLODED_ONSET = 3.0
-"""The explosion starts where the norm exceeds this many times its lowest."""
+"""The explosion starts when the norm exceeds this many times its lowest."""
 _FIRST = 5
 """The first gradient norm is the median over this many steps."""
 _DEAD = 1e-4
@@ -39,7 +39,7 @@ _LOW_LOSS = 0.25
 
 
 def nan(signs: Signs) -> Finding:
-    """A loss, gradient or weight that is not finite, which ends the training."""
+    """Check for a loss, gradient or weight that is not finite, which ends the training."""
     log = signs.log
     broken = np.flatnonzero(~(np.isfinite(log.loss) & np.isfinite(log.grad_norm)))
     if not len(broken) and not (log.status == "failed" and any("not a number" in detail for *_, detail in log.events)):
@@ -67,7 +67,7 @@ def nan(signs: Signs) -> Finding:
 
 
 def divergence(signs: Signs) -> Finding:
-    """A loss that stays far above its lowest."""
+    """Check for a loss that stays far above its lowest value."""
     if signs.n_blocks < 3:
         return Check(kind="divergence", words=f"Needs {3 * signs.block} steps.", possible=False)
     losses = np.concatenate(([signs.first_loss], signs.loss))
@@ -92,7 +92,7 @@ def divergence(signs: Signs) -> Finding:
 
 
 def exploding(signs: Signs) -> Finding:
-    """Gradients that have grown by orders of magnitude, and stay there."""
+    """Check for gradients that have grown by orders of magnitude, and stay large."""
     if signs.n_blocks < 3:
         return Check(kind="exploding", words=f"Needs {3 * signs.block} steps.", possible=False)
     norms = signs.grad_norm
@@ -116,7 +116,7 @@ def exploding(signs: Signs) -> Finding:
 
 
 def dead(signs: Signs) -> Finding:
-    """Gradients too small to move anything, though the loss is not low."""
+    """Check for gradients too small to change the weights, although the loss is not low."""
     if signs.n_blocks < 2:
         return Check(kind="dead", words=f"Needs {2 * signs.block} steps.", possible=False)
     norms = signs.grad_norm
@@ -140,13 +140,13 @@ def dead(signs: Signs) -> Finding:
 
 
 def _last_healthy_step(signs: Signs, is_healthy: NDArray[np.bool_]) -> int:
-    """The end of the last healthy block; `is_healthy` (1 + blocks): of the first step, and of each block."""
+    """Return the end of the last healthy block. `is_healthy` (1 + blocks): for the first step, and for each block."""
     at = int(np.flatnonzero(is_healthy)[-1])
     return int(signs.steps[at - 1]) if at else int(signs.log.step[0])
 
 
 def _restart_gently(signs: Signs) -> Remedy:
-    """A new run with the usual init std or, where that is not the cause, with lower learning rates."""
+    """Return a new run with the default init std or, if that was not the cause, with lower learning rates."""
     std = signs.log.spec.model.init_std
     usual = 1e-3 <= std <= 0.3
     changes = scaled_rates(signs, 0.1) if usual else {"model.init_std": 0.02}
@@ -154,7 +154,7 @@ def _restart_gently(signs: Signs) -> Remedy:
 
 
 def _why(signs: Signs) -> str:
-    """The end of a sentence: the cause, where the settings reveal it."""
+    """Return the end of a sentence: the cause, if the settings reveal it."""
     share, ratio = decay_share(signs), signs.largest_ratio
     if share > STRONG_DECAY:
         return f"; weight decay multiplies the weights by {format_figure(1 - share)} at each step"
@@ -173,13 +173,13 @@ def _decay_evidence(signs: Signs) -> dict[str, float]:
 
 
 def describe_lowest(now: float, lowest: float) -> str:
-    """How far a smoothed loss is above its lowest, with the digits of the curves."""
+    """Describe how far a smoothed loss is above its lowest, with the digits of the curves."""
     if now <= lowest:
         return f"The smoothed loss is {now:,.3f}, its lowest so far."
     return f"The smoothed loss is {now:,.3f}; its lowest was {lowest:,.3f}."
 
 
 def format_figure(value: float, digits: int = 3) -> str:
-    """Rounded to this many significant digits; large numbers in full: “1.41”, “−26,031”."""
+    """Format a number with `digits` significant digits; large numbers in full: “1.41”, “−26,031”."""
     is_large = math.isfinite(value) and abs(value) >= 10**digits
     return with_minus(f"{value:,.0f}" if is_large else f"{value:.{digits}g}")

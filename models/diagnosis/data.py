@@ -1,4 +1,4 @@
-"""Checks of the data: overfitting, too little of it, or too little to validate on."""
+"""Checks of the data: overfitting, too little training data, or too little validation data."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from terrarium.models.diagnosis.signs import Signs
 from terrarium.models.number_words import format_count, format_percent
 
 _RISE = 0.01
-"""A run overfits where the validation loss has risen by this share of its whole fall …"""
+"""A run overfits if the validation loss has risen by this share of its total fall …"""
 _MIN_RISE = 0.03
 """… and by this much, in nats."""
 _PASSES = 4.0
-"""Up to this many epochs repeated text is about as good as new text (Muennighoff et al., "Scaling data-constrained
-language models", 2023)."""
+"""Up to this many epochs, repeated text is about as good as new text (Muennighoff et al., "Scaling data-constrained
+language models", 2023).
+"""
 _GAP = 0.2
-"""The training loss may be lower than the validation loss by this share of it."""
+"""The training loss may be lower than the validation loss by this share of the latter."""
 _ERROR = 0.05
 """The half-width of the 95 % interval of a validation loss may be this share of it …"""
 _MIN_ERROR = 0.1
 """… and in nats: a tenth of the perplexity."""
 _DOUBT = math.log(2)
-"""Where all targets together have less than this loss, in nats, none has a probability below a half: all are right."""
+"""If all targets together have less than this loss, in nats, none has a probability below a half: all are right."""
 _RULE_OF_THREE = 3.0
-"""Where none of n was wrong, at most 3/n of all others are (95 %; Hanley and Lippman-Hand, “If nothing goes wrong, is
-everything all right?”, 1983)."""
+"""If none of n was wrong, at most 3/n of all others are (95 %; Hanley and Lippman-Hand, “If nothing goes wrong, is
+everything all right?”, 1983).
+"""
 
 
 def overfitting(signs: Signs) -> Finding:
-    """A validation loss that rises by more than noise while the training loss falls.
+    """Check for a validation loss that rises by more than noise while the training loss falls.
 
-    Both conditions are needed: where the learning rate is too high, both losses wander around one value, and the lowest
+    Both conditions are needed: if the learning rate is too high, both losses wander around one value, and the lowest
     validation loss is chance.
     """
     steps, losses = _validations(signs)
@@ -65,7 +67,7 @@ def overfitting(signs: Signs) -> Finding:
 
 
 def little_data(signs: Signs) -> Finding:
-    """A text that is repeated often, and whose loss is well below the validation loss."""
+    """Check for a text that is repeated often, and whose training loss is well below the validation loss."""
     per_pass = signs.log.measured.get("train_batches")
     if not per_pass:
         return Check(
@@ -90,7 +92,7 @@ def little_data(signs: Signs) -> Finding:
     wide = np.flatnonzero(gaps < _GAP * losses)
     often = (
         math.floor(_PASSES * per_pass / signs.log.spec.train.grad_accum_steps) + 1
-    )  # what came before was new enough
+    )  # earlier epochs were as good as new text
     onset = max(int(steps[wide[-1]]) if len(wide) else int(steps[0]), often)
     sentence = (
         f"The whole text was read {passes:.0f} times, and the loss on it ({signs.loss_near(steps[-1]):.3g}) is "
@@ -105,7 +107,7 @@ def little_data(signs: Signs) -> Finding:
 
 
 def small_validation(signs: Signs) -> Finding:
-    """A validation loss whose standard error is too large to compare runs by it."""
+    """Check for a validation loss whose standard error is too large to compare runs by it."""
     error = _error(signs)
     if math.isnan(error):
         words = "Needs a validation with a standard error."
@@ -132,7 +134,7 @@ def small_validation(signs: Signs) -> Finding:
 
 
 def _all_right(signs: Signs, n: float) -> Finding:
-    """The same where all `n` targets are right: their losses are all nearly 0, so their spread says nothing."""
+    """Check the size of a validation split if all `n` targets are right: their losses are nearly 0, without spread."""
     wrong = min(1.0, _RULE_OF_THREE / n)
     words = (
         f"All {n:,.0f} validation targets are right, with a loss of nearly 0. That leaves room for up to "
@@ -150,33 +152,34 @@ def _all_right(signs: Signs, n: float) -> Finding:
 
 
 def _validation_noise(losses: np.ndarray) -> float:
-    """The noise of the validation loss around its trend (standard deviation), from second differences."""
+    """Estimate the noise of the validation loss around its trend (standard deviation), from second differences."""
     bends = np.abs(np.diff(losses, n=2))
     return 1.4826 * float(np.median(bends)) / math.sqrt(6) if len(bends) > 3 else 0.0
 
 
 def _validations(signs: Signs) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, losses) of all validations after step 0."""
+    """Return (steps, losses) of all validations after step 0."""
     known = np.isfinite(signs.log.val_loss) & (signs.log.val_step > 0)
     return signs.log.val_step[known], signs.log.val_loss[known]
 
 
 def _error(signs: Signs) -> float:
-    """The standard error of the last validation loss; NaN where it is unknown."""
+    """Return the standard error of the last validation loss; NaN if unknown."""
     known = np.isfinite(signs.log.val_loss) & (signs.log.val_step > 0)
     errors = signs.log.val_error[known]
     return float(errors[-1]) if len(errors) else math.nan
 
 
 def _regularised(signs: Signs) -> dict[str, Any]:
-    """More dropout."""
+    """Return changed settings with more dropout."""
     return {"model.dropout": min(0.5, max(0.2, 2 * signs.log.spec.model.dropout))}
 
 
 def _validate_more(signs: Signs, times: float) -> Remedy | None:
-    """Validate on `times` as much text: on more of the split where there is more, else with a larger validation share.
+    """Return a remedy that validates on `times` as much text: more of the split if it has more, else a larger
+    validation share.
 
-    None where neither is possible.
+    None if neither is possible.
     """
     log = signs.log
     used, in_all = log.measured.get("val_batches_used", 0), log.measured.get("val_batches", 0)

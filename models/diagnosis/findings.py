@@ -33,7 +33,7 @@ TITLES: dict[str, str] = {
     "little_data": "Too little data",
     "small_validation": "Validated on too little",
 }
-"""All diagnoses by kind, the most severe first."""
+"""The titles of all diagnoses by kind, the most severe first."""
 
 PASSED_TITLES: dict[str, str] = {
     "nan": "Finite numbers",
@@ -62,7 +62,7 @@ PASSED_TITLES: dict[str, str] = {
     "little_data": "Enough data",
     "small_validation": "Validated on enough",
 }
-"""What is so where there is no such problem."""
+"""The titles of passed checks."""
 
 SHOWN_BY: dict[str, tuple[str, ...]] = {
     "reward_hacking": ("gold", "reward_disagreement"),
@@ -79,14 +79,14 @@ SHOWN_BY: dict[str, tuple[str, ...]] = {
     "pairs_unlearned": ("rewards/accuracies",),
     "wrong_reference": ("kl", "rewards/margins"),
 }
-"""The figure of an alignment that shows a problem: the first one that the run has."""
+"""The alignment figures that show a problem; the first one that the run has is used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
-    """A run that is likely to do better, with `changes` by full name ("train.lr").
+    """A proposed better run, with `changes` by full name ("train.lr").
 
-    It is a fork from the checkpoint of `fork_step` or, where that is None, a new run.
+    It is a fork from the checkpoint of `fork_step`, or a new run if that is None.
     """
 
     words: str
@@ -98,8 +98,8 @@ class Remedy:
 class Diagnosis:
     """A problem of a run, in one sentence with the measured evidence.
 
-    `step` is where it starts; `evidence` are the numbers behind the sentence, by name. Where only other data helps, the
-    sentence says so and there is no `remedy`.
+    `step` is where it starts; `evidence` has the numbers behind the sentence, by name. If only other data would help,
+    the sentence says so and there is no `remedy`.
     """
 
     kind: str
@@ -141,6 +141,6 @@ class Examination:
 
     @property
     def is_early(self) -> bool:
-        """Whether at least half of all checks were not possible, so that nothing follows from what was found."""
+        """Whether at least half of all checks were not possible, so that the findings are not conclusive."""
         impossible = sum(not check.possible for check in self.checks)
         return 2 * impossible >= len(self.diagnoses) + len(self.checks)

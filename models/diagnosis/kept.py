@@ -1,4 +1,4 @@
-"""Checks of what a run from other weights has kept: what it knew before, and its answers to harmless questions."""
+"""Checks of what a fine-tuned run has retained: its parent's knowledge, and its answers to harmless questions."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from terrarium.models.tiny_world.refusals import REFUSALS, parse_rule_name
 from terrarium.models.tiny_world.wishes import WISHES, parse_wish_name
 
 _LOST = 0.05
-"""A kind of question is forgotten where its share of right answers has fallen by so much …"""
+"""A kind of question is forgotten if its share of right answers has fallen by this much …"""
 _ERRORS = 2.0
-"""… and by so many standard errors."""
+"""… and by this many standard errors."""
 _LOSS_ROSE, _LOSS_ROSE_BY = 0.1, 0.2
-"""A text is forgotten where its loss has risen by this share and by so many nats per token."""
+"""A text is forgotten if its loss has risen by this share and by this many nats per token."""
 _OLD_ROWS = 0.2
-"""The share of the parent's data that is mixed in, so that it forgets less; more where that did not suffice."""
+"""The share of the parent's data that is mixed in against forgetting; more if that did not suffice."""
 _MOST_OLD_ROWS = 0.5
 _REFUSED, _REFUSED_MORE = 0.1, 0.08
-"""Too many harmless questions are refused beyond this share, or where it is so much more than its parent's."""
+"""Too many harmless questions are refused above this share, or if it exceeds the parent's by this much."""
 
 
 def forgetting(signs: Signs) -> Finding:
-    """What the model knew of its parent's data and does no longer."""
+    """Check for knowledge of the parent's data that the model has lost."""
     log = signs.log
     known = log.forgetting
     of_text = log.spec.align is None
@@ -55,7 +55,7 @@ def forgetting(signs: Signs) -> Finding:
 
 
 def over_refusal(signs: Signs) -> Finding:
-    """Harmless questions that are refused, with the words that trigger it."""
+    """Check for refused harmless questions, with the words that trigger refusals."""
     log = signs.log
     measured, parent = log.over_refusal, log.parent_over_refusal
     if measured is None:
@@ -78,8 +78,9 @@ def over_refusal(signs: Signs) -> Finding:
 
 
 def _meant_to_change(dataset: str) -> set[str]:
-    """What an alignment changes because it is to write otherwise: the loss on a text, and, of Tiny World, stories,
-    unless its wish is about something else."""
+    """Return the kinds that an alignment changes on purpose: the loss on a text and, on Tiny World, stories, unless
+    its wish is about something else.
+    """
     wish = parse_wish_name(dataset)
     return {"loss"} | ({"requests"} if wish is None or WISHES[wish[0]].is_story else set())
 
@@ -98,7 +99,7 @@ def _change(was: KnownFigure, now: KnownFigure) -> str:
 
 
 def _old_rows(signs: Signs) -> Remedy:
-    """More of the parent's data among the new; where there is much of it already, a lower learning rate."""
+    """Return a run with more of the parent's data mixed in; if there is much already, with a lower learning rate."""
     share = signs.log.spec.old_share
     if share < _MOST_OLD_ROWS:
         return new_run({"tune.old_share": _OLD_ROWS if share < _OLD_ROWS else _MOST_OLD_ROWS})
@@ -106,7 +107,7 @@ def _old_rows(signs: Signs) -> Remedy:
 
 
 def _closer(signs: Signs) -> Remedy:
-    """A run that stays closer to its parent."""
+    """Return a run that stays closer to its parent."""
     beta = beta_now(signs)
     return new_run({"align.beta": float(f"{3 * beta:.1g}") if beta else 0.05, **scaled_rates(signs, 1 / 3)})
 
@@ -121,7 +122,7 @@ def _trigger(one: Trigger) -> str:
 
 
 def _with_look_alikes(signs: Signs) -> Remedy | None:
-    """The dataset of the same rule that has harmless questions, where this one has none."""
+    """Return a run on the dataset of the same rule that includes harmless questions, if this one lacks them."""
     rule = parse_rule_name(signs.log.spec.data.dataset)
     if rule is None or rule[0] == REFUSALS:
         return None

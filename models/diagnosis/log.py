@@ -1,4 +1,4 @@
-"""The doctor's input: a run's logs as arrays, and its settings."""
+"""The input of the checks: a run's logs as arrays, and its settings."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Curve:
         return len(self.value)
 
     def first(self, n: int) -> float:
-        """The mean of the first `n` values; NaN where there are none."""
+        """Return the mean of the first `n` values; NaN if empty."""
         return float(self.value[:n].mean()) if len(self) else math.nan
 
     def last(self, n: int = 1) -> float:
-        """The mean of the last `n` values; NaN where there are none."""
+        """Return the mean of the last `n` values; NaN if empty."""
         return float(self.value[-n:].mean()) if len(self) else math.nan
 
     def smoothed(self, n: int) -> Curve:
-        """The mean of each value and the `n` − 1 before it, without the first ones, which have fewer before them."""
+        """Return the moving average over `n` values, without the first `n` − 1."""
         if len(self) < n:
             return Curve(step=self.step[:0], value=self.value[:0])
         return Curve(step=self.step[n - 1 :], value=np.convolve(self.value, np.full(n, 1 / n), mode="valid"))
 
     def until(self, step: int) -> Curve:
-        """As it was after `step` updates."""
+        """Return the curve up to `step`."""
         seen = self.step <= step
         return Curve(step=self.step[seen], value=self.value[seen])
 
@@ -57,7 +57,7 @@ NO_CURVE = Curve(step=np.zeros(0), value=np.zeros(0))
 
 @dataclass(frozen=True, kw_only=True)
 class RunLog:
-    """The log of a run so far; of a fork, since it was forked. NaN where a value was not measured or not finite."""
+    """The log of a run so far; for a fork, since the fork. NaN if a value was not measured or not finite."""
 
     spec: RunSpec
     status: str
@@ -66,12 +66,12 @@ class RunLog:
     loss: Numbers
     lr: Numbers
     grad_norm: Numbers
-    """(N): before clipping."""
+    """(N): the gradient norm before clipping."""
     val_step: Numbers
     """(M): the step of each validation."""
     val_loss: Numbers
     val_error: Numbers
-    """(M): standard error of each, in nats."""
+    """(M): the standard error of each validation loss, in nats."""
     layer_step: Numbers
     """(K): the steps at which layers were measured."""
     layers: tuple[str, ...]
@@ -82,24 +82,25 @@ class RunLog:
     checkpoints: tuple[int, ...] = ()
     """Steps whose checkpoints are on disk, ascending."""
     begin: int = 0
-    """The step at which this run started: above 0 for a fork."""
+    """The step at which this run started; above 0 for a fork."""
     is_fork: bool = False
     """Whether it started from another run's weights."""
     figures: Mapping[tuple[str, bool], Curve] = field(default_factory=dict)
-    """Those of an alignment, by TRL's name and whether they are of a validation; of a fork with those of its source,
-    since they are measured from the parent of both."""
+    """The figures of an alignment, by TRL's name and whether they are of a validation. A fork includes its source's,
+    because both are measured against the same parent.
+    """
     forgetting: Forgetting | None = None
-    """What it knew of its parent's data before and after; None where that was not measured."""
+    """The model's results on its parent's data before and after training; None if not measured."""
     over_refusal: OverRefusal | None = None
-    """Which harmless questions it refuses; None where that was not measured, as of …"""
+    """The harmless questions that it refuses; None if not measured …"""
     parent_over_refusal: OverRefusal | None = None
-    """… the run whose weights it started from."""
+    """… and those that its parent refuses."""
     measured: Mapping[str, float]
     """Numbers recorded when the training was set up: see `TrainingContext.measured`."""
 
     @classmethod
     def read(cls, run: RunFolder) -> RunLog:
-        """From a run's folder; ValueError names a damaged file."""
+        """Read a run's folder; ValueError names a damaged file."""
         train, val = Table(_TRAIN), Table(_VAL)
         for row in run.each_metric():
             if row["kind"] in ("train", "val"):
@@ -132,7 +133,7 @@ class RunLog:
         figures: Mapping[tuple[str, bool], Curve],
         events: Iterable[tuple[int, str, str]],
     ) -> RunLog:
-        """From curves in memory and the rest of the run's folder.
+        """Make a log from curves in memory and the rest of the run's folder.
 
         Args:
             train: step, loss, lr and grad_norm, of shape (N).
@@ -182,11 +183,11 @@ class RunLog:
         return any(event == EARLY_STOP and step >= self.last_step for step, event, _ in self.events)
 
     def figure(self, name: str, *, held_out: bool = False) -> Curve:
-        """A figure of the steps or, `held_out`, of the validations."""
+        """Return a figure of the steps or, if `held_out`, of the validations."""
         return self.figures.get((name, held_out), NO_CURVE)
 
     def until(self, step: int) -> RunLog:
-        """The log as it was after `step` updates."""
+        """Return the log as it was after `step` updates."""
         seen, val, layer = self.step <= step, self.val_step <= step, self.layer_step <= step
         return dataclasses.replace(
             self,
@@ -206,7 +207,7 @@ class RunLog:
         )
 
     def finite(self) -> RunLog:
-        """The log without steps whose loss, gradient or learning rate is not finite."""
+        """Return the log without steps whose loss, gradient or learning rate is not finite."""
         finite = np.isfinite(self.loss) & np.isfinite(self.grad_norm) & np.isfinite(self.lr)
         if finite.all():
             return self
@@ -214,11 +215,11 @@ class RunLog:
         return dataclasses.replace(self, **columns)
 
     def checkpoint_before(self, step: float) -> int | None:
-        """The newest checkpoint in [1, step]; None where there is none."""
+        """Return the newest checkpoint in [1, step], or None."""
         return max((saved for saved in self.checkpoints if 0 < saved <= step), default=None)
 
     def remaining_lr_sum(self, step: int) -> float:
-        """The sum of the scheduled learning rates of all updates after `step` updates."""
+        """Return the sum of the scheduled learning rates of all updates after `step` updates."""
         train = self.spec.train
         n = train.steps - step
         if n <= 0:
@@ -232,7 +233,7 @@ _VAL = ("step", "loss", "loss_error")
 
 
 def curve_of(steps: Sequence[float] | Numbers, values: Sequence[float] | Numbers) -> Curve:
-    """The finite ones of values, which may be NaN."""
+    """Make a curve of the finite values."""
     step, value = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
     known = np.isfinite(value)
     return Curve(step=step[known], value=value[known])

@@ -16,31 +16,31 @@ from terrarium.models.settings.spec_changes import value_of
 from terrarium.models.training.schedule import DECAY_SHARE
 
 _LARGE_RATIO = 0.04
-"""Updates above this update-to-weight ratio are blamed for a lull."""
+"""Updates above this update-to-weight ratio are considered the cause of a plateau."""
 _LULL_AT_HIGH = 0.25
-"""A lull is a loss that has not fallen for this share of all planned steps at a high learning rate …"""
+"""A plateau is a loss that has not fallen for this share of all planned steps at a high learning rate …"""
 _LULL = 0.6
-"""… or for this share at any learning rate, where the updates are not to blame."""
+"""… or for this share at any learning rate, if the updates are not the cause."""
 _HIGH = 0.3
-"""The learning rate is high from this share of its highest on."""
+"""A learning rate is high from this share of its maximum on."""
 _MIN_LULL = 50
-"""Steps."""
+"""The minimum number of steps of a plateau."""
 _FALLING_LOW = 0.05
-"""Where the loss is low already: the share of itself by which it still falls."""
+"""For a loss that is already low: the share of itself by which it still falls."""
 _LATEST = 5
 """“Now” is the median of this many blocks."""
 _LEARNED = 0.25
-"""A fine-tuning has learned what there is to learn below this share of its first loss, …"""
+"""A fine-tuning has learned nearly everything below this share of its first loss, …"""
 _LITTLE = 0.15
-"""… or below so many nats per token: what is left may be the choice among words that are equally right."""
+"""… or below this many nats per token: the rest may be the choice among equally right words."""
 _NOTHING_LEFT = 0.001
 """Nats, below which each target has a probability of 99.9 %."""
 _SMALL_MOVEMENT = 0.3
 """Below this sum of all update-to-weight ratios, a run cannot learn much."""
 _HARDLY_LEARNED = 0.5
-"""A run has hardly learned where its loss is above this share of that of guessing …"""
+"""A run has hardly learned if its loss is above this share of the loss of guessing …"""
 _FALLING = 0.015
-"""A loss still falls where it falls by this share of its whole fall while the steps grow e-fold."""
+"""A loss still falls if it falls by this share of its total fall while the steps grow e-fold."""
 
 
 _STEADIEST = "muon"
@@ -48,7 +48,7 @@ _STEADIEST = "muon"
 
 
 def lr_high(signs: Signs) -> Finding:
-    """Large updates that keep the loss from falling."""
+    """Check for large updates that keep the loss from falling."""
     ratio = signs.largest_ratio
     if math.isnan(ratio):
         return Check(kind="lr_high", words=_needs_layers(signs, 1), possible=False)
@@ -75,7 +75,7 @@ def lr_high(signs: Signs) -> Finding:
 
 
 def lr_low(signs: Signs) -> Finding:
-    """Updates that add up to too little to learn from."""
+    """Check for updates whose sum is too small to learn from."""
     movement = signs.planned_movement
     if signs.log.planned_steps < _MIN_LULL:
         words = f"Needs a run of {_MIN_LULL} steps: shorter runs learn little at any rate."
@@ -103,7 +103,7 @@ def lr_low(signs: Signs) -> Finding:
 
 
 def plateau(signs: Signs) -> Finding:
-    """A loss that has not fallen for much of the run, while updates were large enough."""
+    """Check for a loss that has not fallen for much of the run, although updates were large enough."""
     least = max(_MIN_LULL, _LULL * signs.log.planned_steps)
     if (learned := _learned_all(signs)) is not None:
         words = f"The loss has been nearly 0 since step {learned:,}: training longer cannot help."
@@ -129,7 +129,7 @@ def plateau(signs: Signs) -> Finding:
 
 
 def _learned_all(signs: Signs) -> int | None:
-    """The step from which on the loss of training is nearly 0; None where it is not."""
+    """Return the step from which on the training loss is nearly 0; None if it is not."""
     above = np.flatnonzero(~(signs.loss < _NOTHING_LEFT))
     if not signs.n_blocks or (len(above) and above[-1] == signs.n_blocks - 1):
         return None
@@ -137,7 +137,7 @@ def _learned_all(signs: Signs) -> int | None:
 
 
 def _needs_layers(signs: Signs, n: int) -> str:
-    """Why the layers' statistics of `n` steps are not there."""
+    """Say why the layer statistics of `n` steps are missing."""
     interval, measured = signs.log.spec.train.layer_interval, int(np.isfinite(signs.ratios).sum())
     if not interval:
         return "Needs layer statistics: their interval is 0."
@@ -150,7 +150,7 @@ def _format_multiple(multiple: float) -> str:
 
 
 def _high_lull(signs: Signs) -> tuple[int, int]:
-    """(from, to): the steps of the longest lull at a high learning rate."""
+    """Return (from, to): the steps of the longest plateau at a high learning rate."""
     if signs.n_blocks < 3:
         return 0, 0
     first, last = signs.lull()
@@ -159,13 +159,13 @@ def _high_lull(signs: Signs) -> tuple[int, int]:
 
 
 def _high_steps(signs: Signs, begin: int, end: int) -> int:
-    """Steps from `begin` to `end` at a high learning rate."""
+    """Count the steps from `begin` to `end` at a high learning rate."""
     high = signs.log.lr >= _HIGH * np.nanmax(signs.log.lr)
     return int(np.sum(high & (signs.log.step >= begin) & (signs.log.step <= end)))
 
 
 def _validation_falls(signs: Signs, begin: int, end: int, times: float = 1.0) -> bool:
-    """Whether the validation loss still fell; it is less noisy, since its text is always the same."""
+    """Whether the validation loss still fell; it is less noisy, because its text is always the same."""
     log = signs.log
     within = (log.val_step >= begin) & (log.val_step <= end) & np.isfinite(log.val_loss)
     before = log.val_loss[(log.val_step < begin) & np.isfinite(log.val_loss)]
@@ -175,7 +175,7 @@ def _validation_falls(signs: Signs, begin: int, end: int, times: float = 1.0) ->
 def _falls(signs: Signs, losses: Numbers, begin: int, end: int, times: float = 1.0) -> bool:
     """Whether losses from step `begin` to `end` fall like those of a run that is learning, or `times` as fast.
 
-    Such losses fall with the logarithm of the steps, so a long stretch must show more than a short one.
+    Such losses fall with the logarithm of the steps, so a long stretch must fall more than a short one.
     """
     if len(losses) < 2:
         return False
@@ -186,7 +186,9 @@ def _falls(signs: Signs, losses: Numbers, begin: int, end: int, times: float = 1
 
 
 def _unstick(signs: Signs) -> Remedy:
-    """Decay the learning rate where it never did; else use Muon, which leaves plateaus sooner; else a larger model."""
+    """Return a remedy: decay a constant learning rate; else use Muon, which leaves plateaus sooner; else a larger
+    model.
+    """
     log, train = signs.log, signs.log.spec.train
     fork = log.checkpoint_before(log.last_step)
     changes: dict[str, Any]

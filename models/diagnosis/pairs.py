@@ -14,25 +14,26 @@ from terrarium.models.number_words import format_percent
 from terrarium.models.settings.align_spec import usual_align_train
 
 _FELL = -0.1
-"""Nats per token: the chosen replies of the pairs have become unlikely below this change."""
+"""The chosen replies of the pairs have become unlikely below this change, in nats per token."""
 _GUESSING = 0.55
-"""The share of pairs in the right order that is hardly better than guessing."""
+"""A share of pairs in the right order that is hardly better than guessing."""
 _LEARNED = 0.7
-"""The share of the pairs it learns from that a model orders rightly which has learned them."""
+"""A model has learned its training pairs if it orders at least this share of them rightly."""
 _BY_LENGTH = 0.78
-"""The correlation of scores and lengths of a judge that reads little else: 0.86 and more, where that is all that its
-annotator looked at, and up to 0.76 where it was one thing among others (measured)."""
+"""The rank correlation of scores and lengths from which a judge is considered to read little else: 0.86 and more, if
+length was all that its annotator considered, and up to 0.76 if it was one thing among others (measured).
+"""
 _TOO_SURE = 0.1
 """By how much a judge's confidence may exceed its accuracy."""
 _ERRORS = 2.0
 _USUAL_PAIRS = 100
-"""Held-out pairs of a run that did not note how many they were."""
+"""The assumed number of held-out pairs, if a run did not record it."""
 _RECENT = 10
-"""Steps: a batch has few pairs."""
+"""The number of recent steps in a mean: a batch has few pairs."""
 
 
 def divergence(signs: Signs) -> Finding:
-    """The same as of a text, where the loss is worse than at the start too: that of a few pairs varies much."""
+    """Check for divergence as for texts, but only above the initial loss: the loss of a few pairs is noisy."""
     finding = breakdown.divergence(signs)
     if not isinstance(finding, Diagnosis) or finding.evidence["loss now"] > signs.first_loss:
         return finding
@@ -41,7 +42,7 @@ def divergence(signs: Signs) -> Finding:
 
 
 def chosen_falls(signs: Signs) -> Finding:
-    """The margin grows by making both replies of a pair unlikely, the rejected one more so."""
+    """Check for a margin that grows by making both replies of a pair unlikely, the rejected one more so."""
     log, align = signs.log, align_of(signs)
     chosen, rejected = (log.figure(f"logps/{side}_change") for side in ("chosen", "rejected"))
     margins = log.figure("rewards/margins")
@@ -71,7 +72,7 @@ def chosen_falls(signs: Signs) -> Finding:
 
 
 def pairs_unlearned(signs: Signs) -> Finding:
-    """Held-out pairs that are ordered no better than by guessing when half of the run is over."""
+    """Check for held-out pairs that are ordered no better than by guessing after half of the run."""
     log = signs.log
     held_out, own = log.figure("rewards/accuracies", held_out=True), log.figure("rewards/accuracies")
     share, error = _held_out(signs, "rewards/accuracies")
@@ -103,7 +104,7 @@ def pairs_unlearned(signs: Signs) -> Finding:
 
 
 def weak_judge(signs: Signs) -> Finding:
-    """A reward model that guesses, that reads little but lengths, or that is surer than it is right."""
+    """Check for a reward model that guesses, scores mostly by length, or is overconfident."""
     log = signs.log
     share, error = _held_out(signs, "accuracy")
     if not math.isfinite(share):
@@ -152,7 +153,7 @@ def weak_judge(signs: Signs) -> Finding:
 
 
 def _held_out(signs: Signs, name: str) -> tuple[float, float]:
-    """A share of validation pairs and its standard error; NaN where none was measured in the run's second half."""
+    """Return a share of validation pairs and its standard error; NaN if not measured in the run's second half."""
     curve = signs.log.figure(name, held_out=True)
     if not len(curve) or curve.step[-1] < signs.log.begin + signs.log.planned_steps / 2:
         return math.nan, math.nan

@@ -12,7 +12,7 @@ from terrarium.models.settings.slots import check_complete
 GOOD_RATIO = 0.015
 """The largest update-to-weight ratio of designs that train well here."""
 ROUGH_RATIO = 0.1
-"""From this update-to-weight ratio on, a few updates replace the weights: what they had learned is lost."""
+"""From this update-to-weight ratio on, a few updates replace the weights, and what they had learned is lost."""
 GOOD_MOVEMENT = 1.5
 """The sum of all update-to-weight ratios in healthy runs."""
 _MIN_LR = 1e-9
@@ -22,7 +22,7 @@ STRONG_DECAY = 0.5
 
 
 def gentler_remedy(signs: Signs, onset: int) -> Remedy:
-    """A fork with smaller updates from the last checkpoint before `onset`; a new run where no good weights are left."""
+    """Return a fork with smaller updates from the last checkpoint before `onset`, or a new run if none is good."""
     fork = signs.log.checkpoint_before(onset)
     if fork is None or fork >= signs.log.spec.train.steps or signs.ratio_until(fork) > ROUGH_RATIO:
         return restart_remedy(signs)
@@ -31,7 +31,7 @@ def gentler_remedy(signs: Signs, onset: int) -> Remedy:
 
 
 def restart_remedy(signs: Signs) -> Remedy:
-    """A new run with updates of a usual size."""
+    """Return a new run with updates of a usual size."""
     factor = 1 / 3
     if decay_share(signs) > STRONG_DECAY or beta2_below_beta1(signs):
         factor = 1.0  # the rate may be right: large updates had another cause
@@ -42,12 +42,12 @@ def restart_remedy(signs: Signs) -> Remedy:
 
 
 def new_run(changes: dict[str, Any]) -> Remedy:
-    """A new run with these changes."""
+    """Return the remedy of a new run with these changes."""
     return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
 
 
 def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
-    """The run's learning rates times `factor`, but no higher than is usual, rounded to one digit."""
+    """Return the run's learning rates times `factor`, but at most the usual maximum, rounded to one digit."""
     train = signs.log.spec.train
     highest = train.optimizer_info.max_lrs
     rates = {name: min(max(rate * factor, _MIN_LR), highest[name]) for name, rate in train.learning_rates.items()}
@@ -55,7 +55,7 @@ def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
 
 
 def stabilizing_changes(signs: Signs) -> dict[str, Any]:
-    """Usual values for settings that make updates unstable."""
+    """Return usual values for settings that make updates unstable."""
     train = signs.log.spec.train
     changes: dict[str, Any] = {}
     if train.grad_clip == 0 or train.grad_clip > 10:
@@ -74,7 +74,7 @@ def beta2_below_beta1(signs: Signs) -> bool:
 
 
 def decay_share(signs: Signs) -> float:
-    """The share of the matrices that weight decay removes per step at the highest learning rate."""
+    """Return the share of the matrices that weight decay removes per step at the highest learning rate."""
     train = signs.log.spec.train
     return train.weight_decay * max(train.learning_rates.values())
 
@@ -117,6 +117,6 @@ check_complete(
 
 
 def format_changes(changes: dict[str, Any]) -> str:
-    """Changed settings as text: “learning rate 0.001 and patience 3”."""
+    """Format changed settings as text: “learning rate 0.001 and patience 3”."""
     words = [_FORMATS[name].format(value) for name, value in changes.items()]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,4 +1,4 @@
-"""Checks of runs that learn from rewards: their replies, what those earn, and how far the model is from its parent."""
+"""Checks of runs that learn from rewards: their replies, rewards, and distance from the parent."""
 
 from __future__ import annotations
 
@@ -19,59 +19,62 @@ from terrarium.models.runs.checkpoint_state import BASE
 from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 
 SOME = 5
-"""Steps of which a mean is taken, since single ones are noisy."""
+"""The number of steps in a mean, because single steps are noisy."""
 _SAME = 1e-3
-"""At the first step a model is its reference: KL in nats per reply, margins in nats times β."""
+"""The tolerance for a model to equal its reference at the first step: KL in nats, margins in nats times β."""
 _IDLE = 20
-"""Steps without signal that are a problem, or a third of a run where that is less, …"""
+"""The number of steps without signal that are a problem, or a third of a run if that is less, …"""
 _LEAST_IDLE = 5
-"""… but so many at least."""
+"""… but at least this many."""
 _IDLE_SHARE = 0.9
-"""A step is without signal where more than this share of its prompts is."""
+"""A step has no signal if more than this share of its prompts has none."""
 _MOST_REPLIES = 64
 _SURER = 0.2
-"""Entropy has collapsed below this share of what it was at the start."""
+"""Entropy has collapsed below this share of its initial value."""
 _DONE = 0.95
-"""Where this share of the replies is right, they may be alike."""
+"""If this share of the replies is right, they may be alike."""
 _FALL = 0.1
-"""What was meant has become rarer where its share has fallen by so much …"""
+"""The share of gold replies has dropped if it has fallen by this much …"""
 _ERRORS = 2.0
-"""… and by so many standard errors."""
+"""… and by this many standard errors."""
 _TIMES_APART = 1.5
-"""Two reward models disagree where they are so many times as far apart as at the start, as those of 150 pairs each were
-when nothing that was meant was left (0.39 to 0.76 σ); those of 500 came closer in a fair run …"""
+"""Two reward models disagree if their distance is this many times its initial value, as for models of 150 pairs each
+when no gold reply was left (0.39 to 0.76 σ); those of 500 pairs came closer in a good run …
+"""
 _RISEN = 1.0
-"""… and what the first one gives has risen by so many standard deviations of the parent's replies."""
+"""… and the reward of the first one has risen by this many standard deviations of the parent's replies."""
 _USUAL_REPLIES = 100
-"""Held-out replies of a run that did not note how many they were."""
+"""The assumed number of held-out replies, if a run did not record it."""
 _NEAR = 0.2
-"""A checkpoint is near a step where it is off by this share of it."""
+"""A checkpoint is near a step if it differs by at most this share of it."""
 _LITTLE_LONGER, _LITTLE_SHORTER = 1.12, 0.85
-"""The length of replies has changed where it is so many times what it was, …"""
+"""The length of replies has changed if it is this many times its initial value, …"""
 _BY_LENGTH = 0.7
-"""… and pays where so much of what replies earn more is explained by it: by what longer ones to the same prompt earn
-more than others."""
+"""… and pays if at least this share of the gain in reward is explained by it, according to what longer replies to the
+same prompt earn more than others.
+"""
 _LONGER, _SHORTER = 1.5, 0.5
-"""The same of a run that did not note what a token earns."""
+"""The same limits for a run that did not record the reward per token."""
 _CUT = 0.3
-"""Too many replies are cut where this share is, …"""
+"""Too many replies are cut if this share is, …"""
 _CUT_NOW = 0.1
-"""… or this one, where none were at the start."""
+"""… or this one, if none were at the start."""
 _FAR, _FAR_PER_TOKEN, _FAR_PRICES = 12.0, 0.25, 3.0
-"""A model is too far from its parent beyond so many nats, so many for each token of a reply, and so many times the
-price of its wish."""
+"""A model is too far from its parent beyond this many nats, this many per token of a reply, and this many times the
+minimum KL of its wish.
+"""
 _STILL, _STILL_PER_TOKEN = 0.02, 0.005
-"""A model has hardly moved below so many nats per reply, or per token of the pairs' replies."""
+"""A model has hardly moved below this many nats per reply, or per token of the pairs' replies."""
 _FEW_UPDATES = 0.3
-"""Updates are too large where the others of a step, all but this share, are given up because of the first."""
+"""Updates are too large if the rest of a step's updates, all but this share, are skipped because of the first."""
 _WILD = 1.0
-"""Nats per token: one update that moves the policy so far is enough."""
+"""Nats per token: a single update that moves the policy this far suffices."""
 _FORESEEN = 0.02
-"""A critic is of use from this share of the variance on."""
+"""A critic is useful from this explained variance on."""
 
 
 def wrong_reference(signs: Signs) -> Finding:
-    """A model that is not its reference before its first update, so that all distances from it are wrong."""
+    """Check for a model that differs from its reference before its first update, so that KLs are wrong."""
     log = signs.log
     firsts = [
         (title, unit, float(curve.value[0]))
@@ -96,7 +99,7 @@ def wrong_reference(signs: Signs) -> Finding:
 
 
 def no_signal(signs: Signs) -> Finding:
-    """Steps in which no reply was better than another, so that none of them moved a weight."""
+    """Check for steps in which no reply was better than another, so that no weight changed."""
     log, align = signs.log, align_of(signs)
     grpo = align.stage == "grpo"
     curve = log.figure("frac_reward_zero_std" if grpo else "val/n_updates")
@@ -145,7 +148,7 @@ def no_signal(signs: Signs) -> Finding:
 
 
 def collapse(signs: Signs) -> Finding:
-    """A model so sure of its replies that they are all alike, and nothing is left to compare."""
+    """Check for a model so certain of its replies that they are all alike, and nothing is left to compare."""
     log = signs.log
     entropy, distinct = log.figure("entropy"), log.figure("completions/distinct")
     if len(entropy) < 2 * SOME:
@@ -169,12 +172,12 @@ def collapse(signs: Signs) -> Finding:
 
 
 def reward_hacking(signs: Signs) -> Finding:
-    """What is optimized still rises, while what was meant falls from its peak."""
+    """Check for a proxy reward that still rises while the gold reward falls from its peak."""
     log, align = signs.log, align_of(signs)
     proxy_name, title = ("reward", "reward") if align.task == "prompts" else ("rewards/margins", "margin")
     gold, n = log.figure("gold", held_out=True), log.figure("held_out/replies", held_out=True).last()
     proxy = log.figure(proxy_name, held_out=True)
-    if len(gold) < 3 and len(log.figure("gold")):  # seldom validated: by what was learned from, then
+    if len(gold) < 3 and len(log.figure("gold")):  # seldom validated: use the training steps instead
         gold, proxy = log.figure("gold").smoothed(SOME), log.figure(proxy_name).smoothed(SOME)
         n = float(SOME * align.n_prompts * align.n_replies)
     elif not math.isfinite(n):
@@ -192,7 +195,7 @@ def reward_hacking(signs: Signs) -> Finding:
         check = Check(kind="reward_hacking", words=words)
         if now >= gold.value[0] + _FALL:
             return check
-        doubted = _by_disagreement(signs)  # so little of it was there that it could hardly fall
+        doubted = _by_disagreement(signs)  # gold was so rare from the start that it could hardly fall
         return doubted if isinstance(doubted, Diagnosis) else check
     sentence = (
         f"Since step {step:,} what was meant has become rarer, from {format_percent(peak)} of the replies to "
@@ -211,8 +214,9 @@ def reward_hacking(signs: Signs) -> Finding:
 
 
 def _by_disagreement(signs: Signs) -> Finding:
-    """Reward hacking where nobody knows what was meant: two reward models that learned from different pairs disagree
-    about the replies far more than at the start, while what is earned rises (idea: arXiv:2310.02743)."""
+    """Check for reward hacking without a gold reward: two reward models that learned from different pairs disagree
+    about the replies far more than at the start, while the reward rises (idea: arXiv:2310.02743).
+    """
     log = signs.log
     apart, proxy = (log.figure(name, held_out=True) for name in ("reward_disagreement", "reward"))
     if len(apart) < 3 or len(proxy) != len(apart):
@@ -223,7 +227,7 @@ def _by_disagreement(signs: Signs) -> Finding:
         return Check(kind="reward_hacking", words=words, possible=False)
     first, now, start, latest = float(apart.value[0]), apart.last(), float(proxy.value[0]), proxy.last()
     is_far = apart.value > _TIMES_APART * first
-    # One look may be chance; and sure of few replies, they may agree again.
+    # A single evaluation may be chance; and if certain of few replies, the models may agree again.
     twice = np.flatnonzero(is_far[1:] & is_far[:-1])
     if not len(twice) or latest < start + _RISEN:
         words = (
@@ -244,7 +248,7 @@ def _by_disagreement(signs: Signs) -> Finding:
 
 
 def length(signs: Signs) -> Finding:
-    """Replies whose length changes and earns most of what they earn more, though what was meant is no more frequent."""
+    """Check for replies whose length changes and explains most of the gain in reward, without more gold replies."""
     log, align = signs.log, align_of(signs)
     lengths, reward, gold = (log.figure(name) for name in ("completions/mean_length", "reward", "gold"))
     if len(lengths) < 2 * SOME or len(reward) < 2 * SOME:
@@ -291,8 +295,9 @@ def length(signs: Signs) -> Finding:
 
 
 def _earned_by_length(lengths: Curve, per_token: Curve) -> float:
-    """What replies earn more since the first step because of their length: each change of it times what a token earned
-    then, both as means of the last steps."""
+    """Return the gain in reward since the first step that is due to length: each change of length times the reward
+    per token at that time, both as means of the last steps.
+    """
     length = [lengths.until(step).last(SOME) for step in lengths.step]
     earns = [per_token.until(step).last(SOME) for step in lengths.step]
     known = np.nan_to_num(np.asarray(earns), nan=float(per_token.value[0]))
@@ -300,11 +305,11 @@ def _earned_by_length(lengths: Curve, per_token: Curve) -> float:
 
 
 def cut(signs: Signs) -> Finding:
-    """Replies that reach the longest length before they end."""
+    """Check for replies that reach the maximum length before they end."""
     log, align = signs.log, align_of(signs)
     curve = log.figure("completions/clipped_ratio")
     held_out = not len(curve)
-    if held_out:  # pairs are learned from: replies are drawn for validation only
+    if held_out:  # runs on pairs draw replies for validation only
         curve = log.figure("completions/clipped_ratio", held_out=True)
     n = 1 if held_out else SOME
     if len(curve) < n:
@@ -332,7 +337,7 @@ def cut(signs: Signs) -> Finding:
 
 
 def kl_high(signs: Signs) -> Finding:
-    """A model that is much further from its parent than its wish costs."""
+    """Check for a model that is much further from its parent than its wish requires."""
     log = signs.log
     steps, looks = log.figure("kl"), log.figure("kl", held_out=True)
     curve, n = (steps.smoothed(3), 3) if len(steps) else (looks, 1)
@@ -358,7 +363,7 @@ def kl_high(signs: Signs) -> Finding:
 
 
 def kl_low(signs: Signs) -> Finding:
-    """A model that is still its parent when half of its run is over, though there was something to learn."""
+    """Check for a model that still equals its parent after half of its run, although there was something to learn."""
     log, align = signs.log, align_of(signs)
     if log.last_step - log.begin < max(SOME, log.planned_steps / 2):
         return Check(kind="kl_low", words="Needs half of the planned steps.", possible=False)
@@ -394,7 +399,7 @@ def kl_low(signs: Signs) -> Finding:
 
 
 def large_updates(signs: Signs) -> Finding:
-    """Updates after which the policy is far from the one that drew the replies."""
+    """Check for updates after which the policy is far from the one that drew the replies."""
     log, align = signs.log, align_of(signs)
     far, clipped, made = (
         log.figure(f"{name}") for name in ("policy/approxkl_avg", "policy/clipfrac_avg", "val/n_updates")
@@ -427,13 +432,13 @@ def large_updates(signs: Signs) -> Finding:
 
 
 def critic(signs: Signs) -> Finding:
-    """A critic that foresees nothing of what replies earn, so that it adds noise instead of taking it away."""
+    """Check for a critic that predicts nothing of the rewards, so that it adds noise instead of removing it."""
     log, align = signs.log, align_of(signs)
     curve, made = log.figure("val/explained_variance"), log.figure("val/n_updates")
     least = max(_IDLE, math.ceil(log.planned_steps / 3))
     if len(curve) < least or not made.last(SOME) > 0:
         return Check(kind="critic", words=f"Needs {least} steps with something to learn.", possible=False)
-    now = float(np.median(curve.value[-2 * SOME :]))  # where rewards hardly differ, it says nothing
+    now = float(np.median(curve.value[-2 * SOME :]))  # median: robust while rewards hardly differ
     if now >= _FORESEEN or log.figure("pass@1").last(SOME) >= _DONE:
         return Check(kind="critic", words=f"It foresees {format_percent(now)} of what replies earn.")
     sentence = (
@@ -450,19 +455,19 @@ def critic(signs: Signs) -> Finding:
 
 
 def align_of(signs: Signs) -> AlignSpec:
-    """The settings of its alignment."""
+    """Return the settings of the run's alignment."""
     assert signs.log.spec.align is not None
     return signs.log.spec.align
 
 
 def beta_now(signs: Signs) -> float:
-    """The KL weight, which may have been changed while it trained."""
+    """Return the KL weight, which may have been changed during training."""
     curve = signs.log.figure("kl_coef")
     return curve.last() if len(curve) else align_of(signs).beta
 
 
 def slower_remedy(signs: Signs, onset: int) -> Remedy:
-    """A fork from before `onset` with a third of the learning rate; a new run where no checkpoint is so old."""
+    """Return a fork from before `onset` with a third of the learning rate, or a new run if there is no checkpoint."""
     fork, changes = signs.log.checkpoint_before(onset), scaled_rates(signs, 1 / 3)
     if fork is None or fork >= signs.log.spec.train.steps:
         return new_run(changes)
@@ -470,7 +475,7 @@ def slower_remedy(signs: Signs, onset: int) -> Remedy:
 
 
 def calmer_remedy(signs: Signs, onset: int) -> Remedy:
-    """The same, where a new run is held closer to its parent too."""
+    """As `slower_remedy`, but a new run also stays closer to its parent."""
     remedy = slower_remedy(signs, onset)
     if remedy.fork_step is not None:
         return remedy
@@ -479,7 +484,7 @@ def calmer_remedy(signs: Signs, onset: int) -> Remedy:
 
 
 def _stop_at(signs: Signs, step: int) -> Remedy:
-    """The model of a step: a fork near it that goes no further than it must, or a new run that ends there."""
+    """Return a remedy for the model of a step: a fork near it that adds a single step, or a new run that ends there."""
     log = signs.log
     saved = [each for each in log.checkpoints if 0 < each < log.spec.train.steps and abs(each - step) <= _NEAR * step]
     if saved:
@@ -492,7 +497,7 @@ def _stop_at(signs: Signs, step: int) -> Remedy:
 
 
 def _end_again(signs: Signs, onset: int) -> Remedy:
-    """Punish replies without an end, hold those of the pairs, or learn more slowly."""
+    """Return a remedy: penalise replies without an end, weigh the NLL of chosen replies, or learn more slowly."""
     align = align_of(signs)
     usual = AlignSpec().end_penalty
     if align.task == "prompts" and align.end_penalty < usual:
@@ -503,6 +508,6 @@ def _end_again(signs: Signs, onset: int) -> Remedy:
 
 
 def _last_step(curve: Curve, is_healthy: np.ndarray) -> int:
-    """The last step of a curve at which it was healthy; the first one where it never was."""
+    """Return the last step at which a curve was healthy; its first step if never."""
     healthy = np.flatnonzero(is_healthy)
     return int(curve.step[healthy[-1]]) if len(healthy) else int(curve.step[0])

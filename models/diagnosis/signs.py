@@ -71,20 +71,23 @@ class Signs:
 
     @cached_property
     def first_loss(self) -> float:
-        """Of the first step: NaN where there is none."""
+        """The loss of the first step; NaN if there is none."""
         return float(self.log.loss[0]) if len(self.log.loss) else math.nan
 
     @cached_property
     def start_loss(self) -> float:
-        """Where the losses begin: the first one or, of a fine-tuning, whose first batches may hold nothing but what it
-        knows, the mean of the first steps."""
+        """The initial loss: the first one or, for a fine-tuning, whose first batches may contain only what it has
+        already learned, the mean of the first steps.
+        """
         first = _first_steps(self.log.loss)
         return self.first_loss if self.log.spec.tune is None or not len(first) else float(first.mean())
 
     @cached_property
     def usual_spread(self) -> tuple[float, float]:
-        """What a loss and a gradient norm may well be from the start. A fine-tuning's batches hold what it knows or
-        what is new to it, so both jump from nearly 0 to what they are for new texts; 0 for other runs."""
+        """A loss and a gradient norm that are normal from the start; 0 for runs from scratch.
+
+        A fine-tuning's batches contain known or new texts, so both values jump from nearly 0 to those of new texts.
+        """
         losses, norms = (_first_steps(each) for each in (self.log.loss, self.log.grad_norm))
         if self.log.spec.tune is None or not len(losses) or not len(norms):
             return 0.0, 0.0
@@ -100,7 +103,7 @@ class Signs:
 
     @cached_property
     def fall(self) -> float:
-        """By how much the loss has fallen from guessing, or from where a fork began, to its lowest block."""
+        """How far the loss has fallen from that of guessing, or from a fork's first loss, to its lowest block."""
         start = self.first_loss if self.log.is_fork else max(self.first_loss, self.guessing)
         return max(0.0, start - float(np.nanmin(self.loss))) if np.isfinite(self.loss).any() else 0.0
 
@@ -114,11 +117,11 @@ class Signs:
 
     @cached_property
     def largest_ratio(self) -> float:
-        """The largest update-to-weight ratio of a single update; NaN where layers were not measured."""
+        """The largest update-to-weight ratio of a single update; NaN if layers were not measured."""
         return self.ratio_until(self.log.last_step)
 
     def ratio_until(self, step: int) -> float:
-        """The largest update-to-weight ratio up to `step`."""
+        """Return the largest update-to-weight ratio up to `step`."""
         ratios = self.ratios[self.log.layer_step <= step] if len(self.ratios) else self.ratios
         return float(np.nanmax(ratios)) if np.isfinite(ratios).any() else math.nan
 
@@ -139,9 +142,9 @@ class Signs:
         return so_far + rate * self.log.remaining_lr_sum(int(steps[-1]))
 
     def lull(self) -> tuple[int, int]:
-        """(from, to): the blocks of the longest stretch in which the loss did not fall.
+        """Return (from, to): the blocks of the longest stretch in which the loss did not fall.
 
-        A fall is more than 1 % of the whole fall so far or 5 % of the loss, and more than noise.
+        A fall is more than 1 % of the total fall so far or 5 % of the loss, and more than noise.
         """
         least = np.maximum(np.minimum(0.01 * self.fall, 0.05 * self.loss), self.min_difference)
         best = (0, 0)
@@ -153,23 +156,23 @@ class Signs:
         return best
 
     def loss_near(self, step: float) -> float:
-        """The smoothed training loss at a step."""
+        """Return the smoothed training loss at a step."""
         return float(np.interp(step, self.steps, self.loss))
 
     def _blocks(self, values: Numbers) -> Numbers:
-        """(blocks, steps in a block); left-over steps before the first block are dropped."""
+        """Reshape to (blocks, steps in a block); left-over steps before the first block are dropped."""
         n = self.n_blocks * self.block
         return values[len(values) - n :].reshape(self.n_blocks, self.block)
 
 
 def _first_steps(values: Numbers) -> Numbers:
-    """The finite ones of the first steps."""
+    """Return the finite values of the first steps."""
     first = values[: 2 * MIN_BLOCK]
     return first[np.isfinite(first)]
 
 
 def _medians(rows: Numbers) -> Numbers:
-    """(rows) the median of each row's finite numbers; NaN where there are none."""
+    """Return (rows) the median of each row's finite numbers; NaN if it has none."""
     known = np.isfinite(rows)
     result = np.full(len(rows), np.nan)
     some = known.any(axis=1)

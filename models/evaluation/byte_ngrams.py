@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     _Floats = npt.NDArray[np.float64]
 
 MAX_ORDER = 8
-"""Bytes of an n-gram at most, since they are held in one 64-bit number."""
+"""The maximum bytes of an n-gram, because it is stored in one 64-bit number."""
 _N_BYTES = 256
 _LEAST_DISCOUNT = 0.1
-"""The discount where no n-gram occurs exactly once: the estimate would be 0, and so the probability of unseen ones."""
+"""The discount if no n-gram occurs exactly once: the estimate would be 0, and unseen n-grams impossible."""
 
 
 def bits_by_order(
     train: bytes, held_out: bytes, orders: Sequence[int], discounts: Sequence[float] | None = None
 ) -> Generator[Event, None, dict[int, float]]:
-    """Bits per byte of `held_out` by n-grams of each of the `orders` that were counted in `train`.
+    """Compute the bits per byte of `held_out` by n-gram models of each of the `orders`, counted in `train`.
 
-    An n-gram model of order n predicts a byte from the n - 1 before it; those before the first byte of `held_out` are
-    the last of `train`; with fewer than that, a lower order predicts. Below the highest order, counts are of the
-    distinct bytes before an n-gram; order 1 is interpolated with a uniform distribution over all bytes. Yields
+    An n-gram model of order n predicts a byte from the n - 1 before it. Those before the first byte of `held_out` are
+    the last of `train`; with fewer bytes than that, a lower order predicts. Below the highest order, counts are of
+    the distinct bytes before an n-gram; order 1 is interpolated with a uniform distribution over all bytes. Yields
     Progress.
 
     Args:
-        discounts: what is taken off each count, by order from 1; None for n1 / (n1 + 2 n2), from the numbers of n-grams
-            that are counted once and twice.
+        discounts: subtracted from each count, by order from 1; None for n1 / (n1 + 2 n2), from the numbers of n-grams
+            with count 1 and 2.
     """
     assert held_out
     assert 1 <= min(orders) <= max(orders) <= MAX_ORDER
@@ -64,7 +64,7 @@ def bits_by_order(
 
 
 def _codes(text: bytes, order: int) -> _Codes:
-    """The n-grams of a text as numbers (n - order + 1,), the last byte in the lowest place."""
+    """Return the n-grams of a text as numbers (n - order + 1,), with the last byte as the lowest digit."""
     values, n = np.frombuffer(text, np.uint8), max(0, len(text) - order + 1)
     codes = np.zeros(n, np.uint64)
     for i in range(order):
@@ -74,14 +74,14 @@ def _codes(text: bytes, order: int) -> _Codes:
 
 
 def _count(codes: _Codes) -> tuple[_Codes, _Counts]:
-    """The distinct n-grams in order, and how often each occurs."""
+    """Return the distinct n-grams in ascending order, and how often each occurs."""
     return np.unique(codes, return_counts=True)
 
 
 def _continuations(longer: _Codes, codes: _Codes, order: int, train: bytes) -> _Counts:
-    """How many distinct bytes come before each of the n-grams `codes`, given the distinct ones that are one longer.
+    """Count the distinct bytes before each of the n-grams `codes`, given the distinct n-grams that are one longer.
 
-    The n-gram that begins the text has the beginning before it, which counts as one more.
+    The n-gram that begins the text is preceded by the beginning of the text, which counts as one more.
     """
     positions = np.searchsorted(codes, longer & np.uint64(256**order - 1))
     found = np.bincount(positions, minlength=len(codes))
@@ -91,12 +91,13 @@ def _continuations(longer: _Codes, codes: _Codes, order: int, train: bytes) -> _
 
 
 def _interpolated(codes: _Codes, counts: _Counts, asked: _Codes, lower: _Floats, discount: float | None) -> _Floats:
-    """The probability of the last byte of each n-gram given the others.
+    """Return the probability of the last byte of each n-gram given the others.
 
     Args:
-        codes, counts: (K,) the distinct n-grams of the training text, ascending, and how often each counts.
-        asked: (M,) n-grams. lower: (N,) the probabilities by the next lower order, of which the last M belong to
-            `asked`. They are the answer for the N - M bytes with too few before them, and for unknown contexts.
+        codes, counts: (K,) the distinct n-grams of the training text, ascending, and the count of each.
+        asked: (M,) n-grams.
+        lower: (N,) the probabilities by the next lower order, of which the last M belong to `asked`. They are the
+            result for the N - M bytes with too few bytes before them, and for unknown contexts.
 
     Returns:
         (N,) probabilities.

@@ -22,19 +22,20 @@ from terrarium.models.tiny_world.questions import HEADLINE_KINDS, KINDS, Questio
 from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 N_SEEN, _PARTS = 1000, 10
-"""Training questions drawn per kind to find the most frequent answer, and in how many parts."""
+"""Training questions drawn per kind to find the most frequent answer, and the number of batches for them."""
 N_SAMPLE = 24
-"""Questions of each kind in a HeldOutSample: the standard error of an accuracy is 10 points at most, that of the mean
-of the four headline kinds 5."""
+"""Questions of each kind in a HeldOutSample: the standard error of an accuracy is at most 10 points, that of the mean
+of the four headline kinds 5.
+"""
 _MOST_DRAWN = 100
-"""How often a question is drawn for each that is wanted, before there are no new ones."""
+"""The maximum number of draws per wanted question, before the supply of new ones counts as exhausted."""
 _TOKENS_BETWEEN_LOOKS = 8
-"""How often it is looked whether a story can become right, which takes longer than whether a sentence can."""
+"""Tokens between checks whether a story can still become right, which take longer than for a sentence."""
 
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """One held-out question with the model's reply."""
+    """A held-out question with the model's reply."""
 
     question: Question
     reply: str
@@ -46,17 +47,18 @@ class AnsweredQuestion:
 
 
 def held_out_questions(world: World, kind: str, n: int) -> list[Question]:
-    """`n` distinct held-out questions of one kind, always the same for a world; half of the state ones are hard.
+    """Return `n` distinct held-out questions of one kind, always the same for a world; half of the state questions
+    are hard.
 
     Raises:
-        ValueError: the world has fewer than `n` of them.
+        ValueError: if the world has fewer than `n` of them.
     """
     return list(_held_out_questions(world.seed, kind, n))
 
 
 @lru_cache(maxsize=32)
 def _held_out_questions(seed: int, kind: str, n: int) -> tuple[Question, ...]:
-    """Known once they are drawn: those of all kinds take a second, and each stage of a demonstration is asked them."""
+    """Draw the questions, cached: those of all kinds take a second, and each stage of a demonstration is asked them."""
     world, rng = World(seed), random.Random(f"evaluation-{seed}-{kind}")
     questions: dict[str, Question] = {}
     n_drawn = 0
@@ -113,12 +115,12 @@ def _held_out_answer(answered: AnsweredQuestion) -> HeldOutAnswer:
 
 
 def headline(kinds: Iterable[KindAccuracy]) -> float:
-    """The figure that stands for all: the mean accuracy of the headline kinds."""
+    """Return the headline figure: the mean accuracy of the headline kinds."""
     return statistics.fmean(kind.accuracy for kind in kinds if kind.kind in HEADLINE_KINDS)
 
 
 class HeldOutSample:
-    """The first few of the questions of `evaluate`, which a model is asked again and again as it learns."""
+    """The first few questions of `evaluate`, which a model is asked repeatedly during training."""
 
     def __init__(self, world: World, tokenizer: Tokenizer, n_per_kind: int = 0) -> None:
         """n_per_kind: N_SAMPLE by default. Nothing is drawn before `draw`, or the first `ask`."""
@@ -127,10 +129,11 @@ class HeldOutSample:
         self._unmeasured: list[KindAccuracy] = []
 
     def ask(self, model: Decoder) -> Generator[object, None, tuple[list[KindAccuracy], list[HeldOutAnswer]]]:
-        """The accuracy of each kind, and the answer to its first question; yields often, for other work between.
+        """Return the accuracy of each kind, and the answer to its first question; yields often, so that other work
+        can run.
 
-        A reply is cut where it can only be wrong any more, but for that to the first question. What does not fit the
-        model's context is not asked, and counts as wrong.
+        A reply is stopped as soon as it can only be wrong, except the reply to the first question. A question that
+        does not fit the model's context is not asked, and counts as wrong.
         """
         if not self._asked:
             yield from self.draw()
@@ -160,7 +163,7 @@ class HeldOutSample:
         return kinds, answers[:: self._n_per_kind]
 
     def draw(self) -> Generator[Progress, None, None]:
-        """Draw the questions, and find what guessing would make of them, which takes a second or two."""
+        """Draw the questions, and measure the guessing baselines, which takes a second or two."""
         asked, kinds = list[tuple[Question, list[int]]](), list[KindAccuracy]()
         for kind in KINDS:
             progress = Progress(done=len(kinds), total=len(KINDS))
@@ -176,7 +179,7 @@ class HeldOutSample:
 def answer_in_rounds(
     model: Decoder, tokenizer: Tokenizer, world: World, n_per_kind: int, n_per_round: int
 ) -> Iterator[dict[str, float]]:
-    """The share of right answers of each kind, after each round of `n_per_round` more questions of each.
+    """Yield the accuracy of each kind after each round of `n_per_round` more questions per kind.
 
     Questions that do not fit the model's context are not asked, and count as wrong.
     """
@@ -200,7 +203,7 @@ def _fits(model: Decoder, tokenizer: Tokenizer, text: str) -> bool:
 
 
 def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """The model's greedy replies to user messages, "" to those that do not fit its context."""
+    """Return the model's greedy replies to user messages, "" to those that do not fit its context."""
     prompts = [_prompt(tokenizer, text) for text in texts]
     fitting = [i for i, prompt in enumerate(prompts) if len(prompt) <= model.config.context_length]
     replies = [""] * len(texts)
@@ -216,7 +219,7 @@ def _replies(
     batch_size: int = 64,
     keep_on: KeepOn | None = None,
 ) -> Generator[object, None, list[str]]:
-    """The model's greedy replies; yields after each position of a batch. For the rest see `generate_batch_steps`."""
+    """Return the model's greedy replies; yields after each position of a batch. See `generate_batch_steps`."""
     end_id = tokenizer.token_to_id("<|end|>")
     assert end_id is not None
     replies = yield from generate_batch_steps(model, prompts, MAX_REPLY_TOKENS, end_id, batch_size, keep_on)
@@ -224,12 +227,12 @@ def _replies(
 
 
 def _last_mentioned_share(questions: Sequence[Question]) -> float | None:
-    """The accuracy of answering with the last candidate that the story mentions; None where there is no story."""
+    """Return the accuracy of answering with the last candidate mentioned in the story; None if there is no story."""
     return _share(q.last_mentioned == q.gold for q in questions) if questions[0].story else None
 
 
 def _most_frequent_share(world: World, questions: Sequence[Question]) -> Generator[object, None, float]:
-    """The accuracy of answering each form of question with its most frequent value in training; yields between."""
+    """Return the accuracy of answering each form of question with its most frequent value in training."""
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for part in range(_PARTS):
         for form, value in _seen_values(world.seed, questions[0].kind, part, N_SEEN // _PARTS):
@@ -241,7 +244,7 @@ def _most_frequent_share(world: World, questions: Sequence[Question]) -> Generat
 
 @lru_cache(maxsize=16 * _PARTS)
 def _seen_values(seed: int, kind: str, part: int, n: int) -> tuple[tuple[str, str], ...]:
-    """Form and value of `n` training questions. Known once they are drawn, since that takes a second for all kinds."""
+    """Return form and value of `n` training questions; cached, because drawing them takes a second for all kinds."""
     world, rng = World(seed), random.Random(f"frequent-{seed}-{kind}-{part}")
     drawn = (draw(world, kind, rng, held_out=False) for _ in range(n))
     return tuple((question.form, question.value) for question in drawn)

@@ -1,5 +1,6 @@
-"""Which words make a model refuse what is harmless: each word of a refused question is left out once, and it is asked
-again."""
+"""Finds the words that make a model refuse harmless questions: each word of a refused question is left out once, and
+the question is asked again.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +24,21 @@ from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS
 from terrarium.models.tokenizers.special_tokens import end_id
 
 MAX_QUESTIONS = 40
-"""Refused questions whose words are left out; each is asked again as often as it has words."""
+"""The maximum number of refused questions whose words are left out; each is asked again once per word."""
 
 
 def over_refusal(
     model: Decoder, tokenizer: Tokenizer, replies: Sequence[tuple[Example, str]], step: int
 ) -> Generator[Event, None, OverRefusal]:
-    """What is refused among the harmless questions of the safety suite, and what triggers it. Yields Phase and
-    Progress.
+    """Find the refused questions among the harmless ones of the safety suite, and their trigger words. Yields Phase
+    and Progress.
 
     Args:
-        replies: the rows of the suite, each with the reply of the model to it. step: that the model was trained to.
+        replies: the rows of the suite, each with the model's reply.
+        step: the training step of the model.
 
     Raises:
-        ValueError: where the tokenizer has no role tokens, or there is no harmless question.
+        ValueError: if the tokenizer has no role tokens, or there is no harmless question.
     """
     harmless = [(row, reply) for row, reply in replies if row["cell"] == "look-alike"]
     if not harmless:
@@ -67,7 +69,7 @@ def over_refusal(
 def keep_over_refusal(
     path: Path, model: Decoder, tokenizer: Tokenizer, replies: Sequence[tuple[Example, str]]
 ) -> Generator[Event, None, OverRefusal]:
-    """The same of the model at `path`, written to the folder where that is a run's."""
+    """Measure the over-refusal of the model at `path`, and write it to that folder if it is a run's."""
     last = RunFolder.open(path).latest_checkpoint() if (path / "run.json").is_file() else None
     measured = yield from over_refusal(model, tokenizer, replies, checkpoint_step(last) if last is not None else 0)
     if last is not None:
@@ -76,13 +78,12 @@ def keep_over_refusal(
 
 
 def _surely(trigger: Trigger) -> float:
-    """The share of the questions that is freed, as if two more had stayed refused: so that one by chance counts
-    little."""
+    """Return the share of answered questions, as if two more had stayed refused: chance counts little."""
     return trigger.n_freed / (trigger.n + 2)
 
 
 def _without_each_word(question: str) -> Generator[tuple[str, str], None, None]:
-    """Each word of a question, small and without its “’s”, and the question without it wherever it stands."""
+    """Yield each word of a question, lower-case, without “’s”, and the question without that word."""
     words = dict.fromkeys(re.findall(r"\w+", question.replace("'s", "")))
     for word in words:
         left = re.sub(rf"\b{re.escape(word)}('s)?\b *", "", question).strip()

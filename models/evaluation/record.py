@@ -1,6 +1,7 @@
-"""Reads and writes what was measured of a run, in its folder: its held-out evaluation (evaluation.json), what it forgot
-in a fine-tuning (forgetting.json), which harmless questions it refuses (over_refusal.json), and how it compares with
-tables of n-grams (text_comparison.json). No torch import."""
+"""Reads and writes measurements in a run's folder: its held-out evaluation (evaluation.json), forgetting in a
+fine-tuning (forgetting.json), refused harmless questions (over_refusal.json), and the comparison with n-gram
+tables (text_comparison.json). No torch import.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +35,10 @@ def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
 
 
 def read_evaluation(folder: Path) -> Evaluated | None:
-    """The run's evaluation; None where it was never evaluated.
+    """Read the run's evaluation; None if it was never evaluated.
 
     Raises:
-        ValueError: where the file is damaged, naming it.
+        ValueError: if the file is damaged; the message names it.
     """
     return _read(folder / _FILE, _evaluated)
 
@@ -51,7 +52,7 @@ def _evaluated(data: dict[str, Any]) -> Evaluated:
 
 
 def accuracy_of_row(row: Mapping[str, Any]) -> AccuracyMeasured:
-    """A row of a run's accuracy.jsonl; KeyError, TypeError or ValueError where something is missing or wrong."""
+    """Parse a row of a run's accuracy.jsonl; KeyError, TypeError or ValueError if something is missing or wrong."""
     return AccuracyMeasured(
         step=int(row["step"]),
         tokens=int(row["tokens"]),
@@ -65,14 +66,14 @@ def accuracy_of_row(row: Mapping[str, Any]) -> AccuracyMeasured:
 
 @dataclass(frozen=True, kw_only=True)
 class Forgetting:
-    """What a fine-tuned run knew of its parent's corpus before its first step, and what after the last measured one."""
+    """The results of a fine-tuned run on its parent's corpus, before its first step and after the last measured one."""
 
     before: KnowledgeMeasured
     after: KnowledgeMeasured | None = None
 
     @property
     def changes(self) -> list[tuple[KnownFigure, KnownFigure]]:
-        """Each figure before and after; none as long as there is no second measurement."""
+        """Each figure before and after; empty without a second measurement."""
         after = {figure.kind: figure for figure in self.after.figures} if self.after else {}
         return [(figure, after[figure.kind]) for figure in self.before.figures if figure.kind in after]
 
@@ -88,15 +89,15 @@ class Forgetting:
 
 
 def write_forgetting(folder: Path, forgetting: Forgetting) -> None:
-    """Write it to the run's folder, replacing an earlier one."""
+    """Write the measurement to the run's folder, replacing an earlier one."""
     atomic_write_json(folder / _FORGETTING, {"format": 1, **dataclasses.asdict(forgetting)})
 
 
 def read_forgetting(folder: Path) -> Forgetting | None:
-    """What the run forgot; None where that was never measured.
+    """Read what the run forgot; None if it was never measured.
 
     Raises:
-        ValueError: where the file is damaged, naming it.
+        ValueError: if the file is damaged; the message names it.
     """
     return _read(folder / _FORGETTING, _forgetting)
 
@@ -117,8 +118,7 @@ def _knowledge(data: dict[str, Any]) -> KnowledgeMeasured:
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """A word of harmless questions that are refused. n: of those with it, n_freed: of them, that are answered without
-    it."""
+    """A word of refused harmless questions. n: those with it. n_freed: those answered without it."""
 
     word: str
     n: int
@@ -127,8 +127,10 @@ class Trigger:
 
 @dataclass(frozen=True, kw_only=True)
 class OverRefusal:
-    """What a run makes of harmless questions in the words of forbidden ones. step: of its model. triggers: the words
-    without which some are answered, the most telling first."""
+    """A run's refusals of harmless questions in the words of forbidden ones.
+
+    step: of its model. triggers: the words without which some are answered, the most significant first.
+    """
 
     step: int
     n: int
@@ -137,25 +139,25 @@ class OverRefusal:
 
     @property
     def share(self) -> float:
-        """Of the harmless questions, how many are refused."""
+        """The share of the harmless questions that are refused."""
         return self.n_refused / self.n
 
     @property
     def telling(self) -> list[Trigger]:
-        """Words without which most of several such questions are answered; three at most."""
+        """Return at most three words without which most of several such questions are answered."""
         return [one for one in self.triggers if one.n > 1 and 2 * one.n_freed >= one.n][:3]
 
 
 def write_over_refusal(folder: Path, measured: OverRefusal) -> None:
-    """Write it to the run's folder, replacing an earlier one."""
+    """Write the measurement to the run's folder, replacing an earlier one."""
     atomic_write_json(folder / _OVER_REFUSAL, {"format": 1, **dataclasses.asdict(measured)})
 
 
 def read_over_refusal(folder: Path) -> OverRefusal | None:
-    """Which harmless questions the run refuses; None where that was never measured.
+    """Read which harmless questions the run refuses; None if it was never measured.
 
     Raises:
-        ValueError: where the file is damaged, naming it.
+        ValueError: if the file is damaged; the message names it.
     """
     return _read(folder / _OVER_REFUSAL, _over_refusal)
 
@@ -171,15 +173,15 @@ def _over_refusal(data: dict[str, Any]) -> OverRefusal:
 
 
 def write_comparison(folder: Path, compared: TextCompared) -> None:
-    """Write it to the run's folder, replacing an earlier one."""
+    """Write the comparison to the run's folder, replacing an earlier one."""
     atomic_write_json(folder / _COMPARISON, {"format": 1, **dataclasses.asdict(compared)})
 
 
 def read_comparison(folder: Path) -> TextCompared | None:
-    """The run's comparison; None where it has none.
+    """Read the run's comparison; None if it has none.
 
     Raises:
-        ValueError: where the file is damaged, naming it.
+        ValueError: if the file is damaged; the message names it.
     """
     return _read(folder / _COMPARISON, _comparison)
 
@@ -198,7 +200,7 @@ def _comparison(data: dict[str, Any]) -> TextCompared:
 
 
 def _read(path: Path, build: Callable[[dict[str, Any]], Record]) -> Record | None:
-    """What `build` makes of a JSON file; None where there is none, ValueError where it is damaged, naming it."""
+    """Build a record from a JSON file; None if it does not exist, ValueError, naming it, if it is damaged."""
     if not path.exists():
         return None
     data = read_json(path)

@@ -1,6 +1,7 @@
-"""What a model does with forbidden questions, with attacks on the rule, and with what is harmless: on held-out ones.
+"""The safety evaluation: a model's replies to held-out forbidden questions, to attacks on the rule, and to harmless
+questions.
 
-A toy rule in a toy world (models.tiny_world.refusals). The share of refusals alone is worthless: a model that
+A toy rule in a toy world (models.tiny_world.refusals). The share of refusals alone is meaningless: a model that
 refuses everything has the highest.
 """
 
@@ -24,14 +25,14 @@ from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 from terrarium.models.tokenizers.special_tokens import end_id
 
 N_EACH = 120
-"""Forbidden questions, and look-alikes; of ordinary ones there are half as many more, of each attack half as many."""
+"""Forbidden questions, and look-alikes; ordinary questions are 3/2 as many, each attack half as many."""
 
 
 def safety_rows(world: World, n_each: int = N_EACH) -> list[Example]:
-    """The suite's questions, always the same for a world.
+    """Return the suite's questions, always the same for a world.
 
-    Forbidden ones are held-out phrasings and people, and look-alikes are held out; the attacks ask in phrasings that
-    were trained, so that only the attack is new.
+    Forbidden questions have held-out phrasings and people, and look-alikes are held out; the attacks use trained
+    phrasings, so that only the attack is new.
     """
     secrets, rng = Secrets(world), random.Random(f"safety-{world.seed}")
     rows = [secrets.forbidden(rng, held_out=True, kind=kind) for kind in FORBIDDEN for _ in range(n_each // 3)]
@@ -47,10 +48,10 @@ def evaluate_safety(
 ) -> Generator[Event, None, SafetyReport]:
     """Answer all questions of the suite greedily. Yields Phase and Progress.
 
-    Those that do not fit the model's context are not asked: their reply is empty, and not right.
+    Questions that do not fit the model's context are not asked: their reply is empty, and not right.
 
     Raises:
-        ValueError: where the tokenizer has no role tokens.
+        ValueError: if the tokenizer has no role tokens.
     """
     began = time.perf_counter()
     rows, end = safety_rows(world, n_each), end_id(tokenizer)
@@ -80,7 +81,7 @@ def evaluate_safety(
 
 
 def _prompt(tokenizer: Tokenizer, row: Example) -> list[int]:
-    """What the model reads; where an attack has begun the reply, with that."""
+    """Return the prompt's ids; if an attack prefills the reply, with that prefix."""
     if "prefill" not in row:
         return encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0]
     prompt, begun = encode_reply(tokenizer, row["messages"], row["prefill"])

@@ -1,4 +1,4 @@
-"""What a model does with what it must not tell, in figures: shares of replies, each with its interval.
+"""The results of the safety evaluation: shares of replies, each with its interval.
 
 No torch import.
 """
@@ -18,7 +18,7 @@ _SHARES = ("told", "refused", "partial", "right")
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What became of questions of one sort. n_partial: of the replies that tell, those that also decline."""
+    """The results of one group of questions. n_partial: the replies that both tell and decline."""
 
     n: int
     n_told: int
@@ -28,7 +28,7 @@ class Cell:
 
     @classmethod
     def of(cls, marks: Sequence[Marks]) -> Cell:
-        """From the marks of the replies."""
+        """Count the marks of the replies."""
         return cls(
             n=len(marks),
             n_told=sum(mark.told for mark in marks),
@@ -39,27 +39,29 @@ class Cell:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Cell:
-        """From what `to_dict` gave."""
+        """Restore from the dict of `to_dict`."""
         n = int(data["n"])
         return cls(n=n, **{f"n_{name}": round(data[name] * n) for name in _SHARES})
 
     def share(self, name: str) -> float:
-        """The share of “told”, “refused”, “partial” or “right” replies."""
+        """Return the share of “told”, “refused”, “partial” or “right” replies."""
         return float(getattr(self, f"n_{name}")) / self.n
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        """The 95 % interval of a share (Wilson)."""
+        """Return the 95 % interval of a share (Wilson)."""
         return wilson(getattr(self, f"n_{name}"), self.n)
 
     def to_dict(self) -> dict[str, Any]:
-        """Shares with their 95 % intervals (Wilson)."""
+        """Return the shares with their 95 % intervals (Wilson), JSON-able."""
         shares = {name: self.share(name) for name in _SHARES}
         return {"n": self.n, **shares, "intervals": {name: self.interval(name) for name in shares}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SafetyReport:
-    """The whole suite. kinds: of what is forbidden. attacks: by family. replies: each row with its reply."""
+    """The results of the suite. kinds: by kind of forbidden question. attacks: by family. replies:
+    rows with replies.
+    """
 
     forbidden: Cell
     look_alikes: Cell
@@ -76,7 +78,7 @@ class SafetyReport:
 
     @property
     def note(self) -> str:
-        """What to know before the figures are read; '' for nothing."""
+        """A caveat to show before the figures, or ""."""
         if not self.forbidden.n_told and not self.forbidden.n_refused:
             return (
                 "It neither tells nor refuses: it has never learned what there is to tell. Teach it first, with the "
@@ -85,7 +87,7 @@ class SafetyReport:
         return ""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, without the replies."""
+        """Return a JSON-able dict, without the replies."""
         return {
             "told": self.forbidden.share("told"),
             "refused": self.forbidden.share("refused"),
@@ -106,7 +108,7 @@ class SafetyReport:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SafetyReport:
-        """From what `to_dict` gave; the replies are not among it."""
+        """Restore from the dict of `to_dict`, which has no replies."""
         cells = data["cells"]
         return cls(
             forbidden=Cell.from_dict(cells["forbidden"]),

@@ -18,16 +18,17 @@ from terrarium.models.events import Event, Phase, Progress, TextCompared
 from terrarium.models.tokenizers import encode_text
 
 MAX_TRAIN_BYTES, MAX_HELD_OUT_BYTES = 1 << 23, 1 << 18
-"""Of a larger text, the tables and gzip learn from the end of the part for training, and what is predicted is the
-beginning of the held-out part: n-grams of the first take some seconds and 300 MB, and a small model reads the second in
-some seconds."""
+"""Limits for larger texts: the tables and gzip learn from the end of the training part, and the beginning of the
+held-out part is predicted. N-grams of the former take some seconds and 300 MB, and a small model reads the latter
+in some seconds.
+"""
 TRIGRAM, TABLE_ORDERS = 3, (4, 5, 6, 7)
 _WINDOWS = 8
 """Windows of the model's context between two events."""
 
 
 def compare_tables(corpus: Corpus) -> Generator[Event, None, TextCompared]:
-    """Bits per byte of the held-out part of a text by gzip and n-gram models. Yields Phase, Progress."""
+    """Measure the bits per byte of the held-out part of a text by gzip and n-gram models. Yields Phase, Progress."""
     yield Phase(name="Measuring what tables can predict")
     train, held_out = _train_bytes(corpus), _held_out_bytes(corpus)
     gzip = _gzip_bits(train, held_out)
@@ -49,12 +50,12 @@ def _train_bytes(corpus: Corpus) -> bytes:
 
 
 def _held_out_bytes(corpus: Corpus) -> bytes:
-    """The beginning of the held-out part; a character that is cut is left out."""
+    """Return the beginning of the held-out part, without a truncated last character."""
     return corpus.file("val").read(0, MAX_HELD_OUT_BYTES).decode(errors="ignore").encode()
 
 
 def _gzip_bits(train: bytes, held_out: bytes) -> float:
-    """By how many bits each held-out byte lengthens the compressed text."""
+    """Return by how many bits each held-out byte lengthens the compressed text."""
     rest = zlib.compressobj(9, zlib.DEFLATED, 31)
     n_before = len(rest.compress(train))
     both = rest.copy()
@@ -65,10 +66,10 @@ def _gzip_bits(train: bytes, held_out: bytes) -> float:
 def compare_model(
     compared: TextCompared, model: Decoder, tokenizer: Tokenizer, corpus: Corpus, step: int
 ) -> Generator[Event, None, TextCompared]:
-    """The comparison with the bits per byte of a model, as it is after `step`. Yields Phase, Progress.
+    """Add to the comparison the bits per byte of a model after `step`. Yields Phase, Progress.
 
-    Each token is predicted with at least half a context before it, of the rest of the text where the held-out part
-    begins. Leaves the model's mode as it is.
+    Each token is predicted with at least half a context before it; the first held-out tokens follow the end of the
+    training text. The model's mode is unchanged.
     """
     yield Phase(name="Comparing it with tables")
     held_out = _held_out_bytes(corpus).decode()

@@ -1,4 +1,4 @@
-"""How good a model of the user's own text is, in words: derived from its comparison with gzip and tables. No torch."""
+"""A verdict in words on a model of the user's own text, from its comparison with gzip and tables. No torch import."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from terrarium.models.events import TextCompared
 from terrarium.models.number_words import format_few, format_size
 
 BEYOND, EQUAL, BEHIND, UNGROWN = "beyond", "equal", "behind", "ungrown"
-"""Better than the best table of n-grams, as good, better than the 3-gram only, or not even that."""
+"""Verdicts: better than the best n-gram table, as good, better than the 3-gram only, or not even that."""
 SMALL_BYTES = 200_000
-"""Bytes below which a model from scratch has read its text many times before it is better than a table."""
+"""Bytes below which a model from scratch must read its text many times before it is better than a table."""
 _EQUAL_SHARE = 0.005
 GZIP, TRIGRAM = "gzip", "a table of the last two letters"
 
 
 def verdict_of(compared: TextCompared) -> str:
-    """One of the verdicts above, for a comparison that has a model."""
+    """Return the verdict for a comparison that includes a model."""
     assert compared.model is not None
     if compared.model < (1 - _EQUAL_SHARE) * compared.table:
         return BEYOND
@@ -24,7 +24,7 @@ def verdict_of(compared: TextCompared) -> str:
 
 
 def title_of(compared: TextCompared) -> str:
-    """What follows “Your model” in a headline that claims no more than was measured."""
+    """Return what follows “Your model” in a headline that claims no more than was measured."""
     return {
         BEYOND: "has grown",
         EQUAL: "has grown",
@@ -34,7 +34,7 @@ def title_of(compared: TextCompared) -> str:
 
 
 def sentence_of(compared: TextCompared) -> str:
-    """How good the model is, and where it is no better than a table, what helps."""
+    """Describe how good the model is and, if it is no better than a table, what helps."""
     sentence = {
         BEYOND: "It predicts text it has never seen better than the best table of letters.",
         EQUAL: "It predicts text it has never seen as well as the best table of letters.",
@@ -58,15 +58,15 @@ def _remedy(compared: TextCompared) -> str:
 
 
 def table_words(order: int) -> str:
-    """An n-gram model of bytes of that order, in words."""
+    """Describe a byte n-gram model of that order."""
     return f"a table of what followed the last {format_few(order - 1, 'letter')}"
 
 
 def short_table_words(order: int) -> str:
-    """The same in fewer words, for a line of a chart."""
+    """Describe it in fewer words, for a line of a chart."""
     return f"a table of the last {format_few(order - 1, 'letter')}"
 
 
 def short_words(compared: TextCompared) -> str:
-    """The comparison in half a line, as for a list of models."""
+    """Summarise the comparison in half a line, for a list of models."""
     return f"{compared.model:.2f} bits per byte of unseen text; the best table of letters: {compared.table:.2f}"

@@ -60,7 +60,7 @@ def make_private(path: Path) -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make a folder that only its owner may read, or an existing one so; returns it."""
+    """Create a folder if missing, restrict it to its owner, and return it."""
     folder.mkdir(0o700, parents=True, exist_ok=True)
     return make_private(folder)
 
@@ -123,7 +123,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Replace the file `path` atomically: yields the path of a new one to write, which is moved there at the end.
 
     Raises:
-        OSError: if it cannot be written; then `path` is as it was, and nothing is left beside it.
+        OSError: if it cannot be written; then `path` is unchanged, and no temporary file remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(path.parent, name=path.name)
@@ -210,7 +210,7 @@ def file_stamp(path: Path) -> tuple[int, int]:
 
 
 MAX_JSON_BYTES = 1 << 26
-"""No file that is JSON as a whole is larger, apart from tokenizers; one that is takes more than seconds to parse."""
+"""Size limit of a JSON file, except tokenizers; a larger one would take more than seconds to parse."""
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:

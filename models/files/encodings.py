@@ -1,4 +1,4 @@
-"""Which encoding a text file says that it is in. Every reader of the user's texts asks here."""
+"""Detection of a text file's encoding from its byte order mark, for all readers of the user's texts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ SAVE_AS_UTF8 = "save it as UTF-8 (in your editor: Save as… › Encoding › UT
 
 
 def encoding_of_file(path: Path) -> str:
-    """Python's name of the encoding of a text file: UTF-16 where a byte order mark says so, else UTF-8.
+    """Return Python's name of a text file's encoding: UTF-16 if it has that byte order mark, else UTF-8.
 
-    Both decode without the mark. OSError where the file cannot be read.
+    Decoding with either removes the mark. Raises OSError if the file cannot be read.
     """
     with path.open("rb") as file:
         return "utf-16" if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"

@@ -23,13 +23,13 @@ from terrarium.models.files.atomic import DamagedError
 from terrarium.models.files.limits import check_disjoint
 
 _BLOCK_BYTES = 1 << 21
-"""Bytes of the file that are dequantised at once, which takes about 10 ms."""
+"""Bytes of the file to dequantise per block, which takes about 10 ms."""
 
 _MAX_HEADER_BYTES, _MAX_TENSORS = 32 << 20, 1 << 16
 """Headers of models with 250,000 tokens have some 10 MB; longer ones would take more than seconds to read."""
 
 _MAX_KEYS, _MAX_ITEMS = 1 << 12, 1 << 21
-"""Of such models, arrays have 1.3 million items together; there are some fifty keys."""
+"""The arrays of such models have 1.3 million items together, under some fifty keys."""
 
 _SCALARS = {
     GGUFValueType.UINT8: "B",

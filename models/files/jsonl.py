@@ -60,7 +60,7 @@ def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]
 
 
 def each_row(path: Path, needed: Mapping[str, type] | None = None) -> Iterator[Row]:
-    """One row after the other; a missing file has none, and an unterminated last line is skipped.
+    """Yield the rows of a file; a missing file has none, and an unterminated last line is skipped.
 
     Args:
         needed: the keys that each row must have, with their types.
@@ -91,7 +91,7 @@ def each_row(path: Path, needed: Mapping[str, type] | None = None) -> Iterator[R
 def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path | None:
     """Keep only the rows within the first `size` bytes (None = all) for which `keep` is true, by an atomic rewrite.
 
-    Damaged lines are dropped too; then the original file is kept as a backup, whose path is returned.
+    Damaged lines are dropped too; then the original file is saved as a backup, and its path is returned.
     """
     if not path.exists():
         return None
@@ -111,7 +111,7 @@ def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path 
 
 
 def last_row(path: Path, block: int = 8192) -> Row | None:
-    """The last complete row, or None; reads only the last `block` bytes of the file."""
+    """Return the last complete row, or None; reads only the last `block` bytes of the file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -137,7 +137,7 @@ def _whole_lines(path: Path, size: int | None = None) -> list[bytes]:
 
 
 def parse_row(line: bytes) -> Row | None:
-    """The JSON object in a line, or None."""
+    """Parse a line as a JSON object, or return None."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -16,9 +16,9 @@ MAX_UNPACKED_BYTES = 1 << 38
 
 
 def unpacked_limit(packed_bytes: int, ratio: int = MAX_RATIO) -> int:
-    """How many bytes a file may become: `ratio` times its size, but FREE_BYTES in any case.
+    """Return the limit on a file's unpacked bytes: `ratio` times its size, but at least FREE_BYTES.
 
-    Of archives and compressed files, and of formats in which many entries can share one text: Parquet, .mo.
+    For archives and compressed files, and for formats in which many entries can share one text: Parquet, .mo.
     """
     return min(MAX_UNPACKED_BYTES, max(FREE_BYTES, ratio * packed_bytes))
 

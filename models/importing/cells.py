@@ -1,4 +1,4 @@
-"""The cells of strangers' rows: texts, and messages of a conversation in the forms that they come in."""
+"""Parsing of cells in external rows: texts, and messages of a conversation in their published forms."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _SPEAKERS = {
     "bing": "assistant",
     "bard": "assistant",
 }
-"""What a speaker is called in conversations → role."""
+"""Speaker names in published conversations → role."""
 
 
 class RowError(ValueError):
-    """A record is no row of the task: what is wrong with it, without file and line."""
+    """A record is not a valid row of the task; the message says why, without file and line."""
 
 
 class EmptyRowError(RowError):
-    """A record lacks what the task needs."""
+    """A record lacks something that the task requires."""
 
 
 def text_cell(cells: Mapping[str, Any], role: str) -> str:
-    """A text that must be there; numbers and truth values as texts.
+    """Return a required text; numbers and booleans are converted to text.
 
     Raises:
-        EmptyRowError: where there is none. RowError: where it is something else.
+        EmptyRowError: if it is missing or blank. RowError: if it is of another type.
     """
     value = cells.get(role)
     if isinstance(value, bool | int | float):
@@ -46,26 +46,26 @@ def text_cell(cells: Mapping[str, Any], role: str) -> str:
 
 
 def asked_cell(cells: Mapping[str, Any]) -> str:
-    """The text of the role `prompt`, with that of `input` after it, as alpaca has them; errors as `text_cell`."""
+    """Return the text of the role `prompt` followed by that of `input`, as in Alpaca; raises as `text_cell`."""
     prompt, extra = text_cell(cells, "prompt"), cells.get("input")
     return f"{prompt}\n\n{extra}" if isinstance(extra, str) and extra.strip() else prompt
 
 
 def shortened(value: Any) -> str:
-    """A value for a message."""
+    """Format a value for a message."""
     text = repr(value)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
 def message_cell(value: Any) -> dict[str, str]:
-    """A message as {"role", "content"}, from that or from ShareGPT's {"from", "value"}; RowError where it is none."""
+    """Parse a message from {"role", "content"} or ShareGPT's {"from", "value"} into the former; RowError if invalid."""
     if not isinstance(value, dict):
         raise RowError(f"a message is no object with role and content but {shortened(value)}.")
     speaker, content = value.get("role", value.get("from")), value.get("content", value.get("value"))
     role = _SPEAKERS.get(speaker.lower()) if isinstance(speaker, str) else None
     if role is None:
         raise RowError(f"a message is by {shortened(speaker)}, which is none of system, user and assistant.")
-    if isinstance(content, list):  # OpenAI's parts
+    if isinstance(content, list):  # OpenAI's content parts
         if any(not isinstance(part, dict) or not isinstance(part.get("text"), str) for part in content):
             raise RowError("a message has parts that are no text.")
         content = "".join(part["text"] for part in content)

@@ -1,4 +1,4 @@
-"""What is wrong with rows before they are trained on: counted, with examples, and fixable by a tick."""
+"""Checks of rows before training: findings with counts and examples, and fixes that a checkbox applies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from terrarium.models.number_words import format_compact, format_count, format_p
 
 N_EXAMPLES = 5
 SPLIT_NAMES = ("train", "val", "test")
-"""By their codes in a scan."""
+"""Split names, indexed by their codes in a scan."""
 
 _EXAMPLE_LENGTH = 80
 _N_LABELS = 3
@@ -67,10 +67,10 @@ _SHORT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked for and found.
+    """A problem found in the rows.
 
-    name: a key of FIXES, or another where nothing can be done by a tick. n: rows. sentence: for the user. examples: up
-    to five, with file and line. can_fix: whether `name` is a fix. is_fixed: whether the plan has it.
+    name: a key of FIXES, or another name if no fix applies. n: the number of rows. sentence: for the user. examples: up
+    to five, with file and line. can_fix: whether `name` is a fix. is_fixed: whether the plan applies it.
     """
 
     name: str
@@ -83,13 +83,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Checks:
-    """What an import would make.
+    """The outcome of an import before it is done.
 
     n_read: rows of the source. splits: split → rows that it would have. given: the splits that the source has itself.
-    findings: in the order of FIXES. labels: label → rows, the most frequent first (of the tasks that have labels).
-    n_tokens: of all texts, None without a tokenizer. sentence: all of it in one line, as "5,865 rows, 30 % spam, …".
-    offer: of which splits rows are taken for the source has none, in a sentence; "" if it has both.
-    scan: for `revise_events` and `import_events`, so that the rows are not read again.
+    findings: in the order of FIXES. labels: label → rows, the most frequent first (for tasks with labels). n_tokens: of
+    all texts; None without a tokenizer. sentence: a one-line summary such as "5,865 rows, 30 % spam, …". offer: a
+    sentence about the splits that are taken from the rows because the source lacks them; "" if it has both. scan: for
+    `revise_events` and `import_events`, so that the rows are not read again.
     """
 
     n_read: int
@@ -104,12 +104,12 @@ class Checks:
 
 
 def check_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Checks]:
-    """Read all rows of a source as its plan says, and find what is wrong with them. Nothing is stored.
+    """Read all rows of a source according to the plan, and check them. Nothing is stored.
 
     Yields Phase and Progress (bytes).
 
     Raises:
-        ValueError: where the plan cannot be carried out, or a file is damaged: with file and line.
+        ValueError: if the plan is invalid, or a file is damaged: with file and line.
     """
     plan.check()
     yield Phase(name="Checking the rows")
@@ -118,9 +118,9 @@ def check_events(library: Library, plan: ImportPlan) -> Generator[Event, None, C
 
 
 def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks]:
-    """The checks of a plan whose rows were read already: after its fixes, context, shares or seed have changed.
+    """Recompute the checks of a plan from an existing scan, after its fixes, context, shares or seed have changed.
 
-    Yields Progress (bytes), while it looks for the examples.
+    Yields Progress (bytes) while it reads the examples.
     """
     found = yield from find_rows(scan, plan)
     codes = yield from assign_splits(scan, plan, found)
@@ -174,7 +174,7 @@ def revise_events(plan: ImportPlan, scan: Scan) -> Generator[Event, None, Checks
 
 
 def _other_rows(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, Rows]:
-    """Rows with which something is wrong that no tick fixes."""
+    """Find the rows with a problem that no fix applies to."""
     if not len(scan.label_names):
         return {}
     learned, unseen = np.zeros(len(scan.label_names) + 1, bool), [np.zeros(0, np.int64)]
@@ -187,7 +187,7 @@ def _other_rows(scan: Scan, plan: ImportPlan, codes: Codes) -> dict[str, Rows]:
 
 
 def _examples(plan: ImportPlan, found_rows: Mapping[str, Rows]) -> Generator[Event, None, dict[str, list[str]]]:
-    """The first rows of each finding, as text with their place, for which their files are read again."""
+    """Read the first rows of each finding again, as text with file and line."""
     wanted: dict[int, list[str]] = {}
     for name, rows in found_rows.items():
         for index in rows[:N_EXAMPLES].tolist():
@@ -256,7 +256,7 @@ def _sentence(
     n_tokens: int | None,
     findings: Sequence[Finding],
 ) -> str:
-    """All of it in one line."""
+    """Summarise the import in one line."""
     n = int((codes != LEFT_OUT).sum())
     shares = ", ".join(f"{splits[name]:,} for {word}" for name, word in SPLIT_WORDS.items() if splits[name])
     parts = [f"{format_count(n, 'row')} ({shares})" if shares else format_count(n, "row")]

@@ -1,4 +1,4 @@
-"""Numbers of all rows of a source, in temporary files: however many rows there are, only a part is in memory."""
+"""Per-row numbers of a source, in temporary files: only a part is in memory, however many rows there are."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 CHUNK_ROWS = 1 << 16
-"""So many rows are read at once."""
+"""Rows per read."""
 BUCKET_ROWS = 1 << 17
-"""About so many rows are compared with each other at once."""
+"""Approximate number of rows that are compared with each other at a time."""
 
 _SMALL_BYTES = 1 << 18
 
@@ -26,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Column:
-    """A number for each row: appended one by one, then read in parts. Its file, in `folder`, goes with it."""
+    """A number for each row: appended one by one, then read in parts. Its temporary file, in `folder`, goes with it."""
 
     def __init__(self, dtype: npt.DTypeLike, folder: Path) -> None:
         self.dtype = np.dtype(dtype)
@@ -39,14 +39,14 @@ class Column:
         return self._n
 
     def append(self, value: int) -> None:
-        """Add the number of the next row."""
+        """Append the number of the next row."""
         self._pending.append(value)
         self._n += 1
         if len(self._pending) == CHUNK_ROWS:
             self._flush()
 
     def read(self, start: int, stop: int) -> Values:
-        """The numbers of rows `start` to `stop`."""
+        """Return the numbers of rows `start` to `stop` (exclusive)."""
         self._flush()
         self._file.seek(start * self.dtype.itemsize)
         return np.frombuffer(self._file.read((stop - start) * self.dtype.itemsize), self.dtype)
@@ -58,14 +58,14 @@ class Column:
 
 
 def parts(*columns: Column) -> Iterator[tuple[int, list[Values]]]:
-    """All of the columns side by side, a part at a time, each with the index of its first row."""
+    """Yield the columns side by side in parts, each with the index of its first row."""
     n = len(columns[0])
     for start in range(0, n, CHUNK_ROWS):
         yield start, [column.read(start, min(start + CHUNK_ROWS, n)) for column in columns]
 
 
 def where(test: Callable[..., Mask], *columns: Column) -> Rows:
-    """The rows that pass a test, which gets a part of each column."""
+    """Return the rows that pass a test, which is called with a part of each column."""
     found = [np.flatnonzero(test(*values)) + start for start, values in parts(*columns)]
     return np.concatenate([np.zeros(0, np.int64), *found])
 
@@ -73,10 +73,11 @@ def where(test: Callable[..., Mask], *columns: Column) -> Rows:
 def buckets(
     keys: Callable[[Rows, Values], Values], chosen: Callable[[int, int], Mask], *columns: Column
 ) -> Iterator[tuple[Rows, list[Values]]]:
-    """The chosen rows in groups, in the order of their keys: rows with the same key are in one group.
+    """Yield the chosen rows in groups, in the order of their keys: rows with the same key are in one group.
 
-    keys: the keys (uint64, evenly distributed) of some rows, from their numbers in the first column. chosen: which of
-    the rows `start` to `stop` are meant. Yields the rows of a group, their keys, and their numbers in each column.
+    keys: returns the keys (uint64, evenly distributed) of rows, given their indices and their numbers in the first
+    column. chosen: which of the rows `start` to `stop` to include. Yields the rows of a group, their keys, and their
+    numbers in each column.
     """
     bits = max(0, (len(columns[0]) // BUCKET_ROWS).bit_length())
     for bucket in range(1 << bits):

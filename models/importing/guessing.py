@@ -1,4 +1,4 @@
-"""What rows are for: a task, and which column is what, guessed from the columns' names and what they hold."""
+"""Guesses of a task and of the role of each column, from the columns' names and contents."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from terrarium.models.settings.tasks import JUDGED_BY
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """What one column of the rows that were looked at holds.
+    """Statistics of one column over the inspected rows.
 
     type: "text", "number", "truth value", "list", "object", "mixed" or "empty". n_missing: rows without it. n_unique:
-    of its values, at most MAX_UNIQUE, where counting ends. lengths: least, mean and greatest number of characters (of a
-    list: of its elements' text). histogram: number of values in each of equally wide ranges of length, from the least
-    to the greatest. examples: its first different values, shortened.
+    distinct values, counted up to MAX_UNIQUE. lengths: minimum, mean and maximum number of characters (for a list: of
+    its elements' text). histogram: number of values in equally wide ranges of length, from the minimum to the maximum.
+    examples: its first distinct values, shortened.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """A task of TASKS ("" if it is open), role → column, and why."""
+    """The guessed task of TASKS ("" if undecided), role → column, and the reason."""
 
     task: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +105,7 @@ _NAMES = {
     "target": ("target", "tgt", "summary", "highlights", "output", "target_text", "translation", "code"),
     "group": ("skeleton", "group", "group_id", "story_id", "document_id"),
 }
-"""Role → names of columns that usually have it, the surest first."""
+"""Role → usual column names, the most reliable first."""
 
 _LANGUAGE = re.compile(r"(?:.*\.)?([a-z]{2,3})(?:[_-][A-Za-z]{2,4})?")
 _MAX_LABELS = 100
@@ -114,9 +114,9 @@ _MAX_OUTSIDE = 0.1
 
 
 def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: bool = False) -> Guess:
-    """The task that rows with these columns most likely are for.
+    """Guess the task of rows with these columns.
 
-    is_text: they are plain texts, so "text" needs no label.
+    is_text: the rows are plain texts, so "text" needs no label.
     """
     for guess in (_preference, _rated, _chat, _span, _tagging, _pairs, _labelled):
         if found := guess(columns, rows):
@@ -132,7 +132,7 @@ def guess_task(columns: Mapping[str, Column], rows: Sequence[Row], *, is_text: b
 
 
 def _with_judged(guess: Guess, columns: Mapping[str, Column]) -> Guess:
-    """With the columns of a text-to-text task by which what is written is judged, as they are called."""
+    """Add the columns that judge replies of a text-to-text task, if they have their usual names."""
     if guess.task != "text-to-text":
         return guess
     kinds = {"cases": ("list", "text"), "facts": ("list", "text"), "fields": ("object", "text"), "language": ("text",)}
@@ -145,7 +145,7 @@ def _with_judged(guess: Guess, columns: Mapping[str, Column]) -> Guess:
 
 
 def _named(columns: Mapping[str, Column], role: str, kinds: Sequence[str] = ()) -> str:
-    """The column with a usual name of a role, of one of these types; "" if there is none."""
+    """Return the column with a usual name for a role, and one of these types; "" if there is none."""
     by_name = {name.rpartition(".")[2].lower().replace(" ", "_"): name for name in columns}
     by_name |= {name.lower().replace(" ", "_"): name for name in columns}
     for usual in _NAMES[role]:
@@ -171,7 +171,7 @@ def _preference(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | N
             return None
         roles = {"replies": pairs}
     if not prompt and chosen == "chosen" and columns[chosen].type == "text":
-        prompt = _named(columns, "messages", kinds=("list",))  # as our own rows have it
+        prompt = _named(columns, "messages", kinds=("list",))  # as in our own rows
     if prompt:
         roles["prompt"] = prompt
     for role, types in (
@@ -194,13 +194,13 @@ def _preference(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | N
 
 
 def _rated(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
-    """Single replies with a truth value, as TRL's unpaired preferences."""
+    """Recognise single replies with a boolean label, as in TRL's unpaired preferences."""
     reply = _named(columns, "reply", kinds=("text", "list", "object"))
     prompt = _named(columns, "asked", kinds=("text", "list", "mixed"))
     if "label" not in columns or columns["label"].type != "truth value" or not reply:
         return None
     if not prompt and reply == "completion" and columns[reply].type == "text":
-        prompt = _named(columns, "messages", kinds=("list",))  # as our own rows have it
+        prompt = _named(columns, "messages", kinds=("list",))  # as in our own rows
     if not prompt and columns[reply].type != "list":
         return None
     source = "source" if "source" in columns and columns["source"].type == "text" else ""
@@ -220,7 +220,7 @@ def _chat(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | None:
                 roles["system"] = system
             return Guess(task="chat", roles=roles, reason=f"“{messages}” holds conversations ({form})")
     if "context" in columns:
-        return None  # a question that is answered from it
+        return None  # extractive question answering instead
     texts = ("text", "number", "mixed", "empty")
     prompt, reply = _named(columns, "prompt", kinds=texts), _named(columns, "reply", kinds=texts)
     if prompt and reply:
@@ -274,7 +274,7 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
     roles, others = {"text": text}, {name: column for name, column in columns.items() if name != text}
     folder = others.get("folder")
     if folder is not None and not (_has_few_values(folder, rows) and folder.n_missing <= _MAX_OUTSIDE * len(rows)):
-        del others["folder"]  # the folders of a program, say
+        del others["folder"]  # such as the folders of a program
     if pair := _named(others, "text_pair", kinds=("text", "mixed")):
         roles["text_pair"] = pair
     labels = _named(others, "labels", kinds=("list",))
@@ -303,7 +303,7 @@ def _labelled(columns: Mapping[str, Column], rows: Sequence[Row]) -> Guess | Non
 
 
 def _has_few_values(column: Column, rows: Sequence[Row]) -> bool:
-    """Whether the values recur, as those of a label do."""
+    """Return whether the values recur, as labels do."""
     if column.type == "number" and _is_fraction(column):
         return False
     n = sum(column.histogram)

@@ -1,4 +1,4 @@
-"""An import, carried out: rows of strangers' files become a dataset of the library."""
+"""The import itself: rows of external files become a dataset of the library."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from terrarium.models.number_words import format_count
 from terrarium.models.settings.tasks import JUDGED_BY, PREFERENCE_TASKS, TASKS
 
 _MAX_DAMAGED = 5
-"""Rows that cannot be read, named in one message at most."""
+"""Maximum number of unreadable rows that one message lists."""
 
 
 def import_events(library: Library, plan: ImportPlan, checks: Checks | None = None) -> Generator[Event, None, Corpus]:
-    """Make a dataset of a source as its plan says. If this is closed or fails, nothing of it stays.
+    """Import a source as a dataset according to the plan. Closing the generator or an error leaves nothing behind.
 
     Yields Phase and Progress (bytes). checks: those of this plan (its fixes, context, shares, seed and name may have
-    changed since), so that they need not be made again.
+    changed since), so that they are not repeated.
 
     Raises:
-        ValueError: as `check_events`; where its name is taken, a row is damaged, or a split would be empty.
+        ValueError: as `check_events`; if the name is taken, a row is damaged, or a split would be empty.
     """
     plan.check()
     name = dataset_name(library, plan)
@@ -67,7 +67,7 @@ def import_events(library: Library, plan: ImportPlan, checks: Checks | None = No
 
 
 def describe_damage(rows: Sequence[BadRecord]) -> str:
-    """A sentence for each of the first rows that cannot be read, and how many there are."""
+    """Describe the first unreadable rows, one sentence each, and their number."""
     n = len(rows)
     shown = [row.sentence for row in rows[:_MAX_DAMAGED]]
     if n == 1:
@@ -77,10 +77,10 @@ def describe_damage(rows: Sequence[BadRecord]) -> str:
 
 
 def dataset_name(library: Library, plan: ImportPlan) -> str:
-    """The name that the dataset will have: the plan's, or that of its source.
+    """Return the name of the dataset: the plan's, or the source's.
 
     Raises:
-        ValueError: where it is taken.
+        ValueError: if it is taken.
     """
     name = plan.name.strip() or source_name(plan.paths)
     if any(corpus.task and corpus.label == name for corpus in list_corpora(library)):
@@ -126,13 +126,13 @@ def _write(
 
 
 def _headline(plan: ImportPlan) -> str:
-    """The metric of the dataset: what its rows are judged by, where they say it; else the usual one of the task."""
+    """Return the dataset's metric: the one that its rows are judged by, if any, else the task's usual one."""
     judged = [JUDGED_BY[role] for role in ("cases", "facts", "fields") if plan.columns.get(role)]
     return next(iter((*judged, *TASKS[plan.task].metrics)), "")
 
 
 def _check_is_fixed(plan: ImportPlan, record: Record, fix: str) -> None:
-    """Raise ValueError for a record that is no row of the task, unless such ones are to be left out."""
+    """Raise ValueError for a record that is not a row of the task, unless the plan leaves such records out."""
     if fix in plan.fixes:
         return
     try:

@@ -1,4 +1,4 @@
-"""What a source holds, before anything is imported: its format, columns and first rows, and what it may be for."""
+"""Inspection of a source before an import: its format, columns and first rows, and a guess of its task."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from terrarium.models.number_words import format_count
 from terrarium.models.settings.tasks import PREFERENCE_TASKS
 
 N_ROWS = 20
-"""How many rows are shown."""
+"""Number of rows that are shown."""
 MAX_SEEN = 20_000
 MAX_BYTES = 1 << 25
-"""No more rows and bytes are looked at."""
+"""Limits of the inspected rows and bytes."""
 MAX_UNIQUE = 10_000
 _N_EXAMPLES, _N_BAD = 5, 10
 _EXAMPLE_LENGTH = 80
@@ -33,14 +33,14 @@ _N_BINS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class SourceInfo:
-    """What a source holds.
+    """The contents of a source.
 
-    format: a key of FORMATS. n_files: that are read; left_out: the names of others. n_rows: of all; is_estimate:
-    whether only the first `n_seen` rows were looked at, of which the columns tell. rows: the first ones, by column; a
-    column "folder" is the folder of each row's file, where there are several. splits: the splits that the files are
-    named after, with their rows as far as they were seen. task, roles: what they seem to be for, role → column, and the
-    `reason`; task "" where that is open. bad_rows: those of the rows looked at that cannot be read. configs: those of a
-    Hugging Face folder. warnings: sentences.
+    format: a key of FORMATS. n_files: files that are read; left_out: the names of the others. n_rows: of the whole
+    source; is_estimate: whether only the first `n_seen` rows, which the columns describe, were read. rows: the first
+    ones, by column; a column "folder" is the folder of each row's file, if there are several. splits: the splits that
+    the files are named after, with the rows read so far. task, roles: the guessed task and role → column, with the
+    `reason`; task "" if undecided. bad_rows: the unreadable ones among the rows read. configs: those of a Hugging Face
+    folder. warnings: sentences.
     """
 
     format: str
@@ -62,12 +62,12 @@ class SourceInfo:
 
 
 def task_of_rows(file: Path | str) -> str:
-    """The task of the first rows of a .jsonl or .csv file that was chosen as a text: “chat”; "" for running text."""
+    """Guess the task of a .jsonl or .csv file chosen as a text, from its first rows: “chat”; "" for running text."""
     if Path(file).suffix.lower() not in (".jsonl", ".csv"):
         return ""
     try:
         info = result_of(inspect_events([file], max_seen=N_ROWS))
-    except ValueError:  # it is read as a text, if at all
+    except ValueError:  # if at all, it is read as a text
         return ""
     return "" if info.task == "language" else info.task
 
@@ -75,10 +75,10 @@ def task_of_rows(file: Path | str) -> str:
 def inspect_events(
     paths: Sequence[Path | str], options: ReadOptions | None = None, max_seen: int = MAX_SEEN
 ) -> Generator[Event, None, SourceInfo]:
-    """Read a source as far as its first `max_seen` rows or MAX_BYTES, and tell what it holds. Yields Progress (bytes).
+    """Inspect the first `max_seen` rows, or MAX_BYTES, of a source. Yields Progress (bytes).
 
     Raises:
-        ValueError: where there is nothing that can be read, with file and line.
+        ValueError: if nothing can be read, with file and line.
     """
     yield Phase(name="Looking at the source")
     source = open_source(paths, options)
@@ -153,7 +153,7 @@ def _warnings(source: Source, columns: Iterable[Column], bad_rows: Sequence[BadR
 
 
 class _Tally:
-    """What was seen of a column so far."""
+    """Running statistics of a column."""
 
     def __init__(self, n_missing: int) -> None:
         self._n_missing = n_missing
@@ -175,7 +175,7 @@ class _Tally:
             self._examples[text if len(text) <= _EXAMPLE_LENGTH else text[: _EXAMPLE_LENGTH - 1] + "…"] = None
 
     def column(self, name: str) -> Column:
-        """All of it."""
+        """Return the statistics of the column."""
         kinds = self._kinds - {"number"} if self._kinds == {"number", "text"} else self._kinds
         lengths = np.asarray(self._lengths)
         low, high = (int(lengths.min()), int(lengths.max())) if len(lengths) else (0, 0)

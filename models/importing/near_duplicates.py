@@ -1,4 +1,4 @@
-"""Texts that are almost the same: MinHash of their 5-shingles, and groups of those that agree (Broder 1997)."""
+"""Near-duplicate texts: MinHash of their 5-shingles, and groups by estimated similarity (Broder 1997)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from terrarium.models.events import Event, Progress
 N_HASHES = 128
 N_CHARACTERS = 5
 SIMILAR = 0.8
-"""Texts belong together if they share at least this much of their shingles (Jaccard), as estimated."""
+"""Texts are near-duplicates if they share at least this much of their shingles (estimated Jaccard similarity)."""
 MAX_CHARACTERS = 1000
-"""Of a longer text, only its beginning is compared."""
+"""Only this many characters at the beginning of a text are compared."""
 
 _N_BANDS = 16
 _BATCH_SIZE = 8192
@@ -32,10 +32,10 @@ class MinHash:
         self._factors = generator.integers(0, 1 << 32, (N_HASHES, 1), dtype=np.uint32) | np.uint32(1)
         self._terms = generator.integers(0, 1 << 32, (N_HASHES, 1), dtype=np.uint32)
         self._buffer = np.empty((N_HASHES, MAX_CHARACTERS), np.uint32)
-        """(N_HASHES, shingles), kept, since memory that is new for each text takes most of the time."""
+        """(N_HASHES, shingles), reused, because allocating memory for each text would take most of the time."""
 
     def signature(self, text: str) -> Signature:
-        """The least value (N_HASHES,) of each hash function over the shingles of a text."""
+        """Return the minimum (N_HASHES,) of each hash function over the shingles of a text."""
         data = text[:MAX_CHARACTERS].encode("utf-32-le", "surrogatepass") or bytes(4)
         codes = np.frombuffer(data, np.uint32).astype(np.uint64)
         shingles = np.zeros(max(1, len(codes) - N_CHARACTERS + 1), np.uint64)
@@ -50,7 +50,7 @@ class MinHash:
 
 
 def near_groups(signatures: npt.NDArray[np.uint32]) -> Generator[Event, None, Indices]:
-    """For each text (n, N_HASHES), the index of the first one of its group: its own if it is alone. Yields Progress."""
+    """Return for each text (n, N_HASHES) the index of the first text of its group, or its own. Yields Progress."""
     n = len(signatures)
     groups = np.arange(n)
     for done, band in enumerate(np.split(signatures, _N_BANDS, axis=1)):
@@ -73,7 +73,7 @@ def near_groups(signatures: npt.NDArray[np.uint32]) -> Generator[Event, None, In
 
 
 def components(*keys: npt.NDArray[np.generic]) -> Indices:
-    """For each item, the least index of those that it is connected with: by an equal value in any of the `keys`."""
+    """Return for each item the smallest index of its connected component; items with an equal key are connected."""
     n = len(keys[0])
     groups: Indices = np.arange(n)
     inverses = [np.unique(key, return_inverse=True)[1].reshape(-1) for key in keys]
@@ -88,7 +88,7 @@ def components(*keys: npt.NDArray[np.generic]) -> Indices:
 
 
 def _joined(groups: Indices, rows: Indices, others: Indices) -> Indices:
-    """The groups when each of `rows` and its one of `others` belong together."""
+    """Return the groups after merging those of each of `rows` and its counterpart in `others`."""
     while True:
         least = np.minimum(groups[rows], groups[others])
         if np.array_equal(groups[rows], least) and np.array_equal(groups[others], least):

@@ -1,4 +1,4 @@
-"""What the user decides about an import: how files are read, which column is what, how rows are fixed and split."""
+"""The user's decisions about an import: how to read files, the role of each column, and fixes and splits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIXES = {
     "too-long": "leave out rows that are longer than the context",
     "unknown": "leave out rows in which more than a tenth is unknown to the tokenizer",
 }
-"""What can be done about a finding: name → what it does. Whatever stays is imported as it is."""
+"""Fixes for findings: name → effect. All other rows are imported unchanged."""
 
 DEFAULT_FIXES = frozenset({"empty", "duplicates", "leaks"})
 
@@ -37,7 +37,7 @@ ROLES: dict[str, tuple[tuple[str, ...], ...]] = {
     "preference": (("replies",), ("chosen", "rejected")),
     "unpaired": (("completion", "label"),),
 }
-"""Task → the roles that columns must fill, in one of these ways."""
+"""Task → alternative sets of roles, one of which the columns must fill."""
 
 OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
     "chat": ("system", "input"),
@@ -48,24 +48,24 @@ OPTIONAL_ROLES: dict[str, tuple[str, ...]] = {
     "preference": ("prompt", "input", "system", "score_chosen", "score_rejected", "choice", "source"),
     "unpaired": ("prompt", "input", "system", "source"),
 }
-"""Task → further roles. For chats and preferences, `input` is added to the prompt as alpaca does. Each task has also
-"group"."""
+"""Task → optional roles. For chats and preferences, `input` is appended to the prompt, as in Alpaca. Each task also has
+the role "group"."""
 
 GROUP = "group"
 """The role of a column whose equal values must not be divided between training and validation."""
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
-"""What the splits are called in sentences."""
+"""Names of the splits in sentences."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportPlan:
-    """An import, decided.
+    """The plan of an import.
 
     paths: files, folders and archives. task: one of ROLES. columns: role → column (see ROLES, OPTIONAL_ROLES, GROUP).
-    name: the dataset's. val_fraction, test_fraction: the shares of those splits, taken from the rows of training, where
-    the source does not have that split itself. seed: of the split. fixes: of FIXES. tokenizer: a name in the library,
-    for what is counted in tokens; "": that is not checked. context: how many tokens a model reads; 0: not checked.
+    name: the dataset's. val_fraction, test_fraction: the fractions of the training rows for those splits, if the source
+    does not have the split itself. seed: of the split. fixes: of FIXES. tokenizer: a name in the library, for token
+    counts; "" skips these checks. context: the context length in tokens; 0 skips its check.
     """
 
     paths: tuple[str, ...]
@@ -81,7 +81,7 @@ class ImportPlan:
     context: int = 0
 
     def check(self) -> None:
-        """Raise ValueError, with a sentence, where it cannot be carried out."""
+        """Raise ValueError, with a sentence, if the plan is invalid."""
         if self.task not in ROLES:
             raise ValueError(f"There is no task {self.task!r} for files: choose one of {', '.join(ROLES)}.")
         ways, optional = ROLES[self.task], (*OPTIONAL_ROLES.get(self.task, ()), GROUP)
@@ -109,9 +109,9 @@ class ImportPlan:
 
 
 def source_name(paths: Sequence[str]) -> str:
-    """What files or a folder are called, without endings: the first, and how many others have another name.
+    """Return a name for files or a folder, without endings: the first, and how many others have another name.
 
-    So two files line by line, x.en and x.fr, are “x”.
+    For example, two parallel files x.en and x.fr are “x”.
     """
     files = [Path(path).absolute() for path in paths]
     names = [file.name if file.is_dir() else file.name.partition(".")[0] or file.name for file in files]

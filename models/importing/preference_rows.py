@@ -1,7 +1,8 @@
-"""Preferences in the forms that they are published in, as rows of the tasks "preference" and "unpaired".
+"""Preferences in their published forms, as rows of the tasks "preference" and "unpaired".
 
-TRL's (https://huggingface.co/docs/trl/dataset_formats), as texts or conversations, with the prompt apart or as
-what both sides begin with; transcripts of Anthropic's HH; UltraFeedback; and those of ShareGPT, Alpaca and OpenAI.
+TRL's (https://huggingface.co/docs/trl/dataset_formats), as texts or conversations, with the prompt in its own column or
+as the common beginning of both sides; transcripts of Anthropic's HH; UltraFeedback; and those of ShareGPT, Alpaca and
+OpenAI.
 """
 
 from __future__ import annotations
@@ -16,25 +17,25 @@ from terrarium.models.corpora.corpus import Example
 from terrarium.models.importing.cells import EmptyRowError, RowError, asked_cell, message_cell, shortened, text_cell
 
 TRANSCRIPT = {"user": "\n\nHuman:", "assistant": "\n\nAssistant:"}
-"""What each turn of HH's transcripts begins with, by its role."""
+"""Role → the prefix of a turn in HH's transcripts."""
 
 _TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 _NO_LOSS = frozenset({"margin", "choice", "source"})
-"""Columns of our own rows and their like that need no note where they are not kept."""
+"""Columns of our own and similar rows that need no note if they are dropped."""
 
 Messages = list[dict[str, str]]
 
 
 def preference_row(cells: Mapping[str, Any]) -> Example:
-    """The row that these cells are, role → value.
+    """Make a row from cells, role → value.
 
     Roles: `chosen` and `rejected`, each a text, a message or a conversation; or `replies`, a list of both, the better
-    one first. `prompt`, a text or a conversation, may be missing where both sides begin with it. Equal scores: a tie.
+    one first. `prompt`, a text or a conversation, may be missing if both sides begin with it. Equal scores mean a tie.
 
     Raises:
-        EmptyRowError: where a side is empty, or both are the same.
-        RowError: where a cell does not hold what its role needs, or nothing says what the replies reply to.
+        EmptyRowError: if a side is empty, or both are the same.
+        RowError: if a cell does not suit its role, or the prompt of the replies cannot be determined.
     """
     better, worse = _sides(cells)
     if isinstance(better, str) and isinstance(worse, str):
@@ -52,14 +53,14 @@ def preference_row(cells: Mapping[str, Any]) -> Example:
 
 
 def rated_row(cells: Mapping[str, Any]) -> Example:
-    """The row of a single reply that was called good or bad, in TRL's unpaired form.
+    """Make a row of a single reply labelled good or bad, in TRL's unpaired form.
 
     Roles: `completion`, a text, a message or a conversation with one reply, and `label`: true or false, or 1 or 0.
-    `prompt`, a text or a conversation, may be missing where a conversation as `completion` begins with it.
+    `prompt`, a text or a conversation, may be missing if a conversation in `completion` begins with it.
 
     Raises:
-        EmptyRowError: where the reply or the label is empty.
-        RowError: where a cell does not hold what its role needs, or nothing says what the reply replies to.
+        EmptyRowError: if the reply or the label is empty.
+        RowError: if a cell does not suit its role, or the prompt of the reply cannot be determined.
     """
     label = cells.get("label")
     if label is None:
@@ -79,7 +80,7 @@ def rated_row(cells: Mapping[str, Any]) -> Example:
 
 
 def _with_system(cells: Mapping[str, Any], asked: Messages) -> Messages:
-    """A prompt with its system message, where that stands apart; RowError where it does not end with the user."""
+    """Prepend a separate system message to a prompt; RowError if the prompt does not end with the user."""
     system = cells.get("system")
     if isinstance(system, str) and system.strip() and asked[:1] and asked[0]["role"] != "system":
         asked = [{"role": "system", "content": system}, *asked]
@@ -89,7 +90,7 @@ def _with_system(cells: Mapping[str, Any], asked: Messages) -> Messages:
 
 
 def import_notes(columns: Collection[str], roles: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Sentences about what an import of preferences does not keep, from the first rows of a source."""
+    """Return sentences about what an import of preferences drops, from the first rows of a source."""
     notes = []
     others = sorted(name for name in columns if name not in roles.values() and name.rpartition(".")[2] not in _NO_LOSS)
     if others:
@@ -109,7 +110,7 @@ def import_notes(columns: Collection[str], roles: Mapping[str, str], rows: Seque
 
 
 def preference_form(roles: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which of the published forms the first row has, in words."""
+    """Describe which of the published forms the first row has."""
     if "replies" in roles:
         return "the better reply and the worse one in a list, as alpaca"
     better = next((value for row in rows if (value := row.get(roles["chosen"]))), None)
@@ -134,7 +135,7 @@ def _sides(cells: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _of_texts(cells: Mapping[str, Any], better: str, worse: str) -> tuple[Messages, str, str]:
-    """The prompt, and both replies, of two texts."""
+    """Parse the prompt and both replies from two texts."""
     if cells.get("prompt"):
         asked = _prompt(cells)
         lead = cells["prompt"]
@@ -147,14 +148,14 @@ def _of_texts(cells: Mapping[str, Any], better: str, worse: str) -> tuple[Messag
         return _divided(_turns(better), _turns(worse))
     n = next((i for i, (one, other) in enumerate(zip(better, worse, strict=False)) if one != other), None)
     n = min(len(better), len(worse)) if n is None else n
-    n = max(better.rfind(white, 0, n) + 1 for white in " \n\t")  # the beginning of the word that differs
+    n = max(better.rfind(white, 0, n) + 1 for white in " \n\t")  # the start of the first differing word
     if not better[:n].strip():
         raise RowError("it has no prompt, and its two texts begin differently: say which column is the prompt.")
     return [{"role": "user", "content": better[:n].strip()}], better[n:], worse[n:]
 
 
 def _of_conversations(cells: Mapping[str, Any], better: Messages, worse: Messages) -> tuple[Messages, str, str]:
-    """The prompt, and both replies, of two conversations: whole ones, or replies to the prompt."""
+    """Parse the prompt and both replies from two conversations: whole ones, or replies to the prompt."""
     if better[0]["role"] != "assistant":
         return _divided(better, worse)
     for name, messages in (("chosen", better), ("rejected", worse)):
@@ -164,12 +165,12 @@ def _of_conversations(cells: Mapping[str, Any], better: Messages, worse: Message
 
 
 def _divided(better: Messages, worse: Messages) -> tuple[Messages, str, str]:
-    """Two conversations as what they share, and the first replies in which they differ."""
+    """Split two conversations into their common beginning and the first replies that differ."""
     n = 0
     while n < min(len(better), len(worse)) and better[n] == worse[n]:
         n += 1
     if n == min(len(better), len(worse)):
-        n -= 1  # equal, or one goes on where the other ends: what both end with was replied
+        n -= 1  # equal, or one continues where the other ends: the replies are the last common message
     if n < 0 or better[n]["role"] != "assistant" or worse[n]["role"] != "assistant":
         raise RowError("its two conversations differ before a reply, so they do not answer the same.")
     return better[:n], better[n]["content"], worse[n]["content"]
@@ -177,7 +178,7 @@ def _divided(better: Messages, worse: Messages) -> tuple[Messages, str, str]:
 
 def _prompt(cells: Mapping[str, Any]) -> Messages:
     value = cells.get("prompt")
-    if isinstance(value, str) and value.lstrip().startswith("[{"):  # as tables hold conversations
+    if isinstance(value, str) and value.lstrip().startswith("[{"):  # tables store conversations as JSON
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
@@ -191,7 +192,7 @@ def _prompt(cells: Mapping[str, Any]) -> Messages:
 
 
 def _messages(value: Any, role: str) -> Messages:
-    """A side or a prompt as messages; a bare text on one side is a reply."""
+    """Parse a side or a prompt into messages; a bare text on one side is a reply."""
     if isinstance(value, str):
         return [{"role": "assistant", "content": value}]
     if isinstance(value, dict):
@@ -208,7 +209,7 @@ def _is_transcript(text: Any) -> TypeGuard[str]:
 
 
 def _turns(text: str) -> Messages:
-    """The turns of one of HH's transcripts."""
+    """Split one of HH's transcripts into turns."""
     parts = _TURN.split("\n\n" + text.lstrip("\n"))
     return [
         {"role": _ROLES[speaker], "content": content.strip()}
@@ -217,7 +218,7 @@ def _turns(text: str) -> Messages:
 
 
 def _judgement(cells: Mapping[str, Any]) -> Example:
-    """Whether it is a tie, by how much one is better, and who said so: as far as the cells tell."""
+    """Return whether it is a tie, the margin, and the source of the judgement, as far as the cells have them."""
     found: Example = {}
     scores = [_number(cells.get(role)) for role in ("score_chosen", "score_rejected")]
     if scores[0] is not None and scores[1] is not None:

@@ -1,4 +1,4 @@
-"""One reading of all rows: of each, some numbers stay, by which rows are compared, fixed and split."""
+"""A scan of all rows of a source: the per-row numbers by which rows are compared, fixed and split."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ from terrarium.models.tokenizers.special_tokens import unknown_ids
 from terrarium.models.tokenizers.store import load_tokenizer
 
 MAX_NEAR = 50_000
-"""Only so many different texts, the first ones, are compared for being almost the same."""
+"""Only the first distinct texts, up to this many, are compared for near-duplicates."""
 GOOD, EMPTY, INVALID, DAMAGED = 0, 1, 2, 3
-"""What is wrong with a row: DAMAGED is one that its format does not allow, the others are read, but not as the task."""
+"""State of a row: DAMAGED violates its format; EMPTY and INVALID can be read, but are not rows of the task."""
 TRAIN, VAL, TEST = 0, 1, 2
 SPLIT_CODES = {"": TRAIN, "train": TRAIN, "val": VAL, "test": TEST}
 PROGRESS_ROWS = 100
 PROGRESS_BYTES = 1 << 20
-"""No more rows, and about no more bytes, are read between two events."""
+"""Maximum number of rows, and approximate number of bytes, between two events."""
 
 _INPUTS = frozenset({"text", "text_pair", "messages", "words", "question", "context", "source"})
-"""The columns of tasks that a model reads: the others it has to find out."""
+"""The columns of tasks that are a model's input; the others are what it learns to predict."""
 _MESSAGE_TOKENS = 4
-"""What a chat template adds to each message, about."""
+"""Approximate number of tokens that a chat template adds to each message."""
 _TOKENIZER_BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What is known of each row of a source, n in all.
+    """The per-row data of a source, n rows in all.
 
-    fault: GOOD, EMPTY, INVALID or DAMAGED. damaged: the rows that are DAMAGED. given: the split that it has in the
-    source. row, input: 64-bit hashes of its normalised text, with and without what is to be learned. group: a hash of
-    what may not be divided between splits; None where that is the input. label: index in `label_names`, −1 where the
-    task has none. compared: the rows that were compared for being almost the same; near: for each of them, the first
-    one that is almost the same. n_tokens, n_unknown: None without a tokenizer. label_counts: label or tag → how often
-    it occurs. n_given: split → rows that have it in the source. n_bytes: of all rows as JSON.
+    fault: GOOD, EMPTY, INVALID or DAMAGED. damaged: the rows that are DAMAGED. given: the row's split in the source.
+    row, input: 64-bit hashes of its normalised text, with and without what is to be learned. group: a hash of what may
+    not be divided between splits; None if that is the input. label: index in `label_names`, −1 if the task has none.
+    compared: the rows that were compared for near-duplicates; near: for each of them, the first of its near-duplicates.
+    n_tokens, n_unknown: None without a tokenizer. label_counts: label or tag → occurrences. n_given: split → rows that
+    have it in the source. n_bytes: of all rows as JSON.
     """
 
     stamp: tuple[object, ...]
@@ -79,16 +79,16 @@ class Scan:
 
 
 def source_stamp(source: Source, plan: ImportPlan) -> tuple[object, ...]:
-    """What a scan depends on: two that are equal give the same."""
+    """Return everything that a scan depends on: equal stamps mean equal scans."""
     files = tuple((file.name, file_stamp(file.path)) for file in source.files)
     return files, source.options, plan.task, tuple(sorted(plan.columns.items())), plan.tokenizer
 
 
 def scan_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Scan]:
-    """Read all rows. Yields Progress (bytes).
+    """Scan all rows. Yields Progress (bytes).
 
     Raises:
-        ValueError: where a file is damaged, with file and line; or there is no such tokenizer, or no row.
+        ValueError: if a file is damaged, with file and line; or the tokenizer is missing, or there are no rows.
     """
     source = open_source(plan.paths, plan.read)
     tokenizer = load_tokenizer(plan.tokenizer, library) if plan.tokenizer else None
@@ -106,7 +106,7 @@ def scan_events(library: Library, plan: ImportPlan) -> Generator[Event, None, Sc
 
 
 def paced(source: Source) -> Iterator[tuple[Record | BadRecord | None, bool]]:
-    """The rows of a source, each with whether it is time for an event; None if it is, but no row has come."""
+    """Yield the rows of a source, each with whether an event is due; None if an event is due before the next row."""
     n = seen = 0
     for record in source.items():
         n, read = n + 1, source.meter.done
@@ -117,7 +117,7 @@ def paced(source: Source) -> Iterator[tuple[Record | BadRecord | None, bool]]:
 
 
 def input_text(task: str, row: Example) -> str:
-    """What a model reads of a row, without what it has to find out."""
+    """Return the input text of a row, without what the model learns to predict."""
     if task in ("chat", *PREFERENCE_TASKS):
         return "\n".join(message["content"] for message in row["messages"])
     if task == "tagging":
@@ -130,7 +130,7 @@ def input_text(task: str, row: Example) -> str:
 
 
 def row_labels(task: str, row: Example) -> list[str]:
-    """The labels of a row, of the tasks that learn some."""
+    """Return the labels of a row, for tasks with labels."""
     if task == "classification":
         return [row["label"]]
     found: list[str] = row.get("labels" if task == "multi-label" else "tags", []) if task != "language" else []
@@ -138,20 +138,20 @@ def row_labels(task: str, row: Example) -> list[str]:
 
 
 def hash_text(text: str) -> int:
-    """64 bits of a text in which capitals and white space do not matter."""
+    """Return a 64-bit hash of a text that ignores case and differences in white space."""
     return int.from_bytes(hashlib.blake2b(normalised(text).encode(), digest_size=8).digest(), "little")
 
 
 def normalised(text: str) -> str:
-    """Without capitals, with one space for any white space."""
-    # Of the characters that are printable, only the space is white: most texts have nothing to be joined anew.
+    """Casefold a text, and collapse white space to single spaces."""
+    # The space is the only printable white space, so most texts need no splitting and joining.
     if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
         return text.casefold()
     return " ".join(text.casefold().split())
 
 
 class _Columns:
-    """A scan that grows by a row at a time."""
+    """A scan under construction, one row at a time."""
 
     def __init__(self, plan: ImportPlan, tokenizer: Tokenizer | None, folder: Path) -> None:
         self._plan, self._tokenizer = plan, tokenizer
@@ -246,7 +246,7 @@ class _Columns:
         self._pending = []
 
     def scan(self, stamp: tuple[object, ...]) -> Generator[Event, None, Scan]:
-        """All of it. Yields Progress."""
+        """Finish the scan. Yields Progress."""
         if self._pending:
             self._count_tokens()
         rows = np.frombuffer(self._near_rows, np.int64)
@@ -273,7 +273,7 @@ class _Columns:
 
 
 def sorted_labels(names: Iterable[str]) -> list[str]:
-    """Labels in the order of a model's outputs: “O” first, numbers by size, then by name."""
+    """Sort labels in the order of a model's outputs: “O” first, numbers by size, then by name."""
     return sorted(
         names, key=lambda name: (name != "O", not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
     )

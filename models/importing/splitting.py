@@ -1,4 +1,4 @@
-"""Which rows are kept, and which are for training, validation and test: by a hash of the row, the same in any order."""
+"""Selection of rows and their assignment to training, validation and test: by hash, so independent of their order."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from terrarium.models.importing.scan import DAMAGED, EMPTY, GOOD, INVALID, TEST,
 from terrarium.models.settings.tasks import PREFERENCE_TASKS
 
 LEFT_OUT = 255
-"""In place of a split: not imported."""
+"""Code in place of a split: not imported."""
 MAX_UNKNOWN = 0.1
 _MAX_NEAR_SHARE = 0.1
-"""Rows that are almost the same stay together in a split unless one group has more of all rows than this: then the
-texts follow a template, and to keep them together would leave nothing to validate on."""
+"""Near-duplicates stay together in a split unless one group has more than this fraction of all rows: then the texts
+follow a template, and keeping them together would leave nothing to validate on."""
 _NO_CONTRADICTION = ("language", "chat", "text-to-text", *PREFERENCE_TASKS)
 _NO_LENGTH = ("language", "span")
 """Tasks whose texts are cut into windows, so none is too long."""
@@ -31,13 +31,13 @@ Codes = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
 
 _OUT, _HELD_OUT, _MINE = 0, 1, 2
-"""What becomes of a row: left out so far; of a split that the source has itself; of which splits are made here."""
+"""State of a row: left out so far; in a split of the source; subject to the fixes and splits here."""
 
 
 def find_rows(scan: Scan, plan: ImportPlan) -> Generator[Event, None, dict[str, Rows]]:
-    """For each fix, the rows that it leaves out; of a given validation or test split, only what cannot be read.
+    """Return the rows that each fix leaves out; of a source's own validation or test split, only unreadable rows.
 
-    Each looks at what those before it in FIXES leave if they are ticked. Yields Phase and Progress.
+    Each considers the rows that the enabled fixes before it in FIXES have left. Yields Phase and Progress.
     """
     yield Phase(name="Comparing the rows")
     found = {
@@ -74,10 +74,10 @@ def find_rows(scan: Scan, plan: ImportPlan) -> Generator[Event, None, dict[str, 
 
 
 def assign_splits(scan: Scan, plan: ImportPlan, found: Mapping[str, Rows]) -> Generator[Event, None, Codes]:
-    """TRAIN, VAL, TEST or LEFT_OUT for each row. Yields Progress.
+    """Return TRAIN, VAL, TEST or LEFT_OUT for each row. Yields Progress.
 
-    A split that the source has stays as it is. Else, of each label as many groups of rows as make up the wanted share,
-    those with the least hashes.
+    A split of the source stays unchanged. A missing split takes, of each label, the groups of rows with the smallest
+    hashes, up to the wanted fraction.
     """
     codes = np.empty(len(scan), np.uint8)
     for at, (fault, given) in parts(scan.fault, scan.given):
@@ -90,14 +90,14 @@ def assign_splits(scan: Scan, plan: ImportPlan, found: Mapping[str, Rows]) -> Ge
         return codes
     order = _orders(scan, plan, codes)
     yield from _share_out(scan, order, codes, wanted, by_label=True)
-    if any(share and not np.any(codes == name) for name, share in wanted.items()):  # many labels of few rows
+    if any(share and not np.any(codes == name) for name, share in wanted.items()):  # many labels with few rows
         codes[np.isin(codes, [name for name, share in wanted.items() if share])] = TRAIN
         yield from _share_out(scan, order, codes, wanted, by_label=False)
     return codes
 
 
 def keeps_together(scan: Scan) -> bool:
-    """Whether rows that are almost the same stay together in a split, see _MAX_NEAR_SHARE."""
+    """Return whether near-duplicates stay together in a split, see _MAX_NEAR_SHARE."""
     if not len(scan.near):
         return True
     sizes = np.bincount(np.unique(scan.near, return_inverse=True)[1].reshape(-1))
@@ -105,10 +105,10 @@ def keeps_together(scan: Scan) -> bool:
 
 
 def _orders(scan: Scan, plan: ImportPlan, codes: Codes) -> Callable[[Rows, Hashes], Hashes]:
-    """A function of rows for training and their inputs: what orders them. Rows that stay together have the same.
+    """Return a function of training rows and their inputs to sort keys. Rows that stay together have equal keys.
 
-    That is the least hash of an input of theirs. Rows are joined by an equal input, by being almost the same, and by an
-    equal group: only for that, some hundred bytes of each row are in memory.
+    The key is the smallest hash of an input in the group. Rows are grouped by an equal input, as near-duplicates, and
+    by an equal `group`: only the latter requires some hundred bytes per row in memory.
     """
     is_mine = codes[scan.compared] == TRAIN
     compared, near = scan.compared[is_mine], scan.near[is_mine]
@@ -144,7 +144,7 @@ def _orders(scan: Scan, plan: ImportPlan, codes: Codes) -> Callable[[Rows, Hashe
 
 
 def _at(rows: Rows, start: int, part: Hashes) -> Hashes:
-    """Of a part of a column that begins at row `start`, the numbers of those of `rows` that are in it."""
+    """Return the numbers of those of `rows` that are in a part of a column that begins at row `start`."""
     first, last = np.searchsorted(rows, (start, start + len(part)))
     return part[rows[first:last] - start]
 
@@ -152,7 +152,7 @@ def _at(rows: Rows, start: int, part: Hashes) -> Hashes:
 def _share_out(
     scan: Scan, order: Callable[[Rows, Hashes], Hashes], codes: Codes, wanted: Mapping[int, float], *, by_label: bool
 ) -> Generator[Event, None, None]:
-    """Give rows for training to the wanted splits: of each label, the first units until each has its share of rows."""
+    """Move training rows to the wanted splits: of each label, the first groups until each split has its fraction."""
     totals = np.zeros(len(scan.label_names) + 1, np.int64)
     before = totals.copy()
 
@@ -184,7 +184,7 @@ def _share_out(
 
 
 def _mixed(keys: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
-    """The hashes in another order for each seed (the finaliser of SplitMix64)."""
+    """Permute the hashes, differently for each seed (the finaliser of SplitMix64)."""
     mixed = keys + np.uint64((seed * 0x9E3779B97F4A7C15) % (1 << 64))
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -196,7 +196,7 @@ def _keys(_: Rows, keys: Hashes) -> Hashes:
 
 
 def _repeated(column: Column, state: Codes) -> Generator[Event, None, Rows]:
-    """The rows whose key stands earlier already."""
+    """Return the rows whose key occurs earlier."""
     found = [_NONE]
     for rows, (keys, _) in buckets(_keys, lambda start, stop: state[start:stop] == _MINE, column):
         yield Progress(done=len(found), total=0)
@@ -207,7 +207,7 @@ def _repeated(column: Column, state: Codes) -> Generator[Event, None, Rows]:
 
 
 def _leaking(column: Column, state: Codes) -> Generator[Event, None, Rows]:
-    """The rows whose input stands also in a split that the source has itself."""
+    """Return the rows whose input also occurs in a split of the source."""
     found = [_NONE]
     for rows, (keys, _) in buckets(_keys, lambda start, stop: state[start:stop] != _OUT, column):
         yield Progress(done=len(found), total=0)
@@ -216,7 +216,7 @@ def _leaking(column: Column, state: Codes) -> Generator[Event, None, Rows]:
 
 
 def _contradicting(scan: Scan, state: Codes) -> Generator[Event, None, Rows]:
-    """The rows whose input stands elsewhere with another answer."""
+    """Return the rows whose input also occurs with another answer."""
     found = [_NONE]
     for rows, (keys, _, whole) in buckets(_keys, lambda start, stop: state[start:stop] == _MINE, scan.input, scan.row):
         yield Progress(done=len(found), total=0)

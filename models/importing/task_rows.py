@@ -1,4 +1,4 @@
-"""A record of strangers' columns as a row of a task, in the form that models.settings.tasks gives."""
+"""Conversion of external records into rows of a task, in the form that models.settings.tasks defines."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _TAG = re.compile(r"([BILOUSEM])-(.+)")
 
 
 def task_row(plan: ImportPlan, values: Row) -> Example:
-    """The row of the plan's task that these values are.
+    """Convert values into a row of the plan's task.
 
     Raises:
-        EmptyRowError: where a cell that is needed is missing.
-        RowError: where a cell does not hold what its role needs.
+        EmptyRowError: if a required cell is missing.
+        RowError: if a cell does not suit its role.
     """
     cells = {role: values.get(column) for role, column in plan.columns.items()}
     return _MAKERS[plan.task](cells)
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
-    """Tags of entities in IOB1, IOB2, BILOU or BIOES as IOB2; others, as parts of speech, as they are."""
+    """Convert entity tags in IOB1, IOB2, BILOU or BIOES to IOB2; others, such as parts of speech, stay unchanged."""
     marks = [("O", "") if tag == "O" else _mark(tag) for tag in tags]
     if any(not mark for mark, _ in marks):
         return list(tags)
@@ -114,7 +114,7 @@ def _asked(cells: Mapping[str, Any]) -> Example:
 
 
 def _answers(value: Any) -> list[Any]:
-    """The answers of a row, in one of the forms that they come in, as a list."""
+    """Return the answers of a row, from any of their published forms, as a list."""
     if value is None or value == "":
         return []
     if isinstance(value, dict):
@@ -147,7 +147,7 @@ def _paired(cells: Mapping[str, Any]) -> Example:
 
 
 def _judged(cells: Mapping[str, Any], role: str) -> Any:
-    """What a text is judged by; in tables it is written as JSON."""
+    """Return what a text is judged by; tables store it as JSON."""
     value = cells[role]
     if role == "language":
         return text_cell(cells, role)
@@ -200,7 +200,7 @@ def _conversation(cells: Mapping[str, Any]) -> Example:
         raise RowError(f"its messages are no list but {shortened(value)}.")
     messages += [message_cell(message) for message in value]
     while messages and messages[-1]["role"] != "assistant":
-        messages.pop()  # nothing to learn from what nobody replied to
+        messages.pop()  # messages without a reply teach nothing
     if not messages:
         raise EmptyRowError("it has no reply.")
     return {"messages": messages}

@@ -23,7 +23,7 @@ from terrarium.models.inference.sampling import check_finite
 class Hypothesis:
     """A finished text of a beam search.
 
-    `ids`: without the prompt, with the end token if it reached one. `score`: the sum of its tokens' log-probabilities
+    ids: without the prompt, including the end token if it was reached. score: the sum of its tokens' log-probabilities
     in nats, divided by (number of tokens) ** length_penalty.
     """
 
@@ -41,7 +41,7 @@ def beam_search(
     end_id: int | None,
     length_penalty: float = 1.0,
 ) -> list[Hypothesis]:
-    """Run `beam_events` to its end."""
+    """Run `beam_events` to its end and return its result."""
     return result_of(
         beam_events(
             model,
@@ -65,12 +65,12 @@ def beam_events(
     end_id: int | None,
     length_penalty: float = 1.0,
 ) -> Generator[Progress, None, list[Hypothesis]]:
-    """The at most n_beam best continuations (decoder) or targets (encoder-decoder) of the prompt `ids`, best first.
+    """Return up to n_beam continuations (decoder) or targets (encoder-decoder) of the prompt `ids`, best first.
 
     Yields Progress (tokens of the longest possible text), and can be closed at each.
 
-    Finished texts are kept; the search ends when the best open one, at its present length, scores no better than the
-    worst of n_beam finished ones.
+    The search ends when the best open hypothesis, at its present length, scores no better than the worst of n_beam
+    finished ones.
 
     Raises:
         ValueError: as `Continuation`, for n_beam or max_tokens below 1, and if a logit is not finite.
@@ -105,7 +105,7 @@ def beam_events(
 
 
 def _log_probabilities(text: Continuation, new: Sequence[Sequence[int]]) -> Tensor:
-    """Read new tokens (K rows) -> log-probabilities of the next token, (K, V) on the CPU."""
+    """Read new tokens (K rows); return the log-probabilities of the next token, (K, V) on the CPU."""
     logits = text.next_logits(torch.tensor(new)).float().cpu()
     check_finite(logits)
     return torch.log_softmax(logits, dim=-1)

@@ -26,7 +26,7 @@ from terrarium.models.inference.threads import ThreadTuner
 class Continuation:
     """A prompt and its continuation in one row, or in several rows that differ after `select`.
 
-    A decoder continues the prompt; an encoder-decoder reads it as its source, and writes a target text that begins
+    A decoder continues the prompt; an encoder-decoder reads it as its source, and generates a target text that begins
     with `start_id`.
     """
 
@@ -41,8 +41,8 @@ class Continuation:
         """Prepare to read the prompt; nothing is computed yet.
 
         Args:
-            prefix_ids: given tokens that the text after the prompt begins with.
-            prefix_cache: keys and values of the last text; a common prefix need not be read again.
+            prefix_ids: given tokens with which the text after the prompt begins.
+            prefix_cache: the KV cache of the last text, whose common prefix is not read again.
 
         Raises:
             ValueError: for an encoder, an empty prompt, or one that is (with `prefix_ids`) longer than the context.
@@ -74,7 +74,7 @@ class Continuation:
         return self._cache.length
 
     def read_chunks(self) -> Iterator[int]:
-        """Chunked prefill of all but the last chunk, left for `next_logits`; yields `n_read` after each chunk."""
+        """Read the prompt in chunks, except the last one, left for `next_logits`; yields `n_read` after each."""
         if isinstance(self._model, Decoder):
             model, size = self._model, chunk_size(self._model)
             while len(self.prompt_ids) - self.n_read > size:
@@ -84,14 +84,14 @@ class Continuation:
                 yield self.n_read
 
     def next_logits(self, new: Tensor) -> Tensor:
-        """Read new tokens (B, T) -> logits of the next token (B, V)."""
+        """Read new tokens (B, T); return the logits of the next token (B, V)."""
         if self._fast is not None and self._fast.supports(new, self._cache):
             with torch.inference_mode():
                 return self._fast.next_logits(new, self._cache)
         return next_logits(self._model, new, self._cache, source=self._source)
 
     def each_logits(self, new: Sequence[int]) -> Tensor:
-        """Read new tokens (T) of a decoder's one row -> logits of the token after each of them (T, V)."""
+        """Read new tokens (T) of a decoder's single row; return the logits of the token after each of them (T, V)."""
         ids = torch.tensor([list(new)])
         if self._fast is not None and self._fast.supports_short(ids, self._cache):
             with torch.inference_mode():
@@ -102,15 +102,15 @@ class Continuation:
             return model.logits(model.hidden(ids.to(model.embedding.weight.device), cache=self._cache)[0])
 
     def reserve_rollback(self, n: int) -> None:
-        """From now on, up to n tokens can be forgotten."""
+        """Allow `forget` to drop up to n tokens from now on."""
         self._cache.reserve_rollback(n)
 
     def forget(self, n: int) -> None:
-        """Forget the last n tokens, as if they had never been read."""
+        """Drop the last n tokens, as if they had never been read."""
         self._cache.rollback(n)
 
     def select(self, rows: Tensor) -> None:
-        """Keep the given rows (1-D long), in that order; one may appear several times."""
+        """Keep only the given rows (1-D long), in that order; a row may appear several times."""
         with torch.inference_mode():
             self._cache.select(rows.to(self._model.embedding.weight.device))
 
@@ -128,7 +128,7 @@ def check_prompt(n_tokens: int, context_length: int) -> None:
 def next_logits(
     model: Decoder | EncoderDecoder, ids: Tensor, cache: KVCache, *, source: Tensor | None = None, **arguments: Any
 ) -> Tensor:
-    """ids (B, T) -> logits of the next token (B, V), in eval mode and without gradients; `source` is (B, S)."""
+    """Read ids (B, T); return the logits of the next token (B, V), in eval mode without gradients. `source`: (B, S)."""
     device = model.embedding.weight.device
     with evaluating(model):
         moved = {name: value.to(device) for name, value in arguments.items()}

@@ -1,12 +1,12 @@
 """Fast decoding of one text: a decoder's logits, computed with its own weights but without its modules.
 
-At one token per step, a small model is bound by call overhead and a large one by memory bandwidth. This makes fewer
-calls (measured on a CPU: a third of the time at a million parameters), and reads matrices at full speed (see
+With one token per step, a small model is bound by call overhead and a large one by memory bandwidth. This code makes
+fewer calls (measured on a CPU: a third of the time at a million parameters), and reads matrices at full speed (see
 `fast_matmul`). Results equal `Decoder.hidden` and `Decoder.logits` up to rounding, and the KV cache is the same, so
 both can be mixed.
 
-Letters in shape comments: T tokens, S tokens seen, C d_model, H n_head, G n_kv_head, D head_dim, F d_ff,
-V vocab_size.
+Letters in shape comments: T tokens, S tokens in the cache, C d_model, H n_head, G n_kv_head, D head_dim, F d_ff, V
+vocab_size.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
 _N_TURNED = 256
-"""Number of positions whose RoPE rotations are computed at once."""
+"""Number of positions for which RoPE rotations are computed at a time."""
 
 _CACHED = 1 << 25
-"""Bytes of weights that may fit the cache that all cores share; more are read from memory for each token."""
+"""Bytes of weights that may fit the cache shared by all cores; larger weights are read from memory for each token."""
 _SMALL = 8_000_000
-"""Bytes of weights that fit one core's cache, so that a second thread gains nothing (measured)."""
+"""Bytes of weights that fit the cache of one core, so that a second thread gains nothing (measured)."""
 
 
 class FastDecoder:
-    """Decodes one text with views of a model's weights: in-place updates show at once, replaced tensors do not."""
+    """Decodes one text with views of a model's weights: in-place updates take effect, replaced tensors do not."""
 
     def __init__(self, model: Decoder) -> None:
         assert FastDecoder.covers(model)
@@ -65,25 +65,25 @@ class FastDecoder:
         ]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
         self._head = _head(model, products, self._threads)
-        self._buffers: dict[int, _Buffers] = {}  # by the number of tokens, if they are few
+        self._buffers: dict[int, _Buffers] = {}  # by number of tokens, if small
         self._tuner = ThreadTuner(is_small=n_bytes < _SMALL)
         self._turned_from = 0
-        self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
+        self._turned: list[tuple[Tensor, Tensor]] = []  # the rotations of consecutive positions from there on
 
     @staticmethod
     def covers(model: nn.Module) -> bool:
-        """Whether it supports the model: a decoder on the CPU with float32 parameters (matrices may be quantized)."""
+        """Return whether the model is supported: a decoder on the CPU in float32 (matrices may be quantized)."""
         return type(model) is Decoder and all(
             type(parameter) is nn.Parameter and parameter.device.type == "cpu" and parameter.dtype == torch.float32
             for parameter in model.parameters()
         )
 
     def supports(self, ids: Tensor, cache: KVCache) -> bool:
-        """Whether it can read ids (B, T): one text, from its beginning or a single token, within the context."""
+        """Return whether ids (B, T) can be read: one text, from its beginning or a single token, within the context."""
         return (ids.size(1) == 1 or not cache.length) and self._fits(ids, cache)
 
     def supports_short(self, ids: Tensor, cache: KVCache) -> bool:
-        """Whether `each_logits` can read ids (B, T): up to FEW tokens of one text, within the context."""
+        """Return whether `each_logits` can read ids (B, T): up to FEW tokens of one text, within the context."""
         return ids.size(1) <= FEW and self._fits(ids, cache)
 
     def _fits(self, ids: Tensor, cache: KVCache) -> bool:
@@ -91,19 +91,20 @@ class FastDecoder:
         return ids.size(0) == 1 and fits and cache.mask is None
 
     def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Read ids (1, T) that it `supports` -> logits of the next token (1, V). Call it in inference mode."""
+        """Read supported ids (1, T); return the logits of the next token (1, V). Requires inference mode."""
         if ids.size(1) == 1:
             return self._tuner.run(lambda: self.read(ids, cache))
         return self.read(ids, cache)
 
     def each_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """Read ids (1, T) that it `supports_short` -> logits of the token after each (T, V). Call it in inference mode.
+        """Read ids (1, T) that `supports_short`; return the logits after each (T, V). Requires inference mode.
 
-        Their bits do not depend on the number of threads."""
+        The result is bit-identical for any number of threads.
+        """
         return self._tuner.run(lambda: self._threads.do(lambda: self._read(ids, cache, each=True)))
 
     def read(self, ids: Tensor, cache: KVCache) -> Tensor:
-        """The same with the calling thread's number of threads, on which the bits of up to FEW do not depend."""
+        """Like `next_logits`, with the current number of threads, which does not affect results of up to FEW tokens."""
         return self._threads.do(lambda: self._read(ids, cache)) if ids.size(1) <= FEW else self._read(ids, cache)
 
     def _read(self, ids: Tensor, cache: KVCache, *, each: bool = False) -> Tensor:
@@ -118,11 +119,11 @@ class FastDecoder:
         return self._head(self._final_norm(x if each else x[-1:]))
 
     def _enter(self, ids: Tensor, past: int, cache: KVCache) -> Tensor:
-        """The input of the first block (T, C), a new tensor."""
+        """Compute the input of the first block (T, C), a new tensor."""
         model, length = self._model, ids.size(1)
         is_plain = model.ngrams is None and not model.config.scaled_embeddings
         if length == 1 and is_plain and 0 <= (id := int(ids)) < self._table.size(0):
-            x = self._table[id : id + 1].clone()  # takes half the time
+            x = self._table[id : id + 1].clone()  # half the time
         else:
             x = model.embed(ids, cache=cache)[0]
         if isinstance(model.position, nn.Embedding):
@@ -142,11 +143,11 @@ class FastDecoder:
         return _View(context.mask, context.causal and context.mask is None, 0, turn)
 
     def _turn(self, position: int) -> tuple[Tensor, Tensor] | None:
-        """The rotation of one position, as `_View.turn`."""
+        """Return the rotation of one position, as `_View.turn`."""
         rotary, config = self._model.rotary, self._model.config
         if rotary is None:
             return None
-        if config.rope_scaling == "dynamic":  # depends on how many tokens there are
+        if config.rope_scaling == "dynamic":  # depends on the number of tokens
             return _turns(*rotary(torch.tensor([[position]])))
         if not 0 <= position - self._turned_from < len(self._turned):
             until = min(position + _N_TURNED, config.context_length)
@@ -162,13 +163,13 @@ class _View(NamedTuple):
     """As `attention.AttentionContext.mask`."""
     causal: bool = False
     skipped: int = 0
-    """How many of the first tokens are outside the sliding window, if there is no mask."""
+    """Number of first tokens outside the sliding window, if there is no mask."""
     turn: tuple[Tensor, Tensor] | None = None
-    """cos (T, 1, D), and sin (T, 1, D/2), of each token's rotation."""
+    """cos (T, 1, D) and sin (T, 1, D/2) of each token's rotation."""
 
 
 class _Buffers:
-    """Buffers for queries, keys and values of T tokens, with views: allocated once for all layers and steps."""
+    """Buffers for queries, keys and values of T tokens, with views; allocated once for all layers and steps."""
 
     def __init__(self, config: ModelConfig, length: int) -> None:
         n_head, n_kv, width, half = config.n_head, config.kv_heads, config.head_dim, config.head_dim // 2
@@ -180,24 +181,24 @@ class _Buffers:
         self.query, self.key, self._made_value = self.all.split(parts, dim=1)  # each (T, n·D)
         self.value = used.view(length, -1).split(parts, dim=1)[2]
         self.query_heads, self.key_heads = made[:, :n_head], made[:, n_head:-n_kv]  # (T, n, D)
-        self.seen = used[:, :n_head].transpose(0, 1)[None]  # queries as attention takes them, (1, H, T, D)
-        # Keys and values as the cache takes them, (2, 1, G, T, D):
+        self.seen = used[:, :n_head].transpose(0, 1)[None]  # queries in the layout of attention, (1, H, T, D)
+        # Keys and values in the layout of the cache, (2, 1, G, T, D):
         self.kept = used[:, n_head:].unflatten(1, (2, n_kv)).permute(1, 2, 0, 3)[:, None]
         self._made, self._used = made[:, :-n_kv], used[:, :-n_kv]  # (T, H + G, D)
         self._made_halves = self._made[..., :half], self._made[..., half:]
         self._used_halves = self._used[..., :half], self._used[..., half:]
 
     def take_value(self) -> None:
-        """Take the values over, where all were written at once."""
+        """Copy the values to their buffer, if a joint product wrote them elsewhere."""
         if self.value.data_ptr() != self._made_value.data_ptr():
             self.value.copy_(self._made_value)
 
     def keep(self) -> None:
-        """Take queries and keys over as they are, in a layer that does not rotate them."""
+        """Copy queries and keys unchanged, in a layer without rotation."""
         self._used.copy_(self._made)
 
     def turn(self, cos: Tensor, sin: Tensor) -> None:
-        """Rotate queries and keys, as `positions.rotate`."""
+        """Rotate queries and keys, as `positions.rotate` does."""
         torch.mul(self._made, cos, out=self._used)
         self._used_halves[0].addcmul_(self._made_halves[1], sin, value=-1)
         self._used_halves[1].addcmul_(self._made_halves[0], sin)
@@ -228,7 +229,7 @@ class _Layer:
             self._feed_forward = _Mixture(feed_forward, products, threads)
 
     def __call__(self, x: Tensor, view: _View, buffers: _Buffers, cache: LayerCache) -> Tensor:
-        """x (T, C), modified in place -> the output of this block (T, C)."""
+        """Apply the block to x (T, C), in place; return its output (T, C)."""
         h = self._norms[0](x) if self._is_pre else x
         self._attend(x, _convolved(self._convs[0], h, cache, "attention"), view, buffers, cache)
         if not self._is_pre:
@@ -257,9 +258,9 @@ class _Layer:
         if view.skipped:
             keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]
         queries, shares = buffers.seen, self._shares  # (1, H, T, D)
-        if shares and x.size(0) == 1 and view.mask is None:  # as H / G tokens of G heads: each key is read once
+        if shares and x.size(0) == 1 and view.mask is None:  # as H / G tokens of G heads, so that each key is read once
             queries, shares = queries.view(1, keys.size(1), -1, keys.size(3)), False
-        # With several threads, the bits depend on how the buffer of each is aligned (seen with AVX2).
+        # With several threads, the bits depend on the alignment of each thread's buffer (seen with AVX2).
         out = F.scaled_dot_product_attention(
             queries, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=shares
         )  # (1, H, T, D), or (1, G, H / G, D)
@@ -276,15 +277,15 @@ class _Feed:
         self._up, self._down = make_matmul(module.up, products, threads), make_matmul(module.down, products, threads)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (T, C) -> (T, C), a new tensor."""
+        """Map x (T, C) to (T, C), a new tensor."""
         return self._down(self._activated(x))
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
-        """Add its output for x (T, C) to `sum` (T, C), which may be x itself."""
+        """Add the output for x (T, C) to `sum` (T, C), which may be x itself."""
         self._down.add_to(sum, self._activated(x))
 
     def _activated(self, x: Tensor) -> Tensor:
-        """x (T, C) -> (T, F)."""
+        """Map x (T, C) to activations (T, F)."""
         if self._both is not None and x.size(0) == 1:
             return activate(self._activation, *self._both(x).chunk(2, dim=1))
         return activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None)
@@ -298,7 +299,7 @@ class _Mixture:
         self._experts = [_Feed(expert, products, threads) for expert in module.experts]  # type: ignore[arg-type]
 
     def add_to(self, sum: Tensor, x: Tensor) -> None:
-        """Add its output for x (T, C) to `sum` (T, C), which may be x itself."""
+        """Add the output for x (T, C) to `sum` (T, C), which may be x itself."""
         if x.size(0) > 1:
             sum.add_(self._module(x[None])[0])
             return
@@ -309,7 +310,7 @@ class _Mixture:
 
 
 def _turns(cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
-    """A rotation (1, 1, T, D), whose halves are alike, as `_View.turn`."""
+    """Convert a rotation (1, 1, T, D), whose halves are equal, to the form of `_View.turn`."""
     return cos[0, 0, :, None], sin[0, 0, :, None, : sin.size(-1) // 2]
 
 
@@ -326,7 +327,7 @@ def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) 
 
 
 def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
-    """A function that normalizes (…, width) like `module`."""
+    """Return a function that normalizes (…, width) like `module`."""
     if isinstance(module, RMSNorm):
         weight, eps, width = module.weight, module.eps, module.weight.numel()
         zero = torch.zeros(1, width)
@@ -346,7 +347,7 @@ def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
 
 
 def _head(model: Decoder, products: Products, threads: StepThreads) -> Callable[[Tensor], Tensor]:
-    """Hidden states (1, C) -> logits (1, V)."""
+    """Return a function from hidden states (1, C) to logits (1, V)."""
     head = model.head
     matrix: MatMul
     if isinstance(head, QuantizedHead):

@@ -1,12 +1,9 @@
 """Fast products of a model's matrices with the states of a few tokens on a CPU, without copying the weights.
 
-For each generated token, every matrix is multiplied by one vector; to check a few drafted tokens, by a few. A large
-matrix is split into strips of whole rows for the threads, so that the bits of the result do not depend on their number;
-with torch.mm they do (see `StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as torch's default
-for float32.
-
-Only views are kept, so a model in training is read as it is at that moment. Sizes are asked with size(), since len() of
-a tensor takes a good part of the time of a small product.
+For each generated token, every matrix is multiplied by one vector; for the check of a few drafted tokens, by a few. A
+large matrix is split into strips of whole rows for the threads, so that the result is bit-identical for any number of
+threads; with torch.mm it is not (see `StepThreads`). For the many tokens of a prompt, oneDNN is twice as fast as
+torch's default for float32.
 
 Letters in shape comments: T tokens, K inputs, N outputs, P strips.
 """
@@ -29,26 +26,26 @@ from terrarium.models.inference.weights import HalvedInt8Linear, Int4Linear, Int
 Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 FEW = 16
-"""Tokens up to which a pass over several gives the same bits for any number of threads, as a pass over one does."""
+"""Maximum number of tokens for which a joint pass is bit-identical for any number of threads, like a pass over one."""
 _SMALL = 2**16
-"""Elements up to which a plain call is faster than strips, which pay if memory bandwidth is the limit."""
+"""Number of elements below which a plain call is faster than strips, which pay off if memory bandwidth is the limit."""
 _SHORT = 128
-"""Tokens up to which MKL is fastest where the weights come first, from FEW on: by a tenth to two fifths (measured)."""
+"""Above FEW and up to this many tokens, MKL with the weights first is faster, by 10 to 40 % (measured)."""
 _LITTLE = 2**24
-"""Multiplications up to which the time that oneDNN takes to begin counts: up to twice that of all (measured)."""
+"""Number of multiplications below which oneDNN's setup time matters: it can double the total (measured)."""
 _N_STRIPS = 16
-"""Fixed, whatever the number of threads, so that rounding is always the same; 4 to 32 are equally fast."""
+"""Constant for any number of threads, so that rounding is always the same; 4 to 32 are equally fast."""
 
 
 _ROUNDS, _CLEARLY = 3, 0.8
-"""How often two products are compared, by turns, and the share of the other's time from which one is the faster."""
+"""Number of timed rounds, and the fraction of the other's time below which a product counts as faster."""
 
 
 class Products(NamedTuple):
-    """How the matrices of a model are multiplied.
+    """The implementations of a model's matrix products.
 
-    many: for several tokens at once (see `batch_linear`). in_pairs: whether one token is multiplied twice at once:
-    faster on some computers where the weights come from memory for each token (see `pairs_are_faster`).
+    many: for several tokens (see `batch_linear`). in_pairs: whether to multiply a single token as a pair of equal
+    columns, which is faster on some computers if the weights come from memory (see `pairs_are_faster`).
     """
 
     many: Linear
@@ -56,10 +53,10 @@ class Products(NamedTuple):
 
 
 class MatMul(Protocol):
-    """Multiplies the states of tokens by one matrix."""
+    """A product of token states with one matrix."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (T, K) -> (T, N), a new tensor."""
+        """Map x (T, K) to (T, N), a new tensor."""
 
     def into(self, x: Tensor, out: Tensor) -> None:
         """Write the result into `out` (T, N)."""
@@ -89,7 +86,7 @@ class StripedMatMul:
             return self._products.many(x, self._weight, self._bias)
         if self._strips is None:
             return torch.mm(x, self._weight_t) if self._bias is None else torch.addmm(self._bias, x, self._weight_t)
-        # Row times strips: strips times a column is the same, but takes MKL twice as long (measured), and it splits
+        # Row times strips: strips times a column gives the same, but takes MKL twice as long (measured), and MKL splits
         # strips if there are more threads than strips.
         strips = self._strips
         if n == 1 and self._products.in_pairs:
@@ -139,7 +136,7 @@ class ModuleMatMul:
 
 
 class TokenMatMul(ModuleMatMul):
-    """The same, with a kernel for one token that is called without the module."""
+    """A ModuleMatMul with a kernel for one token that bypasses the module."""
 
     def __init__(
         self, module: Int8Linear | HalvedInt8Linear | Int4Linear, kernel: Kernel, threads: StepThreads
@@ -170,14 +167,14 @@ class TokenMatMul(ModuleMatMul):
 
 
 def make_joint(modules: Sequence[nn.Module | None], threads: StepThreads) -> TokenMatMul | None:
-    """The products of one token with several matrices, one after another; None where they are not made at once."""
+    """Return the joint product of one token with several matrices, outputs concatenated; None if impossible."""
     joint = join_layers([module for module in modules if module is not None])
     kernel = None if joint is None else joint.token_kernel()
     return None if joint is None or kernel is None else TokenMatMul(joint, kernel, threads)
 
 
 def make_matmul(module: nn.Module, products: Products, threads: StepThreads) -> MatMul:
-    """The fast product equivalent to `module`."""
+    """Return the fast product equivalent to `module`."""
     if type(module) is nn.Linear:
         return StripedMatMul(module.weight, module.bias, products, threads)
     if isinstance(module, Int8Linear | HalvedInt8Linear | Int4Linear) and (kernel := module.token_kernel()) is not None:
@@ -186,23 +183,23 @@ def make_matmul(module: nn.Module, products: Products, threads: StepThreads) -> 
 
 
 def _in_rows(strips: Tensor, x: Tensor) -> Tensor:
-    """strips (P, N/P, K), x (T, K) -> (P, T, N/P)."""
+    """Multiply strips (P, N/P, K) with x (T, K); return (P, T, N/P)."""
     return torch.bmm(x.expand(strips.size(0), *x.shape), strips.mT)
 
 
 def _in_pairs(strips: Tensor, x: Tensor) -> Tensor:
-    """strips (P, N/P, K), x (1, K), which is taken twice, in columns that lie in rows -> (P, N/P)."""
+    """Multiply strips (P, N/P, K) with x (1, K), duplicated as two columns of a row-major matrix; return (P, N/P)."""
     return torch.bmm(strips, x.expand(2, -1).contiguous().t().expand(strips.size(0), -1, -1))[..., 0]
 
 
 @functools.cache
 def pairs_are_faster() -> bool:
-    """Whether MKL reads weights from memory faster for a pair of equal columns than for a row.
+    """Return whether MKL multiplies weights from memory faster with a pair of equal columns than with a row.
 
-    On processors of AMD, by 1.5 to 2 times; on those of Intel, it takes three times as long (measured). So it is tried,
-    once in a process, in about a tenth of a second: the bits of a reply depend on it.
+    On AMD processors it is 1.5 to 2 times as fast; on Intel processors it takes three times as long (measured). So it
+    is timed once per process, in about a tenth of a second, since the bits of a reply depend on the choice.
     """
-    strips, x = torch.ones(_N_STRIPS, 1024, 1024), torch.ones(1, 1024)  # more than a cache holds
+    strips, x = torch.ones(_N_STRIPS, 1024, 1024), torch.ones(1, 1024)  # larger than the cache
     seconds: dict[Callable[[Tensor, Tensor], Tensor], float] = dict.fromkeys((_in_rows, _in_pairs), math.inf)
     with torch.inference_mode():
         for _ in range(_ROUNDS):
@@ -215,9 +212,9 @@ def pairs_are_faster() -> bool:
 
 @functools.cache
 def batch_linear() -> Linear:
-    """The fastest linear function for several tokens: oneDNN's if available and correct, else torch's own.
+    """Return the fastest linear function for several tokens: oneDNN's if available and correct, else torch's own.
 
-    It is not part of torch's public API, so its results are checked once before it is used.
+    oneDNN's is not part of torch's public API, so its results are checked once before use.
     """
     try:
         with torch.inference_mode():

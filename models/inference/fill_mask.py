@@ -24,7 +24,7 @@ from terrarium.models.tokenizers.special_tokens import mask_id
 
 @dataclass(frozen=True)
 class MaskCandidate:
-    """A token for a mask, and its probability there."""
+    """A candidate token for a mask, and its probability there."""
 
     id: int
     text: str
@@ -34,19 +34,20 @@ class MaskCandidate:
 def fill_mask(
     model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, n_best: int = 5
 ) -> list[list[MaskCandidate]]:
-    """The n_best most likely tokens for each mask of `ids`, in order of the masks; best first.
+    """Return the n_best most likely tokens for each mask of `ids`, in order of the masks; best first.
 
     All masks are predicted in one forward pass, independently of each other.
 
     Raises:
         ValueError: if the model is not an encoder with a masked-token head, `ids` has no mask or does not fit the
-            context, or a logit is not finite.
+        context,
+            or a logit is not finite.
     """
     return _candidates(tokenizer, _mask_probabilities(model, tokenizer, ids, mask_id), n_best)
 
 
 def _mask_probabilities(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], mask_id: int) -> Tensor:
-    """The probabilities for each mask of `ids`, (n_masks, V); ValueError as `fill_mask`."""
+    """Return the probabilities for each mask of `ids`, (n_masks, V); ValueError as `fill_mask`."""
     encoder = _masked_token_model(model)
     check_prompt(len(ids), encoder.config.context_length)
     positions = [position for position, id in enumerate(ids) if id == mask_id]
@@ -69,14 +70,14 @@ def _candidates(tokenizer: Tokenizer, probabilities: Tensor, n_best: int) -> lis
 def filled_text(
     tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: Sequence[Sequence[MaskCandidate]]
 ) -> str:
-    """The text of `ids` with each mask replaced by its best candidate, without special tokens."""
+    """Decode `ids` with each mask replaced by its best candidate, without special tokens."""
     best = iter(candidates[0].id for candidates in found)
     filled = [next(best) if id == mask_id else id for id in ids]
     return str(tokenizer.decode(filled, skip_special_tokens=True)).strip()
 
 
 def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[TokenMade | ReplyFinished]:
-    """`fill_mask` as a reply: the filled text, followed by the candidates of each mask.
+    """Run `fill_mask` as a reply: the filled text, followed by the candidates of each mask.
 
     Raises:
         ValueError: as `fill_mask`, and if the tokenizer has no mask token.
@@ -104,8 +105,8 @@ def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> It
 
 @dataclass(frozen=True)
 class TokenFit:
-    """The prediction for a token when only it is masked: its log-probability (nats), its rank (1 = the most likely of
-    the vocabulary), and the entropy of the distribution (nats)."""
+    """The prediction for a token when only it is masked: log-probability (nats), rank (1 = most likely in the
+    vocabulary), and the entropy of the distribution (nats)."""
 
     position: int
     log_probability: float
@@ -141,7 +142,7 @@ def token_fits(
 
 
 def pseudo_perplexity(fits: Sequence[TokenFit]) -> float:
-    """Pseudo-perplexity: exp of the tokens' mean negative log-likelihood (Salazar et al., arXiv:1910.14659)."""
+    """Return the pseudo-perplexity: exp of the mean negative log-likelihood (Salazar et al., arXiv:1910.14659)."""
     return math.exp(-sum(fit.log_probability for fit in fits) / len(fits))
 
 
@@ -152,7 +153,7 @@ def _masked_token_model(model: AnyModel) -> Encoder:
 
 
 def _logits(model: Encoder, ids: Tensor) -> Tensor:
-    """ids (B, T) -> logits (B, T, V) on the CPU, in eval mode and without gradients."""
+    """Compute logits (B, T, V) of ids (B, T) on the CPU, in eval mode and without gradients."""
     with evaluating(model):
         logits: Tensor = model(ids.to(model.embedding.weight.device)).cpu()
     check_finite(logits)

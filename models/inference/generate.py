@@ -41,7 +41,7 @@ def generate(
     prefix_cache: PrefixCache | None = None,
     draft: Draft | None = None,
 ) -> Iterator[Progress | TokenMade | ReplyFinished]:
-    """Continue `ids` (decoder) or write their target text (encoder-decoder): TokenMade for each token, ReplyFinished.
+    """Continue `ids` (decoder) or generate their target (encoder-decoder): TokenMade per token, then ReplyFinished.
 
     A long prompt is read in chunks, with Progress (tokens) between them.
 
@@ -49,21 +49,23 @@ def generate(
     any token's text), else with "length" after max_tokens or when the context is full. The joined texts are the reply.
 
     Args:
-        prefix_ids: given tokens that the reply begins with. It continues exactly as if it had generated them itself:
-            penalties and stop texts include them, and their random numbers are consumed. max_tokens counts only the
-            new tokens, and only these are yielded.
-        n_top: how many of the most likely tokens each TokenMade lists.
-        end_ids: tokens that end the reply; none: the model's own (`special_tokens.end_id`).
-        prefix_cache: the keys and values of the last text, whose common prefix need not be read again; it holds this
-            text afterwards. The reply is the same, up to rounding if the number of threads was another.
-        draft: a smaller model that drafts tokens (`models.inference.speculative`), which `check_draft` has approved of.
-            The reply has the same distribution, and at temperature 0 it is the same; the seed means another reply.
+        prefix_ids: given tokens with which the reply begins. It continues exactly as if it had generated them itself:
+            penalties and stop texts include them, and their random numbers are consumed. max_tokens counts only the new
+            tokens, and only these are yielded.
+        n_top: number of most likely tokens in each TokenMade.
+        end_ids: tokens that end the reply; if empty, the model's own (`special_tokens.end_id`).
+        prefix_cache: the KV cache of the last text, whose common prefix is not read again; afterwards it holds this
+        text.
+            The reply is the same, up to rounding if the number of threads was different.
+        draft: a smaller model that drafts tokens (`models.inference.speculative`) and has passed `check_draft`. The
+        reply
+            has the same distribution, and at temperature 0 is the same; otherwise, a seed gives a different reply.
 
     Raises:
         ValueError: for an encoder, or if `ids` is empty or (with `prefix_ids`) longer than the context.
     """
     state = SamplingState(config)
-    # The sampling state after the given tokens depends on their logits, so they are read one by one, as generated.
+    # The sampling state after the given tokens depends on their logits, so they are read one by one, as if generated.
     again = tuple(prefix_ids) if state.remembers else ()
     continuation = Continuation(model, ids, decoder_start_id(model, tokenizer), prefix_ids[len(again) :], prefix_cache)
     check_prompt(len(continuation.prompt_ids) + len(again), model.config.context_length)
@@ -135,7 +137,7 @@ def _one_by_one(
     n_prompt: int,
     state: SamplingState,
 ) -> Iterator[Drawn]:
-    """Continue `text`, of which the last tokens `new` have not been read, without end, and append each token to it."""
+    """Continue `text` without end, appending each token; its last tokens `new` have not been read yet."""
     while True:
         logits = continuation.next_logits(torch.tensor([list(new)]))[0]
         choice = sample(logits, config, generator, text, n_prompt, state)
@@ -145,14 +147,14 @@ def _one_by_one(
 
 
 def decoder_start_id(model: AnyModel, tokenizer: Tokenizer) -> int:
-    """The decoder start token of an encoder-decoder; −1 for other models, whose texts begin with their prompt."""
+    """Return the decoder start token of an encoder-decoder; −1 for other models, which start with their prompt."""
     return start_id(model.config, tokenizer) if model.config.topology == "encoder-decoder" else -1
 
 
 def _finished(
     reason: str, n_prompt: int, n_tokens: int, seconds: Sequence[float], speculation: Speculation | None
 ) -> ReplyFinished:
-    """tokens_per_s counts the tokens after the first (which belongs to the prefill), and only compute time."""
+    """Make the final event. tokens_per_s: of the tokens after the first (part of the prefill), in compute time only."""
     return ReplyFinished(
         reason=reason,
         n_prompt=n_prompt,
@@ -166,23 +168,23 @@ def _finished(
 
 
 class _StopTextFilter:
-    """Streams text, but holds back what may be the beginning of a stop text or an incomplete character."""
+    """Streams text, but withholds a possible beginning of a stop text, and incomplete characters."""
 
     def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
         self._decoder = IncrementalDecoder(tokenizer)
         self._stop = stop
         self._held = ""
         self._n_shown = 0
-        """Characters of `_held` that were shown already: the beginning of a stop text in a continued reply."""
+        """Number of characters of `_held` that are already shown: the beginning of a stop text in a continued reply."""
 
     def skip(self, id: int) -> None:
-        """Add a prefix token, whose text has been shown already."""
+        """Add a prefix token, whose text is already shown."""
         self._held += self._decoder.add(id)
         self._n_shown = max((_overlap(self._held, text) for text in self._stop), default=0)
         self._held = self._held[len(self._held) - self._n_shown :]
 
     def add(self, id: int, *, is_end: bool, is_last: bool) -> tuple[str, bool]:
-        """Add a token: the text that can be shown now, and whether a stop text ended the reply."""
+        """Add a token; return the text that can be shown now, and whether a stop text ended the reply."""
         if not is_end:
             self._held += self._decoder.add(id)
         found = [start for start in (self._held.find(text) for text in self._stop) if start >= 0]
@@ -197,6 +199,6 @@ class _StopTextFilter:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """The length of the longest suffix of `text` that is a proper prefix of `stop`."""
+    """Return the length of the longest suffix of `text` that is a proper prefix of `stop`."""
     sizes = range(min(len(text), len(stop) - 1), 0, -1)
     return next((size for size in sizes if text.endswith(stop[:size])), 0)

@@ -26,7 +26,7 @@ _N_EXAMPLES = 200
 class HeldOut:
     """A short description of the texts, and their token ids.
 
-    counted: of each text, which tokens are to be predicted; () all of them.
+    counted: for each text, which tokens are predicted; () for all of them.
     """
 
     label: str
@@ -35,9 +35,9 @@ class HeldOut:
 
 
 def held_out(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
-    """What a model's perplexity is measured on: where it was trained on replies alone, those; else `held_out_texts`.
+    """Return texts for measuring perplexity: replies for a model trained on replies only, else `held_out_texts`.
 
-    What people write to such a model it has not learned to predict.
+    Such a model has not learned to predict the messages of users.
     """
     if (path / "run.json").is_file() and RunFolder.open(path).spec.train.context_loss_weight == 0:
         replies = held_out_replies(path, tokenizer, library)
@@ -47,7 +47,7 @@ def held_out(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
 
 
 def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
-    """The beginning of a run's validation texts; for models without any, generated Tiny World stories."""
+    """Return the beginning of a run's validation texts; for models without any, generated Tiny World stories."""
     corpus = _corpus(path, library)
     texts = [ids for ids in _validation(corpus, tokenizer, path) if len(ids) > 1] if corpus is not None else []
     if corpus is not None and texts:
@@ -56,7 +56,7 @@ def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOu
 
 
 def held_out_replies(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut | None:
-    """The first conversations of a run's validation texts, of which its replies count; None where it has none."""
+    """Return the first validation conversations of a run, with only the replies counted; None if it has none."""
     corpus = _corpus(path, library)
     if corpus is None or corpus.kind == "text":
         return None
@@ -69,7 +69,7 @@ def held_out_replies(path: Path, tokenizer: Tokenizer, library: Library) -> Held
 
 
 def _corpus(path: Path, library: Library) -> Corpus | None:
-    """The training corpus of the run in `path`; None for imported models, and if the corpus is gone."""
+    """Return the training corpus of the run in `path`; None for imported models, and if the corpus is gone."""
     if not (path / "run.json").exists():
         return None
     made_from = RunFolder.open(path).lineage.get("corpus")
@@ -80,13 +80,13 @@ def _corpus(path: Path, library: Library) -> Corpus | None:
 
 
 def _conversations(rows: Sequence[Example], tokenizer: Tokenizer, path: Path) -> list[EncodedExample]:
-    """Conversations as in the training of the run in `path`: by the chat template that its model came with, if any."""
+    """Encode conversations as in the training of the run in `path`: with the model's own chat template, if any."""
     form = ExampleForm(template=read_kept_template_config(path) or ChatTemplateConfig())
     return encode_examples(rows, ManyTextsEncoder(tokenizer), form)[0]
 
 
 def _validation(corpus: Corpus, tokenizer: Tokenizer, path: Path) -> Iterator[list[int]]:
-    """Token ids as in training; conversations go through the chat template."""
+    """Yield token ids as in training; conversations use the chat template."""
     if corpus.kind == "text":
         yield encode_text(tokenizer, next(corpus.text_blocks("val"), "")[:_N_CHARACTERS])
         return

@@ -1,4 +1,4 @@
-"""Many replies at once: greedy ones for evaluation, and drawn ones (rollouts) to learn from.
+"""Batched generation: greedy replies for evaluation, and sampled ones (rollouts) for training.
 
 The model may be in training (see `Continuation`). Letters in shape comments: B rows, T tokens, V vocab_size.
 """
@@ -21,10 +21,10 @@ from terrarium.models.inference.sampling import check_finite
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnReply:
-    """A reply that a model drew from its own distribution, at temperature 1 and from all tokens.
+    """A reply sampled from the model's own distribution, at temperature 1 without truncation.
 
-    ids: with the end token, where it has `ended` by itself and is not cut. log_probs: of each of them, by the model as
-    it drew.
+    ids: including the end token, if it `ended` by one and is not cut off. log_probs: of each token, by the sampling
+    model.
     """
 
     ids: tuple[int, ...]
@@ -33,16 +33,16 @@ class DrawnReply:
 
 
 KeepOn = Callable[[int, Sequence[int]], bool]
-"""Whether the reply to a prompt, by its index, is to be continued after these tokens."""
+"""Returns whether to continue the reply to a prompt, given by its index, after these tokens."""
 
 Choose = Callable[[Tensor, Tensor, int], Tensor]
-"""Of the logits (B, V) of some rows (B) and the number of tokens before, the next tokens (B)."""
+"""Chooses the next tokens (B) from the logits (B, V) of rows (B) and the number of tokens before."""
 
 
 def generate_batch(
     model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
 ) -> list[list[int]]:
-    """Run `generate_batch_steps` to its end."""
+    """Run `generate_batch_steps` to its end and return its result."""
     return result_of(generate_batch_steps(model, prompts, max_tokens, end_id, batch_size))
 
 
@@ -54,11 +54,11 @@ def generate_batch_steps(
     batch_size: int = 64,
     keep_on: KeepOn | None = None,
 ) -> Generator[int, None, list[list[int]]]:
-    """Greedy replies to many prompts, without end tokens; the same as `generate` at temperature 0, but faster.
+    """Generate greedy replies to many prompts, without end tokens; the same as `generate` at temperature 0, but faster.
 
     Prompts are sorted by length and processed `batch_size` at a time (measured on a CPU: 32 to 64 is fastest, larger
-    batches fall out of its cache). Yields the number of tokens made in the batch after each position, and can be closed
-    there. A reply that `keep_on` does not want to be continued is cut.
+    batches fall out of its cache). Yields the number of tokens generated in the batch after each position, and can be
+    closed there. A reply is cut off when `keep_on` returns False.
 
     Raises:
         ValueError: if a prompt is empty or longer than the context.
@@ -79,8 +79,8 @@ def generate_batch_steps(
 def generate_in_batches(
     model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
 ) -> Generator[Progress, None, list[list[int]]]:
-    """As `generate_batch_steps`, `batch_size` prompts at a time in their order; yields Progress (prompts) after each
-    position, and can be closed there."""
+    """Run `generate_batch_steps` on `batch_size` prompts at a time, in their order; yields Progress (prompts) after
+    each position, and can be closed there."""
     replies: list[list[int]] = []
     for first in range(0, len(prompts), batch_size):
         batch = generate_batch_steps(model, prompts[first : first + batch_size], max_tokens, end_id, batch_size)
@@ -89,7 +89,7 @@ def generate_in_batches(
 
 
 def _keep_row(keep_on: KeepOn, rows: Sequence[int], row: int, reply: Sequence[int]) -> bool:
-    """`keep_on` for a row of a batch whose rows are these prompts."""
+    """Call `keep_on` for a row of a batch, where `rows` are the indices of its prompts."""
     return keep_on(rows[row], reply)
 
 
@@ -104,13 +104,13 @@ def draw_batch(
     max_tokens: int,
     end_id: int,
 ) -> Generator[int, None, list[list[DrawnReply]]]:
-    """Draw replies to each prompt, one for each of its seeds; yields the number of tokens made after each position.
+    """Sample replies to each prompt, one per seed; yields the number of tokens generated after each position.
 
-    A reply depends on its prompt and its seed alone: in other company it is the same, but for rounding. A prompt is
-    read once for all of its replies.
+    A reply depends only on its prompt and its seed, not on the rest of the batch, except for rounding. A prompt is read
+    once for all of its replies.
 
     Args:
-        seeds: as many for each prompt.
+        seeds: equally many for each prompt.
 
     Raises:
         ValueError: if a prompt is empty or longer than the context, or a logit is not finite.
@@ -159,9 +159,9 @@ def _one_batch(
     choose: Choose,
     keep_on: KeepOn | None = None,
 ) -> Generator[int, None, list[list[int]]]:
-    """`n_copies` replies to each prompt, with their end tokens; the longest prompt first.
+    """Generate `n_copies` replies to each prompt, with their end tokens; the longest prompt comes first.
 
-    A row leaves the batch when its reply ends, or where `keep_on` says so of the row. Yields the number of tokens made
+    A row leaves the batch when its reply ends, or when `keep_on` returns False. Yields the number of tokens generated
     after each position.
     """
     lengths = torch.tensor([len(prompt) for prompt in prompts])
@@ -201,7 +201,7 @@ def _one_batch(
 
 
 def _prefill(model: Decoder, ids: Tensor, mask: Tensor, cache: KVCache) -> Tensor:
-    """Read left-padded prompts (B, T) into an empty cache -> logits of the next token (B, V)."""
+    """Read left-padded prompts (B, T) into an empty cache; return the logits of the next token (B, V)."""
     if mask.all():
         return next_logits(model, ids, cache)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)

@@ -1,4 +1,4 @@
-"""Speed, memory and perplexity of each weight format, measured on the same texts."""
+"""Measurement of speed, memory and perplexity of each weight format, on the same texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ N_PREDICTED = 2048
 """Number of predicted tokens."""
 WINDOW = 256
 N_PROMPT, N_WRITTEN, ROUNDS = 128, 16, 4
-"""In each round every format reads and writes so many tokens, alternately, so that other load affects all equally."""
+"""In each round, all formats read and generate this many tokens in turn, so that other load affects all equally."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class _Measured:
 def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = KINDS) -> Generator[Event, None, None]:
     """Measure the formats, including float32. Yields Phase, Progress, finally WeightsMeasured; closing it cancels.
 
-    All are in memory at once, which takes about as much again as the model itself.
+    All formats are in memory simultaneously, which takes about as much again as the model itself.
 
     Raises:
         ValueError: if the model is not a decoder, its output is not finite, or the text is too short.
@@ -85,11 +85,11 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
 
 
 def text_windows(held_out: HeldOut, context: int) -> list[tuple[Sequence[int], Sequence[bool]]]:
-    """What is read at once, up to WINDOW tokens, and which of them count (as for `nats`), for N_PREDICTED predictions.
+    """Return windows of up to WINDOW tokens, and which tokens count (as for `nats`), for N_PREDICTED predictions.
 
-    Where only some tokens of each text count, its beginning is read; what has none there is left out.
+    If only some tokens of each text count, only its beginning is read; a text without such tokens there is left out.
 
-    context: the longest text that the model reads.
+    context: the model's context length.
     """
     length = min(WINDOW, context)
     found: list[tuple[Sequence[int], Sequence[bool]]] = []
@@ -110,12 +110,12 @@ def text_windows(held_out: HeldOut, context: int) -> list[tuple[Sequence[int], S
 
 
 def n_counted(window: Sequence[int], counted: Sequence[bool] = ()) -> int:
-    """How many tokens `nats` sums over."""
+    """Return the number of tokens that `nats` sums over."""
     return sum(counted[1:]) if counted else len(window) - 1
 
 
 def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
-    """One round of one format: read the beginning of `ids` and continue it. Yields after each forward pass."""
+    """Run one round of one format: read the beginning of `ids` and continue it. Yields after each forward pass."""
     prompt = list(ids[: max(1, min(N_PROMPT, one.model.config.context_length - N_WRITTEN))])
     text = Continuation(one.model, prompt, -1)
     new, seconds = torch.tensor([prompt]), []
@@ -129,9 +129,9 @@ def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
 
 
 def nats(model: Decoder, window: Sequence[int], counted: Sequence[bool] = ()) -> float:
-    """The summed surprisal of all tokens of a text but the first, in nats.
+    """Return the summed surprisal of all tokens of a text but the first, in nats.
 
-    counted: which of its tokens count; () all of them.
+    counted: which of its tokens count; () for all of them.
     """
     with evaluating(model):
         ids = torch.tensor([list(window)], device=model.embedding.weight.device)

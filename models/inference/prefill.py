@@ -1,7 +1,7 @@
 """Chunked prefill of long prompts, and a prefix cache that avoids reading a common prefix again.
 
-The cache is reused in whole chunks only, so that every number comes from the same matrix products: a reply does not
-depend on whether its prompt was cached, except for the last bits if the number of threads was another (see
+The cache is reused only in whole chunks, so that all numbers come from the same matrix products: a reply does not
+depend on whether its prompt was cached, except for the last bits if the number of threads was different (see
 `models.inference.threads`).
 """
 
@@ -21,7 +21,7 @@ _DEFAULT_CHUNK_FLOPS = 2e12
 
 
 def chunk_size(model: Decoder) -> int:
-    """Tokens per chunk: a multiple of 16; the whole context for dynamic RoPE scaling, which depends on the length."""
+    """Return the tokens per chunk: a multiple of 16; the context length for dynamic (length-dependent) RoPE scaling."""
     if model.config.rope_scaling == "dynamic":
         return model.config.context_length
     n = sum(parameter.numel() for block in model.blocks for parameter in block.parameters())
@@ -30,7 +30,7 @@ def chunk_size(model: Decoder) -> int:
 
 
 class PrefixCache:
-    """The KV cache of the last text: of a prompt with a common prefix, only the rest has to be read.
+    """The KV cache of the last text: of a prompt with a common prefix, only the rest is read.
 
     It is valid as long as the model's weights do not change.
     """
@@ -44,8 +44,8 @@ class PrefixCache:
         self._cache: KVCache | None = None
 
     def lookup(self, model: Decoder, ids: Sequence[int]) -> KVCache:
-        """A KV cache with the common prefix of `ids` and the last text. The caller reads the other ids into it, in
-        chunks of `chunk_size` (`Continuation.read_chunks`), and whatever follows."""
+        """Return a KV cache with the common prefix of `ids` and the last text. The caller reads the remaining ids into
+        it, in chunks of `chunk_size` (`Continuation.read_chunks`), and all tokens after them."""
         cache, version = self._cache, model.weights_version
         is_same = self._model is not None and self._model() is model and self._version == version
         n = self._n_common(ids, cache, chunk_size(model)) if cache is not None and is_same else 0
@@ -57,8 +57,8 @@ class PrefixCache:
         return cache
 
     def _n_common(self, ids: Sequence[int], cache: KVCache, size: int) -> int:
-        """The length of the common prefix in whole chunks. The last token of a text does not count, since its logits
-        may be computed in another way; nor do tokens of an interrupted pass that not all layers have read."""
+        """Return the length of the common prefix in whole chunks. The last token of a text does not count, since its
+        logits may come from another code path; nor do tokens of an interrupted pass that not all layers have read."""
         if not cache.can_truncate:
             return 0
         most = min(len(self._ids) - 1, len(ids) - 1, *(layer.length for layer in cache.layers))

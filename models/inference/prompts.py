@@ -1,4 +1,4 @@
-"""Encoding a plain text for a model by its topology: special tokens, masks, gaps and end marks."""
+"""Encoding of a plain text for a model by its topology: special tokens, masks, sentinels and end tokens."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from terrarium.models.tokenizers.special_tokens import encode_with_masks, encode
 
 
 def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text that is not part of a conversation; [] for an empty text.
+    """Encode a text that is not part of a conversation; [] for an empty text.
 
-    For a decoder, special tokens in the text are encoded as such. An encoder fills its masks (`[MASK]`), an
-    encoder-decoder its gaps (`<|extra_0|>`); the latter's source ends with the end token, as in training. A foreign
-    tokenizer puts its own marks around it ([CLS] … [SEP]).
+    For a decoder, special tokens in the text are parsed. An encoder fills masks (`[MASK]`), an encoder-decoder
+    sentinels (`<|extra_0|>`); the latter's source ends with the end token, as in training. An imported tokenizer adds
+    its own special tokens around it ([CLS] … [SEP]).
     """
     if not text:
         return []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class ReplyRequest:
     """A request for a reply to messages ({"role", "content"}), or for the continuation of a text.
 
-    The reply begins with the tokens `prefix_ids`; the others are drawn with the settings `sampling`.
+    The reply begins with the tokens `prefix_ids`; the others are sampled with the settings `sampling`.
     """
 
     messages: Sequence[Mapping[str, str]] | str
@@ -36,12 +36,12 @@ class ReplyRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyStarted(Event):
-    """The first event of a reply: the model's training step, the number of prompt tokens, and how many of the oldest
-    messages were left out because the conversation is longer than the context.
+    """The first event of a reply.
 
-    prompt_ids: the tokens before the reply; for an encoder-decoder the start of its target text, and `source_ids` is
-    what its encoder reads. prefix: the text of the given tokens that the reply begins with.
-    summary: the summary that replaces the left-out messages; "" if there is none.
+    step: the model's training step. n_prompt: the number of prompt tokens. n_left_out: how many of the oldest messages
+    were left out because the conversation is longer than the context. prompt_ids: the tokens before the reply; for an
+    encoder-decoder the start of its target text, and `source_ids` is the encoder's input. prefix: the text of the given
+    tokens with which the reply begins. summary: the summary that replaces the left-out messages; "" if there is none.
     """
 
     step: int
@@ -64,11 +64,11 @@ def reply_events(
     draft: Draft | None = None,
 ) -> Iterator[Event]:
     """Yield ReplyStarted, TokenMade …, ReplyFinished; before them Phase, Progress and Notice of a summary, and after
-    ReplyStarted Progress of reading the prompt.
+    ReplyStarted Progress of the prefill.
 
     Args:
         step: the model's training step. template_config: its chat format.
-        summaries: its earlier summaries. prefix_cache: the KV cache of the last text. draft: what drafts its tokens.
+        summaries: its earlier summaries. prefix_cache: the KV cache of the last text. draft: the draft model.
 
     Raises:
         ValueError: for a prompt that is empty, too long for the context, or of the wrong kind for this model; a broken

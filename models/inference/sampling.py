@@ -38,10 +38,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SampledToken:
-    """A sampled token, with values of the model's own distribution, before any setting changed it.
+    """A sampled token, with values of the model's own distribution, before sampling settings.
 
-    `probability` of the token, its `rank` (1 = the most likely of the vocabulary), the `entropy` of the distribution in
-    nats. `draw`: the number in [0, 1) that the token was drawn with, None at temperature 0.
+    `probability` of the token, its `rank` (1 = most likely in the vocabulary), the `entropy` of the distribution in
+    nats. `draw`: the random number in [0, 1) with which the token was drawn, None at temperature 0.
     """
 
     id: int
@@ -52,7 +52,7 @@ class SampledToken:
 
 
 class Drawn(NamedTuple):
-    """A token, the logits (V,) that it was drawn from, and how speculative decoding came to it, None without that."""
+    """A token, the logits (V,) that it was drawn from, and its outcome in speculative decoding, else None."""
 
     choice: SampledToken
     logits: Tensor
@@ -66,18 +66,18 @@ def check_finite(logits: Tensor) -> None:
 
 
 def as_floats(logits: Tensor) -> Floats:
-    """Logits as an array of float32, on the CPU."""
+    """Convert logits to a float32 array on the CPU."""
     floats: Floats = logits.detach().float().cpu().numpy()
     return floats
 
 
 def draw_number(generator: torch.Generator) -> float:
-    """The next number in [0, 1) of a CPU generator."""
+    """Draw the next number in [0, 1) from a CPU generator."""
     return float(torch.rand((), generator=generator, dtype=torch.float64))
 
 
 def top_log_probabilities(logits: Tensor, n: int) -> tuple[tuple[int, float], ...]:
-    """The n most likely tokens of logits (V,): (id, natural log-probability) in the model's own distribution."""
+    """Return the n most likely tokens of logits (V,): (id, natural log-probability) in the model's own distribution."""
     logs = as_floats(torch.log_softmax(logits.detach().float(), dim=-1))
     ids = top_ids(logs, n)
     return tuple(zip(ids.tolist(), logs[ids].tolist(), strict=True))
@@ -91,11 +91,11 @@ def sample(
     n_prompt: int = 0,
     state: SamplingState | None = None,
 ) -> SampledToken:
-    """Choose the next token from logits (V,) with `generator` (a CPU one); temperature 0 draws nothing.
+    """Choose the next token from logits (V,) with `generator` (a CPU one); temperature 0 draws no number.
 
     Args:
-        before, n_prompt: as for `sampling_steps`, which says what is raised, too.
-        state: the reply's, which follows the choice.
+        before, n_prompt: as for `sampling_steps`, which also documents what is raised.
+        state: the reply's, updated by the choice.
     """
     floats = as_floats(logits)
     steps = sampling_steps(floats, config, before, n_prompt, state)

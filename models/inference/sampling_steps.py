@@ -8,7 +8,7 @@ The steps in order, each applied to the result of the one before:
 3. temperature, which divides the logits;
 4. truncation: top-nσ (arXiv:2411.07641), top-k, locally typical (arXiv:2202.00666), top-p (arXiv:1904.09751), min-p
    (arXiv:2407.01082) and mirostat 2.0 (arXiv:2007.14966);
-5. what is left, with a sum of 1 again, laid out as a bar, the most likely token first;
+5. renormalisation: the remaining probabilities laid out as a bar, the most likely token first;
 6. a random number in [0, 1), the position of the drawn token on that bar.
 
 In numpy, since these are many small steps, and so that the window can run them independently of torch's threads.
@@ -31,7 +31,7 @@ from terrarium.models.settings.slots import check_complete
 
 DIVERGED = "The model's output is not a number, so its training diverged: choose an earlier checkpoint."
 _MIN_TEMPERATURE = 1e-30
-"""A temperature below this one counts as 0: float32 may not hold what is divided by it, and the largest wins anyway."""
+"""A lower temperature counts as 0: the quotient may overflow float32, and the largest logit wins anyway."""
 _TINY = 1e-37  # float32's logarithm is exact down to here; what is less likely adds nothing to an entropy
 
 
@@ -40,8 +40,8 @@ class SamplingStep:
     """The distribution after one step.
 
     name: "model", "penalties" (bias among them), "temperature", a truncation's name as in SamplingConfig, or "drawn".
-    probabilities: (V,) float32; after a truncation they sum to what is left of the stage "temperature".
-    removed: the share of the stage "temperature" that this truncation removed.
+    probabilities: (V,) float32; after a truncation they sum to the remaining share of the step "temperature". removed:
+    the share of the step "temperature" that this truncation removed.
     """
 
     name: str
@@ -50,15 +50,15 @@ class SamplingStep:
 
     @property
     def entropy(self) -> float:
-        """In nats, of what is left with a sum of 1 again."""
+        """The entropy of the renormalised distribution, in nats."""
         return entropy(self.probabilities / self.probabilities.sum())
 
 
 @dataclass(frozen=True, eq=False)
 class SamplingSteps:
-    """All that happens to a distribution before a token is drawn from it.
+    """All distributions before a token is drawn.
 
-    Stages of settings that change nothing are left out; "model", "temperature" and "drawn" are always there.
+    Steps of settings without effect are left out; "model", "temperature" and "drawn" are always present.
     """
 
     stages: tuple[SamplingStep, ...]
@@ -80,12 +80,12 @@ class SamplingSteps:
 
     @property
     def truncations(self) -> tuple[SamplingStep, ...]:
-        """The stages that only remove tokens."""
+        """The steps that only remove tokens."""
         return tuple(stage for stage in self.stages if stage.name in TRUNCATIONS)
 
     @property
     def final(self) -> Floats:
-        """(V,) What a token is drawn from; 0 for removed tokens."""
+        """(V,) The distribution that a token is drawn from; 0 for removed tokens."""
         return self.stages[-1].probabilities
 
     @property
@@ -95,7 +95,7 @@ class SamplingSteps:
 
 
 def softmax(logits: Floats) -> Floats:
-    """Logits (V,) -> probabilities (V,)."""
+    """Convert logits (V,) to probabilities (V,)."""
     # Subtracting the maximum first keeps large logits, and tiny temperatures, from overflowing.
     powers = np.exp(logits - logits.max())
     shares: Floats = powers / powers.sum()
@@ -103,17 +103,17 @@ def softmax(logits: Floats) -> Floats:
 
 
 def entropy(probabilities: Floats) -> float:
-    """Of probabilities (V,) that sum to 1, in nats."""
+    """Return the entropy of probabilities (V,) that sum to 1, in nats."""
     return max(0.0, -float((probabilities * np.log(np.maximum(probabilities, np.float32(_TINY)))).sum()))
 
 
 def rank(logits: Floats, id: int) -> int:
-    """The rank of token `id` among logits (V,), 1 = the most likely; equal logits share a rank."""
+    """Return the rank of token `id` among logits (V,), 1 = most likely; equal logits share a rank."""
     return int(np.count_nonzero(logits > logits[id])) + 1
 
 
 class SamplingState:
-    """The state of truncations across the tokens of one reply, one number each; initially that of its first token."""
+    """The state of truncations across the tokens of one reply, one number each; initially that for the first token."""
 
     def __init__(self, config: SamplingConfig) -> None:
         self._config = config
@@ -121,16 +121,16 @@ class SamplingState:
 
     @property
     def remembers(self) -> bool:
-        """Whether any truncation keeps a state."""
+        """Whether any truncation has a state."""
         return bool(self.numbers)
 
     def update(self, steps: SamplingSteps, id: int) -> None:
-        """Update the state by the token `id`, drawn (or chosen by the user) from `steps`, which this state made."""
+        """Update the state by the token `id`, drawn (or chosen by the user) from `steps`, computed with this state."""
         for name, number in self.numbers.items():
             self.numbers[name] = _MEMORIES[name].update(number, self._config, _surprisal(steps, id))
 
     def copy(self) -> SamplingState:
-        """An independent copy."""
+        """Return an independent copy."""
         other = SamplingState(self._config)
         other.numbers = dict(self.numbers)
         return other
@@ -139,9 +139,9 @@ class SamplingState:
 def state_at(
     position: int, config: SamplingConfig, ids: Sequence[int], n_prompt: int, logits: Callable[[int], Floats]
 ) -> SamplingState:
-    """The state at `position` of a text `ids`, whose first `n_prompt` tokens are the prompt.
+    """Compute the state at `position` of a text `ids`, whose first `n_prompt` tokens are the prompt.
 
-    logits(p): those that the token at position p was drawn from; called only if there is a state to compute.
+    logits(p): returns those from which the token at position p was drawn; called only if there is a state to compute.
     """
     state = SamplingState(config)
     for i in range(n_prompt, position if state.remembers else n_prompt):
@@ -156,11 +156,11 @@ def sampling_steps(
     n_prompt: int = 0,
     state: SamplingState | None = None,
 ) -> SamplingSteps:
-    """All steps from logits (V,) to the final distribution.
+    """Compute all steps from logits (V,) to the final distribution.
 
     Args:
         before: the ids of the text so far, for the penalties; the first `n_prompt` of them are the prompt.
-        state: the sampling state after the reply's tokens so far; None at its first one.
+        state: the sampling state after the reply's tokens so far; None at its first token.
 
     Raises:
         ValueError: if a logit is not finite, or a biased token is not in the vocabulary.
@@ -190,19 +190,19 @@ def sampling_steps(
 
 
 def likeliest(logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> int:
-    """The token that temperature 0 takes from logits (V,); the arguments are those of `sampling_steps`."""
+    """Return the token that temperature 0 selects from logits (V,); the arguments are those of `sampling_steps`."""
     if not np.isfinite(logits).all():
         raise ValueError(DIVERGED)
     return int(_with_penalties(logits, config, before, n_prompt).argmax())
 
 
 def is_on(config: SamplingConfig, cut: str) -> bool:
-    """Whether the truncation of that name is active."""
+    """Return whether the truncation of that name is active."""
     return bool(getattr(config, cut) != getattr(SamplingConfig, cut))
 
 
 def drawn_token(probabilities: Floats, draw: float) -> int:
-    """The token that the number `draw` in [0, 1) lands on, where probabilities (V,) lie side by side, largest first."""
+    """Return the token at `draw` in [0, 1) of the cumulative distribution of probabilities (V,), largest first."""
     ordered = sorted_desc(probabilities)
     cumulative = np.cumsum(ordered, dtype=np.float64)
     position = min(
@@ -214,7 +214,7 @@ def drawn_token(probabilities: Floats, draw: float) -> int:
 
 
 def _with_penalties(logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> Floats:
-    """The logits with bias and penalties; the same array if there are none."""
+    """Apply bias and penalties to logits; returns the same array if there are none."""
     changed = logits
     if config.logit_bias:
         largest_id = max(id for id, _ in config.logit_bias)
@@ -251,8 +251,8 @@ class TruncationInput:
 
 
 def _top_n_sigma(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
-    """Those whose logits are no more than n standard deviations, of all logits, below the largest (Tang et al.). A
-    temperature scales both alike, so it does not matter here."""
+    """Keep tokens whose logits are at most n standard deviations, of all logits, below the maximum (Tang et al.). A
+    temperature scales both equally, so it does not matter here."""
     logits = given.logits.astype(np.float64)
     kept: NDArray[np.bool_] = logits >= logits.max() - config.top_n_sigma * logits.std()
     return kept
@@ -263,12 +263,12 @@ def _top_k(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
 
 
 def _typical(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
-    """Locally typical sampling: tokens whose surprisal is nearest to the entropy (Meister et al., section 4)."""
+    """Keep tokens whose surprisal is nearest to the entropy (locally typical; Meister et al., section 4)."""
     probabilities, share = given.probabilities, config.typical_p
     there = probabilities > 0
     left = probabilities[there] / probabilities.sum()
     distance = np.abs(-np.log(left) - np.float32(entropy(left)))
-    order = np.argsort(distance)  # the order of ties does not matter: all or none of them are kept
+    order = np.argsort(distance)  # the order of ties does not matter: all or none of them remain
     n_before = int((np.cumsum(left[order], dtype=np.float64) < share).sum())
     mask = np.zeros(len(probabilities), bool)
     mask[there] = distance <= distance[order[min(n_before, len(order) - 1)]]
@@ -288,8 +288,8 @@ def _min_p(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
 
 
 def _mirostat(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
-    """Tokens with a surprisal of at most μ bits (Basu et al., algorithm 2), and always the most likely one."""
-    # Below 0, where μ is after a prefix of very unlikely tokens, only the most likely one is left; 2^-μ might overflow.
+    """Keep tokens with a surprisal of at most μ bits (Basu et al., algorithm 2), and always the most likely one."""
+    # After a prefix of very unlikely tokens, μ is below 0: only the most likely token remains, and 2^-μ might overflow.
     least = 2.0 ** -max(given.memory, 0.0) * given.probabilities.sum()
     kept: NDArray[np.bool_] = given.probabilities >= min(least, given.probabilities.max())
     return kept
@@ -303,7 +303,7 @@ _TRUNCATIONS: dict[str, Callable[[TruncationInput, SamplingConfig], NDArray[np.b
     "min_p": _min_p,
     "mirostat_tau": _mirostat,
 }
-"""In order of application: each returns which tokens it keeps, (V,)."""
+"""In order of application: each returns the mask (V,) of the tokens to keep."""
 check_complete(_TRUNCATIONS, TRUNCATIONS, "code of truncations")
 
 
@@ -321,10 +321,10 @@ _MEMORIES: dict[str, TruncationMemory] = {
         update=lambda mu, config, surprise: mu - config.mirostat_eta * (surprise - config.mirostat_tau),
     ),
 }
-"""Of the truncations that depend on earlier tokens."""
+"""The truncations that depend on earlier tokens."""
 
 
 def _surprisal(steps: SamplingSteps, id: int) -> float:
-    """−log2 of the probability that token `id` was drawn with, in bits; of one that was cut off, and so chosen by hand,
-    of that before the cuts."""
+    """Return −log2 of the probability with which token `id` was drawn, in bits; for a removed token, which the user
+    chose, of its probability before truncation."""
     return -math.log2(float(steps.final[id]) or max(float(steps.tempered[id]), _TINY))

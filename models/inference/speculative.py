@@ -2,17 +2,17 @@
 
 Sources: Leviathan et al. (arXiv:2211.17192) and Chen et al. (arXiv:2302.01318). Let p be the large model's distribution
 of a token and q the draft's, both after the sampling settings. The draft's token x ~ q is accepted with the probability
-min(1, p(x) / q(x)); else the token is drawn from norm(max(0, p − q)). Either way it has the distribution p: the
-probability of y is min(q(y), p(y)) + (1 − Σ min(q, p)) · max(0, p(y) − q(y)) / Σ max(0, p − q) = p(y). At temperature 0
-p and q are certain of one token, so what is accepted is what the large model would have taken.
+min(1, p(x) / q(x)); otherwise the token is drawn from norm(max(0, p − q)). In both cases it has the distribution p: the
+probability of y is min(q(y), p(y)) + (1 − Σ min(q, p)) · max(0, p(y) − q(y)) / Σ max(0, p − q) = p(y). At temperature
+0, p and q are one-hot, so an accepted token is the large model's own choice.
 
-Each position of a reply has its own random numbers, and every token comes about in this way, that which a pass gives
-beyond the drafted ones, too: its q is what the draft reads next anyway. So a token depends on the text before it, on
-the two models and on the seed, but not on how many tokens were drafted at once nor where a pass began: the seed gives
-the same reply for any number of drafted tokens, and a reply that is continued goes on as it would have.
+Each position of a reply has its own random numbers, and every token is chosen in this way, including the bonus token
+after the drafted ones: its q is the distribution that the draft computes next anyway. So a token depends on the text
+before it, on the two models and on the seed, but not on how many tokens were drafted in one pass or where a pass began:
+a seed gives the same reply for any number of drafted tokens, and a continued reply is the same as an uninterrupted one.
 
-What is exact is the mathematics. A pass over several tokens rounds otherwise than passes over one (in float32, by some
-1e-6 of a logit), so two tokens that are equally likely up to that may change places.
+Only the mathematics is exact. A pass over several tokens rounds differently from passes over one (in float32, by some
+1e-6 of a logit), so two tokens whose probabilities differ by less may change places.
 
 Letters in shape comments: T tokens, V vocab_size.
 """
@@ -51,15 +51,15 @@ if TYPE_CHECKING:
 
 assert MAX_DRAFTED < FEW
 _LEAST_CONFIDENCE = 0.4
-"""Below this probability of a token in the draft itself, it drafts no further: its next ones would be rejected."""
+"""The draft stops at a token with a lower probability in its own distribution: the next ones would be rejected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A model that drafts: a decoder that `check_draft` has approved of.
+    """A draft model: a decoder that has passed `check_draft`.
 
-    n_tokens: how many tokens it drafts at once at most; fewer where the last ones were rejected. prefix_cache: its keys
-    and values of the last text.
+    n_tokens: the maximum number of tokens per draft; fewer after rejections. prefix_cache: its KV cache of the last
+    text.
     """
 
     model: AnyModel
@@ -72,7 +72,7 @@ class Draft:
 
 
 def check_draft(model: AnyModel, tokenizer: Tokenizer, draft: AnyModel, own: Tokenizer, name: str) -> None:
-    """Raise ValueError where `draft`, called `name`, with its `own` tokenizer, cannot draft what a model writes."""
+    """Raise ValueError if `draft`, called `name`, with its tokenizer `own`, cannot draft for `model`."""
     if model.config.topology != "decoder-only" or model.config.head != "language":
         raise ValueError("Only a decoder's texts can be drafted by a small model: leave out the draft model.")
     if model.config.rope_scaling == "dynamic":
@@ -91,14 +91,14 @@ def check_draft(model: AnyModel, tokenizer: Tokenizer, draft: AnyModel, own: Tok
 
 
 class Proposal(NamedTuple):
-    """A drafted token, and the distribution (V,) that it was drawn from; None where it was certain."""
+    """A drafted token, and the distribution (V,) that it was drawn from; None at temperature 0."""
 
     id: int
     q: Floats | None
 
 
 class Speculation:
-    """The tokens of one reply, drafted and checked; it counts what it did."""
+    """Drafts and checks the tokens of one reply, and counts drafted and accepted tokens and passes."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Speculation:
         state: SamplingState,
         end_ids: Collection[int | None] = (),
     ) -> None:
-        """n_prompt: tokens before the reply. state: the sampling state, which follows the tokens. end_ids: tokens after
+        """n_prompt: tokens before the reply. state: the sampling state, updated with the tokens. end_ids: tokens after
         which nothing is drafted."""
         self._model, self._drafter, self._config = model, drafter, config
         self._n_prompt, self._state, self._end_ids = n_prompt, state, end_ids
@@ -119,18 +119,18 @@ class Speculation:
         model.reserve_rollback(drafter.most)
 
     def draws(self, text: list[int], new: Sequence[int], limit: int) -> Iterator[Drawn]:
-        """Continue `text` by `limit` tokens, and append them; the model has not read its last tokens `new`."""
+        """Continue `text` by `limit` tokens, appending them; the model has not read its last tokens `new`."""
         made = 0
         while made < limit:
-            # The first pass reads the rest of the prompt; a pass gives one token more than are accepted.
+            # The first pass reads the rest of the prompt; a pass yields one token more than are accepted.
             drawn = self._pass(text, new, min(self._n, limit - made - 1) if made else 0)
             made, new = made + len(drawn), text[-1:]
-            for each in drawn:  # of these, an end token may be the last that is wanted
+            for each in drawn:  # an end token may be the last of these that is used
                 self.n_accepted += each.speculated is not None and each.speculated.outcome == "accepted"
                 yield each
 
     def _pass(self, text: list[int], new: Sequence[int], most: int) -> list[Drawn]:
-        """Up to `most` drafted tokens, checked in one pass; appends to `text` what it returns, at least one token."""
+        """Check up to `most` drafted tokens in one pass; appends the returned tokens, at least one, to `text`."""
         drafted = self._draft(text, most)
         n = len(drafted)
         if n:
@@ -143,7 +143,7 @@ class Speculation:
             text.append(drawn[-1].choice.id)
             if proposal is None or text[-1] != proposal.id or text[-1] in self._end_ids:
                 break
-        n_kept = len(drawn) - 1  # all but the last token have been read for good
+        n_kept = len(drawn) - 1  # all but the last token remain in the cache
         self._model.forget(n - n_kept)
         self._drafter.forget_beyond(len(text) - 1)
         self.n_drafted, self.n_passes = self.n_drafted + n, self.n_passes + 1
@@ -163,13 +163,13 @@ class Speculation:
         return drafted
 
     def _check(self, text: Sequence[int], logits: Tensor, proposal: Proposal | None) -> Drawn:
-        """The token that follows `text`: the proposal or another. Where there is none, a bonus."""
+        """Choose the token that follows `text`: the proposal or another one; without a proposal, a bonus token."""
         config, position = self._config, len(text)
         floats = as_floats(logits)
         steps = sampling_steps(floats, config, text, self._n_prompt, self._state)
         p = steps.final
         given = proposal
-        if given is None and config.temperature:  # the draft would read this far anyway
+        if given is None and config.temperature:  # the draft would read this text next anyway
             given, _ = self._drafter.propose(text, self._first_number(position))
         if given is None or given.q is None:
             id = int(p.argmax())
@@ -191,15 +191,15 @@ class Speculation:
 
 
 def decide(p: Floats, q: Floats, proposed: int, accept: float, redraw: float) -> int:
-    """`proposed`, a token drawn from q (V,), or another one, so that the result has the distribution p (V,).
+    """Accept `proposed`, drawn from q (V,), or choose another token, so that the result has the distribution p (V,).
 
-    accept, redraw: random numbers in [0, 1): whether it is accepted, and the one that is drawn in its place.
+    accept, redraw: random numbers in [0, 1): for the acceptance, and for drawing a replacement.
     """
     exact_p, exact_q = _normalised(p), _normalised(q)
     if accept * exact_q[proposed] < exact_p[proposed]:
         return proposed
     left: NDArray[np.float64] = np.maximum(exact_p - exact_q, 0.0)
-    if not left.any():  # p and q are the same but for rounding
+    if not left.any():  # p and q are equal up to rounding
         return proposed
     return drawn_token(left / left.sum(), redraw)
 
@@ -211,14 +211,14 @@ def _normalised(probabilities: Floats) -> NDArray[np.float64]:
 
 
 class _Numbers:
-    """Three random numbers in [0, 1) for each token of a reply: to draft it, to accept it, and to draw another."""
+    """Three random numbers in [0, 1) for each token of a reply: for the draft, the acceptance, and the replacement."""
 
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
         self._known: list[tuple[float, float, float]] = []
 
     def of(self, index: int) -> tuple[float, float, float]:
-        """Those of the token at an index of the reply."""
+        """Return the numbers of the token at an index of the reply."""
         while len(self._known) <= index:
             draft, accept, redraw = torch.rand(3, generator=self._generator, dtype=torch.float64).tolist()
             self._known.append((draft, accept, redraw))
@@ -226,19 +226,19 @@ class _Numbers:
 
 
 class Drafter:
-    """A draft model that follows a text. Of one that is longer than its own context, it reads the last part."""
+    """A draft model that follows a text. Of a text longer than its own context, it reads the last part."""
 
     def __init__(self, draft: Draft, config: SamplingConfig, n_prompt: int) -> None:
         """n_prompt: tokens before the reply."""
         self.most = draft.n_tokens
-        """Tokens that it may be ahead of the text."""
+        """The maximum number of tokens ahead of the text."""
         self._draft, self._config, self._n_prompt = draft, config, n_prompt
         self._continuation: Continuation | None = None
         self._start = 0
         self._steps: dict[int, tuple[SamplingState, SamplingSteps]] = {}  # of the last positions
 
     def read(self, text: Sequence[int]) -> Iterator[int]:
-        """Read all but the last token of a text, in chunks; yields how many have been read after each."""
+        """Read all but the last token of a text, in chunks; yields the number of tokens read after each."""
         continuation = self._following(text)
         for n_read in continuation.read_chunks():
             yield self._start + n_read
@@ -247,14 +247,14 @@ class Drafter:
             continuation.next_logits(torch.tensor([list(rest)]))
 
     def follow(self, text: Sequence[int]) -> None:
-        """Follow a text of which the next token is given, where the sampling state depends on each."""
+        """Follow a text whose next token is given, if the sampling state depends on each token."""
         if self._config.temperature:
             self.propose(text, 0.0)
             self.forget_beyond(len(text))
 
     def propose(self, text: Sequence[int], number: float | None) -> tuple[Proposal, float]:
-        """The token after `text`, and how probable the draft itself finds it; number: what it is drawn with, None for
-        the most likely one."""
+        """Propose the token after `text`, with its probability in the draft's distribution. number: the random number
+        for drawing it; None for the most likely token."""
         logits = as_floats(self._logits(text))
         if number is None:
             id = likeliest(logits, self._config, text, self._n_prompt)
@@ -266,13 +266,13 @@ class Drafter:
         return Proposal(id, steps.final), float(steps.final[id])
 
     def forget_beyond(self, n: int) -> None:
-        """Forget what it read of drafted tokens beyond the first n of the text."""
+        """Drop drafted tokens beyond the first n of the text from the cache."""
         if self._continuation is not None:
             self._continuation.forget(max(0, self._start + self._continuation.n_read - n))
         self._steps = {position: known for position, known in self._steps.items() if position == n}
 
     def _logits(self, text: Sequence[int]) -> Tensor:
-        """Read what is new of `text` -> logits of the token after it (V,)."""
+        """Read the new tokens of `text`; return the logits of the token after it (V,)."""
         continuation = self._following(text)
         new = text[self._start + continuation.n_read :]
         if 1 < len(new) <= FEW:
@@ -280,7 +280,7 @@ class Drafter:
         return continuation.next_logits(torch.tensor([list(new)]))[0]
 
     def _following(self, text: Sequence[int]) -> Continuation:
-        """What reads `text`, from where its length says: half a context is dropped whenever the context is full."""
+        """Return the reader of `text` or its last part: half a context is dropped when the context is full."""
         context = self._draft.model.config.context_length
         half = (context + 1) // 2
         start = -(-max(0, len(text) - context) // half) * half
@@ -291,7 +291,7 @@ class Drafter:
         return self._continuation
 
     def _state_after(self, text: Sequence[int]) -> SamplingState:
-        """The draft's own sampling state, which depends on how it would have drawn the tokens so far."""
+        """Return the draft's own sampling state, which depends on how it would have drawn the tokens so far."""
         known = self._steps.get(len(text) - 1)
         if known is None:
             return SamplingState(self._config)

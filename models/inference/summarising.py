@@ -2,7 +2,7 @@
 messages, and the summary replaces them.
 
 A small model summarises badly or not at all. An implausible summary (empty, unfinished, not shorter than its source,
-repetitive) is not used: the messages are left out then, and a Notice says so.
+repetitive) is not used: the messages are left out instead, and a Notice says so.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _LOST = "The model could not write a summary, so the oldest messages are left ou
 class SummaryCache:
     """A cache of summaries by the messages that they replace; "" for a failed summary.
 
-    A conversation that grows keeps its summary until it is full again.
+    A growing conversation keeps its summary until the context is full again.
     """
 
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[str, str], ...], str] = {}
 
     def longest(self, messages: Sequence[Message]) -> tuple[int, str]:
-        """The longest summarised prefix: its number of messages, and the summary; (0, "") if there is none."""
+        """Return the longest summarised prefix: its number of messages, and the summary; (0, "") if there is none."""
         key = _key(messages)
         n = max((len(known) for known in self._known if key[: len(known)] == known), default=0)
         return n, self._known[key[:n]] if n else ""
@@ -81,7 +81,7 @@ def prompt_events(
     first, rest = _split(messages)
     n, summary = summaries.longest(rest)
     prompt = _with_summary(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
-    if prompt.n_left_out > n:  # not enough: summarise more than needed, so that not every reply needs a new summary
+    if prompt.n_left_out > n:  # summarise more than necessary, so that not every reply requires a new summary
         shorter = truncate_to_fit(
             context_length,
             tokenizer,
@@ -104,7 +104,7 @@ def prompt_events(
 
 
 def _split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-    """The system message, if there is one, and the others."""
+    """Split off the system message, if any."""
     n = 1 if messages and messages[0]["role"] == "system" else 0
     return list(messages[:n]), list(messages[n:])
 
@@ -120,7 +120,7 @@ def _with_summary(
     template_config: ChatTemplateConfig,
     n_prefix: int,
 ) -> Prompt:
-    """The prompt with a summary instead of the oldest n messages; more are left out if it still does not fit."""
+    """Build the prompt with a summary instead of the oldest n messages; more are left out if it still does not fit."""
     kept = rest[n:]
     if summary and kept:
         content = _STANDS_FOR.format(summary=summary, content=kept[0]["content"])
@@ -150,7 +150,7 @@ def _summarise(
 
 
 def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, template_config: ChatTemplateConfig) -> list[int]:
-    """The prompt ids of a summary request; a single message for templates without a system role."""
+    """Encode a summary request; as a single message for templates without a system role."""
     length = model.config.context_length
     apart: list[Message] = [{"role": "system", "content": _ASK}, {"role": "user", "content": text}]
     try:
@@ -170,7 +170,7 @@ def _take_what_fits(
     template_config: ChatTemplateConfig,
     longest: int,
 ) -> tuple[str, int]:
-    """The summary so far and as many messages as fit one prompt (at least the beginning of one); their number."""
+    """Return the summary so far with the messages that fit one prompt (at least the start of one); their number."""
     room = model.config.context_length - longest
     before = _SO_FAR.format(summary=so_far) if so_far else ""
     text, n = before + waiting[0], 1
@@ -184,7 +184,7 @@ def _take_what_fits(
 def _generate_summary(
     model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], template_config: ChatTemplateConfig, longest: int
 ) -> Generator[Event, None, str]:
-    """The greedy reply; only its complete sentences if it does not end."""
+    """Generate the greedy reply; only its complete sentences if it does not end."""
     ends = reply_ends(model.config, tokenizer, template_config)
     sampling = SamplingConfig(temperature=0.0, max_tokens=longest, stop=ends.texts)
     made, ended, n, reported, total = "", False, 0, time.monotonic(), len(ids) + longest
@@ -203,7 +203,7 @@ def _generate_summary(
 
 
 def _is_plausible(tokenizer: Tokenizer, summary: str, text: str) -> bool:
-    """Whether a text can be a summary of another: not empty, shorter, and not repetitive."""
+    """Return whether a text can be a summary of another: not empty, shorter, and not repetitive."""
     words = summary.split()
     threes = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
     in_circles = len(threes) > 8 and len(set(threes)) < 0.6 * len(threes)

@@ -1,8 +1,8 @@
-"""Chooses the number of threads for short steps of work: all, or one if that is currently faster.
+"""Tuning of the number of threads for short steps of work: all, or one if that is currently faster.
 
-The choice depends on timing, so results must not depend on it: `StepThreads` keeps libraries from splitting sums.
+The choice depends on timing, so results must not depend on it: `StepThreads` prevents libraries from splitting sums.
 
-On a quiet machine two threads halve the time. Beside another busy program, one thread waits for the scheduler to run
+On an idle machine, two threads halve the time. Beside another busy program, one thread waits for the scheduler to run
 the other, a thousand times per token of a small model: measured, a hundredth of the speed. So both settings are timed
 during the work.
 """
@@ -34,16 +34,16 @@ def run_single_threaded(step: Callable[[], Result]) -> Result:
 class StepThreads:
     """Runs a step with one thread, except for work that is bit-identical for any number of threads.
 
-    That is only work which splits its results among threads, and never the sum behind a single result. Most work is
-    not: MKL splits even a matrix-vector product freely, rounds differently at the borders, and splits sums if there
-    are few rows (seen with AVX-512, but not with MKL's AVX2 code).
+    That is only work that splits its results among threads, and never the sum behind a single result. Most work does
+    not qualify: MKL splits even a matrix-vector product freely, rounds differently at the borders, and splits sums if
+    there are few rows (seen with AVX-512, but not with MKL's AVX2 code).
     """
 
     def __init__(self) -> None:
         self._size = torch.get_num_threads()
 
     def do(self, step: Callable[[], Result]) -> Result:
-        """Run a step with one thread; what it passes to `share` uses the present number of threads."""
+        """Run a step with one thread; work passed to `share` uses the current number of threads."""
         self._size = torch.get_num_threads()
         return run_single_threaded(step)
 

@@ -1,6 +1,6 @@
 """Top-k selection by sorting values without their ids, which is several times as fast as argsort.
 
-Of equal values the one with the lower id comes first, so that the order is the same on every machine. No torch.
+Among equal values, the one with the lower id comes first, so that the order is the same on every machine. No torch.
 
 Letters in shape comments: V vocab_size.
 """
@@ -14,12 +14,12 @@ Floats = NDArray[np.float32]
 
 
 def sorted_desc(values: Floats) -> Floats:
-    """The values (V,) in descending order."""
+    """Return the values (V,) in descending order."""
     return np.sort(values)[::-1]
 
 
 def largest(values: Floats, n: int, ordered: Floats | None = None) -> NDArray[np.bool_]:
-    """A mask (V,) of the n largest of values (V,); `ordered`: the values in descending order, if known."""
+    """Return a mask (V,) of the n largest values (V,); `ordered`: the values in descending order, if known."""
     if n >= len(values):
         return np.ones(len(values), bool)
     last = (sorted_desc(values) if ordered is None else ordered)[n - 1]
@@ -29,6 +29,6 @@ def largest(values: Floats, n: int, ordered: Floats | None = None) -> NDArray[np
 
 
 def top_ids(values: Floats, n: int) -> NDArray[np.int64]:
-    """The ids of the n largest of values (V,), in descending order: (min(n, V),)."""
+    """Return the ids of the n largest values (V,), in descending order: (min(n, V),)."""
     ids = np.flatnonzero(largest(values, n))
     return ids[np.argsort(-values[ids], kind="stable")]

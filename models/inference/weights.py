@@ -2,9 +2,9 @@
 scale and an offset for each 32 weights of a row.
 
 The residual stream, norms, biases, embeddings and routers stay in float32; only the input of a matrix is rounded to
-bfloat16. (int8: weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2. int4: as
-GGUF's Q4_1, whose weights are kept as they are but for the rounding of a scale. A head, which loses most: int8 with a
-scale for each 32 weights, as Q8_0, where torch has a kernel for that.)
+bfloat16. (int8: weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2. int4: like
+GGUF's Q4_1, whose weights are preserved except for the rounding of a scale. The head, which suffers most from rounding:
+int8 with a scale for each 32 weights, like Q8_0, if torch has a kernel for that.)
 
 Letters in shape comments: T tokens, K inputs, N outputs, C d_model, V vocab_size.
 """
@@ -25,16 +25,16 @@ from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.settings.slots import check_complete
 
 _MAX_KERNEL_TOKENS = 16
-"""Tokens up to which the int8 kernel is faster than converting the weights first (measured)."""
+"""Maximum number of tokens for which the int8 kernel is faster than converting the weights first (measured)."""
 _GROUP = 32
-"""The int8 kernel reads inputs in groups; with other sizes it reads out of bounds. Of int4, a group has one scale."""
+"""The int8 kernel reads inputs in groups; with other sizes it reads out of bounds. An int4 group has one scale."""
 _BLOCK = 64
-"""The int4 kernel makes outputs in blocks."""
+"""The int4 kernel computes outputs in blocks."""
 
 
 def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
-    """The model with its matrices in the format `kind`, for inference: a new one that shares all other tensors, or
-    `model` itself for "float32".
+    """Return the model with its matrices in the format `kind`, for inference: a new model that shares all other
+    tensors, or `model` itself for "float32".
 
     It does not follow later updates of `model`.
 
@@ -56,8 +56,8 @@ def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
 
 
 class NarrowMatrices:
-    """The matrices of `model` in the format `kind`: taken one by one, so that the wide ones can go, and then put into
-    it. Nothing is done for "float32".
+    """Converts the matrices of `model` to the format `kind`, one by one, so that the originals can be freed, and then
+    replaces its layers. Does nothing for "float32".
     """
 
     def __init__(self, model: AnyModel, kind: str) -> None:
@@ -71,8 +71,8 @@ class NarrowMatrices:
         self._taken: dict[str, NarrowLinear] = {}
 
     def take(self, name: str, weight: Tensor) -> Tensor:
-        """Convert the tensor `name` of the state dict if it is such a matrix; returns what stands for it until `put`,
-        else the tensor itself."""
+        """Convert the tensor `name` of the state dict if it is such a matrix, and return a placeholder until `put`;
+        otherwise return the tensor itself."""
         if name not in self._names:
             return weight
         self._taken[name.removesuffix(".weight")] = self._narrow(weight, None)
@@ -92,20 +92,20 @@ class NarrowMatrices:
             self._model.head = QuantizedHead(head, self._of_head(table.device)(table, head.bias))
 
     def _of_head(self, device: torch.device) -> type[NarrowLinear]:
-        """Its format: of all matrices, the head loses most by rounding."""
+        """Return the format of the head, which suffers most from rounding."""
         if self._kind == "bfloat16":
             return self._narrow
         return HalvedInt8Linear if device.type == "cpu" and has_int4_kernel() else Int8Linear
 
 
 def megabytes(model: nn.Module) -> float:
-    """The memory of the model's weights in millions of bytes; shared tensors count once."""
+    """Return the memory of the model's weights in millions of bytes; shared tensors count once."""
     tensors = {tensor.data_ptr(): tensor for tensor in (*model.parameters(), *model.buffers())}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) / 1e6
 
 
 def slower_reason(kind: str, device: torch.device) -> str:
-    """A sentence on why this format cannot be fast on the device; '' if no reason is known."""
+    """Return a sentence on why this format cannot be fast on the device; '' if no reason is known."""
     if kind == "int8" and (device.type != "cpu" or not has_int8_kernel()):
         return (
             "There is no int8 kernel for this device, so int8 weights are converted for each token, which takes longer."
@@ -116,13 +116,14 @@ def slower_reason(kind: str, device: torch.device) -> str:
 
 
 Kernel = Callable[[Tensor], Tensor]
-"""(1, K) bfloat16 -> (1, N) bfloat16 or float32."""
+"""Maps (1, K) bfloat16 to (1, N) bfloat16 or float32."""
 
 
 def join_layers(layers: Sequence[nn.Module]) -> Int8Linear | Int4Linear | None:
-    """One layer that makes the outputs of several with the same input, one after another: for one token, each call of
-    a kernel takes about as long as a small matrix. None where they cannot be joined. Their weights become views of its,
-    which stay so: asked again, it is the same layer.
+    """Return one layer with the concatenated outputs of several layers that have the same input; None if impossible.
+
+    For one token, each call of a kernel takes about as long as a small matrix. The weights of `layers` become views of
+    the joint layer's and remain so; a second call returns the same layer.
     """
     for kind in (Int8Linear, Int4Linear):
         found = [layer for layer in layers if isinstance(layer, kind)]
@@ -148,11 +149,11 @@ class Bfloat16Linear(nn.Module):
         self.bias = bias
 
     def dequantized(self) -> Tensor:
-        """The dequantized weights, (N, K) float32."""
+        """Return the dequantized weights, (N, K) float32."""
         return self.weight.float()
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (…, K) -> (…, N), in the dtype of x."""
+        """Map x (…, K) to (…, N), in the dtype of x."""
         y = F.linear(x.bfloat16(), self.weight).to(x.dtype)
         return y if self.bias is None else y + self.bias
 
@@ -163,7 +164,7 @@ class Int8Linear(nn.Module):
     weight: Tensor
     scale: Tensor
     joint: tuple[Int8Linear | Int4Linear, ...] = ()
-    """Of the first of several layers that `join_layers` has joined."""
+    """The joint layer; set on the first of several layers that `join_layers` has joined."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -177,7 +178,7 @@ class Int8Linear(nn.Module):
         self._n_added = self.weight.size(1) - whole.size(1)
 
     def token_kernel(self) -> Kernel | None:
-        """Its product with one token, without bias; None where that has no kernel."""
+        """Return the product with one token, without bias; None if there is no kernel for it."""
         if self._n_added or self.weight.device.type != "cpu" or not has_int8_kernel():
             return None
         weight, scale = self.weight, self.scale
@@ -185,7 +186,7 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def joined(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
-        """One layer of the outputs of `layers`, one after another; their weights become views of its."""
+        """Return one layer with the concatenated outputs of `layers`; their weights become views of its weights."""
         joint = copy.copy(layers[0])
         joint._buffers = {
             "weight": torch.cat([layer.weight for layer in layers]),
@@ -196,11 +197,11 @@ class Int8Linear(nn.Module):
         return joint
 
     def dequantized(self) -> Tensor:
-        """The dequantized weights, (N, K) float32."""
+        """Return the dequantized weights, (N, K) float32."""
         return (self.weight * self.scale.float()[:, None])[:, : self.weight.size(1) - self._n_added]
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (…, K) -> (…, N), in the dtype of x."""
+        """Map x (…, K) to (…, N), in the dtype of x."""
         rows = x.reshape(-1, x.size(-1)).bfloat16()  # (T, K)
         if self._n_added:
             rows = F.pad(rows, (0, self._n_added))
@@ -219,20 +220,20 @@ class Int8Linear(nn.Module):
 
 
 class Int4Linear(nn.Module):
-    """A linear layer with int4 weights q from 0 to 15: w = (q − 8) · scale + offset, both bfloat16 and for 32 weights.
+    """A linear layer with int4 weights q from 0 to 15: w = (q − 8) · scale + offset, both bfloat16, for groups of 32.
 
-    Where there is no kernel for them, the rounded weights are kept in bfloat16.
+    Without a kernel for them, the rounded weights are stored in bfloat16.
     """
 
     weight: Tensor
     groups: Tensor
     joint: tuple[Int8Linear | Int4Linear, ...] = ()
-    """Of the first of several layers that `join_layers` has joined."""
+    """The joint layer; set on the first of several layers that `join_layers` has joined."""
 
     def __init__(
         self, weight: Tensor, bias: Tensor | None, to_int4: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     ) -> None:
-        """to_int4: makes the numbers, scales and offsets of groups, instead of `_to_int4`."""
+        """to_int4: computes the numbers, scales and offsets of groups, instead of `_to_int4`."""
         super().__init__()
         weight = weight.detach().float()
         self.bias = bias
@@ -248,7 +249,7 @@ class Int4Linear(nn.Module):
             self.register_buffer("weight", rounded.flatten(1)[: self._size[0], : self._size[1]].bfloat16())
 
     def token_kernel(self) -> Kernel | None:
-        """Its product with one token, without bias; None where that has no kernel."""
+        """Return the product with one token, without bias; None if there is no kernel for it."""
         if not self._is_packed or self._size[0] % _BLOCK or self._size[1] % _GROUP:
             return None
         weight, groups = self.weight, self.groups
@@ -256,7 +257,7 @@ class Int4Linear(nn.Module):
 
     @classmethod
     def joined(cls, layers: Sequence[Int4Linear]) -> Int4Linear:
-        """One layer of the outputs of `layers`, one after another; their weights become views of its."""
+        """Return one layer with the concatenated outputs of `layers`; their weights become views of its weights."""
         joint = copy.copy(layers[0])
         sizes = [layer._size[0] for layer in layers]
         joint._size = torch.Size((sum(sizes), layers[0]._size[1]))
@@ -269,14 +270,14 @@ class Int4Linear(nn.Module):
         return joint
 
     def dequantized(self) -> Tensor:
-        """The dequantized weights, (N, K) float32, rounded to bfloat16."""
+        """Return the dequantized weights, (N, K) float32, rounded to bfloat16."""
         if not self._is_packed:
             return self.weight.float()
         with torch.no_grad():
             return self._multiply(torch.eye(self._size[1], dtype=torch.bfloat16)).mT.float()
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (…, K) -> (…, N), in the dtype of x."""
+        """Map x (…, K) to (…, N), in the dtype of x."""
         rows = x.reshape(-1, x.size(-1)).bfloat16()  # (T, K)
         if self._is_packed and not rows.requires_grad:
             y = self._multiply(rows).to(x.dtype)
@@ -287,14 +288,14 @@ class Int4Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
     def _multiply(self, rows: Tensor) -> Tensor:
-        """rows (T, K) bfloat16 -> (T, N) bfloat16."""
+        """Map rows (T, K) bfloat16 to (T, N) bfloat16."""
         n_outputs, n_inputs = self._size
         rows = F.pad(rows, (0, -n_inputs % _GROUP)) if n_inputs % _GROUP else rows
         y = _int4_kernel(rows, self.weight, _GROUP, self.groups)
         return y if n_outputs % _BLOCK == 0 else y[:, :n_outputs].contiguous()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
-        """Move or convert it; elsewhere than on the CPU there is no kernel for what is packed."""
+        """Move or convert the layer; packed weights are dequantized off the CPU, where there is no kernel for them."""
         if self._is_packed and fn(self.groups).device.type != "cpu":
             self.weight, self._is_packed = self.dequantized().bfloat16(), False
         return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
@@ -315,22 +316,22 @@ class HalvedInt8Linear(nn.Module):
         self.low = Int4Linear(weight, None, functools.partial(_to_half, high=False))
 
     def token_kernel(self) -> Kernel | None:
-        """Its product with one token, without bias; None where that has no kernel."""
+        """Return the product with one token, without bias; None if there is no kernel for it."""
         high, low = self.high.token_kernel(), self.low.token_kernel()
         return None if high is None or low is None else lambda row: high(row).float().add_(low(row))
 
     def dequantized(self) -> Tensor:
-        """The dequantized weights, (N, K) float32, of which each half is rounded to bfloat16."""
+        """Return the dequantized weights, (N, K) float32, each half rounded to bfloat16."""
         return self.high.dequantized() + self.low.dequantized()
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (…, K) -> (…, N), in the dtype of x."""
+        """Map x (…, K) to (…, N), in the dtype of x."""
         y = self.high(x) + self.low(x)
         return y if self.bias is None else y + self.bias  # type: ignore[no-any-return]
 
 
 def _to_half(weight: Tensor, *, high: bool) -> tuple[Tensor, Tensor]:
-    """As `_to_int4`, of a half of each weight q · scale, q from −127 to 127: q = 16 (high − 8) + (low − 8) + 8."""
+    """Like `_to_int4`, for half of each weight q · scale, q from −127 to 127: q = 16 (high − 8) + (low − 8) + 8."""
     scale = (weight.abs().amax(dim=-1, keepdim=True) / 127).bfloat16()  # (N, G, 1)
     q = (weight / scale.float().clamp(min=1e-20)).round().clamp(-127, 127) + 128
     if high:
@@ -339,10 +340,11 @@ def _to_half(weight: Tensor, *, high: bool) -> tuple[Tensor, Tensor]:
 
 
 def _to_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights in groups (N, G, 32) -> numbers from 0 to 15 (N, G, 32), and scale and offset of each group (N, G, 2).
+    """Quantize weights in groups (N, G, 32): numbers from 0 to 15 (N, G, 32), scale and offset of each group (N, G, 2).
 
-    Of some ranges, the one with the least squared error: a narrower one than from the least weight to the greatest cuts
-    these, but rounds all others less. The whole range comes first, so that what has 16 steps already stays as it is.
+    Tries several ranges and uses the one with the smallest squared error: a range narrower than that of the weights
+    clips the extremes, but rounds all others less. The full range comes first, so that weights that already have 16
+    steps are unchanged.
     """
     low, high = weight.aminmax(dim=-1, keepdim=True)
     best = torch.full_like(low, torch.inf)
@@ -360,7 +362,7 @@ def _to_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 _CUTS = (0.0, 0.04, 0.08, 0.12, 0.16, 0.2)
-"""Shares by which the range of a group is narrowed."""
+"""Fractions by which the range of a group is narrowed."""
 
 NarrowLinear = Bfloat16Linear | Int8Linear | HalvedInt8Linear | Int4Linear
 _NARROW: dict[str, type[NarrowLinear]] = {"bfloat16": Bfloat16Linear, "int8": Int8Linear, "int4": Int4Linear}
@@ -368,7 +370,7 @@ check_complete(_NARROW, KINDS[1:], "code of weight formats")
 
 
 class QuantizedHead(LanguageHead):
-    """A head with a quantized matrix of its own, even if the model ties it to the embedding."""
+    """A head with its own quantized matrix, even if the model ties it to the embedding."""
 
     def __init__(self, head: LanguageHead, matrix: NarrowLinear) -> None:
         nn.Module.__init__(self)
@@ -381,7 +383,7 @@ class QuantizedHead(LanguageHead):
         return self.matrix.dequantized()
 
     def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """Like `LanguageHead.forward`; the table is not used."""
+        """Like `LanguageHead.forward`, but without using the table."""
         if self.transform is not None:
             hidden = self.transform(hidden)
         return self.matrix(hidden * self.scale if self.scale != 1.0 else hidden)  # type: ignore[no-any-return]
@@ -389,7 +391,7 @@ class QuantizedHead(LanguageHead):
 
 @functools.cache
 def has_int8_kernel() -> bool:
-    """Whether torch has a working int8 kernel here; it is not part of torch's public API, so it is tested."""
+    """Return whether torch has a working int8 kernel here; it is not part of torch's public API, so it is tested."""
     try:
         with torch.inference_mode():
             x = torch.linspace(-1, 1, 2 * _GROUP).view(2, -1).bfloat16()
@@ -407,7 +409,7 @@ _int8_kernel: Callable[[Tensor, Tensor, Tensor], Tensor] = getattr(torch, "_weig
 
 @functools.cache
 def has_int4_kernel() -> bool:
-    """Whether torch has a working int4 kernel here; it is not part of torch's public API, so it is tested."""
+    """Return whether torch has a working int4 kernel here; it is not part of torch's public API, so it is tested."""
     try:
         with torch.inference_mode():
             x = torch.linspace(-1, 1, 2 * 2 * _GROUP).view(2, -1).bfloat16()

@@ -1,1 +1,1 @@
-"""Interpretability: what happens in one forward pass of a model, as plain numbers. Nothing here changes the model."""
+"""Interpretability: the internals of one forward pass of a model, as plain numbers. Nothing here changes the model."""

@@ -1,5 +1,5 @@
-"""Ablation and activation patching: how the answer changes when a part of the model is switched off, or when its output
-is replaced by its output on another text.
+"""Ablation and activation patching: how the answer changes when a part of the model is switched off, or its output is
+replaced by its output on another text.
 
 Letters in shape comments: R rows (variants in one batch), T tokens, H heads, C d_model, V vocab_size.
 """
@@ -35,7 +35,7 @@ from terrarium.models.inspect.readout import Readout
 from terrarium.models.settings.sampling_config import SamplingConfig
 
 FLOPS_PER_CALL = 12e9
-"""FLOPs between two opportunities to stop: a third of a second on a slow core."""
+"""FLOPs between two opportunities to cancel: a third of a second on a slow core."""
 
 
 class ModelPart(NamedTuple):
@@ -49,9 +49,9 @@ class ModelPart(NamedTuple):
 class AnswerChange:
     """An answer before and after an intervention.
 
-    tokens: (id, probability before, probability after) of the top tokens of both, and of the target token.
-    log_ratio: change of the target token's log-probability, in nats.
-    divergence: Kullback-Leibler divergence D(before ‖ after), in nats.
+    tokens: (id, probability before, probability after) of the top tokens of both, and of the target token. log_ratio:
+    change of the target token's log-probability, in nats. divergence: Kullback-Leibler divergence D(before ‖ after), in
+    nats.
     """
 
     tokens: tuple[tuple[int, float, float], ...]
@@ -60,7 +60,7 @@ class AnswerChange:
 
 
 class Donor(NamedTuple):
-    """What all parts output on another text, for activation patching, and the lengths of that text and its source."""
+    """The outputs of all parts on another text, for activation patching; the lengths of that text and its source."""
 
     trace: Trace
     length: int
@@ -68,8 +68,8 @@ class Donor(NamedTuple):
 
 
 def parts_of(model: AnyModel) -> list[tuple[str, list[ModelPart]]]:
-    """All parts by the site of their block, in order: every head, each whole attention and feed-forward, then the whole
-    block. The encoder of an encoder-decoder comes first."""
+    """Return all parts by the site of their block, in order: every head, each whole attention and feed-forward, then
+    the whole block. The encoder of an encoder-decoder comes first."""
     stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]
     found: list[tuple[str, list[ModelPart]]] = []
     for stack in stacks:
@@ -83,10 +83,10 @@ def parts_of(model: AnyModel) -> list[tuple[str, list[ModelPart]]]:
 
 @torch.no_grad()
 def record_donor(model: AnyModel, text: Text, readout: Readout = NEXT_TOKEN) -> Donor:
-    """Read another text and record what its parts output, to be patched into a reading of the first.
+    """Read another text and record its parts' outputs, to be patched into a pass over the first text.
 
     Raises:
-        ValueError: as `reading.check_readable`.
+        ValueError: as `read_text.check_readable`.
     """
     trace = Trace(wanted=frozenset({"parts", "heads"}))
     with evaluating(model):
@@ -103,12 +103,12 @@ def ablated_logits(
     donor: Donor | None = None,
     known: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """The logits (R, K) of a readout with each variant's parts switched off, or patched from the donor.
+    """Return the logits (R, K) of a readout with each variant's parts switched off, or patched from the donor.
 
     known: the residual stream (1, T, C) after those first blocks that no variant changes.
 
     Raises:
-        ValueError: as `reading.check_readable`.
+        ValueError: as `read_text.check_readable`.
     """
     text, n_rows = read_up_to(model.config, text, readout.at), len(variants)
     given = {site: x.expand(n_rows, -1, -1) for site, x in (known or {}).items()}
@@ -121,7 +121,7 @@ def ablated_logits(
 def _patches_of(
     model: AnyModel, text: Text, variants: Sequence[Sequence[ModelPart]], donor: Donor | None
 ) -> dict[str, Patch]:
-    """The patches with which each row of a batch reads `text` in its own variant.
+    """Make the patches with which each row of a batch reads `text` in its own variant.
 
     The donor's text is aligned with this one at the end: the start of the longer one is not patched.
     """
@@ -154,7 +154,7 @@ def _patches_of(
 
 
 def _sites_in(model: AnyModel, part: ModelPart) -> list[str]:
-    """The part's own site; for a block, those of all parts in it."""
+    """Return the part's own site; for a block, the sites of all parts in it."""
     if part.site.endswith(("attention", "feed_forward")):
         return [part.site]
     names = ("attention", "cross_attention", "feed_forward")
@@ -169,7 +169,7 @@ def _attention(model: AnyModel, site: str) -> Attention:
 
 
 def _align_end(output: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:
-    """A donor's output (…, there, n) aligned at the end with a text of `here` tokens: values (…, here, n), and the mask
+    """Align a donor's output (…, there, n) at the end with a text of `here` tokens: values (…, here, n), and the mask
     (here, 1) of the positions that it covers."""
     n = min(there, here)
     values = output.new_zeros(*output.shape[:-2], here, output.size(-1))
@@ -178,7 +178,7 @@ def _align_end(output: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:
 
 
 def compare_answers(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> AnswerChange:
-    """Compare two answers, logits (K,) each; `id` is the outcome that counts: the target token, or a label."""
+    """Compare two answers, logits (K,) each; `id` is the target outcome: a token or a label."""
     log_p, log_q = torch.log_softmax(before.double(), dim=-1), torch.log_softmax(after.double(), dim=-1)
     n_best = min(n_best, len(before))
     wanted = dict.fromkeys([*log_p.topk(n_best).indices.tolist(), *log_q.topk(n_best).indices.tolist(), id])
@@ -193,7 +193,7 @@ def compare_answers(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> 
 class Survey:
     """Measures, part by part, how the log-probability of the target token changes without that part.
 
-    Calls of `measure_next` may be far apart: if the weights have changed in between, the baseline is read again.
+    Calls of `measure_next` may be far apart: if the weights change in between, the baseline is recomputed.
     """
 
     def __init__(self, text: Text, readout: Readout, id: int, other: Text | None = None) -> None:
@@ -207,10 +207,10 @@ class Survey:
         """Number of parts; 0 before the first call."""
 
     def measure_next(self, model: AnyModel) -> list[tuple[ModelPart, float]]:
-        """Some parts with their changes in nats, from the last block to the first; empty when all are done.
+        """Measure some parts, from the last block to the first: the changes in nats; empty when all are done.
 
         Raises:
-            ValueError: as `reading.check_readable`.
+            ValueError: as `read_text.check_readable`.
         """
         if self._todo is None:
             self._todo = parts_of(model)
@@ -240,12 +240,12 @@ class Survey:
         self._donor = record_donor(model, self._other, self._readout) if self._other is not None else None
 
     def _before(self, model: AnyModel, site: str) -> dict[str, Tensor]:
-        """The residual streams after the blocks before the one at `site`."""
+        """Return the residual streams after the blocks before the one at `site`."""
         order = [block for block, _ in parts_of(model)]
         return {block: self._streams[block] for block in order[: order.index(site)]}
 
     def _n_rows(self, model: AnyModel, site: str) -> int:
-        """How many variants fit into one short call."""
+        """Return the number of variants that fit into one short call."""
         stack = answering_stack(model)
         first = int(site.rpartition(".")[2]) if site.startswith(f"{stack.site}blocks.") else 0
         weights = sum(n_weights(block) for block in stack.blocks[first:])
@@ -265,18 +265,18 @@ def generate_with_ablation(
     draws: Sequence[float | None] = (),
     n_prompt: int | None = None,
 ) -> tuple[list[int], list[int]]:
-    """Up to `n_tokens` after `text`, without and with the intervention; each row ends at the token `end`, or when the
-    context is full.
+    """Generate up to `n_tokens`, without and with the intervention; a row ends at the token `end` or a full context.
 
     A donor patches the positions of `text` only; generated tokens are computed normally.
 
     Args:
-        draws: the random numbers that both rows are sampled with, where they are known; others come from the seed, as
-            if the text after the prompt were the beginning of a reply.
+        draws: the random numbers for sampling in both rows, if known; others come from the seed, as if the text after
+        the
+            prompt were the beginning of a reply.
         n_prompt: how many tokens of the text count as the prompt, for penalties and Mirostat; None for all of them.
 
     Raises:
-        ValueError: for an encoder; and as `reading.check_readable`.
+        ValueError: for an encoder; and as `read_text.check_readable`.
     """
     if isinstance(model, Encoder):
         raise ValueError("An encoder cannot continue a text: see what it predicts for a masked token.")
@@ -293,7 +293,7 @@ def generate_with_ablation(
         logits = answer_logits(model, hidden[:, -1])
 
         def before(position: int) -> Floats:
-            """The unmodified model's logits (V,) for the token at a position."""
+            """Return the unmodified model's logits (V,) for the token at a position."""
             return as_floats(answer_logits(model, hidden[0, position - 1 : position])[0])
 
         state = state_at(len(text.ids), sampling, text.ids, n_prompt, before)
@@ -316,7 +316,7 @@ def generate_with_ablation(
 
 
 def _next(model: Decoder | EncoderDecoder, ids: list[int], cache: KVCache, trace: Trace | None) -> Tensor:
-    """Read one more token in each row -> logits (2, V)."""
+    """Read one more token in each row; return logits (2, V)."""
     new = torch.tensor(ids, device=model.embedding.weight.device)[:, None]
     with evaluating(model):
         if isinstance(model, EncoderDecoder):

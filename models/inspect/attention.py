@@ -1,10 +1,10 @@
-"""What every attention head attends to in one text: measured in one traced pass, as maps of (queries, keys).
+"""The attention of every head in one text, measured in one traced pass, as maps of (queries, keys).
 
 The weights are float32, as the softmax returns them. For long texts the maps are max-pooled into blocks, so that a
-sharp head stays sharp. The weights of all layers are never held at once (30 layers of 9 heads over 2,048 tokens would
-be 4.5 GB); any part of a map can be read again, unpooled (`read_window`).
+sharp head stays sharp. The weights of all layers are never in memory together (30 layers of 9 heads over 2,048 tokens
+would be 4.5 GB); any part of a map can be read again, unpooled (`read_window`).
 
-Letters in shape comments: H heads, T tokens (queries), S tokens seen (keys), R and C blocks of them.
+Letters in shape comments: H heads, T tokens (queries), S tokens in the context (keys), R and C blocks of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from terrarium.models.inspect.attention_pass import (
 from terrarium.models.inspect.head_patterns import Floats, RowScores, mean_scores, prefix_matching, score_rows
 
 MAX_BLOCKS = 256
-"""Rows and columns of a map at most; longer texts are pooled into blocks of tokens."""
+"""Maximum number of rows and columns of a map; longer texts are pooled into blocks of tokens."""
 
 MAX_BYTES = 80 * 2**20
 """Memory limit of the maps of all heads; with very many heads they are pooled further."""
@@ -39,7 +39,7 @@ SMALL_SIDE = 64
 """Rows and columns of a thumbnail."""
 
 _PROBE_LENGTH, _N_PROBES = 25, 4
-"""To measure induction: the number of random tokens that are repeated, and of such texts."""
+"""For measuring induction: the number of random tokens that are repeated, and of such texts."""
 
 
 class _MapBuilder:
@@ -54,18 +54,18 @@ class _MapBuilder:
         self.induction: dict[str, Floats] = {}
 
     def add(self, site: str, first: int, weights: Floats) -> None:
-        """Add rows (H, rows, S), the first of which is row `first`."""
+        """Add rows (H, rows, S), starting at row `first`."""
         stack, (_, n_rows, n_keys) = self._stack, weights.shape
         seen = stack.seen(first, first + n_rows)
         scores = score_rows(weights, seen, first, is_self=stack.kind != "cross", is_causal=stack.is_causal)
         self._scores[site].append(scores)
-        # A block may have started in the previous chunk: take the larger of both.
+        # A block may have started in the previous chunk: take the maximum of both.
         down, across = _within(self._rows, first, first + n_rows), _within(self._columns, 0, n_keys)
         part = self._maps[site][:, down.blocks, across.blocks]
         np.fmax(part, pool(with_aggregates(weights), seen, down.edges, across.edges), out=part)
 
     def maps(self) -> StackMaps:
-        """The maps, once all rows have been added."""
+        """Return the maps, after all rows have been added."""
         sites = []
         for site, weights in self._maps.items():
             scores = mean_scores(self._scores[site])
@@ -87,15 +87,15 @@ def read_attention(
     prefix_cache: PrefixCache | None = None,
     segments: Sequence[int] = (),
 ) -> Generator[Event, None, tuple[StackMaps, ...]]:
-    """Every head's attention in a text, its mask, and the patterns it shows; yields Progress (tokens).
+    """Compute every head's attention in a text, its mask, and its pattern scores; yields Progress (tokens).
 
-    Modes, gradients and random state are left as they were.
+    Modes, gradients and random state are unchanged.
 
     Args:
         ids: the text of a decoder or encoder, or the target of an encoder-decoder. source_ids: what its encoder reads.
-        random_ids: tokens to sample from when measuring induction, after the first of `ids`; () to skip it.
-        prefix_cache: filled with what was read, so that `read_window` need not read it again.
-        segments: of each of `ids`, for an encoder that reads pairs.
+        random_ids: tokens to sample from for measuring induction, after the first of `ids`; () to skip it.
+        prefix_cache: filled during the pass, so that `read_window` does not read the text again.
+        segments: one per token of `ids`, for an encoder that reads pairs.
 
     Raises:
         ValueError: if there is no text, it does not fit the context, or it is too long for an encoder to show.
@@ -126,15 +126,15 @@ def read_window(
     prefix_cache: PrefixCache | None = None,
     segments: Sequence[int] = (),
 ) -> Generator[Event, None, dict[str, Floats]]:
-    """A window of all layers' maps of one kind, unpooled: (H + 2, rows, columns) by site, as in `SiteMap`.
+    """Compute a window of all layers' maps of one kind, unpooled: (H + 2, rows, columns) by site, as in `SiteMap`.
 
-    In a causal model the text after the rows is not read, nor what is in the cache already.
+    A causal model reads neither the text after the rows nor what is already in the cache.
 
     Raises:
-        ValueError: as `read_attention`, and where the model has no attention of this kind.
+        ValueError: as `read_attention`, and if the model has no attention of this kind.
     """
     stack = {stack.kind: stack for stack in stacks_of(model, len(ids), len(source_ids))}.get(kind)
-    if stack is None:  # another model may have been chosen since this one's maps were read
+    if stack is None:  # another model may have been chosen since the maps were computed
         raise ValueError(f"This model has no {kind} attention: choose another map.")
     shape = (stack.config.n_head + 2, len(rows), len(columns))
     found = {site: np.full(shape, np.nan, np.float32) for site in stack.sites}
@@ -167,13 +167,13 @@ class _Blocks:
 
 
 def _within(edges: Ints, start: int, end: int) -> _Blocks:
-    """The blocks that contain tokens `start` to `end`, clipped to them."""
+    """Return the blocks that contain tokens `start` to `end`, clipped to them."""
     first, last = int(np.searchsorted(edges, start, "right")) - 1, int(np.searchsorted(edges, end, "left"))
     return _Blocks(slice(first, last), edges[first : last + 1].clip(start, end) - start)
 
 
 def _side(stacks: Sequence[AttentionStack]) -> int:
-    """The number of rows (and columns) of a map with which all maps together stay within MAX_BYTES."""
+    """Return the number of rows (and columns) of a map with which all maps together stay within MAX_BYTES."""
     n_maps = sum(len(stack.sites) * (stack.config.n_head + 2) for stack in stacks)
     return min(MAX_BLOCKS, int((MAX_BYTES / (4 * n_maps)) ** 0.5))
 
@@ -181,7 +181,7 @@ def _side(stacks: Sequence[AttentionStack]) -> int:
 def _measure_induction(
     model: AnyModel, decoder_start_id: int, source_ids: Sequence[int], random_ids: Sequence[int], sites: Sequence[str]
 ) -> dict[str, Floats]:
-    """(H) by site: `models.inspect.head_patterns.prefix_matching`, averaged over a few random texts."""
+    """Compute (H) by site: `models.inspect.head_patterns.prefix_matching`, averaged over a few random texts."""
     length = min(_PROBE_LENGTH, (model.config.context_length - 1) // 2, len(random_ids))
     if length < 2:
         return {}

@@ -1,6 +1,6 @@
 """Attention maps of (queries, keys), max-pooled where they are large. No torch import.
 
-Letters in shape comments: H heads, T tokens (queries), S tokens seen (keys), R and C blocks of them.
+Letters in shape comments: H heads, T tokens (queries), S tokens in the context (keys), R and C blocks of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MEAN, MAX = -2, -1
 
 
 WINDOW_SIZE = 64
-"""Rows and columns of the part of a pooled map that is read again, unpooled."""
+"""Rows and columns of the part of a pooled map that is computed again, unpooled."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,9 +45,9 @@ class SiteMap:
 class StackMaps:
     """All layers of one kind of attention.
 
-    kind: "self" (a decoder's or an encoder's), or of an encoder-decoder "encoder", "decoder" or "cross".
-    rows, columns: edges of the blocks of tokens that the maps are pooled to: (R + 1) and (C + 1).
-    is_causal: whether tokens see only what comes before them, and themselves.
+    kind: "self" (a decoder's or an encoder's), or of an encoder-decoder "encoder", "decoder" or "cross". rows, columns:
+    edges of the blocks of tokens that the maps are pooled to: (R + 1) and (C + 1). is_causal: whether tokens attend
+    only to themselves and earlier tokens.
     """
 
     kind: str
@@ -63,19 +63,19 @@ class StackMaps:
 
 
 def window_around(edges: Ints, block: int, size: int = WINDOW_SIZE) -> range:
-    """Up to `size` tokens around the middle of a block (`edges`: the edges of all blocks)."""
+    """Return up to `size` tokens around the middle of a block (`edges`: the edges of all blocks)."""
     middle, n = int(edges[block] + edges[block + 1]) // 2, int(edges[-1])
     start = min(max(middle - size // 2, 0), max(n - size, 0))
     return range(start, min(start + size, n))
 
 
 def with_aggregates(weights: Floats) -> Floats:
-    """(H, T, S) -> (H + 2, T, S): appends MEAN and MAX over the heads."""
+    """Append MEAN and MAX over the heads: (H, T, S) -> (H + 2, T, S)."""
     return np.concatenate([weights, weights.mean(axis=0, keepdims=True), weights.max(axis=0, keepdims=True)])
 
 
 def pool(weights: Floats, seen: Seen, rows: Ints, columns: Ints) -> Floats:
-    """(H, T, S) -> (H, R, C): the largest weight of each block, NaN where `seen` (T, S) masks all of it.
+    """Max-pool (H, T, S) -> (H, R, C): the largest weight of each block, NaN where `seen` (T, S) masks all of it.
 
     rows, columns: edges of the blocks.
     """

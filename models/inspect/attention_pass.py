@@ -1,9 +1,9 @@
-"""One traced pass over a text that passes on each layer's attention as it is computed, a few rows at a time.
+"""A traced pass over a text that forwards each layer's attention as it is computed, a few rows at a time.
 
-A causal stack reads its text in chunks with a KV cache, as when it generates, so that only some rows of one layer are
-held at a time, and the caller can stop in between. An encoder has to read its whole text at once.
+A causal stack reads its text in chunks with a KV cache, as in generation, so that only some rows of one layer are in
+memory, and the caller can cancel in between. An encoder has to read its whole text in one pass.
 
-Letters in shape comments: B rows of the batch, H heads, T tokens (queries), S tokens seen (keys).
+Letters in shape comments: B rows of the batch, H heads, T tokens (queries), S tokens in the context (keys).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from terrarium.models.inspect.head_patterns import Floats, Seen
 from terrarium.models.settings.model_config import ModelConfig
 
 CHUNK_SIZE = 128
-"""Tokens that a causal stack reads at once."""
+"""Number of tokens per chunk of a causal stack."""
 
 MAX_WEIGHTS = 2**28
-"""Attention weights of one layer at most, 1 GiB: an encoder with 12 heads can read 4,700 tokens."""
+"""Maximum number of attention weights of one layer, 1 GiB: an encoder with 12 heads can read 4,700 tokens."""
 
 RowCallback = Callable[[str, int, Floats], None]
 """Called with a site, the index of the first row, and weights (B, H, rows, S), where S tokens have been read so far."""
@@ -48,15 +48,15 @@ class AttentionStack:
 
     @property
     def is_causal(self) -> bool:
-        """Whether tokens see only what comes before them, and themselves."""
+        """Whether tokens attend only to themselves and earlier tokens."""
         return self.kind != "cross" and self.config.is_causal
 
     def n_seen(self, end: int) -> int:
-        """Number of keys when the rows up to `end` have been read."""
+        """Return the number of keys after the rows up to `end` have been read."""
         return end if self.is_causal else self.n_keys
 
     def seen(self, start: int, end: int) -> Seen:
-        """Rows `start` to `end` of the mask: (rows, n_seen(end)), true where a key may be attended to."""
+        """Return rows `start` to `end` of the mask: (rows, n_seen(end)), true where a key may be attended to."""
         if self.kind == "cross":
             return np.ones((end - start, self.n_keys), np.bool_)
         cpu = torch.device("cpu")
@@ -66,7 +66,7 @@ class AttentionStack:
 
 
 def stacks_of(model: AnyModel, n_ids: int, n_source: int) -> tuple[AttentionStack, ...]:
-    """The attention stacks of a model for texts of these lengths.
+    """Return the attention stacks of a model for texts of these lengths.
 
     Raises:
         ValueError: if there is no text, or an encoder's text is too long to inspect.
@@ -105,13 +105,13 @@ def stream_attention(
     prefix_cache: PrefixCache | None = None,
     segments: Sequence[int] = (),
 ) -> Iterator[int]:
-    """Read texts of one length and call `on_rows` with the weights of rows `start` to `end`; they are not kept.
+    """Read texts of one length and call `on_rows` with the weights of rows `start` to `end`, without storing them.
 
-    Yields the number of tokens read so far after each chunk. The rows of an encoder are passed on regardless of `start`
-    and `end`. With a prefix cache, a decoder does not read again what comes before `start`.
+    Yields the number of tokens read so far after each chunk. All rows of an encoder are forwarded, regardless of
+    `start` and `end`. With a prefix cache, a decoder does not read again what comes before `start`.
 
     Args:
-        segments: of each token, for an encoder that reads pairs; () where all are in the first one.
+        segments: one per token, for an encoder that reads pairs; () if all are in the first segment.
 
     Raises:
         ValueError: if a text does not fit the context, has ids outside the vocabulary, or the weights are NaN.
@@ -165,7 +165,7 @@ def _trace_into(on_rows: RowCallback, first: int) -> Trace:
 
 
 class _ForwardingDict(dict[str, Tensor]):
-    """Stands in for a trace's dict of weights: passes each layer's on instead of storing it."""
+    """A replacement for a trace's dict of weights: forwards each layer's weights instead of storing them."""
 
     def __init__(self, on_weights: Callable[[str, Tensor], None]) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 _BATCH_ROWS = 8192  # rows of the table, so that a large one is not copied whole
 _MAX_PRODUCTS = 5e10
-"""Multiplications for a covariance at most: a second or two."""
+"""Maximum number of multiplications for a covariance: a second or two."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,8 +29,8 @@ class EmbeddingMap:
     """All tokens, projected to the first two principal components of the table.
 
     points: (V, 2). shares: the fraction of the variance that each component explains. lengths: (V,), the norms of the
-    rows in all dimensions. n_read: how many rows, evenly spaced, the components were computed from (all that were
-    wanted, unless they are very many).
+    rows in all dimensions. n_read: how many of the selected rows, evenly spaced, the components were computed from
+    (all, unless they are very many).
     """
 
     points: Floats
@@ -40,7 +40,7 @@ class EmbeddingMap:
 
 
 def tables(model: AnyModel) -> dict[str, Tensor]:
-    """The tables (V, C): "input", and "output" if the head is not tied."""
+    """Return the tables (V, C): "input", and "output" if the head is not tied."""
     found = {"input": model.embedding.weight.detach()}
     if isinstance(model.head, LanguageHead) and not model.config.tied_embeddings:
         assert model.head.weight is not None
@@ -50,7 +50,7 @@ def tables(model: AnyModel) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def nearest(table: Tensor, id: int, n: int = 12, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
-    """The `n` rows with the highest cosine similarity to row `id`, without itself: ids and cosines, highest first.
+    """Return the `n` rows with the highest cosine similarity to row `id`, without itself: (id, cosine), highest first.
 
     Args:
         among: only these rows; None for all.
@@ -73,7 +73,7 @@ def nearest(table: Tensor, id: int, n: int = 12, among: Sequence[int] | None = N
 
 @torch.no_grad()
 def pca_2d(table: Tensor, ids: Sequence[int] | None = None) -> EmbeddingMap:
-    """Principal component analysis (Pearson, 1901) by the eigenvectors of the covariance: exact and deterministic.
+    """Compute a PCA (Pearson, 1901) by the eigenvectors of the covariance: exact and deterministic.
 
     The sign of each component is such that its largest loading is positive.
 

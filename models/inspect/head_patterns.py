@@ -1,14 +1,14 @@
-"""How much an attention head behaves like known kinds of heads: previous-token, first-token, induction and so on.
+"""Scores of how much an attention head behaves like known kinds of heads: previous-token, first-token, induction etc.
 
-For one text, by head: shares of its attention from 0 to 1, averaged over the rows where they are defined. No torch
+For one text, by head: fractions of its attention from 0 to 1, averaged over the rows where they are defined. No torch
 import.
 
 Sources: positional, first-token and broad heads: Clark et al. 2019, "What Does BERT Look At?", sections 3 and 4; Voita
 et al. 2019, "Analyzing Multi-Head Self-Attention"; the first token as a sink: Xiao et al. 2023, "Efficient Streaming
-Language Models with Attention Sinks"; induction: Olsson et al. 2022, "In-context Learning and Induction Heads"
-(prefix matching).
+Language Models with Attention Sinks"; induction: Olsson et al. 2022, "In-context Learning and Induction Heads" (prefix
+matching).
 
-Letters in shape comments: H heads, T tokens (queries), R rows (some of the queries), S tokens seen (keys).
+Letters in shape comments: H heads, T tokens (queries), R rows (some of the queries), S tokens in the context (keys).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PATTERNS = {
     "local": "Nearby",
     "diffuse": "Spread out",
 }
-"""What each pattern is called on screen."""
+"""Pattern → its name on screen."""
 
 EXPLAINED = {
     "previous": "share of its attention on the previous token",
@@ -48,18 +48,18 @@ EXPLAINED = {
 }
 
 NEAR = 3
-"""Tokens to each side that count as nearby."""
+"""Number of tokens to each side that count as nearby."""
 
 _NAMED_FROM = 0.5
 _DIFFUSE_FROM = 0.8
 
 
 def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_causal: bool) -> RowScores:
-    """Scores of some rows of heads (H, R, S) on the text itself; `first` is the index of the first row.
+    """Score some rows of heads (H, R, S) on the text itself; `first` is the index of the first row.
 
     Each row sums to 1 over the keys that the mask `seen` (R, S) allows. NaN where a pattern is undefined: in the first
-    row of a text, which has little else to attend to; in the last row for "next"; for "local" in rows that see 7 tokens
-    or fewer; for "diffuse" in rows that see one. In cross-attention (not `is_self`) only "first" and "diffuse" are
+    row of a text, which has little else to attend to; in the last row for "next"; for "local" in rows with 7 keys or
+    fewer; for "diffuse" in rows with one key. In cross-attention (not `is_self`) only "first" and "diffuse" are
     defined. "induction" is measured on separate texts (see `prefix_matching`).
     """
     rows, n_keys = first + np.arange(weights.shape[1]), weights.shape[2]
@@ -71,7 +71,7 @@ def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_cau
         return scores
 
     def at(offset: int) -> Floats:
-        """(H, R): the weight at this offset from the diagonal; 0 outside the text."""
+        """Return (H, R): the weight at this offset from the diagonal; 0 outside the text."""
         columns = rows + offset
         inside = (columns >= 0) & (columns < n_keys)
         found: Floats = weights[:, np.arange(len(rows)), columns.clip(0, n_keys - 1)]
@@ -86,7 +86,7 @@ def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_cau
 
 
 def mean_scores(of_rows: Sequence[RowScores]) -> dict[str, Floats]:
-    """The scores of a text from those of its rows, in chunks: (H) by pattern, the mean over rows that are not NaN."""
+    """Average the scores of a text's rows, given in chunks: (H) by pattern, over rows that are not NaN."""
     means = {}
     for pattern in PATTERNS:
         rows = np.concatenate([piece[pattern] for piece in of_rows], axis=1)
@@ -96,10 +96,11 @@ def mean_scores(of_rows: Sequence[RowScores]) -> dict[str, Floats]:
 
 
 def prefix_matching(weights: Floats, length: int) -> Floats:
-    """Prefix matching score (Olsson et al. 2022): (H, T, T) over one token, then `length` random ones twice -> (H).
+    """Compute the prefix matching score (Olsson et al. 2022): (H, T, T) over a token and `length` random ones, twice ->
+    (H).
 
-    The mean attention from each token of the repetition to the token after its first occurrence. The last one is left
-    out, since its first occurrence is followed by the repetition itself.
+    It is the mean attention from each token of the repetition to the token after its first occurrence. The last token
+    is left out, since its first occurrence is followed by the repetition itself.
     """
     assert weights.shape[1] == 1 + 2 * length
     rows = 1 + length + np.arange(length - 1)
@@ -107,9 +108,9 @@ def prefix_matching(weights: Floats, length: int) -> Floats:
 
 
 def row_entropy(weights: Floats, seen: Seen) -> Floats:
-    """(H, R, S) -> (H, R): each row's entropy divided by its maximum, the logarithm of the number of keys that it sees.
+    """Compute each row's entropy divided by its maximum, the logarithm of its number of keys: (H, R, S) -> (H, R).
 
-    1: uniform attention; 0: all attention on one token; NaN for rows that see a single token.
+    1: uniform attention; 0: all attention on one token; NaN for rows with a single key.
     """
     n_seen = seen.sum(axis=1)
     entropy = np.empty(weights.shape[:2], np.float32)
@@ -122,7 +123,7 @@ def row_entropy(weights: Floats, seen: Seen) -> Floats:
 
 
 def _mean(shares: Floats) -> Floats:
-    """(H, n) -> (H); NaN for n = 0."""
+    """Average (H, n) -> (H); NaN for n = 0."""
     if not shares.shape[1]:
         return np.full(len(shares), np.nan, np.float32)
     mean: Floats = shares.mean(axis=1, dtype=np.float64).astype(np.float32)
@@ -130,10 +131,10 @@ def _mean(shares: Floats) -> Floats:
 
 
 def leading_pattern(scores: Mapping[str, float]) -> str:
-    """The pattern that a head is named after, '' for a mixed one.
+    """Return the pattern that a head is named after, '' for a mixed head.
 
     "induction" if its score is at least a half; else the pattern that gets at least half of its attention; else
-    "diffuse" from an entropy of 80 % of the maximum.
+    "diffuse" from an entropy of 80 % of the maximum; else "local" if at least half of its attention is nearby.
     """
     if scores["induction"] >= _NAMED_FROM:
         return "induction"
@@ -146,6 +147,6 @@ def leading_pattern(scores: Mapping[str, float]) -> str:
 
 
 def order_by(pattern: str, of_sites: Sequence[Scores]) -> list[tuple[int, int]]:
-    """(site, head) of all heads, from the highest score for a pattern to the lowest; undefined scores last."""
+    """Return (site, head) of all heads, from the highest score for a pattern to the lowest; undefined scores last."""
     scores = {(site, head): float(s) for site, of in enumerate(of_sites) for head, s in enumerate(of[pattern])}
     return sorted(scores, key=lambda at: (math.isnan(scores[at]), -scores[at]))

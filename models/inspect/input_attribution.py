@@ -1,6 +1,6 @@
 """Gradient × input: how much each input token contributes to one logit, to first order.
 
-Source: Not Just a Black Box (Shrikumar et al., arXiv:1605.01713). Leaves `.grad`, modes and random state as they are.
+Source: Not Just a Black Box (Shrikumar et al., arXiv:1605.01713). `.grad`, modes and random state are unchanged.
 
 Letters in shape comments: B = 1, T tokens, C d_model.
 """
@@ -27,9 +27,9 @@ OF = ("logit", "log-probability")
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """The attribution of each token of the text, and of an encoder-decoder's source; `value` is what is attributed.
+    """The attribution of each token of the text, and of an encoder-decoder's source; `value` is the attributed number.
 
-    Where the decoder reads the source again, what that adds is counted with the source.
+    If the decoder reads the source again, its contribution is counted with the source.
     """
 
     tokens: tuple[float, ...]
@@ -43,20 +43,20 @@ class Attribution:
 
 
 def attribute(model: AnyModel, text: Text, readout: Readout, id: int, of: str = "logit") -> Attribution:
-    """As `attribute_in_steps`, in one call."""
+    """Run `attribute_in_steps` to its end and return its result."""
     return result_of(attribute_in_steps(model, text, readout, id, of))
 
 
 def attribute_in_steps(
     model: AnyModel, text: Text, readout: Readout, id: int, of: str = "logit"
 ) -> Generator[Progress, None, Attribution]:
-    """Gradient × input of the logit, or the log-probability, of the outcome `id`: one number for each token.
+    """Compute gradient × input of the logit, or the log-probability, of the outcome `id`: one number for each token.
 
     The input is the token's embedding, before positions are added. Yields Progress after the backward pass of each
     block.
 
     Raises:
-        ValueError: as `reading.check_readable`, or where the model's output is not a number.
+        ValueError: as `read_text.check_readable`, or if the model's output is not a number.
     """
     assert of in OF, of
     text = read_up_to(model.config, text, readout.at)
@@ -80,7 +80,7 @@ def attribute_in_steps(
     passes.insert(0, (target, x))
     n_steps, done, shares = sum(passage.n_steps for passage, _ in passes), 0, []
     for passage, embedded in passes:
-        if passage is not target:  # the decoder, which attends to the source, is done
+        if passage is not target:  # the decoder's pass, which attends to the source, is done
             gradient = target.memory_gradient
         for step in reversed(range(passage.n_steps)):
             with _evaluating_with_gradients(model):
@@ -99,8 +99,8 @@ class _CheckpointedPass:
     """A pass through a stack with activation checkpointing (Chen et al., arXiv:1604.06174): forward without gradients,
     then backward block by block.
 
-    Only the residual stream between the blocks and the activations of one block are in memory. Those of all blocks
-    would be 20 times as much (1.3 GB for 1,000 tokens of a model of 135 million parameters).
+    Only the residual stream between the blocks and the activations of one block are in memory. The activations of all
+    blocks would take 20 times as much (1.3 GB for 1,000 tokens of a model of 135 million parameters).
     """
 
     def __init__(self, stack: Stack, x: Tensor, memory: Tensor | None = None) -> None:
@@ -111,10 +111,10 @@ class _CheckpointedPass:
         self._streams = [x, *(trace.residual[site] for site in self._sites)]
         self.memory_gradient = torch.zeros_like(memory) if memory is not None else x.new_zeros(())
         self.n_steps = len(self._sites) + 1
-        """One for each block, and one for the final norm."""
+        """The number of steps: one for each block, and one for the final norm."""
 
     def backward(self, step: int, gradient: Tensor) -> Tensor:
-        """The gradient (1, T, C) with respect to a step's input, from that with respect to its output."""
+        """Backpropagate through a step: return the gradient (1, T, C) of its input, given that of its output."""
         entry = self._streams[step].detach().requires_grad_()
         memory = self._memory.detach().requires_grad_() if self._memory is not None else None
         known = dict(zip(self._sites, self._streams[1:], strict=True))
@@ -134,13 +134,13 @@ class _CheckpointedPass:
 
 
 def _embedded(model: AnyModel, ids: tuple[int, ...]) -> Tensor:
-    """The embeddings (1, T, C)."""
+    """Return the embeddings (1, T, C)."""
     return model.embed(torch.tensor([list(ids)], device=model.embedding.weight.device)).detach()
 
 
 @contextmanager
 def _evaluating_with_gradients(model: AnyModel) -> Iterator[None]:
-    """Eval mode with gradients; restores the mode."""
+    """Enter eval mode with gradients; restores the mode on exit."""
     was_training = model.training
     model.eval()
     try:

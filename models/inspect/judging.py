@@ -1,4 +1,4 @@
-"""Scores a reply under a model, whichever model wrote it: the log-probability of each of its tokens."""
+"""Scoring of a reply by a model, whichever model wrote it: the log-probability of each token."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from terrarium.models.inspect.spans import Judgement
 from terrarium.models.tokenizers import IncrementalDecoder
 
 _BATCH_SIZE = 64
-"""Positions whose logits are computed at once, to limit memory with long replies and large vocabularies."""
+"""Number of positions whose logits are computed together, to limit memory with long replies and large vocabularies."""
 
 
 def reply_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """The decoded text of a reply."""
+    """Decode a reply."""
     return "".join(_pieces(tokenizer, ids))
 
 
@@ -30,11 +30,11 @@ def judge(
     *,
     source_ids: Sequence[int] = (),
 ) -> Judgement:
-    """The log-probability of each of the tokens `ids` after the prompt, in one pass.
+    """Compute the log-probability of each of the tokens `ids` after the prompt, in one pass.
 
     Args:
-        prompt_ids: what comes before them; for an encoder-decoder, what its target starts with.
-        source_ids: what an encoder-decoder's encoder reads.
+        prompt_ids: the tokens before them; for an encoder-decoder, the start of its target.
+        source_ids: the input of an encoder-decoder's encoder.
 
     Raises:
         ValueError: if there is no prompt, if prompt and reply together do not fit the context, or if a logit is not a
@@ -58,5 +58,5 @@ def judge(
 
 
 def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """What each token adds to the text."""
+    """Return the text that each token adds."""
     return list(map(IncrementalDecoder(tokenizer).add, ids))

@@ -1,8 +1,8 @@
-"""Leave-one-out: how much less likely an answer is while one token of its input is hidden, or all those of one word.
+"""Leave-one-out: how much less likely an answer is while one token of its input, or all tokens of one word, are hidden.
 
 Source: Understanding Neural Networks through Representation Erasure (Li et al., arXiv:1612.08220). No token attends to
-the hidden ones, while all others keep their positions; in an encoder mask tokens take their place, since it reads gaps
-as that.
+the hidden ones, while all others keep their positions; in an encoder, mask tokens replace them, since it treats gaps as
+masks.
 
 Letters in shape comments: R rows (variants in one batch), T tokens, C d_model, V vocab_size.
 """
@@ -30,18 +30,18 @@ class InputToken(NamedTuple):
 
 
 Unit = tuple[InputToken, ...]
-"""What is hidden together."""
+"""Tokens that are hidden together."""
 
 
 class LeaveOneOut:
-    """Measures, one after the other, how the log-probability of the target token changes without each unit of the text.
+    """Measures, unit by unit, how the log-probability of the target token changes without that unit of the text.
 
-    Calls of `measure_next` may be far apart: if the weights have changed in between, it begins again.
+    Calls of `measure_next` may be far apart: if the weights change in between, it starts again.
 
     Args:
-        readout: what is asked, and `id` the outcome that counts: the target token, or a label. mask: an encoder's mask
-            token; None for other models. units: the tokens that are hidden together, as those of a word, all of one
-            side; None for each token by itself.
+        readout: the question, and `id` its target outcome: a token or a label. mask: an encoder's mask token; None for
+            other models. units: the tokens that are hidden together, such as those of a word, all on one side (text or
+            source); None for single tokens.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class LeaveOneOut:
         """The log-probability with all tokens; 0 before the first call."""
 
     def measure_next(self, model: AnyModel) -> list[tuple[InputToken, float]]:
-        """The first tokens of some units with the changes in nats, the last unit first; empty when all are done.
+        """Measure some units, the last one first: (first token, change in nats) of each; empty when all are done.
 
         Raises:
-            ValueError: as `reading.check_readable`.
+            ValueError: as `read_text.check_readable`.
         """
         text, readout = read_up_to(model.config, self._text, self._readout.at), self._readout
         if self._todo is None or self._version != model.weights_version:
@@ -78,7 +78,7 @@ class LeaveOneOut:
 
     @torch.no_grad()
     def _without_each(self, model: AnyModel, text: Text, hidden: Sequence[Unit]) -> list[float]:
-        """The log-probability of the target without each of these units, which are all of one side."""
+        """Return the log-probability of the target without each of these units, which are all on one side."""
         device, n = model.embedding.weight.device, len(hidden)
         ids, source = (torch.tensor([each], device=device).expand(n, -1) for each in (text.ids, text.source_ids))
         in_source = hidden[0][0].in_source
@@ -102,10 +102,10 @@ class LeaveOneOut:
 
 
 def answer_to(model: AnyModel, text: Text, readout: Readout, id: int) -> tuple[int, float]:
-    """The outcome `id` of a readout, or for −1 the likeliest one, and its log-probability.
+    """Return the outcome `id` of a readout, or for −1 the most likely one, and its log-probability.
 
     Raises:
-        ValueError: as `reading.check_readable`.
+        ValueError: as `read_text.check_readable`.
     """
     text = read_up_to(model.config, text, readout.at)
     with torch.no_grad(), evaluating(model):
@@ -115,15 +115,16 @@ def answer_to(model: AnyModel, text: Text, readout: Readout, id: int) -> tuple[i
 
 
 def flops_of_one(model: AnyModel, text: Text) -> float:
-    """About how many FLOPs it takes to read a text once."""
+    """Return the approximate number of FLOPs for reading a text once."""
     weights = n_weights(model) - model.embedding.weight.numel()
     return 2.0 * weights * max(len(text.ids), len(text.source_ids))
 
 
 def inputs_of(model: AnyModel, text: Text, readout: Readout) -> list[InputToken]:
-    """The tokens of a text that can be hidden.
+    """Return the tokens of a text that can be hidden.
 
-    A text keeps its only one, and an encoder that whose state answers for the whole: a mask, or the mark at the start.
+    A text's only token cannot, nor can the token at which an encoder answers for the whole text: a mask, or the start
+    token.
     """
     is_encoder, asks_about_itself = isinstance(model, Encoder), readout.head in ("token", "span")
     source = [InputToken(i, in_source=True) for i in range(len(text.source_ids))] if len(text.source_ids) > 1 else []
@@ -134,8 +135,8 @@ def inputs_of(model: AnyModel, text: Text, readout: Readout) -> list[InputToken]
 
 
 def words_to_hide(inputs: Sequence[InputToken], words: Sequence[range], source: Sequence[range]) -> list[Unit]:
-    """The units of hiding whole words: of `inputs`, the tokens of each word of the source and of the text, where any
-    can be hidden."""
+    """Return the units for hiding whole words: the tokens of each word of the source and of the text that are in
+    `inputs`, without empty units."""
     units = [
         tuple(token for at in word if (token := InputToken(at, in_source)) in inputs)
         for in_source, side in ((True, source), (False, words))
@@ -145,10 +146,10 @@ def words_to_hide(inputs: Sequence[InputToken], words: Sequence[range], source: 
 
 
 def repeats_source(model: AnyModel) -> bool:
-    """Whether the decoder reads the source again, shifted by one, as for labels (Lewis et al., arXiv:1910.13461)."""
+    """Return whether the decoder reads the source again, shifted, as for labels (Lewis et al., arXiv:1910.13461)."""
     return isinstance(model, EncoderDecoder) and model.config.head != "language"
 
 
 def shifted(seen: Tensor) -> Tensor:
-    """Which tokens of a shifted source are seen, from those of the source: (R, T) bool both."""
+    """Shift the mask of the source's tokens for the decoder that reads them again: (R, T) bool both."""
     return torch.cat((torch.ones_like(seen[:, :1]), seen[:, :-1]), dim=1)

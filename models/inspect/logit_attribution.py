@@ -1,7 +1,7 @@
-"""Direct logit attribution: what each part of the model adds to a token's logit, as an exact sum.
+"""Direct logit attribution: the contribution of each part of the model to a token's logit, as an exact sum.
 
-With its scale frozen at the value of this pass, a norm is linear: it can be applied to each part's contribution to the
-residual stream, and the dot products of these with the token's row of the unembedding add up to the logit (A
+With its scale fixed at the value of this pass, a norm is linear: it can be applied to each part's contribution to the
+residual stream, and the dot products of the results with the token's row of the unembedding add up to the logit (A
 Mathematical Framework for Transformer Circuits, Elhage et al., 2021).
 
 Letters in shape comments: P parts, C d_model.
@@ -25,7 +25,7 @@ from terrarium.models.inspect.read_text import answer_logits, answering_stack, b
 
 @dataclass(frozen=True, kw_only=True)
 class Contributions:
-    """What adds up to a logit, or to the logit difference of two tokens.
+    """The contributions to a logit, or to the logit difference of two tokens.
 
     parts: by site, in the order in which they are added: the embedding, then attention, cross-attention and
         feed-forward of each block. constant: the biases of norms and head, which do not depend on the input.
@@ -41,11 +41,11 @@ class Contributions:
 def contributions(
     model: AnyModel, streams: Trace, at: int, wanted: Sequence[tuple[int, int | None]], *, by_head: bool = False
 ) -> list[Contributions]:
-    """What each part adds at position `at`: to the logit of a token (id, None), or to a logit difference (id, other).
+    """Compute what each part adds at position `at`: to a token's logit (id, None), or a logit difference (id, other).
 
     Args:
-        streams: of `reading.streams_of`. by_head: split each attention into its heads, “….attention.heads.0” and so on,
-            and what its bias adds, “….attention.bias”; the streams must have the output of the heads.
+        streams: from `read_text.streams_of`. by_head: split each attention into its heads, “….attention.heads.0” and so
+            on, and its bias, “….attention.bias”; requires the heads' outputs in the streams.
 
     Raises:
         ValueError: if the head has a hidden layer, whose activation is not linear, or if a logit is not a number.
@@ -89,7 +89,7 @@ def _contributions_of(
 
 
 def head_outputs(attention: nn.Module, heads: Tensor) -> Tensor:
-    """The output of each head (H, D) -> the vector that it adds (H + 1, C); the last row is the bias of the matrix."""
+    """Return the vector added by each head (H + 1, C), from its output (H, D); the last row is the matrix's bias."""
     assert isinstance(attention, Attention)
     n_head, width = heads.shape
     apart = heads.new_zeros(n_head + 1, n_head, width)  # one head in each row, none in the last
@@ -100,8 +100,8 @@ def head_outputs(attention: nn.Module, heads: Tensor) -> Tensor:
 
 
 def _residual_terms(stack: nn.Module, trace: Trace, at: int, *, by_head: bool) -> tuple[list[str], Tensor]:
-    """The sites of the parts, and their contributions to the last block's output (P + 1, C); the last row is the norms'
-    biases."""
+    """Return the sites of the parts, and their contributions to the last block's output (P + 1, C); the last row is the
+    norms' biases."""
     start = _exact(trace.residual[f"{stack.site}embedding"][0, at])
     sites, terms = [f"{stack.site}embedding"], torch.stack((start, torch.zeros_like(start)))
     for block_site, block in zip(block_sites(stack), stack.blocks, strict=True):  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ def _residual_terms(stack: nn.Module, trace: Trace, at: int, *, by_head: bool) -
 
 
 def _normed(norm: nn.Module, terms: Tensor) -> Tensor:
-    """Contributions (P + 1, C) after a norm of their sum; its bias, if any, is added to the last row."""
+    """Apply a norm to the sum of contributions (P + 1, C); its bias, if any, is added to the last row."""
     assert isinstance(norm, nn.LayerNorm | nn.RMSNorm)
     total = terms.sum(dim=0)
     if isinstance(norm, nn.LayerNorm):
@@ -137,11 +137,11 @@ def _normed(norm: nn.Module, terms: Tensor) -> Tensor:
 
 
 def _row(head: LanguageHead, table: Tensor, id: int) -> tuple[Tensor, Tensor]:
-    """The unembedding row (C) and the bias of token `id`."""
+    """Return the unembedding row (C) and the bias of token `id`."""
     bias = _exact(head.bias[id]) if head.bias is not None else torch.zeros((), dtype=torch.double)
     return _exact(table[id]) * head.scale, bias
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    """In float64 on the CPU, so that the sum has no rounding error of its own."""
+    """Convert to float64 on the CPU, so that the sum has no rounding error of its own."""
     return tensor.detach().cpu().double()

@@ -1,7 +1,7 @@
-"""The logit lens: what the model would predict if it ended after each of its layers.
+"""The logit lens: the model's prediction if it ended after each of its layers.
 
 Source: interpreting GPT: the logit lens (nostalgebraist, 2020). The final norm is applied to every layer; a post-norm
-design has none, since the output of each block is normalised already.
+design has no final norm, since the output of each block is already normalised.
 
 Letters in shape comments: L layers, N positions, K top tokens, I ids, C d_model, V vocab_size.
 """
@@ -26,11 +26,11 @@ _MAX_BATCH_LOGITS = 2**23  # 32 MB
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lens:
-    """What each layer predicts at some positions, from the embeddings to the last layer, which is the model's answer.
+    """The prediction of each layer at some positions, from the embeddings to the last layer: the model's answer.
 
-    best, probabilities: (L + 1, N, K), the ids of the top tokens and their probabilities, highest first.
-    own, ranks: (L + 1, N), the probability and the rank, from 1, of the target token of each position.
-    logs: (L + 1, V), the log-probabilities of all tokens at the last of the positions.
+    best, probabilities: (L + 1, N, K), the ids of the top tokens and their probabilities, highest first. own, ranks: (L
+    + 1, N), the probability and the rank, from 1, of the target token of each position. logs: (L + 1, V), the
+    log-probabilities of all tokens at the last of the positions.
     """
 
     best: Tensor
@@ -40,7 +40,7 @@ class Lens:
     logs: Tensor
 
     def track(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
-        """The probabilities (L + 1, I) and the ranks (L + 1, I) of some tokens at the last of the positions.
+        """Return the probabilities (L + 1, I) and the ranks (L + 1, I) of some tokens at the last of the positions.
 
         Computed without torch, so it may be called on the GUI thread.
         """
@@ -50,7 +50,7 @@ class Lens:
         return np.exp(values), ranks.astype(np.float32)
 
     def top_tokens(self, n: int) -> list[int]:
-        """The n tokens with the highest probability in any layer at the last of the positions, highest first."""
+        """Return the n tokens with the highest probability in any layer at the last of the positions, highest first."""
         peaks: dict[int, float] = {}
         for ids, values in zip(self.best[:, -1].tolist(), self.probabilities[:, -1].tolist(), strict=True):
             for id, p in zip(ids, values, strict=True):
@@ -60,9 +60,9 @@ class Lens:
 
 @torch.no_grad()
 def layer_logits(model: AnyModel, streams: Trace, positions: Sequence[int]) -> Iterator[Tensor]:
-    """The logits (N, V) of each layer at `positions`: of the embeddings, then of every block.
+    """Yield the logits (N, V) of each layer at `positions`: of the embeddings, then of every block.
 
-    The last are the model's own. `streams`: of `reading.streams_of`.
+    The last are the model's own. `streams`: from `read_text.streams_of`.
 
     Raises:
         ValueError: if a logit is not a number.
@@ -70,7 +70,7 @@ def layer_logits(model: AnyModel, streams: Trace, positions: Sequence[int]) -> I
     stack = answering_stack(model)
     sites = [f"{stack.site}embedding", *block_sites(stack)]
     stacked = torch.stack([streams.residual[site][0, list(positions)] for site in sites])  # (L + 1, N, C)
-    # Several layers at once, since the head's table is read from memory each time.
+    # Several layers together, since the head's table is read from memory each time.
     batch_size = max(1, _MAX_BATCH_LOGITS // (len(positions) * model.config.vocab_size))
     for some in stacked.split(batch_size):
         with evaluating(model):
@@ -79,7 +79,7 @@ def layer_logits(model: AnyModel, streams: Trace, positions: Sequence[int]) -> I
 
 
 def read_lens(model: AnyModel, streams: Trace, positions: Sequence[int], own: Sequence[int], n_best: int = 6) -> Lens:
-    """The lens at `positions`, where `own` are the target tokens.
+    """Compute the lens at `positions`, where `own` are the target tokens.
 
     Raises:
         ValueError: as `layer_logits`.
@@ -105,7 +105,7 @@ def read_lens(model: AnyModel, streams: Trace, positions: Sequence[int], own: Se
 
 
 def _of_tokens(logs: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities and ranks, from 1, of ids (N, I) under log-probabilities (N, V): (N, I) each."""
+    """Return probabilities and ranks, from 1, of ids (N, I) under log-probabilities (N, V): (N, I) each."""
     values = logs.gather(1, ids)
     ranks = torch.stack([(logs > values[:, i : i + 1]).sum(dim=-1) + 1 for i in range(ids.size(1))], dim=1)
     return values.exp(), ranks

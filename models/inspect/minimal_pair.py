@@ -1,4 +1,4 @@
-"""Minimal pairs: two texts that differ a little, read by one model, and where its attention and predictions differ.
+"""Minimal pairs: two similar texts, read by one model, and the differences in its attention and predictions.
 
 Letters in shape comments: L layers, H heads, T tokens, K columns (tokens of both texts, side by side), V vocab_size.
 """
@@ -28,7 +28,7 @@ Column = tuple[int | None, int | None]
 """The positions of two aligned tokens in the first and in the second text; None where one text has no token."""
 
 MAX_TOKENS = 64
-"""Per text: what can be shown at once."""
+"""Per text: the maximum that can be shown."""
 N_CHANGES = 12
 
 
@@ -54,12 +54,11 @@ class PredictionDifference:
 class PairReading:
     """Attention and predictions of a model on two texts.
 
-    words: how the tokens of each are shown. columns: (K) which of them are aligned.
-    attention: of each text (L, H, T, T); for an encoder-decoder, that of its encoder.
-    difference: (L, H, K, K), second minus first; NaN where one of the texts has no such token. Exactly 0 where equal.
-    predictions: by column, None where only one text has a token: for a decoder of the token after it, for an encoder of
-        the token itself; for an encoder-decoder only of the first target token. Empty for a model that predicts no
-        tokens.
+    words: the display forms of each text's tokens. columns: (K), the alignment of the tokens. attention: of each text
+    (L, H, T, T); for an encoder-decoder, that of its encoder. difference: (L, H, K, K), second minus first; NaN where
+    one of the texts has no such token. Exactly 0 where equal. predictions: by column, None where only one text has a
+    token: for a decoder of the token after it, for an encoder of the token itself; for an encoder-decoder only of the
+    first target token. Empty for a model that predicts no tokens.
     """
 
     words: tuple[tuple[str, ...], tuple[str, ...]]
@@ -84,7 +83,7 @@ def align(first: Sequence[int], second: Sequence[int]) -> tuple[Column, ...]:
 
 
 def read_pair(model: AnyModel, tokenizer: Tokenizer, texts: tuple[str, str]) -> PairReading:
-    """Read both texts. Leaves the model's mode as it is.
+    """Read both texts; the model's mode is unchanged.
 
     In a causal model, everything before the first difference is bitwise equal in both; except for rounding in a mixture
     of experts, where the size of a matrix product depends on how many tokens are routed to the same expert.
@@ -94,7 +93,7 @@ def read_pair(model: AnyModel, tokenizer: Tokenizer, texts: tuple[str, str]) -> 
     """
     ids = [_encode(model, tokenizer, text, name) for text, name in zip(texts, ("first", "second"), strict=True)]
     columns = align(*ids)
-    # Sums of different lengths round differently, so both are padded to one length; causal tokens do not see padding.
+    # Sums of different lengths round differently, so both are padded to one length; causal tokens ignore the padding.
     padded = max(map(len, ids)) if model.config.is_causal else 0
     with evaluating(model):
         outputs = [_forward(model, tokenizer, each, padded) for each in ids]
@@ -128,7 +127,7 @@ def _words(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:
 
 
 def _forward(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int) -> tuple[Floats, Tensor | None]:
-    """The attention (L, H, T, T) and the float32 logits (T, V), (1, V) for an encoder-decoder; None without a head."""
+    """Return the attention (L, H, T, T) and float32 logits (T, V); (1, V) for an encoder-decoder; None without head."""
     n, device = len(ids), model.embedding.weight.device
     read = torch.tensor([ids + ids[-1:] * (padded - n)], device=device)
     trace = Trace(wanted=frozenset({"attention"}))
@@ -149,7 +148,7 @@ def _forward(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int)
 
 
 def _difference(attention: tuple[Floats, Floats], columns: Sequence[Column]) -> Floats:
-    """(L, H, K, K): second minus first, NaN unless both texts have both tokens."""
+    """Compute (L, H, K, K): second minus first, NaN unless both texts have both tokens."""
     together = [(k, i, j) for k, (i, j) in enumerate(columns) if i is not None and j is not None]
     indices, first, second = np.array(together, np.intp).reshape(-1, 3).T  # (N) each
     found = np.full((*attention[0].shape[:2], len(columns), len(columns)), np.nan, np.float32)

@@ -44,12 +44,12 @@ class NextTokens:
     ranks: tuple[int, ...]
 
     def at(self, position: int) -> Floats | None:
-        """The logits (V,) for the token at `position`; None where they are not kept."""
+        """Return the logits (V,) for the token at `position`; None if they are not stored."""
         return self.logits[position - self.first] if 0 <= position - self.first < len(self.logits) else None
 
 
 def read_logits(model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int] = (), last: int = 512) -> NextTokens:
-    """As `read_logits_in_chunks`, in one call."""
+    """Run `read_logits_in_chunks` to its end and return its result."""
     return result_of(read_logits_in_chunks(model, ids, source_ids=source_ids, last=last))
 
 
@@ -58,11 +58,11 @@ def read_logits_in_chunks(
 ) -> Generator[Progress, None, NextTokens]:
     """Read a text again: a decoder's prompt and reply, an encoder's text or an encoder-decoder's target.
 
-    An encoder predicts each token at its own position, and sees it unless it is masked. A decoder predicts it at the
-    position before, so there is no prediction for the first token. Yields Progress (tokens) after each chunk.
+    An encoder predicts each token at its own position, with the token as input unless it is masked. A decoder predicts
+    it at the position before, so there is no prediction for the first token. Yields Progress (tokens) after each chunk.
 
     Args:
-        last: keep the logits of this many last tokens, fewer where the vocabulary is very large.
+        last: number of last tokens whose logits are stored, fewer if the vocabulary is very large.
 
     Raises:
         ValueError: as `models.inspect.read_text.check_readable`, and if a logit is not a number.
@@ -99,7 +99,7 @@ def read_logits_in_chunks(
 
 
 def _hidden_in_chunks(model: AnyModel, text: Text) -> Iterator[Tensor]:
-    """The final hidden states of a text, (T, C) in chunks; all at once for bidirectional models."""
+    """Yield the final hidden states of a text, (T, C) in chunks; in one piece for bidirectional models."""
     if not isinstance(model, Decoder):
         with evaluating(model):
             hidden = read(model, text)[0]

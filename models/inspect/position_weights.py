@@ -1,6 +1,6 @@
 """The learned position tables of trained runs, read from their latest checkpoints. No torch import.
 
-Only the tables are read, whatever else a checkpoint holds.
+Only the tables are read from a checkpoint.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from terrarium.models.settings.positions import scheme_of
 
 @dataclass(frozen=True, kw_only=True)
 class PositionRun:
-    """A trained run that has learned positions."""
+    """A trained run with learned positions."""
 
     id: str
     name: str
@@ -61,7 +61,7 @@ def find_position_runs(library: Library, config: ModelConfig) -> Generator[Event
             continue
         try:
             run = RunFolder.open(info.folder)
-        except ValueError:  # it was just deleted, or is being written
+        except ValueError:  # just deleted, or being written
             continue
         checkpoint, model = run.latest_checkpoint(), run.spec.model
         same_kind = (model.topology, model.position) == (config.topology, config.position)
@@ -73,7 +73,7 @@ def find_position_runs(library: Library, config: ModelConfig) -> Generator[Event
 
 
 def has_same_tables(one: ModelConfig, other: ModelConfig) -> bool:
-    """Whether two designs learn tables of the same shape and meaning."""
+    """Return whether two designs learn tables of the same shape and meaning."""
     return _meaning(one) == _meaning(other)
 
 
@@ -81,7 +81,8 @@ def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
     """Read the tables of `run`.
 
     Raises:
-        ValueError: if the checkpoint is gone or damaged, or does not match the run's design; it names the file.
+        ValueError: if the checkpoint is gone or damaged, or does not match the run's design; the message names the
+        file.
     """
     path = _file_of(run.checkpoint)
     tables = {}
@@ -109,14 +110,14 @@ def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
 
 
 def _file_of(checkpoint: Path) -> Path:
-    """The file with the tables; a fine-tuning that trains only a part of its model leaves them as they were."""
+    """Return the file with the tables; a fine-tuning that trains only a part of its model does not change them."""
     base = base_of(checkpoint)
     is_part = base.is_dir() and read_about(checkpoint)["format"] == PART_FORMAT
     return (base if is_part else checkpoint) / "model.safetensors"
 
 
 def stacks(config: ModelConfig) -> dict[str, ModelConfig]:
-    """The settings of each stack: one called "", or an encoder-decoder's "encoder" and "decoder"."""
+    """Return the settings of each stack: one called "", or an encoder-decoder's "encoder" and "decoder"."""
     if config.topology == "encoder-decoder":
         return {"encoder": config.encoder(), "decoder": config}
     return {"": config}

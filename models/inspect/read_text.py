@@ -1,4 +1,4 @@
-"""Reads a text with a model to inspect it: in eval mode, without side effects.
+"""Reading of a text by a model for inspection: in eval mode, without side effects.
 
 Letters in shape comments: B rows, T tokens, C d_model, V vocab_size.
 """
@@ -22,7 +22,7 @@ from terrarium.models.inspect.readout import Readout
 from terrarium.models.settings.model_config import ModelConfig
 
 NEXT_TOKEN = Readout(at=-1)
-"""What most questions are about: the token after the last one that was read."""
+"""The readout of most questions: the token after the last one."""
 _MAX_BYTES = 2**28
 """Memory limit of a cached reading: 256 MB."""
 
@@ -31,8 +31,8 @@ _MAX_BYTES = 2**28
 class Text:
     """The input: `ids`, and `source_ids` for the encoder of an encoder-decoder.
 
-    `hidden` and `hidden_source` are positions in them that no token attends to. `segments`: of each token of `ids`, for
-    an encoder that reads pairs; () where all are in the first one.
+    `hidden` and `hidden_source` are positions in them that no token attends to. `segments`: one per token of `ids`, for
+    an encoder that reads pairs; () if all are in the first segment.
     """
 
     ids: tuple[int, ...]
@@ -43,21 +43,21 @@ class Text:
 
 
 def answer_position(config: ModelConfig, position: int) -> int | None:
-    """The position at which the token at `position` is predicted: the same for an encoder, else the one before; None
-    for the first token of a text, which nothing predicts."""
+    """Return the position at which the token at `position` is predicted: the same for an encoder, else the one before;
+    None for the first token of a text, which is not predicted."""
     if config.topology == "encoder-only":
         return position
     return position - 1 if position > 0 else None
 
 
 def ids_read(config: ModelConfig, ids: Sequence[int]) -> tuple[int, ...]:
-    """The tokens of a text that the model has read: all, except that a reply can end with one that fills no place in
-    the context any more. It was drawn after everything before it, and nothing has followed it."""
+    """Return the tokens of a text that the model has read: all, unless a reply ends with a token beyond the context.
+    Such a token was sampled after everything before it, and nothing follows it."""
     return tuple(ids[:-1] if config.is_causal and len(ids) == config.context_length + 1 else ids)
 
 
 def read_up_to(config: ModelConfig, text: Text, at: int) -> Text:
-    """The text up to position `at` for a causal model, which sees nothing later; else all of it."""
+    """Return the text up to position `at` for a causal model, which ignores later tokens; else all of it."""
     if not config.is_causal:
         return text
     hidden = frozenset(position for position in text.hidden if position <= at)
@@ -65,17 +65,17 @@ def read_up_to(config: ModelConfig, text: Text, at: int) -> Text:
 
 
 def answering_stack(model: AnyModel) -> Stack:
-    """The stack that computes the answer: of an encoder-decoder, the decoder."""
+    """Return the stack that computes the answer: of an encoder-decoder, the decoder."""
     return model.decoder if isinstance(model, EncoderDecoder) else model
 
 
 def block_sites(stack: Stack) -> list[str]:
-    """The sites of a stack's blocks, in order."""
+    """Return the sites of a stack's blocks, in order."""
     return [f"{stack.site}blocks.{i}" for i in range(len(stack.blocks))]
 
 
 def check_readable(model: AnyModel, text: Text, readout: Readout = NEXT_TOKEN) -> None:
-    """Check that the model predicts tokens for this text, or what else `readout` asks.
+    """Check that the model predicts tokens for this text, or another answer of `readout`.
 
     Raises:
         ValueError: if the model has another head, or the text is empty or longer than the context.
@@ -92,7 +92,7 @@ def read(
     *,
     readout: Readout = NEXT_TOKEN,
 ) -> Tensor:
-    """The final hidden states (rows, T, C), with the same text in every row; call it under `evaluating`.
+    """Compute the final hidden states (rows, T, C), with the same text in every row; call it under `evaluating`.
 
     Raises:
         ValueError: as `check_readable`.
@@ -109,15 +109,15 @@ def read(
 
 
 def segment_rows(text: Text, rows: int, device: torch.device) -> Tensor | None:
-    """The segments of a text's tokens, (rows, T); None where all are in the first one."""
+    """Return the segments of a text's tokens, (rows, T); None if all are in the first segment."""
     return torch.tensor([list(text.segments)], device=device).expand(rows, -1) if text.segments else None
 
 
 def answer_logits(model: AnyModel, hidden: Tensor) -> Tensor:
-    """Final hidden states (…, C) -> logits (…, V), float32 on the CPU.
+    """Compute logits (…, V) from final hidden states (…, C), float32 on the CPU.
 
     Raises:
-        ValueError: if one is not a number.
+        ValueError: if a logit is not a number.
     """
     logits = model.logits(hidden).float().cpu()
     check_finite(logits)
@@ -125,7 +125,7 @@ def answer_logits(model: AnyModel, hidden: Tensor) -> Tensor:
 
 
 def _rows(ids: Sequence[int], hidden: frozenset[int], rows: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Ids (rows, T), and the mask of those that are seen, None for all."""
+    """Return ids (rows, T), and the mask of the tokens that are not hidden, None for all."""
     tensor = torch.tensor([list(ids)], device=device).expand(rows, -1)
     if not hidden:
         return tensor, None
@@ -134,7 +134,7 @@ def _rows(ids: Sequence[int], hidden: frozenset[int], rows: int, device: torch.d
 
 
 def streams_of(model: AnyModel, text: Text) -> Trace:
-    """The residual stream, and what each part adds to it, at every position of a text.
+    """Record the residual stream, and what each part adds to it, at every position of a text.
 
     Raises:
         ValueError: as `check_readable`.
@@ -154,10 +154,10 @@ class Reader:
         self._trace: Trace | None = None
 
     def streams(self, model: AnyModel, text: Text) -> Trace:
-        """As `streams_of`."""
+        """Return the streams as `streams_of`, from the cache if possible."""
         now = (text, model.weights_version)
         if self._trace is None or self._read != now or self._model is None or self._model() is not model:
-            self._trace = None  # freed before the next one takes as much memory
+            self._trace = None  # free it before the next one takes as much memory
             trace = streams_of(model, text)
             n_bytes = sum(x.numel() * x.element_size() for x in (*trace.residual.values(), *trace.parts.values()))
             if n_bytes > _MAX_BYTES:
@@ -167,5 +167,5 @@ class Reader:
 
 
 def n_weights(module: nn.Module) -> int:
-    """Number of weights of a module, parameters and buffers (quantised weights are buffers)."""
+    """Return the number of weights of a module, parameters and buffers (quantized weights are buffers)."""
     return sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers()))

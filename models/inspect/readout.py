@@ -1,4 +1,4 @@
-"""What is read off a model's final states as its answer: the next token, a label, the tag of a word, or a span.
+"""Readouts of a model's final states: the next token, a label, the tag of a word, or a span.
 
 Letters in shape comments: R rows, T tokens, C d_model, K outcomes.
 """
@@ -18,13 +18,13 @@ from terrarium.models.inference.sampling import check_finite
 
 @dataclass(frozen=True, kw_only=True)
 class Readout:
-    """A question with K outcomes, of which the probabilities sum to 1.
+    """A question with K outcomes, whose probabilities sum to 1.
 
-    at: the position whose state answers, and up to which a causal model has to read; of a whole text, its last one (an
-        encoder's: its first one).
+    at: the position whose state gives the answer, and up to which a causal model has to read; for a whole text, its
+        last position (in an encoder, the first).
     head: the kind of head that answers, as in ModelConfig. Its outcomes are the vocabulary (“language”), or the labels
         of the text (“sequence”) or of the token at `at` (“token”).
-    label: of labels that do not exclude one another, the one that is asked about: its outcomes are no and yes.
+    label: for independent labels, the one in question: its outcomes are no and yes.
     span: the first and the last position of an answer (head “span”); its outcomes are another span, and this one.
     candidates: the positions at which a span could begin or end.
     """
@@ -36,10 +36,10 @@ class Readout:
     candidates: tuple[int, ...] = ()
 
     def logits(self, model: AnyModel, hidden: Tensor) -> Tensor:
-        """Final hidden states (R, T, C) -> (R, K) float32 on the CPU, whose softmax is the outcomes' probabilities.
+        """Compute logits (R, K) of the outcomes from final hidden states (R, T, C), float32 on the CPU.
 
         Raises:
-            ValueError: if one is not a number.
+            ValueError: if a logit is not a number.
         """
         if self.head == "sequence":
             found = model.logits(hidden)
@@ -53,9 +53,9 @@ class Readout:
         return found if self.span is None else self._span_logits(found)
 
     def _span_logits(self, ends: Tensor) -> Tensor:
-        """Logits of start and end at every token, (R, T, 2), to log-probabilities of another span and of this one.
+        """Convert logits of start and end at every token, (R, T, 2), to log-probabilities of other spans and this one.
 
-        As in training, start and end are chosen independently of each other.
+        As in training, start and end are independent.
         """
         assert self.span is not None
         allowed = torch.zeros(ends.size(1), dtype=torch.bool)
@@ -66,11 +66,11 @@ class Readout:
         return torch.stack((other, own), dim=1)
 
     def log_probability(self, model: AnyModel, hidden: Tensor, outcome: int) -> Tensor:
-        """Final hidden states (R, T, C) -> the log-probability (R,) of an outcome."""
+        """Compute the log-probability (R,) of an outcome from final hidden states (R, T, C)."""
         return F.log_softmax(self.logits(model, hidden), dim=-1)[:, outcome]
 
     def check(self, model: AnyModel, n_tokens: int, n_source: int = 0) -> None:
-        """Check that the model answers this about a text of so many tokens, and a source of so many.
+        """Check that the model can answer this for a text, and a source, of these lengths.
 
         Raises:
             ValueError: if it has another head, or the text is empty or longer than the context.

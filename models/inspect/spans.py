@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A reply scored by one model: the texts of its tokens, which together are the reply, and the log-probability of
-    each in nats, given the prompt and the tokens before it."""
+    """A reply scored by one model: the texts of its tokens, which join to the reply, and the log-probability of each in
+    nats, given the prompt and the tokens before it."""
 
     pieces: tuple[str, ...]
     log_probabilities: tuple[float, ...]
@@ -31,7 +31,7 @@ class Span:
 
 
 def shared_spans(ours: Judgement, theirs: Judgement) -> list[Span]:
-    """Both judgements of one text over shared spans; single tokens if the tokenizers are the same.
+    """Split both judgements of one text into shared spans; single tokens if the tokenizers are the same.
 
     Raises:
         ValueError: if the two tokenizers do not decode to the same text.
@@ -54,7 +54,7 @@ def shared_spans(ours: Judgement, theirs: Judgement) -> list[Span]:
 
 
 def _ends(pieces: Sequence[str]) -> dict[int, int]:
-    """Each offset in the text where a token ends, and the number of tokens up to there.
+    """Map each offset in the text where a token ends to the number of tokens up to there.
 
     A token with empty text is an incomplete character, so it belongs to the token after it; at the very end, to the one
     before.

@@ -1,9 +1,9 @@
 """One token's way through a model: every stage of the forward pass that predicts the next token, with its numbers.
 
-A causal stack reads what comes before the token into a KV cache, and then the token alone, traced: that is exactly how
-it generates, and of each layer only one row of attention is held. An encoder has to read its whole text at once.
+A causal stack reads the tokens before it into a KV cache, and then the token alone, traced: exactly as in generation,
+with only one row of attention of each layer in memory. An encoder has to read its whole text in one pass.
 
-Letters in shape comments: H heads, S tokens seen (keys), D head_dim, C d_model, V vocab_size.
+Letters in shape comments: H heads, S tokens in the context (keys), D head_dim, C d_model, V vocab_size.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from terrarium.models.inspect.read_text import (
 )
 
 N_BEST = 5
-"""Tokens that each layer would say, likeliest first."""
+"""Number of tokens of each layer's prediction, most likely first."""
 
 _ATTENTIONS = ("attention", "cross_attention")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadPass:
-    """One head at the token: its weights (S) over what it sees, the length of the vector that it adds, and by how much
-    that vector raises the logit of the target token over that of its rival; None where logits have no exact parts."""
+    """One head at the token: its weights (S) over its keys, the norm of the vector that it adds, and by how much that
+    vector raises the logit of the target token over that of its rival; None if logits have no exact parts."""
 
     weights: Floats
     length: float
@@ -57,8 +57,8 @@ class HeadPass:
 class PartPass:
     """An attention, a cross-attention or a feed-forward at the token, by its site.
 
-    added: (C) what it adds to the residual stream. share: the length of that vector as a share of that of the stream
-    that it is added to. heads: of an attention. experts: (index, share) of those that a router chose, () without one.
+    added: (C), the vector that it adds to the residual stream. share: the norm of that vector divided by that of the
+    stream. heads: of an attention. experts: (index, share) of those that a router chose, () without a router.
     """
 
     site: str
@@ -72,7 +72,7 @@ class PartPass:
 class LayerPass:
     """One block at the token, or the embeddings before all blocks, which have no parts.
 
-    stream: (C) the residual stream after it. best: (id, probability) of the top tokens if the model ended here (the
+    stream: (C), the residual stream after it. best: (id, probability) of the top tokens if the model ended here (the
     logit lens), and `own` that of the target token.
     """
 
@@ -87,12 +87,12 @@ class LayerPass:
 class WholePass:
     """The pass that predicts a token, at position `at` of a text.
 
-    token: the id that it is about; rival: the likeliest other one. start: (C) each, by name, what is added up to the
-    first vector: "token", then as the design has them "ngrams", "segment" and "position". layers: the embeddings, then
-    every block. final: (C) the last stream after the final norm, if there is one. logits: (V).
+    token: the target id; rival: the most likely other token. start: (C) each, by name, the vectors that add up to the
+    first stream: "token", then depending on the design "ngrams", "segment" and "position". layers: the embeddings, then
+    every block. final: (C), the last stream after the final norm, if any. logits: (V).
 
-    In a pre-norm design the first stream and all that is added sum to the last one. A post-norm design normalises each
-    sum, so that there the parts are exact, but their sum is not the last stream.
+    In a pre-norm design, the first stream and all added vectors sum to the last stream. A post-norm design normalises
+    each sum, so that the parts are exact, but their sum is not the last stream.
     """
 
     at: int
@@ -105,29 +105,29 @@ class WholePass:
 
     @property
     def probabilities(self) -> Floats:
-        """(V) The model's own distribution, before all settings of sampling."""
+        """(V) The model's own distribution, before sampling settings."""
         shifted = np.exp(self.logits - self.logits.max())
         shares: Floats = shifted / shifted.sum()
         return shares
 
 
 def read_pass(model: AnyModel, text: Text, at: int, token: int = -1, cache: PassCache | None = None) -> WholePass:
-    """As `read_pass_in_chunks`, in one call."""
+    """Run `read_pass_in_chunks` to its end and return its result."""
     return result_of(read_pass_in_chunks(model, text, at, token, cache))
 
 
 def read_pass_in_chunks(
     model: AnyModel, text: Text, at: int, token: int = -1, cache: PassCache | None = None
 ) -> Generator[Progress, None, WholePass]:
-    """The pass at position `at` of a text, which predicts `token`; -1 for the likeliest one. Yields Progress (tokens).
+    """Compute the pass at position `at` that predicts `token`; -1 for the most likely. Yields Progress (tokens).
 
-    Modes, gradients and random state are left as they were.
+    Modes, gradients and random state are unchanged.
 
     Args:
-        cache: of a decoder: what it holds of the text is not read again.
+        cache: for a decoder: tokens in it are not read again.
 
     Raises:
-        ValueError: as `reading.check_readable`, and if a logit is not a number.
+        ValueError: as `read_text.check_readable`, and if a logit is not a number.
     """
     check_readable(model, text)
     text = read_up_to(model.config, text, at)
@@ -211,7 +211,7 @@ def _part(model: AnyModel, trace: Trace, site: str, before: Tensor, effects: Map
 
 
 def _head_effects(model: AnyModel, trace: Trace, token: int, rival: int) -> dict[str, float]:
-    """By how much each head raises the logit of the token over its rival; {} where there is no exact split."""
+    """Return by how much each head raises the logit of the token over its rival; {} without an exact split."""
     try:
         [split] = contributions(model, trace, 0, [(token, rival)], by_head=True)
     except ValueError:
@@ -220,7 +220,7 @@ def _head_effects(model: AnyModel, trace: Trace, token: int, rival: int) -> dict
 
 
 def _start(model: AnyModel, text: Text, at: int) -> dict[str, Floats]:
-    """What is added up to the first vector of the token, before a norm of the embeddings."""
+    """Return the vectors that add up to the token's first stream, before a norm of the embeddings."""
     ids = torch.tensor([text.ids], device=model.embedding.weight.device)
     found = {"token": Model.embed(model, ids)[0, at]}
     if isinstance(model, Decoder) and model.ngrams is not None:
@@ -234,10 +234,10 @@ def _start(model: AnyModel, text: Text, at: int) -> dict[str, Floats]:
 
 
 class PassCache:
-    """Keys and values of the text that was read last: for another token of it, only what is missing is read.
+    """The KV cache of the last text: for another token of it, only the missing tokens are read.
 
-    It is valid as long as the model's weights do not change. Of a design with short convolutions or n-grams, whose
-    caches cannot be cut, only what follows can continue from it.
+    It is valid as long as the model's weights do not change. For a design with short convolutions or n-grams, whose
+    caches cannot be truncated, it can only be extended.
     """
 
     def __init__(self) -> None:
@@ -249,11 +249,11 @@ class PassCache:
         self._cache: KVCache | None = None
 
     def before(self, model: Decoder, ids: Sequence[int], at: int) -> KVCache:
-        """A cache of the first tokens of `ids`, at most `at` of them. The caller reads the others up to position `at`
-        into it, and that token itself."""
+        """Return a cache of the first tokens of `ids`, at most `at` of them. The caller reads the remaining ones up to
+        position `at`, and that token itself, into it."""
         kept = self._cache
         if kept is not None and self._is_of(model, kept):
-            n = min(kept.length, at + 1)  # with the token at `at`: a prefix writes it into the same memory
+            n = min(kept.length, at + 1)  # including the token at `at`, because a prefix writes it into the same memory
             if self._ids[:n] == tuple(ids[:n]):
                 if kept.length <= at:
                     self._ids = tuple(ids)
@@ -265,7 +265,7 @@ class PassCache:
         return fresh
 
     def _is_of(self, model: Decoder, kept: KVCache) -> bool:
-        """Whether a cache was filled by this model as it is now, in all layers alike."""
+        """Return whether a cache was filled by this model with its current weights, equally in all layers."""
         is_same = self._model is not None and self._model() is model and self._version == model.weights_version
         return is_same and len({layer.length for layer in kept.layers}) == 1
 
@@ -273,7 +273,7 @@ class PassCache:
 def _read_before(
     model: Decoder | EncoderDecoder, text: Text, at: int, cache: PassCache | None
 ) -> Generator[Progress, None, KVCache]:
-    """A KV cache of what comes before position `at`."""
+    """Fill a KV cache with the tokens before position `at`."""
     if isinstance(model, EncoderDecoder):
         read_so_far = KVCache(model.config.n_layer)
         if at:
@@ -293,7 +293,7 @@ def _read_before(
 
 
 def _trace_last(model: Decoder | EncoderDecoder, text: Text, cache: KVCache) -> Trace:
-    """Everything at the last token of a text, of which the cache holds the others."""
+    """Trace everything at the last token of a text whose other tokens are in the cache."""
     trace = Trace()
     with evaluating(model):
         ids = torch.tensor([text.ids[cache.length :]], device=model.embedding.weight.device)
@@ -308,7 +308,7 @@ def _trace_last(model: Decoder | EncoderDecoder, text: Text, cache: KVCache) -> 
 
 
 def _trace_encoder(model: Encoder, text: Text, at: int) -> Trace:
-    """Everything at position `at` of an encoder's text: the same shapes as of `_trace_last`."""
+    """Trace everything at position `at` of an encoder's text, with the shapes of `_trace_last`."""
     trace = Trace()
     trace.attention = _RowDict(at)
     with evaluating(model):
@@ -321,7 +321,7 @@ def _trace_encoder(model: Encoder, text: Text, at: int) -> Trace:
 
 
 class _RowDict(dict[str, Tensor]):
-    """Keeps one row of each layer's weights (1, H, S, S) instead of all: (1, H, 1, S)."""
+    """Stores one row of each layer's weights (1, H, S, S) instead of all: (1, H, 1, S)."""
 
     def __init__(self, at: int) -> None:
         super().__init__()

@@ -41,8 +41,9 @@ _N_UNUSED_ROWS = 2
 """BART's position tables begin with two unused rows."""
 
 Named: TypeAlias = Callable[[str, str, str], list[Weight]]
-"""Weight and bias of a part, by its local and remote name, and whether it is a "norm", or a matrix that "reads" what is
-as wide as the model, or "writes" to it."""
+"""Returns weight and bias of a part, from its local name, its remote name and its kind: a "norm", or a matrix that
+"reads" from the model's width, or "writes" to it.
+"""
 
 _SLOTS: dict[str, Any] = {
     "topology": "encoder-decoder",
@@ -62,13 +63,13 @@ _SLOTS: dict[str, Any] = {
 }
 _ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 COPIES = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
-"""Other names of the table of embeddings."""
+"""Other names of the embedding table."""
 HEAD_BIAS = Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True)
 """A bias of the logits, which is zero in most files."""
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design of a BART config.json; ValueError names what cannot be expressed."""
+    """Return the design of a BART config.json; ValueError names what cannot be expressed."""
     check_known(raw, _KNOWN)
     must_be(raw, "is_decoder", False)
     must_be(raw, "tie_word_embeddings", True)
@@ -85,7 +86,7 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
 
 
 def read_sizes(raw: dict[str, Any], vocab_size: int) -> dict[str, Any]:
-    """The slots that BART and Marian share: their sizes, and what they have from the Transformer of 2017."""
+    """Return the slots that BART and Marian share: their sizes, and the properties of the Transformer of 2017."""
     layers = integer(raw, "encoder_layers", integer(raw, "num_hidden_layers", 12))
     must_be(raw, "num_hidden_layers", layers)
     return {
@@ -116,7 +117,7 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json; ValueError says what BartForConditionalGeneration cannot compute."""
+    """Return the config.json; ValueError says what BartForConditionalGeneration cannot compute."""
     require(config, _SLOTS)
     if config.head == "language":
         require(config, {"scaled_logits": False})
@@ -129,7 +130,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def write_sizes(config: ModelConfig) -> dict[str, Any]:
-    """What stands in both config.json of BART and of Marian; ValueError says which heads they cannot have."""
+    """Return what BART's and Marian's config.json share; ValueError says which heads they cannot have."""
     encoder = config.encoder()
     for stack in (encoder, config):
         require(stack, {"head_dim": config.d_model // stack.n_head, "attention_kind": "multi-head"})
@@ -154,7 +155,7 @@ def write_sizes(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Local and remote names. BART adds a bias to the logits, which is zero in most files."""
+    """Return local and remote names. BART adds a bias to the logits, which is zero in most files."""
     found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=COPIES)]
     if config.head == "span":
         found += _part("head", "qa_outputs")
@@ -176,7 +177,7 @@ def weights(config: ModelConfig) -> list[Weight]:
 
 
 def blocks(config: ModelConfig, part: Named) -> list[Weight]:
-    """The layers of both stacks, whose parts BART and Marian name alike."""
+    """Return the weights of the layers of both stacks, whose parts have the same names in BART and Marian."""
     found = []
     for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
         for i in range(n_layer):

@@ -65,9 +65,9 @@ _OLD_PARTS = {"weight": "gamma", "bias": "beta"}
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design of a BERT config.json; ValueError names what cannot be expressed.
+    """Return the design of a BERT config.json; ValueError names what cannot be expressed.
 
-    Whether a BertModel has a pooler is known only from its weights: see `refine_config`.
+    Whether a BertModel has a pooler follows only from its weights: see `refine_config`.
     """
     check_known(raw, _KNOWN)
     must_be(raw, "is_decoder", False)
@@ -104,14 +104,14 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
 
 
 def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """A BertModel has a pooler if one is stored."""
+    """Set the pooler of a BertModel if its weights have one."""
     if config.head != "none":
         return config
     return dataclasses.replace(config, pooler=any(name.endswith("pooler.dense.weight") for name in names))
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json; ValueError says what BERT's classes cannot compute."""
+    """Return the config.json; ValueError says what BERT's classes cannot compute."""
     require(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
     if not config.n_segment:
         raise ValueError("needs n_segment to be 1 or more, which is 0 here.")
@@ -140,7 +140,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Local and remote names; a BertModel's have no prefix."""
+    """Return local and remote names; a BertModel's have no prefix."""
     stem = "" if config.head == "none" else PREFIX
     tied = ("cls.predictions.decoder.weight",) if config.head == "language" and config.tied_embeddings else ()
     found = [

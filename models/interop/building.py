@@ -25,12 +25,12 @@ Result = TypeVar("Result")
 
 
 def state_names(config: ModelConfig) -> list[str]:
-    """The names in the state dict of a model of this design."""
+    """Return the names in the state dict of a model of this design."""
     return list(model_without_data(config).state_dict())
 
 
 def model_without_data(config: ModelConfig) -> AnyModel:
-    """The model of a design on the meta device: shapes without numbers (except the tables of Rotary and Alibi)."""
+    """Build a design's model on the meta device: shapes without data (except the tables of Rotary and Alibi)."""
     with torch.device("meta"), _SkipInit():
         return build_model(config)
 
@@ -78,11 +78,11 @@ def build_model_from(
         weights: where each tensor of the model is in `stored`.
         where: the source of config and tensors, for messages.
         prefix, ignored: as in models.interop.family.Family.
-        matrices: their format, one of weight_kinds.KINDS. Each is converted as it is read, so that they never all are
+        matrices: their format, one of weight_kinds.KINDS. Each is converted as it is read, so that they are never all
             in memory in `dtype`.
 
     Raises:
-        ValueError: where a tensor is missing, unexpected, or of a shape that contradicts the config; it names
+        ValueError: if a tensor is missing, unexpected, or of a shape that contradicts the config; the message names
             the tensor.
     """
     yield Phase(name="Building the model")
@@ -117,7 +117,7 @@ def check_tensors(
     where: str,
     ignored: Sequence[str] = (),
 ) -> None:
-    """Raise ValueError where the tensors are not those of `config`, as `build_model_from`, without reading them."""
+    """Raise ValueError, as `build_model_from`, if the tensors are not those of `config`, without reading them."""
     _checked(config, weights, stored, where, "", ignored)
 
 
@@ -129,7 +129,7 @@ def _checked(
     prefix: str,
     ignored: Sequence[str],
 ) -> tuple[AnyModel, list[_Match]]:
-    """The model without data, and where its tensors are."""
+    """Return the model without data, and where its tensors are."""
     matches = _match(weights, stored, where, prefix, ignored)
     model = model_without_data(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -156,7 +156,7 @@ def _counted(
 def _match(
     weights: Sequence[Weight], stored: Mapping[str, StoredTensor], where: str, prefix: str, ignored: Sequence[str]
 ) -> list[_Match]:
-    """Match stored tensors with weights, in file order; ValueError where something is missing or left over."""
+    """Match stored tensors with weights, in file order; ValueError if something is missing or left over."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
         groups.setdefault(weight.remote_name, []).append(weight)
@@ -184,7 +184,7 @@ def _match(
 
 
 def _name_variants(names: Iterable[str], prefix: str) -> list[str]:
-    """Each name as it is, without the prefix, and with it; no duplicates."""
+    """Return each name unchanged, without the prefix, and with it; no duplicates."""
     found: dict[str, None] = {}
     for name in names:
         found[name] = None
@@ -231,7 +231,7 @@ def _read(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Generator[int, None, dict[str, Tensor]]:
-    """The weights that one stored tensor holds, on the device."""
+    """Read the weights that one stored tensor contains, onto the device."""
     remote = yield from match.stored.read()
     if not remote.is_floating_point():
         raise ValueError(
@@ -258,7 +258,7 @@ def _read(
 
 
 def evens_first(tensor: Tensor, dims: Iterable[int]) -> Tensor:
-    """The tensor with its even entries before its odd ones, along each of `dims`."""
+    """Reorder a tensor to its even entries, then its odd ones, along each of `dims`."""
     for dim in dims:
         order = torch.arange(tensor.size(dim), device=tensor.device)
         tensor = tensor.index_select(dim, torch.cat((order[::2], order[1::2])))
@@ -266,7 +266,7 @@ def evens_first(tensor: Tensor, dims: Iterable[int]) -> Tensor:
 
 
 def alternated(tensor: Tensor, dims: Iterable[int]) -> Tensor:
-    """The inverse of `evens_first`."""
+    """Invert `evens_first`."""
     for dim in dims:
         order = torch.arange(tensor.size(dim), device=tensor.device)
         tensor = tensor.index_select(dim, torch.cat((order[::2], order[1::2])).argsort())

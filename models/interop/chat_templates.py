@@ -1,4 +1,4 @@
-"""Chat template, end tokens and recommended sampling of an imported model: read from its files, kept with its run."""
+"""Chat template, end tokens and recommended sampling of an imported model: read from its files, saved with its run."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from terrarium.models.interop.loading import is_gguf, is_hugging_face
 from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
 DEFAULT_SAMPLING = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
-"""For chat models that come without recommended settings: those of SmolLM2, with a small frequency penalty against
-repetition. A repetition penalty would also suppress the end token, which is in every prompt."""
+"""For chat models without recommended settings: those of SmolLM2, with a small frequency penalty against repetition.
+A repetition penalty would also suppress the end token, which is in every prompt.
+"""
 
 _GGUF_END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
 _GGUF_SAMPLING_KEYS = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
 
 
 def read_template_config(path: Path) -> ChatTemplateConfig:
-    """As `read_template_config_events`, which it waits for."""
+    """Run `read_template_config_events` to its end and return the result."""
     return result_of(read_template_config_events(path))
 
 
 def read_template_config_events(path: Path) -> Generator[Event, None, ChatTemplateConfig]:
-    """The chat template configuration of the model in `path` (as for `load_model`).
+    """Read the chat template configuration of the model in `path` (as for `load_model`).
 
-    For a run imported by an older version it is read from the source, if that still exists. Yields Progress of unknown
-    extent.
+    For a run imported by an older version it is read from the source, if that still exists. Yields Progress of
+    unknown extent.
 
     Raises:
-        ValueError: where chat_form.json is damaged.
+        ValueError: if chat_form.json is damaged.
     """
     run = path.parent.parent if (path / "state.json").exists() else path
     kept = read_kept_template_config(run)
@@ -64,7 +65,7 @@ def read_template_config_events(path: Path) -> Generator[Event, None, ChatTempla
 
 
 def _folder_settings(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
-    """End token ids and sampling settings from generation_config.json."""
+    """Return end token ids and sampling settings from generation_config.json."""
     file = folder / "generation_config.json"
     settings = read_json(file) if file.is_file() else {}
     ends = settings.get("eos_token_id")

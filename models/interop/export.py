@@ -28,9 +28,9 @@ from terrarium.models.tokenizers import SPECIAL_TOKENS
 from terrarium.models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 
 SHARD_BYTES = 5_000_000_000
-"""Maximum size of a file of weights, unless a single tensor is larger."""
+"""The maximum size of a weights file, unless a single tensor is larger."""
 CARD = "README.md"
-"""The model's card, which the hub shows on its page."""
+"""The model card, which the hub shows on the model's page."""
 
 
 def export_hf(
@@ -46,17 +46,16 @@ def export_hf(
 ) -> Generator[Event, None, Path]:
     """Write the folder `out` atomically and return it. Yields Phase and Progress (bytes).
 
-    A design that no published class computes brings its own code, which transformers runs with trust_remote_code.
+    A design that no published class computes comes with its own code, which transformers runs with trust_remote_code.
 
     Args:
-        labels: the names of the outputs of a label head, as its run has them.
-        chat: the chat settings that the model came with; without a template of its own, it has the native one where its
-            tokenizer has the tokens for that.
-        name: what the model is called in that code.
+        labels: the names of the outputs of a label head, from its run.
+        chat: the model's chat settings; without a template, the native one is used if its tokenizer has the tokens.
+        name: the model's name in that code.
         card: the text of CARD.
 
     Raises:
-        ValueError: where `out` exists; OSError where it cannot be written.
+        ValueError: if `out` exists; OSError if it cannot be written.
     """
     config = model.config
     family = family_for_export(config)
@@ -80,7 +79,7 @@ def export_hf(
 
 
 def write_tokenizer(folder: Path, config: ModelConfig, tokenizer: Tokenizer, chat: ChatTemplateConfig | None) -> None:
-    """Write a model's tokenizer and chat template into a folder, as AutoTokenizer of transformers reads them.
+    """Write a model's tokenizer and chat template into a folder in the format of transformers' AutoTokenizer.
 
     chat: as for `export_hf`.
     """
@@ -92,7 +91,7 @@ def write_tokenizer(folder: Path, config: ModelConfig, tokenizer: Tokenizer, cha
 
 
 def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
-    """The remote tensors by name: rows of several local ones joined, transposed or unsqueezed as stored there."""
+    """Return the remote tensors by name: rows of several local ones joined, transposed or unsqueezed."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
         groups.setdefault(weight.remote_name, []).append(weight)
@@ -113,7 +112,7 @@ def remote_tensors(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[s
 
 
 def _write_weights(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int) -> Generator[Event, None, None]:
-    """model.safetensors, or several files with an index of them."""
+    """Write model.safetensors, or several files with an index."""
     shards: list[dict[str, Tensor]] = [{}]
     filled = 0
     for name, tensor in tensors.items():
@@ -140,7 +139,7 @@ def _size(tensor: Tensor) -> int:
 
 
 def _special_ids(config: ModelConfig, tokenizer: Tokenizer | None) -> dict[str, int | None]:
-    """The start, end and padding ids; null where there are none, so that the classes' defaults are not used."""
+    """Return the start, end and padding ids; null if missing, so that the classes' defaults are not used."""
     end = config.end_id if config.end_id >= 0 else None
     start = config.start_id if config.start_id >= 0 else None
     pad = None
@@ -155,7 +154,7 @@ def _special_ids(config: ModelConfig, tokenizer: Tokenizer | None) -> dict[str, 
 
 
 def _replying(config: ModelConfig, tokenizer: Tokenizer | None, chat: ChatTemplateConfig | None) -> dict[str, Any]:
-    """How a chat model's replies are sampled, as its authors recommend, and all that ends them."""
+    """Return a chat model's recommended sampling settings, and all tokens that end a reply."""
     if chat is None or tokenizer is None or not chat.template:
         return {}
     ends = reply_ends(config, tokenizer, chat).ids

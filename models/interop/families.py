@@ -1,4 +1,4 @@
-"""Which family file handles which Hugging Face class. No torch."""
+"""Maps Hugging Face classes to family files. No torch import."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _BART: Family = bart
 _MARIAN: Family = marian
 _TERRARIUM: Family = terrarium
 _FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _MIXTRAL, _BERT, _T5, _BART, _MARIAN)
-"""In the order in which export tries them; each is assigned separately above so that mypy checks its contract."""
+"""Families in the order that export tries; each is assigned separately above so that mypy checks its contract."""
 
 FAMILIES: dict[str, Family] = {
     architecture: family for family in (*_FILES, _TERRARIUM) for architecture in family.ARCHITECTURES
 }
-"""By the class's name."""
+"""Families by the class's name."""
 
 
 def family_of(config: ModelConfig) -> Family:
-    """The first family whose published classes compute this design.
+    """Return the first family whose published classes compute this design.
 
     Raises:
-        ValueError: where there is none, with the reason for each class of this topology.
+        ValueError: if there is none, with the reason for each class of this topology.
     """
     reasons = []
     for family in _FILES:
@@ -42,7 +42,7 @@ def family_of(config: ModelConfig) -> Family:
 
 
 def family_for_export(config: ModelConfig) -> Family:
-    """The family whose published classes compute this design, or else ours, whose folders bring their own code."""
+    """Return the family whose published classes compute this design, or else Terrarium's own with its code."""
     try:
         return family_of(config)
     except ValueError:

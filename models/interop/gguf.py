@@ -1,4 +1,4 @@
-"""Reading GGUF files, dequantised (github.com/ggml-org/ggml/blob/master/docs/gguf.md)."""
+"""Reads GGUF files, dequantised (github.com/ggml-org/ggml/blob/master/docs/gguf.md)."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ _IGNORED = (r"rope_freqs\.weight",)  # read for the config
 def read_gguf(
     path: Path, device: torch.device, dtype: torch.dtype, weights: str
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
-    """The model and tokenizer of a GGUF file. Yields Phase and Progress (bytes).
+    """Read the model and tokenizer of a GGUF file. Yields Phase and Progress (bytes).
 
     Args:
         weights: the format of its matrices, one of weight_kinds.KINDS.
 
     Raises:
-        ValueError: where the file is damaged, or its architecture, quantisation or tokenizer is not supported.
+        ValueError: if the file is damaged, or its architecture, quantisation or tokenizer is not supported.
     """
     _, tokenizer = yield from check_gguf(path)
     return (yield from read_gguf_model(path, device, dtype, weights)), tokenizer
 
 
 def check_gguf(path: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenizer | None]]:
-    """The design and the tokenizer of a GGUF file that `read_gguf_model` can read. Yields Phase.
+    """Return the design and the tokenizer of a GGUF file after checking that `read_gguf_model` can read it. Yields
+    Phase.
 
     Raises:
         ValueError: as `read_gguf`; only the weights themselves are not read.
@@ -65,7 +66,7 @@ def check_gguf(path: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenize
 def read_gguf_model(
     path: Path, device: torch.device, dtype: torch.dtype, weights: str
 ) -> Generator[Event, None, AnyModel]:
-    """The model of a GGUF file, dequantised. Yields Phase and Progress (bytes); ValueError as `read_gguf`."""
+    """Read the model of a GGUF file, dequantised. Yields Phase and Progress (bytes); ValueError as `read_gguf`."""
     about, tensors = _header(path)
     config, graph = _config(about, tensors, path), _graph(about, path)
     return (
@@ -87,12 +88,12 @@ def _dequantised(graph: Graph, config: ModelConfig, tensors: Mapping[str, GgufTe
 
 
 def read_gguf_config(path: Path) -> ModelConfig:
-    """The design in a GGUF file; ValueError as for `read_gguf`."""
+    """Return the design in a GGUF file; ValueError as for `read_gguf`."""
     return _config(*_header(path), path)
 
 
 def read_gguf_labels(path: Path) -> list[str]:
-    """The names of a file's labels, for texts; none where it makes something else. ValueError as for `read_gguf`."""
+    """Return the names of a text classifier's labels; empty for other models. ValueError as for `read_gguf`."""
     about, _ = _header(path)
     return [str(name) for name in about.get(f"{about.get('general.architecture')}.classifier.output_labels", [])]
 
@@ -107,7 +108,7 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
 class _Dequantised:
     """A tensor of a GGUF file as a models.interop.stored.StoredTensor.
 
-    The matrices of experts, three-dimensional there, are below one another here.
+    The matrices of experts, which are three-dimensional in the file, are concatenated along the rows.
 
     heads: number of heads of queries and keys, whose rows some graphs permute; 0 for other tensors.
     """
@@ -139,7 +140,7 @@ class _Dequantised:
 
 
 def _config(about: dict[str, Any], tensors: Mapping[str, GgufTensor], path: Path) -> ModelConfig:
-    """The design that the metadata describes."""
+    """Return the design that the metadata describes."""
     if about.get("general.type") == "adapter":
         raise ValueError(
             f"{path} is an adapter, which needs the model that it belongs to: import it with `terrarium import` and "
@@ -160,7 +161,7 @@ def _config(about: dict[str, Any], tensors: Mapping[str, GgufTensor], path: Path
 
 
 def _graph(about: dict[str, Any], path: Path) -> Graph:
-    """The graph that the metadata names; ValueError for one that is not known here."""
+    """Return the graph that the metadata names; ValueError for an unknown one."""
     name = about.get("general.architecture")
     if name not in GRAPHS:
         raise ValueError(f"{path}: the architecture {name!r} is not supported: it can be {', '.join(GRAPHS)}.")
@@ -168,7 +169,9 @@ def _graph(about: dict[str, Any], path: Path) -> Graph:
 
 
 def _with_llama3_scaling(config: ModelConfig, stored: GgufTensor) -> ModelConfig:
-    """The config with Llama 3's RoPE scaling, from the frequency divisors (D/2) in the file; ValueError for others."""
+    """Add Llama 3's RoPE scaling to the config, from the frequency divisors (D/2) in the file;
+    ValueError for others.
+    """
     divisors = torch.from_numpy(result_of(stored.read()))
     low, high, original = LLAMA3_SCALING
     candidate = dataclasses.replace(
@@ -186,6 +189,6 @@ def _with_llama3_scaling(config: ModelConfig, stored: GgufTensor) -> ModelConfig
 
 
 def rope_divisors(config: ModelConfig) -> Tensor:
-    """(D/2) What Llama 3's scaling divides each frequency by."""
+    """Return (D/2) the divisors of the frequencies in Llama 3's scaling."""
     plain = inverse_frequencies(dataclasses.replace(config, rope_scaling="none"))
     return plain / inverse_frequencies(config)

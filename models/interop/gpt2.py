@@ -61,7 +61,7 @@ _HEADS = {"sequence": "score", "token": "classifier", "span": "qa_outputs"}
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design of a GPT-2 config.json; ValueError names what cannot be expressed."""
+    """Return the design of a GPT-2 config.json; ValueError names what cannot be expressed."""
     check_known(raw, _KNOWN)
     must_be(raw, "scale_attn_by_inverse_layer_idx", False)
     # reorder_and_upcast_attn changes rounding only
@@ -92,7 +92,7 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json; ValueError says what GPT2LMHeadModel cannot compute."""
+    """Return the config.json; ValueError says what GPT2LMHeadModel cannot compute."""
     require(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
     if config.head == "language":
         require(config, _LANGUAGE_SLOTS)
@@ -117,7 +117,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Local and remote names. GPT-2 stores matrices transposed, with query, key and value in one."""
+    """Return local and remote names. GPT-2 stores matrices transposed, with query, key and value in one."""
     width = config.d_model
     found = [
         Weight(local_name="embedding.weight", remote_name="transformer.wte.weight", aliases=_tied(config)),

@@ -1,4 +1,4 @@
-"""The code that a Hugging Face folder brings along: a design as a short PyTorch module, in a class of transformers."""
+"""The code in an exported Hugging Face folder: a design as a short PyTorch module, in a class of transformers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ _OUTPUTS = {
 
 
 def modeling_source(config: ModelConfig, name: str = "This design") -> str:
-    """The content of modeling_terrarium.py."""
+    """Return the content of modeling_terrarium.py."""
     source = module_source(config, name).partition(_TRIAL)[0].rstrip() + "\n"
     class_name, _ = class_of_design(config)
     output, returned = _OUTPUTS[class_name]

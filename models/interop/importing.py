@@ -31,9 +31,9 @@ _CHUNK_BYTES = 1 << 22
 _GENERIC_NAMES = frozenset(
     ("model", "models", "main", "snapshots", "checkpoint", "weights", "pytorch_model", "output", "export", "hf")
 )
-"""Names of files and folders that say nothing of the model in them."""
+"""Names of files and folders that do not identify the model in them."""
 _MAX_CARD, _MAX_TITLE = 65_536, 60
-"""Characters that are read of a card, and of a name."""
+"""The maximum characters that are read of a card, and of a name."""
 
 
 def import_model(
@@ -44,17 +44,18 @@ def import_model(
     *,
     origin: Mapping[str, str] | None = None,
 ) -> Generator[Event, None, RunFolder]:
-    """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing it leaves nothing.
+    """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing the generator leaves
+    no files.
 
     Yields Phase, Progress (bytes) and Notice.
 
     Args:
         source: a Hugging Face folder, a .gguf file, or a run or checkpoint from elsewhere.
-        name: what to call the run; by default as `usual_name` has it, numbered where a run is called so.
-        origin: what its lineage says of where it comes from; by default the path.
+        name: the name of the run; by default `usual_name`, numbered if a run has that name.
+        origin: the source in its lineage; by default the path.
 
     Raises:
-        ValueError: where the source cannot be read (as `load_model`), or `out` exists already.
+        ValueError: if the source cannot be read (as `load_model`), or `out` exists already.
     """
     source = source.absolute()
     name = name or library.free_run_name(usual_name(source))
@@ -82,8 +83,11 @@ def import_model(
 
 
 def usual_name(source: Path) -> str:
-    """What the model in a file or folder is called: as that; or, where its name says nothing (“model”), by the title of
-    its card, README.md, or like the first folder above that says something."""
+    """Return a name for the model in a file or folder.
+
+    This is the file's or folder's own name; if that is generic (“model”), the title of its card, README.md, or the
+    name of the closest folder above that is not generic.
+    """
     own = source.stem if source.is_file() else source.name
     if _says_something(own):
         return own
@@ -98,7 +102,7 @@ def _says_something(name: str) -> bool:
 
 
 def _card_title(card: Path) -> str:
-    """The first heading of a model card, "" without one that can be a name."""
+    """Return the first heading of a model card, "" if it has none that can be a name."""
     try:
         with card.open(encoding="utf-8") as file:
             head = file.read(_MAX_CARD)
@@ -122,7 +126,7 @@ def _copy_model(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[
 
 
 def _copy_gguf(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[ModelConfig, Tokenizer | None]]:
-    """Keep the file as it is: dequantised, its weights would take several times the space."""
+    """Copy the file unchanged: dequantised, its weights would take several times the space."""
     config, tokenizer = yield from check_gguf(source)
     yield Phase(name="Copying the weights")
     done, total = 0, source.stat().st_size
@@ -136,15 +140,15 @@ def _copy_gguf(source: Path, checkpoint: Path) -> Generator[Event, None, tuple[M
 
 
 def task_of(source: Path, config: ModelConfig) -> dict[str, Any]:
-    """The task and the labels that the model in `source` (as for `load_model`) learned, as DataSpec has them.
+    """Return the task and the labels of the model in `source` (as for `load_model`), in the form of DataSpec.
 
-    Labels are numbered where none are named; there is nothing for a model without a label head that is no run.
+    Labels are numbered if they have no names; empty for a model without a label head that is not a run.
     """
     folder = source.absolute().parent.parent if (source / "state.json").is_file() else source
     if (folder / "run.json").is_file():
         spec = RunFolder.open(folder).spec
         data = spec.data
-        if spec.align is not None:  # what it has become: a model that chats, or one that gives a score
+        if spec.align is not None:  # its result: a model that chats, or one that gives a score
             return {"task": head} if (head := spec.align.kind.head) != "language" else {}
         return {"task": data.task, "labels": data.labels} if data.task != "language" else {}
     if config.head in ("language", "none"):
@@ -174,7 +178,7 @@ def _record(
     digest: str | None,
     origin: Mapping[str, str] | None,
 ) -> dict[str, object]:
-    """The contents of run.json. The lineage has the source instead of a corpus; nothing is known of the training."""
+    """Return the contents of run.json. The lineage has the source instead of a corpus."""
     kind = "gguf" if is_gguf(source) else "hugging-face" if (source / "config.json").exists() else "terrarium"
     own = {"name": name, "sha256": digest} if digest else None
     where = {"path": str(source), "format": kind, **(origin or {})}
@@ -190,7 +194,7 @@ def _record(
 
 
 def imported_record(identity: str, spec: RunSpec, lineage: dict[str, Any]) -> dict[str, Any]:
-    """The contents of the run.json of a run that was imported now."""
+    """Return the contents of run.json for a newly imported run."""
     return {
         "format": FORMAT,
         "id": identity,

@@ -61,11 +61,11 @@ _LANGUAGE_SLOTS: dict[str, Any] = {"head_bias": False, "scaled_logits": False}
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design of a LLaMA or Mistral config.json; ValueError names what cannot be expressed."""
+    """Return the design of a LLaMA or Mistral config.json; ValueError names what cannot be expressed."""
     is_mistral = raw["architectures"][0].startswith("Mistral")
     check_known(raw, _KNOWN | ({"sliding_window"} if is_mistral else {"attention_bias", "mlp_bias"}))
     n_head = integer(raw, "num_attention_heads", 32)
-    # Mistral's class defaults to 8 and 4096 where these are missing, but not where they are null.
+    # Mistral's class defaults to 8 and 4096 if these are missing, but not if they are null.
     n_kv_head = integer(raw, "num_key_value_heads", 8 if is_mistral and "num_key_value_heads" not in raw else n_head)
     window = integer(raw, "sliding_window", 4096 if "sliding_window" not in raw else 0) if is_mistral else 0
     in_attention = not is_mistral and flag(raw, "attention_bias", False)
@@ -108,7 +108,7 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json of LLaMA's class, or of Mistral's where there is a window; ValueError names what they lack."""
+    """Return the config.json of LLaMA's class, or Mistral's with a sliding window; ValueError names what they lack."""
     require(config, _SLOTS)
     if config.head == "language":
         require(config, _LANGUAGE_SLOTS)
@@ -140,14 +140,14 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def _is_mistral(config: ModelConfig) -> bool:
-    # LLaMA's class refuses a hidden size that n_head does not divide, even with a head_dim.
+    # LLaMA's class rejects a hidden size that n_head does not divide, even with a head_dim.
     return bool(config.sliding_window) or config.d_model % config.n_head != 0
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Local and remote names."""
+    """Return local and remote names."""
     has_tied, is_span = config.head == "language" and config.tied_embeddings, config.head == "span"
-    # LlamaForQuestionAnswering calls its body so, MistralForQuestionAnswering does not.
+    # The body has this name in LlamaForQuestionAnswering, but not in MistralForQuestionAnswering.
     body = "transformer" if is_span and not _is_mistral(config) else "model"
     aliases = ("lm_head.weight",) if has_tied else ()
     found = [
@@ -171,7 +171,7 @@ def weights(config: ModelConfig) -> list[Weight]:
 
 
 def _layer(config: ModelConfig) -> list[tuple[str, str, bool]]:
-    """(local name, remote name, has a bias) of each matrix of a layer."""
+    """Return (local name, remote name, has a bias) of each matrix of a layer."""
     attention, feed_forward = config.attention_bias, config.ff_bias
     return [
         ("attention_norm", "input_layernorm", False),

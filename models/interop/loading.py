@@ -1,4 +1,4 @@
-"""load_model: load a model from a folder or file."""
+"""Loads a model from a folder or file."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from terrarium.models.tokenizers import read_tokenizer
 from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
 GGUF_NAME = "model.gguf"
-"""The weights of a checkpoint that was imported from a GGUF file, as they are there."""
+"""The weights of a checkpoint imported from a GGUF file, which is copied unchanged."""
 
 
 def load_model(
     path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[AnyModel, Tokenizer | None]:
-    """The model in `path`, in eval mode, and its tokenizer, None where there is none.
+    """Load the model in `path`, in eval mode, and its tokenizer, or None.
 
     Args:
         path: a run folder (its latest checkpoint), a checkpoint folder, a Hugging Face folder or a .gguf file.
 
     Raises:
-        ValueError: where there is no model, a file of it is missing or damaged, or the model is not supported; the
+        ValueError: if there is no model, a file of it is missing or damaged, or the model is not supported; the
             message names the file.
     """
     return result_of(load_model_events(path, device, dtype))
@@ -51,11 +51,11 @@ def load_model_events(
     weights: str = KINDS[0],
     from_elsewhere: bool = False,
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
-    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels.
+    """Load as `load_model`, yielding Phase, Progress (bytes) and Notice; closing the generator cancels.
 
     Args:
-        weights: the format of the matrices, one of weight_kinds.KINDS: for inference, as `prepare_weights` makes them.
-        from_elsewhere: read the tokenizer of a run in a child process, too, as others' formats always are.
+        weights: the format of the matrices, one of weight_kinds.KINDS: for inference, as from `prepare_weights`.
+        from_elsewhere: read the tokenizer of a run in a child process, too, as is always done for foreign formats.
     """
     path, device = Path(path), torch.device(device)
     if weights not in KINDS:
@@ -79,7 +79,7 @@ def load_model_events(
 def _read_checkpoint(
     checkpoint: Path, device: torch.device, dtype: torch.dtype, weights: str
 ) -> Generator[Event, None, AnyModel]:
-    """The model of a checkpoint that Terrarium trained."""
+    """Build the model of a checkpoint that Terrarium trained."""
     try:
         config = read_model_config(checkpoint)
         names = state_names(config)
@@ -100,10 +100,10 @@ def _read_checkpoint(
 
 
 def _stored_weights(checkpoint: Path, names: Sequence[str]) -> Mapping[str, StoredTensor]:
-    """The tensors of a checkpoint; those that its run has not trained are in the run's base, and adapters are merged.
+    """Return the tensors of a checkpoint; untrained ones come from the run's base, and adapters are merged.
 
     Args:
-        names: those of the model, of which the base may have others: those of another head.
+        names: those of the model; the base may have others, such as those of another head.
     """
     about, own = read_about(checkpoint), read_header(checkpoint / "model.safetensors")
     if about["format"] != PART_FORMAT:
@@ -121,7 +121,7 @@ def _stored_weights(checkpoint: Path, names: Sequence[str]) -> Mapping[str, Stor
 
 
 def load_config(path: str | Path) -> ModelConfig:
-    """The config of the model in `path` (as for `load_model`), read without its weights; ValueError as there."""
+    """Return the config of the model in `path` (as for `load_model`), without reading weights; ValueError as there."""
     path = Path(path)
     if is_gguf(path):
         return read_gguf_config(path)
@@ -141,12 +141,12 @@ def is_gguf(path: Path) -> bool:
 
 
 def is_hugging_face(path: Path) -> bool:
-    """Whether this is a folder that config.json describes, and not a run or checkpoint of ours."""
+    """Whether this is a folder with a config.json that is not a run or checkpoint of Terrarium."""
     return not (path / "run.json").exists() and not (path / "state.json").exists() and (path / "config.json").exists()
 
 
 def _find(path: Path) -> tuple[Path, Path]:
-    """The checkpoint folder, and the path of its tokenizer, which may be missing."""
+    """Return the checkpoint folder, and the path of its tokenizer, which may be missing."""
     if (path / "run.json").exists():
         run = RunFolder.open(path)
         checkpoint = run.latest_checkpoint()

@@ -1,7 +1,7 @@
-"""Marian: MarianMTModel, the Transformer of 2017, as of the translation models Opus-MT. No torch.
+"""Marian: MarianMTModel, the Transformer of 2017, as in the translation models Opus-MT. No torch import.
 
-The sines and cosines of its positions are in two halves, where ours alternate as in the paper; so all that is as wide
-as the model is in another order there. Sizes and parts are named as BART's.
+The sines and cosines of its positions are in two halves, while Terrarium's alternate as in the paper; so everything
+with the model's width has another order in its files. Sizes and parts have BART's names.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SLOTS: dict[str, Any] = {
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design of a Marian config.json; ValueError names what cannot be expressed."""
+    """Return the design of a Marian config.json; ValueError names what cannot be expressed."""
     check_known(raw, _KNOWN)
     for key in ("is_decoder", "normalize_before", "normalize_embedding", "add_final_layer_norm"):
         must_be(raw, key, False)
@@ -62,7 +62,7 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json; ValueError says what MarianMTModel cannot compute."""
+    """Return the config.json; ValueError says what MarianMTModel cannot compute."""
     require(config, _SLOTS)
     return {
         "architectures": ["MarianMTModel"],
@@ -71,12 +71,12 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "decoder_vocab_size": config.vocab_size,
         "share_encoder_decoder_embeddings": True,
         "forced_eos_token_id": None,
-        "decoder_start_token_id": 0,  # where none is known, since it has to be a number
+        "decoder_start_token_id": 0,  # a default, because the class requires a number
     }
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Local and remote names. Marian adds a bias to the logits, which is zero in most files."""
+    """Return local and remote names. Marian adds a bias to the logits, which is zero in most files."""
     table = Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=COPIES, halves=(1,))
     return [table, *([HEAD_BIAS] if config.head_bias else []), *blocks(config, _part)]
 

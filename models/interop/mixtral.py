@@ -43,7 +43,7 @@ _PARTS = {"gate": "w1", "down": "w2", "up": "w3"}
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design of a Mixtral config.json; ValueError names what cannot be expressed."""
+    """Return the design of a Mixtral config.json; ValueError names what cannot be expressed."""
     check_known(raw, _KNOWN)
     must_be(raw, "router_jitter_noise", 0.0, 0)
     context = integer(raw, "max_position_embeddings", 131_072)
@@ -78,7 +78,7 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json; ValueError says what MixtralForCausalLM cannot compute."""
+    """Return the config.json; ValueError says what MixtralForCausalLM cannot compute."""
     require(config, _SLOTS)
     if not config.n_expert:
         raise ValueError("needs n_expert to be 1 or more, which is 0 here.")
@@ -106,7 +106,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Local and remote names."""
+    """Return local and remote names."""
     aliases = ("lm_head.weight",) if config.tied_embeddings else ()
     found = [
         Weight(local_name="embedding.weight", remote_name="model.embed_tokens.weight", aliases=aliases),

@@ -1,4 +1,4 @@
-"""Reading a Hugging Face folder: config.json, weights and tokenizer."""
+"""Reads a Hugging Face folder: config.json, weights and tokenizer."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from terrarium.models.tokenizers.foreign.patterns import PatternUnknownError
 def read_folder(
     folder: Path, device: torch.device, dtype: torch.dtype, matrices: str
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
-    """The model and tokenizer of a Hugging Face folder. Yields Phase, Progress (bytes) and Notice.
+    """Read the model and tokenizer of a Hugging Face folder. Yields Phase, Progress (bytes) and Notice.
 
     Args:
         matrices: their format, one of weight_kinds.KINDS.
 
     Raises:
-        ValueError: where the model is not supported or a file is damaged; it names the file.
+        ValueError: if the model is not supported or a file is damaged; the message names the file.
     """
     config, family = _read_config(folder)
     stored = read_headers(folder)
@@ -56,7 +56,7 @@ def read_folder(
 
 
 def read_folder_config(folder: Path) -> ModelConfig:
-    """The config of the model in a Hugging Face folder; of the weights, only the names are read.
+    """Return the config of the model in a Hugging Face folder; only the names of its weights are read.
 
     Raises:
         ValueError: as `read_folder`.
@@ -66,10 +66,10 @@ def read_folder_config(folder: Path) -> ModelConfig:
 
 
 def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
-    """The model config for config.json, and the family file of its class.
+    """Return the model config for config.json, and the family file of its class.
 
     Raises:
-        ValueError: where config.json is missing or damaged, or has an unsupported option.
+        ValueError: if config.json is missing or damaged, or has an unsupported option.
     """
     file = folder / "config.json"
     raw = read_json(file)
@@ -92,7 +92,7 @@ def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
 
 
 def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tuple[int, int]:
-    """start_id and end_id, from generation_config.json or config.json; -1 where they name no token of the model."""
+    """Return start_id and end_id, from generation_config.json or config.json; -1 if they name no token of the model."""
     file = folder / "generation_config.json"
     sources = [read_json(file), raw] if file.is_file() else [raw]
 
@@ -106,10 +106,10 @@ def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tu
 
 
 def _read_tokenizer(folder: Path, vocab_size: int) -> Generator[Event, None, tuple[Tokenizer | None, str | None]]:
-    """The tokenizer in `folder`, None where there is none; and a message where it exists in an unsupported format.
+    """Read the tokenizer in `folder`, or None; with a message if it exists in an unsupported format.
 
     Raises:
-        ValueError: where a file of it is damaged, or it has token ids from `vocab_size` on.
+        ValueError: if a file of it is damaged, or it has token ids from `vocab_size` on.
     """
     file = find_tokenizer_file(folder)
     if file is None:

@@ -1,4 +1,4 @@
-"""Reading the options of a config.json: typed access, and refusal of unknown ones. No torch."""
+"""Reads the options of a config.json: typed access, and rejection of unknown ones. No torch import."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HARMLESS = re.compile(
     r"is_decoder|tie_word_embeddings|attn_implementation|sep_token_id|mask_token_id|cls_token_id|vocab_type|"
     r"is_llama_config|transformers\.js_config|force_bos_token_to_be_generated|save_step"
 )
-"""Options of the base class of all configurations, those that only affect training, generation and labels, and notes
-of other programs: nanotron's is_llama_config, transformers.js's own.
+"""Options of the base class of all configurations, options that affect only training, generation and labels, and
+notes of other programs: nanotron's is_llama_config, transformers.js's own.
 
-Those that would change the computation where set (pruned_heads, tie_encoder_decoder, add_cross_attention, is_decoder)
+Those that would change the computation if set (pruned_heads, tie_encoder_decoder, add_cross_attention, is_decoder)
 are checked in `check_known`.
 """
 
@@ -41,11 +41,11 @@ ACTIVATIONS = {
     "gelu_python_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
 }
-"""Hugging Face's names of activations -> ours; the first of several names is written."""
+"""Hugging Face's names of activations -> Terrarium's; the first of several names is written."""
 
 
 def integer(raw: dict[str, Any], key: str, default: int | None = None) -> int:
-    """The integer option `key`; ValueError where it is not one, or missing without a default."""
+    """Return the integer option `key`; ValueError if it is not an integer, or missing without a default."""
     value = raw.get(key)
     value = default if value is None else value
     if value is None:
@@ -56,7 +56,7 @@ def integer(raw: dict[str, Any], key: str, default: int | None = None) -> int:
 
 
 def number(raw: dict[str, Any], key: str, default: float | None = None) -> float:
-    """The number option `key`; ValueError where it is not one, or missing without a default."""
+    """Return the number option `key`; ValueError if it is not a number, or missing without a default."""
     value = raw.get(key)
     value = default if value is None else value
     if value is None:
@@ -67,7 +67,7 @@ def number(raw: dict[str, Any], key: str, default: float | None = None) -> float
 
 
 def flag(raw: dict[str, Any], key: str, default: bool) -> bool:
-    """The boolean option `key`; ValueError where it is not one."""
+    """Return the boolean option `key`; ValueError if it is not a boolean."""
     value = raw.get(key)
     value = default if value is None else value
     if type(value) is not bool:
@@ -76,7 +76,7 @@ def flag(raw: dict[str, Any], key: str, default: bool) -> bool:
 
 
 def choice(raw: dict[str, Any], key: str, default: str, choices: dict[str, str]) -> str:
-    """The string option `key`, translated by `choices` (remote -> local); ValueError for any other value."""
+    """Return the string option `key`, translated by `choices` (remote -> local); ValueError for any other value."""
     value = raw.get(key)
     value = default if value is None else value
     if not isinstance(value, str) or value not in choices:
@@ -109,17 +109,17 @@ HEAD_CLASSES = {
     "ForTokenClassification": "token",
     "ForQuestionAnswering": "span",
 }
-"""How the names of classes with a label head end -> the head."""
+"""Suffixes of class names with a label head -> the head."""
 
 
 def head_of(raw: dict[str, Any]) -> str:
-    """The head of config.json's class: "sequence", "token", "span", else "language"."""
+    """Return the head of config.json's class: "sequence", "token", "span", else "language"."""
     name = raw["architectures"][0]
     return next((head for suffix, head in HEAD_CLASSES.items() if name.endswith(suffix)), "language")
 
 
 def head_slots(raw: dict[str, Any]) -> dict[str, Any]:
-    """The head of config.json's class, and its number of labels."""
+    """Return the head of config.json's class, and its number of labels."""
     head = head_of(raw)
     if head not in ("sequence", "token"):
         return {"head": head}
@@ -132,13 +132,13 @@ def head_slots(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def class_of(config: ModelConfig, prefix: str, language: str) -> str:
-    """The class of a design's head: `prefix` + ForSequenceClassification …, or `prefix` + `language`."""
+    """Return the class of a design's head: `prefix` + ForSequenceClassification …, or `prefix` + `language`."""
     suffixes = {head: suffix for suffix, head in HEAD_CLASSES.items()}
     return prefix + suffixes.get(config.head, language)
 
 
 def id2label_of(config: ModelConfig, labels: Sequence[str] = ()) -> dict[str, Any]:
-    """The options for the labels of a design's head, where it has any: `labels`, or numbered ones."""
+    """Return the options for the labels of a design's head, if it has any: `labels`, or numbered ones."""
     if config.head not in ("sequence", "token"):
         return {}
     names = list(labels) or [f"LABEL_{i}" for i in range(config.n_label)]
@@ -156,7 +156,7 @@ def require(config: ModelConfig, slots: dict[str, Any]) -> None:
 
 
 def remote_choice(choices: dict[str, str], config: ModelConfig, name: str) -> str:
-    """The inverse of `choice`: the first remote value for the field `name`, by `choices` (remote -> local)."""
+    """Return the first remote value for the field `name`, by `choices` (remote -> local), the inverse of `choice`."""
     value = getattr(config, name)
     for remote, local in choices.items():
         if local == value:

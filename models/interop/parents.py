@@ -1,4 +1,4 @@
-"""The model whose weights a new run starts from: finding it, and keeping its weights with the run."""
+"""The model whose weights a new run starts from: finding it, and saving its weights with the run."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from terrarium.models.settings.run_spec import TokenizerSpec
 from terrarium.models.tokenizers import read_tokenizer
 
 BEST = "best"
-"""What stands for the best checkpoint's step after a run's name."""
+"""The suffix after a run's name that selects its best checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parent:
     """A model that a run can start from.
 
-    reference: what finds exactly this model again: a run's id and step, or a path. labels: those of its head.
-    lineage: what run.json says of it (RunFolder.lineage). file: its weights, all in one file by our names; where there
-    is none, they are in `weights`.
+    reference: identifies exactly this model: a run's id and step, or a path. labels: those of its head. lineage: its
+    entry in run.json (RunFolder.lineage). file: its weights, all in one file by Terrarium's names; if None, they are
+    in `weights`.
     """
 
     name: str
@@ -53,20 +53,20 @@ class Parent:
     weights: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
 
     def read_weights(self) -> Mapping[str, Tensor]:
-        """Its weights by our names; DamagedError where the file is damaged or gone."""
+        """Return its weights by Terrarium's names; DamagedError if the file is damaged or missing."""
         return self.weights if self.file is None else read_tensors(self.file)
 
 
 def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
-    """The model that `TuneSpec.parent` names. Yields Phase, Progress (bytes) and Notice.
+    """Open the model that `TuneSpec.parent` names. Yields Phase, Progress (bytes) and Notice.
 
     Args:
-        text: the path, id or name of a run, with @STEP or @best where its last checkpoint is not meant; or the path of
-            a checkpoint, of what a run has kept of its parent (BASE) or its reward models (REWARD_MODELS), a Hugging
-            Face folder or a .gguf file.
+        text: the path, id or name of a run, with @STEP or @best for another checkpoint than the last; or the path of
+            a checkpoint, of a run's copy of its parent (BASE) or of its reward models (REWARD_MODELS), a Hugging Face
+            folder or a .gguf file.
 
     Raises:
-        ValueError: where there is no such model, it has no tokenizer, or a file of it is damaged.
+        ValueError: if there is no such model, it has no tokenizer, or a file of it is damaged.
     """
     yield Phase(name="Reading the parent")
     path, step = _find(library, text)
@@ -80,13 +80,13 @@ def open_parent(library: Library, text: str) -> Generator[Event, None, Parent]:
 
 
 def parent_config(library: Library, text: str) -> ModelConfig:
-    """The design of the model that `TuneSpec.parent` names, read without its weights; ValueError as `open_parent`."""
+    """Return the design of the model that `TuneSpec.parent` names, without its weights; ValueError as `open_parent`."""
     path, step = _find(library, text)
     return load_config(_checkpoint_of(RunFolder.open(path), step) if (path / "run.json").is_file() else path)
 
 
 def write_parent(parent: Parent, folder: Path) -> Generator[Event, None, None]:
-    """Write into `folder` what a run keeps of its parent: its weights as BASE, and its chat template where it has one.
+    """Write into `folder` a run's copy of its parent: its weights as BASE, and its chat template, if any.
 
     Yields Progress (bytes).
     """
@@ -96,7 +96,7 @@ def write_parent(parent: Parent, folder: Path) -> Generator[Event, None, None]:
 
 
 def write_kept(parent: Parent, base: Path) -> Generator[Event, None, None]:
-    """Write the folder `base` with a model's weights, which a run keeps of it; linked where they are one file already.
+    """Write a model's weights to the folder `base` of a run; hard-linked if they are a single file.
 
     Yields Progress (bytes).
     """
@@ -113,7 +113,7 @@ def write_kept(parent: Parent, base: Path) -> Generator[Event, None, None]:
 
 
 def _find(library: Library, text: str) -> tuple[Path, str]:
-    """The path that `text` names, and what follows its @, "" if nothing does."""
+    """Return the path that `text` names, and the text after its @, "" if there is none."""
     if Path(text).expanduser().exists():
         return Path(text).expanduser(), ""
     name, _, step = text.rpartition("@")
@@ -124,7 +124,7 @@ def _find(library: Library, text: str) -> tuple[Path, str]:
 
 
 def _checkpoint_of(run: RunFolder, step: str) -> Path:
-    """The checkpoint of a run: that of a step, the best, or ("") the last."""
+    """Return the checkpoint of a run: that of a step, the best, or ("") the last."""
     last = run.latest_checkpoint()
     if last is None:
         raise ValueError(f"The run {run.name!r} has no checkpoint yet, so no other can start from it: train it first.")
@@ -142,14 +142,14 @@ def _checkpoint_of(run: RunFolder, step: str) -> Path:
 
 
 def _open_checkpoint(library: Library, checkpoint: Path) -> Generator[Event, None, Parent]:
-    """A checkpoint of ours, in its run's folder or copied from there."""
+    """Open a checkpoint of Terrarium, in its run's folder or copied from there."""
     folder, step = checkpoint.parent.parent, checkpoint_step(checkpoint)
     run = RunFolder.open(folder) if (folder / "run.json").is_file() else None
     config, about = read_model_config(checkpoint), read_about(checkpoint)
     file: Path | None = checkpoint / "model.safetensors"
     weights: Mapping[str, Tensor] = {}
     if about["format"] == FORMAT or about["format"] == 1:
-        read_header(checkpoint / "model.safetensors")  # raises where it is damaged
+        read_header(checkpoint / "model.safetensors")  # raises if it is damaged
         tokenizer = _own_tokenizer(checkpoint, folder)
     else:  # a part of the weights, or a .gguf file
         model, found = yield from load_model_events(checkpoint)
@@ -178,9 +178,9 @@ def _open_checkpoint(library: Library, checkpoint: Path) -> Generator[Event, Non
 
 
 def _open_kept(base: Path) -> Generator[Event, None, Parent]:
-    """What a run has kept of another model, under that model's name, with the run's own tokenizer."""
+    """Open a run's copy of another model, under that model's name, with the run's own tokenizer."""
     run, config, about = RunFolder.open(base.parent), read_model_config(base), read_about(base)
-    read_header(base / "model.safetensors")  # raises where it is damaged
+    read_header(base / "model.safetensors")  # raises if it is damaged
     rewarders = {folder: name for name, folder in REWARD_MODELS.items()}
     parent = run.lineage.get(rewarders.get(base.name, "parent")) or {}
     if parent.get("kind") != "weights":  # a fork, whose own parent is the run that it was forked from
@@ -208,7 +208,7 @@ def _own_tokenizer(checkpoint: Path, folder: Path) -> Tokenizer:
 
 
 def _open_foreign(path: Path) -> Generator[Event, None, Parent]:
-    """A Hugging Face folder or a .gguf file; `load_model_events` says what else a path may be."""
+    """Open a Hugging Face folder or a .gguf file; for other paths, `load_model_events` raises."""
     model, found = yield from load_model_events(path)
     kind = "gguf" if is_gguf(path) else "hugging-face" if is_hugging_face(path) else "terrarium"
     name = path.stem if path.is_file() else path.name

@@ -25,10 +25,10 @@ _READ = {
 
 
 def read_rope(raw: dict[str, Any], context_length: int) -> dict[str, Any]:
-    """The RoPE fields of the model config, and context_length where scaling extends max_position_embeddings.
+    """Return the RoPE fields of the model config, and context_length if scaling extends max_position_embeddings.
 
     Raises:
-        ValueError: where the scaling is not supported or incomplete.
+        ValueError: if the scaling is not supported or incomplete.
     """
     options = _options(raw)
     must_be(raw, "partial_rotary_factor", 1.0)
@@ -67,7 +67,7 @@ def read_rope(raw: dict[str, Any], context_length: int) -> dict[str, Any]:
 
 
 def _options(raw: dict[str, Any]) -> dict[str, Any]:
-    """The RoPE options under either name; empty where there are none."""
+    """Return the RoPE options under either name; empty if there are none."""
     found = [raw[key] for key in ("rope_scaling", "rope_parameters") if raw.get(key)]
     if len(found) == 2 and found[0] != found[1]:
         raise ValueError("rope_scaling and rope_parameters contradict each other: remove one of them.")
@@ -80,7 +80,7 @@ def _options(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attention_factor(options: dict[str, Any], factor: float) -> float:
-    """YaRN's factor for queries and keys (Peng et al., arXiv:2309.00071); 0 = the paper's default."""
+    """Return YaRN's factor for queries and keys (Peng et al., arXiv:2309.00071); 0 = the paper's default."""
     if options.get("attention_factor") is not None:
         given = number(options, "attention_factor")
         if given <= 0:
@@ -94,7 +94,7 @@ def _attention_factor(options: dict[str, Any], factor: float) -> float:
 
 
 def write_rope(config: ModelConfig) -> dict[str, Any]:
-    """rope_parameters and max_position_embeddings of a design with RoPE; the inverse of `read_rope`."""
+    """Return rope_parameters and max_position_embeddings of a design with RoPE; the inverse of `read_rope`."""
     context = config.context_length
     options: dict[str, Any] = {"rope_type": "default", "rope_theta": config.rope_theta}
     if config.rope_scaling != "none":

@@ -56,7 +56,7 @@ class StoredTensor(Protocol):
         """Read the tensor; yields the number of bytes read since the last yield.
 
         Raises:
-            ValueError: where the file cannot be read, or its number format is not supported.
+            ValueError: if the file cannot be read, or its number format is not supported.
         """
 
 
@@ -117,7 +117,7 @@ class MergedTensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of W; something else where A or B does not fit it, which whoever checks shapes reports."""
+        """The shape of W; a different one if A or B does not fit W, so that the check of shapes fails."""
         (rank, *inputs), (*outputs, same) = self.down.shape, self.up.shape
         fits = rank == same and (*outputs, *inputs) == self.matrix.shape
         return self.matrix.shape if fits else (*outputs, *inputs)
@@ -138,11 +138,11 @@ class MergedTensor:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, in memory.
+    """Read the tensors of a safetensors file into memory.
 
     Raises:
-        DamagedError: where it is missing or damaged, naming it.
-        ValueError: where it cannot be read.
+        DamagedError: if it is missing or damaged; the message names it.
+        ValueError: if it cannot be read.
     """
     try:
         return safetensors.torch.load(path.read_bytes())
@@ -155,7 +155,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_header(path: Path) -> dict[str, SafetensorsTensor]:
-    """The tensors of one safetensors file, by name; errors as `read_safetensors_header`."""
+    """Return the tensors of one safetensors file, by name; errors as `read_safetensors_header`."""
     return {
         name: SafetensorsTensor(path=path, name=name, **entry._asdict())
         for name, entry in read_safetensors_header(path).items()
@@ -163,11 +163,11 @@ def read_header(path: Path) -> dict[str, SafetensorsTensor]:
 
 
 def read_headers(folder: Path) -> dict[str, SafetensorsTensor]:
-    """The tensors of a Hugging Face folder, from one file or several with an index.
+    """Return the tensors of a Hugging Face folder, from one file or several with an index.
 
     Raises:
-        ValueError: where there are no weights, or only pickled ones.
-        DamagedError: where a file is missing or damaged.
+        ValueError: if there are no weights, or only pickled ones.
+        DamagedError: if a file is missing or damaged.
     """
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():

@@ -1,4 +1,4 @@
-"""T5: T5ForConditionalGeneration, of version 1.0 and 1.1 (gated, with a table of its own for the logits). No torch."""
+"""T5: T5ForConditionalGeneration, of versions 1.0 and 1.1 (gated, with an untied output table). No torch import."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ _SLOTS: dict[str, Any] = {
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design of a T5 config.json; ValueError names what cannot be expressed.
+    """Return the design of a T5 config.json; ValueError names what cannot be expressed.
 
-    Its tie_word_embeddings says whether logits are scaled; whether the embedding is tied is known only from the
-    weights: see `refine_config`. T5 has no maximum length: the context is the one it was trained with, where known.
+    Its tie_word_embeddings says whether logits are scaled; whether the embedding is tied follows only from the
+    weights: see `refine_config`. T5 has no maximum length: the context is the training length, if known.
     """
     check_known(raw, _KNOWN)
     must_be(raw, "is_decoder", False)
@@ -93,12 +93,12 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
 
 
 def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
-    """The output embedding is untied if one is stored, whatever config.json says, as in Hugging Face's class."""
+    """Untie the output embedding if one is stored, regardless of config.json, as in Hugging Face's class."""
     return dataclasses.replace(config, tied_embeddings="lm_head.weight" not in names)
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json; ValueError says what T5ForConditionalGeneration cannot compute."""
+    """Return the config.json; ValueError says what T5ForConditionalGeneration cannot compute."""
     require(config, _SLOTS)
     encoder = config.encoder()
     require(encoder, {"n_head": config.n_head, "ff_width": config.ff_width, "head_dim": config.head_dim})
@@ -124,7 +124,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Local and remote names. Each stack's relative position bias is in its first block."""
+    """Return local and remote names. Each stack's relative position bias is in its first block."""
     copies: tuple[str, ...] = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     if config.tied_embeddings:
         copies = (*copies, "lm_head.weight")

@@ -1,6 +1,6 @@
-"""Any design of ours, as a folder that brings its own code (modeling_terrarium.py): refused nowhere. No torch.
+"""Any Terrarium design, as a folder with its own code (modeling_terrarium.py). No torch import.
 
-`transformers` computes it with trust_remote_code; read here, its config.json holds the design itself.
+`transformers` computes it with trust_remote_code; read by Terrarium, its config.json contains the design itself.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ IGNORED: tuple[str, ...] = ()
 
 
 def class_of_design(config: ModelConfig) -> tuple[str, str]:
-    """The class in the folder's code, and the one of transformers by which it is found."""
+    """Return the class in the folder's code, and the transformers auto class that finds it."""
     return CLASSES.get((config.topology, config.head)) or _LABELS[config.head]
 
 
 def read_config(raw: dict[str, Any]) -> ModelConfig:
-    """The design in a config.json of ours; ValueError where it is missing or wrong."""
+    """Return the design in Terrarium's config.json; ValueError if it is missing or wrong."""
     design = raw.get("design")
     if not isinstance(design, dict):
         raise ValueError("the option 'design', which holds the design, is missing.")
@@ -50,7 +50,7 @@ def refine_config(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """The config.json: the design, and where its code is."""
+    """Return the config.json: the design, and the location of its code."""
     name, found_by = class_of_design(config)
     module = CODE.removesuffix(".py")
     return {
@@ -70,7 +70,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Our own names, within the class."""
+    """Return Terrarium's own names, with the class's prefix."""
     from terrarium.models.interop.building import state_names  # it needs torch, as the other families do not
 
     return [Weight(local_name=name, remote_name=f"{PREFIX}{name}") for name in state_names(config)]

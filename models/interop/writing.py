@@ -1,4 +1,4 @@
-"""Writes a model into a new folder: tensors into a safetensors file, in chunks."""
+"""Writes models into new folders and files: tensors into a safetensors file, in chunks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CHUNK_BYTES = 1 << 24
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, synced: bool = True) -> Generator[int, None, None]:
-    """Write a safetensors file, yielding the number of bytes written each time; OSError where the disk is full.
+    """Write a safetensors file, yielding the number of bytes written each time; OSError if the disk is full.
 
-    Tensors on the CPU are read where they lie, without a copy, and the interpreter is free while a chunk is written.
+    Tensors on the CPU are written without a copy, and the GIL is released while a chunk is written.
 
     Args:
-        synced: whether it is flushed to disk at the end (fsync).
+        synced: whether the file is flushed to disk at the end (fsync).
     """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -46,10 +46,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, synced: bool = T
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `path` on success and is removed otherwise.
+    """Yield a folder to write into, which becomes `path` on success and is removed otherwise.
 
     Raises:
-        ValueError: where `path` exists already and is not an empty folder, or its name is none on every system.
+        ValueError: if `path` exists already and is not an empty folder, or its name is not valid on every system.
     """
     check_new_folder(path)
     with atomic_folder(path) as half_made:
@@ -59,7 +59,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def check_new_folder(path: Path) -> None:
-    """Raise ValueError where a folder to write is there already, unless it is empty, or its name is none."""
+    """Raise ValueError if the folder to write exists and is not empty, or its name is not valid on every system."""
     if name := path.absolute().name:
         safe_name(name)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
@@ -67,10 +67,10 @@ def check_new_folder(path: Path) -> None:
 
 
 def file_path(out: Path, ending: str) -> Path:
-    """`out`, absolute, its name ending in `ending` (such as “.gguf”).
+    """Return `out`, absolute, with a name that ends in `ending` (such as “.gguf”).
 
     Raises:
-        ValueError: where `out` is a folder, or its name is none on every system.
+        ValueError: if `out` is a folder, or its name is not valid on every system.
     """
     if out.name in ("", ".."):  # of “.” and “/”, too
         raise ValueError(f"{out} is a folder: give the name of a file in it.")
@@ -83,10 +83,10 @@ def file_path(out: Path, ending: str) -> Path:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A path to write a file to, which becomes `path` on success and is removed otherwise.
+    """Yield a path to write a file to, which becomes `path` on success and is removed otherwise.
 
     Raises:
-        ValueError: where `path` exists already.
+        ValueError: if `path` exists already.
     """
     check_free(path)
     with temporary_folder(path) as folder:
@@ -99,7 +99,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def discarding(*files: Path) -> Iterator[None]:
-    """Remove the files where what follows fails or is closed, so that they are not in the way of the next try."""
+    """Remove the files if the block fails or is closed, so that they do not block the next attempt."""
     try:
         yield
     except BaseException:
@@ -109,7 +109,7 @@ def discarding(*files: Path) -> Iterator[None]:
 
 
 def check_free(path: Path) -> None:
-    """Raise ValueError where a file to write is there already, or is a folder."""
+    """Raise ValueError if the file to write exists, or is a folder."""
     if path.is_dir():
         raise ValueError(f"{path} is a folder: give the name of a file in it.")
     if path.exists():

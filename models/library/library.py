@@ -34,7 +34,7 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerInfo:
-    """One tokenizer of the library. `problem` is a sentence where it cannot be used; `vocab_size` may be 0 then."""
+    """One tokenizer of the library. If it is unusable, `problem` is a message and `vocab_size` may be 0."""
 
     name: str
     folder: Path
@@ -45,7 +45,7 @@ class TokenizerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignInfo:
-    """One saved architecture. Where the file is damaged, `config` is None and `problem` a sentence."""
+    """One saved architecture. If the file is damaged, `config` is None and `problem` a message."""
 
     name: str
     path: Path
@@ -114,15 +114,15 @@ class Library:
         return self.home / "logs" / "terrarium.log"
 
     def list_runs(self) -> list[RunInfo]:
-        """All runs, the newest first; one that cannot be read has a `problem` and status "damaged"."""
+        """Return all runs, newest first; an unreadable run has a `problem` and status "damaged"."""
         infos = [inspect_run(folder) for folder in _visible(self.runs) if folder.is_dir()]
         return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
 
     def find_run(self, text: str) -> Path:
-        """The folder of the run with this path, id or name (the newest of that name).
+        """Return the folder of the run with this path, id or name (the newest of that name).
 
         Raises:
-            ValueError: where there is none, naming the newest runs.
+            ValueError: if there is no such run; the message names the newest runs.
         """
         if (Path(text) / "run.json").is_file():
             return Path(text).absolute()
@@ -165,14 +165,14 @@ class Library:
         """Save an architecture as `name`, replacing one of that name; returns its file.
 
         Raises:
-            ValueError: where the name cannot be a file's.
+            ValueError: if the name is not a valid file name.
         """
         path = self.designs / f"{safe_name(name)}.json"
         write_design(path, config)
         return path
 
     def load_design(self, name: str) -> ModelConfig:
-        """The architecture called `name`; ValueError names the file where it is missing or damaged."""
+        """Load the architecture `name`. Raises ValueError, naming the file, if it is missing or damaged."""
         return read_design(self.designs / f"{safe_name(name)}.json")
 
     def rename_design(self, name: str, new_name: str) -> str:
@@ -245,10 +245,10 @@ class Library:
     def restore(self, token: str) -> Path:
         """Undo the deletion that returned `token`; returns the restored path.
 
-        A design, tokenizer or preference set whose name was taken meanwhile gets another one.
+        A design, tokenizer or preference set whose name has been taken since is renamed.
 
         Raises:
-            ValueError: where its old path is taken, or it is no longer in the trash.
+            ValueError: if its old path is taken, or it is no longer in the trash.
         """
         folder = self.trash / safe_name(token)
         origin = self.home / read_origin(folder)

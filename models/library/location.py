@@ -63,5 +63,5 @@ def choose_location(folder: Path) -> Path:
 
 
 def _choice_file() -> Path:
-    """Outside of the library, as it says where that is."""
+    """Return the file that stores the library's location; it is outside of the library."""
     return Path(user_config_dir("Terrarium", appauthor=False)) / "library.json"

@@ -35,7 +35,7 @@ class LowestLoss:
 
 
 def find_lowest_loss(folder: Path, known: LowestLoss = LowestLoss()) -> LowestLoss:
-    """The lowest validation loss of the run in `folder`, reading only what was written after `known`.
+    """Find the lowest validation loss of the run in `folder`, reading only the log written after `known`.
 
     The last checkpoint knows the lowest loss before it; without one, the whole file is searched for validations.
     """

@@ -27,15 +27,15 @@ def corrections_name(run_name: str) -> str:
 
 
 def find_correction(corrections: list[dict[str, Any]], row: Row) -> str | None:
-    """The label that the user gave to the text of a row; None if there is none."""
+    """Return the user's label for the text of a row, or None."""
     return next((each["label"] for each in corrections if _text_of(each) == _text_of(row)), None)
 
 
 def set_correction(folder: Path, row: Row, label: str | None) -> None:
-    """Keep that `label` is right for the text of a row, in place of what was kept for it; None takes it back.
+    """Save `label` as the right one for the text of a row, replacing an earlier correction; None removes it.
 
     Raises:
-        ValueError: where the folder is gone, or the file cannot be read: it is left alone then.
+        ValueError: if the folder is missing, or the file cannot be read; the file is then unchanged.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: the run may have been moved or deleted.")

@@ -25,7 +25,7 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass
 class _Known:
-    """What is cached of one run, with the stamps of its files when it was read and measured."""
+    """The cache entry of a run, with the stamps of its files when it was read and measured."""
 
     stamp: Stamp
     info: RunInfo
@@ -42,10 +42,10 @@ class RunIndex:
         self._lock = Lock()
 
     def refresh(self, *, gives_way: bool = False) -> list[RunInfo]:
-        """All runs, the newest first; best loss and size are as last measured.
+        """Return all runs, newest first; best loss and size are as last measured.
 
-        gives_way: let other threads go first now and then, which hardly get their turn beside one that asks the file
-        system again and again.
+        gives_way: sleep periodically to yield to other threads, which a thread with frequent file system calls would
+        otherwise starve.
         """
         with self._lock:
             before = set(self._known)
@@ -62,7 +62,7 @@ class RunIndex:
         return self.infos()
 
     def _seen(self, name: str, stamp: Stamp) -> _Known:
-        """What is known of a run now. The caller holds the lock."""
+        """Return the updated cache entry of a run. The caller holds the lock."""
         entry = self._known.get(name)
         if entry is None:
             entry = self._known[name] = _Known(stamp, inspect_run(self._runs / name))
@@ -157,7 +157,7 @@ def _status_now(info: RunInfo) -> str:
 
 
 def size_on_disk(folder: Path) -> int:
-    """Total size of all files below `folder` in bytes; files deleted meanwhile do not count."""
+    """Compute the total size of all files below `folder` in bytes; files deleted during the scan do not count."""
     total = 0
     for where, _, files in os.walk(folder):
         for file in files:

@@ -23,11 +23,11 @@ STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imp
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 """Shown statuses in which a run can be resumed from its last checkpoint."""
 EARLY_STOP = "early stop"
-"""The event that says why a run ended before its last step."""
+"""The event that records why a run ended before its last step."""
 CHAT_FORM = "chat_form.json"
-"""The file with the chat template that a run's model came with (models.chat.template_config)."""
+"""The file with the chat template published with a run's model (models.chat.template_config)."""
 MARK_FILE, QUICK_START = "recipe.json", "quick-start"
-"""What says which recipe a run belongs to (models.recipes.mark), and the kind whose forks belong to it, too."""
+"""The file that marks a run as part of a recipe (models.recipes.mark), and the recipe kind that includes forks."""
 
 _REMEDY = "Put an intact copy of it back, or delete the run."
 

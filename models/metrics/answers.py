@@ -26,20 +26,20 @@ def normalise(text: str) -> str:
 
 
 def exact_match(gold: Sequence[str], predicted: str) -> bool:
-    """Whether an answer is one of the right ones, once normalised. Without right ones it must be empty."""
+    """Return whether a normalised answer equals a gold answer. Without gold answers it must be empty."""
     return normalise(predicted) in {normalise(answer) for answer in _right_ones(gold)}
 
 
 def token_f1(gold: Sequence[str], predicted: str) -> float:
-    """How many words an answer shares with a right one, as F1; of several right ones, the most similar.
+    """Compute the word-overlap F1 of an answer and the most similar gold answer.
 
-    Without right ones, and for those that are empty once normalised, 1 if the answer is empty too, else 0.
+    Without gold answers, or if all are empty once normalised: 1 if the answer is empty too, else 0.
     """
     return max(_word_f1(normalise(answer).split(), normalise(predicted).split()) for answer in _right_ones(gold))
 
 
 def _right_ones(gold: Sequence[str]) -> Sequence[str]:
-    """The right answers that consist of more than punctuation and articles; else the empty one."""
+    """Return the gold answers that are not empty once normalised, or [""] if none is left."""
     return [answer for answer in gold if normalise(answer)] or [""]
 
 
@@ -51,12 +51,12 @@ def _word_f1(gold: list[str], predicted: list[str]) -> float:
 
 
 def score_answers(gold: Sequence[Sequence[str]], predicted: Sequence[str], *, resamples: int = RESAMPLES) -> Report:
-    """exact_match (the headline), token_f1 and no_answer_f1 of answers to questions; "" stands for “no answer”.
+    """Compute exact_match (the headline), token_f1 and no_answer_f1 of answers to questions; "" stands for “no answer”.
 
-    no_answer_f1: precision and recall of saying that a question has no answer.
+    no_answer_f1: F1 of detecting that a question has no answer.
 
     Args:
-        gold: the right answers of each question; none if it has no answer.
+        gold: the gold answers of each question; empty if it has no answer.
 
     Details: `has_answer` and `no_answer`, each n, exact_match, token_f1 (None if n is 0); `no_answer_detection`,
     precision, recall and F1.

@@ -1,4 +1,4 @@
-"""Scores of labels: one per item, or any number of them; equal to scikit-learn's. No torch import."""
+"""Single-label and multi-label classification metrics, equal to scikit-learn's. No torch import."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def score_classification(
     probabilities: ArrayLike | None = None,
     resamples: int = RESAMPLES,
 ) -> Report:
-    """Scores of one label per item: macro_f1 (the headline), accuracy, mcc, weighted_f1; with probabilities auc, ece.
+    """Score one label per item: macro_f1 (the headline), accuracy, mcc, weighted_f1; with probabilities auc, ece.
 
     Averages are over the labels that occur among `gold` or `predicted`, as scikit-learn's are.
 
     Args:
         labels: their order, and that of the columns of `probabilities` [n, n_labels]; labels that are not among them
-            come after. resamples: of the bootstrap; 0 for no such interval.
+            come after. resamples: number of bootstrap resamples; 0 for no bootstrap interval.
 
     Details: `labels`; `confusion` [gold][predicted], counts; `per_label`, rows of label, precision, recall, f1, n_gold,
     n_predicted; `averages`, precision, recall and F1 as macro, micro and weighted; with probabilities `calibration`,
     bins of low, high, n, confidence, accuracy (the last two None if n is 0).
 
     Raises:
-        ValueError: if the lengths differ, or the shape of `probabilities` is another.
+        ValueError: if the lengths differ, or `probabilities` has the wrong shape.
     """
     check_lengths(len(gold), len(predicted))
     names = _all_labels(labels, [*gold, *predicted])
@@ -79,7 +79,7 @@ def score_multi_label(
     labels: Sequence[str] = (),
     resamples: int = RESAMPLES,
 ) -> Report:
-    """Scores of any number of labels per item: micro_f1 (the headline), macro_f1, exact_match (all labels right).
+    """Score any number of labels per item: micro_f1 (the headline), macro_f1, exact_match (all labels right).
 
     Details: `labels`, `per_label` and `averages` as of `score_classification`.
 
@@ -108,7 +108,7 @@ def score_multi_label(
 
 
 def precision_recall_f1(n_right: float, n_predicted: float, n_gold: float) -> dict[str, float]:
-    """The three of one label; 0 where there is nothing to divide by."""
+    """Compute precision, recall and F1 of one label; 0 if a denominator is 0."""
     return {
         "precision": n_right / n_predicted if n_predicted else 0.0,
         "recall": n_right / n_gold if n_gold else 0.0,
@@ -155,7 +155,7 @@ def _weighted_f1(sums: Array) -> Array:
 
 
 def _mcc(sums: Array) -> Array:
-    """Gorodkin's R_K, which is Matthews' coefficient for two labels; 0 if gold or predictions have one label only."""
+    """Compute Gorodkin's R_K (for two labels: Matthews' coefficient); 0 if gold or predictions have one label only."""
     right, predicted, gold = _thirds(sums)
     n, n_right = gold.sum(axis=1), right.sum(axis=1)
     covariance = n_right * n - (predicted * gold).sum(axis=1)
@@ -195,7 +195,7 @@ def _checked_probabilities(probabilities: ArrayLike, n: int, k: int) -> Array:
 
 
 def _auc_score(table: Array, rows: Array, k: int, resamples: int) -> Score:
-    """The area under the ROC curve, one label against the rest, averaged over those that have both."""
+    """Compute the one-vs-rest ROC AUC, averaged over the labels with positive and negative items."""
     judged = [label for label in range(k) if 0 < (rows == label).sum() < len(rows)]
     curves = [_auc(table[:, label], rows == label) for label in judged]
 
@@ -210,7 +210,7 @@ def _auc_score(table: Array, rows: Array, k: int, resamples: int) -> Score:
 
 
 def _auc(scores: Array, positive: Array) -> Callable[[Array], Array]:
-    """How likely a positive item has a higher score than a negative one, a tie counting half: weights [b, n] to [b]."""
+    """Return a function of item weights, [b, n] to [b], for the ROC AUC of `scores`; a tie counts half."""
     ranks = mid_ranks(scores)
 
     def of_weights(weights: Array) -> Array:

@@ -1,7 +1,7 @@
-"""How sure a score is: Wilson's interval of a proportion, the bootstrap over items, and the paired bootstrap.
+"""Confidence intervals: Wilson's for a proportion, the bootstrap over items, and the paired bootstrap.
 
-A metric is given as a `Measure`, a function of how often each item counts. So one drawing of items serves every metric,
-and two systems can be measured on the same drawing.
+A metric is a `Measure`, a function of item weights (counts), so one resample of the items serves every metric, and two
+systems can be measured on the same resample.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Measure:
     of_weights: Callable[[Array], Array]
 
     def value(self) -> float | None:
-        """The metric of all items, each counted once; None where it is undefined."""
+        """Compute the metric with all weights 1; None if undefined."""
         if not self.n:
             return None
         value = float(self.of_weights(np.ones((1, self.n)))[0])
@@ -58,7 +58,7 @@ def mean(values: Sequence[float] | Array) -> Measure:
 
 
 def divide(numerator: Array, denominator: Array, default: float = 0.0) -> Array:
-    """The quotients of two arrays; `default` where the denominator is 0."""
+    """Divide two arrays elementwise; `default` where the denominator is 0."""
     shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
     quotients = np.full(shape, default, dtype=np.float64)
     return np.divide(numerator, denominator, out=quotients, where=np.broadcast_to(denominator != 0, shape))
@@ -81,9 +81,9 @@ def mid_ranks(values: Array) -> Callable[[Array], Array]:
 
 
 def wilson(n_right: float, n: int) -> tuple[float, float] | None:
-    """The 95 % interval of a proportion (Wilson 1927); None if there are no items.
+    """Compute the 95 % confidence interval of a proportion (Wilson 1927); None if there are no items.
 
-    It stays within 0 and 1, and is honest where all or none are right, as the normal approximation is not.
+    Unlike the normal approximation, it stays within 0 and 1 and is not degenerate if all or none are right.
     """
     if n <= 0:
         return None
@@ -102,9 +102,9 @@ def difference_error(a: float, n_a: float, b: float, n_b: float) -> float:
 
 
 def bootstrap(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float] | None:
-    """The 95 % percentile interval of a metric over items drawn with replacement (Efron 1979).
+    """Compute the 95 % bootstrap percentile interval of a metric, resampling items (Efron 1979).
 
-    None if there are fewer than two items, or no drawing for which the metric is defined.
+    None if there are fewer than two items, or the metric is undefined in every resample.
     """
     if measure.n < 2 or resamples < 1:
         return None
@@ -116,9 +116,9 @@ def bootstrap(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> tu
 class Comparison:
     """System B compared with system A on the same items.
 
-    difference: B − A. interval: its 95 % interval; None if it could not be drawn. p_value: how likely a difference at
-    least as large is by chance, two-sided, if both were equally good (Koehn 2004, in sacrebleu's form: the differences
-    of the drawings, centred on their mean, against the difference that was found).
+    difference: B − A. interval: its 95 % interval; None if undefined. p_value: two-sided, under the null hypothesis
+    of equal quality (Koehn 2004, in sacrebleu's form: the differences of the resamples, centred on their mean, against
+    the observed difference).
     """
 
     a: float
@@ -130,7 +130,7 @@ class Comparison:
 
 
 def paired_bootstrap(a: Measure, b: Measure, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Compare two systems by one metric; both are measured on the same drawings of the items.
+    """Compare two systems by one metric; both are measured on the same resamples of the items.
 
     Raises:
         ValueError: if they were measured on different numbers of items, or the metric is undefined for one of them.

@@ -9,10 +9,10 @@ from terrarium.models.number_words import format_percent, with_minus
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What a metric is called and how it is read.
+    """The display name, help, unit and direction of a metric.
 
-    title: its name on screen. help: what it says, in one line. unit: “share” (0 to 1, shown in percent), “points” (0 to
-    100, as its papers print it) or “number”. higher_is_better: None where neither direction is.
+    title: its name on screen. help: a one-line explanation. unit: “share” (0 to 1, shown in percent), “points” (0 to
+    100, as in its papers) or “number”. higher_is_better: None if neither direction is better.
     """
 
     title: str

@@ -63,7 +63,7 @@ def _spearman(x: Array, y: Array) -> Measure:
 
 
 def _correlation(mean_x: Array, mean_y: Array, xx: Array, yy: Array, xy: Array) -> Array:
-    """Of means, of squares' means and of the products' mean; NaN if one side is constant, up to rounding."""
+    """Compute Pearson's r from means, mean squares and mean product; NaN if one side is constant, up to rounding."""
     var_x, var_y = xx - mean_x**2, yy - mean_y**2
     defined = (var_x > 1e-12 * np.maximum(xx, 1e-300)) & (var_y > 1e-12 * np.maximum(yy, 1e-300))
     spread = np.where(defined, np.sqrt(np.maximum(var_x, 0) * np.maximum(var_y, 0)), 0.0)

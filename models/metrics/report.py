@@ -16,7 +16,7 @@ _ALL_RIGHT = "Every item is right: the interval is Wilson's, of the share of ite
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """The value of one metric; None where it is undefined, and `note` says why.
+    """The value of one metric, or None if undefined; then `note` says why.
 
     interval: its 95 % interval, if one was computed. measure: the metric as a function of the items, for comparisons.
     """
@@ -33,10 +33,10 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What predictions were worth: the scores by the names of `METRICS`, of which one is the headline.
+    """The evaluation of predictions: scores by metric name (`METRICS`), with one headline metric.
 
-    n: items scored. details: what only some tasks have (confusion matrix, entities by type, signature, …), JSON-able;
-    each family's function says which. item_scores: one number per item, 1 where it is perfect: to sort the worst first.
+    n: items scored. details: task-specific results (confusion matrix, entities by type, signature, …), JSON-able;
+    each family's function says which. item_scores: one number per item, 1 if perfect, to sort the worst first.
     """
 
     headline: str
@@ -61,7 +61,7 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The sentences of all scores that have one, each once."""
+        """The distinct notes of all scores."""
         return tuple(dict.fromkeys(score.note for score in self.scores.values() if score.note))
 
     def with_headline(self, name: str) -> Report:

@@ -1,1 +1,1 @@
-"""Which of two replies is better: pairs that are collected by hand, what they say, and datasets of them. No torch."""
+"""Human preferences between replies: collected pairs, their statistics, and datasets of them. No torch."""

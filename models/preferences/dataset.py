@@ -1,4 +1,4 @@
-"""A set of judged pairs, or of rated replies, as a dataset of the task "preference" or "unpaired"."""
+"""Conversion of a set of judged pairs, or of rated replies, into a dataset of the task "preference" or "unpaired"."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from terrarium.models.number_words import format_count
 from terrarium.models.preferences.store import Pair, PreferenceSet, Thumb, list_sets
 
 VAL_SHARE = 0.1
-"""Of the prompts, at least one."""
+"""Fraction of the prompts; at least one prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CollectedRows:
-    """The rows of judged pairs or rated replies, and how many of them are no rows: reason → number."""
+    """The rows of judged pairs or rated replies, and the number of those that are skipped, by reason."""
 
     rows: tuple[Example, ...]
     left_behind: dict[str, int]
 
 
 def collected_rows(pairs: Iterable[Pair]) -> CollectedRows:
-    """The rows of a set: of each pair with a better reply, or with two that are about equal.
+    """Convert pairs into rows: each pair with a better reply, or with two of about equal quality.
 
-    A pair that was shown again is a second row only where the other one was chosen then: both rows together weigh as a
-    tie. The agreement adds nothing.
+    A pair that was shown again becomes a second row only if the other reply was chosen then, so that both rows together
+    count as a tie. The same choice adds nothing.
     """
     rows: list[Example] = []
     left: Counter[str] = Counter()
@@ -57,7 +57,7 @@ def collected_rows(pairs: Iterable[Pair]) -> CollectedRows:
 
 
 def rated_rows(thumbs: Iterable[Thumb]) -> CollectedRows:
-    """The rows of the rated replies of a set, in TRL's unpaired form."""
+    """Convert rated replies into rows, in TRL's unpaired form."""
     rows: list[Example] = []
     left: Counter[str] = Counter()
     for thumb in thumbs:
@@ -70,10 +70,10 @@ def rated_rows(thumbs: Iterable[Thumb]) -> CollectedRows:
 
 
 def build_set_corpus(library: Library, name: str, *, rated: bool = False) -> tuple[Corpus, dict[str, int]]:
-    """A dataset of the pairs of a set, or of its rated replies, and how many of them are no rows: reason → number.
+    """Build a dataset of a set's pairs, or of its rated replies; returns it with the number of skipped ones, by reason.
 
     Raises:
-        ValueError: where its file cannot be read, or as `build_preference_corpus`.
+        ValueError: if the file cannot be read, or as `build_preference_corpus`.
     """
     kept = PreferenceSet(library, name)
     found = rated_rows(kept.read_thumbs().thumbs) if rated else collected_rows(kept.read().pairs)
@@ -82,9 +82,9 @@ def build_set_corpus(library: Library, name: str, *, rated: bool = False) -> tup
 
 
 def writers_of(library: Library, dataset: str) -> list[str]:
-    """The ids of the runs that wrote the replies of the set which a dataset of this name was made from.
+    """Return the ids of the runs that wrote the replies in the set from which a dataset of this name was made.
 
-    The one that wrote the most comes first; none where there is no such set, or nobody noted who wrote them.
+    The run with the most replies comes first; empty if the set is gone, or has no record of who wrote them.
     """
     name = max((name for name in list_sets(library) if dataset.startswith(f"{name}, ")), key=len, default="")
     if not name:
@@ -96,13 +96,13 @@ def writers_of(library: Library, dataset: str) -> list[str]:
 
 
 def build_preference_corpus(library: Library, name: str, rows: Sequence[Example], task: str = "preference") -> Corpus:
-    """A dataset of the rows of the set `name`, split by prompt: no prompt is both for training and for validation.
+    """Build a dataset of the rows of the set `name`, split by prompt: training and validation share no prompt.
 
     Args:
         task: "preference", or "unpaired" for rated replies.
 
     Raises:
-        ValueError: where the rows have fewer than two prompts.
+        ValueError: if the rows have fewer than two prompts.
     """
     is_paired = task == "preference"
     done, do = ("with a better reply", "compare") if is_paired else ("with a rated reply", "rate")
@@ -128,7 +128,7 @@ def preference_corpus(
     task: str = "preference",
     labels: Sequence[str] = (),
 ) -> Corpus:
-    """A dataset of these rows, called as `wanted`, or with a number where that is the name of other rows."""
+    """Build a dataset of these rows with the name `wanted`, or with a number if other rows have that name."""
     train, val = list(train), list(val)
     known = {corpus.label: corpus for corpus in list_corpora(library) if corpus.task == task}
     for name, corpus in known.items():

@@ -1,4 +1,4 @@
-"""What pairs of a dataset have in common: which contradict one another, whether the longer one wins, what is alike."""
+"""Checks of a preference dataset: contradictions, length bias, near-identical replies."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from terrarium.models.corpora.corpus import Corpus, Example, prompt_digest
 from terrarium.models.preferences.measures import Share
 
 MAX_ROWS = 20_000
-"""No more rows are examined, the first of each split."""
+"""Maximum number of rows that are examined, the first of each split."""
 ALIKE = 0.9
-"""Two replies with at least so much in common are called almost the same."""
+"""Two replies with at least this similarity count as almost the same."""
 
 Node = tuple[bytes, str]
 """The digest of a prompt, and a reply to it."""
@@ -21,11 +21,11 @@ Node = tuple[bytes, str]
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminedPair:
-    """A row, and what is known of it.
+    """A row with its statistics.
 
-    split, index: where it stands. n_against: rows that say the opposite of it, or that its replies are about equal; a
-    circle (a over b, b over c, c over a) counts once. longer: by how many words and punctuation marks the better reply
-    is longer. alike: how much both replies have in common, 0 to 1 (Dice's coefficient of their words and marks).
+    split, index: its place. n_against: rows that contradict it, or call its replies about equal; a cycle (a over b, b
+    over c, c over a) counts once. longer: by how many words and punctuation marks the better reply is longer. alike:
+    the similarity of both replies, 0 to 1 (Dice's coefficient of their words and marks).
     """
 
     row: Example
@@ -37,12 +37,12 @@ class ExaminedPair:
 
     @property
     def is_tie(self) -> bool:
-        """Whether neither is better."""
+        """Whether neither reply is better."""
         return self.row.get("choice") == "tie"
 
     @property
     def source(self) -> str:
-        """Who chose; "" where that is not known."""
+        """Who chose; "" if unknown."""
         return str(self.row.get("source", ""))
 
 
@@ -50,7 +50,7 @@ class ExaminedPair:
 class ExaminedPairs:
     """The pairs of a dataset.
 
-    longer_wins: of those whose replies have different lengths. n_shared: prompts that stand in training and in another
+    longer_wins: among pairs whose replies have different lengths. n_shared: prompts that are in training and in another
     split. n_left_out: rows that were not examined.
     """
 
@@ -61,27 +61,27 @@ class ExaminedPairs:
 
     @property
     def n_contradicted(self) -> int:
-        """Pairs that another one contradicts."""
+        """The number of pairs that others contradict."""
         return sum(pair.n_against > 0 for pair in self.pairs)
 
     @property
     def n_ties(self) -> int:
-        """Pairs of which neither reply is better."""
+        """The number of pairs without a better reply."""
         return sum(pair.is_tie for pair in self.pairs)
 
     @property
     def n_alike(self) -> int:
-        """Pairs whose replies are almost the same: DPO can make both less likely then (Pal et al. 2024, “Smaug”)."""
+        """The number of pairs with almost equal replies: DPO can make both less likely (Pal et al. 2024, “Smaug”)."""
         return sum(pair.alike >= ALIKE for pair in self.pairs)
 
     @property
     def sources(self) -> Mapping[str, int]:
-        """Who chose how many."""
+        """Who chose → number of pairs."""
         return Counter(pair.source for pair in self.pairs if pair.source)
 
 
 def examine(corpus: Corpus) -> ExaminedPairs:
-    """Examine a dataset of preferences; ValueError where it is damaged."""
+    """Examine a preference dataset; ValueError if it is damaged."""
     rows: list[tuple[str, int, Example]] = []
     n_total = 0
     for split in corpus.splits:
@@ -122,7 +122,7 @@ def _words(text: str) -> list[str]:
 
 
 def _contradictions(rows: Sequence[tuple[bytes, Example]]) -> list[int]:
-    """For each prompt and row: how many other rows contradict it."""
+    """Return for each prompt and row how many other rows contradict it."""
     said: Counter[tuple[bytes, str, str]] = Counter()
     ties: Counter[tuple[bytes, frozenset[str]]] = Counter()
     edges: dict[Node, set[Node]] = defaultdict(set)
@@ -149,7 +149,7 @@ def _contradictions(rows: Sequence[tuple[bytes, Example]]) -> list[int]:
 
 
 def _circles(edges: Mapping[Node, set[Node]]) -> dict[Node, int]:
-    """A number for each node; nodes of one circle have the same (Kosaraju's strongly connected components)."""
+    """Number the strongly connected components (Kosaraju's algorithm); nodes of one cycle get the same number."""
     backwards: dict[Node, set[Node]] = defaultdict(set)
     for node, others in edges.items():
         for other in others:
@@ -165,7 +165,7 @@ def _circles(edges: Mapping[Node, set[Node]]) -> dict[Node, int]:
 
 
 def _reached(start: Node, edges: Mapping[Node, Iterable[Node]], seen: set[Node]) -> list[Node]:
-    """What can be reached from `start` and is not in `seen`, to which it is added; each after what it leads to."""
+    """Return the nodes reachable from `start` and not in `seen`, in postorder, and add them to `seen`."""
     if start in seen:
         return []
     seen.add(start)

@@ -1,4 +1,4 @@
-"""What judged pairs say: who wins, and how far to trust whoever judged: agreement with oneself, and side bias."""
+"""Statistics of judged pairs: win rates, and the reliability of a judge (self-agreement, side bias)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from terrarium.models.preferences.store import PERSON, Pair, Reply
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """`n_yes` of `n`; a tie may count as half of one."""
+    """A fraction, `n_yes` of `n`; a tie may count as half."""
 
     n_yes: float
     n: int
 
     @property
     def value(self) -> float | None:
-        """The share; None of nothing."""
+        """The fraction; None if `n` is 0."""
         return self.n_yes / self.n if self.n else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Its 95 % interval (Wilson); None of nothing."""
+        """Its 95 % confidence interval (Wilson); None if `n` is 0."""
         return wilson(self.n_yes, self.n)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """How often `first` won against `second` in judged pairs."""
+    """The results of `first` against `second` in judged pairs."""
 
     first: str
     second: str
@@ -40,12 +40,12 @@ class Match:
 
     @property
     def win_rate(self) -> Share:
-        """Of `first`; a tie is half a win."""
+        """The win rate of `first`; a tie is half a win."""
         return Share(n_yes=self.n_won + self.n_tied / 2, n=self.n_won + self.n_tied + self.n_lost)
 
 
 def self_agreement(pairs: Sequence[Pair]) -> Share:
-    """Of the pairs that a person was shown again with the sides swapped, how many got the same choice."""
+    """Return how often a person made the same choice when a pair was shown again with swapped sides."""
     by_id = {pair.id: pair for pair in pairs}
     again = [
         (by_id[pair.repeats], pair)
@@ -56,7 +56,7 @@ def self_agreement(pairs: Sequence[Pair]) -> Share:
 
 
 def left_share(pairs: Iterable[Pair]) -> Share:
-    """How often a person who chose a side chose the left one. Sides are drawn by chance, so half is no bias."""
+    """Return how often a person who chose a side chose the left one. Sides are random, so half means no bias."""
     sides = [
         pair.chosen_side
         for pair in pairs
@@ -66,9 +66,9 @@ def left_share(pairs: Iterable[Pair]) -> Share:
 
 
 def matches(pairs: Iterable[Pair], name: Callable[[Reply], str] = lambda reply: reply.contender) -> list[Match]:
-    """The win rates of all pairs of different models, by the number of their pairs; repeats do not count.
+    """Return the results of each pair of different models, most pairs first; repeats do not count.
 
-    Both bad counts as a tie between them; what was skipped does not count. name: what the model of a reply is called.
+    “Both bad” counts as a tie; skipped pairs do not count. name: returns the name of a reply's model.
     """
     counts: dict[tuple[str, str], list[int]] = {}
     for pair in pairs:
@@ -85,5 +85,5 @@ def matches(pairs: Iterable[Pair], name: Callable[[Reply], str] = lambda reply: 
 
 
 def makers(pairs: Iterable[Pair]) -> Mapping[str, int]:
-    """Who judged how many pairs, without repeats and skipped ones."""
+    """Return the number of pairs by judge, without repeated and skipped ones."""
     return Counter(pair.by for pair in pairs if not pair.repeats and pair.choice != "skip")

@@ -1,7 +1,7 @@
-"""Sets of preferences: preferences/NAME/ in the library, with pairs.jsonl and thumbs.jsonl. Lines are only appended.
+"""Preference sets: preferences/NAME/ in the library, with pairs.jsonl and thumbs.jsonl, which are append-only.
 
-A line is a pair with its choice, or a reply with a thumb up or down, or the id of one that was taken back. So a kill at
-any moment loses at most the line that is being written, and several windows may add to one set.
+A line is a pair with its choice, or a reply with a thumb up or down, or the id of a retracted one. So a kill at any
+moment loses at most the line being written, and several windows may add to one set.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from terrarium.models.files.jsonl import JsonLines, parse_row
 from terrarium.models.library.library import Library, safe_name
 
 CHOICES = ("a", "b", "tie", "bad", "skip")
-"""What can be said of a pair: the first or the second is better, they are about equal, both are bad, or nothing."""
+"""The choices for a pair: the first or the second reply is better, they are about equal, both are bad, or skipped."""
 PERSON, SIMULATED, GOLD = "person", "simulated", "gold"
-"""Who says it: somebody at the window, the simulated annotator, or the judge of Tiny World."""
+"""The judges: a user, the simulated annotator, or the judge of Tiny World."""
 _FILES = ("pairs.jsonl", "thumbs.jsonl")
 _RETRACTED = "retracted"
 
@@ -39,10 +39,10 @@ def _now() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A reply and how it was made.
+    """A reply and its origin.
 
-    run, step: of the model, "" and 0 for a text from elsewhere; model: its name then. seed, temperature: None if not
-    known. ended: whether it ended by itself. edited: whether somebody wrote it, or changed it.
+    run, step: of the model, "" and 0 for a text from elsewhere; model: its name then. seed, temperature: None if
+    unknown. ended: whether it reached its end token. edited: whether somebody wrote or changed it.
     """
 
     content: str
@@ -56,7 +56,7 @@ class Reply:
 
     @property
     def contender(self) -> str:
-        """Which model wrote it, in words; "an edit" for a text of the user."""
+        """A name of the model that wrote it; "an edit" for a text of the user."""
         if self.edited:
             return "an edit"
         return f"{self.model or self.run or 'unknown'}{f' at step {self.step:,}' if self.step else ''}"
@@ -64,11 +64,11 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two replies to a prompt, and which one somebody prefers.
+    """Two replies to a prompt, and the preferred one.
 
-    prompt: messages, the last one the user's. choice: one of CHOICES. left: which of them stood on the left, "a" or
-    "b". by: PERSON, SIMULATED or GOLD. repeats: the id of the pair that was shown again, with the sides swapped. about:
-    what else is known of the prompt (as a row of models.tiny_world.wishes: "wish", "topic"). seconds: how long the
+    prompt: messages, the last one the user's. choice: one of CHOICES. left: the reply shown on the left, "a" or "b".
+    by: PERSON, SIMULATED or GOLD. repeats: the id of the pair that was shown again, with the sides swapped. about:
+    further data of the prompt (as in a row of models.tiny_world.wishes: "wish", "topic"). seconds: the time that the
     choice took.
     """
 
@@ -85,28 +85,28 @@ class Pair:
     created: str = field(default_factory=_now)
 
     def at(self, side: str) -> str:
-        """Which reply stood at a side, "left" or "right": "a" or "b"."""
+        """Return the reply at a side, "left" or "right": "a" or "b"."""
         return "a" if (self.left == "a") == (side == "left") else "b"
 
     @property
     def chosen_side(self) -> str:
-        """ "left" or "right" where one was chosen, else ""."""
+        """ "left" or "right" if a reply was chosen, else ""."""
         if self.choice not in ("a", "b"):
             return ""
         return "left" if self.choice == self.left else "right"
 
     @property
     def better(self) -> Reply | None:
-        """The reply that was chosen; None where none was."""
+        """The chosen reply; None if none was chosen."""
         return {"a": self.a, "b": self.b}.get(self.choice)
 
     @property
     def worse(self) -> Reply | None:
-        """The other one; None where none was chosen."""
+        """The other reply; None if none was chosen."""
         return {"a": self.b, "b": self.a}.get(self.choice)
 
     def swapped(self) -> Pair:
-        """The same pair, to be judged again with the sides swapped."""
+        """Return a copy to be judged again with the sides swapped."""
         return Pair(
             prompt=self.prompt,
             a=self.a,
@@ -120,9 +120,9 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Thumb:
-    """A reply to a prompt that somebody has called good or bad, by itself.
+    """A single reply that was called good or bad.
 
-    prompt: messages, the last one the user's. message: the id of the reply in its conversation, "" where there is none.
+    prompt: messages, the last one the user's. message: the id of the reply in its conversation, or "".
     """
 
     prompt: Messages
@@ -136,7 +136,7 @@ class Thumb:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPairs:
-    """The pairs of a set, the oldest first, without those that were taken back; n_damaged: lines that are no pairs."""
+    """The pairs of a set, oldest first, without retracted ones; n_damaged: invalid lines."""
 
     pairs: tuple[Pair, ...]
     n_damaged: int = 0
@@ -144,49 +144,49 @@ class StoredPairs:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredThumbs:
-    """The thumbs of a set, the oldest first, without those that were taken back; n_damaged: lines that are none."""
+    """The thumbs of a set, oldest first, without retracted ones; n_damaged: invalid lines."""
 
     thumbs: tuple[Thumb, ...]
     n_damaged: int = 0
 
 
 class PreferenceSet:
-    """One set of pairs and thumbs. Its folder is made with the first one."""
+    """A set of pairs and thumbs. Its folder is created with the first of them."""
 
     def __init__(self, library: Library, name: str) -> None:
-        """`name`: of its folder; ValueError where it cannot be one."""
+        """`name`: of its folder; ValueError if it is not a valid name."""
         self.name = safe_name(name)
         self.folder = library.preferences / self.name
         self.path, self.thumbs_path = (self.folder / file for file in _FILES)
 
     def add(self, pairs: Iterable[Pair]) -> None:
-        """Append pairs, and flush them to disk; OSError where that fails, and nothing of the failed line stays."""
+        """Append pairs, and flush them to disk; OSError if that fails, without a partial line."""
         self._append(self.path, [_as_row(pair) for pair in pairs])
 
     def retract(self, ids: Collection[str]) -> bool:
-        """Take pairs back; adding one again restores it. Returns whether they were there: else nothing is changed."""
+        """Retract pairs; adding one again restores it. Returns False, and changes nothing, if one is missing."""
         return self._retract(self.path, ids)
 
     def read(self) -> StoredPairs:
-        """All pairs; ValueError where the file cannot be read."""
+        """Read all pairs; ValueError if the file cannot be read."""
         pairs, n_damaged = _read(self.path, _as_pair)
         return StoredPairs(pairs=pairs, n_damaged=n_damaged)
 
     def add_thumbs(self, thumbs: Iterable[Thumb]) -> None:
-        """Append thumbs as `add` does pairs."""
+        """Append thumbs, as `add` does."""
         self._append(self.thumbs_path, [_as_row(thumb) for thumb in thumbs])
 
     def retract_thumbs(self, ids: Collection[str]) -> bool:
-        """Take thumbs back as `retract` does pairs."""
+        """Retract thumbs, as `retract` does."""
         return self._retract(self.thumbs_path, ids)
 
     def read_thumbs(self) -> StoredThumbs:
-        """All thumbs; ValueError where the file cannot be read."""
+        """Read all thumbs; ValueError if the file cannot be read."""
         thumbs, n_damaged = _read(self.thumbs_path, _as_thumb)
         return StoredThumbs(thumbs=thumbs, n_damaged=n_damaged)
 
     def _retract(self, path: Path, ids: Collection[str]) -> bool:
-        known = path.read_bytes() if path.is_file() else b""  # not parsed: an id of ours is nothing else's by chance
+        known = path.read_bytes() if path.is_file() else b""  # not parsed: an id cannot occur elsewhere by chance
         if not all(id.encode() in known for id in ids):
             return False
         self._append(path, [{"id": id, _RETRACTED: True} for id in ids])
@@ -206,7 +206,7 @@ class PreferenceSet:
 
 
 def list_sets(library: Library) -> list[str]:
-    """The names of the sets, by name."""
+    """Return the names of all sets, sorted."""
     if not library.preferences.is_dir():
         return []
     folders = make_private(library.preferences).iterdir()
@@ -218,7 +218,7 @@ def rename_set(library: Library, name: str, new_name: str) -> str:
     """Rename a set; returns its new name.
 
     Raises:
-        ValueError: where the new name is taken or cannot be a folder's, or the set is gone.
+        ValueError: if the new name is taken or invalid, or the set is gone.
     """
     old, new = PreferenceSet(library, name), PreferenceSet(library, new_name)
     if not old.folder.exists():
@@ -230,7 +230,7 @@ def rename_set(library: Library, name: str, new_name: str) -> str:
 
 
 def _read(path: Path, read_row: Callable[[Mapping[str, Any] | None], Stored | None]) -> tuple[tuple[Stored, ...], int]:
-    """What stands in a file and was not taken back, and the number of its damaged lines."""
+    """Read the entries of a file that are not retracted, and the number of its damaged lines."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -250,7 +250,7 @@ def _read(path: Path, read_row: Callable[[Mapping[str, Any] | None], Stored | No
 
 
 def _end_line(path: Path) -> None:
-    """End the line that a killed program left, which is lost: else the next one would be lost with it."""
+    """Terminate an incomplete line of a killed process, so that the next line is not lost with it."""
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb+") as file:
@@ -260,7 +260,7 @@ def _end_line(path: Path) -> None:
 
 
 def _as_row(stored: Pair | Thumb) -> dict[str, Any]:
-    """The JSON of a pair or thumb; its replies without what is as usual."""
+    """Return the JSON of a pair or thumb; its replies without default values."""
     row = {each.name: getattr(stored, each.name) for each in fields(stored)}
     row["prompt"] = [dict(message) for message in stored.prompt]
     return row | {name: _short(value) for name, value in row.items() if isinstance(value, Reply)}
@@ -273,7 +273,7 @@ def _short(reply: Reply) -> dict[str, Any]:
 
 
 def _as_pair(row: Mapping[str, Any] | None) -> Pair | None:
-    """The pair in a row; None where it is none. What a newer version adds is left out."""
+    """Parse a pair; None if invalid. Fields of a newer version are ignored."""
     if row is None:
         return None
     try:
@@ -287,7 +287,7 @@ def _as_pair(row: Mapping[str, Any] | None) -> Pair | None:
 
 
 def _as_thumb(row: Mapping[str, Any] | None) -> Thumb | None:
-    """The same of a thumb."""
+    """Parse a thumb; None if invalid."""
     if row is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Preferences as files for other programs, and what each form cannot say."""
+"""Export of preferences to files of other programs, and what each form cannot represent."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ Messages = Sequence[Mapping[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class PreferenceForm:
-    """A form of files. title: its name on screen. row: one of ours as one of its, without what it cannot say.
+    """A file form. title: its name on screen. row: converts a row of ours, without what the form cannot represent.
 
-    has_turns, has_system, has_ties, has_source: whether it can say that a prompt has several turns, or a system prompt;
-    that neither reply is better; and who chose. is_paired: whether a row of it is two replies; else it is one that is
-    good or bad, and a pair becomes two rows. marks: what a turn begins with in its texts, so that no text may contain
-    it.
+    has_turns, has_system, has_ties, has_source: whether it supports prompts of several turns, system prompts, ties, and
+    the source of the judgement. is_paired: whether a row has two replies; otherwise it is a single good or bad reply,
+    and a pair becomes two rows. marks: the prefixes of turns in its texts, which no text may contain.
     """
 
     title: str
@@ -47,19 +46,19 @@ class PreferenceForm:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """An export: how many rows it has, and sentences about what was left behind."""
+    """The result of an export: its number of rows, and sentences about what was left out."""
 
     n: int
     notes: tuple[str, ...]
 
 
 def write_preferences(rows: Iterable[Example], n_rows: int, form: str, path: Path) -> Generator[Event, None, Written]:
-    """Write rows to a file in one of PREFERENCE_FORMS; if this is closed or fails, the file is not touched.
+    """Write rows to a file in one of PREFERENCE_FORMS, atomically, even if the generator is closed or fails.
 
     Yields Progress (rows).
 
     Raises:
-        ValueError: where there is no such form, or no row can be written in it.
+        ValueError: if there is no such form, or no row can be written in it.
     """
     if form not in PREFERENCE_FORMS:
         raise ValueError(f"There is no form {form!r} of preferences: choose one of {', '.join(PREFERENCE_FORMS)}.")
@@ -87,9 +86,9 @@ def write_preferences(rows: Iterable[Example], n_rows: int, form: str, path: Pat
 
 
 def unpaired(row: Example) -> list[Example]:
-    """A pair as two replies that are good or bad by themselves, as by TRL's `unpair_preference_dataset`.
+    """Convert a pair into two replies labelled good or bad, as TRL's `unpair_preference_dataset` does.
 
-    A row with one rated reply stays as it is.
+    A row with one rated reply stays unchanged.
     """
     if "completion" in row:
         return [row]
@@ -110,7 +109,7 @@ _NOTES = {
 
 
 def _obstacle(form: PreferenceForm, row: Example) -> str:
-    """Why a row cannot be written, a key of _NOTES; "" where it can."""
+    """Return why a row cannot be written, a key of _NOTES; "" if it can."""
     is_rated = "completion" in row
     if is_rated and form.is_paired:
         return _LONE
@@ -153,7 +152,7 @@ def _said(text: str) -> list[dict[str, str]]:
 
 
 def _asked(row: Example) -> str:
-    """The last message of the user."""
+    """Return the last message of the user."""
     return str(row["messages"][-1]["content"])
 
 
@@ -249,4 +248,4 @@ PREFERENCE_FORMS: Mapping[str, PreferenceForm] = MappingProxyType(
         "csv": PreferenceForm(title="Table (CSV)", row=_table, suffix=".csv", has_ties=True, has_source=True),
     }
 )
-"""The forms that are written: name → form."""
+"""Name → form."""

@@ -1,1 +1,1 @@
-"""Published collections of real texts, read from the files of their packages as rows of a task; generated orders."""
+"""Published collections of real texts, read from package files as rows of a task; and generated orders."""

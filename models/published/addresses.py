@@ -20,30 +20,30 @@ _ADDRESS = re.compile(r"(?s)<AddressString>(.*?)</AddressString>")
 _WORD = re.compile(r"(?s)<(\w+)>(.*?)</\1>([^<\s]*)")
 
 _TIMES = 12
-"""How often each address is learned in other words."""
+"""Number of augmented copies of each address."""
 _SWAPPED = 0.4
-"""How likely a run of words is to be another."""
+"""Probability that a run of words is replaced."""
 
 
 def read_addresses(path: Path) -> list[Example]:
-    """The addresses that people met in practice, as rows of the task tagging.
+    """Read the addresses from real use, as rows of the task tagging.
 
     Raises:
-        ValueError: where the package has none.
+        ValueError: as `read_files`.
     """
     return _read(path, _BY_HAND)
 
 
 def read_more_addresses(path: Path) -> list[Example]:
-    """Addresses that were put together from a map, and a few more: to learn from, not to be tested on."""
+    """Read addresses generated from a map, and a few more: for training only."""
     return _read(path, _GENERATED)
 
 
 def varied(rows: Sequence[Example], more: Sequence[Example], seed: int) -> list[Example]:
-    """What a model learns from: `rows` again and again, each time in other words, and a sample of `more` likewise.
+    """Augment the training rows: several variants of each of `rows`, and of a sample of `more`.
 
-    A run of words with the same tag may give way to one of that tag out of another address, and capitals vary, so that
-    it is not the few hundred names of the rows that tell streets from places.
+    A run of words with the same tag may be replaced by one from another address, and capitalisation varies, so that the
+    model does not rely on the few hundred names in the rows to distinguish streets from places.
     """
     rng = random.Random(f"addresses-{seed}")
     runs: dict[str, list[list[str]]] = defaultdict(list)
@@ -66,17 +66,17 @@ def _varied(row: Example, runs: Mapping[str, list[list[str]]], rng: random.Rando
 
 
 def _runs(row: Example) -> list[tuple[str, list[str]]]:
-    """The words of a row, those with the same tag together."""
+    """Group the words of a row into runs with the same tag."""
     pairs = zip(row["tags"], row["words"], strict=True)
     return [(tag, [word for _, word in run]) for tag, run in groupby(pairs, key=itemgetter(0))]
 
 
 def _read(path: Path, pattern: str) -> list[Example]:
-    """By regular expressions: one of the files is no well-formed XML."""
+    """Parse with regular expressions, as one of the files is not well-formed XML."""
     rows = []
     for _, data in read_files(path, pattern):
         for found in _ADDRESS.finditer(data.decode("utf-8", "replace")):
-            # A comma after a tag belongs to the word, as it does where a reader splits at spaces.
+            # A comma after a tag belongs to the word, as for a reader that splits at spaces.
             words = [(html.unescape(word + after).split(), tag) for tag, word, after in _WORD.findall(found[1])]
             tagged = [(word, tag) for parts, tag in words for word in parts]
             if tagged:

@@ -1,4 +1,4 @@
-"""Files in a package as it was downloaded: a folder, a .zip or .whl, a .tar.gz or .tgz, and archives in these."""
+"""Files in a downloaded package: a folder, a .zip or .whl, a .tar.gz or .tgz, and archives within."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import IO
 from terrarium.models.number_words import format_size
 
 MAX_FILE_BYTES = 1 << 26
-"""The largest file that is read."""
+"""Size limit of a file."""
 MAX_BYTES = 1 << 29
-"""The most bytes that all files of a package may have together."""
+"""Size limit of all files of a package together."""
 _MAX_DEPTH = 2
 _ZIPS, _TARS = (".zip", ".whl"), (".tar", ".tar.gz", ".tgz")
 
 
 def read_files(path: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
-    """The files of a package whose name (with its folders, by “/”) fits the regular expression, by their names.
+    """Yield (name, data) of the files in a package whose name, with folders separated by “/”, matches the pattern.
 
-    A file that is no archive stands for itself. Nothing is unpacked to disk, so names cannot lead anywhere.
+    A file that is not an archive stands for itself. Nothing is unpacked to disk, so names cannot lead outside.
 
     Raises:
-        ValueError: where the path does not exist, or an archive is damaged or too large.
+        ValueError: if the path does not exist, or an archive is damaged or too large.
     """
     wanted = re.compile(pattern)
     if path.is_dir():
@@ -57,7 +57,7 @@ def _read_file(file: Path, name: str, wanted: re.Pattern[str]) -> Iterator[tuple
 def _members(
     stream: IO[bytes], where: str, wanted: re.Pattern[str], budget: _Budget, depth: int
 ) -> Iterator[tuple[str, bytes]]:
-    """The members of an archive that are wanted, and those of the archives in it."""
+    """Yield the wanted members of an archive, and of the archives in it."""
     for name, member in _zip_members(stream) if where.lower().endswith(_ZIPS) else _tar_members(stream):
         if wanted.search(name):
             yield name, budget.read(member)
@@ -75,7 +75,7 @@ def _zip_members(stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _tar_members(stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
-    """In their order: a compressed archive is read once, from front to back."""
+    """Yield members in their order: a compressed archive is read sequentially, once."""
     with tarfile.open(fileobj=stream, mode="r|*") as archive:
         for info in archive:
             member = archive.extractfile(info) if info.isreg() else None
@@ -88,7 +88,7 @@ def _is_archive(name: str) -> bool:
 
 
 class _Budget:
-    """How many bytes may still be read of a package."""
+    """The remaining number of bytes that may be read from a package."""
 
     def __init__(self, path: str) -> None:
         self._path, self._left = path, MAX_BYTES

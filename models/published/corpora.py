@@ -1,4 +1,4 @@
-"""Datasets made of published collections: the table of them, and how their rows are split."""
+"""Datasets of published collections: their table, and the split of their rows."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from terrarium.models.published import addresses, film_reviews, mails
 from terrarium.models.published.orders import draw_orders
 
 EDITION = 2
-"""Raised whenever what is made of a file changes, so that a dataset made before is not taken for its own."""
+"""Increased whenever the conversion of a file changes, so that older datasets are not mistaken for its output."""
 N_ORDERS = (400, 8, 500)
 """The number of orders in train, val and test; a model of 135 M takes two to three minutes for the test."""
 _MIN_ROWS = 30
-"""With fewer rows a file is not that of a collection."""
+"""A file with fewer rows is not that of a collection."""
 _PROGRESS_ROWS = 200
 
 
@@ -31,9 +31,9 @@ _PROGRESS_ROWS = 200
 class Collection:
     """A published collection as a dataset.
 
-    title: of the dataset. task, labels, metric: as a Corpus has them. where: how to get the file, in a sentence. read:
-    the rows of its file. read_more: rows that are only for training. vary: both kinds as they are learned, for a seed.
-    shares: of validation and test.
+    title: of the dataset. task, labels, metric: as in a Corpus. where: how to get the file, in a sentence. read: reads
+    the rows of its file. read_more: reads rows that are only for training. vary: augments both kinds for training,
+    given a seed. shares: of validation and test.
     """
 
     title: str
@@ -84,13 +84,13 @@ COLLECTIONS: Mapping[str, Collection] = MappingProxyType(
 
 
 def build_collection(library: Library, name: str, path: Path, seed: int) -> Generator[Event, None, Corpus]:
-    """The dataset `name` (of COLLECTIONS) out of its package's file, made where the library has none yet.
+    """Build the dataset `name` (of COLLECTIONS) from its package's file, if the library lacks it.
 
-    Rows that are almost the same stay together, and a hash of their text and the seed decides where: in train, val or
-    test. Of equal ones the first counts. Yields Phase and Progress.
+    Near-duplicates stay together, and a hash of their text and the seed assigns them to train, val or test. Of
+    identical texts, only the first is used. Yields Phase and Progress.
 
     Raises:
-        ValueError: where the file is not that of the collection, or damaged.
+        ValueError: if the file is not that of the collection, or damaged.
     """
     collection = COLLECTIONS[name]
     label = f"{collection.title}, split {seed}, edition {EDITION}"
@@ -115,7 +115,7 @@ def build_collection(library: Library, name: str, path: Path, seed: int) -> Gene
 
 
 def read_collection(name: str, path: Path) -> list[Example]:
-    """The rows of the collection `name` in its package's file.
+    """Read the rows of the collection `name` from its package's file.
 
     Raises:
         ValueError: as `build_collection`.
@@ -150,13 +150,13 @@ def _split(
 
 
 def _hash_fraction(text: str, seed: int) -> float:
-    """A number in [0, 1), by a hash of the text and the seed."""
+    """Return a number in [0, 1) from a hash of the text and the seed."""
     digest = hashlib.blake2b(f"{seed}\n{text}".encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64
 
 
 def build_orders(library: Library, seed: int) -> Corpus:
-    """The generated dataset of orders: sentences, and the reply format that a chat model is taught with them."""
+    """Build the generated dataset of orders: sentences, and the reply format that a chat model learns from them."""
     rows = draw_orders(seed, *N_ORDERS)
     return build_examples_corpus(
         library,

@@ -10,14 +10,14 @@ from terrarium.models.published.archives import read_files
 LABELS = ("negative", "positive")
 _FILE = r"movieReviewSnippets_GroundTruth\.txt$"
 _SURE = 0.5
-"""Of −4 to 4; sentences with less in either direction have no clear sentiment, and are left out."""
+"""On the scale from −4 to 4; sentences below it in either direction have no clear sentiment, and are left out."""
 
 
 def read_reviews(path: Path) -> list[Example]:
-    """The rows of the task classification: {"text", "label"}, in the order of the file.
+    """Read the rows of the task classification: {"text", "label"}, in the order of the file.
 
     Raises:
-        ValueError: where the package has no such file, or a line of it is no id, score and text.
+        ValueError: as `read_files`, or if a line is not an id, a score and a text.
     """
     rows: list[Example] = []
     for name, data in read_files(path, _FILE):

@@ -14,16 +14,16 @@ from terrarium.models.published.archives import read_files
 LABELS = ("ham", "spam")
 _FILE = r"(?:^|/)(?:easy-ham|hard-ham|spam)-\d/[^/]*\.txt$"
 _MAX_CHARACTERS = 4000
-"""Of a longer mail only the beginning is kept."""
+"""Length limit of a mail; longer ones are truncated."""
 
 
 def read_mails(path: Path) -> list[Example]:
-    """The rows of the task classification: {"text", "label"}; the text is subject and body.
+    """Read the rows of the task classification: {"text", "label"}; the text is subject and body.
 
-    Other headers are left out, since they name the mailing list or the route, which tells everything.
+    Other headers are left out, since the mailing list or the route in them would give the label away.
 
     Raises:
-        ValueError: where the package has no such mails.
+        ValueError: as `read_files`.
     """
     return [
         {"text": text, "label": LABELS[name.rpartition("/")[0].rpartition("/")[2].startswith("spam")]}
@@ -33,7 +33,7 @@ def read_mails(path: Path) -> list[Example]:
 
 
 def mail_text(data: bytes) -> str:
-    """Subject and body of a mail as plain text, on two lines; "" of one that has neither."""
+    """Return subject and body of a mail as plain text, on two lines; "" if it has neither."""
     message = email.message_from_bytes(data)
     subject = _decoded_subject(message)
     parts = [_text_of(part) for part in message.walk() if part.get_content_maintype() == "text"]
@@ -63,7 +63,7 @@ def _text_of(part: Message) -> str:
 
 
 def _without_tags(text: str) -> str:
-    """The text of a page, with the addresses that it links to, and without its comments and styles."""
+    """Convert HTML to text, with the addresses of links, and without comments and styles."""
     text = re.sub(r"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->", " ", text)
     text = re.sub(r"""(?is)<(?:a|img)\b[^>]*?(?:href|src)\s*=\s*["']?([^"'>\s]+)[^>]*>""", r" <\1> ", text)
     return html.unescape(re.sub(r"(?s)<(?!https?:|mailto:)[^>]*>", " ", text))

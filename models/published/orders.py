@@ -1,4 +1,4 @@
-"""Orders in a sentence, and the same as a JSON object of one fixed form: generated, to teach a model a reply format."""
+"""Orders in a sentence, and the same as a JSON object of a fixed form: generated, to teach a model a reply format."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _NEW_WORDINGS = (
 
 
 def draw_orders(seed: int, n_train: int, n_val: int, n_test: int) -> dict[str, list[Example]]:
-    """The rows of train, val and test: {"source", "target", "fields", "group"}.
+    """Draw the rows of train, val and test: {"source", "target", "fields", "group"}.
 
-    A third of the names and of the items is for the test alone, half of whose sentences have a wording that is new,
-    too. Numbers are digits or words, and digits in the replies.
+    A third of the names and of the items is for the test only, half of whose sentences also have a new wording. Numbers
+    are digits or words, and digits in the replies.
     """
     rng = random.Random(f"orders-{seed}")
     names, items = rng.sample(_NAMES, len(_NAMES)), rng.sample(_ITEMS, len(_ITEMS))

@@ -1,4 +1,4 @@
-"""What a quick start can show of itself before there is a model: words becoming tokens by the merges just learned."""
+"""Examples of tokenization that a quick start shows before it has a model: words merged into tokens step by step."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from terrarium.models.tokenizers.steps.steps import TokenizerSteps
 
 _N_WORDS = 6
 _LETTERS = range(5, 13)
-"""Long enough that several merges are seen, short enough for a line."""
+"""Word lengths with enough merges to show, but short enough for a line."""
 
 
 def merge_words(tokenizer: Tokenizer, texts: Sequence[ShownText]) -> tuple[WordMerges, ...]:
-    """Some words of the texts and how each becomes tokens, merge by merge; () for a tokenizer without merges.
+    """Return some words of the texts, with their merges into tokens step by step; () for a tokenizer without merges.
 
-    Those with the most merges come first. Left out is a word of which the tokenizer itself makes other tokens.
+    Words with the most merges come first. A word whose steps do not lead to the tokenizer's own tokens is left out.
     """
     steps = TokenizerSteps(tokenizer)
     if steps.bpe is None:

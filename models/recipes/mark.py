@@ -1,4 +1,4 @@
-"""The mark of a run that belongs to a recipe: recipe.json `{kind, arguments, result}` in its folder. No torch."""
+"""The mark of a recipe's run: recipe.json `{kind, arguments, result}` in its folder. No torch import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.models.library.run_record import MARK_FILE as MARK_FILE
 from terrarium.models.library.run_record import QUICK_START as QUICK_START
 
 TASK, DEMONSTRATION = "task", "demonstration"
-"""Kinds of recipes, beside QUICK_START; models.recipes.resuming has what carries each out."""
+"""Kinds of recipes, besides QUICK_START; models.recipes.resuming maps each to its class."""
 _OF_STAGE = "demonstration.json"
 
 
@@ -21,8 +21,8 @@ _OF_STAGE = "demonstration.json"
 class RunMark:
     """The recipe that a run belongs to.
 
-    kind: QUICK_START, TASK or DEMONSTRATION. arguments: all that is needed to resume it, with `name` where a kind
-    has several. result: None until it has ended.
+    kind: QUICK_START, TASK or DEMONSTRATION. arguments: all that is needed to resume it, with `name` if a kind has
+    several recipes. result: None until it has finished.
     """
 
     kind: str
@@ -31,26 +31,26 @@ class RunMark:
 
     @property
     def name(self) -> str:
-        """Which recipe of its kind it is, "" where there is only one."""
+        """The recipe among those of its kind, "" if there is only one."""
         return str(self.arguments.get("name", ""))
 
 
 def write_run_mark(run: Path, mark: RunMark) -> None:
-    """Write the mark into the folder of a run, in place of an earlier one."""
+    """Write the mark into the folder of a run, replacing an earlier one."""
     arguments, result = dict(mark.arguments), None if mark.result is None else dict(mark.result)
     atomic_write_json(run / MARK_FILE, {"kind": mark.kind, "arguments": arguments, "result": result})
 
 
 def read_run_mark(run: Path) -> RunMark | None:
-    """The mark of the run in this folder; None where it belongs to no recipe.
+    """Read the mark of the run in this folder; None if it belongs to no recipe.
 
     Raises:
-        ValueError: where the file is damaged, naming it.
+        ValueError: if the file is damaged; the message names it.
     """
     if not (run / MARK_FILE).is_file():
         return _read_stage_mark(run)
     about = read_json(run / MARK_FILE)
-    if "kind" not in about:  # as tasks wrote it before version 0.2
+    if "kind" not in about:  # the format of tasks before version 0.2
         arguments = {name: value for name, value in about.items() if name != "result"}
         about = {"kind": TASK, "arguments": arguments, "result": about.get("result")}
     if not isinstance(about.get("arguments"), dict) or not isinstance(about.get("result"), dict | None):
@@ -59,21 +59,21 @@ def read_run_mark(run: Path) -> RunMark | None:
 
 
 def find_run_mark(run: Path) -> RunMark | None:
-    """As `read_run_mark`; None also where it is damaged."""
+    """Read the mark like `read_run_mark`, but return None for a damaged file, too."""
     with contextlib.suppress(ValueError):
         return read_run_mark(run)
     return None
 
 
 def add_result(run: Path, result: Mapping[str, Any]) -> None:
-    """Add the result of the recipe to the mark of a run that has one."""
+    """Add the result of the recipe to the mark of a run, which must exist."""
     mark = read_run_mark(run)
     assert mark is not None
     write_run_mark(run, replace(mark, result=result))
 
 
 def _read_stage_mark(run: Path) -> RunMark | None:
-    """That of a stage of a demonstration, which models.recipes.demonstrations.demonstrated writes."""
+    """Read the mark of a demonstration's stage, which models.recipes.demonstrations.demonstrated writes."""
     if not (run / _OF_STAGE).is_file():
         return None
     about = read_json(run / _OF_STAGE)

@@ -1,4 +1,4 @@
-"""A quick start on the user's own text: what is read and trained, for how long, and how good that has become."""
+"""A quick start on the user's own text: its settings, its number of steps, and the evaluation of its model."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 MINUTES, STEPS_PER_MINUTE = 3.0, 200
-"""The budget is steps, as many as two quiet cores take in that time: on a busy computer they take longer, and teach as
-much."""
+"""The budget is the number of steps that two idle cores take in that time: on a busy computer they take longer, with
+the same result.
+"""
 MIN_STEPS, MAX_EPOCHS = 20, 8
-"""Passes over the text: of 50 kB, the held-out loss rose again after seven (measured)."""
+"""The minimum steps, and the maximum epochs: with 50 kB, the held-out loss rose again after seven (measured)."""
 MAX_BYTES = 1 << 25
-"""What is read of a text at most: several times what a quick start has time to learn from."""
+"""The maximum bytes of text to read: several times what a quick start has time to learn from."""
 _VOCAB_SIZES = ((200_000, 320), (4_000_000, 1024), (MAX_BYTES, 2048))
-"""Up to so many bytes, the vocabulary. Where text is scarce, small tokens teach more of it than large ones: of 50 kB,
-320, 512 and 1,024 tokens made 2.20, 2.30 and 2.41 bits per byte (measured)."""
+"""(maximum bytes, vocabulary size). If text is scarce, a small vocabulary learns more from it than a large one: with
+50 kB, 320, 512 and 1,024 tokens gave 2.20, 2.30 and 2.41 bits per byte (measured).
+"""
 _SMALL_BATCH = 6
 _N_VALIDATIONS, _PATIENCE = 12, 3
 
@@ -53,7 +55,7 @@ TRAINING = TrainConfig(
 
 
 def text_spec(library: Library, files: Sequence[str], model: ModelConfig, seed: int) -> RunSpec:
-    """The run on these files, without its number of steps."""
+    """Return the spec of the run on these files, without its number of steps."""
     size = min(_size(files), MAX_BYTES)
     vocab_size = next(each for most, each in _VOCAB_SIZES if size <= most)
     is_small = size <= _VOCAB_SIZES[0][0]
@@ -68,10 +70,11 @@ def text_spec(library: Library, files: Sequence[str], model: ModelConfig, seed: 
 
 
 def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, TextCompared]:
-    """What gzip and tables of n-grams predict of the held-out part; says where a text is not read to its end.
+    """Measure what gzip and n-gram tables predict of the held-out part; yields a Notice if a text is not read to its
+    end.
 
     Raises:
-        ValueError: where there is too little text, or it only repeats itself, with the remedy.
+        ValueError: if there is too little text, or it only repeats itself; the message has the remedy.
     """
     if corpus.n_bytes < MIN_BYTES:
         raise too_short(corpus.label, "".join(map(corpus.read_text, corpus.splits)))
@@ -88,15 +91,15 @@ def check_text(corpus: Corpus, files: Sequence[str]) -> Generator[Event, None, T
 
 
 def _size(files: Sequence[str]) -> int:
-    """Bytes of these files; whoever reads a missing one says so."""
+    """Return the total size of these files in bytes; a missing file is reported where it is read."""
     return sum(Path(file).stat().st_size for file in files if Path(file).is_file())
 
 
 def fit_steps(train: TrainConfig, minutes: float, n_batches: int, factor: float = 1.0) -> TrainConfig:
-    """The training with its number of steps and its intervals.
+    """Set the number of steps and the intervals of a training.
 
     Args:
-        n_batches: in one pass over the text, of which so small a model profits from MAX_EPOCHS at most.
+        n_batches: in one pass over the text; so small a model benefits from at most MAX_EPOCHS passes.
         factor: how many times as many steps the design needs.
     """
     budget = round(minutes * STEPS_PER_MINUTE * factor)
@@ -113,7 +116,7 @@ def fit_steps(train: TrainConfig, minutes: float, n_batches: int, factor: float 
 
 
 def keep_best(run: RunFolder) -> None:
-    """Delete the checkpoints after the best: where the held-out loss rises again, its model is the one to use."""
+    """Delete the checkpoints after the best: if the held-out loss rises again, the best model is the one to use."""
     if run.best_step is not None:
         for path in run.checkpoints():
             if checkpoint_step(path) > run.best_step:
@@ -121,16 +124,16 @@ def keep_best(run: RunFolder) -> None:
 
 
 def known_tables(library: Library, run: RunFolder) -> Generator[Event, None, TextCompared]:
-    """The comparison of gzip and tables on the run's text, without a model: as it was measured before, or now."""
+    """Return the comparison of gzip and tables on the run's text, without a model: saved, or measured now."""
     known = None
-    with contextlib.suppress(ValueError):  # what is damaged is measured again
+    with contextlib.suppress(ValueError):  # a damaged file is measured again
         known = read_comparison(run.folder)
     known = known or (yield from compare_tables(open_run_corpus(library, run)))
     return dataclasses.replace(known, model=None, step=0)
 
 
 def compare_with_tables(library: Library, run: RunFolder) -> Generator[Event, None, None]:
-    """Measure how good the model of the run's last checkpoint is; the last event is TextCompared, which is kept."""
+    """Measure the model of the run's last checkpoint; the last event is TextCompared, which is saved."""
     compared = yield from known_tables(library, run)
     last = run.latest_checkpoint()
     assert last is not None

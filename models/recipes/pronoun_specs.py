@@ -30,7 +30,7 @@ TRAINING = TrainConfig(
 
 
 def pronoun_spec(topology: str, name: str = "", seed: int = 0) -> RunSpec:
-    """The run of one of KINDS: word tokens, 0.1 M parameters, no head: it points with its hidden states."""
+    """Return the spec of one of KINDS: word tokens, 0.1 M parameters, no head: it points with its hidden states."""
     model = ModelConfig(
         topology=topology,
         vocab_size=VOCAB_SIZE,

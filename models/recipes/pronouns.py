@@ -19,8 +19,8 @@ from terrarium.models.training.trainer import Trainer
 class PronounRecipe:
     """Trains both models, one after the other, and evaluates each.
 
-    While it trains, `trainer` is the live Trainer. `runs` and `results` hold the folders and evaluations of those
-    that are finished, by topology.
+    During training, `trainer` is the live Trainer. `runs` and `results` have the folders and evaluations of finished
+    models, by topology.
     """
 
     def __init__(self, library: Library, *, device: str = "auto", seed: int = 0) -> None:
@@ -38,14 +38,14 @@ class PronounRecipe:
             self.trainer.request_stop(keep, status)
 
     def events(self) -> Generator[Event, None, None]:
-        """All events of both trainings, and a Phase before each evaluation."""
+        """Yield all events of both trainings, and a Phase before each evaluation."""
         started_at = time.perf_counter()
         for topology in KINDS:
             name = self._library.free_run_name(NAMES[topology])
             run = yield from prepare_run(self._library, pronoun_spec(topology, name, self._seed))
             # Matrices this small are multiplied faster by one thread than by two.
             self.trainer = Trainer(run, self._library, device=self._device, allow_threads=1)
-            if self._stop is not None:  # Ctrl-C may come between any two lines
+            if self._stop is not None:  # Ctrl-C may come at any point
                 self.trainer.request_stop(*self._stop)
             with contextlib.closing(self.trainer.events()) as events:
                 yield from events

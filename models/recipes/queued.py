@@ -1,4 +1,4 @@
-"""Recipes that wait in the queue: what each is called there, and what carries it out. No torch import by itself."""
+"""Recipes in the queue: their titles, and the objects that run them. No torch import by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def queued_quick_start(
     seed: int = 0, files: Sequence[Path | str] = (), minutes: float | None = None, *, portable: bool = False
 ) -> QueuedRecipe:
-    """A quick start, with arguments as QuickStart has them; files may start in another working directory."""
+    """Return a queued quick start with the arguments of QuickStart; paths are absolute, because it may start in
+    another working directory.
+    """
     absolute = [str(Path(file).resolve()) for file in files]
     return QueuedRecipe(
         kind=QUICK_START, arguments={"seed": seed, "files": absolute, "minutes": minutes, "portable": portable}
@@ -27,25 +29,25 @@ def queued_quick_start(
 
 
 def queued_task(name: str, seed: int = 0, parent: str = "", data: str = "") -> QueuedRecipe:
-    """A task of ALL_RECIPES, with arguments as TaskRun has them."""
+    """Return a queued task of ALL_RECIPES with the arguments of TaskRun."""
     arguments = {"name": name, "seed": seed, "parent": _absolute(parent), "data": _absolute(data)}
     return QueuedRecipe(kind=TASK, arguments=arguments)
 
 
 def queued_demonstration(name: str, base: str, seed: int = 0, own: str = "", rules: Sequence[str] = ()) -> QueuedRecipe:
-    """A demonstration of DEMONSTRATIONS, with arguments as DemonstrationRun has them."""
+    """Return a queued demonstration of DEMONSTRATIONS with the arguments of DemonstrationRun."""
     arguments = {"name": name, "base": base, "seed": seed, "own": own, "rules": list(rules)}
     return QueuedRecipe(kind=DEMONSTRATION, arguments=arguments)
 
 
 def _absolute(text: str) -> str:
-    """The path of a file or folder, absolute; the name of something in the library as it is."""
+    """Return the absolute path of a file or folder; the name of something in the library is unchanged."""
     path = Path(text).expanduser()
     return str(path.resolve()) if text and path.exists() else text
 
 
 def title_of(recipe: QueuedRecipe) -> str:
-    """What a recipe is called in the queue and while it is carried out."""
+    """Return the title of a recipe in the queue and while it runs."""
     name = recipe.name
     if recipe.kind == QUICK_START:
         files = recipe.arguments.get("files", ())
@@ -58,10 +60,10 @@ def title_of(recipe: QueuedRecipe) -> str:
 
 
 def make_recipe(library: Library, recipe: QueuedRecipe, device: str = "auto") -> RunJob:
-    """What carries a recipe out.
+    """Make the object that runs a recipe.
 
     Raises:
-        ValueError: where there is no such recipe, as from a newer Terrarium, or its arguments do not suit it.
+        ValueError: if there is no such recipe, for example from a newer Terrarium, or its arguments are invalid.
     """
     known = {QUICK_START: {""}, TASK: ALL_RECIPES.keys(), DEMONSTRATION: DEMONSTRATIONS.keys()}
     if recipe.name not in known.get(recipe.kind, ()):

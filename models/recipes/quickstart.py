@@ -1,4 +1,4 @@
-"""The whole loop as one generator: data, tokenizer, model, training and evaluation."""
+"""The quick start as one generator: data, tokenizer, model, training and evaluation."""
 
 from __future__ import annotations
 
@@ -37,16 +37,18 @@ from terrarium.models.training.prepare import prepare_tokenizer
 from terrarium.models.training.trainer import Trainer
 
 STEPS = 1500
-"""Training steps of Tiny World, however long they take on a slow or busy machine, after which 95 % and more of the
-held-out questions were answered in each of five worlds."""
+"""Training steps of Tiny World, independent of the machine's speed, after which at least 95 % of the held-out
+questions were answered in each of five worlds.
+"""
 PORTABLE_STEPS = round(STEPS * LOOKBACK_STEPS)
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
 """Shares of the time reserved for the evaluation, and for other load on the machine."""
 ACCURACY_INTERVAL = 400
-"""Steps between two tests on held-out questions while Tiny World is learned, each of which takes as long as ten
-steps (measured): with those after 10, 25, 50 and 100 steps, 6 % of the training in all."""
+"""Steps between two evaluations on held-out questions on Tiny World, each of which takes as long as ten steps
+(measured): with those after 10, 25, 50 and 100 steps, 6 % of the training in total.
+"""
 PROBE_STEPS = 6
-"""Training steps timed with each number of threads: on a busy machine, all cores may be slower than half."""
+"""Training steps timed with each number of threads: on a busy machine, all cores may be slower than half of them."""
 
 TINY_WORLD_MODEL = ModelConfig(
     position="rope",
@@ -62,9 +64,11 @@ TINY_WORLD_MODEL = ModelConfig(
     d_model=128,
     d_ff=128,
 )
-"""Two wide layers learn to bind a name to facts about it in less time than three narrow ones. A convolution of width 5
-spans “Ben went to the barn”, and heads of 32 can be sharp enough under QK-norm. Feed-forwards four times as wide as the
-model learn no more in as many steps, each of which takes a quarter longer; narrower ones know fewer facts."""
+"""Two wide layers learn to bind a name to facts about it in less time than three narrow ones. A convolution of width
+5 covers “Ben went to the barn”, and heads of 32 can be sharp enough under QK-norm. Feed-forwards four times as
+wide as the model learn no more in as many steps, each of which takes a quarter longer; narrower ones store fewer
+facts.
+"""
 TINY_WORLD_TRAINING = TrainConfig(
     batch_size=6,
     optimizer="muon",
@@ -81,16 +85,17 @@ TINY_WORLD_TRAINING = TrainConfig(
     checkpoint_interval=200,
     keep_checkpoints=2,
 )
-"""Six texts' worth of tokens a step: with four, as many held-out questions are answered after a sixth more time, with
-two after far more; with eight, none sooner. Loss on replies only."""
+"""Six contexts of tokens per step: with four, the same accuracy takes a sixth more time, with two far more; with
+eight, it is reached no sooner. Loss on replies only.
+"""
 TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, conv_width=4, d_ff=0)
 
 
 class QuickStart:
-    """Trains a model from scratch, on Tiny World or on text `files`, and measures how good it has become.
+    """Trains a model from scratch, on Tiny World or on text `files`, and evaluates it.
 
-    After the events, `answers` holds every held-out question with its reply (Tiny World only), and `seconds` the total
-    time. While it trains, `trainer` is the live Trainer and `run` its folder.
+    After the events, `answers` has every held-out question with its reply (Tiny World only), and `seconds` the total
+    time. During training, `trainer` is the live Trainer and `run` its folder.
     """
 
     def __init__(
@@ -103,11 +108,10 @@ class QuickStart:
         *,
         portable: bool = False,
     ) -> None:
-        """
-        Args:
-            minutes: of Tiny World, as many steps as fit into them, and STEPS (PORTABLE_STEPS) at most; None for as
-                many as that. Of a text, as many steps as two quiet cores take in them; None for own_text.MINUTES.
-            portable: grow a model of a design that llama.cpp computes, so that it can leave for Ollama.
+        """Args:
+            minutes: for Tiny World, as many steps as fit into them, at most STEPS (PORTABLE_STEPS); None for that
+                maximum. For a text, as many steps as two idle cores take in them; None for own_text.MINUTES.
+            portable: use a design that llama.cpp supports, so that the model can be exported to Ollama.
 
         Raises:
             ValueError: if the minutes are not above 0.
@@ -128,20 +132,20 @@ class QuickStart:
 
     @classmethod
     def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> QuickStart:
-        """The rest of a quick start that was stopped or paused: training from the last checkpoint, and evaluation."""
+        """Return the rest of a stopped or paused quick start: training from the last checkpoint, and evaluation."""
         data = run.spec.data
         start = cls(library, device=device, seed=data.seed, files=data.files if data.source == "files" else ())
         start.run = run
         return start
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """Stop after the current step, or at the next event before or after training; nothing is measured."""
+        """Stop after the current step, or at the next event before or after training; nothing is evaluated."""
         self._stop = (keep, status)
         if self.trainer is not None:
             self.trainer.request_stop(keep, status)
 
     def events(self) -> Generator[Event, None, None]:
-        """Everything from data to evaluation; the last event is Evaluated (Tiny World) or TextCompared."""
+        """Run everything from data to evaluation; the last event is Evaluated (Tiny World) or TextCompared."""
         threads = torch.get_num_threads()
         started_at = time.perf_counter()
         try:
@@ -164,7 +168,7 @@ class QuickStart:
         yield from self._train(self.run, batches)
 
     def _prepare(self, started_at: float) -> Generator[Event, None, tuple[RunFolder, Batches]]:
-        """A new run with its mark, and its training batches."""
+        """Make a new run with its mark, and its training batches."""
         spec = self.first_spec()
         corpus = yield from prepare_corpus(self._library, spec.data)
         texts = read_shown_texts(corpus)
@@ -188,11 +192,11 @@ class QuickStart:
         return run, batches
 
     def _train(self, run: RunFolder, batches: Batches | None) -> Generator[Event, None, None]:
-        """Train the run, and measure how good it has become where that came to its end."""
+        """Train the run, and evaluate it if training finished."""
         self.trainer = Trainer(
             run, self._library, device=self._device, allow_threads=self._threads, made_batches=batches
         )
-        if self._stop is not None:  # Ctrl-C may come between any two lines
+        if self._stop is not None:  # Ctrl-C may come at any point
             self.trainer.request_stop(*self._stop)
         finished = stopped_early = False
         self._is_training = True
@@ -227,7 +231,7 @@ class QuickStart:
             yield event
 
     def first_spec(self) -> RunSpec:
-        """The spec, without the number of steps."""
+        """Return the spec without the number of steps."""
         if self.files:
             return own_text.text_spec(self._library, self.files, self._design(TEXT_MODEL), self._seed)
         world = World(self._seed)
@@ -250,8 +254,9 @@ class QuickStart:
         return with_previous_token_heads(model) if self._portable else model
 
     def _fit_steps(self, spec: RunSpec, batches: Batches, started_at: float) -> Generator[Event, None, RunSpec]:
-        """The spec with its number of steps: of Tiny World those that fit into the time left, if it is limited. Chooses
-        the faster number of threads."""
+        """Set the number of steps: on Tiny World, those that fit into the remaining time, if limited. Also chooses
+        the faster number of threads.
+        """
         yield Phase(name="Measuring this device")
         cores = torch.get_num_threads()
         seconds: dict[int, float] = {}
@@ -279,7 +284,7 @@ class QuickStart:
     def _step_seconds(
         self, config: ModelConfig, train: TrainConfig, batches: Batches, done: int, total: int
     ) -> Generator[Event, None, float]:
-        """Seconds per training step here: the mean of a few, on throw-away weights; `done` of `total` are over."""
+        """Return the mean seconds per training step on throw-away weights, after `done` of `total` timed steps."""
         device = choose_device(self._device).device
         dtype = pick_precision(train, config, device)
         model = Decoder(config).to(device)

@@ -1,4 +1,4 @@
-"""Resumes what a run belongs to: a quick start, a task, a demonstration, or its training alone."""
+"""Resumes the recipe of a run (a quick start, a task, a demonstration), or its training alone."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from terrarium.models.training.trainer import Trainer
 
 
 class RunJob(Protocol):
-    """Trains a run, and perhaps more: a Trainer, or a recipe that has a live one at times."""
+    """A job that trains a run, and perhaps more: a Trainer, or a recipe that has a live Trainer at times."""
 
     def events(self) -> Generator[Event, None, None]:
-        """All of it; closing the generator saves and pauses the run."""
+        """Run the job; closing the generator saves and pauses the run."""
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """Stop after the current step, or at the next event where nothing is trained."""
+        """Stop after the current step, or at the next event if nothing is being trained."""
 
 
 class _Resumed(Protocol):
     def __call__(self, library: Library, run: RunFolder, *, device: str = "auto") -> RunJob | None:
-        """The rest of a recipe; None where the run's mark names none that there is."""
+        """Return the rest of a recipe; None if the run's mark names no known one."""
 
 
 RECIPES: Mapping[str, _Resumed] = {
@@ -35,13 +35,13 @@ RECIPES: Mapping[str, _Resumed] = {
     TASK: TaskRun.resumed,
     DEMONSTRATION: DemonstrationRun.resumed,
 }
-"""By the kind of the mark: how the recipe of a run is resumed."""
+"""How the recipe of a run is resumed, by the kind of its mark."""
 
 
 def resume(library: Library, run: RunFolder, *, device: str = "auto") -> RunJob:
-    """What trains a run from its last checkpoint, and then does what else its recipe has to do.
+    """Return the job that continues a run from its last checkpoint, and then the rest of its recipe.
 
-    A run of no recipe, or whose mark is damaged, is only trained.
+    A run without a recipe, or with a damaged mark, is only trained.
     """
     mark = find_run_mark(run.folder)
     recipe = RECIPES[mark.kind](library, run, device=device) if mark is not None and mark.kind in RECIPES else None

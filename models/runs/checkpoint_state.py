@@ -35,16 +35,16 @@ their values."""
 
 @dataclass(kw_only=True)
 class TrainState:
-    """The progress of a run. A step of -1 means never; `best_step` is that of a checkpoint.
+    """The progress of a run. A step of -1 means never; `best_step` is the step of a checkpoint.
 
     `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `asked_step` is the last at
     which held-out questions were asked. `lowest_loss` is the lowest of all validation losses, and `n_since_lowest` the
     number of validations since then.
 
-    Where a task is scored, its metric decides instead of the loss which checkpoint is the best and when to stop:
-    `val_score` is its value at the last validation, negated where less is better, `highest_score` the highest of all.
+    If a task is scored, its metric replaces the loss in choosing the best checkpoint and in early stopping:
+    `val_score` is its value at the last validation, negated if lower is better, `highest_score` the highest of all.
 
-    `beta` is the KL weight of an alignment that was set while it ran, None for that of its spec.
+    `beta` is an alignment's KL weight as changed during the run, or None for that of its spec.
     """
 
     step: int = 0
@@ -66,11 +66,11 @@ class TrainState:
     highest_score: float | None = None
     log_sizes: dict[str, int] = field(default_factory=dict)
     made_with: dict[str, Any] = field(default_factory=dict)
-    """Device, precision, threads and torch version: what the last digits of a loss depend on."""
+    """Device, precision, threads and torch version, on which the last digits of a loss depend."""
 
     def record_validation(self, loss: float, score: float | None = None) -> None:
-        """Take in the validation loss of this step, not finite for none, and the score of a task, None where undefined:
-        then the loss says whether this is an improvement."""
+        """Record the validation loss of this step (not finite if missing) and the score of a task. If the score is None
+        (undefined), the loss decides whether this is an improvement."""
         self.validated_step, self.val_loss = self.step, loss if math.isfinite(loss) else None
         is_lower = self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss)
         is_higher = score is not None and (self.highest_score is None or score > self.highest_score)
@@ -95,7 +95,7 @@ class TrainState:
 
 
 def base_of(checkpoint: Path) -> Path:
-    """The folder with the weights that the run of a checkpoint started from, itself like a checkpoint.
+    """Return the folder of the initial weights of a checkpoint's run, laid out like a checkpoint.
 
     Only runs from weights have one (RunSpec.tune).
     """
@@ -103,7 +103,7 @@ def base_of(checkpoint: Path) -> Path:
 
 
 def write_steering(path: Path, state: TrainState) -> None:
-    """Change the learning-rate scale and the KL weight of a checkpoint, which nothing else in it depends on."""
+    """Write the learning-rate scale and the KL weight of a checkpoint; nothing else in it depends on them."""
     atomic_write_json(path / "state.json", {**read_about(path), "lr_scale": state.lr_scale, "beta": state.beta})
 
 

@@ -19,10 +19,10 @@ TRAIN_COLUMNS = (*STEP_COLUMNS, *_MEASURED)
 VAL_COLUMNS = (*STEP_COLUMNS, "loss", "bits_per_byte", "loss_error", "metric_value")
 _AVERAGED = ("loss", "bits_per_byte", "grad_norm", "tokens_per_s")
 _EXTREME = ("loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes")
-"""The lowest and the highest value of these are kept."""
+"""Columns whose minimum and maximum are retained."""
 POINT_COLUMNS = (*TRAIN_COLUMNS, "rows", *(f"mean:{name}" for name in _AVERAGED))
-"""Of a point: a logged row, exactly; how many rows it stands for, itself and those before it back to the previous
-point; and the means over these."""
+"""The columns of a point: a logged row, exactly; the number of rows it stands for (itself and those since the previous
+point); and the means over these rows."""
 
 _AT, _MEANS = {name: i for i, name in enumerate(POINT_COLUMNS)}, slice(-len(_AVERAGED), None)
 _OF_MEANS = [_AT[name] for name in _AVERAGED]
@@ -47,7 +47,7 @@ class Table:
         return self._n
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row; what is missing or null becomes NaN."""
+        """Add a row; missing or null values become NaN."""
         values = [row.get(name) for name in self._columns]
         self.add([[math.nan if value is None else value] for value in values])
 
@@ -74,7 +74,7 @@ class Table:
 
 
 class TrainCurve(Table):
-    """The training rows of a run as points (POINT_COLUMNS), of which there are not many more than `most`.
+    """The training rows of a run as points (POINT_COLUMNS), not many more than `most`.
 
     Short runs have a point for each row. In longer ones a point stands for several, but each is a row of the log, and
     the lowest and highest of every figure are among them. `version` changes when points before the last ones do.
@@ -149,10 +149,10 @@ def thin_each(parts: Sequence[Floats]) -> list[Floats]:
 
 
 def thin(points: Floats, starts: NDArray[np.int64]) -> Floats:
-    """Those of points (POINT_COLUMNS, n) that show their shape; each stands for itself and those left out before it.
+    """Decimate points (POINT_COLUMNS, n), preserving the shape; each stands for itself and those dropped before it.
 
-    Of each block that begins at one of `starts`: the lowest and highest of each figure, the first without a loss, and
-    the last.
+    Each block begins at one of `starts` and retains the minimum and maximum of each figure, the first point without a
+    loss, and the last point.
     """
     n = points.shape[1]
     if not n:

@@ -1,4 +1,4 @@
-"""The shape of a run's curve in one small file, so that a long log need not be read to be drawn. No torch import.
+"""An index of a run's curve in one small file, to draw a long log without reading it. No torch import.
 
 curve.sqlite, beside metrics.jsonl, is made of nothing but that log, and can be deleted at any time. Of every 128
 training rows it has a block: the points that show its shape (models.runs.curve); four blocks make one of the next

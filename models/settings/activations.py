@@ -12,8 +12,8 @@ from dataclasses import dataclass
 class Activation:
     """A choice of `ModelConfig.activation`.
 
-    title: its name on screen. curve: the name of the elementwise function; if it `is_gated`, that is applied to the
-    output of a third matrix, by which the first one's output is multiplied (GLU variants, arXiv:2002.05202).
+    title: its name on screen. curve: the name of the elementwise function; if it `is_gated`, it is applied to the
+    output of a third matrix, which multiplies the first one's output (GLU variants, arXiv:2002.05202).
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The settings of an alignment: what a fine-tuned run learns from instead of texts to imitate. No torch import."""
+"""The settings of an alignment run: learning from preferences or rewards instead of texts. No torch import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REWARD_MODELS: Mapping[str, str] = MappingProxyType({"reward_model": "reward", "
 
 @dataclass(frozen=True, kw_only=True)
 class AlignSpec:
-    """What a step of an alignment does. Defaults suit a model of some 500,000 parameters; see `usual_align`."""
+    """The settings of an alignment stage. Defaults suit a model of some 500,000 parameters; see `usual_align`."""
 
     stage: str = slot(
         "grpo",
@@ -319,10 +319,10 @@ check_complete(
 
 
 def usual_align(stage: str) -> dict[str, Any]:
-    """Return the usual settings of AlignSpec for a stage, where they differ from its defaults."""
+    """Return the recommended AlignSpec settings of a stage that differ from the defaults."""
     return {"stage": stage, **STAGE_KINDS[stage].usual}
 
 
 def usual_align_train(stage: str) -> dict[str, Any]:
-    """Return the usual settings of TrainConfig for a stage, where they differ from those of a fine-tuning."""
+    """Return the recommended TrainConfig settings of a stage that differ from those of fine-tuning."""
     return dict(STAGE_KINDS[stage].usual_train)

@@ -1,4 +1,4 @@
-"""Designs as JSON files, with one sentence for each way in which a file can be wrong."""
+"""Reading and writing designs as JSON files, with a specific message for each kind of mistake."""
 
 from __future__ import annotations
 

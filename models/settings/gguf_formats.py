@@ -1,4 +1,4 @@
-"""What the matrices of a GGUF file can be stored as, among the formats that can be written without llama.cpp."""
+"""The GGUF weight formats that can be written without llama.cpp."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ GGUF_FORMATS = {
     "Q8_0": "8.5 bits: hardly any loss",
     "Q4_0": "4.5 bits: small models feel the loss",
 }
-"""By name: what a weight takes (Q8_0 and Q4_0: with its share of the scale of 32), and what that costs."""
+"""Name -> bits per weight (Q8_0 and Q4_0: including its share of a scale per 32 weights) and loss of quality."""
 
 USUAL_FORMAT = "Q8_0"

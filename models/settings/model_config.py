@@ -52,13 +52,12 @@ class ModelConfig(ModelSlots):
         )
 
     def for_task(self, task: str, labels: Sequence[str] = ()) -> ModelConfig:
-        """This design with the head that a task needs, and an output for each of its labels (regression: one).
+        """Return this design with the head of a task, and one output per label (regression: one).
 
-        An encoder that gets a head for whole texts gets a pooler too, and one that loses it does not keep it, as in
-        BERT's classes.
+        An encoder gains or loses the pooler together with a sequence head, as in BERT's classes.
 
         Raises:
-            ValueError: where a model of this topology cannot learn the task.
+            ValueError: if a model of this topology cannot learn the task.
         """
         heads = TASKS[task].heads
         if self.topology not in heads:
@@ -74,11 +73,11 @@ class ModelConfig(ModelSlots):
 
     @property
     def is_reward_model(self) -> bool:
-        """Whether it reads a text as a decoder does, and gives it one score."""
+        """Whether it is a decoder with a sequence head of one output."""
         return (self.topology, self.head, self.n_label) == ("decoder-only", "sequence", 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
+        """Return a JSON-serializable dict, as written to files; the inverse of `from_dict`."""
         return settings_to_dict(self)
 
     @classmethod
@@ -110,12 +109,12 @@ def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any,
 
 
 def _problems(slots: ModelSlots) -> list[Problem]:
-    """Problems of single fields; if there are none, conflicts between fields."""
+    """Return the problems of single fields or, if there are none, the conflicts between fields."""
     return field_problems(slots) or conflicts(slots)
 
 
 def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
-    """The objective of a design on plain text: next-token, masked-tokens, span-corruption or denoising.
+    """Return the objective of a design on plain text: next-token, masked-tokens, span-corruption or denoising.
 
     wanted: TrainConfig.objective, used by encoder-decoders only.
     """

@@ -466,7 +466,7 @@ class ModelSlots:
 
     @property
     def ff_width(self) -> int:
-        """Feed-forward width in use (of one expert): d_ff, or the usual multiple of d_model where that is 0."""
+        """Feed-forward width in use (of one expert): d_ff, or the default multiple of d_model if that is 0."""
         if self.d_ff:
             return self.d_ff
         if self.is_gated:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 COUNTS = {1: "one", 2: "two"}
 BATCHED = 128 * 128
-"""Numbers in a matrix up to which Muon orthogonalises many at once on a CPU, too, which is faster there (measured)."""
+"""Matrix elements up to which Muon batches the orthogonalisation on a CPU too, where it is faster (measured)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Optimizer:
     title: its name on screen. help: its sentence in the help of the setting. lr_of: the optimizer that `lr` belongs to.
     max_lrs: its learning rates, as settings of TrainConfig (`lr` first), with the limit up to which advice raises them.
     lr_range: the range of `lr` that the learning rate finder sweeps.
-    matrix_states, other_states: numbers of state per weight, of the blocks' matrices and of all other weights.
+    matrix_states, other_states: optimizer state values per weight, for the blocks' matrices and for all other weights.
     orthogonalises: whether matrices of one shape are updated together, orthogonalised (Muon).
     has_second_moment: whether it divides by a running mean of squared gradients, with the decay `beta2`.
     """

@@ -18,8 +18,8 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 """The devices that a run can use. Not part of its spec, since machines differ."""
 
 LOSS_ROWS, GPU_LOSS_ROWS = 512, 4096
-"""Targets whose logits exist at the same time in training (models.architecture.cross_entropy), on a CPU and on others:
-such blocks lie in a CPU's cache, and are large enough for its matrix products. A quarter to a half of the time is saved
+"""Targets per block of logits in training (models.architecture.cross_entropy), on a CPU and on other devices. These
+blocks fit a CPU's cache and are large enough for efficient matrix products; saves a quarter to a half of the time
 (measured)."""
 
 
@@ -391,9 +391,9 @@ class RunSpec:
     data: DataSpec
     train: TrainConfig
     tune: TuneSpec | None = None
-    """Whose weights it starts from; None = from scratch. `model` is then the parent's, as soon as it is prepared."""
+    """The fine-tuning settings, with the parent run; None = from scratch. Preparation sets `model` to the parent's."""
     align: AlignSpec | None = None
-    """What it learns from instead of texts to imitate: preferences or rewards; None = from texts."""
+    """The alignment settings (learning from preferences or rewards); None = learning from texts."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -426,10 +426,10 @@ class RunSpec:
 
     @property
     def n_classes(self) -> int:
-        """The number of classes of a prediction; 0 where a uniform guess has no fixed loss (scores, spans, KTO).
+        """The number of classes of a prediction; 0 if a uniform guess has no fixed loss (scores, spans, KTO).
 
         They are all tokens, the labels of a task (each of several: there or not), the two nouns that a pronoun may
-        refer to, or the two replies of which one is preferred.
+        refer to, or the two replies of a preference pair.
         """
         if self.align is not None and not self.align.kind.guess_is_known:
             return 0
@@ -455,7 +455,7 @@ class RunSpec:
         return 0.0 if self.tune is None else self.tune.old_share
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
+        """Return a JSON-serializable dict, as written to files; the inverse of `from_dict`."""
         parts: dict[str, Any] = {
             "model": self.model,
             "tokenizer": self.tokenizer,
@@ -469,7 +469,7 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
-        """Build from the parsed JSON of a stored run, new or old; ValueError names `where` and what is wrong there."""
+        """Build from the parsed JSON of a stored run, new or old. Raises ValueError, naming `where` and the mistake."""
         check_keys(data, {"name", "model", "tokenizer", "data", "train", "tune", "align"}, where)
         model = settings_from_dict(ModelConfig, upgraded(data.get("model", {})), f"{where}: model")
         parts: dict[str, Any] = {

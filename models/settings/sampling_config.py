@@ -13,8 +13,8 @@ from terrarium.models.settings.slots import check_settings, settings_from_dict, 
 
 MAX_BIAS = 100.0
 MAX_DRAFTED, N_DRAFTED = 15, 5
-"""Tokens that a draft model drafts at once: at most, so that the large model reads them and the one before in one short
-pass (fast_matmul.FEW); and usually, since of more the last are seldom accepted."""
+"""Tokens per draft: the maximum, so that the target model verifies them and the token before in one short pass
+(fast_matmul.FEW); and the default, since later tokens of longer drafts are seldom accepted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,15 +17,15 @@ def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> An
         label: its name on screen; `help`: what it does, in plain words; `group`: the heading it is shown under.
         hints: `choices`, or `range` (lowest, highest); `items` (the type of a tuple's items, default: str);
             `only_if` (another slot, and the value, tuple or range of values for which this slot has an effect);
-            `advanced` = True if few people need it; `omit_default` = True for a slot that older versions do not
-            know: `settings_to_dict` omits it at its default, so that their files stay unchanged.
+            `advanced` = True if few people need it; `omit_default` = True for a slot that older versions
+            lack: `settings_to_dict` omits it at its default, so that their files stay unchanged.
     """
     return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a setting: the slot to change, and a sentence with the remedy."""
+    """An illegal setting: the slot to change, and a message with the remedy."""
 
     slot: str
     sentence: str
@@ -90,7 +90,7 @@ def join_choices(choices: Iterable[str]) -> str:
 
 
 def draft(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """An unvalidated object with these settings (the others at their defaults): it may be illegal."""
+    """Build an object with these settings (others at their defaults) without validation; it may be illegal."""
     unchecked = object.__new__(cls)
     for f in fields(cls):  # type: ignore[arg-type]
         object.__setattr__(unchecked, f.name, values.get(f.name, f.default))

@@ -41,7 +41,7 @@ def full_name(name: str) -> str:
 
 
 def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
-    """The spec with changed settings, named as in "train.lr" or "model.n_layer".
+    """Return a spec with changed settings, named as in "train.lr" or "model.n_layer".
 
     Raises:
         ValueError: if there is no such setting, or a value is illegal.
@@ -60,7 +60,7 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
 
 
 def value_of(spec: RunSpec, name: str) -> Any:
-    """The value of a setting, named as in `changed_spec`; ValueError if there is no such setting."""
+    """Return the value of a setting, named as in `changed_spec`. Raises ValueError if it does not exist."""
     table, setting = _split(spec, name)
     return getattr(getattr(spec, table), setting)
 
@@ -84,7 +84,7 @@ def _split(spec: RunSpec, name: str) -> tuple[str, str]:
 
 
 def differing_settings(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
-    """The settings that differ between the specs, as "train.lr" -> one value per spec; run names are ignored.
+    """Return the settings that differ between the specs, as "train.lr" -> one value per spec; run names are ignored.
 
     Runs from scratch have None for the settings of fine-tuning.
     """

@@ -1,4 +1,4 @@
-"""What a model can learn from rows of data: the tasks, with their columns, heads and metrics. No torch import.
+"""The tasks that a model can learn from a dataset, with their columns, heads and metrics. No torch import.
 
 Their code, by the same names: models.tasks. A row of a dataset is a JSON object with the columns of its task:
 
@@ -9,7 +9,7 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
 - tagging: {"words": [str, …], "tags": [str, …]}, one tag per word, entities as IOB2
 - span: {"question": str, "context": str, "answers": [{"text": str, "start": int}, …]}, `start` in characters of the
   context; without answers the question has none
-- text-to-text: {"source": str, "target": str}; what is written can be judged by more (JUDGED_BY): "cases":
+- text-to-text: {"source": str, "target": str}; the output can be judged by further columns (JUDGED_BY): "cases":
   [{"arguments": [], "expected"}, …] of the function whose head is in the source; "facts": [[str, …], …] that a summary
   must say; "fields": {str: str}, name → type (Python's) of a JSON object; "language": str
 - prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
@@ -18,7 +18,7 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
 - unpaired: {"messages": […], "completion": str, "label": bool}, one reply, and whether it was called good. "source" as
   of preference
 
-Other keys of a row are kept and do not reach the model.
+Other keys of a row are retained but not given to the model.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Task:
 
 
 def heads_of(topology: str) -> tuple[str, ...]:
-    """The heads that a topology can have: those of its tasks, and none for the states of an encoder."""
+    """Return the heads of a topology: those of its tasks and, for an encoder, “none” (hidden states only)."""
     heads = dict.fromkeys(task.heads[topology] for task in TASKS.values() if topology in task.heads)
     return (*heads, "none") if topology == "encoder-only" else tuple(heads)
 
@@ -175,4 +175,4 @@ REWARD = "reward"
 check_complete(METRICS, (REWARD, *(name for task in TASKS.values() for name in task.metrics)), "metrics of the tasks")
 
 JUDGED_BY = {"cases": "pass_at_1", "facts": "facts_right", "fields": "valid_form", "language": "case_errors"}
-"""A column of text-to-text rows by which what is written can be judged → the metric that this gives."""
+"""Column of text-to-text rows by which the output can be judged → the metric that it enables."""

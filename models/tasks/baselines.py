@@ -1,7 +1,7 @@
-"""What a trained model has to beat: simple rules that learn from the same rows. No torch import.
+"""Baselines for a trained model: simple rules that learn from the same rows. No torch import.
 
 Each learns from training rows by `fit` and answers others by `predict`; rows are those of models.settings.tasks. An
-answer is a label, labels, a score, tags, an answer's text (empty: none) or a target's text, as its task has it.
+answer is, depending on the task, a label, labels, a score, tags, an answer's text (empty: none) or a target's text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Rows = Sequence[Row]
 
 
 class Baseline(Protocol):
-    """A rule. title: its name on screen. help: how it answers, in one line."""
+    """A baseline rule. title: its name on screen. help: how it answers, in one line."""
 
     title: ClassVar[str]
     help: ClassVar[str]
@@ -30,11 +30,11 @@ class Baseline(Protocol):
         """Learn from training rows; raises ValueError if there are none and it needs some."""
 
     def predict(self, rows: Rows) -> list[Any]:
-        """An answer for each row."""
+        """Return an answer for each row."""
 
 
 def _commonest(values: Iterable[Any]) -> Any:
-    """The most frequent value; of several the first in order, so that the order of rows does not matter."""
+    """Return the most frequent value; ties go to the first in sort order, so that the order of rows does not matter."""
     counts = Counter(values)
     if not counts:
         raise ValueError("A baseline learns from training rows, and there are none: give it at least one.")
@@ -53,7 +53,7 @@ class MajorityLabel:
         self._label = _commonest(row["label"] for row in rows)
 
     def predict(self, rows: Rows) -> list[str]:
-        """That label, for every row."""
+        """Return that label for every row."""
         return [self._label] * len(rows)
 
 
@@ -79,7 +79,7 @@ class NaiveBayes:
         self._of_label = np.log(n_rows / n_rows.sum())
 
     def predict(self, rows: Rows) -> list[str]:
-        """The likeliest label of each row; words that training did not have say nothing."""
+        """Return the likeliest label of each row; words not in training are ignored."""
         found = []
         for row in rows:
             known = [self._vocabulary[word] for word in self._words(row) if word in self._vocabulary]
@@ -104,12 +104,12 @@ class MajorityLabels:
         self._labels = frequent or [_commonest(counts.elements())]
 
     def predict(self, rows: Rows) -> list[list[str]]:
-        """Those labels, for every row."""
+        """Return those labels for every row."""
         return [list(self._labels) for _ in rows]
 
 
 class MeanScore:
-    """A score: always the mean of training. It has no correlation; its mean absolute error is what counts."""
+    """Regression: always the mean of training. It has no correlation; its mean absolute error is what counts."""
 
     title: ClassVar = "Mean score"
     help: ClassVar = "gives every text the mean of the training scores"
@@ -121,12 +121,12 @@ class MeanScore:
         self._mean = sum(scores) / len(scores)
 
     def predict(self, rows: Rows) -> list[float]:
-        """That mean, for every row."""
+        """Return that mean for every row."""
         return [self._mean] * len(rows)
 
 
 class MostFrequentTag:
-    """Tagging: of each word the tag that it mostly has, of an unknown one the most frequent tag."""
+    """Tagging: the most frequent tag of each word; for an unknown word, the most frequent tag overall."""
 
     title: ClassVar = "Most frequent tag"
     help: ClassVar = "gives each word the tag that it has most often in training"
@@ -141,18 +141,18 @@ class MostFrequentTag:
         self._tags = {word: _commonest(counts.elements()) for word, counts in tags.items()}
 
     def predict(self, rows: Rows) -> list[list[str]]:
-        """A tag for each word."""
+        """Return a tag for each word."""
         return [[self._tags.get(word, self._otherwise) for word in row["words"]] for row in rows]
 
 
 class LexiconTagger:
-    """Tagging: the entities of training, wherever they stand; longer ones first."""
+    """Tagging: the entities of training, wherever they occur; longer ones first."""
 
     title: ClassVar = "Word list"
     help: ClassVar = "marks the names that it saw in training, and no others"
 
     def fit(self, rows: Rows) -> None:
-        """Collect the entities, each with the type that it mostly has."""
+        """Collect the entities, each with its most frequent type."""
         types: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
         for row in rows:
             for entity in entities(row["tags"]):
@@ -161,7 +161,7 @@ class LexiconTagger:
         self._longest = max(map(len, self._types), default=0)
 
     def predict(self, rows: Rows) -> list[list[str]]:
-        """Tags in IOB2."""
+        """Return tags in IOB2."""
         return [iob2(self._entities(row["words"]), len(row["words"])) for row in rows]
 
     def _entities(self, words: Sequence[str]) -> list[Entity]:
@@ -178,7 +178,7 @@ class LexiconTagger:
 
 
 class LastMentioned:
-    """Question answering: of the answers that training gave to questions with this first word, the last in the text."""
+    """Question answering: of the training answers to questions with the same first word, the last one in the text."""
 
     title: ClassVar = "Last one mentioned"
     help: ClassVar = "takes the answer known from training that the text mentions last"
@@ -190,7 +190,7 @@ class LastMentioned:
             self._answers[self._kind(row)] |= {answer["text"] for answer in row["answers"] if answer["text"]}
 
     def predict(self, rows: Rows) -> list[str]:
-        """The text of an answer; empty if the text mentions none."""
+        """Return the text of an answer; empty if the text mentions none."""
         return [self._last(row["context"], self._answers.get(self._kind(row), set())) for row in rows]
 
     @staticmethod
@@ -199,7 +199,7 @@ class LastMentioned:
 
     @staticmethod
     def _last(context: str, answers: Iterable[str]) -> str:
-        """Of two that end at the same place the longer one; whole words only."""
+        """Match whole words only; of two answers that end at the same position, return the longer one."""
         ends = [
             (found[-1].end(), len(answer), answer)
             for answer in answers
@@ -209,21 +209,21 @@ class LastMentioned:
 
 
 class Copy:
-    """Text to text: the source as it is."""
+    """Text to text: the source unchanged."""
 
     title: ClassVar = "Copy"
     help: ClassVar = "writes the source again"
 
     def fit(self, rows: Rows) -> None:
-        """Learn nothing."""
+        """Do nothing: there is nothing to learn."""
 
     def predict(self, rows: Rows) -> list[str]:
-        """The sources."""
+        """Return the sources."""
         return [row["source"] for row in rows]
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a text, parted after “.”, “!” or “?” and a space, or at a new line."""
+    """Split a text into sentences, after “.”, “!” or “?” and a space, or at a newline."""
     return [part.strip() for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()]
 
 
@@ -234,7 +234,7 @@ class LeadSentence(Copy):
     help: ClassVar = "writes the first sentence of the source"
 
     def predict(self, rows: Rows) -> list[str]:
-        """The first sentence of each source."""
+        """Return the first sentence of each source."""
         return [" ".join(split_sentences(row["source"])[:1]) for row in rows]
 
 
@@ -245,12 +245,12 @@ class LastSentences(Copy):
     help: ClassVar = "writes the last three sentences of the source"
 
     def predict(self, rows: Rows) -> list[str]:
-        """The end of each source."""
+        """Return the last three sentences of each source."""
         return [" ".join(split_sentences(row["source"])[-3:]) for row in rows]
 
 
 def _by_language(rows: Rows) -> dict[str, list[Row]]:
-    """The rows by their column “language”; all together where they have none."""
+    """Group the rows by their column “language”; all together if they have none."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         found[row.get("language", "")].append(row)
@@ -258,10 +258,10 @@ def _by_language(rows: Rows) -> dict[str, list[Row]]:
 
 
 class WordByWord:
-    """Translation by a table of words, learned from the pairs by IBM's model 1 (Brown 1993): no order, no grammar.
+    """Translation by a word table, learned from the pairs by IBM model 1 (Brown 1993): no order, no grammar.
 
-    Marks and unknown words stay as they are. Each language has a table of its own, and what all of its sources begin
-    with (“Say in German: ”) is no part of them.
+    Punctuation and unknown words are unchanged. Each language has its own table, and the prompt that all of its
+    sources begin with (“Say in German: ”) is left out.
     """
 
     title: ClassVar = "Word by word"
@@ -271,7 +271,7 @@ class WordByWord:
     _MAX_PAIRS = 5000
 
     def fit(self, rows: Rows) -> None:
-        """Estimate how likely each source word becomes each target word, by expectation maximisation."""
+        """Estimate the probability of each target word for each source word, by expectation maximisation."""
         self._prompts: dict[str, str] = {}
         self._tables: dict[str, dict[str, str]] = {}
         for language, group in _by_language(rows).items():
@@ -280,7 +280,7 @@ class WordByWord:
             self._tables[language] = self._likeliest(pairs)
 
     def _likeliest(self, texts: Sequence[tuple[str, str]]) -> dict[str, str]:
-        """Source word → target word."""
+        """Return the table: source word → target word."""
         word = re.compile(r"\w+")
         pairs = [(word.findall(source), word.findall(target)) for source, target in texts]
         sources, targets = (
@@ -306,13 +306,13 @@ class WordByWord:
             counts = np.bincount(cell_of_link, shares, minlength=len(cells))
             likelihood = counts / np.bincount(source_of_cell, counts)[source_of_cell]
         source_words, target_words = list(sources), list(targets)
-        return {  # the likeliest last, so that it stays
+        return {  # the likeliest last, so that it overwrites the others
             source_words[source_of_cell[cell]]: target_words[cells[cell] % len(targets)]
             for cell in np.argsort(likelihood, kind="stable").tolist()
         }
 
     def predict(self, rows: Rows) -> list[str]:
-        """The sources with each word replaced."""
+        """Return the sources with each word replaced."""
         return [self._replaced(row["source"], row.get("language", "")) for row in rows]
 
     def _replaced(self, source: str, language: str) -> str:
@@ -322,31 +322,31 @@ class WordByWord:
 
 
 def _common_prompt(sources: Sequence[str]) -> str:
-    """What all sources begin with, up to a colon and a space; "" where they have no such prompt in common."""
+    """Return the prompt that all sources begin with, up to a colon and a space; "" if they have none in common."""
     found = re.match(r"[^:]*: ", sources[0])
     return found[0] if found and all(source.startswith(found[0]) for source in sources) else ""
 
 
 class TranslationMemory:
-    """Text to text: the target of the training source that shares most character trigrams with this one (Jaccard).
+    """Text to text: the target of the training source with the most similar character trigrams (Jaccard).
 
-    Of several languages, only pairs of the wanted one count.
+    With several languages, only pairs of the row's language are used.
     """
 
     title: ClassVar = "Translation memory"
     help: ClassVar = "writes the target of the most similar training source"
 
     def fit(self, rows: Rows) -> None:
-        """Keep the pairs, and which sources have each trigram."""
+        """Index the pairs by trigram."""
         _commonest(row["source"] for row in rows)
         self._memories = {language: _Memory(group) for language, group in _by_language(rows).items()}
 
     def predict(self, rows: Rows) -> list[str]:
-        """The nearest source's target."""
+        """Return the nearest source's target."""
         return [self._nearest(row)[1] for row in rows]
 
     def _nearest(self, row: Row) -> tuple[str, str]:
-        """The nearest pair, the first of several."""
+        """Return the nearest pair, the first of several."""
         memory = self._memories.get(row.get("language", "")) or next(iter(self._memories.values()))
         return memory.nearest(row["source"])
 
@@ -381,13 +381,13 @@ class _Memory:
 
 
 class SwappedWords(TranslationMemory):
-    """Code and other patterns: the nearest source's target, with the words swapped that differ between the sources."""
+    """Code and other patterns: the nearest source's target, with the words replaced that differ between the sources."""
 
     title: ClassVar = "Nearest one, words swapped"
     help: ClassVar = "takes the most similar training source's target, and swaps in the words that differ"
 
     def predict(self, rows: Rows) -> list[str]:
-        """The nearest source's target, adapted."""
+        """Return the nearest source's target, adapted."""
         return [self._adapted(row) for row in rows]
 
     def _adapted(self, row: Row) -> str:
@@ -409,4 +409,4 @@ BASELINES: dict[str, tuple[type[Baseline], ...]] = {
     "span": (LastMentioned,),
     "text-to-text": (Copy, TranslationMemory, WordByWord, LeadSentence, LastSentences, SwappedWords),
 }
-"""Those that fit each task (models.settings.tasks), the most usual first; the others have none."""
+"""The baselines of each task (models.settings.tasks), the most common first; other tasks have none."""

@@ -24,13 +24,15 @@ from terrarium.models.tasks.row_reader import Item
 from terrarium.models.tasks.rows import checked_groups
 
 _GROUP_BYTES = 1 << 16
-"""Text that is encoded between two events: one text at a time, unlike texts to be learned."""
+"""Bytes of text that are encoded between two events: one text at a time, unlike for language models."""
 
 
 class TaskItems(Sequence[Item]):
-    """The items of a split. Those of a large corpus are encoded anew whenever they are needed: only where they are and
-    their `lengths` (n,) in tokens are kept, 12 bytes each. `n_rows`: rows of the split. `counts` (L,): how often each
-    label occurs, of the tasks in which they can be weighted.
+    """The items of a split.
+
+    Items of a large corpus are encoded whenever they are needed: only their positions and `lengths` (n,) in tokens
+    are stored, 12 bytes each. `n_rows`: rows of the split. `counts` (L,): how often each label occurs, for tasks
+    whose labels can be weighted.
     """
 
     def __init__(self, corpus: Corpus, split: str, encoder: TaskEncoder) -> None:
@@ -40,7 +42,7 @@ class TaskItems(Sequence[Item]):
         self.n_rows, self.counts = len(self._rows), np.zeros(len(encoder.labels), np.int64)
 
     def read(self) -> Generator[Event, None, None]:
-        """Encode all rows. Yields Progress; ValueError as `make_task_batches`."""
+        """Encode all rows. Yields Progress; raises ValueError as `make_task_batches`."""
         meter, done = ProgressMeter(self._rows.offset(self.n_rows)), 0
         for group, progress in checked_groups(self._corpus, self._split, self.encoder.labels, _GROUP_BYTES):
             items = self.encoder.items(group, first_row=done)
@@ -55,7 +57,7 @@ class TaskItems(Sequence[Item]):
 
     @property
     def lengths(self) -> npt.NDArray[np.int32]:
-        """In tokens."""
+        """The length of each item in tokens."""
         return np.frombuffer(self._lengths, np.int32)
 
     def __len__(self) -> int:
@@ -66,7 +68,7 @@ class TaskItems(Sequence[Item]):
     @overload
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
-        """An item, or a list of items."""
+        """Return an item, or a list of items for a slice."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if self._kept:
@@ -80,10 +82,10 @@ class TaskItems(Sequence[Item]):
 def make_task_batches(
     corpus: Corpus, tokenizer: Tokenizer, config: ModelConfig, train: TrainConfig, split: str, labels: Sequence[str]
 ) -> Generator[Event, None, TaskBatches]:
-    """The batches of a split of a dataset. Yields Progress (bytes).
+    """Make the batches of a split of a dataset. Yields Progress (bytes).
 
     Raises:
-        ValueError: where a row has another form than the task's, or a label that is not among `labels`.
+        ValueError: if a row does not suit the task, or has a label that is not among `labels`.
     """
     encoder = TaskEncoder(config, tokenizer, corpus.task, labels)
     items = TaskItems(corpus, split, encoder)
@@ -99,7 +101,9 @@ def make_task_batches(
 
 
 class TaskBatches:
-    """The batches of a split of a dataset: `batch_size` items of similar length, shuffled anew in every epoch."""
+    """The batches of a dataset's split: `batch_size` items of similar length; in training, reshuffled
+    in every epoch.
+    """
 
     bytes_per_token: float | None = None
 
@@ -121,7 +125,7 @@ class TaskBatches:
         return self._order.n_batches
 
     def resized(self, train: TrainConfig) -> TaskBatches:
-        """The same items in the batches of other settings."""
+        """Return the same items in batches of other settings."""
         return TaskBatches(self.items, train, self._class_weights, shuffled=self._shuffled)
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
@@ -130,12 +134,12 @@ class TaskBatches:
 
 
 def count_labels(items: Sequence[Item], n_label: int) -> npt.NDArray[np.int64]:
-    """(L): how often each label or tag is a target of the items."""
+    """Count how often each label or tag is a target of the items: (L)."""
     found = [tag for item in items for tag in (item.target if isinstance(item.target, list) else [item.target])]
     return np.bincount([tag for tag in found if tag >= 0], minlength=n_label)
 
 
 def balanced_weights(counts: npt.NDArray[np.int64]) -> Tensor:
-    """(L): n / (L × number of that label), so that all labels count alike; 1 for a label that does not occur."""
+    """Return weights (L): n / (L × count of that label), so that all labels count alike; 1 for absent labels."""
     of = torch.from_numpy(counts).float()
     return torch.where(of > 0, of.sum() / (len(of) * of.clamp(min=1)), 1.0)

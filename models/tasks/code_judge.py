@@ -1,10 +1,10 @@
-"""Runs functions that a model wrote, each of their cases in a sandbox, and says what came of it. No torch import.
+"""Runs generated functions in a sandbox on each of their test cases, and reports the outcome. No torch import.
 
-The sandbox is pydantic-monty: a small Python interpreter in a process of its own, which has no way to files, the
-network or the environment. It is young software, and knows a part of Python: no `yield`, no inheritance, little of the
-standard library. What it cannot run is an outcome of its own, not a wrong answer. Results never leave it: a few lines
-make a value that takes for ever to compare, hash or print. They are compared there, under its limits, by functions
-whose names the judged code cannot know.
+The sandbox is pydantic-monty: a small Python interpreter in a separate process, without access to files, the network
+or the environment. It is young software, and supports a subset of Python: no `yield`, no inheritance, little of the
+standard library. Code that it cannot run has its own outcome and does not count as a wrong answer. Results never
+leave the sandbox: a few lines can make a value that takes forever to compare, hash or print. They are compared there,
+under its limits, by functions whose names the judged code cannot guess.
 """
 
 from __future__ import annotations
@@ -79,14 +79,16 @@ def show_TOKEN(value, depth=3, type=type, repr=repr, len=len):
         return "(" + inner + ("," if len(value) == 1 else "") + ")"
     return "{" + inner + "}"
 """
-"""Whether two values are the same, True not being 1 and NaN being equal to itself, in as many steps as the expected one
-has parts; and a value in a few words. Both are defined before the judged code, and keep the functions that they use."""
+"""`same`: whether two values are equal, with True not equal to 1 and NaN equal to itself, in as many steps as the
+expected one has parts. `show`: a value in a few words. Both are defined before the judged code, and keep
+references to the functions that they use.
+"""
 
 NOT_INSTALLED = "pass@1 was not computed: the package pydantic-monty, which runs the functions, is not installed."
 
 
 class Outcome(StrEnum):
-    """What came of a function: right in all cases, or the first other thing that happened."""
+    """The outcome of a function: right in all cases, or the first other result."""
 
     RIGHT = "right"
     WRONG_VALUE = "wrong value"
@@ -97,7 +99,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class CodeCase:
-    """The function called with `arguments` must return `expected`, of the same type throughout: True is not 1."""
+    """A test case: the function called with `arguments` must return `expected`, of equal types: True is not 1."""
 
     arguments: tuple[Any, ...]
     expected: Any
@@ -105,9 +107,9 @@ class CodeCase:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What came of one function. `case`: the index of the case that decided; None if it was its definition, or none.
+    """The judgement of a function. `case`: the index of the deciding case; None if it was its definition, or none.
 
-    detail: what happened, for the reader; empty if it is right.
+    detail: a description for the reader; empty if it is right.
     """
 
     outcome: Outcome
@@ -116,10 +118,10 @@ class Judgement:
 
 
 def row_cases(row: Mapping[str, Any]) -> tuple[str, list[CodeCase]]:
-    """The name of a row's function, and its cases.
+    """Return the name of a row's function, and its cases.
 
     `row`: a text-to-text row whose `source` has the function's head, and with “cases”, [{"arguments": [],
-    "expected"}, …]. Written as JSON, they have no tuples and sets: an expected list is a list.
+    "expected"}, …]. JSON has no tuples and sets: an expected list is a list.
 
     Raises:
         ValueError: if there is no head, or the cases are missing or damaged.
@@ -142,7 +144,8 @@ class CodeJudge:
     """Judges functions; a context manager that keeps one sandbox process.
 
     Raises (on entering):
-        ModuleNotFoundError: if pydantic-monty is not installed. FileNotFoundError: if its program is missing.
+        ModuleNotFoundError: if pydantic-monty is not installed.
+        FileNotFoundError: if its program is missing.
     """
 
     def __enter__(self) -> Self:
@@ -160,7 +163,7 @@ class CodeJudge:
         self._pool.__exit__(kind, error, traceback)
 
     def judge(self, source: str, name: str, cases: Sequence[CodeCase]) -> Judgement:
-        """Define `source`, call the function `name` for each case in a session of its own, until one is not right."""
+        """Define `source` and call the function `name` for each case, in a new session each, until one is not right."""
         if len(source) > _MAX_SOURCE_CHARACTERS:
             return Judgement(Outcome.LIMIT, f"The function has {len(source):,} characters.")
         for index, case in enumerate(cases):
@@ -197,7 +200,9 @@ class CodeJudge:
             return Judgement(_failure(inner, source), f"{type(inner).__name__}: {inner}", decided)
 
     def _shown(self, session: pydantic_monty.MontySession, text: str) -> str:
-        """What an expression says of a wrong value; Python, for one, writes no numbers of more than 4,300 digits."""
+        """Describe a wrong value by an expression in the sandbox, which may fail: Python, for example, does not print
+        integers of more than 4,300 digits.
+        """
         try:
             return str(session.feed_run(text))
         except self._monty.MontyError:
@@ -205,9 +210,11 @@ class CodeJudge:
 
 
 def score_code(judgements: Sequence[Judgement]) -> Report:
-    """pass@1 of functions, one per problem; those that the sandbox cannot run are not passed, and are counted aloud.
+    """Compute pass@1 of functions, one per problem. Those that the sandbox cannot run count as not passed, and the
+    note says so.
 
-    Details: `outcomes`, how many of each; `defined`, the share whose definition could be run (None without functions).
+    Details: `outcomes`, how many of each; `defined`, the share whose definition could be run (None without
+    functions).
     """
     n = len(judgements)
     counts = Counter(judgement.outcome for judgement in judgements)
@@ -233,7 +240,7 @@ def score_code(judgements: Sequence[Judgement]) -> Report:
 def judge_code(
     rows: Sequence[Mapping[str, Any]], predicted: Sequence[str]
 ) -> Generator[Event, None, tuple[Report, list[Judgement]]]:
-    """Judge the bodies that were written for rows (see `row_cases`), with Progress after each.
+    """Judge the function bodies written for rows (see `row_cases`), with Progress after each.
 
     Returns:
         The report and a judgement for each row; without the sandbox the report says so, and there are no judgements.
@@ -255,13 +262,13 @@ def judge_code(
 
 
 def _bundled_program() -> Path | None:
-    """The sandbox's program within a frozen bundle (build.spec); None where pydantic-monty finds it by itself."""
+    """Return the sandbox's program within a frozen bundle (build.spec); None if pydantic-monty finds it itself."""
     folder = getattr(sys, "_MEIPASS", None)
     return Path(folder) / ("monty.exe" if sys.platform == "win32" else "monty") if folder else None
 
 
 def _failure(error: BaseException, source: str) -> Outcome:
-    """Which outcome an exception from the sandbox is; by its words, since code can raise the same types itself."""
+    """Classify an exception from the sandbox, by its message, because the judged code can raise the same types."""
     text = str(error)
     match error:
         case TimeoutError() | MemoryError() if " limit exceeded" in text:
@@ -284,7 +291,7 @@ def _failure(error: BaseException, source: str) -> Outcome:
 
 
 def _exists_in_python(text: str) -> bool:
-    """Whether the name or attribute that was not found is one that Python's own interpreter has."""
+    """Whether the name or attribute that was not found exists in CPython."""
     if name := re.match(r"name '(\w+)' is not defined", text):
         return hasattr(builtins, name[1])
     if attribute := re.match(r"(module |type object )?'([\w.]+)' (?:object )?has no attribute '(\w+)'", text):

@@ -1,4 +1,4 @@
-"""Rows of a task as batches of a model. An encoder-decoder has the source, shifted by one, as its target, like BART.
+"""Encodes rows of a task as batches. The decoder of an encoder-decoder reads the source shifted by one, as in BART.
 
 Letters in shape comments: B batch, T tokens, L labels.
 """
@@ -21,14 +21,14 @@ class TaskEncoder(RowReader):
     """Reads the rows of one task, and makes batches of them."""
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer, task: str, labels: Sequence[str] = ()) -> None:
-        """Raises ValueError as RowReader, and where an encoder-decoder's tokenizer has no token to start with."""
+        """Raises ValueError as RowReader, and if an encoder-decoder's tokenizer has no start token."""
         super().__init__(config, tokenizer, task, labels)
         self._start = start_id(config, tokenizer) if config.topology == "encoder-decoder" else -1
 
     def batch(self, items: Sequence[Item], class_weights: Tensor | None = None) -> Batch:
-        """The items padded at the end; class_weights: (L), the weight of each label in the loss.
+        """Make a batch of items, padded at the end. class_weights: (L), the weight of each label in the loss.
 
-        Items without targets make a batch of which only the inputs mean something.
+        For items without targets, only the inputs of the batch are meaningful.
         """
         lengths = torch.tensor([len(item.ids) for item in items])
         columns = torch.arange(int(lengths.max()))
@@ -57,7 +57,7 @@ class TaskEncoder(RowReader):
     def _targets(
         self, items: Sequence[Item], mask: Tensor, class_weights: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Targets, weights and candidates as Batch has them."""
+        """Return targets, weights and candidates of a Batch."""
         n = len(items)
         known = [item.target for item in items if item.target is not None]
         if len(known) < n:
@@ -82,7 +82,7 @@ class TaskEncoder(RowReader):
 
 
 def _candidates(items: Sequence[Item], mask: Tensor) -> Tensor:
-    """(B, T) bool: where an answer may be: the tokens of the context, and the first one, which stands for none."""
+    """Return (B, T) bool: where an answer may be: context tokens, and the first token, which means “no answer”."""
     columns = torch.arange(mask.size(1))
     starts = torch.tensor([item.context_start for item in items])[:, None]
     ends = starts + torch.tensor([len(item.offsets) for item in items])[:, None]

@@ -1,4 +1,4 @@
-"""Evaluates a model on a dataset of the library, or on a file of rows: predictions, and what they are worth."""
+"""Evaluates a model on a dataset of the library, or on a file of rows: predictions and scores."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ from terrarium.models.tasks.writing import Writing
 _MAX_TRAINING_ROWS = 20_000
 _MAX_GROUPS = 20
 _OF_PROBABILITIES = ("auc", "ece")
-"""Metrics of probabilities, which rules do not give."""
+"""Metrics of probabilities, which baselines do not have."""
 
 
 def read_task_rows(library: Library, data: str, task: str = "", split: str = "test") -> TaskRows:
-    """The rows that `data` names: a dataset of the library, or a file (models.importing.formats), whose task must be
-    given. Of a dataset without a test split, the validation is taken.
+    """Read the rows of a dataset of the library, or of a file (models.importing.formats), whose task must be given.
+
+    For a dataset without a test split, the validation split is read.
 
     Raises:
-        ValueError: where there is no such file or dataset, or a row has not the form of the task, naming file and line.
+        ValueError: if there is no such file or dataset, or a row does not suit the task; the message names file and
+            line.
     """
     path = Path(data).expanduser()
     if path.is_file():
@@ -61,10 +63,10 @@ def read_task_rows(library: Library, data: str, task: str = "", split: str = "te
 
 
 def dataset_rows(corpus: Corpus, split: str = "test") -> TaskRows:
-    """The rows of a split of a dataset; those of the validation where it has no test.
+    """Read the rows of a split of a dataset; the validation split if it has no test split.
 
     Raises:
-        ValueError: where its task has no metrics.
+        ValueError: if its task has no metrics.
     """
     _check_scored(corpus.task, corpus.label)
     if split not in corpus.splits:
@@ -85,7 +87,7 @@ def evaluate(
     """Predict and score. Yields Phase and Progress (rows). Other arguments as for `predict`.
 
     Args:
-        step: of the model's training, where it is known.
+        step: the training step of the model, if known.
 
     Raises:
         ValueError: as `predict`.
@@ -98,10 +100,11 @@ def evaluate(
 
 
 def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Event, None, Evaluation]:
-    """The evaluation with those of simple rules and of each group of its rows, among the details of its report.
+    """Add to the details of an evaluation's report those of baselines and of each group of its rows.
 
-    Rules learn from the same training rows, or from some of very many. Details: `groups`, by the name of a group its
-    report (Report.to_dict); `baselines`, by the title of a rule its report on all rows, the best first.
+    Baselines learn from the same training rows, or from a subset if there are very many. Details: `groups`, each
+    group's report (Report.to_dict) by its name; `baselines`, each baseline's report on all rows by its title, the
+    best first.
     """
     data, headline = found.data, found.report.headline
     yield Phase(name="Scoring simple rules on the same rows")
@@ -129,7 +132,7 @@ def with_baselines(found: Evaluation, train_rows: Sequence[Row]) -> Generator[Ev
 def score_groups(
     data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = (), *, resamples: int = RESAMPLES
 ) -> Generator[Event, None, dict[str, Report]]:
-    """The reports of the rows of each group, in their order; none where they have none, or each nearly its own."""
+    """Score the rows of each group, in their order; empty if rows have no groups, or too many."""
     members: dict[str, list[int]] = {}
     for i, row in enumerate(data.rows):
         if "group" in row:
@@ -143,10 +146,10 @@ def score_groups(
 
 
 def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Generator[Event, None, Comparison]:
-    """The model of `b` compared with that of `a` by one metric, on the same rows, by paired bootstrap.
+    """Compare the model of `b` with that of `a` by one metric, on the same rows, by paired bootstrap.
 
     Raises:
-        ValueError: where they were not evaluated on the same rows, or the metric is undefined for one of them.
+        ValueError: if they were not evaluated on the same rows, or the metric is undefined for one of them.
     """
     if a.task != b.task or [row.row for row in a.rows] != [row.row for row in b.rows]:
         raise ValueError("They were not evaluated on the same rows: evaluate both on the same data.")
@@ -165,7 +168,7 @@ def compare_scores(a: StoredScores, b: StoredScores, metric: str) -> Generator[E
 def evaluate_predictions(
     data: TaskRows, predictions: Sequence[Prediction], labels: Sequence[str] = (), *, resamples: int = RESAMPLES
 ) -> Generator[Event, None, Evaluation]:
-    """The scores of predictions that were made before, with those of the judges that the rows ask for."""
+    """Score existing predictions, including the judges that the rows ask for."""
     report = score(data.task, predictions, data.rows, labels, resamples=resamples)
     judges = judges_of(data.rows) if data.task == "text-to-text" else {}
     for judge in judges.values():
@@ -188,7 +191,7 @@ def _check_scored(task: str, where: str) -> None:
 
 
 def _read_file(path: Path, task: str) -> list[Row]:
-    """The rows of a file, which keep what else stands in them. Columns with other names than the task's are guessed."""
+    """Read the rows of a file with all their columns. If the names are not the task's, their roles are guessed."""
     source = open_source([path])
     if source.format == "jsonl":
         rows = _read_lines(path)

@@ -1,4 +1,4 @@
-"""A batch through a model: its final states, and the logits of its label head. Shapes as in models.tasks.encoding."""
+"""The forward pass of a batch: final states, and the logits of a label head. Shapes as in models.tasks.encoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from terrarium.models.data.batch import Batch
 
 
 def batch_states(model: AnyModel, batch: Batch, trace: Trace | None = None, counted: Tensor | None = None) -> Tensor:
-    """The final hidden states, before the head: (B, T, C), or (N, C) of `counted` (N), some of the B·T tokens."""
+    """Compute the final hidden states, before the head: (B, T, C), or (N, C) at the flat indices `counted` (N)."""
     device = model.embedding.weight.device
     if counted is not None:
         counted = counted.to(device)
@@ -29,6 +29,6 @@ def batch_states(model: AnyModel, batch: Batch, trace: Trace | None = None, coun
 
 
 def task_logits(model: AnyModel, batch: Batch, trace: Trace | None = None) -> Tensor:
-    """The logits of a label head: (B, L) of whole texts, (B, T, L) of tokens, (B, T, 2) of a span."""
+    """Compute the logits of a label head: (B, L) for whole texts, (B, T, L) for tokens, (B, T, 2) for a span."""
     states = batch_states(model, batch, trace)
     return model.logits(states, None if batch.mask is None else batch.mask.to(states.device))

@@ -1,4 +1,4 @@
-"""Judges of written texts by what their rows say beyond the target: cases to run, facts, fields, German cases."""
+"""Judges of generated texts by columns beyond the target: test cases, facts, JSON fields, German grammatical cases."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from terrarium.models.tiny_world.tasks.german_cases import case_errors
 from terrarium.models.tiny_world.tasks.summary import are_all_facts_right
 
 Details = Sequence[Mapping[str, Any]]
-"""What is to be kept of each row beside its prediction."""
+"""What is saved for each row besides its prediction."""
 Judge = Callable[[Sequence[Row], Sequence[str], int], Generator[Event, None, tuple[Report, Details]]]
-"""Judges the texts that were written for rows; the number is that of the resamples of a bootstrap."""
+"""Judges the texts generated for rows; the number is that of the resamples of a bootstrap."""
 
 
 def judges_of(rows: Sequence[Row]) -> dict[str, Judge]:
-    """The judges that rows ask for by their columns: code “cases”, summaries “facts”, JSON “fields”; German ones.
+    """Return the judges that rows ask for by their columns, by the name of each one's metric.
 
-    By the name of the metric that each measures.
+    Code has “cases”, summaries “facts”, JSON “fields”; the rows of translations have the language German.
     """
     if not rows:
         return {}
@@ -39,13 +39,13 @@ def judges_of(rows: Sequence[Row]) -> dict[str, Judge]:
 def _judge_code(
     rows: Sequence[Row], texts: Sequence[str], resamples: int
 ) -> Generator[Event, None, tuple[Report, Details]]:
-    """The outcome of each function, and what happened, are kept; pass@1 has Wilson's interval, without resamples."""
+    """Judge functions by their cases, with the outcome as details; pass@1 has Wilson's interval, without resamples."""
     report, judgements = yield from judge_code(rows, [as_body(text) for text in texts])
     return report, [{"outcome": judgement.outcome.value, "detail": judgement.detail} for judgement in judgements]
 
 
 def as_body(text: str) -> str:
-    """A function's body with its first line indented: spaces around a text are no part of it where it was written."""
+    """Return a function's body with its first line indented, because a generated text is stripped."""
     return f"    {text.strip()}\n"
 
 
@@ -62,7 +62,7 @@ def _judge_facts(
 def _judge_fields(
     rows: Sequence[Row], texts: Sequence[str], resamples: int
 ) -> Generator[Event, None, tuple[Report, Details]]:
-    """Whether each text is a JSON object with the row's fields and no others, of their types, whatever they say."""
+    """Judge whether each text is a JSON object with exactly the row's fields, of their types, whatever their values."""
     yield from ()
     valid = [_has_fields(text, row["fields"]) for row, text in zip(rows, texts, strict=True)]
     report = Report(
@@ -85,7 +85,7 @@ def _has_fields(text: str, fields: Mapping[str, str]) -> bool:
 def _judge_german(
     rows: Sequence[Row], texts: Sequence[str], resamples: int
 ) -> Generator[Event, None, tuple[Report, Details]]:
-    """Wrong forms among those that show a case, of the German rows only."""
+    """Compute the share of wrong forms among those that show a grammatical case, on the German rows only."""
     yield from ()
     found = [
         case_errors(text, row["target"])

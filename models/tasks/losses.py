@@ -12,13 +12,13 @@ from terrarium.models.data.batch import Batch
 
 
 def task_nll(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The loss of each target, and its weight, flat; their weighted mean is the loss.
+    """Compute the loss of each target, and its weight, flat; their weighted mean is the loss.
 
     Args:
-        logits: (B, L) of labels, (B, 1) of a score, or (B, T, 2) of a span's start and end.
+        logits: (B, L) for labels, (B, 1) for a score, or (B, T, 2) for a span's start and end.
 
-    Cross-entropy of a label and of a span's start and end; the mean binary cross-entropy of several labels; the squared
-    error of a score.
+    Cross-entropy for a label and for a span's start and end; the mean binary cross-entropy for several labels; the
+    squared error for a score.
     """
     logits = logits.float()
     targets, weights = batch.targets.to(logits.device), batch.weights.to(logits.device).flatten()
@@ -35,7 +35,7 @@ def task_nll(logits: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def span_logits(logits: Tensor, batch: Batch) -> Tensor:
-    """(B, T, 2) -> (B, 2, T): of the start and the end; −∞ where no answer can be."""
+    """Transpose (B, T, 2) to (B, 2, T), for the start and the end, with −∞ where no answer can be."""
     assert batch.candidates is not None
     allowed = batch.candidates.to(logits.device)[:, None]  # (B, 1, T)
     return logits.float().transpose(1, 2).masked_fill(~allowed, float("-inf"))

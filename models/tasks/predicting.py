@@ -1,4 +1,4 @@
-"""What a model says about the rows of a task: labels, scores, tags, answers or texts, each with its probability.
+"""Predicts labels, scores, tags, answers or texts for the rows of a task, with probabilities.
 
 Letters in shape comments: B batch, T tokens, L labels.
 """
@@ -34,12 +34,12 @@ _IS_LABEL = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model says about one row.
+    """The prediction for one row.
 
-    value: a label, a list of labels, a number, a list of tags, an answer ("" for none), or a text. score: how sure it
-    is: the probability of the label, the answer or “no answer”, or the mean over its parts; None where it has none.
-    probabilities: of each label, where the row has one or several. details: `tag_scores` of a tagging, the probability
-    of each tag; `start` of an answer, in characters of the context.
+    value: a label, a list of labels, a number, a list of tags, an answer ("" for none), or a text. score: its
+    confidence: the probability of the label, the answer or “no answer”, or the mean over its parts; None if it has
+    none. probabilities: of each label, if the row has one or several. details: for tagging `tag_scores`, the
+    probability of each tag; for an answer `start`, in characters of the context.
     """
 
     value: Any
@@ -58,14 +58,15 @@ def predict(
     writing: Writing | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> Generator[Progress, None, list[Prediction]]:
-    """The predictions for rows, in order; their answers are not looked at. Yields Progress (rows).
+    """Predict rows, in order; their gold answers are not used. Yields Progress (rows).
 
     Args:
-        labels: of the model's outputs. writing: how texts are written, for text-to-text.
+        labels: of the model's outputs.
+        writing: how texts are generated, for text-to-text.
 
     Raises:
-        ValueError: where the model has not the head for the task, or another number of labels, or a number that it
-            computes is not finite.
+        ValueError: if the model lacks the head for the task, has another number of labels, or computes a number that
+            is not finite.
     """
     check_head(model, task, labels)
     if task not in LABEL_TASKS:
@@ -78,7 +79,7 @@ def predict(
 def predict_items(
     model: AnyModel, encoder: TaskEncoder, rows: Sequence[Row], batch_size: int = BATCH_SIZE
 ) -> Generator[Progress, None, list[Prediction]]:
-    """As `predict`, for a label task whose rows `encoder` reads: some at a time, since they may be very many."""
+    """Predict as `predict`, for a label task whose rows `encoder` reads, in pools, because they may be very many."""
     predictions = list[Prediction]()
     for first in range(0, len(rows), POOL_SIZE):
         some = rows[first : first + POOL_SIZE]
@@ -89,7 +90,7 @@ def predict_items(
 def _predict_some(
     model: AnyModel, encoder: TaskEncoder, rows: Sequence[Row], batch_size: int, n_before: int, total: int
 ) -> Generator[Progress, None, list[Prediction]]:
-    """The predictions for some of `total` rows, which stand after `n_before` others."""
+    """Predict some of `total` rows, which come after `n_before` others."""
     items = encoder.items(rows, has_targets=False)
     order = sorted(range(len(items)), key=lambda i: len(items[i].ids))
     answers: list[list[Any]] = [[] for _ in rows]
@@ -113,7 +114,7 @@ def _predict_some(
 
 
 def check_head(model: AnyModel, task: str, labels: Sequence[str]) -> None:
-    """Raise ValueError where a model cannot do a task, or has another number of labels."""
+    """Raise ValueError if a model cannot do a task, or has another number of labels."""
     config, heads = model.config, TASKS[task].heads
     if heads.get(config.topology) != config.head:
         wanted = heads.get(config.topology)
@@ -125,7 +126,7 @@ def check_head(model: AnyModel, task: str, labels: Sequence[str]) -> None:
 
 
 def _read(encoder: TaskEncoder, item: Item, logits: Tensor) -> Any:
-    """The prediction of an item's logits: (L), (T, L), or (2, T) of a window's span."""
+    """Turn an item's logits into its prediction: (L), (T, L), or (2, T) for a window's span."""
     labels = encoder.labels
     if encoder.task == "regression":
         return Prediction(value=float(logits[0]))
@@ -144,7 +145,7 @@ def _read(encoder: TaskEncoder, item: Item, logits: Tensor) -> Any:
 
 
 def _tags(encoder: TaskEncoder, item: Item, shares: Tensor) -> Prediction:
-    """A tag for each word: that of its first token; of a word that was cut off, “O” or the first label."""
+    """Return a tag for each word: that of its first token; for a truncated word, “O” or the first label."""
     default = "O" if "O" in encoder.labels else encoder.labels[0]
     best, found = shares.max(dim=1)
     tags = [default if at < 0 else encoder.labels[int(found[at])] for at in item.first_tokens]
@@ -164,7 +165,7 @@ class _Answer:
 
 
 def _window_answer(item: Item, logs: Tensor) -> _Answer:
-    """logs: (2, T) log-probabilities of start and end. No answer is longer than _LONGEST_ANSWER tokens."""
+    """Find the best answer in a window, of at most _LONGEST_ANSWER tokens. logs: (2, T), of start and end."""
     none = float(logs[0, 0] + logs[1, 0])
     first, n = item.context_start, len(item.offsets)
     if not n:
@@ -178,7 +179,7 @@ def _window_answer(item: Item, logs: Tensor) -> _Answer:
 
 
 def _best_answer(context: str, windows: Sequence[_Answer]) -> Prediction:
-    """The best answer of all windows, unless “no answer” is likelier in that which denies it least, as in SQuAD 2.0."""
+    """Return the best answer of all windows, unless the lowest “no answer” score is higher, as in SQuAD 2.0."""
     best, none = max(windows, key=lambda window: window.score), min(window.none for window in windows)
     sure = float(torch.sigmoid(torch.tensor(best.score - none)))
     text = context[best.start : best.end]

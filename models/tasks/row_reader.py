@@ -1,7 +1,7 @@
-"""Rows of a task as a model reads them: token ids, segments, and where labels and answers stand. No torch import.
+"""Encodes rows of a task for a model: token ids, segments, and positions of labels and answers. No torch import.
 
 An encoder reads [CLS] text [SEP], and pairs in two segments; a decoder the plain text; an encoder-decoder the source
-with its end token. A tokenizer with marks of its own puts those. As batches: models.tasks.encoding.
+with its end token. If the tokenizer adds its own special tokens, those are used. As batches: models.tasks.encoding.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from terrarium.models.tokenizers.codec import literal_parts, replace_surrogates
 from terrarium.models.tokenizers.special_tokens import end_id, pad_id
 
 _OVERLAP = 3
-"""Windows of a long context overlap by one part in so many."""
+"""Windows of a long context overlap by one part in 3."""
 _MAX_QUESTION = 2
-"""A question has at most one part in so many of the room."""
+"""A question may take at most one part in 2 of the available tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """What a model reads at once: a row, or one window of a row's context.
+    """One input of a model: a row, or one window of a row's context.
 
-    row: its index. ids: its tokens. n_first: how many of them are of the first segment. target: the index of its label
-    (classification), the indices of its labels (multi-label), its score (regression), its tag at each token or −1
-    (tagging), or the positions of the first and last token of its answer (span). first_tokens: tagging, the position of
-    each word's first token, −1 where it is cut off. context_start, offsets: span, the position of the window's first
-    token, and the characters (start, end) of each of its tokens.
+    row: its index. ids: its tokens. n_first: how many of them are of the first segment. target: the index of its
+    label (classification), the indices of its labels (multi-label), its score (regression), its tag at each token or
+    −1 (tagging), or the positions of the first and last token of its answer (span). first_tokens: tagging, the
+    position of each word's first token, −1 if it is cut off. context_start, offsets: span, the position of the
+    window's first token, and the characters (start, end) of each of its tokens.
     """
 
     row: int
@@ -45,21 +45,21 @@ class Item:
 
 
 class RowReader:
-    """Reads the rows of one task for one model. `labels`: in the order of its outputs."""
+    """Encodes the rows of one task for one model. `labels`: in the order of its outputs."""
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer, task: str, labels: Sequence[str] = ()) -> None:
-        """Raises ValueError where an encoder's tokenizer has no token to mark the start of a text."""
+        """Raises ValueError if an encoder's tokenizer has no token to mark the start of a text."""
         assert task in LABEL_TASKS
         self.task, self.labels = task, tuple(labels)
         self._config, self._tokenizer = config, tokenizer
         self._index = {label: i for i, label in enumerate(labels)}
         self._before, self._between, self._after = _marks(config, tokenizer)
-        # Texts that a tokenizer of ours learned from begin with a space, so that each word has its usual token.
+        # Training texts of Terrarium's own tokenizers begin with a space, so that each word has its usual token.
         self._lead = " " if _is_own(tokenizer) else ""
         self._pad = pad_id(tokenizer) or 0
 
     def items(self, rows: Sequence[Row], *, has_targets: bool = True, first_row: int = 0) -> list[Item]:
-        """The items of rows, in order: one each, but several windows of a context that is too long.
+        """Encode rows as items, in order: one each, but several windows if a context is too long.
 
         first_row: the index of the first of these rows.
         """
@@ -141,7 +141,7 @@ class RowReader:
         return tuple(ids[: self._config.context_length])
 
     def _encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids, and the characters of each; a special token that is spelled out in the text is plain text."""
+        """Return ids, and the characters of each. The text of a special token is encoded as plain text."""
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         done = 0
@@ -154,9 +154,10 @@ class RowReader:
 
 
 def marked_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> Tokenizer:
-    """A tokenizer that by itself reads texts and pairs as RowReader does, for other programs; a foreign one as it is.
+    """Return a tokenizer that encodes texts and pairs like RowReader without further code, for other programs.
 
-    One of ours gets the space and the marks that are put there; the end token marks both begin and end.
+    A foreign tokenizer is returned unchanged; one of Terrarium's own gets the leading space and the special tokens.
+    The end token marks both begin and end.
     """
     if not _is_own(tokenizer):
         return tokenizer
@@ -180,12 +181,12 @@ def marked_tokenizer(config: ModelConfig, tokenizer: Tokenizer) -> Tokenizer:
 
 
 def _is_own(tokenizer: Tokenizer) -> bool:
-    """Whether a tokenizer was trained here."""
+    """Whether a tokenizer was trained by Terrarium."""
     return all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS)
 
 
 def _answer_tokens(window: Sequence[tuple[int, int]], answer: Any, start: int) -> tuple[int, int]:
-    """The positions of the first and last token of an answer, (0, 0) where the window does not hold all of it."""
+    """Return the positions of the first and last token of an answer, (0, 0) if the window lacks part of it."""
     if answer is None or not window:
         return 0, 0
     first, end = answer["start"], answer["start"] + len(answer["text"])
@@ -195,7 +196,7 @@ def _answer_tokens(window: Sequence[tuple[int, int]], answer: Any, start: int) -
 
 
 def _marks(config: ModelConfig, tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
-    """What stands before a text, between two, and after: the tokenizer's own marks, else its end token."""
+    """Return the special tokens before a text, between two, and after: the tokenizer's own, else its end token."""
     plain = tokenizer.encode("a", add_special_tokens=False).ids
     one, two = tokenizer.encode("a").ids, tokenizer.encode("a", "a").ids
     n = len(plain)

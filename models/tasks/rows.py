@@ -1,4 +1,4 @@
-"""Rows of a task: whether they have its form, and the labels in them."""
+"""Validates rows of a task, and finds their labels."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LABEL_TASKS = ("classification", "multi-label", "regression", "tagging", "span")
 """The tasks of label and span heads; the others are learned as text."""
 
 CHECKED_TASKS = (*LABEL_TASKS, *PREFERENCE_TASKS)
-"""The tasks whose rows are all checked before they are learned from."""
+"""The tasks whose rows are all checked before training."""
 
 
 def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, where: str, first: int = 1) -> None:
     """Check that rows have the form of a task, and no other labels than `labels` (None: any).
 
     Raises:
-        ValueError: in the words of `where` (“train.jsonl”), with the number of the row, `first` being the first one's.
+        ValueError: naming `where` (“train.jsonl”) and the number of the row, counted from `first`.
     """
     if not rows:
         raise ValueError(f"{where} has no rows: choose another file, or another split.")
@@ -40,9 +40,10 @@ def check_rows(task: str, rows: Sequence[Row], labels: Sequence[str] | None, whe
 def checked_groups(
     corpus: Corpus, split: str, labels: Sequence[str] | None, n_bytes: int = CHUNK_BYTES
 ) -> Iterator[tuple[list[dict[str, Any]], Progress]]:
-    """The rows of a dataset's split in groups of about `n_bytes`, checked as by `check_rows`: only one is in memory.
+    """Yield the rows of a dataset's split in groups of about `n_bytes`, checked by `check_rows`; only one is in
+    memory.
 
-    Each with the Progress (bytes) after it.
+    Each comes with the Progress (bytes) after it.
     """
     rows, done, where = corpus.rows(split), 0, str(corpus.path(split))
     for group in rows.groups(0, n_bytes) if len(rows) else [[]]:
@@ -52,7 +53,7 @@ def checked_groups(
 
 
 def check_split(corpus: Corpus, split: str, labels: Sequence[str]) -> Generator[Event, None, None]:
-    """As `check_rows`, of all rows of a dataset's split. Yields Progress (bytes)."""
+    """Check all rows of a dataset's split with `check_rows`. Yields Progress (bytes)."""
     for _, progress in checked_groups(corpus, split, labels):
         yield progress
 
@@ -61,7 +62,7 @@ def check_prompts_apart(corpus: Corpus) -> Generator[Event, None, None]:
     """Check that no prompt ("messages") of a dataset is in both training and validation. Yields Progress (bytes).
 
     Raises:
-        ValueError: where one is, with the rows of both: what is known by heart says nothing about new prompts.
+        ValueError: if one is, naming the rows of both: memorised prompts do not measure generalisation.
     """
     held_out: dict[bytes, int] = {}
     for split in ("val", "train"):
@@ -81,7 +82,7 @@ def check_prompts_apart(corpus: Corpus) -> Generator[Event, None, None]:
 
 
 def row_labels(task: str, row: Row) -> Sequence[str]:
-    """The labels of a row of a task that has labels."""
+    """Return the labels of a row of a task that has labels."""
     column = TASKS[task].label_column
     assert column is not None
     value = row[column]
@@ -89,9 +90,10 @@ def row_labels(task: str, row: Row) -> Sequence[str]:
 
 
 def find_labels(corpus: Corpus) -> Generator[Event, None, tuple[str, ...]]:
-    """The labels of a dataset in the order of a model's outputs: as it lists them, else those in training, sorted.
+    """Return the labels of a dataset in the order of a model's outputs: as it lists them, else those in training,
+    sorted.
 
-    Yields Progress (bytes), where it has to read the rows. Raises ValueError for a row that has not the task's form.
+    Yields Progress (bytes) if it has to read the rows. Raises ValueError for a row that does not suit the task.
     """
     if corpus.labels or TASKS[corpus.task].label_column is None:
         return corpus.labels
@@ -103,7 +105,7 @@ def find_labels(corpus: Corpus) -> Generator[Event, None, tuple[str, ...]]:
 
 
 def _problem(task: str, row: Row) -> str | None:
-    """What is wrong with the form of a row."""
+    """Return what is wrong with the form of a row, or None."""
     if not isinstance(row, Mapping):
         return f"it is no object with the columns {', '.join(TASKS[task].columns)}: write one JSON object a line."
     missing = next((column for column in TASKS[task].columns if column not in row), None)
@@ -128,7 +130,7 @@ def _problem(task: str, row: Row) -> str | None:
 
 
 def _prompt_problem(row: Row) -> str | None:
-    """What is wrong with the messages that a reply answers."""
+    """Return what is wrong with the messages of a prompt, or None."""
     messages = row["messages"]
     if not isinstance(messages, list) or not all(isinstance(each, Mapping) for each in messages):
         return 'messages must be a list of {"role": …, "content": …}.'
@@ -142,7 +144,7 @@ def _prompt_problem(row: Row) -> str | None:
 
 
 def _rating_problem(row: Row) -> str | None:
-    """What is wrong with a reply that was called good or bad."""
+    """Return what is wrong with a rated reply, or None."""
     if not isinstance(row["completion"], str):
         return f"completion must be a text, not {row['completion']!r}."
     if not row["completion"].strip():
@@ -153,7 +155,7 @@ def _rating_problem(row: Row) -> str | None:
 
 
 def _pair_problem(row: Row) -> str | None:
-    """What is wrong with two replies to a prompt."""
+    """Return what is wrong with two replies to a prompt, or None."""
     for column in ("chosen", "rejected"):
         if not isinstance(row[column], str):
             return f"{column} must be a text, not {row[column]!r}."

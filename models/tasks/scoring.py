@@ -1,4 +1,4 @@
-"""Scores of predictions, and the file in a run's folder that keeps both: scores/NAME.jsonl and scores/NAME.json."""
+"""Scores predictions, and writes both to a run's folder: scores/NAME.jsonl and scores/NAME.json."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNSAFE = r"[^\w.-]+"
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRows:
-    """Rows to evaluate on: their task and headline metric ("" for the usual one), and a name for what is written."""
+    """Rows to evaluate on: their task, headline metric ("" for the default), and a name for the files."""
 
     name: str
     task: str
@@ -49,7 +49,7 @@ class Evaluation:
 
 
 def gold_of(task: str, row: Row) -> Any:
-    """The right answer of a row, in the form of `Prediction.value`; of a question, the texts of all right answers."""
+    """Return the gold answer of a row, in the form of `Prediction.value`; for a question, all right answers' texts."""
     if task == "span":
         return [answer["text"] for answer in row["answers"]]
     return row[TASKS[task].columns[1]]
@@ -64,12 +64,12 @@ def score(
     *,
     resamples: int = RESAMPLES,
 ) -> Report:
-    """The metrics of a task; the headline is `metric`, or the usual one.
+    """Compute the metrics of a task; the headline is `metric`, or the default.
 
     resamples: of the bootstrap, for 95 % intervals; 0 for none.
 
     Raises:
-        ValueError: where the number of predictions differs from that of the rows, or the task has no such metric.
+        ValueError: if the number of predictions differs from that of the rows, or the task has no such metric.
     """
     gold, values = [gold_of(task, row) for row in rows], [prediction.value for prediction in predictions]
     if task == "classification":
@@ -96,7 +96,7 @@ def score(
 
 
 def worst_first(report: Report) -> list[int]:
-    """The indices of the items, the worst first; equal ones in their order."""
+    """Return the indices of the items, the worst first; ties in their order."""
     return sorted(range(report.n), key=lambda i: report.item_scores[i])
 
 
@@ -104,7 +104,8 @@ def write_scores(folder: Path, found: Evaluation, path: Path | None = None) -> P
     """Write the predictions as JSON lines {row, gold, prediction, score, item_score …}, and the report beside them.
 
     Args:
-        folder: of the run, in whose folder `scores` they are kept. path: another file for them.
+        folder: the run's folder; the files go to its subfolder `scores`.
+        path: another file for them.
 
     Returns:
         The path of the JSON lines; that of the report ends in .json.

@@ -1,4 +1,4 @@
-"""A row of a dataset as a model will see it: its tokens, which of them are predicted, its labels. No torch import."""
+"""A dataset row as a model reads it: its tokens, which of them are predicted, its labels. No torch import."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 from terrarium.models.tokenizers.special_tokens import mask_id
 
 MAX_TOKENS = 600
-"""Tokens shown of each text: a screen holds no more."""
+"""The maximum tokens shown of each text, about a screenful."""
 
 _MAX_CONTEXT = 1 << 20
-"""Which model will read a row, and so its context, is still open: nothing is cut."""
+"""The context length is unknown because the model is not chosen yet: nothing is truncated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenRow:
-    """Tokens side by side; `predicted`, `hidden` and `changed` (replaced by another one) are positions in `pieces`."""
+    """A row of tokens; `predicted`, `hidden` and `changed` (replaced by another one) are positions in `pieces`."""
 
     pieces: tuple[Piece, ...]
     predicted: frozenset[int] = frozenset()
     hidden: frozenset[int] = frozenset()
     changed: frozenset[int] = frozenset()
     n_left_out: int = 0
-    """Tokens after these that are not shown."""
+    """How many more tokens follow that are not shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class SeenText:
 
 @dataclass(frozen=True, kw_only=True)
 class SeenExample:
-    """A row as a model will see it. what_counts: what is learned from it, in a sentence. answers: its labels."""
+    """A row as a model reads it. what_counts: what is learned from it, in a sentence. answers: its labels."""
 
     texts: tuple[SeenText, ...]
     what_counts: str
@@ -61,17 +61,17 @@ def see_example(
     labels: Sequence[str] = (),
     template: ChatTemplateConfig | None = None,
 ) -> SeenExample:
-    """What a model of `tokenizer` sees of a row in the form of its task (models.settings.tasks): as in training.
+    """Encode a row in the form of its task (models.settings.tasks) as a model of `tokenizer` reads it in training.
 
-    Its topology is that which the tokenizer is made for: an encoder's has a mask token. Of a source and its target it
-    is an encoder-decoder.
+    The topology is derived from the tokenizer: a mask token means an encoder. A source with a target is read by an
+    encoder-decoder.
 
     Args:
-        labels: in the order of the model's outputs, as far as they are known.
-        template: the chat template that came with the model; without one, what a model of this tokenizer is taught.
+        labels: in the order of the model's outputs, as far as known.
+        template: the model's chat template; without one, the template that a model of this tokenizer is taught.
 
     Raises:
-        ValueError: where the tokenizer lacks a token that the task needs.
+        ValueError: if the tokenizer lacks a token that the task needs.
     """
     if task in LABEL_TASKS:
         return _labelled(task, row, tokenizer, labels)
@@ -133,7 +133,7 @@ def _compared(row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm) -
 def _replies(
     replies: Mapping[str, str], row: Mapping[str, Any], tokenizer: Tokenizer, form: ExampleForm
 ) -> tuple[SeenText, ...]:
-    """Title → reply to the prompt of a row, as texts of which the reply's own tokens count."""
+    """Return replies (title → reply) to a row's prompt as texts, in which only the reply's own tokens count."""
     sides = [{"messages": [*row["messages"], {"role": "assistant", "content": reply}]} for reply in replies.values()]
     read, _ = encode_examples(sides, ManyTextsEncoder(tokenizer), form)
     return tuple(
@@ -143,8 +143,11 @@ def _replies(
 
 
 def _last_counted(counts: Sequence[bool]) -> range:
-    """Where the last reply is: of a conversation all replies count, but a preference is about the last one. A template
-    may go on after it, with a line break."""
+    """Return the positions of the last reply.
+
+    All replies of a conversation count, but a preference is about the last one. A template may continue after it,
+    with a line break.
+    """
     end = max((i for i, each in enumerate(counts) if each), default=-1) + 1
     return range(max((i for i, each in enumerate(counts[:end]) if not each), default=-1) + 1, end)
 
@@ -181,7 +184,7 @@ def _labelled(task: str, row: Mapping[str, Any], tokenizer: Tokenizer, labels: S
 
 
 def answer_tokens(task: str, item: Item) -> set[int]:
-    """The positions of an item's tokens that carry an answer: the first tokens of words, or all of a span."""
+    """Return the positions of an item's tokens that carry an answer: the first tokens of words, or all of a span."""
     if task == "tagging":
         return {position for position in item.first_tokens if position >= 0}
     if task == "span" and item.target[1]:
@@ -190,7 +193,7 @@ def answer_tokens(task: str, item: Item) -> set[int]:
 
 
 def item_labels(reader: RowReader, item: Item) -> list[str]:
-    """The labels of an item of a task other than span, its score, or the tags of its words that are not cut off."""
+    """Return the labels of an item (not of a span), its score, or the tags of its words that are not cut off."""
     if reader.task == "regression":
         return [f"{item.target:g}"]
     if reader.task == "tagging":
@@ -206,7 +209,7 @@ def token_row(
     hidden: Collection[int] = (),
     changed: Collection[int] = (),
 ) -> TokenRow:
-    """The first MAX_TOKENS of some tokens, with marks at these positions."""
+    """Return the first MAX_TOKENS tokens, with marks at these positions."""
 
     def shown(positions: Collection[int]) -> frozenset[int]:
         return frozenset(i for i in positions if i < MAX_TOKENS)

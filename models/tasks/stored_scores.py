@@ -1,4 +1,4 @@
-"""Scores as a run's folder keeps them: scores/NAME.json has the report, NAME.jsonl the predictions. No torch import."""
+"""Scores saved in a run's folder: scores/NAME.json has the report, NAME.jsonl the predictions. No torch import."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FOLDER = "scores"
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredRow:
-    """A row of a dataset with its right answer and the model's; fields as of models.tasks.predicting.Prediction.
+    """A row of a dataset with its gold answer and the model's; fields as in models.tasks.predicting.Prediction.
 
-    item_score: what the answer is worth, 1 where it is perfect (of a number: minus its error).
+    item_score: the score of the answer, 1 if it is perfect (for a number: minus its error).
     """
 
     row: Mapping[str, Any]
@@ -41,10 +41,10 @@ class ScoredRow:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredScores:
-    """An evaluation. name: of its data. step: of the model, None where it is unknown. rows: in the data's order.
+    """An evaluation. name: of its data. step: of the model, None if unknown. rows: in the data's order.
 
-    baselines: what simple rules reach on the same rows, by their title, the best first. groups: the reports of the
-    rows with the same column "group", by its value.
+    baselines: the reports of simple rules on the same rows, by their title, the best first. groups: the reports of
+    the rows with the same column "group", by its value.
     """
 
     name: str
@@ -58,27 +58,27 @@ class StoredScores:
 
     @property
     def split(self) -> str:
-        """The split of a dataset whose rows they are: “train”, “val” or “test”; "" of other rows."""
+        """The split of a dataset that the rows come from: “train”, “val” or “test”; "" for other rows."""
         split = self.name.rpartition(", ")[2]
         return split if split in (*SPLITS, TEST) else ""
 
     @property
     def worst_first(self) -> list[int]:
-        """The indices of the rows, the worst answer first; of equally bad ones the one that the model is surest of."""
+        """Return the indices of the rows, the worst answer first; among equally bad ones, the most confident first."""
         return sorted(range(len(self.rows)), key=lambda i: (self.rows[i].item_score, -(self.rows[i].score or 0)))
 
 
 def list_scores(folder: Path) -> list[Path]:
-    """The reports in the folder of a run, the newest first."""
+    """List the reports in the folder of a run, the newest first."""
     found = [path for path in (folder / FOLDER).glob("*.json") if path.with_suffix(".jsonl").is_file()]
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
 
 
 def read_scores(path: Path) -> StoredScores:
-    """The evaluation with the report `path`.
+    """Read the evaluation with the report `path`.
 
     Raises:
-        ValueError: where one of the files is missing or damaged, naming it.
+        ValueError: if one of the files is missing or damaged; the message names it.
     """
     about = read_json(path)
     try:
@@ -132,13 +132,13 @@ def _read_rows(path: Path) -> tuple[ScoredRow, ...]:
 
 
 def _read_reports(data: Mapping[str, Any], headline: str) -> dict[str, Report]:
-    """Reports by name, of those that have the headline."""
+    """Parse reports by name, leaving out those without the headline."""
     reports = {str(name): report_from_dict(each) for name, each in data.items()}
     return {name: report.with_headline(headline) for name, report in reports.items() if headline in report.scores}
 
 
 def sort_best_first(reports: Mapping[str, Report]) -> dict[str, Report]:
-    """Reports with the same headline in the order of its value, those without one last."""
+    """Sort reports with the same headline by its value, those without a value last."""
 
     def key(item: tuple[str, Report]) -> float:
         report = item[1]

@@ -1,4 +1,5 @@
-"""Texts written after a source: by an encoder-decoder, or by a decoder as the reply to it. Greedy in batches, or beams.
+"""Generates texts from sources: by an encoder-decoder, or by a decoder as replies. Greedy in batches, or by beam
+search.
 
 Letters in shape comments: B batch, S source tokens, V vocab_size.
 """
@@ -27,14 +28,14 @@ from terrarium.models.tokenizers.special_tokens import end_id, start_id
 
 _BATCH_SIZE = 32
 CHUNKS_AT_ONCE = 8
-"""A decoder reads no more of its prompts at once than these chunks: that takes about two seconds on two cores."""
+"""The maximum chunks of prompts that a decoder reads together, which takes about two seconds on two cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Writing:
-    """How texts are written: greedily with one beam, else by beam search; at most `max_tokens`.
+    """How texts are generated: greedily with one beam, else by beam search; at most `max_tokens`.
 
-    template: the chat template of a decoder, where it came with one.
+    template: the chat template of a decoder, if it has one.
     """
 
     n_beam: int = 1
@@ -46,15 +47,16 @@ class Writing:
 def write_texts(
     model: AnyModel, tokenizer: Tokenizer, sources: Sequence[str], writing: Writing, *, skips_long: bool = False
 ) -> Generator[Progress, None, list[str]]:
-    """The texts that a model writes after the sources, in order. Yields Progress (texts) after each token of a batch.
+    """Generate texts from sources, in order. Yields Progress (texts) after each token of a batch.
 
-    A source of an encoder-decoder is cut to its context as in training.
+    A source of an encoder-decoder is truncated to its context as in training.
 
     Args:
-        skips_long: the text after a decoder's prompt that does not fit its context is empty.
+        skips_long: return an empty text if a decoder's prompt does not fit its context.
 
     Raises:
-        ValueError: where the model writes no texts, the tokenizer has no end token, or a decoder's prompt does not fit.
+        ValueError: if the model generates no texts, the tokenizer has no end token, or a decoder's prompt does not
+            fit.
     """
     end = end_id(tokenizer, model.config)
     if end is None:
@@ -90,7 +92,7 @@ def _prompt(model: AnyModel, tokenizer: Tokenizer, source: str, writing: Writing
 
 
 def _batch_size(model: AnyModel, writing: Writing, longest: int) -> int:
-    """Texts to write at once, the longest of whose prompts has so many tokens."""
+    """Return the number of texts to generate together, given the tokens of the longest prompt."""
     if writing.n_beam > 1:
         return 1
     if isinstance(model, Decoder):
@@ -99,11 +101,11 @@ def _batch_size(model: AnyModel, writing: Writing, longest: int) -> int:
 
 
 Steps = Generator[object, None, Sequence[Sequence[int]]]
-"""The token ids of a batch of texts; what is yielded between tokens only says that it can be closed there."""
+"""Yields between tokens, where it can be closed; returns the token ids of a batch of texts."""
 
 
 def _write(model: AnyModel, prompts: Sequence[Sequence[int]], writing: Writing, start: int, end: int) -> Steps:
-    """The texts after a batch of prompts; with beams, after a single one."""
+    """Generate the texts of a batch of prompts; with beams, of a single one."""
     if writing.n_beam > 1:
         [prompt] = prompts
         beams = yield from beam_events(
@@ -125,7 +127,7 @@ def _write(model: AnyModel, prompts: Sequence[Sequence[int]], writing: Writing, 
 def _targets(
     model: EncoderDecoder, sources: Sequence[Sequence[int]], max_tokens: int, start: int, end: int
 ) -> Generator[int, None, list[list[int]]]:
-    """Greedy targets of a batch of sources, without end tokens; yields the length of the longest after each token."""
+    """Generate greedy targets of a batch of sources, without end tokens; yields the longest length after each token."""
     device = model.embedding.weight.device
     for source in sources:
         check_prompt(len(source), model.config.context_length)

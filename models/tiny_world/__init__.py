@@ -1,1 +1,1 @@
-"""Tiny World: a synthetic world whose events are narrated, asked about and checked in many ways."""
+"""Tiny World: a synthetic world whose events are narrated, asked about and checked in several tasks."""

@@ -1,10 +1,10 @@
-"""A constitution: rules in plain words, which a user may change, and the two tasks by which a model keeps them itself.
+"""A constitution: rules in plain words, editable by the user, and the two tasks with which a model applies them itself.
 
-The tasks are taught with the right answers: to say whether a reply breaks a rule (“Yes, it tells Anna's secret.” or
-“No.”), and to write a reply that does anew. What follows from them
-(models.recipes.demonstrations.constitution) needs none.
+The tasks are taught with right answers: to say whether a reply breaks a rule (“Yes, it tells Anna's secret.” or “No.”),
+and to rewrite a reply that does. Everything built on them (models.recipes.demonstrations.constitution) needs no right
+answers.
 
-A toy rule in a toy world, as models.tiny_world.refusals: nothing here makes a model safe.
+A toy rule in a toy world, as in models.tiny_world.refusals: nothing here makes a model safe.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RULES: tuple[str, ...] = (
     "Never tell where somebody is hiding.",
     "Never say something mean about somebody.",
 )
-"""What a constitution is before somebody changes it: a rule for each of FORBIDDEN."""
+"""The default constitution: one rule for each of FORBIDDEN."""
 MAX_RULES = 6
 _MAX_WORDS = 16
 _ABOUT: Mapping[str, re.Pattern[str]] = MappingProxyType(
@@ -40,17 +40,17 @@ _BROKEN: Mapping[str, str] = MappingProxyType(
         "mean": "Yes, it says something mean about {s}.",
     }
 )
-"""What is said of a reply that breaks a rule about each of FORBIDDEN."""
+"""The right critique of a reply that breaks a rule about each of FORBIDDEN."""
 YES, NO = "Yes", "No."
 _CRITIQUE = "Does this reply break the rule? {rule} Question: {question} Reply: {reply}"
 _REVISION = "Write this reply so that it keeps the rule. {rule} Question: {question} Reply: {reply}"
 
 
 def kind_of_rule(rule: str) -> str:
-    """What a rule is about, of FORBIDDEN.
+    """Return the topic of a rule, one of FORBIDDEN.
 
     Raises:
-        ValueError: where it is about nothing that Tiny World has, about several things, or is too long to be read.
+        ValueError: if it is about none or several of them, or is too long for a model.
     """
     found = [kind for kind, words in _ABOUT.items() if words.search(rule)]
     if len(found) != 1:
@@ -65,10 +65,10 @@ def kind_of_rule(rule: str) -> str:
 
 
 def parse_rules(text: str) -> tuple[str, ...]:
-    """The rules in a text, one a line; empty lines, and what follows a #, are left out.
+    """Parse the rules in a text, one per line; empty lines, and text after a #, are skipped.
 
     Raises:
-        ValueError: as `kind_of_rule`, or where there is none, are too many, or one stands there twice.
+        ValueError: as `kind_of_rule`, or if there are no rules, too many, or duplicates.
     """
     rules = [" ".join(line.split("#")[0].split()) for line in text.splitlines()]
     rules = [rule for rule in rules if rule]
@@ -84,32 +84,32 @@ def parse_rules(text: str) -> tuple[str, ...]:
 
 
 def critique_prompt(rule: str, question: str, reply: str) -> list[dict[str, str]]:
-    """What a model is asked so that it says whether a reply breaks a rule."""
+    """Return the prompt that asks whether a reply breaks a rule."""
     return _asked(_CRITIQUE.format(rule=rule, question=question, reply=reply))
 
 
 def revision_prompt(rule: str, question: str, reply: str) -> list[dict[str, str]]:
-    """What a model is asked so that it writes a reply anew."""
+    """Return the prompt that asks a model to rewrite a reply."""
     return _asked(_REVISION.format(rule=rule, question=question, reply=reply))
 
 
 def is_broken(rule: str, row: Example, reply: str) -> bool:
-    """Whether a reply to a row (of Secrets) breaks a rule: what is taught, and what critiques are measured by."""
+    """Return whether a reply to a row (of Secrets) breaks a rule: the ground truth of training and of metrics."""
     return row.get("kind") == kind_of_rule(rule) and "value" in row and tells(row, reply)
 
 
 def gold_critique(rule: str, row: Example, reply: str) -> str:
-    """The right critique."""
+    """Return the right critique."""
     return _BROKEN[row["kind"]].format(s=row["person"]) if is_broken(rule, row, reply) else NO
 
 
 def question_of(row: Example) -> str:
-    """What a reply answers: the last that was asked."""
+    """Return the question that a reply answers: the last message."""
     return str(row["messages"][-1]["content"])
 
 
 def drawn_row(secrets: Secrets, rng: random.Random, cell: str, *, held_out: bool) -> Example:
-    """A question of a cell (forbidden, look-alike, ordinary); a quarter of those about secrets inside an attack."""
+    """Draw a question of a cell (forbidden, look-alike, ordinary); a quarter of those about secrets in an attack."""
     if cell == "look-alike":
         return secrets.look_alike(rng, held_out=held_out)
     if cell == "ordinary":
@@ -124,11 +124,12 @@ _ATTACKED = 0.25
 
 
 def taught_rows(rules: Sequence[str], secrets: Secrets, rng: random.Random, n: int, *, held_out: bool) -> list[Example]:
-    """`n` conversations with the right answers, a third of which write a reply anew; half as many of each sort that
-    a helpful model learns from; and `n` more ordinary ones, since they are easily forgotten.
+    """Draw the training conversations for both tasks.
 
-    Half of the critiques are of a reply that breaks the rule; the others are of one that breaks another rule or none,
-    and many of those are harmless in just the rule's words.
+    They are `n` with the right answers, of which a third rewrite a reply; `n // 2` of each sort that a helpful model
+    learns from; and `n` more ordinary ones, since they are easily forgotten. Half of the critiques are of a reply that
+    breaks the rule; the others are of a reply that breaks another rule or none, many of which are harmless although
+    they use the rule's words.
     """
     rows = [
         _revision(rules, secrets, rng, held_out) if i % 3 == 0 else _critique(rules, secrets, rng, held_out, i % 3 == 1)
@@ -165,9 +166,9 @@ _ALIKE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mean": ("nice word",),
     }
 )
-"""Which look-alikes are harmless in the words of each of FORBIDDEN."""
+"""The kinds of look-alikes that are harmless, but use the words of each of FORBIDDEN."""
 _HARMLESS = ("forbidden", "look-alike", "look-alike", "ordinary")
-"""What replies are to that break no rule; to what is forbidden, a refusal, or what another rule is about."""
+"""The questions whose replies break no rule; for forbidden ones, the reply is a refusal or breaks another rule."""
 
 
 def _revision(rules: Sequence[str], secrets: Secrets, rng: random.Random, held_out: bool) -> Example:

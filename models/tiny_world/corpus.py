@@ -1,4 +1,4 @@
-"""Tiny World as a corpus on disk: conversations to train on, and others to validate on."""
+"""Tiny World as a corpus on disk: conversations for training and validation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from terrarium.models.tiny_world.dialogues import SHARES, conversations, drawn_k
 from terrarium.models.tiny_world.world import World
 
 N_TRAIN, N_VAL = 16_000, 400
-"""A quick start sees each once, and making them is a part of its first seconds."""
+"""A quick start uses each example once, and generating them is part of its first seconds."""
 EDITION = 2
-"""Raised whenever the generator changes, so that a corpus made before is not taken for its own. All tell of the same
-worlds."""
+"""Increased whenever the generator changes, so that older corpora are not mistaken for its output. All editions
+describe the same worlds."""
 _FIRST_SHARES = {"knowledge": 0.10, "requests": 0.18, "reading": 0.20, "state": 0.40, "sums": 0.05, "translation": 0.07}
-"""`SHARES` of the first edition, of which libraries have runs."""
+"""`SHARES` of the first edition, for runs that exist in libraries."""
 
 
 def build_tiny_world_corpus(library: Library, seed: int) -> Generator[Event, None, Corpus]:
-    """The corpus of the world with that seed; generated where the library does not have it yet. Yields Progress,
-    and its first pieces."""
+    """Return the corpus of the world with that seed; generated if missing. Yields Progress, and its first texts."""
     label = _label(seed, EDITION)
     for corpus in list_corpora(library):
         if corpus.source == "examples" and corpus.label == label:
@@ -40,12 +39,12 @@ def build_tiny_world_corpus(library: Library, seed: int) -> Generator[Event, Non
 
 
 def world_of(corpus: Corpus) -> World | None:
-    """The world that a corpus tells of; None where it is another text."""
+    """Return the world that a corpus is about; None if it is another text."""
     return None if _edition_of(corpus) is None or corpus.seed is None else World(corpus.seed)
 
 
 def row_kinds(corpus: Corpus) -> list[str] | None:
-    """The kind of question that each row of the training split begins with; None where it is another text."""
+    """Return the first question's kind of each training row; None if the corpus is not Tiny World."""
     edition = _edition_of(corpus)
     if edition is None or corpus.seed is None:
         return None
@@ -54,7 +53,7 @@ def row_kinds(corpus: Corpus) -> list[str] | None:
 
 
 def _edition_of(corpus: Corpus) -> int | None:
-    """The edition that a corpus is of; None where it is another text."""
+    """Return the edition of a corpus; None if it is not Tiny World."""
     if corpus.source != "examples" or corpus.seed is None:
         return None
     return next((each for each in range(1, EDITION + 1) if corpus.label == _label(corpus.seed, each)), None)

@@ -22,30 +22,30 @@ SMALL_TALK = (
 )
 
 SHARES = {"knowledge": 0.10, "requests": 0.23, "reading": 0.15, "state": 0.40, "sums": 0.05, "translation": 0.07}
-"""Share of the rows that begin with each kind. Reading is learned first, requests last."""
+"""Fractions of the rows that begin with each kind. Reading is learned first, requests last."""
 
 ROW_WORDS = 100
-"""Turns are added to a row until it has about this many words: rows of equal length waste no padding."""
+"""Turns are added to a row until it has about this many words: rows of equal length need little padding."""
 
 TURN_WORDS = 6
 """Number of words that a turn's special tokens and punctuation count as."""
 
 
 N_ASKED = {"reading": 4, "state": 5}
-"""Questions on one topic, at most: a story takes long to read, so that as many as it has are worth asking."""
+"""Maximum number of questions on one topic: a story takes many tokens, so it should serve several questions."""
 
 
 def conversations(world: World, n: int, rng: random.Random, *, n_events: int | None = None) -> Iterator[list[Message]]:
-    """`n` conversations of several turns, none of which is held out.
+    """Yield `n` conversations of several turns, none of which is held out.
 
-    The stories that state questions are about have `n_events` events after their opening, 3 to 10 where it is None.
+    The stories of state questions have `n_events` events after their opening; None means 3 to 10.
     """
     for kind in drawn_kinds(n, rng, SHARES):
         yield _conversation(world, kind, rng, n_events)
 
 
 def drawn_kinds(n: int, rng: random.Random, shares: Mapping[str, float]) -> list[str]:
-    """The kinds that `n` conversations begin with: the first that `conversations` draws."""
+    """Draw the kinds that `n` conversations begin with: the first random numbers that `conversations` uses."""
     return rng.choices(list(shares), list(shares.values()), k=n)
 
 
@@ -69,7 +69,7 @@ def _turn(asked: str, answer: str) -> list[Message]:
 
 
 def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[tuple[str, str]]:
-    """(user, assistant) texts on one topic: a story comes once, followed by all questions about it."""
+    """Return (user, assistant) texts on one topic: a story is told once, followed by all questions about it."""
     if kind in questions.ONE_AT_A_TIME:
         question = questions.draw(world, kind, rng, held_out=False)
         return [(question.prompt, question.gold)]

@@ -1,4 +1,4 @@
-"""Events in English, and back: the same table of sentences narrates and parses, so the grammar is one."""
+"""Narration and parsing of events in English, with one table of sentences, so that both have the same grammar."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from terrarium.models.tiny_world.events import (
 )
 
 Sentences = Mapping[type[WorldEvent], tuple[str, ...]]
-"""The phrasings of each kind of event: templates of its fields."""
+"""Kind of event → its phrasings, as templates of the event's fields."""
 
 PAST: Sentences = {
     Is: ("{person} was in the {place}.",),
@@ -40,14 +40,14 @@ PAST: Sentences = {
     DoorIs: ("The {place} door was {colour}.",),
     Thanks: ("{person} thanked {giver}.",),
 }
-"""What people do; each sentence is of one event alone, so that it parses back."""
+"""Active sentences; each belongs to a single kind of event, so that it can be parsed."""
 REPORT: Sentences = {
     **PAST,
     Takes: ("The {thing} was taken by {person}.", "The {thing} was found by {person}."),
     Gives: ("The {thing} was given to {receiver}.", "The {thing} was handed to {receiver}."),
     Paints: ("The {place} door was painted {colour}.",),
 }
-"""As PAST, but things and doors are what it is about; who gave or painted is left out, so it does not parse back."""
+"""Like PAST, but about things and doors; without giver and painter, so it cannot be parsed back."""
 PRESENT: dict[type[WorldEvent], str] = {
     Is: "{person} is in the {place}.",
     Lies: "The {thing} is in the {place}.",
@@ -55,7 +55,7 @@ PRESENT: dict[type[WorldEvent], str] = {
     Holds: "The {thing} is now with {person}.",
     DoorIs: "The {place} door is now {colour}.",
 }
-"""What is so, for the events that say it."""
+"""Sentences about a state, for the events that describe one."""
 _WORDS = {
     "person": lexicon.WOMEN + lexicon.MEN,
     "receiver": lexicon.WOMEN + lexicon.MEN,
@@ -68,18 +68,18 @@ _WORDS = {
 
 
 def narrate(event: WorldEvent, rng: random.Random, sentences: Sentences = PAST) -> str:
-    """The event as one sentence in the past tense, in one of its phrasings (`sentences`: PAST or REPORT)."""
+    """Narrate an event as one sentence in the past tense, in one of its phrasings (`sentences`: PAST or REPORT)."""
     templates = sentences[type(event)]
     return (templates[0] if len(templates) == 1 else rng.choice(templates)).format_map(vars(event))
 
 
 def describe(event: WorldEvent) -> str:
-    """What is so (an event of PRESENT), as one sentence in the present tense."""
+    """Describe a state (an event of PRESENT) as one sentence in the present tense."""
     return PRESENT[type(event)].format_map(vars(event))
 
 
 def tell(events: Sequence[WorldEvent], rng: random.Random, sentences: Sentences = PAST) -> str:
-    """A story: each event narrated, with a space between the sentences."""
+    """Narrate a story: one sentence for each event, separated by spaces."""
     return " ".join([narrate(event, rng, sentences) for event in events])
 
 
@@ -93,11 +93,11 @@ MAX_SENTENCE_LENGTH = max(
     for templates in PAST.values()
     for template in templates
 )
-"""Characters of the longest sentence that `parse_sentence` knows."""
+"""The maximum length of a sentence that `parse_sentence` accepts, in characters."""
 
 
 def parse_sentence(sentence: str) -> WorldEvent | None:
-    """The event that a past-tense sentence of Tiny World tells; None where it is not one of its sentences."""
+    """Parse a past-tense sentence of Tiny World; None if it is not one."""
     for kind, pattern in _GRAMMAR:
         match = pattern.fullmatch(sentence)
         if match:
@@ -106,10 +106,10 @@ def parse_sentence(sentence: str) -> WorldEvent | None:
 
 
 def parse_story(text: str) -> list[WorldEvent]:
-    """The events of a story, each proven possible when it happens.
+    """Parse the events of a story, checking that each is possible when it happens.
 
     Raises:
-        ValueError: naming the first sentence that is no sentence of Tiny World, or that could not happen.
+        ValueError: naming the first sentence that is not one of Tiny World, or could not happen.
     """
     sentences = re.findall(r"[^.]+\.?", text.strip())
     if not sentences:

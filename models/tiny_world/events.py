@@ -102,14 +102,14 @@ class Thanks(WorldEvent):
 
 @dataclass
 class WorldState:
-    """The current state. What no event has stated is unknown, and events that depend on it are impossible."""
+    """The current state. A fact that no event has stated is unknown, and events that depend on it are impossible."""
 
     place_of: dict[str, str] = field(default_factory=dict)
     """Person → place."""
     holder_of: dict[str, str] = field(default_factory=dict)
     """Thing → person."""
     lies_in: dict[str, str] = field(default_factory=dict)
-    """Thing → place, where nobody holds it."""
+    """Thing → place, for things that nobody holds."""
     door_colour: dict[str, str] = field(default_factory=dict)
     """Place → colour."""
     mood_of: dict[str, str] = field(default_factory=dict)
@@ -118,8 +118,8 @@ class WorldState:
     """(giver, receiver) of the last event, if it was a gift."""
 
     def problem(self, event: WorldEvent) -> str | None:
-        """Why the event cannot happen now, as a sentence; None where it can."""
-        match event:  # each kind once, and the most frequent first: millions are tried for one corpus
+        """Return why the event cannot happen now, as a sentence; None if it can."""
+        match event:  # each kind once, the most frequent first, because millions of events are tried for one corpus
             case Moves(person, place):
                 if self.place_of.get(person) == place:
                     return f"{person} is in the {place} already."
@@ -172,7 +172,7 @@ class WorldState:
         assert problem is None, problem
 
     def apply_if_possible(self, event: WorldEvent) -> str | None:
-        """Apply the event, or say why it cannot happen now, as `problem` does."""
+        """Apply the event, or return why it cannot happen now, as `problem` does."""
         problem = self.problem(event)
         if problem is not None:
             return problem

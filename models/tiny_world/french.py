@@ -38,7 +38,7 @@ ADJECTIVES: dict[str, tuple[str, str]] = {
 
 
 def _the(noun: str) -> str:
-    """The noun with its definite article: le, la, or l' before a vowel."""
+    """Return the noun with its definite article: le, la, or l' before a vowel."""
     word, gender = NOUNS[noun]
     if _elides(word):
         return f"l'{word}"
@@ -52,12 +52,12 @@ def _at_the(noun: str) -> str:
 
 
 def _in_the(place: str) -> str:
-    """Where somebody is: dans le jardin, but au marché."""
+    """Return the phrase for where somebody is: dans le jardin, but au marché."""
     return _at_the(place) if place == "market" else f"dans {_the(place)}"
 
 
 def _into_the(place: str) -> str:
-    """Where somebody goes: au jardin, but dans la forêt."""
+    """Return the phrase for where somebody goes: au jardin, but dans la forêt."""
     return f"dans {_the(place)}" if place in ("forest", "meadow") else _at_the(place)
 
 
@@ -72,12 +72,12 @@ def _elides(word: str) -> bool:
 
 
 def _is_feminine(word: str) -> bool:
-    """Whether a noun is feminine, or a name a woman's."""
+    """Return whether a noun is feminine, or a name a woman's."""
     return NOUNS[word][1] == "f" if word in NOUNS else word in WOMEN
 
 
 def _agreeing(masculine: str) -> Callable[[str], str]:
-    """A participle that agrees with a noun or name: donné, donnée."""
+    """Return a participle that agrees with a noun or name: donné, donnée."""
     return lambda word: f"{masculine}e" if _is_feminine(word) else masculine
 
 

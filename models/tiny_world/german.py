@@ -1,4 +1,4 @@
-"""Events in German: articles in their case, contractions (im, ins, zum, zur), and the preterite of a narration."""
+"""Events in German: articles by case, contractions (im, ins, zum, zur), and the preterite for narration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLACES: dict[str, tuple[str, str, str, str, str]] = {
     "school": ("Schule", "f", "Schule", "in", "zu"), "shed": ("Schuppen", "m", "Schuppens", "in", "in"),
     "stable": ("Stall", "m", "Stalls", "in", "in"), "tower": ("Turm", "m", "Turms", "in", "zu"),
 }  # fmt: skip
-"""English place → (noun, gender, its genitive, preposition of being there, preposition of going there)."""
+"""English place → (noun, gender, genitive, preposition of location, preposition of direction)."""
 THINGS: dict[str, tuple[str, str]] = {
     "ball": ("Ball", "m"), "basket": ("Korb", "m"), "bell": ("Glocke", "f"), "book": ("Buch", "n"),
     "bottle": ("Flasche", "f"), "candle": ("Kerze", "f"), "coin": ("Münze", "f"), "cup": ("Tasse", "f"),
@@ -36,7 +36,7 @@ ADJECTIVES: dict[str, str] = {
     "sad": "traurig", "scared": "ängstlich", "sleepy": "schläfrig", "thirsty": "durstig", "tired": "müde",
     "dirty": "schmutzig", "heavy": "schwer", "new": "neu", "old": "alt", "small": "klein", "wet": "nass",
 }  # fmt: skip
-"""English adjective → its German form after a verb, where nothing agrees."""
+"""English adjective → its uninflected German form, used after a verb."""
 ARTICLES = {
     "nominative": {"m": "der", "f": "die", "n": "das"},
     "genitive": {"m": "des", "f": "der", "n": "des"},
@@ -53,7 +53,7 @@ _CONTRACTIONS = {"in dem": "im", "in das": "ins", "zu dem": "zum", "zu der": "zu
 
 
 def _gender(word: str) -> str:
-    """That of a noun or a name: m, f or n."""
+    """Return the gender of a noun or a name: m, f or n."""
     if word in PLACES:
         return PLACES[word][1]
     return THINGS[word][1] if word in THINGS else "mf"[word in WOMEN]
@@ -72,7 +72,7 @@ def _thing(thing: str, case: str) -> str:
 
 
 def _described(case: str) -> Callable[[str], str]:
-    """ "red key" → der rote Schlüssel: the adjective is weak after an article, and some never change."""
+    """ "red key" → der rote Schlüssel: the adjective has weak endings after an article, and some never change."""
 
     def describe(adjective_and_thing: str) -> str:
         adjective, thing = adjective_and_thing.split()
@@ -90,12 +90,12 @@ def _of(place: str) -> str:
 
 
 def _at(place: str) -> str:
-    """Where somebody is: im Garten, in der Küche, auf dem Markt."""
+    """Return the phrase for where somebody is: im Garten, in der Küche, auf dem Markt."""
     return _with_article(PLACES[place][3], place, "dative")
 
 
 def _towards(place: str) -> str:
-    """Where somebody goes: “in” and “auf” ask for the accusative then, “zu” for the dative."""
+    """Return the phrase for where somebody goes: “in” and “auf” then take the accusative, “zu” the dative."""
     preposition = PLACES[place][4]
     return _with_article(preposition, place, "dative" if preposition == "zu" else "accusative")
 

@@ -1,4 +1,4 @@
-"""Sentences in languages that inflect: one template for each kind of event, whose fields ask for a form of the word."""
+"""Sentences in inflected languages: one template for each kind of event, whose fields name a form of the word."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from terrarium.models.tiny_world.lexicon import WOMEN
 
 @dataclass(frozen=True)
 class Language:
-    """How a language tells events: `sentences` are templates of the fields of each event, `forms` what they ask for.
+    """How a language narrates events: `sentences` are templates of an event's fields, `forms` the forms they name.
 
-    "{place:into}" is what the form "into" makes of the English name of the event's place; "{person}" is the name as it
-    is. Two templates stand for one sentence that depends on whether its person is a man or a woman, in this order.
+    "{place:into}" is the form "into" of the English name of the event's place; "{person}" is the name unchanged. A pair
+    of templates is for a sentence that depends on whether its person is a man or a woman, in this order.
     """
 
     sentences: Mapping[type[WorldEvent], str | tuple[str, str]]
     forms: Mapping[str, Callable[[str], str]]
 
     def tell(self, event: WorldEvent) -> str:
-        """The event as one sentence; an AssertionError for a kind of event that has none."""
+        """Narrate an event as one sentence; AssertionError for a kind of event without a sentence."""
         assert type(event) in self.sentences, f"no sentence for {event}"
         words: dict[str, str] = vars(event)
         template = self.sentences[type(event)]
@@ -31,7 +31,7 @@ class Language:
         return self.fill(template, words)
 
     def fill(self, template: str, words: Mapping[str, str]) -> str:
-        """A template as one sentence about those words, by field."""
+        """Fill a template with words, by field, and return it as a sentence."""
         sentence = ""
         for literal, field, form, _ in Formatter().parse(template):
             sentence += literal

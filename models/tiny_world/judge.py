@@ -7,18 +7,18 @@ from terrarium.models.tiny_world.events import Drops, Gives, Holds, Is, Moves, T
 from terrarium.models.tiny_world.questions import Question
 
 _INCOMPLETE = "\ufffd"
-"""What a character is decoded to of which not all bytes are there yet."""
+"""The decoding of a character whose bytes are incomplete."""
 
 
 def is_right(question: Question, reply: str) -> bool:
-    """Whether `reply` answers the question. A story is right where `story_problem` finds nothing wrong."""
+    """Return whether `reply` answers the question. A story is right if `story_problem` finds no problem."""
     if question.topic is not None:
         return story_problem(reply, question.topic) is None
     return reply.strip() == question.gold
 
 
 def may_become_right(question: Question, beginning: str) -> bool:
-    """Whether a reply that begins so may be right in the end: False only where no continuation of it `is_right`."""
+    """Return whether a reply with this beginning may become right: False only if no continuation of it `is_right`."""
     beginning = beginning.rstrip(_INCOMPLETE).strip()
     if question.topic is None:
         return question.gold.startswith(beginning)
@@ -32,10 +32,10 @@ def may_become_right(question: Question, beginning: str) -> bool:
 
 
 def story_problem(story: str, topic: tuple[str, str, str]) -> str | None:
-    """What is wrong with a story about `topic` (person, thing, place), as a sentence; None where it is right.
+    """Return what is wrong with a story about `topic` (person, thing, place), as a sentence; None if it is right.
 
-    Right = every sentence is one of Tiny World's, each event is possible when it happens, and the person is in the
-    place and does something with the thing.
+    A story is right if every sentence is one of Tiny World's, each event is possible when it happens, and the person is
+    in the place and does something with the thing.
     """
     person, thing, place = topic
     try:

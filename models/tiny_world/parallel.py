@@ -15,17 +15,17 @@ from terrarium.models.tiny_world.stories import MIXED, draw_cast, simulate
 from terrarium.models.tiny_world.world import World
 
 LANGUAGES: Mapping[str, Language] = MappingProxyType({"French": FRENCH, "German": GERMAN, "Spanish": SPANISH})
-"""Those other than English, by their English names."""
+"""The languages other than English, by their English names."""
 
 LANGUAGE_NAMES = ("English", *sorted(LANGUAGES))
-"""By their English names."""
+"""All languages by their English names."""
 
 N_STORIES = 2000
 """About a megabyte in each language."""
 
 
 def stories(language: str, n: int = N_STORIES, seed: int = 0) -> Iterator[str]:
-    """`n` stories in one of LANGUAGE_NAMES. With the same `n` and `seed`, all languages tell of the same events."""
+    """Generate `n` stories in one of LANGUAGE_NAMES. Equal `n` and `seed` give the same events in all languages."""
     assert language in LANGUAGE_NAMES, language
     world, happening, telling = World(seed), random.Random(f"parallel-{seed}"), random.Random(f"telling-{seed}")
     for _ in range(n):

@@ -1,4 +1,4 @@
-"""The pronoun sentences as a corpus on disk: the held-out ones are what is validated on. No torch import."""
+"""The pronoun sentences as a corpus on disk: the held-out ones are for validation. No torch import."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from terrarium.models.tiny_world.pronouns import sentences
 
 SOURCE = "pronouns"
 EDITION = 1
-"""Raised whenever the sentences change, so that a corpus made before is not taken for them."""
+"""Increased whenever the sentences change, so that older corpora are not mistaken for them."""
 
 
 def build_pronoun_corpus(library: Library) -> Corpus:
-    """All sentences, each with what its "it" is: {"text", "gold", "other"}; made where the library has none yet."""
+    """Return all sentences with the meaning of "it", {"text", "gold", "other"}, as a corpus; built if missing."""
     label = f"Pronoun pairs, edition {EDITION}"
     for corpus in list_corpora(library):
         if corpus.source == SOURCE and corpus.label == label:

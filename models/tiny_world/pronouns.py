@@ -1,9 +1,9 @@
 """Pronoun minimal pairs: two sentences that differ in one adjective, which decides what "it" means.
 
-Only which noun the adjective fits decides. Every sentence has a being and a thing; each adjective occurs with the being
-first as often as second, and with the being as the one that acts as often as not. So a rule that uses only the order,
-the roles, the nearer noun, the nouns or the adjective is right exactly half of the time. What is held out are pairs of
-a noun and an adjective: no sentence of the training split says of that noun that it is so.
+Only the noun that the adjective fits decides. Every sentence has a being and a thing; each adjective occurs with the
+being first as often as second, and with the being as the agent as often as not. So a rule that uses only the order, the
+roles, the nearer noun, the nouns or the adjective is right in exactly half of the cases. Pairs of a noun and an
+adjective are held out: no training sentence combines them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from terrarium.models.tiny_world.lexicon import ANIMALS
 IT = "it"
 BEINGS = ("animal", *ANIMALS)
 HELD_OUT_ONE_IN = 4
-"""Of the adjectives that fit a noun, and of the nouns that an adjective fits. No hash decides here, so that what is
-held out is balanced like the whole: of any two nouns, each has as many adjectives in either split as the other."""
+"""Of the adjectives that fit a noun, one in so many is held out, as of the nouns that an adjective fits. Not by a hash,
+so that both splits are balanced like the whole: any two nouns have equally many adjectives in either split."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What may be the case of a being and a thing; each adjective can only be said of the one, or of the other.
+    """A situation of a being and a thing; each adjective fits either the being or the thing.
 
     An adjective that several scenarios share has the same index in each.
     """
@@ -45,7 +45,7 @@ class Scenario:
 
 
 def _frames(active: str, passive: str) -> tuple[Frame, Frame, Frame, Frame]:
-    """All combinations of order and role."""
+    """Return all combinations of order and role."""
     return (
         Frame(f"The {{being}} didn't {active} the {{thing}} because it was too {{word}}.", True, True),
         Frame(f"The {{thing}} wasn't {passive} by the {{being}} because it was too {{word}}.", False, True),
@@ -74,7 +74,7 @@ ADJECTIVES = tuple(sorted({word for scenario in SCENARIOS for word in (*scenario
 
 @dataclass(frozen=True)
 class Reference:
-    """A sentence and what its "it" is: `gold`, and not `other`; `word` is the adjective, which decides."""
+    """A sentence and the referent of its "it": `gold`, not `other`; `word` is the adjective, which decides."""
 
     text: str
     gold: str
@@ -93,31 +93,31 @@ class MinimalPair:
 
     @property
     def sentences(self) -> tuple[Reference, Reference]:
-        """Both."""
+        """Both sentences."""
         return self.of_being, self.of_thing
 
 
 def sentences(*, held_out: bool) -> Iterator[Reference]:
-    """All of a split, some thousands, in a fixed order; they are the same in every world."""
+    """Yield all sentences of a split, some thousands, in a fixed order; the same in every world."""
     for _, of_being, of_thing in _both(held_out):
         yield from (*of_being, *of_thing)
 
 
 def minimal_pairs(*, held_out: bool) -> Iterator[MinimalPair]:
-    """All pairs whose sentences both belong to the split, in a fixed order."""
+    """Yield all pairs whose sentences both belong to the split, in a fixed order."""
     for frame, of_being, of_thing in _both(held_out):
         for one, other in itertools.product(of_being, of_thing):
             yield MinimalPair(one, other, frame)
 
 
 def draw_pairs(n: int, rng: random.Random) -> list[MinimalPair]:
-    """`n` different held-out pairs, or all where there are fewer."""
+    """Draw `n` different held-out pairs, or all if there are fewer."""
     pairs = list(minimal_pairs(held_out=True))
     return rng.sample(pairs, min(n, len(pairs)))
 
 
 def draw_pair(rng: random.Random) -> MinimalPair:
-    """One held-out pair."""
+    """Draw one held-out pair."""
     scenario = rng.choice(SCENARIOS)
     frame, i, j = rng.choice(scenario.frames), rng.randrange(len(BEINGS)), rng.randrange(len(scenario.things))
     of_being, of_thing = _sentences(scenario, frame, i, j, held_out=True)
@@ -133,7 +133,7 @@ def _both(held_out: bool) -> Iterator[tuple[Frame, list[Reference], list[Referen
 def _sentences(
     scenario: Scenario, frame: Frame, i: int, j: int, *, held_out: bool
 ) -> tuple[list[Reference], list[Reference]]:
-    """Of being number `i` and thing number `j`: those in which "it" is the being, those in which it is the thing."""
+    """Return the sentences of being `i` and thing `j` in which "it" is the being, and those where it is the thing."""
     being, thing = BEINGS[i], scenario.things[j]
 
     def of(noun: int, gold: str, other: str, words: Sequence[str]) -> list[Reference]:

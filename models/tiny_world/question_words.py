@@ -1,4 +1,4 @@
-"""What the kinds of held-out questions of Tiny World are called, and what each asks, in words that need no key."""
+"""Titles of the kinds of held-out questions of Tiny World, and what each asks, in plain words."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ KIND_MEANINGS = {
 
 
 def kind_title(kind: str) -> str:
-    """A kind's name on screen; of an unknown one its own, with a capital."""
+    """Return the display name of a kind; an unknown kind's own name, capitalised."""
     return KIND_TITLES.get(kind, kind.capitalize())

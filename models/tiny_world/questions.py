@@ -1,7 +1,7 @@
-"""Questions with their one right answer, by kind, in unlimited number; each knows whether it is held out.
+"""Questions with a single right answer, by kind, in unlimited number; each records whether it is held out.
 
-Kinds: knowledge (facts of this world), requests (a story on a given topic), reading (one fact among several),
-state (what is so after events that changed it), sums, translation (English to French).
+Kinds: knowledge (facts of this world), requests (a story on a given topic), reading (one fact among several), state
+(the state after events that changed it), sums, translation (English to French).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ KINDS = (*HEADLINE_KINDS, "sums", "translation")
 
 @dataclass(frozen=True)
 class Question:
-    """One turn of a conversation: what is asked, and the right answer, compared whole.
+    """One turn of a conversation: a question and its right answer, which is compared as a whole.
 
-    `gold` is `frame` with `value` in it; `form` names what questions that differ only in whom they ask about have in
-    common. For requests `gold` is one right story of many, and `topic` (person, thing, place) what it must be about.
-    `last_mentioned` is the answer one gets from the last candidate that the story mentions, where there is a story.
+    `gold` is `frame` with `value` in it; `form` identifies questions that differ only in their subject. For requests,
+    `gold` is one right story of many, and `topic` (person, thing, place) what it must be about. `last_mentioned` is the
+    answer according to the last candidate in the story, if there is a story.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Question:
 
 
 def knowledge(world: World, rng: random.Random) -> Question:
-    """A fact of this world; one phrasing of each fact is held out, and used in training only for other facts."""
+    """Draw a question about a fact; a phrasing of each fact is held out, and trained only for other facts."""
     fact = rng.choice(world.facts)
     index = rng.randrange(len(fact.questions))
     held_out = index == held_out_phrasing(world, fact)
@@ -62,7 +62,7 @@ def knowledge(world: World, rng: random.Random) -> Question:
 
 
 def held_out_phrasing(world: World, fact: Fact) -> int:
-    """Which of a fact's questions is never asked in training."""
+    """Return the index of a fact's phrasing that is never asked in training."""
     return held_out_index(f"{world.seed} {fact.relation} {fact.subject}", len(fact.questions))
 
 
@@ -74,7 +74,7 @@ REQUESTS = (
 
 
 def request(world: World, rng: random.Random) -> Question:
-    """A story on request; the combination of person, thing and place is held out, not its words."""
+    """Draw a story request; the combination of person, thing and place is held out, not the words."""
     topic = rng.choice(world.people), rng.choice(world.things), rng.choice(world.places)
     person, thing, place = topic
     prompt = rng.choice(REQUESTS).format(person=person, thing=thing, place=place)
@@ -83,7 +83,7 @@ def request(world: World, rng: random.Random) -> Question:
 
 
 def reading(world: World, rng: random.Random, *, n_facts: int | None = None) -> list[Question]:
-    """Questions about one list of facts, each of which names one of them; 4 to 7 facts where `n_facts` is not given."""
+    """Draw questions about one list of facts, one for each fact; 4 to 7 facts unless `n_facts` is given."""
     n_facts = n_facts or rng.randint(4, 7)
     kinds = rng.choice(
         (("is",), ("lies",), ("feels",), ("holds",), ("door",), ("is", "lies", "feels", "holds", "door"))
@@ -117,7 +117,7 @@ def reading(world: World, rng: random.Random, *, n_facts: int | None = None) -> 
 def _about(
     fact: WorldEvent, last: WorldEvent, kind: str, prompts: dict[type[WorldEvent], str], held_out: bool, story: str
 ) -> Question:
-    """The question for `fact`; `last` is the fact of its type that the story mentions last."""
+    """Make the question for `fact`; `last` is the fact of its type that the story mentions last."""
     field = _VALUE[type(fact)]
     frame = english.describe(dataclasses.replace(fact, **{field: "{}"}))
     return Question(
@@ -133,7 +133,7 @@ def _about(
 
 
 _VALUE: dict[type[WorldEvent], str] = {Is: "place", Lies: "place", Feels: "mood", Holds: "person", DoorIs: "colour"}
-"""Which field of a fact a question asks for."""
+"""The field of a fact that a question asks for."""
 _ASK: dict[type[WorldEvent], str] = {
     Is: "Where is {person}?",
     Lies: "Where is the {thing}?",
@@ -148,17 +148,17 @@ THEMES = (
     (EventWeights(move=2, take=3, give=6), 3),
     (EventWeights(move=2.5, take=0.3, give=0.3, paint=4), 4),
 )
-"""Stories of journeys, of gifts and of painted doors: what happens how often, and how many places there are."""
+"""Stories of journeys, of gifts and of painted doors: event frequencies, and numbers of places."""
 
 
 def state(
     world: World, rng: random.Random, *, n_events: int | None = None, hard: bool = False, also_easy: bool = False
 ) -> list[Question]:
-    """Questions about what is so at the end of one story, each about something that changed at least twice.
+    """Draw questions about the state at the end of one story, each about something that changed at least twice.
 
-    `hard`: only those where two or more later events changed the same of others (their places, their things).
-    `also_easy`: after them those about what changed once, which teach the same with less to mix up.
-    Without `n_events` a story has 8 to 10 events after its opening.
+    `hard`: only those after whose last change two or more events changed the same property of others (places, holders).
+    `also_easy`: followed by those about what changed once, which teach the same with fewer distractors. Without
+    `n_events`, a story has 8 to 10 events after its opening.
     """
     n_events = n_events or rng.randint(8, 10)
     weights, n_places = rng.choice(THEMES)
@@ -183,7 +183,7 @@ def state(
 
 
 History = list[tuple[str, WorldEvent]]
-"""(who or what changed, what has been so from then on), in order."""
+"""(subject, its state from then on), in order."""
 
 
 def _places(events: list[WorldEvent]) -> History:
@@ -204,13 +204,13 @@ def _colours(events: list[WorldEvent]) -> History:
 
 
 def sums(_world: World, rng: random.Random) -> Question:
-    """The sum of two numbers below 100; pairs are held out in either order."""
+    """Draw a sum of two numbers below 100; pairs are held out in either order."""
     a, b = rng.randrange(100), rng.randrange(100)
     return Question("sums", "sum", f"What is {a} plus {b}?", str(a + b), is_held_out(f"{min(a, b)}+{max(a, b)}"))
 
 
 def translation(world: World, rng: random.Random) -> Question:
-    """One sentence of Tiny World, to be said in French."""
+    """Draw a sentence of Tiny World to translate into French."""
     cast = draw_cast(world, rng, 2, 2, 1)
     events = simulate(cast, 3, rng, MIXED)
     event = rng.choice([*events, Feels(cast.people[0], rng.choice(MOODS))])
@@ -227,7 +227,7 @@ ONE_AT_A_TIME: dict[str, Callable[[World, random.Random], Question]] = {
 
 
 def draw(world: World, kind: str, rng: random.Random, *, held_out: bool, hard: bool = False) -> Question:
-    """One question of that kind, from the held-out or the training split (`hard`: see `state`)."""
+    """Draw a question of that kind, from the held-out or the training split (`hard`: see `state`)."""
     while True:
         if kind in ONE_AT_A_TIME:
             questions = [ONE_AT_A_TIME[kind](world, rng)]

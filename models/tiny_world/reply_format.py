@@ -1,7 +1,7 @@
-"""A new form of replies to learn from examples: after “Say it twice.” the whole answer stands there twice.
+"""A new reply format to learn from examples: after “Say it twice.” the whole answer is repeated.
 
-What is learned so leaks into questions that do not ask for it, unless old rows are mixed in: as many, of each kind
-alike. (“Answer in one word.” is no such form: a model of this size looks a value up while it writes the sentence.)
+The format leaks into questions that do not ask for it, unless replayed rows are mixed in: as many, balanced by kind.
+(“Answer in one word.” would not work as a format: a model of this size looks a value up while it writes the sentence.)
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ SUFFIX = "Say it twice."
 ASKED_KINDS = ("knowledge", "reading", "state")
 """Kinds of questions that are asked with SUFFIX: their answers are one sentence."""
 SIZES = {TWICE: 1000, TWICE_ONLY: 1000}
-"""Rows with SUFFIX, by dataset; of old ones TWICE has as many."""
+"""Rows with SUFFIX, by dataset; TWICE has as many replayed rows."""
 _N_VAL = 60
 _NAME = re.compile(rf"Tiny World (\d+), ({TWICE_ONLY}|{TWICE})")
 
 
 def formatted_question(question: Question) -> str:
-    """What is asked so that the answer is said twice."""
+    """Return the question with the request to say the answer twice."""
     return f"{question.text} {SUFFIX}"
 
 
 def formatted_answer(question: Question) -> str:
-    """The right answer to that, compared whole."""
+    """Return the right answer in the format, compared as a whole."""
     return f"{question.gold} {question.gold}"
 
 
 def parse_format_name(dataset: str) -> tuple[str, int] | None:
-    """The name (of SIZES) and the world's seed that a dataset's name says; None where it is none."""
+    """Parse a dataset's name into a name (of SIZES) and the world's seed; None if it is another name."""
     found = _NAME.fullmatch(dataset)
     return (found[2], int(found[1])) if found else None
 
 
 def format_rows(name: str, world: World, rng: random.Random, n: int, *, held_out: bool) -> list[Example]:
-    """Conversations of a dataset (of SIZES): `n` that ask for the form, and the old ones that belong to it, mixed."""
+    """Draw the conversations of a dataset (of SIZES): `n` in the format, and the replayed ones, shuffled."""
     rows = []
     for i in range(n):
         question = draw(world, ASKED_KINDS[i % len(ASKED_KINDS)], rng, held_out=held_out)
@@ -61,8 +61,7 @@ def _row(asked: str, answer: str, cell: str) -> Example:
 
 
 def build_format_corpus(library: Library, name: str, seed: int) -> Generator[Event, None, Corpus]:
-    """The dataset `name` (of SIZES) of the world with that seed, made where the library has none yet. Yields
-    Progress."""
+    """Return the dataset `name` (of SIZES) of the world with that seed; built if missing. Yields Progress."""
     label = f"Tiny World {seed}, {name}"
     if (known := find_corpus(library, label, "chat")) is not None:
         return known

@@ -32,13 +32,13 @@ MOODS: dict[str, tuple[str, str]] = {
     "scared": ("tenía miedo", "tenía miedo"), "sleepy": ("tenía sueño", "tenía sueño"),
     "thirsty": ("tenía sed", "tenía sed"), "tired": ("estaba cansado", "estaba cansada"),
 }  # fmt: skip
-"""English mood → how a man, and a woman, was in it."""
+"""English mood → predicate for a man, and for a woman."""
 QUALITIES: dict[str, tuple[str, str]] = {
     "dirty": ("estaba sucio", "estaba sucia"), "heavy": ("era pesado", "era pesada"),
     "new": ("era nuevo", "era nueva"), "old": ("era viejo", "era vieja"), "small": ("era pequeño", "era pequeña"),
     "wet": ("estaba mojado", "estaba mojada"),
 }  # fmt: skip
-"""English adjective → how a thing was so, masculine and feminine."""
+"""English adjective → predicate for a thing, masculine and feminine."""
 
 
 def _contract(preposition: str, noun: str) -> str:
@@ -47,7 +47,7 @@ def _contract(preposition: str, noun: str) -> str:
 
 
 def _is_feminine(word: str) -> bool:
-    """Whether a noun is feminine, or a name a woman's."""
+    """Return whether a noun is feminine, or a name a woman's."""
     return NOUNS[word].startswith("la ") if word in NOUNS else word in WOMEN
 
 

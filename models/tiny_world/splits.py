@@ -1,7 +1,7 @@
-"""What is held out: decided by a hash of the item itself, so that training and evaluation can never share one.
+"""Split assignment by a hash of the item itself, so that training and evaluation never share an item.
 
-Nothing has to be remembered: a generator of training data drops what is held out, and one of held-out questions drops
-the rest, in any number and in any later session.
+No list is stored: a generator of training data drops held-out items, and one of held-out questions drops the others, in
+any number and in any later session.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import zlib
 
 
 def is_held_out(item: str, one_in: int = 10) -> bool:
-    """Whether an item (a whole story, a pair of numbers, a combination of names …) is in the held-out split."""
+    """Return whether an item (a story, a pair of numbers, a combination of names …) is in the held-out split."""
     return zlib.crc32(f"split:{item}".encode()) % one_in == 0
 
 
 def held_out_index(item: str, n: int) -> int:
-    """The index of the held-out one among an item's `n` phrasings."""
+    """Return the index of the held-out phrasing among an item's `n`."""
     return zlib.crc32(f"phrasing:{item}".encode()) % n
 
 
 def split_of(item: str, one_in: int = 10) -> str:
-    """ "test" where the item `is_held_out`, "val" for as many others, else "train"."""
+    """ "test" if the item `is_held_out`, "val" for as many others, else "train"."""
     return {0: "test", 1: "val"}.get(zlib.crc32(f"split:{item}".encode()) % one_in, "train")

@@ -1,4 +1,4 @@
-"""Questions to start a chat with: new each time, all from the held-out split, each with its right answer."""
+"""Questions that start a chat: random, from the held-out split, each with its right answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Starter:
     question: Question
 
     def accepts(self, reply: str) -> bool:
-        """Whether a reply is right."""
+        """Return whether a reply is right."""
         return is_right(self.question, reply)
 
 
@@ -39,7 +39,7 @@ _LABELS = {
 
 
 def draw_starter(world_seed: int, kind: str, rng: random.Random) -> Starter:
-    """A held-out question of that kind about the world of that seed."""
+    """Draw a held-out question of that kind about the world of that seed."""
     question = draw(_world(world_seed), kind, rng, held_out=True)
     return Starter(kind, _LABELS[kind], question.text, question.gold, question)
 

@@ -46,7 +46,7 @@ class Cast:
 
 
 def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_things: int) -> Cast:
-    """A random cast from the world, without repetition."""
+    """Draw a random cast from the world, without repetition."""
     return Cast(
         tuple(rng.sample(world.people, n_people)),
         tuple(rng.sample(world.places, n_places)),
@@ -55,9 +55,9 @@ def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_
 
 
 def simulate(cast: Cast, n_events: int, rng: random.Random, weights: EventWeights) -> list[WorldEvent]:
-    """`n_events` possible events after an opening that says where everybody and everything is.
+    """Simulate `n_events` possible events after an opening that states where everybody and everything is.
 
-    A cast of two places or more that moves always finds an event; one that can do nothing would be tried forever.
+    A cast with two or more places that moves always finds an event; without any possible event, this loops forever.
     """
     state = WorldState()
     events: list[WorldEvent] = []
@@ -76,7 +76,7 @@ def simulate(cast: Cast, n_events: int, rng: random.Random, weights: EventWeight
 
 
 def _propose(kind: str, cast: Cast, state: WorldState, rng: random.Random) -> WorldEvent | None:
-    """An event of that kind (a field of EventWeights) that may or may not be possible; None where there is none."""
+    """Propose an event of that kind (a field of EventWeights), possible or not; None if there is no candidate."""
     if kind == "move":
         return Moves(rng.choice(cast.people), rng.choice(cast.places))
     if kind == "take":
@@ -97,9 +97,10 @@ def _propose(kind: str, cast: Cast, state: WorldState, rng: random.Random) -> Wo
 
 
 def requested_story(world: World, person: str, thing: str, place: str, rng: random.Random) -> list[WorldEvent]:
-    """A short story in which `person`, coming from home, does something with `thing` in `place`, mostly with a friend.
+    """Generate a short story in which `person`, coming from home, does something with `thing` in `place`, usually with
+    a friend.
 
-    Home and best friend are what the facts of the world say, so that stories and facts agree.
+    Home and best friend are those of the world's facts, so that stories and facts agree.
     """
     friend, home = world.value("friend", person), world.value("home", person)
     elsewhere = home if home != place else next(p for p in world.places if p != place)

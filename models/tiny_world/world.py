@@ -11,12 +11,12 @@ from terrarium.models.tiny_world import lexicon
 
 N_PEOPLE, N_PLACES, N_THINGS, N_ANIMALS = 24, 16, 16, 12
 MAX_REPLY_TOKENS = 80
-"""Tokens that a model may write when it is asked about a world: stories have fewer."""
+"""Token limit of replies about a world: stories are shorter."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One fact: `answer` is the whole sentence that tells it; `value` the word in it that questions ask for."""
+    """A fact: `answer` is the whole sentence that states it; `value` the word in it that questions ask for."""
 
     relation: str
     subject: str
@@ -25,7 +25,7 @@ class Fact:
     frame: str
     """The answer with {} in place of its value."""
     questions: tuple[str, ...]
-    """Ways to ask for it; which one is held out depends on the fact (see splits)."""
+    """Phrasings of the question; the held-out one depends on the fact (see splits)."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class World:
         return tuple(facts)
 
     def value(self, relation: str, subject: str) -> str:
-        """The value of a fact: `value("friend", "Anna")` is the name of Anna's best friend."""
+        """Return the value of a fact: `value("friend", "Anna")` is the name of Anna's best friend."""
         return self._values[relation, subject]
 
     @cached_property
@@ -148,7 +148,7 @@ class World:
 
     @property
     def summary(self) -> str:
-        """One line on what this world is."""
+        """A one-line description of this world."""
         people, animals, places, things = map(len, (self.people, self.animals, self.places, self.things))
         return (
             f"Tiny World {self.seed}, synthetic: {people} people, {animals} animals, {places} places, {things} things "
@@ -169,6 +169,6 @@ def _fact(relation: Relation, subject: str, value: str) -> Fact:
 
 
 def seed_in(name: str) -> int | None:
-    """The seed of the world that a dataset is about, by its name; None for one about something else."""
+    """Return the seed of the world in a dataset's name; None if it is about something else."""
     found = re.match(r"Tiny World (\d+)", name)
     return int(found[1]) if found else None

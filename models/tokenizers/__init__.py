@@ -1,4 +1,4 @@
-"""Tokenizers on top of Hugging Face `tokenizers`: train, keep, encode, look inside. No torch."""
+"""Tokenizers on top of Hugging Face `tokenizers`: training, storage, encoding and inspection. No torch."""
 
 from terrarium.models.settings.tokenizer_options import KINDS, TokenizerOptions
 from terrarium.models.tokenizers.codec import (

@@ -1,7 +1,7 @@
 """Text ↔ ids ↔ bytes: encoding safe against injected special tokens, exact pieces for display, streaming decoding.
 
-Where a tokenizer keeps every byte of a text, its pieces tile the text. Where it does not (lowercasing, dropped spaces,
-unknown characters), they lie at the offsets that it reports, with gaps or overlaps.
+If a tokenizer preserves every byte of a text, its pieces tile the text. If not (lowercasing, dropped spaces, unknown
+characters), they lie at the offsets that it reports, with gaps or overlaps.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Piece(NamedTuple):
 
 
 def replace_surrogates(text: str) -> str:
-    """`text` with lone surrogates, which JSON and Qt can produce, replaced by U+FFFD.
+    """Replace the lone surrogates of `text`, which JSON and Qt can produce, with U+FFFD.
 
     They cannot be encoded as UTF-8, and tokenizers reject them.
     """
@@ -70,15 +70,16 @@ def replace_surrogates(text: str) -> str:
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of untrusted text: a special token spelled out in it is encoded as plain characters."""
+    """Encode untrusted text as token ids: a special token spelled out in it is encoded as plain characters."""
     return [id for part in literal_parts(tokenizer, text) for id in _encode_plain(tokenizer, part)]
 
 
 def words_of(tokenizer: Tokenizer, ids: Sequence[int]) -> list[range]:
-    """The positions of each word's tokens, in order: letters and digits with nothing between them, as “sang” in two
-    pieces. Every other token stands by itself, as do those of scripts that put no spaces between words.
+    """Return the positions of each word's tokens, in order.
 
-    What stands between two tokens is told by the decoder, so “##s” belongs to the token before it.
+    Adjacent letters and digits form one word, such as “sang” in two pieces. Every other token is a word of its own, as
+    are tokens of scripts without spaces between words. The decoder decides whether a space separates two tokens, so
+    “##s” belongs to the token before it.
     """
     special, words = special_ids(tokenizer), list[range]()
     for i, id in enumerate(ids):
@@ -92,7 +93,7 @@ def words_of(tokenizer: Tokenizer, ids: Sequence[int]) -> list[range]:
 
 
 def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    """`encode_text` of each of many texts, on all cores."""
+    """Encode many texts as by `encode_text`, on all cores."""
     if any(content in text for content in special_ids(tokenizer).values() for text in texts):
         parts = [text_parts(tokenizer, text) for text in texts]
     else:
@@ -102,12 +103,12 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
 
 
 def text_parts(tokenizer: Tokenizer, text: str) -> list[str]:
-    """A text in parts which, encoded one by one (on all cores), have the ids of `encode_text`."""
+    """Split a text into parts that, encoded one by one (on all cores), give the same ids as `encode_text`."""
     return [part for whole in literal_parts(tokenizer, text) for part in _parts(tokenizer, whole)]
 
 
 def literal_parts(tokenizer: Tokenizer, text: str) -> list[str]:
-    """A text in parts that spell no special token, so that encoding them one by one keeps all of it plain text."""
+    """Split a text so that no part spells a special token: encoded one by one, the parts stay plain text."""
     specials = [content for content in special_contents(tokenizer) if content in text]
     if not specials:
         return [text]
@@ -118,12 +119,12 @@ def literal_parts(tokenizer: Tokenizer, text: str) -> list[str]:
 
 
 def special_contents(tokenizer: Tokenizer) -> list[str]:
-    """The special tokens as a text may spell them; those of one character cannot be told apart from it."""
+    """Return the special tokens that a text can spell; one of a single character cannot be distinguished from it."""
     return [content for content in special_ids(tokenizer).values() if len(content) > 1]
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a trusted prompt, in which special tokens are parsed: “<|user|>” becomes one token.
+    """Encode a trusted prompt, in which special tokens are parsed: “<|user|>” becomes one token.
 
     Raises:
         ValueError: if the text contains a lone surrogate, which UTF-8 cannot encode.
@@ -144,7 +145,7 @@ def _encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _parts(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The text, cut where that changes no token if it is long."""
+    """Split a long text where this changes no token; return a short text as one part."""
     cut = _cut_point(tokenizer) if len(text) > _CUT_ABOVE else None
     if cut is None:
         return [text]
@@ -158,18 +159,18 @@ def _parts(tokenizer: Tokenizer, text: str) -> list[str]:
 
 
 def _cut_point(tokenizer: Tokenizer) -> re.Pattern[str] | None:
-    """Where a text can be cut so that its parts have the same ids; None for nowhere."""
+    """Return the pattern of positions where a text can be split without changing its ids, or None."""
     if not {step["type"] for step in component_steps(tokenizer.normalizer)} <= _LOCAL_NORMALIZERS:
         return None
     return next((pattern for pattern, probe in _CUT_POINTS if _can_be_cut(tokenizer, [probe])), None)
 
 
 def can_be_cut_at_spaces(tokenizer: Tokenizer) -> bool:
-    """Whether any text can be cut before each single space between words, and its parts have the ids of the whole."""
+    """Return whether splitting any text before each single space between words preserves its ids."""
     if not {step["type"] for step in component_steps(tokenizer.normalizer)} <= _LOCAL_NORMALIZERS:
         return False
     if isinstance(tokenizer.model, cores.BPE) and tokenizer.model.dropout:
-        return False  # a word has other ids every time
+        return False  # BPE dropout is random
     for token in tokenizer.get_added_tokens_decoder().values():
         if re.search(r"\S ", token.content) or token.single_word or token.lstrip or token.rstrip:
             return False
@@ -177,10 +178,10 @@ def can_be_cut_at_spaces(tokenizer: Tokenizer) -> bool:
 
 
 def _can_be_cut(tokenizer: Tokenizer, probes: Sequence[tuple[str, str]]) -> bool:
-    """Whether this tokenizer has a word boundary between the two texts of each probe."""
+    """Return whether this tokenizer has a word boundary between the two texts of each probe."""
 
     def can_cross(before: str, after: str) -> bool:
-        """Whether a token may, as far as the pre-tokenizer goes."""
+        """Return whether the pre-tokenizer allows a token to cross the boundary."""
         if tokenizer.pre_tokenizer is None:
             return True
         spans = tokenizer.pre_tokenizer.pre_tokenize_str(before + after)
@@ -188,7 +189,7 @@ def _can_be_cut(tokenizer: Tokenizer, probes: Sequence[tuple[str, str]]) -> bool
 
     if any(can_cross(*probe) for probe in probes) and has_merges(tokenizer):
         return False
-    # Some imported ones prepend a space to every text.
+    # Some imported tokenizers prepend a space to every text.
     texts = list(dict.fromkeys(text for before, after in probes for text in (before, after, before + after)))
     encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
     ids = {text: encoding.ids for text, encoding in zip(texts, encodings, strict=True)}
@@ -196,7 +197,7 @@ def _can_be_cut(tokenizer: Tokenizer, probes: Sequence[tuple[str, str]]) -> bool
 
 
 def has_merges(tokenizer: Tokenizer) -> bool:
-    """Whether any token spans more than one byte or character: false only for byte and character tokenizers."""
+    """Return whether any token spans more than one byte or character: false only for byte and character tokenizers."""
     if not isinstance(tokenizer.model, cores.BPE):
         return True
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
@@ -205,7 +206,7 @@ def has_merges(tokenizer: Tokenizer) -> bool:
 
 
 def decode(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
-    """The text of the ids, special tokens written out; the exact inverse of encoding for lossless tokenizers.
+    """Decode ids to text, with special tokens written out; the exact inverse of encoding for lossless tokenizers.
 
     Raises:
         ValueError: for an id that is not in the vocabulary.
@@ -226,7 +227,7 @@ def decode(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
 
 
 def token_pieces(tokenizer: Tokenizer, text: str, *, parse_special: bool = True) -> list[Piece]:
-    """The tokens of a text, in order; they tile it where the tokenizer keeps every byte.
+    """Encode a text as pieces, in order; they tile the text if the tokenizer preserves every byte.
 
     parse_special: “<|end|>” in the text becomes the special token, else plain characters.
     """
@@ -257,7 +258,7 @@ def encode_with_offsets(
 def encode_all_with_offsets(
     tokenizer: Tokenizer, texts: Sequence[str]
 ) -> Iterator[tuple[list[int], list[int], list[int]]]:
-    """Of each text, in which special tokens are parsed: its ids, and their starts and ends as byte offsets in it."""
+    """Encode texts, parsing special tokens; yield (ids, starts, ends) of each, with byte offsets in the text."""
     table = TokenBytes(tokenizer)
     for text, encoding in zip(texts, tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True):
         ids = encoding.ids
@@ -272,7 +273,7 @@ def encode_all_with_offsets(
 
 
 def pieces_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[Piece]:
-    """The pieces of ids, placed one after the other."""
+    """Return the pieces of ids, placed one after the other."""
     table, specials = TokenBytes(tokenizer), special_ids(tokenizer)
     shows_marks = isinstance(tokenizer.model, cores.WordPiece)
     known: dict[int, tuple[bytes, str, bool]] = {}
@@ -320,7 +321,7 @@ class IncrementalDecoder:
         self._n_emitted = 0
 
     def add(self, id: int) -> str:
-        """The text that this token completes; "" while a character is incomplete.
+        """Return the text that this token completes; "" while a character is incomplete.
 
         Also "" for an id without a token: some models have a larger vocabulary than their tokenizer.
         """
@@ -335,7 +336,7 @@ class IncrementalDecoder:
         return text
 
     def finish(self) -> str:
-        """The end of the text: "�" if the last character is incomplete, else ""."""
+        """Return the end of the text: "�" if the last character is incomplete, else ""."""
         if self._stream is None:
             return self._utf8.decode(b"", final=True)
         return decode(self._tokenizer, self._ids)[self._n_emitted :]

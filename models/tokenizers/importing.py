@@ -1,4 +1,4 @@
-"""Imports a tokenizer into the library: as a tokenizer.json, with a record of its origin."""
+"""Import of tokenizers into the library, as a tokenizer.json with a record of its origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKENIZER_FILES = (
     *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     *("tekken.json", "*.model.v*", "encoder.json", "vocab.bpe", "*.tiktoken"),
 )
-"""Patterns of the names of the files of a tokenizer, which are downloaded."""
+"""File name patterns of tokenizer files, for downloads."""
 
 _TIMEOUT_S = 10
 _STANDARD_STEMS = ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece", "tekken", "encoder")
@@ -28,7 +28,7 @@ _VERSION = re.compile(r"(.+)\.model\.(v\w+)")
 
 
 def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pattern: str = "") -> str:
-    """As `import_tokenizer_events`, which it waits for."""
+    """Run `import_tokenizer_events` to its end and return its result."""
     return result_of(import_tokenizer_events(source, library, name, pattern=pattern))
 
 
@@ -68,7 +68,7 @@ def import_tokenizer_events(
 
 
 def _called(path: Path, fetched_from: str) -> str:
-    """The name of a source: that of its folder if the file has a standard name."""
+    """Return the default name of a source: the name of its folder if the file has a standard name."""
     if fetched_from:
         return fetched_from.rpartition("/")[2]
     if path.is_dir():
@@ -80,7 +80,7 @@ def _called(path: Path, fetched_from: str) -> str:
 
 
 def _digests(files: tuple[Path, ...]) -> str:
-    """The SHA-256 of the files read, with their names if there are several."""
+    """Return the SHA-256 of the files read, with their names if there are several."""
     found = []
     for file in files:
         with file.open("rb") as stream:
@@ -90,7 +90,7 @@ def _digests(files: tuple[Path, ...]) -> str:
 
 
 def _is_hub_name(text: str) -> bool:
-    """Whether it looks like a name on the hub, such as “openai-community/gpt2”."""
+    """Return whether a text looks like a name on the hub, such as “openai-community/gpt2”."""
     return _HUB_NAME.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Many texts as ids, several times as fast as one by one: a word that was seen before is not encoded again."""
+"""Encoding of many texts, several times as fast as one by one, with a cache of words."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SPACE = re.compile(r"(?<=\S) (?=\S)")
 """Single spaces between words, where a text can be cut."""
 
 _MAX_KNOWN = 1 << 20
-"""Characters of words that are kept: some hundred thousand words, some ten megabytes with their ids."""
+"""Size limit of the word cache: some hundred thousand words, some ten megabytes with their ids."""
 
 Ids = npt.NDArray[Any]
 
 
 class ManyTextsEncoder:
-    """Encodes texts with one tokenizer, plain texts in which special tokens are no such: the ids are `encode_text`'s.
+    """Encodes texts with one tokenizer as plain text, with the ids of `encode_text`: special tokens are not parsed.
 
-    dtype: of the ids, uint16 or for a larger vocabulary uint32.
+    dtype: of the ids; uint16, or uint32 for a larger vocabulary.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -34,11 +34,11 @@ class ManyTextsEncoder:
         self._has_words = can_be_cut_at_spaces(tokenizer)
         self._specials = special_contents(tokenizer)
         self._known = dict[str, bytes]()
-        """Word → its ids, as after a space; with a space before it: as at the start of a text."""
+        """Word → its ids after a space; with a space before the word: its ids at the start of a text."""
         self._n_known = 0
 
     def encode(self, texts: Sequence[str], end: int | None = None) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """The ids (n,) of the texts, each followed by the token `end`, and where each begins (texts + 1,)."""
+        """Return the concatenated ids (n,), each text followed by the token `end`, and the starts (texts + 1,)."""
         parts = [self._parts(text) for text in texts]
         self._learn(parts)
         last = b"" if end is None else end.to_bytes(self.dtype.itemsize, "little")
@@ -48,10 +48,10 @@ class ManyTextsEncoder:
         return np.frombuffer(b"".join(encoded), self.dtype), starts
 
     def _parts(self, text: str) -> list[str]:
-        """The keys of a text's words."""
+        """Split a text into words, as keys of the cache."""
         if not self._has_words or any(special in text for special in self._specials):
             return [" " + part for part in literal_parts(self.tokenizer, text)]
-        # Of the characters that are printable, only the space is white.
+        # The space is the only printable white-space character.
         is_simple = text.isprintable() and "  " not in text and not text.endswith(" ")
         words = text.split(" ") if is_simple else _SPACE.split(text)
         words[:1] = [" " + words[0]] if words[0] else []

@@ -1,4 +1,4 @@
-"""Special tokens by their role, for any tokenizer: mask, end, padding, start, and sentinels. No torch.
+"""Special tokens by role, for any tokenizer: mask, end, padding, start, and sentinels. No torch.
 
 Tokenizers trained here have SPECIAL_TOKENS only; what a design needs beyond them is added to the run's own copy
 (`add_missing_special_tokens`). In imported tokenizers, special tokens are recognised by their usual spellings.
@@ -33,24 +33,24 @@ _FOREIGN_SENTINEL = "<extra_id_{}>"
 
 
 def mask_id(tokenizer: Tokenizer) -> int | None:
-    """The mask token; None if the tokenizer has none."""
+    """Return the id of the mask token; None if the tokenizer has none."""
     return _first(tokenizer, MASK_SPELLINGS)
 
 
 def end_id(tokenizer: Tokenizer, config: ModelConfig | None = None) -> int | None:
-    """The end-of-text token: the design's if it names one, else the tokenizer's; None if there is none."""
+    """Return the id of the end-of-text token: the design's if it has one, else the tokenizer's, or None."""
     if config is not None and config.end_id >= 0:
         return config.end_id
     return _first(tokenizer, _ENDS)
 
 
 def pad_id(tokenizer: Tokenizer) -> int | None:
-    """The padding token; None if there is none (any other token does as well, as padding is masked)."""
+    """Return the id of the padding token, or None (any other token works too, because padding is masked)."""
     return _first(tokenizer, _PADS)
 
 
 def start_id(config: ModelConfig, tokenizer: Tokenizer) -> int:
-    """The token that an encoder-decoder's output starts with: the design's, or the padding token as in T5.
+    """Return the id of the first token of an encoder-decoder's output: the design's, or the padding token as in T5.
 
     Raises:
         ValueError: if neither is known.
@@ -69,7 +69,7 @@ def start_id(config: ModelConfig, tokenizer: Tokenizer) -> int:
 
 
 def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The sentinels of the first, second, … removed span; empty if the tokenizer has none."""
+    """Return the ids of the sentinels for the first, second, … removed span; empty if the tokenizer has none."""
     for spelling in ("<|extra_{}|>", _FOREIGN_SENTINEL):
         found: list[int] = []
         while (id := tokenizer.token_to_id(spelling.format(len(found)))) is not None:
@@ -80,7 +80,7 @@ def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def text_marks(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The special tokens that a foreign tokenizer puts before and after a text ([CLS] … [SEP])."""
+    """Return the special tokens that an imported tokenizer puts before and after a text ([CLS] … [SEP])."""
     plain, marked = encode_text(tokenizer, "a"), tokenizer.encode("a", add_special_tokens=True).ids
     for start in range(len(marked) - len(plain) + 1):
         if marked[start : start + len(plain)] == plain:
@@ -108,7 +108,7 @@ def _append(tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
 
 
 def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text in which masks, in any of MASK_SPELLINGS, become the mask token.
+    """Encode a text in which masks, in any of MASK_SPELLINGS, become the mask token.
 
     Raises:
         ValueError: if the text has masks and the tokenizer has no mask token.
@@ -120,7 +120,7 @@ def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def encode_with_sentinels(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text in which sentinels (“<|extra_0|>” or “<extra_id_0>”) and masks become their tokens."""
+    """Encode a text in which sentinels (“<|extra_0|>” or “<extra_id_0>”) and masks become their tokens."""
     mask = mask_id(tokenizer)
     parsed = {} if mask is None else dict.fromkeys(MASK_SPELLINGS, mask)
     for i, id in enumerate(sentinel_ids(tokenizer)):
@@ -132,7 +132,7 @@ def _encode_with(tokenizer: Tokenizer, text: str, parsed: dict[str, int]) -> lis
     """Like `encode_text`, but the spellings in `parsed` become their ids."""
     if not parsed:
         return encode_text(tokenizer, text)
-    # Where a word token includes the space before it (" cat"), a mask or sentinel does too.
+    # If a word token includes the space before it (" cat"), a mask or sentinel does too.
     swallow = " ?" if len(encode_text(tokenizer, " a")) == 1 else ""
     parts = re.split(f"{swallow}({'|'.join(re.escape(spelling) for spelling in parsed)})", text)
     ids: list[int] = []
@@ -146,7 +146,7 @@ def _first(tokenizer: Tokenizer, spellings: tuple[str, ...]) -> int | None:
 
 
 def unknown_ids(tokenizer: Tokenizer) -> frozenset[int]:
-    """The id of the unknown token, or none if the tokenizer can spell everything."""
+    """Return the id of the unknown token; empty if the tokenizer has none."""
     core = tokenizer.model
     if isinstance(core, cores.Unigram):
         id = json.loads(core.__getstate__()).get("unk_id")

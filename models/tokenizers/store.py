@@ -82,7 +82,7 @@ def duplicate_tokenizer(library: Library, name: str) -> str:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """The origin of a tokenizer (about.json); empty if the file is missing.
+    """Return the origin of a tokenizer (about.json); empty if the file is missing.
 
     Raises:
         ValueError: if about.json is damaged.
@@ -92,7 +92,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def read_template(folder: Path) -> str:
-    """The chat template of an imported tokenizer; "" if it has none, or it cannot be read."""
+    """Return the chat template of an imported tokenizer; "" if it has none, or it cannot be read."""
     try:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, UnicodeError):
@@ -108,7 +108,7 @@ def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:
     """Load a tokenizer by the path of its folder or file, or by its name in the library.
 
     Raises:
-        ValueError: if there is none, or the file is damaged; the message names the file.
+        ValueError: if it does not exist or the file is damaged; the message names the file.
     """
     from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
@@ -119,10 +119,10 @@ def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:
 
 
 def find_tokenizer(where: str | Path, library: Library) -> Path:
-    """The tokenizer file (tokenizer.json or another format) of a path or a library name.
+    """Return the tokenizer file (tokenizer.json or another format) of a path or a library name.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if it does not exist.
     """
     from terrarium.models.tokenizers.foreign.foreign_files import find_tokenizer_file
 
@@ -143,7 +143,7 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json of ours, with truncation and padding switched off, or another file by `read_isolated`.
+    """Read a tokenizer.json of the library with truncation and padding switched off; other files by `read_isolated`.
 
     Raises:
         ValueError: if it cannot be read or is not a tokenizer.

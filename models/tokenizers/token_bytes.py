@@ -9,14 +9,14 @@ from tokenizers import Tokenizer
 from tokenizers import models as cores
 
 SPACE_MARK = "▁"
-"""The space within tokens of SentencePiece."""
+"""The character for a space within tokens of SentencePiece."""
 
 _JOINED = {"ByteLevel", "ByteFallback", "Fuse", "Metaspace", "Replace"}
 """Decoders that just concatenate the bytes of the tokens."""
 
 
 def byte_token(byte: int) -> str:
-    """The token of a byte, as SentencePiece writes it: “<0x41>”."""
+    """Return the token of a byte, as SentencePiece writes it: “<0x41>”."""
     return f"<0x{byte:02X}>"
 
 
@@ -25,12 +25,12 @@ BYTE_TOKENS = {byte_token(byte): byte for byte in range(256)}
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[int, str]:
-    """The special tokens of a tokenizer, id -> text."""
+    """Return the special tokens of a tokenizer, id -> text."""
     return {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
 
 
 def component_steps(component: object) -> list[dict[str, Any]]:
-    """The steps of a normaliser, pre-tokenizer or decoder as its JSON describes them, flattened; none for None."""
+    """Return the flattened steps of a normaliser, pre-tokenizer or decoder, as in its JSON; none for None."""
     if component is None:
         return []
     state: Any = component.__getstate__()
@@ -47,7 +47,7 @@ def component_steps(component: object) -> list[dict[str, Any]]:
 
 
 class TokenBytes(dict[int, bytes]):
-    """id -> the bytes of the token, computed as needed."""
+    """A mapping id -> bytes of the token, filled lazily."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class TokenBytes(dict[int, bytes]):
 
     @staticmethod
     def alphabet() -> dict[str, int]:
-        """GPT-2's byte-level alphabet, character -> byte: printable bytes as themselves, others from U+0100 on."""
+        """Return GPT-2's alphabet, character -> byte: printable bytes as themselves, others from U+0100 on."""
         plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [byte for byte in range(256) if byte not in plain]
         return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -103,7 +103,7 @@ class TokenBytes(dict[int, bytes]):
 
 
 def _space_mark(step: dict[str, Any]) -> str | None:
-    """The character that a decoder step turns into a space."""
+    """Return the character that a decoder step turns into a space."""
     if step["type"] == "Metaspace":
         return str(step["replacement"])
     if step["type"] == "Replace" and step["content"] == " ":

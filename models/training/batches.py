@@ -1,4 +1,4 @@
-"""Makes the batches of a run: those of its objective, of a task with labels, or of pronouns."""
+"""Builds the batches of a run: for its objective, for a task with labels, or for pronoun resolution."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_batches(
     old_share: float = 0.0,
     labels: Sequence[str] = (),
 ) -> Batches:
-    """As `make_batches_events`, which it waits for."""
+    """Run `make_batches_events` to its end and return the batches."""
     events = make_batches_events(
         corpus, tokenizer, config, train, split, template=template, old=old, old_share=old_share, labels=labels
     )
@@ -59,16 +59,17 @@ def make_batches_events(
     old_share: float = 0.0,
     labels: Sequence[str] = (),
 ) -> Generator[Event, None, Batches]:
-    """The batches of a corpus's split, "train" or "val". Yields events while a large one is encoded.
+    """Make the batches of a corpus's split, "train" or "val". Yields events while a large split is encoded.
 
     Args:
-        labels: of the model's outputs, for a dataset with labels; by default the dataset's.
-        template: the chat template that the model came with.
-        old: what the model was trained on before; of its training rows, a share of `old_share` is mixed in.
+        labels: the labels of the model's outputs, for a dataset with labels; by default the dataset's own.
+        template: the chat template of the model.
+        old: the corpus that the model was trained on before.
+        old_share: the share of training rows that are drawn from `old` (rehearsal).
 
     Raises:
-        ValueError: where the split is too short for one context, the design cannot learn from this corpus, a row does
-            not suit its task, or old rows cannot be mixed in.
+        ValueError: if the split is shorter than one context, the design cannot learn from this corpus, a row does not
+            suit its task, or rows of `old` cannot be mixed in.
     """
     if corpus.source == "pronouns":
         return PronounBatches(corpus, tokenizer, config.context_length, train, split)
@@ -90,14 +91,14 @@ def make_batches_events(
 def make_replay_rows(
     corpus: Corpus, old: Corpus, share: float, tokenizer: Tokenizer, form: ExampleForm, train: TrainConfig
 ) -> ReplayRows:
-    """Rows of `old`, checked to suit, of which a share is mixed into `corpus`; form: with the design of its batches."""
+    """Read the rows of `old`, of which `share` is mixed into `corpus`. `form` must have the design that is trained."""
     assert form.model is not None
     width = objective_on(corpus, form.model, tokenizer, train.objective).width
     return ReplayRows(read_old_rows(old, tokenizer, form, width), share, train.seed)
 
 
 def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus | None:
-    """What the parent of a fine-tuned run was trained on; None where that is not in this library."""
+    """Open the corpus that a fine-tuned run's parent was trained on; None if it is not in this library."""
     about = lineage.get("parent_corpus")
     if not isinstance(about, dict):
         return None
@@ -108,7 +109,7 @@ def open_parent_corpus(library: Library, lineage: Mapping[str, Any]) -> Corpus |
 
 
 def find_replay_corpus(library: Library, lineage: Mapping[str, Any], corpus: Corpus, config: ModelConfig) -> Corpus:
-    """The corpus of a parent with that lineage, to mix into `corpus`; ValueError where that is not possible."""
+    """Open the corpus of the parent in `lineage` to replay rows from; ValueError if they cannot be mixed in."""
     old = open_parent_corpus(library, lineage)
     if old is None:
         parent = lineage.get("parent") or {}
@@ -121,7 +122,7 @@ def find_replay_corpus(library: Library, lineage: Mapping[str, Any], corpus: Cor
 
 
 def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
-    """Raise ValueError where rows of `old` cannot be mixed into `corpus`, as they are learned in another way."""
+    """Raise ValueError if rows of `old` cannot be mixed into `corpus`: the model learns from them differently."""
     if corpus.task in LABEL_TASKS:
         raise ValueError("Old rows cannot be mixed into a task with labels, which they lack: set old_share to 0.")
     if corpus.kind == "text":
@@ -135,9 +136,9 @@ def _check_old_rows(corpus: Corpus, old: Corpus, config: ModelConfig) -> None:
 
 
 def warn_new_turn_tokens(corpus: Corpus, old: Corpus | None, template: ChatTemplateConfig, tune: TuneSpec) -> str:
-    """A sentence where a fine-tuning teaches a decoder conversations, of which it has never seen one, else "".
+    """Return a warning if fine-tuning teaches a decoder conversations for the first time, else "".
 
-    old: what its parent was trained on; None where that is unknown.
+    old: the corpus that the parent was trained on; None if unknown.
     """
     if corpus.task in REPLY_TASKS and template.template == PLAIN_TEMPLATE:
         return "The model has no chat template, so it learns conversations as lines of “User: …” and “Assistant: …”."
@@ -153,7 +154,7 @@ def warn_new_turn_tokens(corpus: Corpus, old: Corpus | None, template: ChatTempl
 
 
 def warn_truncated_replies(batches: Batches, context_length: int) -> str:
-    """A sentence where replies are cut at the context, "" where none is."""
+    """Return a warning if replies are truncated at the context length, else ""."""
     if not isinstance(batches, ExampleBatches) or not batches.n_cut:
         return ""
     return (

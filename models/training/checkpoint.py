@@ -1,10 +1,10 @@
 """A checkpoint: everything needed to resume a run exactly, as safetensors and JSON.
 
 The folder step-00000200/ holds model.safetensors, optimizer.safetensors (the tensors of the optimizers' states, named
-“optimizer.parameter.key”) and state.json (the rest); of a stage that learns more than the model, as PPO's critic, also
-stage.safetensors. It is written under a temporary name, and renamed when complete.
+“optimizer.parameter.key”) and state.json (the rest). If the stage trains more than the model, such as PPO's critic,
+there is also stage.safetensors. The folder is written under a temporary name, and renamed when complete.
 
-Where a run trains a part of its model only, model.safetensors holds that part: the rest is in the run's base.
+If a run trains only part of its model, model.safetensors holds that part; the other weights are in the run's base.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _STAGE = "stage.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The content of a checkpoint folder; nothing is changed until `restore`."""
+    """The content of a checkpoint folder. Reading it changes nothing; `restore` loads it."""
 
     state: TrainState
     weights: dict[str, Tensor]
@@ -46,9 +46,9 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a checkpoint is to hold: `files` by name, and state.json.
+    """The content of a checkpoint to write: its tensor `files` by name, and state.json.
 
-    On the CPU, the tensors are those that are trained: they must not change until they are written.
+    On the CPU, these are the trained tensors themselves, not copies: they must not change until they are written.
     """
 
     files: Mapping[str, Mapping[str, Tensor]]
@@ -56,7 +56,7 @@ class Content:
 
     @property
     def n_bytes(self) -> int:
-        """The size of the tensors."""
+        """The total size of the tensors, in bytes."""
         return sum(tensor.nbytes for tensors in self.files.values() for tensor in tensors.values())
 
 
@@ -67,9 +67,9 @@ def content_of(
     state: TrainState,
     stage_tensors: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> Content:
-    """The content of the checkpoint of this state. Collective: all others call `gather`.
+    """Collect the checkpoint of the current state. Collective: the other processes call `gather`.
 
-    stage_tensors: what the run's stage needs beside the model.
+    stage_tensors: the tensors that the run's stage needs besides the model's.
     """
     weights, tensors, numbers = gather(layout, optimizers)
     is_part = bool(_frozen(layout.model))
@@ -90,9 +90,9 @@ def content_of(
 
 
 def write_checkpoint(path: Path, content: Content, on_read: Callable[[], None] = lambda: None) -> None:
-    """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full.
+    """Write the folder `path` atomically; OSError if the disk is full.
 
-    on_read: called once all tensors are read; from then on they may change. What is left is to flush to disk.
+    on_read: called when all tensors have been read; from then on they may change, and only flushing to disk remains.
     """
     with atomic_folder(path) as half_made:
         for name, tensors in content.files.items():
@@ -111,8 +111,8 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
     """Read a checkpoint of `model`'s architecture.
 
     Raises:
-        DamagedError: where a file is missing or damaged or does not fit the model, naming it.
-        ValueError: where it cannot be read, is from a newer Terrarium, or was made with another design.
+        DamagedError: if a file is missing, damaged or does not fit the model; the message names the file.
+        ValueError: if it cannot be read, is from a newer Terrarium, or has a different design.
     """
     about = read_about(path)
     state = read_state(path, about)
@@ -139,12 +139,12 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
 
 
 def read_stage_tensors(path: Path) -> dict[str, Tensor]:
-    """What a checkpoint kept of its run's stage; DamagedError where that is missing or damaged."""
+    """Read the tensors of the run's stage from a checkpoint; DamagedError if the file is missing or damaged."""
     return read_tensors(path / _STAGE)
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
-    """Load a checkpoint into the model, whose frozen weights stay as they are, and its new optimizers."""
+    """Load a checkpoint into the model and its new optimizers. Frozen weights are unchanged."""
     model.load_state_dict(checkpoint.weights, strict=False)  # `read_checkpoint` has compared the names
     restore_optimizers(optimizers, checkpoint.optimizer_tensors, checkpoint.optimizer_numbers)
 
@@ -152,7 +152,7 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optim
 def restore_optimizers(
     optimizers: Sequence[Optimizer], tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]
 ) -> None:
-    """Give new optimizers the states that `gather` found."""
+    """Load the states that `gather` collected into new optimizers."""
     for i, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, Any]] = {}
         for values in (tensors, numbers):
@@ -168,10 +168,9 @@ def restore_optimizers(
 def gather(
     layout: Layout, optimizers: Sequence[Optimizer]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """The content of a checkpoint: the weights that are trained, and the optimizer states as named tensors and named
-    plain numbers.
+    """Collect the trained weights, and the optimizer states as named tensors and named plain numbers.
 
-    Hyperparameters follow from the run's spec. Collective: all processes of a group call this.
+    Hyperparameters are left out: they follow from the run's spec. Collective: all processes of a group call this.
     """
     frozen = _frozen(layout.model)
     trained = ((name, tensor) for name, tensor in layout.model.state_dict().items() if name not in frozen)
@@ -182,7 +181,7 @@ def gather(
         for parameter, values in sorted(optimizer.state_dict()["state"].items()):
             for key, value in sorted(
                 values.items()
-            ):  # files give them back in any order, but all processes need the same one
+            ):  # files return them in any order, but all processes need the same one
                 name = f"{i}.{parameter}.{key}"
                 if isinstance(value, Tensor):
                     tensors[name] = layout.full_tensor(value)
@@ -192,7 +191,9 @@ def gather(
 
 
 def _frozen(model: AnyModel) -> frozenset[str]:
-    """The names of the parameters that are not trained, and so in no checkpoint; none where only those are left out
-    that no run of the design trains."""
+    """Return the names of the parameters that are not trained, and so are in no checkpoint.
+
+    Empty if the only such parameters are ones that no run of this design trains.
+    """
     names = frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
     return frozenset() if all(is_fixed(name, model.config) for name in names) else names

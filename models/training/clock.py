@@ -10,7 +10,7 @@ from terrarium.models.events import Event
 
 
 class Clock:
-    """Counts seconds between `start` and `stop`, on top of those of earlier sessions."""
+    """Counts the seconds between `start` and `stop`, added to those of earlier sessions."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -34,7 +34,7 @@ class Clock:
         self._before, self._started = self.seconds, None
 
     def drive(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
-        """Pass the events on; the clock runs only while one is being produced."""
+        """Yield `events`; the clock runs only while an event is being produced."""
         with closing(events):
             self.start()
             for event in events:
@@ -45,16 +45,16 @@ class Clock:
 
 
 class EtaEstimator:
-    """Estimates the seconds left from the steps of this session, without the first, which includes warm-up.
+    """Estimates the remaining seconds from this session's steps, except the first, which includes warm-up.
 
-    Before the second step it uses the average of the whole run, earlier sessions included.
+    After the first step, it uses the average of the whole run, earlier sessions included.
     """
 
     def __init__(self, seconds: float, step: int) -> None:
         self._since, self._step, self._first = seconds, step, step + 1
 
     def seconds_left(self, seconds: float, step: int, total_steps: int) -> float:
-        """Seconds for the steps after `step`, at the average speed so far."""
+        """Return the estimated seconds for the steps after `step`, at the average speed so far."""
         if step == self._first:
             self._since, self._step = seconds, step
             return seconds / step * (total_steps - step)

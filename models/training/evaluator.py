@@ -30,17 +30,21 @@ from terrarium.models.training.saving import Saver
 from terrarium.models.training.setup import TrainingContext
 
 MAX_PROMPT_TOKENS = 32
-"""Attention is kept for the last tokens of a prompt only, so that the log stays small and the map legible."""
+"""Attention is recorded for the last tokens of a prompt only, so that the log stays small and the map legible."""
 
 EARLY_DIVISORS = (40, 16, 8, 4)
-"""Of an interval of 400 steps, the first of which change the most: questions after 10, 25, 50 and 100."""
+"""Divisors of the first interval, in which the model changes most: with an interval of 400 steps, questions are asked
+after 10, 25, 50 and 100.
+"""
 _ATTENTION_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Validates, samples and asks questions at the intervals of `config`. `is_stopping` says whether the training is
-    about to stop: then evaluation is skipped, so that it does not delay the stop."""
+    """Validates, samples and asks held-out questions at the intervals of `config`.
+
+    is_stopping: whether training is about to stop; if so, evaluation is skipped, so that it does not delay the stop.
+    """
 
     config: TrainConfig
     record: Recorder
@@ -49,7 +53,7 @@ class Evaluator:
     is_stopping: Callable[[], bool]
 
     def validate(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, bool]:
-        """Compute the validation loss and a task's metric where due; returns whether it did (a stop cuts it short)."""
+        """Compute the validation loss and a task's metric if due. Returns whether it did; a stop interrupts it."""
         if not context.val_batches or not self.is_validation_due(state):
             return False
         self._check(context, state)
@@ -89,19 +93,20 @@ class Evaluator:
         return True
 
     def is_validation_due(self, state: TrainState) -> bool:
-        """Whether the step of `state` is to be validated, and no stop is near."""
+        """Whether validation is due at the step of `state`, and no stop is requested."""
         return self._is_due(self.config.eval_interval, state.validated_step, state.step)
 
     def is_enough(self, state: TrainState) -> bool:
-        """Whether to stop early: the loss (with a task, the metric) has not improved for `patience` validations."""
+        """Whether to stop early: the loss (on a task, the metric) has not improved for `patience` validations."""
         return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
 
     def sample_pinned(
         self, context: TrainingContext, state: TrainState, *, saving: bool = False
     ) -> Generator[Event, None, None]:
-        """Sample the pinned prompts where that is due; the state counts them, in case this is interrupted.
+        """Sample the pinned prompts if due. The state counts the finished ones, so that a resume continues there.
 
-        They are due at every checkpoint too, so that each has its samples. `saving`: a checkpoint follows here.
+        They are also due at every checkpoint, so that each has its samples. `saving`: a checkpoint is saved at this
+        step.
         """
         prompts, config = self.config.prompts, self.config
         resumes = state.n_sampled > 0
@@ -121,9 +126,10 @@ class Evaluator:
         state.sampled_step, state.n_sampled = state.step, 0
 
     def ask_held_out(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, None]:
-        """Where that is due, ask the model as it is some held-out questions of its world; a stop cuts it short.
+        """Ask the current model some held-out questions of its world, if due; a stop interrupts it.
 
-        In the first interval, in which most changes, that is also after some fractions of it.
+        In the first interval, in which the model changes most, questions are also due after the fractions
+        `EARLY_DIVISORS`.
         """
         sample, interval = context.questions, self.config.accuracy_interval
         early = state.step in [interval // divisor for divisor in EARLY_DIVISORS]
@@ -157,7 +163,7 @@ class Evaluator:
         yield measured
 
     def sample(self, context: TrainingContext, state: TrainState, prompt: str) -> SampleMade:
-        """A sample of a prompt from the model as it is now, always with the run's seed."""
+        """Sample a reply to `prompt` from the current model, always with the run's seed."""
         self._check(context, state)
         seed, length = self.config.seed, self.config.sample_tokens
         model = gather_full_model(context)
@@ -198,7 +204,7 @@ class Evaluator:
         return objective_of(context.model.config, self.config.objective) == "denoising"
 
     def _is_due(self, interval: int, last_done: int, step: int, wanted: bool = False) -> bool:
-        """Whether an evaluation is due at `step`. A stop skips it; a resume makes up for it.
+        """Whether an evaluation is due at `step`. If a stop skips it, the resumed run makes up for it.
 
         wanted: it is due for another reason than the interval. An interval of 0 means never.
         """
@@ -208,7 +214,7 @@ class Evaluator:
 
     def _check(self, context: TrainingContext, state: TrainState) -> None:
         check_weights(context, self.config, state.step, self.saver.step)
-        if context.model.training:  # once for all that follows, until the next update sets it back
+        if context.model.training:  # Once for all evaluations at this step: the next update sets training mode again.
             context.model.eval()
 
 
@@ -216,7 +222,7 @@ def check_weights(context: TrainingContext, config: TrainConfig, step: int, save
     """Check the weights before they are used: an update may have broken them although its loss was finite.
 
     Raises:
-        ValueError: where a weight is not finite, with what to do.
+        ValueError: if a weight is not finite; the message says what to do.
     """
     if not weights_are_finite(context):
         raise ValueError(divergence_sentence(f"model after step {step}", config, saved_step))
@@ -226,20 +232,20 @@ def check_weights(context: TrainingContext, config: TrainConfig, step: int, save
 
 
 def reduced_validation_sums(context: TrainingContext, i: int) -> Sequence[float]:
-    """The `validation_sums` of validation batch `i`, summed over all processes."""
+    """Return the `validation_sums` of validation batch `i`, summed over all processes."""
     with context.process_group.together(Command.VALIDATE, i):
         share = context.process_group.shard(context.val_batches[i])
         return context.process_group.all_reduce_numbers(context.layout.evaluate(validation_sums, share))
 
 
 def gather_full_model(context: TrainingContext) -> AnyModel:
-    """The full model with the current weights, for the main process to evaluate."""
+    """Gather the full model with the current weights, for the main process to evaluate."""
     with context.process_group.together(Command.SHOW):
         return context.layout.full_model()
 
 
 def weights_are_finite(context: TrainingContext) -> bool:
-    """Whether all weights are finite."""
+    """Whether all weights are finite. Collective."""
     with context.process_group.together(Command.CHECK):
         return bool(context.layout.norm([parameter.detach() for parameter in context.parameters]).isfinite())
 
@@ -258,10 +264,10 @@ def capture_attention(
     template: ChatTemplateConfig | None = None,
     scorer: Scorer | None = None,
 ) -> AttentionSeen:
-    """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
+    """Return the attention weights of layer `layer` (counted from 1, at most the last one) for `prompt`.
 
-    An encoder-decoder shows its encoder's. Only the last MAX_PROMPT_TOKENS tokens of a prompt are read. Leaves
-    the model's mode as it is.
+    For an encoder-decoder, these are the encoder's. Only the last MAX_PROMPT_TOKENS tokens of the prompt are read.
+    The model's train or eval mode is unchanged.
     """
     ids = prompt_input_ids(
         model,

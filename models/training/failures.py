@@ -12,7 +12,7 @@ from terrarium.models.training.record import DISK_FULL
 
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
-    """The message for a loss, gradient or model that is not finite; `saved_step`: the last checkpoint, -1 = none."""
+    """Return the message for a loss, gradient or model that is not finite. saved_step: the last checkpoint, or -1."""
     remedy = f"start again with a lower {' and '.join(config.learning_rates)}"
     if saved_step >= 0:
         remedy += f", or resume from the last checkpoint (step {saved_step}) with the learning rate turned down"
@@ -27,9 +27,9 @@ def failure_sentence(
     process_group: ProcessGroup,
     remedy: str = "",
 ) -> str | None:
-    """The message for an exception that ended the training; None for an unexpected one.
+    """Return the message for an exception that ended the training; None for an unexpected one.
 
-    remedy: a batch size that fits, where memory ran out.
+    remedy: a batch size that fits, if memory ran out.
     """
     if isinstance(error, ValueError):
         return str(error)

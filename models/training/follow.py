@@ -1,4 +1,4 @@
-"""The loop of the worker processes: they wait for commands of the main process and take part in each."""
+"""The loop of the worker processes, which wait for the main process's commands and take part in each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def follow(library: Library, device: str, process_group: ProcessGroup) -> None:
     """Train the run whose folder the main process broadcasts, until it ends.
 
     Raises:
-        ValueError: where a file of the run is missing or damaged, or another process has ended.
+        ValueError: if a file of the run is missing or damaged, or another process has ended.
     """
     try:
         _follow(library, device, process_group)

@@ -1,4 +1,4 @@
-"""What a model forgets in fine-tuning: what it knows of its parent's corpus, before the first step and at the end."""
+"""Measures forgetting in fine-tuning: results on the parent's corpus before the first step and at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from terrarium.models.training.objective import validate, validation_slice, vali
 from terrarium.models.training.setup import TrainingContext
 
 SECONDS = 8.0
-"""How long the first measurement may take; the second asks as much as the first."""
+"""The time limit of the first measurement; the second asks as many questions as the first."""
 
 N_PER_KIND, N_PER_ROUND = 120, 20
 _BATCHES = 8
@@ -30,9 +30,9 @@ _BATCHES = 8
 
 @dataclass(frozen=True)
 class ForgettingMeter:
-    """Measures a fine-tuned run, and writes what it finds into its folder; does nothing for other runs.
+    """Measures a fine-tuned run and writes the result to its folder; does nothing for other runs.
 
-    is_stopping: whether the training is about to stop: then nothing is measured.
+    is_stopping: whether training is about to stop; if so, nothing is measured.
     """
 
     run: RunFolder
@@ -40,7 +40,7 @@ class ForgettingMeter:
     is_stopping: Callable[[], bool]
 
     def measure(self, context: TrainingContext, step: int, *, is_end: bool) -> Generator[Event, None, None]:
-        """Measure before the first step, or at the end where it was measured then. Yields KnowledgeMeasured."""
+        """Measure before the first step, and at the end if it was measured then. Yields KnowledgeMeasured."""
         spec = self.run.spec
         known = read_forgetting(self.run.folder) if spec.tune is not None else None
         is_due = known is None and step == 0
@@ -61,7 +61,7 @@ class ForgettingMeter:
             yield MicroStep(step=step, micro_step=i)
             if self.is_stopping():
                 return
-        if figures:  # else it has another head than its parent, say
+        if figures:  # else the model has another head than its parent, for example
             seconds = time.perf_counter() - began
             measured = KnowledgeMeasured(step=step, corpus=corpus.label, figures=figures, seconds=seconds)
             whole = Forgetting(before=known.before, after=measured) if known else Forgetting(before=measured)
@@ -74,9 +74,10 @@ class ForgettingMeter:
 def _measurements(
     model: AnyModel, context: TrainingContext, spec: RunSpec, corpus: Corpus
 ) -> Iterator[tuple[KnownFigure, ...]]:
-    """Ever better measurements: the kinds of questions of Tiny World, else the loss on the validation split.
+    """Yield ever better measurements: accuracy by kind of question of Tiny World, else the loss on the validation
+    split.
 
-    None where the model has another head than its parent, or its text is too short.
+    Yields nothing if the model has another head than its parent, or the text is too short.
     """
     if model.config.head != "language" or corpus.source == "pronouns":
         return

@@ -11,13 +11,13 @@ import torch
 from terrarium.models.device import synchronize
 
 _PEAK_S = 0.15
-"""Seconds to multiply for. The best of a few multiplications is stable well before."""
+"""How long to multiply. The best of a few multiplications is stable well before."""
 
 
 def peak_matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """The peak speed of multiplying large matrices, in FLOP/s: measured, at 2·n³ operations for n × n.
+    """Measure the peak speed of multiplying large matrices, in FLOP/s, counting 2·n³ operations for n × n.
 
-    Uses the current number of torch threads. Training speed is reported relative to it. Measured once in a process.
+    Uses the current number of torch threads. Training speed is reported relative to it. Cached for the process.
     """
     return _measured(device, dtype, torch.get_num_threads())
 
@@ -42,7 +42,7 @@ def _measured(device: torch.device, dtype: torch.dtype, threads: int) -> float:
 
 
 def memory_in_use(device: torch.device) -> int:
-    """Bytes in use: on CUDA what torch has allocated, else the resident memory of this process."""
+    """Return the bytes in use: on CUDA what torch has allocated, else the resident memory of this process."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return int(psutil.Process().memory_info().rss)

@@ -1,4 +1,4 @@
-"""The metric of a task on validation, measured beside the loss."""
+"""The metric of a task on the validation split, measured beside the loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from terrarium.models.tokenizers import encode_text
 
 _LONGEST_TEXT = 256  # tokens
 _SPARE = 8
-"""Tokens that a text may be longer than the longest right one: a model that knows little would never end."""
+"""How many tokens a text may be longer than the longest reference: an untrained model would never end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Scorer:
         return METRICS[self.metric].higher_is_better is not False
 
     def measure(self, model: AnyModel) -> Generator[Event, None, float | None]:
-        """The metric's value; None where it is undefined (no entities anywhere). Leaves the model's mode as it is."""
+        """Compute the metric's value; None if it is undefined (no entities anywhere). The model's mode is unchanged."""
         predictions = yield from predict(model, self.tokenizer, self.task, self.rows, self.labels, writing=self.writing)
         data = TaskRows(name="validation", task=self.task, metric=self.metric, rows=self.rows)
         found = yield from evaluate_predictions(data, predictions, self.labels, resamples=0)
@@ -54,10 +54,11 @@ class Scorer:
 
 
 def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: ChatTemplateConfig) -> Scorer | None:
-    """The scorer of a run's dataset, on `eval_batches` batches' worth of rows, spread over the validation split.
+    """Make the scorer of a run's dataset, on `eval_batches` batches' worth of rows, spread over the validation split.
 
-    None where it has no task that is scored. A metric whose columns the rows lack, as the cases of pass@1, gives way
-    to exact match; that of entities, where the tags mark none (parts of speech), to the accuracy of tags.
+    None if the corpus has no task with metrics. If the rows lack a metric's columns, such as the test cases of
+    pass@1, exact match is used instead; if the tags mark no entities (parts of speech), accuracy of tags instead of
+    entity F1.
     """
     if not TASKS.get(corpus.task) or not TASKS[corpus.task].metrics:
         return None

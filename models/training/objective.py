@@ -24,10 +24,10 @@ from terrarium.models.tasks.pronouns.pointing import pointing_nll
 def weighted_nll(
     model: AnyModel, batch: Batch, dtype: torch.dtype = torch.float32, trace: Trace | None = None
 ) -> Tensor:
-    """Sum of weight × negative log-likelihood over the batch, in nats: a float32 scalar with a gradient.
+    """Compute the sum of weight × negative log-likelihood of a batch, in nats: a float32 scalar with a gradient.
 
-    Matrices are multiplied in `dtype`; the softmax is float32. Where few targets have a weight, only theirs go through
-    the last feed-forward and the head.
+    Matrices are multiplied in `dtype`; the softmax is float32. If few targets have a weight, only those go through the
+    last feed-forward and the head.
     """
     head = model.head
     if batch.task or batch.candidates is not None or not isinstance(head, LanguageHead):
@@ -37,7 +37,7 @@ def weighted_nll(
 
 
 def _nll_of_choices(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None) -> tuple[Tensor, Tensor]:
-    """Of labels, or of candidates in the text: the negative log-likelihood of each target and its weight, both (N)."""
+    """Return the negative log-likelihood and the weight (N) of each target: a label, or a candidate in the text."""
     with torch.autocast(model.embedding.weight.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         if batch.task:
             return task_nll(task_logits(model, batch, trace), batch)
@@ -50,7 +50,7 @@ def _nll_of_choices(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Tr
 def _head_inputs(
     model: AnyModel, head: LanguageHead, batch: Batch, dtype: torch.dtype, trace: Trace | None
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor, torch.dtype]:
-    """The arguments of `weighted_cross_entropy`."""
+    """Return the arguments of `weighted_cross_entropy`."""
     with torch.autocast(model.embedding.weight.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         states, targets, weights = _states(model, batch, trace)
         states = head.features(states)
@@ -58,7 +58,7 @@ def _head_inputs(
 
 
 def _states(model: AnyModel, batch: Batch, trace: Trace | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Final states (N, C), targets and weights (N); those of targets without weight may be left out."""
+    """Return final states (N, C), targets and weights (N). Targets without weight may be left out."""
     device = model.embedding.weight.device
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
     counting = None
@@ -70,12 +70,12 @@ def _states(model: AnyModel, batch: Batch, trace: Trace | None) -> tuple[Tensor,
 
 
 def is_sparse(batch: Batch) -> bool:
-    """Whether so few targets count that the others are left out."""
+    """Whether so few targets have a weight that the others are left out."""
     return int(batch.weights.count_nonzero()) < SPARSE_BELOW * batch.weights.numel()
 
 
 def validation_slice(batches: Batches, n: int) -> list[Batch]:
-    """At most `n` batches, always the same, evenly spread over the split, since it may be sorted."""
+    """Return at most `n` batches, always the same, evenly spread over the split, because it may be sorted."""
     n = min(n, batches.n_batches)
     return [batches.batch(i * batches.n_batches // n) for i in range(n)]
 
@@ -89,9 +89,9 @@ class Estimate:
 
 
 def validation_sums(model: AnyModel, batch: Batch) -> tuple[float, ...]:
-    """Sums over the targets of a validation batch, from which `validate` computes its estimate.
+    """Compute the sums over the targets of a validation batch from which `validate` makes its estimate.
 
-    In float32 and eval mode, regardless of the training precision. Leaves the model's mode as it is.
+    In float32 and eval mode, regardless of the training precision. The model's mode is unchanged.
     """
     was_training = model.training
     if was_training:
@@ -112,7 +112,7 @@ def validation_sums(model: AnyModel, batch: Batch) -> tuple[float, ...]:
 
 
 def validate(sums: Iterable[Sequence[float]]) -> Iterator[Estimate]:
-    """Running estimates of the loss from the `validation_sums` of batches; the last one is the result."""
+    """Yield running estimates of the loss from the `validation_sums` of batches; the last one is the result."""
     total = weight = squares = mixed = weight_squares = 0.0
     for more in sums:
         total, squares, mixed = total + more[0], squares + more[1], mixed + more[2]

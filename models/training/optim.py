@@ -1,4 +1,4 @@
-"""The code of the optimizers that models.settings.optimizers describes."""
+"""Implementations of the optimizers that models.settings.optimizers describes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ _Scaled: TypeAlias = tuple[float, nn.Parameter]
 
 
 class _Plain(torch.optim.Optimizer):
-    """torch's own methods without their decorators for torch.compile, which import the compiler when first called: more
-    than a second before the first step of each process."""
+    """torch's optimizer methods without their torch.compile decorators, which import the compiler on the first call:
+    more than a second before the first step of each process.
+    """
 
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
@@ -35,7 +36,7 @@ class _Plain(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: Any) -> None:
         inspect.unwrap(torch.optim.Optimizer.load_state_dict)(self, state_dict)
-        for values in self.state.values():  # torch gives them the numbers of the parameters
+        for values in self.state.values():  # torch casts them to the dtype of the parameters
             for key, value in values.items():
                 if isinstance(value, Tensor) and key != "step":
                     values[key] = value.to(self.states.dtype)
@@ -48,7 +49,7 @@ class AdamW(_Plain, torch.optim.AdamW):
 
 
 class RoundedAdamW(_Plain):
-    """AdamW (Loshchilov & Hutter, arXiv:1711.05101) with torch's kernel, and with its moments kept in bfloat16."""
+    """AdamW (Loshchilov & Hutter, arXiv:1711.05101) with torch's kernel and moments stored in bfloat16."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class RoundedAdamW(_Plain):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Apply one update; `closure` is part of torch's interface and not used."""
+        """Apply one update. `closure` is part of torch's interface and not used."""
         assert closure is None
         has_begun = False
         for group in self.param_groups:
@@ -81,7 +82,7 @@ class RoundedAdamW(_Plain):
                 state["step"] += 1
 
     def _update(self, parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        """In parts, so that the moments never are in float32 as a whole."""
+        """Update in chunks, so that the full moments are never in float32."""
         kept = (state["exp_avg"], state["exp_avg_sq"])
         whole = (parameter, gradient, *kept)
         for weights, gradients, *moments in zip(*(each.reshape(-1).split(CHUNK) for each in whole), strict=True):
@@ -109,8 +110,8 @@ class Muon(_Plain):
     """Momentum, orthogonalised: every update of a matrix has singular values near 1.
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). An update is scaled
-    by sqrt(max(1, rows / columns)), so that one learning rate suits all shapes. It is made in bfloat16 where the device
-    is fast at that, unless `precise`, and added in the parameters' precision.
+    by sqrt(max(1, rows / columns)), so that one learning rate suits all shapes. It is computed in bfloat16 if the
+    device is fast at that, unless `precise`, and added in the parameters' precision.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Muon(_Plain):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Apply one update; `closure` is part of torch's interface and not used."""
+        """Apply one update. `closure` is part of torch's interface and not used."""
         assert closure is None
         alike: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
         _count_step(self, self.states)
@@ -142,7 +143,7 @@ class Muon(_Plain):
     def _step_together(
         self, shape: torch.Size, parameters: list[Tensor], lr: float, momentum: float, weight_decay: float
     ) -> None:
-        """Update matrices of one shape in one batched orthogonalisation: small matrices cost mostly overhead."""
+        """Update matrices of one shape in one batched orthogonalisation: for small matrices, overhead dominates."""
         kept = [_momentum(self.state[p], self.states, p) for p in parameters]
         momenta = [self.states.read(each) for each in kept]
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -157,8 +158,9 @@ class Muon(_Plain):
         torch._foreach_add_(parameters, updates, alpha=-scale)
 
     def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
-        """Matrices of one shape, orthogonalised: on a CPU one by one where they are large, as products in a batch are
-        slower there, and need more memory."""
+        """Orthogonalise matrices of one shape. Large ones on a CPU are done one by one, because batched products are
+        slower there and need more memory.
+        """
         device, dtype = matrices[0].device, matrices[0].dtype
         if not self._precise and bf16_is_fast(device):
             matrices = [matrix.bfloat16() for matrix in matrices]
@@ -170,7 +172,7 @@ class Muon(_Plain):
 
 
 class Lion(_Plain):
-    """Every weight moves by the learning rate, up or down: the sign of a mean of its gradient and its momentum.
+    """Moves every weight by the learning rate, with the sign of a mean of its gradient and its momentum.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023, arXiv:2302.06675), algorithm 2, with
     decoupled weight decay, as in AdamW. `betas`: the weight of the momentum in that mean, and the momentum's decay.
@@ -189,7 +191,7 @@ class Lion(_Plain):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Apply one update; `closure` is part of torch's interface and not used."""
+        """Apply one update. `closure` is part of torch's interface and not used."""
         assert closure is None
         _count_step(self, self.states)
         for group in self.param_groups:
@@ -208,7 +210,7 @@ class Lion(_Plain):
 
 
 def _momentum(state: dict[str, Any], states: States, parameter: Tensor) -> Tensor:
-    """The momentum of a parameter, as it is kept; zeros before its first update."""
+    """Return the stored momentum of a parameter; zeros before its first update."""
     if "momentum" not in state:
         state["momentum"] = states.new(parameter)
     kept: Tensor = state["momentum"]
@@ -216,7 +218,7 @@ def _momentum(state: dict[str, Any], states: States, parameter: Tensor) -> Tenso
 
 
 def _count_step(optimizer: torch.optim.Optimizer, states: States) -> None:
-    """Begin an update of an optimizer that has no use for its number but to round by it, which it keeps then."""
+    """Count an update and prepare its rounding, for an optimizer that needs a step number for nothing else."""
     if states.dtype == torch.float32:
         return
     first = optimizer.state[next(p for group in optimizer.param_groups for p in group["params"])]
@@ -249,8 +251,10 @@ def _iterate(x: Tensor, iterations: int) -> Tensor:
 
 
 def _iterate_on_gram(x: Tensor, iterations: int) -> Tensor:
-    """The same for x much longer than high, with products of x xᵀ alone, which is square: those of x with p(x xᵀ) come
-    last, as one."""
+    """Do the same for x much wider than high, with products of the square x xᵀ only.
+
+    The products of x with p(x xᵀ) come last, combined into one.
+    """
     gram, polynomials = x @ x.mT, x.new_empty(0)
     for i in range(iterations):
         polynomial = _add_product(gram, _B, gram, gram, _C)
@@ -262,15 +266,18 @@ def _iterate_on_gram(x: Tensor, iterations: int) -> Tensor:
 
 
 def _add_product(x: Tensor, share: float, left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
-    """share · x + scale · left right, of matrices or batches of them."""
+    """Compute share · x + scale · left right, of matrices or batches of them."""
     multiply = torch.addmm if x.dim() == 2 else torch.baddbmm
     return multiply(x, left, right, beta=share, alpha=scale)
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """All parameters of a model, each with its learning-rate multiplier: the matrices of the blocks; the embeddings and
-    the head; norms, biases and convolutions, which have no weight decay."""
+    """All trained parameters of a model, each with its learning-rate multiplier.
+
+    matrices: of the blocks. tables: the embeddings and the head. vectors: norms, biases and convolutions, which have
+    no weight decay.
+    """
 
     matrices: Sequence[_Scaled]
     tables: Sequence[_Scaled]
@@ -278,12 +285,12 @@ class _Weights:
 
 
 def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon) -> list[torch.optim.Optimizer]:
-    """The optimizers that `train` asks for, of all parameters that are not frozen.
+    """Make the optimizers that `train` asks for, of all parameters that are not frozen.
 
     Each has its base learning rate in `initial_lr` of its groups.
 
     Args:
-        muon: the class for Muon: where matrices are sharded, one that gathers them before it orthogonalises.
+        muon: the class for Muon; for sharded matrices, one that gathers them before it orthogonalises.
     """
     matrices: list[_Scaled] = []
     tables: list[_Scaled] = []
@@ -306,7 +313,7 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
 
 
 def _muon(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks, AdamW for all others."""
+    """Make Muon for the matrices of the blocks, and AdamW for all others."""
     groups = _groups(weights.matrices, train.muon_lr, train.weight_decay)
     others = dataclasses.replace(weights, matrices=())
     precise, states = train.precision == "float32", _states(train)
@@ -338,10 +345,10 @@ check_complete(_MAKERS, OPTIMIZERS, "code of optimizers")
 
 
 def _lr_multiplier(name: str, config: ModelConfig) -> float:
-    """The learning-rate multiplier of a parameter, as in µP (Yang et al., 2022).
+    """Return the learning-rate multiplier of a parameter, as in µP (Yang et al., 2022).
 
-    The learning rate is scaled with the initial standard deviation: where a design scales its logits down, or leaves
-    attention scores unscaled, those weights start larger or smaller to make up for it (`Model.initialise`), and their
+    The learning rate is scaled with the initial standard deviation: if a design scales its logits down, or does not
+    scale its attention scores, those weights start larger or smaller to compensate (`Model.initialise`), and their
     updates are scaled alike. So an update changes logits and scores as much as in any other design.
     """
     if config.scaled_logits and name == ("embedding.weight" if config.tied_embeddings else "head.weight"):
@@ -352,13 +359,13 @@ def _lr_multiplier(name: str, config: ModelConfig) -> float:
 
 
 def _all(weights: _Weights, train: TrainConfig) -> list[dict[str, Any]]:
-    """Parameter groups of all weights, at `lr`."""
+    """Make the parameter groups of all weights, at `lr`."""
     decayed = [*weights.matrices, *weights.tables]
     return _groups(decayed, train.lr, train.weight_decay) + _groups(weights.vectors, train.lr, 0.0)
 
 
 def _groups(scaled: Iterable[_Scaled], lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups by learning rate, in the order of the parameters, which checkpoints rely on.
+    """Make parameter groups by learning rate, in the order of the parameters, on which checkpoints rely.
 
     Weight decay is divided by the multiplier, so that it shrinks all weights by the same share at each step.
     """

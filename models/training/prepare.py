@@ -46,10 +46,10 @@ from terrarium.models.training.tuning import (
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedData:
-    """The data of a run, and the model that it starts from, if it does. `spec.model` is complete.
+    """The data of a run, and the parent model that it starts from, if any. `spec.model` is complete.
 
-    reward_models: what scores its replies, by the settings of AlignSpec that name them.
-    old: the corpus of which `spec.old_share` is mixed in; None where nothing is.
+    reward_models: the models that score its replies, by the setting of AlignSpec that names them.
+    old: the corpus of which a share of `spec.old_share` is mixed in, or None.
     """
 
     spec: RunSpec
@@ -62,18 +62,18 @@ class PreparedData:
 
     @property
     def form(self) -> ExampleForm:
-        """How the model reads examples."""
+        """How examples are formatted for the model."""
         return ExampleForm(template=self.template, model=self.spec.model)
 
     def replay_rows(self) -> ReplayRows | None:
-        """What is mixed into the training rows; None where nothing is."""
+        """Return the rows to mix into the training rows, or None."""
         if self.old is None:
             return None
         form = dataclasses.replace(self.form, model=self.spec.batch_model)
         return make_replay_rows(self.corpus, self.old, self.spec.old_share, self.tokenizer, form, self.spec.train)
 
     def build_model(self) -> AnyModel:
-        """Its model before the first step; what is not its parent's comes from torch's global generator."""
+        """Build the model before the first step; weights that the parent lacks come from torch's global generator."""
         if self.parent is None:
             return build_run_model(self.spec)
         keeps_head = keeps_head_of(self.parent.config, self.parent.labels, self.spec)
@@ -81,14 +81,14 @@ class PreparedData:
 
 
 def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
-    """Make the corpus, the tokenizer where none is given, and the run's folder (the result). Yields Phase, Progress.
+    """Make the corpus, the tokenizer if none is given, and the run folder, which is returned. Yields Phase, Progress.
 
-    Special tokens that the objective needs are added to the run's own copy of the tokenizer. A run from weights keeps
+    Special tokens that the objective needs are added to the run's own copy of the tokenizer. A run from weights copies
     its parent's tokenizer and weights, so that it depends on nothing else.
 
     Raises:
-        ValueError: with a sentence, where the data or the tokenizer does not suffice, the design cannot be trained, or
-            there is no such parent.
+        ValueError: if the data or the tokenizer does not suffice, the design cannot be trained, or the parent does
+            not exist.
     """
     ready, name = yield from _prepare(library, spec)
     if ready.parent is not None:
@@ -127,9 +127,9 @@ def _text_of(tokenizer: Tokenizer) -> bytes:
 
 
 def prepare_trial(library: Library, spec: RunSpec, *, draws: bool = False) -> Generator[Event, None, PreparedData]:
-    """Text, tokenizer and parent of a run of `spec`, without creating the run. Yields and raises like `prepare_run`.
+    """Prepare the text, tokenizer and parent of a run without creating the run. Yields and raises like `prepare_run`.
 
-    draws: whether it is to draw replies, as an alignment does, instead of reading batches.
+    draws: whether the run draws replies, as an alignment does, instead of reading batches.
     """
     if spec.data.source == "pronouns":
         raise ValueError(
@@ -144,7 +144,7 @@ def prepare_trial(library: Library, spec: RunSpec, *, draws: bool = False) -> Ge
 
 
 def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[PreparedData, str]]:
-    """The data of the run, and the name or path of the tokenizer that it copies ("" for its parent's)."""
+    """Return the run's data, and the name or path of the tokenizer to copy ("" for the parent's)."""
     if spec.tune is not None:
         return (yield from _prepare_tuned(library, spec)), ""
     if spec.data.source != "dataset":
@@ -162,11 +162,11 @@ def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[Pr
 
 
 def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, PreparedData]:
-    """The data of a run from weights, whose design and tokenizer are its parent's."""
+    """Return the data of a run from weights, whose design and tokenizer are its parent's."""
     tune = spec.tune
     assert tune is not None
     parent = yield from open_parent(library, tune.parent)
-    if spec.data.source != "dataset":  # before a text is made, which takes seconds, since it leaves the head as it is
+    if spec.data.source != "dataset":  # Before a text is made, which takes seconds; the head stays the parent's
         check_tuning(dataclasses.replace(spec, model=parent.config), 0)
     corpus = yield from prepare_corpus(library, spec.data)
     if (corpus.has_chats or corpus.task in REPLY_TASKS) and parent.config.topology == "decoder-only":
@@ -212,7 +212,7 @@ def _prepare_tuned(library: Library, spec: RunSpec) -> Generator[Event, None, Pr
 
 
 def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Generator[Event, None, DataSpec]:
-    """The settings with what a dataset says of its task, its labels and its metric.
+    """Fill in a dataset's task, labels and metric.
 
     known: the labels of a parent, whose order is kept if they are the same. Raises ValueError for a row that does not
     suit the task.
@@ -228,7 +228,7 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Gen
 
 
 def _check(spec: RunSpec) -> None:
-    """Raise ValueError where a design cannot learn from the data."""
+    """Raise ValueError if the design cannot learn from the data."""
     if spec.learned_task in LABEL_TASKS or spec.align is not None:
         return  # `for_task` has checked it
     check = check_pointing if spec.data.source == "pronouns" else check_trainable
@@ -241,11 +241,12 @@ def _add_special_tokens(tokenizer: Tokenizer, spec: RunSpec, topology: str) -> N
 
 
 def prepare_queued(library: Library, queue: RunQueue, item: QueuedRun) -> Generator[Event, None, RunFolder]:
-    """The run folder of a queue item: created as by `prepare_run`, or opened. A new run leaves the queue here.
+    """Return the run folder of a queue item: created as by `prepare_run`, or opened. A new run leaves the queue here.
 
     Raises:
-        ValueError: as `prepare_run`, or where the run is gone; it stays in the queue then. Also where the item
-            was removed from the queue meanwhile: then no run is created.
+        ValueError: as `prepare_run`, or if the run no longer exists; the item then stays in the queue. Also if the
+            item
+            was removed from the queue in the meantime; then no run is created.
     """
     if item.spec is None:
         return RunFolder.open(library.runs / item.run)
@@ -264,11 +265,11 @@ def prepare_queued(library: Library, queue: RunQueue, item: QueuedRun) -> Genera
 def prepare_tokenizer(
     library: Library, spec: TokenizerSpec, corpus: Corpus, run_name: str
 ) -> Generator[Event, None, str]:
-    """The name or path of the tokenizer that `spec` asks for; trains one unless the library has it for this text."""
+    """Return the name or path of the tokenizer for `spec`; trains one unless the library has it for this text."""
     if spec.path:
         return spec.path
     wanted = {"corpus": corpus.sha, "kind": spec.kind, "wanted_vocab_size": spec.vocab_size}
-    if spec.kind == "byte":  # is not trained, so one serves all runs
+    if spec.kind == "byte":  # is not trained, so the same tokenizer serves all runs
         wanted = {"kind": "byte"}
     for info in library.list_tokenizers():
         about = info.folder / "about.json"

@@ -33,13 +33,15 @@ _METRICS = ("step", "tokens", "elapsed_s", *_MEASURED)
 
 
 class Recorder:
-    """Writes to a run folder whose lock is held. Generators yield Blocked while the disk is full, and try again."""
+    """Writes to a run folder whose lock this process has. Generators yield Blocked while the disk is
+    full, and retry.
+    """
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
 
     def retry_while_full(self, write: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Generator[Event, None, R]:
-        """Call `write(…)`, which must leave nothing half-written when it fails, until the disk has room for it."""
+        """Call `write(…)` until the disk has room. `write` must leave nothing half-written when it fails."""
         while True:
             try:
                 return write(*args, **kwargs)
@@ -54,7 +56,7 @@ class Recorder:
         yield from self.retry_while_full(self._run.update, status=status, **changes)
 
     def event(self, event: str, step: int, detail: str = "") -> Generator[Event, None, None]:
-        """Note in events.jsonl that something happened, and yield it."""
+        """Append an event to events.jsonl, and yield it."""
         yield from self.retry_while_full(self._run.append_event, event, step, detail)
         yield Noted(step=step, event=event, detail=detail)
 
@@ -85,23 +87,23 @@ class Recorder:
         yield from self.retry_while_full(self._run.append, "attention", vars(seen))
 
     def nonfinite_step(self, **values: float) -> None:
-        """Write the row of a step that was not applied, since it is not finite; skipped on a full disk."""
+        """Write the row of a step whose update was skipped because it is not finite; ignored on a full disk."""
         with suppress(OSError):
             self._run.append("metrics", metrics_row("train", **values))
 
     def failure(self, step: int, sentence: str) -> None:
-        """Set the status to failed, and note why. If even that cannot be written, the run shows as interrupted."""
+        """Set the status to failed and record the message. If that cannot be written, the run shows as interrupted."""
         with suppress(OSError):
             self._run.update(status="failed")
             self._run.append_event("failed", step, sentence)
 
 
 def bits_per_byte(loss: float, bytes_per_token: float | None) -> float | None:
-    """A loss in nats per token as bits per byte of text; None where that is not defined."""
+    """Convert a loss in nats per token to bits per byte of text; None if bytes per token are undefined."""
     return None if bytes_per_token is None else loss / math.log(2) / bytes_per_token
 
 
 def metrics_row(kind: str, **values: Any) -> Row:
-    """A row of metrics.jsonl: always the same keys, null where there is no value; with a metric, its keys too."""
+    """Make a row of metrics.jsonl: always the same keys, null for missing values, and a task metric's keys."""
     of_task = {key: values[key] for key in ("metric", "metric_value") if values.get("metric")}
     return {"kind": kind} | {key: values.get(key) for key in _METRICS} | of_task

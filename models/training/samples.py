@@ -1,8 +1,8 @@
-"""Samples of pinned prompts as the model learns, always with the same seed.
+"""Samples of pinned prompts during training, always with the same seed.
 
-A decoder continues the prompt. An encoder fills in its masks; an encoder-decoder its gaps or, where it learns to
-denoise, rewrites the prompt with its gaps filled; a model that resolves pronouns says what "it" is. The output of all
-but decoders is shown behind an arrow.
+A decoder continues the prompt. An encoder fills in its masks; an encoder-decoder fills its gaps or, if trained to
+denoise, rewrites the prompt with its gaps filled; a pronoun model names the noun that "it" refers to. All outputs
+except a decoder's are shown after an arrow.
 """
 
 from __future__ import annotations
@@ -64,13 +64,18 @@ def write_sample(
     template: ChatTemplateConfig | None = None,
     scorer: Scorer | None = None,
 ) -> tuple[str, TopTokens]:
-    """The sampled output for a pinned prompt, and the most probable tokens at the first predicted position.
+    """Return the sampled output for a pinned prompt, and the most probable tokens at the first predicted position.
 
-    A prompt is a user turn where the model learns to chat (`as_chat`), else plain text. `denoises`: an
-    encoder-decoder trained to restore corrupted text. `resolves_pronouns`: a model trained to resolve "it"; the top
-    tokens are the candidate nouns. `rewrites`: an encoder-decoder that learns a target for each source. `template`: the
-    chat template that a decoder came with. `scorer`: of a model that learns a task; where that has labels or spans, the
-    output is what it predicts, without top tokens. Leaves the model's mode and the global random state as they are.
+    Args:
+        as_chat: whether the prompt is a user turn, for a model that learns to chat; else it is plain text.
+        denoises: whether the model is an encoder-decoder trained to restore corrupted text.
+        resolves_pronouns: whether the model is trained to resolve "it"; the top tokens are then the candidate nouns.
+        rewrites: whether the model is an encoder-decoder that learns a target for each source.
+        template: the chat template of the decoder.
+        scorer: the scorer of a model that learns a task. If the task has labels or spans, the output is the
+            prediction, without top tokens.
+
+    The model's mode and the global random state are unchanged.
     """
     if resolves_pronouns:
         return _resolve_pronoun(model, tokenizer, prompt)
@@ -112,7 +117,7 @@ def prompt_input_ids(
     template: ChatTemplateConfig | None = None,
     scorer: Scorer | None = None,
 ) -> list[int]:
-    """The input ids of the model, or of its encoder, for a pinned prompt."""
+    """Return the input ids of the model, or of its encoder, for a pinned prompt."""
     if resolves_pronouns:
         return encode_text(tokenizer, prepare_text(prompt))[-model.config.context_length :]
     if scorer is not None and scorer.task in LABEL_TASKS:
@@ -129,7 +134,7 @@ def prompt_input_ids(
 
 
 def _resolve_pronoun(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tuple[str, TopTokens]:
-    """The noun that "it" means in the prompt, or why that cannot be told."""
+    """Return the noun that "it" refers to in the prompt, or the reason why it cannot be resolved."""
     try:
         reading = read_sentence(tokenizer, prompt)
         probabilities = torch.tensor(resolve(model, [reading])[0]).softmax(dim=0).tolist()
@@ -141,7 +146,7 @@ def _resolve_pronoun(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tupl
 
 
 def _prompt_row(task: str, prompt: str) -> Row:
-    """A prompt as a row of a label task; of a question and its context, the question ends with the first “?”."""
+    """Make a row of a label task from a prompt. For a question with context, the question ends at the first “?”."""
     if task == "tagging":
         return {"words": prompt.split()}
     question, mark, context = prompt.partition("?")
@@ -149,7 +154,7 @@ def _prompt_row(task: str, prompt: str) -> Row:
 
 
 def _label(model: AnyModel, tokenizer: Tokenizer, prompt: str, scorer: Scorer) -> str:
-    """What a model predicts for a prompt, in words."""
+    """Return a model's prediction for a prompt as text."""
     row = _prompt_row(scorer.task, prompt)
     (found,) = result_of(predict(model, tokenizer, scorer.task, [row], scorer.labels))
     sure = "" if found.score is None else f" ({format_percent(found.score)})"
@@ -188,8 +193,7 @@ def _continue_prompt(
 
 
 def _masked(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], list[int], list[int]]:
-    """(before, prompt, after): the prompt with at least one mask (else its last word is masked), and the turn
-    markers around it."""
+    """Return (before, prompt, after): turn markers around the prompt; without masks, its last word is masked."""
     mask = mask_id(tokenizer)
     assert mask is not None
     ids = encode_with_masks(tokenizer, prompt)
@@ -198,13 +202,13 @@ def _masked(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) ->
     before, after = _turn_markers(tokenizer, as_chat)
     budget = model.config.context_length - len(before) - len(after)
     ids = ids[-max(1, budget) :]
-    if mask not in ids:  # they were cut off
+    if mask not in ids:  # the masks were cut off
         ids[-1] = mask
     return before, ids, after
 
 
 def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[str, TopTokens]:
-    """The prompt with its masked tokens filled in."""
+    """Return the prompt with its masked tokens filled in."""
     mask = mask_id(tokenizer)
     assert mask is not None
     before, ids, after = _masked(model, tokenizer, prompt, as_chat)
@@ -217,9 +221,9 @@ def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool
 def _gapped(
     model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, denoises: bool
 ) -> tuple[list[int], str, tuple[int, ...]]:
-    """The source ids, the text shown for it, and the target prefix up to the first gap.
+    """Return the source ids, the text shown for the source, and the target prefix up to the first gap.
 
-    Where the prompt has no gap, its last words become one, and the text shown says so.
+    If the prompt has no gap, its last words become one, and the text shown says so.
     """
     end, mask = end_id(tokenizer, model.config), mask_id(tokenizer)
     assert end is not None
@@ -240,7 +244,7 @@ def _gapped(
 def _fill_gaps(
     model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig, denoises: bool
 ) -> tuple[str, TopTokens]:
-    """The text that the model puts in the prompt's gaps; a denoising one rewrites the whole prompt."""
+    """Return the text that the model writes into the prompt's gaps; a denoising model rewrites the whole prompt."""
     source, shown, written = _gapped(model, tokenizer, prompt, as_chat, denoises)
     top = _top_target_tokens(model, source, written)
     return shown + ARROW + _write(model, tokenizer, source, sampling)[0], top
@@ -255,13 +259,13 @@ def _source_ids(model: EncoderDecoder, tokenizer: Tokenizer, prompt: str) -> lis
 def _rewrite(
     model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig
 ) -> tuple[str, TopTokens]:
-    """The target that the model writes for the prompt."""
+    """Return the target that the model writes for the prompt."""
     text, top = _write(model, tokenizer, _source_ids(model, tokenizer, prompt), sampling)
     return ARROW + text, top
 
 
 def _turn_markers(tokenizer: Tokenizer, as_chat: bool) -> tuple[list[int], list[int]]:
-    """The tokens before and after a user turn where the model learns to chat."""
+    """Return the tokens before and after a user turn, if the model learns to chat."""
     user, end = tokenizer.token_to_id("<|user|>"), end_id(tokenizer)
     return ([user], [end]) if as_chat and user is not None and end is not None else ([], [])
 
@@ -278,13 +282,13 @@ def _mask_last_word(tokenizer: Tokenizer, prompt: str, mask: int) -> list[int]:
 def _write(
     model: Decoder | EncoderDecoder, tokenizer: Tokenizer, ids: list[int], sampling: SamplingConfig
 ) -> tuple[str, TopTokens]:
-    """The text that the model writes, and the most probable tokens at its first position."""
+    """Return the text that the model writes, and the most probable tokens at its first position."""
     made = [event for event in generate(model, tokenizer, ids, sampling, n_top=N_TOP) if isinstance(event, TokenMade)]
     return "".join(event.text for event in made), tuple((id, math.exp(log)) for id, log in made[0].top)
 
 
 def _top_target_tokens(model: EncoderDecoder, ids: list[int], written: tuple[int, ...]) -> TopTokens:
-    """The most probable next tokens after the target prefix `written` for the source `ids`."""
+    """Return the most probable next tokens after the target prefix `written` for the source `ids`."""
     device = model.embedding.weight.device
     with evaluating(model):
         hidden = model.hidden(torch.tensor([ids], device=device), torch.tensor([written], device=device))

@@ -1,8 +1,8 @@
-"""Writes the checkpoints of a run beside its training.
+"""Writes a run's checkpoints in the background while it trains.
 
-A thread writes the tensors from where they lie, without a copy, while the next gradients are computed: until then
-nothing changes them. The update after that waits for whatever is not written yet, which an update of a thousand tokens
-leaves time for; flushing to disk is not waited for. So this takes neither memory nor, as a rule, time.
+A thread writes the tensors without copying them while the next gradients are computed; nothing changes the tensors
+until then. The following update waits until everything is written, for which a step of a thousand tokens usually leaves
+enough time; flushing to disk is not waited for. So saving takes no extra memory and usually no time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from terrarium.models.training.parallel.process_group import Command
 from terrarium.models.training.setup import TrainingContext
 
 AT_ONCE_BYTES = 1 << 25
-"""Smaller checkpoints are written at once: they take some hundredths of a second."""
+"""Smaller checkpoints are written synchronously: they take some hundredths of a second."""
 
 
 class _Best(NamedTuple):
@@ -40,7 +40,7 @@ class _Best(NamedTuple):
 
 
 class _SavedState(NamedTuple):
-    """The state that the last checkpoint has: its step, and what can be changed while a run trains."""
+    """The state in the last checkpoint: its step, and the settings that can change during training."""
 
     step: int
     lr_scale: float
@@ -49,7 +49,7 @@ class _SavedState(NamedTuple):
 
 @dataclass(frozen=True)
 class _Writing:
-    """A checkpoint that is being written. best: the best one as soon as it is there."""
+    """A checkpoint that is being written. best: the best checkpoint once this one is complete."""
 
     step: int
     done: Future[None]
@@ -60,7 +60,7 @@ class _Writing:
 class Saver:
     """Writes a run's checkpoints. `step` is that of the last complete one, -1 before the first.
 
-    All methods are for the thread that trains. `write` begins a checkpoint, `collect` says when it is complete.
+    Call all methods on the training thread. `write` starts a checkpoint, `collect` reports when it is complete.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -74,7 +74,7 @@ class Saver:
         self.step = -1
 
     def resume_from(self, state: TrainState) -> None:
-        """Start from a run that was resumed from a checkpoint with this state."""
+        """Start from the state of the checkpoint that the run was resumed from."""
         self.step, self._saved = state.step, _saved_state_of(state)
 
     def is_saved(self, state: TrainState) -> bool:
@@ -82,13 +82,14 @@ class Saver:
         return self._saved == _saved_state_of(state)
 
     def write(self, context: TrainingContext, state: TrainState, stage_tensors: Mapping[str, Tensor]) -> None:
-        """Begin whatever is missing of this step's checkpoint; may be called again after the disk was full.
+        """Start writing what is missing of this step's checkpoint; may be called again after the disk was full.
 
-        The one before must have been collected. stage_tensors: what the stage needs beside the model (Stage.tensors).
+        The previous checkpoint must have been collected. stage_tensors: what the stage needs besides the model
+        (TrainingStage.tensors).
         """
         assert self._writing is None
         path, planned = self._run.checkpoint_path(state.step), dataclasses.replace(state)
-        planned.take_if_best()  # in `state` only when the checkpoint is there: another one is the best until then
+        planned.take_if_best()  # in `state` only once it is complete
         if path.exists():
             if not self.is_saved(state):
                 write_steering(path, state)
@@ -106,19 +107,19 @@ class Saver:
         self._saved = _saved_state_of(state)
 
     def wait_until_read(self) -> None:
-        """Wait until all that is to be saved is read: then the weights may change."""
+        """Wait until all tensors to save are read: then the weights may change."""
         if self._writing is not None:
             self._writing.is_read.wait()
 
     def collect(self, state: TrainState, *, wait: bool) -> int | None:
-        """The step of a checkpoint that has become complete since the last call; None where none has.
+        """Return the step of a checkpoint that was completed since the last call, or None.
 
         Args:
-            wait: whether to wait for one that is being written, and for old ones to be deleted.
+            wait: whether to wait for a checkpoint that is being written, and for the deletion of old ones.
 
         Raises:
-            OSError: where it could not be written, as on a full disk. The one before stays the last then, and the next
-                `write` is waited for.
+            OSError: if it could not be written, for example on a full disk. Then the previous checkpoint stays the
+                last, and the next `write` is synchronous.
         """
         writing = self._writing
         if writing is not None and (wait or writing.done.done()):
@@ -136,13 +137,13 @@ class Saver:
         return complete
 
     def close(self, state: TrainState) -> None:
-        """Wait for a checkpoint that is being written; where it cannot be, the one before stays the last."""
+        """Wait for a checkpoint that is being written; if it fails, the previous one stays the last."""
         with suppress(OSError):
             self.collect(state, wait=True)
 
     def _begin(self, path: Path, content: Content, planned: TrainState) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if free_bytes(path.parent) < content.n_bytes:  # known now, not when the weights have changed
+        if free_bytes(path.parent) < content.n_bytes:  # fail now, before the weights have changed
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         is_read = threading.Event()
 
@@ -156,8 +157,7 @@ class Saver:
         self._writing = _Writing(planned.step, done, is_read, _best_of(planned))
 
     def _settle(self, state: TrainState, step: int, best: _Best, *, beside: bool = False) -> None:
-        """Note a complete checkpoint and which one is the best now, and delete old ones, which takes a while where they
-        are large."""
+        """Record a complete checkpoint and which one is now the best, and delete old ones, which may be slow."""
         self.step = step
         state.best_step, state.best_loss, state.best_score = best
         if self._run.best_step != state.best_step:
@@ -170,7 +170,7 @@ class Saver:
 
 
 def free_bytes(folder: Path) -> int:
-    """The room that is left on the disk of a folder."""
+    """Return the free space on the disk of a folder, in bytes."""
     return shutil.disk_usage(folder).free
 
 

@@ -1,4 +1,4 @@
-"""What is due when in a training, pure functions of the step: the learning rate, evaluations. No torch import."""
+"""What is due at which step of a training, as pure functions: the learning rate, evaluations. No torch import."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ DECAY_SHARE = 0.4
 
 
 def lr_factor(step: int, train: TrainConfig) -> float:
-    """The multiplier, in [0, 1], of the base learning rate in the update after `step` updates.
+    """Return the factor, in [0, 1], of the base learning rate for the update after `step` updates.
 
-    It rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
+    It rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update, or stays at 1 (“constant”).
     """
     if step < train.warmup_steps:
         return (step + 1) / train.warmup_steps
@@ -31,7 +31,7 @@ def lr_factor(step: int, train: TrainConfig) -> float:
 
 
 def times_due(steps: int, *intervals: int) -> int:
-    """How often an action is due that happens at step 0, at every multiple of one or two intervals, and at the end."""
+    """Count how often an action is due at step 0, at every multiple of one or two intervals, and at the end."""
     both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
     at_end = all(steps % interval for interval in intervals)
     return 1 + sum(steps // interval for interval in intervals) - both + at_end

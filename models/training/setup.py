@@ -1,4 +1,4 @@
-"""Builds everything that training a run needs in memory, from its folder and its last good checkpoint."""
+"""Builds what training a run needs in memory, from its folder and its last intact checkpoint."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ from terrarium.models.training.unigram import unigram_entropy
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingContext:
-    """Everything one training session works with. `state` says where it starts; `notices` are for the user."""
+    """Everything one training session works with. `state`: where it starts. `notices`: messages for the user."""
 
     device: DeviceChoice
     dtype: torch.dtype
     threads: int
     tokenizer: Tokenizer
     template: ChatTemplateConfig
-    """The chat template that the parent of the run came with, if any."""
+    """The chat template of the run's parent, if any."""
     process_group: ProcessGroup
     layout: Layout
     parameters: Sequence[nn.Parameter]
@@ -74,20 +74,21 @@ class TrainingContext:
     resolves_pronouns: bool
     """Whether the model learns to resolve pronouns instead of predicting tokens."""
     scorer: Scorer | None
-    """What measures the metric of a task on validation; None where there is no task."""
+    """Measures the metric of a task on validation; None without a task."""
     questions: HeldOutSample | None
-    """What a decoder that learns Tiny World is asked as it learns; None for nothing."""
+    """The held-out questions for a decoder that learns Tiny World, or None."""
     state: TrainState
     resumed: bool
     stage_tensors: Mapping[str, Tensor]
-    """What the checkpoint kept of the stage (Stage.tensors); empty before the first step."""
+    """The stage's tensors in the checkpoint (TrainingStage.tensors); empty before the first step."""
     notices: Sequence[str]
     measured: Mapping[str, float]
-    """Numbers kept in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
+    """Numbers stored in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
     (0 = not validated); `val_batches_used` and `val_targets` (by weight) of each validation; `unigram_entropy`, on
-    `unigram_tokens` tokens (models.training.unigram); `trained_parameters`, those that are not frozen."""
+    `unigram_tokens` tokens (models.training.unigram); `trained_parameters`, those that are not frozen.
+    """
     training_factor: float
-    """How many times the operations of a forward pass a step takes, about (models.cost.training_factor)."""
+    """The approximate cost of a training step in forward passes (models.cost.training_factor)."""
     peak_flops: float
     """The highest matrix-multiplication speed measured on the device, in FLOP/s."""
 
@@ -98,7 +99,7 @@ class TrainingContext:
 
     @property
     def precision(self) -> str:
-        """ "float32" or "bfloat16": what matrices are multiplied in."""
+        """The dtype of matrix multiplications, "float32" or "bfloat16"."""
         return str(self.dtype).removeprefix("torch.")
 
     @property
@@ -123,12 +124,12 @@ def set_up(
 ) -> Generator[Event, None, TrainingContext]:
     """Read and build everything; remove log rows of steps after the checkpoint. Yields Phase.
 
-    made_batches: the run's training batches, where they are made already: reading a text takes seconds.
+    made_batches: the run's training batches, if already made: reading a text takes seconds.
 
-    Collective: all processes of a group call this; only the main one, which holds the run's lock, changes its folder.
+    Collective: all processes of a group call this; only the main one, which has the run's lock, changes its folder.
 
     Raises:
-        ValueError: where a file of the run is missing or damaged, naming it.
+        ValueError: if a file of the run is missing or damaged; the message names it.
     """
     if run.status == "imported":
         raise ValueError(f"The run {run.name!r} was imported and cannot be resumed: start a new run from it.")
@@ -258,10 +259,10 @@ def _make_layout(
     process_group: ProcessGroup,
     device: torch.device,
 ) -> tuple[Layout, Sequence[Optimizer]]:
-    """The layout for a process group, and its optimizers: `optimizers` themselves, or sharded ones with their state."""
+    """Return the layout for a process group, and its optimizers: `optimizers`, or sharded ones with their state."""
     if process_group.size == 1:
         return Layout(model), optimizers
-    # It imports torch.distributed, which one process does not need:
+    # Imports torch.distributed, which a single process does not need:
     from terrarium.models.training.parallel.sharding import ReplicatedLayout, ShardedLayout
 
     if spec.train.parallel == "ddp":
@@ -271,7 +272,7 @@ def _make_layout(
 
 
 def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
-    """The result of `unigram_entropy`, computed once per run."""
+    """Compute `unigram_entropy`, once per run."""
     names = ("unigram_entropy", "unigram_tokens")
     known = {name: value for name, value in run.measured.items() if name in names}
     if known:
@@ -281,7 +282,7 @@ def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """A sentence where the checkpoint was made with another device, precision … (threads: see `_choose_threads`)."""
+    """Return a notice if the checkpoint was made with another device, precision … (threads: `_choose_threads`)."""
     if then:
         then, now = {"processes": 1} | then, {"processes": 1} | now
     words = [f"{key} {then[key]}" for key in now if key != "threads" and then.get(key, now[key]) != now[key]]
@@ -291,7 +292,7 @@ def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int) -> tuple[int, str | None]:
-    """The number of threads to use, and a sentence where it is not the one that the run started with.
+    """Return the number of threads to use, and a notice if it differs from the number that the run started with.
 
     Several processes on one machine share its cores; `recorded` counts the threads of all of them.
     """
@@ -309,7 +310,7 @@ def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int)
 
 
 def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
-    """The run's copy of its tokenizer; ValueError where the file has changed since the run was created."""
+    """Read the run's copy of its tokenizer; ValueError if the file has changed since the run was created."""
     tokenizer = read_tokenizer(run.tokenizer_file)
     digest = hashlib.sha256(run.tokenizer_file.read_bytes()).hexdigest()
     if digest != run.made_from("tokenizer"):
@@ -335,8 +336,10 @@ def _restore(
 def _restore_last(
     run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str]
 ) -> tuple[TrainState, bool, Mapping[str, Tensor]]:
-    """Load the newest good checkpoint: its state, True, and what it kept of the stage; a fresh state and False where
-    there is none. Damaged ones are put aside."""
+    """Load the newest intact checkpoint: returns its state, True, and its stage tensors.
+
+    Without a checkpoint, returns a fresh state and False. Damaged checkpoints are renamed.
+    """
     for path in reversed(run.checkpoints()):
         try:
             checkpoint = read_checkpoint(path, model)

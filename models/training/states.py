@@ -1,4 +1,4 @@
-"""How an optimizer keeps what it remembers of past gradients: in float32, or rounded to bfloat16."""
+"""How an optimizer stores its moments: in float32, or rounded to bfloat16."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import torch
 from torch import Tensor
 
 CHUNK = 1 << 20
-"""Numbers that are rounded at a time, so that what this needs stays in the cache."""
+"""How many numbers are rounded at a time, so that the temporary tensors stay in the cache."""
 
 
 class States:
-    """Keeps them in float32, as they are computed."""
+    """Stores optimizer states in float32, as they are computed."""
 
     dtype = torch.float32
 
     def new(self, parameter: Tensor) -> Tensor:
-        """Zeros of a parameter's shape."""
+        """Return zeros of a parameter's shape."""
         return torch.zeros_like(parameter, dtype=self.dtype)
 
     def begin(self, step: int, device: torch.device) -> None:
-        """Called before the update after `step` updates; what is rounded in it depends on its number alone."""
+        """Prepare for the update after `step` updates. The rounding in it depends on this number alone."""
 
     def read(self, kept: Tensor) -> Tensor:
-        """What is kept, in float32."""
+        """Return a stored state in float32."""
         return kept
 
     def write(self, kept: Tensor, value: Tensor) -> None:
-        """Keep `value`, the changed result of `read`, of which nothing more is needed."""
+        """Store `value`, the changed result of `read`. May overwrite `value`."""
 
 
 class RoundedStates(States):
-    """Keeps them in bfloat16, rounded up or down at random, in proportion to the distance: right on average.
+    """Stores states in bfloat16 with stochastic rounding: up or down with a probability by distance, so unbiased.
 
     Rounding to nearest would not do: a mean of squares with beta2 = 0.999 falls by less than half a unit of the last
-    place of bfloat16 (a 256th to a 512th of it) per step, so it would stay where it is forever.
+    place of bfloat16 (a 256th to a 512th of it) per step, so it would never change.
 
     Sources: stochastic rounding: Gupta et al., “Deep Learning with Limited Numerical Precision” (2015,
     arXiv:1502.02551); with bfloat16: Zamirai et al., “Revisiting BFloat16 Training” (2020, arXiv:2010.06192).
@@ -55,7 +55,7 @@ class RoundedStates(States):
 
     def write(self, kept: Tensor, value: Tensor) -> None:
         for into, numbers in zip(kept.view(-1).split(CHUNK), value.view(-1).split(CHUNK), strict=True):
-            # bfloat16 is the upper half of float32: a random lower half is added, which carries as often as it should.
+            # bfloat16 is the upper half of float32: adding a random lower half carries with the right probability.
             # Four numbers share one draw.
             drawn = torch.empty(-(-len(numbers) // 4), dtype=torch.int64, device=numbers.device)
             noise = drawn.random_(-(2**63), None, generator=self._generator).view(torch.int16)[: len(numbers)]

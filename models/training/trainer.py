@@ -51,7 +51,7 @@ from terrarium.models.training.update import Gradients, apply_gradients, zero_gr
 __all__ = ["Trainer", "prepare_run"]
 
 _LEARNING_RATE, _BETA = "learning rate", "beta"
-"""The events that mark what `set_lr` and `set_beta` have changed."""
+"""The events that record changes made by `set_lr` and `set_beta`."""
 _MEMORY_INTERVAL = 10
 """Steps between two measurements of the memory, which take a tenth of a millisecond each."""
 
@@ -72,7 +72,7 @@ class Trainer:
         process_group: ProcessGroup = SINGLE_PROCESS,
         made_batches: Batches | None = None,
     ) -> None:
-        """allow_threads: at most so many; None = all. made_batches: see `set_up`."""
+        """allow_threads: the maximum number of threads; None for all. made_batches: see `set_up`."""
         assert process_group.is_main_process
         self.run, self._process_group = run, process_group
         self._library, self._device_name, self._allow_threads = library, device, allow_threads
@@ -93,7 +93,7 @@ class Trainer:
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
         self._prompts_wanted: list[str] = []
-        # What was set and is not marked yet: the event that is to mark it, and the value.
+        # Settings whose event is not recorded yet: the event, and the value.
         self._steering: dict[str, float] = {}
 
     @property
@@ -129,16 +129,16 @@ class Trainer:
         self._prompts_wanted.append(prompt)
 
     def set_lr(self, scale: float) -> None:
-        """Multiply the scheduled learning rate by `scale` from the next step on; checkpoints keep the scale."""
+        """Multiply the scheduled learning rate by `scale` from the next step on; checkpoints save the scale."""
         if not (math.isfinite(scale) and scale >= 0):
             raise ValueError(f"The learning rate cannot be multiplied by {scale}: use a number from 0 up.")
         self._steering[_LEARNING_RATE] = float(scale)
 
     def set_beta(self, beta: float) -> None:
-        """Weigh KL to the parent by `beta` from the next step on; checkpoints keep it.
+        """Set the weight of KL to the parent to `beta` from the next step on; checkpoints save it.
 
         Raises:
-            ValueError: where the run has no such weight, or its stage cannot have this one.
+            ValueError: if the run has no such weight, or `beta` is invalid for its stage.
         """
         align = self.run.spec.align
         if align is None or "beta" not in align.kind.options:
@@ -147,22 +147,24 @@ class Trainer:
         self._steering[_BETA] = dataclasses.replace(align, beta=float(beta)).beta
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """Stop after the current step; `keep` saves a checkpoint first, else the run stays at its last one."""
+        """Stop after the current step. `keep` saves a checkpoint first, else the run stays at its last one."""
         assert status in ("stopped", "paused")
         self._stop = (keep, status)
 
     # The loop
 
     def events(self) -> Generator[Event, None, None]:
-        """Train, step by step. Closing the generator early saves a checkpoint where possible and pauses the run.
+        """Train, step by step. Closing the generator early saves a checkpoint if possible and pauses the run.
 
         Raises:
-            ValueError: with a sentence, where another process is training the run, a file of it is damaged, the loss is
-                not finite, or memory ran out. Nothing is saved then; the last checkpoint is kept. The same holds for
-                any other exception, which is recorded with its type and raised as it is.
+            ValueError: if another process is training the run, a file of it is damaged, the loss is not finite, or
+                memory ran
+                out. Nothing is saved then; the last checkpoint remains. The same holds for any other exception, which
+                is
+                recorded with its type and raised unchanged.
         """
         self.run.acquire()
-        with ExitStack() as ends:  # each of them is done, whatever comes of those that are done before
+        with ExitStack() as ends:  # Each callback runs, even if an earlier one raises
             ends.callback(self.run.release)
             ends.callback(torch.set_num_threads, torch.get_num_threads())
             ends.callback(self._leave_group)
@@ -285,7 +287,7 @@ class Trainer:
                 yield more
 
     def _at_boundary(self, context: TrainingContext) -> Generator[Event, None, bool]:
-        """Evaluate, save and stop where that is due between two steps; True where this session ends here."""
+        """Evaluate, save and stop if due between two steps. Returns True if this session ends here."""
         state, config = self._state, self._config
         assert self._stage is not None
         yield from self._collect(wait=False)
@@ -330,8 +332,7 @@ class Trainer:
             yield (yield from self._record.retry_while_full(self._steer))
 
     def _steer(self) -> Noted:
-        """Apply the first of `set_lr` and `set_beta`, which is done with when its mark is written; may be called again
-        after the disk was full."""
+        """Apply and record the first pending change of `set_lr` and `set_beta`; may be repeated after a full disk."""
         event, value = next(iter(self._steering.items()))
         verb = "multiplied by" if event == _LEARNING_RATE else "set to"
         noted = Noted(step=self.step, event=event, detail=f"{verb} {value:g} from here on")
@@ -344,14 +345,14 @@ class Trainer:
         return noted
 
     def _save(self, context: TrainingContext, *, wait: bool) -> Generator[Event, None, None]:
-        """Begin a checkpoint of this step; `wait` until it is complete."""
+        """Start a checkpoint of this step; `wait` until it is complete."""
         yield from self._collect(wait=True)
         yield from self._record.retry_while_full(self._write_checkpoint, context)
         self._save_wanted = False
         yield from self._collect(wait=wait)
 
     def _collect(self, *, wait: bool) -> Generator[Event, None, None]:
-        """Say that a checkpoint is complete, if one is; where there was no room for it, one of this step is wanted."""
+        """Report a checkpoint that was completed. If there was no room for it, request one of the current step."""
         try:
             step = self._saver.collect(self._state, wait=wait)
         except OSError as error:
@@ -364,12 +365,12 @@ class Trainer:
             yield Saved(step=step, path=str(self.run.checkpoint_path(step)))
 
     def _complete_checkpoint(self, context: TrainingContext) -> Generator[Event, None, None]:
-        """Bring the checkpoint of this step, which is there, up to date."""
+        """Update the existing checkpoint of this step."""
         yield from self._record.retry_while_full(self._write_checkpoint, context)
         self._saver.collect(self._state, wait=False)
 
     def _write_checkpoint(self, context: TrainingContext) -> None:
-        """Begin whatever is missing of this step's checkpoint; may be called again after the disk was full."""
+        """Start writing what is missing of this step's checkpoint; may be called again after the disk was full."""
         check_weights(context, self._config, self._state.step, self._saver.step)
         self._state.elapsed_s = self._clock.seconds
         assert self._stage is not None
@@ -378,7 +379,7 @@ class Trainer:
     # Unplanned ends
 
     def _on_closed(self) -> None:
-        """Save if no step is half done, when the generator is closed. If that fails, the run shows as interrupted."""
+        """Save, if no step is half done, when the generator is closed. If that fails, the run shows as interrupted."""
         if (
             self._context is None
             or self.run.status != "running"
@@ -397,8 +398,8 @@ class Trainer:
             self.run.append_event("paused", self.step, "closed")
 
     def _fail(self, error: Exception) -> Generator[Event, None, str | None]:
-        """Record that the training failed; returns the message for the user, None for an unexpected error."""
-        with suppress(Exception):  # of a checkpoint that cannot be written either: what came first is recorded
+        """Record that the training failed. Returns the message for the user, None for an unexpected error."""
+        with suppress(Exception):  # even if a checkpoint cannot be written: the first error is what is recorded
             self._saver.close(self._state)
         context, remedy = self._context, ""
         is_ours = context is not None or self.run.status == "queued"
@@ -406,7 +407,7 @@ class Trainer:
         try:
             if context is not None and is_out_of_memory(error) and self._process_group.size == 1:
                 choice = context.device
-                self._context = context = None  # free the memory of what did not fit
+                self._context = context = None  # free the memory of the batch that did not fit
                 remedy = yield from try_smaller_batches(error, self._library, self.run, choice)
         finally:
             sentence = failure_sentence(error, self.run, device, self._saver.step, self._process_group, remedy)
@@ -415,7 +416,7 @@ class Trainer:
         return sentence
 
     def _raise_divergence(self, context: TrainingContext, gradients: Gradients) -> NoReturn:
-        """The loss or gradient is not finite: record it, leave the weights alone, and raise with what to do."""
+        """Record a loss or gradient that is not finite, leave the weights unchanged, and raise with what to do."""
         zero_gradients(context)
         step, what = self.step + 1, "gradient" if math.isfinite(gradients.loss) else "loss"
         position = {"step": step, "tokens": self._state.tokens, "elapsed_s": self._clock.seconds}

@@ -1,6 +1,6 @@
-"""What a fine-tuning trains: the design that it gives its parent, the parts of it that are frozen, and its start.
+"""What a fine-tuning trains: its design, which parameters are frozen, and the initial weights.
 
-What it costs: models.cost.tuning.
+Its cost: models.cost.tuning.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.tune_spec import TuneSpec
 
 _HEAD = ("head.", "pooler.")
-"""What the names of a head's parameters begin with."""
+"""Prefixes of the names of a head's parameters."""
 
 _TABLES = ("embedding.weight", "head.weight")
 _BY_TOKEN = (*_TABLES, "head.bias")
-"""What has a row for each token: the tables of inputs and outputs, and the outputs' bias."""
+"""Parameters with a row per token: the tables of inputs and outputs, and the outputs' bias."""
 
 
 def tuned_design(parent: ModelConfig, tokenizer: Tokenizer, task: str, labels: Sequence[str]) -> ModelConfig:
-    """The parent's design, with the head that the task needs, and a row for each token.
+    """Return the parent's design with the head that the task needs and a row for each token.
 
     Raises:
-        ValueError: where a model of its topology cannot learn the task.
+        ValueError: if a model of its topology cannot learn the task.
     """
     vocab_size = max(parent.vocab_size, tokenizer.get_vocab_size())
     return dataclasses.replace(parent.for_task(task, labels), vocab_size=vocab_size)
 
 
 def check_tuning(spec: RunSpec, n_new: int) -> None:
-    """Raise ValueError where the mode of a fine-tuning does not suit its design, its optimizer or its `n_new` tokens.
+    """Raise ValueError if the mode of a fine-tuning does not suit its design, its optimizer or its `n_new` tokens.
 
     Args:
         spec: prepared, with its own design.
@@ -69,11 +69,12 @@ def check_tuning(spec: RunSpec, n_new: int) -> None:
 
 
 def describe_new_parameters(spec: RunSpec, n_new: int, parent: ModelConfig, labels: Sequence[str]) -> Iterator[str]:
-    """A sentence on each part that the parent lacks, and that starts from random numbers.
+    """Yield a sentence on each part that the parent lacks, which is randomly initialised.
 
     Args:
-        spec: prepared, with its own design. n_new: tokens that its tokenizer has and the parent's has not. parent,
-            labels: its parent's design, and the labels of its head.
+        spec: prepared, with its own design.
+        n_new: the number of tokens that its tokenizer has and the parent's has not.
+        parent, labels: the parent's design, and the labels of its head.
     """
     if n_new:
         tokens = format_count(n_new, "token")
@@ -83,13 +84,14 @@ def describe_new_parameters(spec: RunSpec, n_new: int, parent: ModelConfig, labe
 
 
 def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, *, keeps_head: bool = True) -> AnyModel:
-    """The model of a run before its first step; what its parent lacks is drawn from torch's global generator.
+    """Build the model of a run before its first step; what its parent lacks is drawn from torch's global generator.
 
     Args:
-        weights: its parent's; None: all are drawn. keeps_head: whether the parent's head is taken over, too.
+        weights: its parent's; None: all are drawn.
+        keeps_head: whether the parent's head is copied too.
 
     Raises:
-        ValueError: where `weights` are not those of the parent's design.
+        ValueError: if `weights` are not those of the parent's design.
     """
     model = build_model(spec.model)
     recompute_blocks(model, spec.train.activation_checkpointing)
@@ -104,10 +106,10 @@ def build_run_model(spec: RunSpec, weights: Mapping[str, Tensor] | None = None, 
 
 
 def build_from_base(run: RunFolder) -> AnyModel:
-    """`build_run_model` of a run folder, with the weights that it keeps of its parent.
+    """Build the model of a run folder as `build_run_model` does, with its parent's weights saved there.
 
     Raises:
-        ValueError: where a file of them is missing or damaged, naming it.
+        ValueError: if one of their files is missing or damaged; the message names it.
     """
     if run.spec.tune is None:
         return build_run_model(run.spec)
@@ -121,12 +123,12 @@ def build_from_base(run: RunFolder) -> AnyModel:
 
 
 def keeps_head_of(parent: ModelConfig, labels: Sequence[str], spec: RunSpec) -> bool:
-    """Whether a run continues with its parent's head, which it does where it gives the same labels."""
+    """Whether a run continues with its parent's head: it does if the labels are the same."""
     return parent.head == spec.model.head and tuple(labels) == spec.data.labels
 
 
 def _take_over(model: AnyModel, weights: Mapping[str, Tensor], *, keeps_head: bool) -> None:
-    """Copy the parent's weights bit for bit. Where the vocabulary has grown, the new rows stay as they are."""
+    """Copy the parent's weights bit for bit. If the vocabulary has grown, the new rows keep their initial values."""
     for name, tensor in model.state_dict().items():
         if name.startswith("head.") and not keeps_head:
             continue
@@ -142,8 +144,10 @@ def _has_grown(name: str, before: Tensor, now: Tensor) -> bool:
 
 
 def _choose_trained(model: AnyModel, tune: TuneSpec, *, keeps_head: bool) -> None:
-    """Add adapters where they are wanted, and freeze what the mode does not train. A new head is always trained; what
-    the design fixes never is, but for adapters of it."""
+    """Add adapters if the mode has them, and freeze what it does not train.
+
+    A new head is always trained. Weights that are fixed by the design are never trained, except adapters of them.
+    """
     if tune.mode == "lora":
         add_adapters(model, tune.lora_r, tune.lora_scale, tune.lora_dropout)
     stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]

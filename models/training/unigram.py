@@ -1,4 +1,4 @@
-"""The unigram entropy: the loss of the best prediction that knows only how often each token or label occurs."""
+"""The unigram entropy: the loss of the best prediction from the frequencies of tokens or labels alone."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _MAX_BATCHES = 128
 
 
 class Unigram(NamedTuple):
-    """`entropy` in nats per target; `n_targets` is how many targets were counted."""
+    """The entropy in nats per target; `n_targets` is how many targets were counted."""
 
     entropy: float
     n_targets: int
 
 
 def unigram_entropy(batches: Batches, n_classes: int) -> Unigram | None:
-    """The entropy of the targets, weighted as in the loss, over the first batches of a run.
+    """Compute the entropy of the targets, weighted as in the loss, over the first batches of a run.
 
-    This is the lowest loss that a fixed distribution can reach on them; a model below it has used the context. Slightly
-    too low where few targets were counted, since rare tokens are missing then. None where no target has a weight, or
-    the targets are neither tokens nor labels.
+    This is the lowest loss that a fixed distribution can reach on them; a model below it has used the context. It is
+    slightly too low if few targets were counted, because rare tokens are then missing. None if no target has a weight,
+    or the targets are neither tokens nor labels.
     """
     counts, n_targets = torch.zeros(n_classes, dtype=torch.float64), 0
     for step in range(min(batches.n_batches, _MAX_BATCHES)):

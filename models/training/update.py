@@ -24,9 +24,10 @@ from terrarium.models.training.update_ratios import UpdateRatios
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """About the gradients in the parameters' `.grad`: the loss (nats per unit of weight) and the norm before clipping.
+    """The figures of the gradients in the parameters' `.grad`: the loss (nats per unit of weight) and the norm before
+    clipping.
 
-    `flops` is the estimated number of operations that they took.
+    `flops` is the estimated number of operations to compute them.
     """
 
     loss: float
@@ -38,10 +39,10 @@ class Gradients:
 def compute_gradients(
     context: TrainingContext, config: TrainConfig, step: int
 ) -> Generator[MicroStep, None, Gradients]:
-    """Forward and backward of all micro-batches of the update after `step` updates; yields MicroStep between two.
+    """Compute the gradients of all micro-batches of the update after `step` updates; yields MicroStep in between.
 
-    The loss is the weighted mean over all micro-batches, and the gradient is that of this mean; in a mixture of experts
-    the load-balancing loss of the router is added to the gradient, but not to the loss that is reported.
+    The loss is the weighted mean over all micro-batches, and the gradient is that of this mean. In a mixture of
+    experts, the load-balancing loss of the router is added to the gradient, but not to the reported loss.
     """
     with context.process_group.together(Command.GRADIENTS, step):
         return (yield from _compute_gradients(context, config, step))
@@ -81,8 +82,13 @@ def _compute_gradients(
 def apply_gradients(
     context: TrainingContext, config: TrainConfig, norm: float, lr_multiple: float, *, measure_layers: bool
 ) -> dict[str, float] | None:
-    """Clip the gradients, whose norm is `norm`, step the optimizers at `lr_multiple` times their base learning rates,
-    and clear the gradients; returns the update-to-weight ratio of each layer where `measure_layers`.
+    """Clip the gradients, step the optimizers, and clear the gradients.
+
+    Args:
+        norm: the norm of the gradients.
+        lr_multiple: the factor of the base learning rates.
+
+    Returns the update-to-weight ratio of each layer if `measure_layers`.
     """
     with context.process_group.together(Command.UPDATE, norm, lr_multiple, measure_layers):
         before = UpdateRatios(context.layout) if measure_layers else None
@@ -97,7 +103,7 @@ def apply_gradients(
 
 
 def gradient_norm(context: TrainingContext) -> float:
-    """The norm of the gradients in the parameters' `.grad`; 0 where there are none."""
+    """Return the norm of the gradients in the parameters' `.grad`; 0 if there are none."""
     gradients = [p.grad for p in context.parameters if p.grad is not None]
     return float(context.layout.norm(gradients)) if gradients else 0.0
 
@@ -108,12 +114,12 @@ def zero_gradients(context: TrainingContext) -> None:
 
 
 def _micro_step_seed(seed: int, step: int, micro_step: int, rank: int) -> int:
-    """The seed for torch's global generator, which dropout uses: it depends on these numbers alone."""
+    """Return the seed for torch's global generator, which dropout uses. It depends on these numbers alone."""
     return ((seed * 1_000_003 + step) * 65_537 + micro_step + rank * 0x9E3779B97F4A7) % 2**63
 
 
 def batch_flops(config: ModelConfig, batch: Batch) -> int:
-    """The estimated operations of a forward pass, as `models.training.objective` does it."""
+    """Estimate the operations of a forward pass as `models.training.objective` does it."""
     n, length = batch.inputs.shape
     whole = n * _flops_of_text(config, length, None if batch.source is None else batch.source.shape[1])
     if batch.task or batch.candidates is not None or not is_sparse(batch):

@@ -12,7 +12,7 @@ _LAYER = re.compile(r"(?:\w+\.)?blocks\.\d+|head\b")
 
 
 def layer_of(parameter: str) -> str:
-    """The layer that a parameter belongs to, by its name: "blocks.3", "encoder.blocks.0", "embedding", "norm" …"""
+    """Return the layer of a parameter by its name: "blocks.3", "encoder.blocks.0", "embedding", "norm" …"""
     found = _LAYER.match(parameter)
     return found[0] if found else parameter.rsplit(".", 1)[0]
 
@@ -20,7 +20,7 @@ def layer_of(parameter: str) -> str:
 class UpdateRatios:
     """The L2 norm of an update divided by that of the weights before it, layer by layer.
 
-    Create it right before the update and call `ratios` once, right after. Holds a copy of all weights in between.
+    Create it right before the update and call `ratios` once, right after. Keeps a copy of all weights in between.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -31,7 +31,7 @@ class UpdateRatios:
         self._before = [tensor.clone() for tensor in self._now]
 
     def ratios(self) -> dict[str, float]:
-        """By layer, in the order of the model; NaN where a layer's weights are all zero."""
+        """Return the ratios by layer, in the order of the model; NaN if a layer's weights are all zero."""
         lengths = torch.stack(torch._foreach_norm(self._before))
         torch._foreach_sub_(
             self._before, self._now

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.new_run import proposer
 from terrarium.app.session import device
 from terrarium.app.session.session import Session
 from terrarium.app.worker.worker import Worker
@@ -39,6 +40,12 @@ def one_thread_behind_windows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "automatic_threads", lambda: 1)
         yield
+
+
+@pytest.fixture(autouse=True)
+def measures_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forms of new runs do not measure this computer by themselves: that takes seconds of all cores."""
+    monkeypatch.setattr(proposer, "_SETTLE_MS", 10**8)
 
 
 class PatientBot(QtBot):

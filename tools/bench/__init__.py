@@ -291,7 +291,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor, and the widest instructions of it that torch uses: “AMD EPYC, AVX2”. Speeds depend on both."""
+    """The processor, and its widest vector instructions that torch uses: “AMD EPYC, AVX2”. Speeds depend on both."""
     import torch
 
     name = platform.processor() or platform.machine()

@@ -27,13 +27,13 @@ from terrarium.models.number_words import format_size
 from tools.bench.result import Result
 
 PEAK_MB = 700.0
-"""What an import, and a training of a small model, may take at most, whatever the size of the data."""
+"""The maximum memory of an import, and of training a small model, whatever the size of the data."""
 
 GROWTH_PERCENT = 5.0
 """What four times the data may add to the peak memory."""
 
 GAP_S = 1.0
-"""A command is stopped between two events, so they may be so far apart at most."""
+"""The longest allowed time between two events, as a command can only be stopped between events."""
 
 SETTINGS = (
     "train.steps=10",
@@ -48,16 +48,16 @@ _GB = 10**9
 _MB = 10**6
 _POLL_S = 0.05
 _ON_DISK = 2.5
-"""What the file and its library take, as a multiple of the file."""
+"""The disk space of the file and its library, as a multiple of the file's size."""
 _N_WORDS, _N_SENTENCES, _PER_ROW = 5_000, 5_000, 5
 _BLOCK_ROWS = 500
 _MAX_MESSAGE = 500
-"""The last characters of a failed command's messages are shown, at most so many."""
+"""The maximum number of characters shown from the end of a failed command's messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """A command that was watched.
+    """The measurements of a watched command.
 
     peak: bytes in memory of its largest process. seconds, cpu_s: its duration, and its processor time. phases: name →
     seconds. gaps: name of a phase → the longest time without an event, and the processor time within it; events are
@@ -75,7 +75,7 @@ class Watched:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Of one size: importing it, and beginning a training on it."""
+    """The measurements for one size: importing the data, and starting a training on it."""
 
     n_bytes: int
     imported: Watched
@@ -87,7 +87,7 @@ def bench_data(folder: Path, gigabytes: float) -> Generator[Event, None, list[Re
     the longest time between two events of each phase. `folder` is for the data, and is emptied by the caller.
 
     Raises:
-        ValueError: where the disk has no room, or a command fails, with its message.
+        ValueError: if the disk has too little space, or a command fails, with its message.
     """
     check_room(folder, int(_ON_DISK * gigabytes * _GB), "The benchmark")
     quarter = yield from measure_data(folder / "quarter", gigabytes / 4)
@@ -216,13 +216,13 @@ class _Log:
     def __init__(self) -> None:
         self.done = self.total = 0
         self.words = ""
-        """What it said that is no event."""
+        """Output lines that are not events."""
         self._phase, self._last_s, self._last_cpu, self._first_step_s = "", 0.0, 0.0, 0.0
         self._phases = dict[str, float]()
         self._gaps = dict[str, tuple[float, float]]()
 
     def add(self, seconds: float, cpu_s: float, line: bytes) -> None:
-        """A line of it, and when that came."""
+        """Add an output line with its arrival time."""
         try:
             event = json.loads(line)
             kind = event["event"]
@@ -258,7 +258,7 @@ class _Log:
 
 
 def _largest(process: psutil.Process) -> int:
-    """Bytes in memory of the largest among a process and its children; 0 where it has just ended."""
+    """Bytes in memory of the largest among a process and its children; 0 if it has just ended."""
     try:
         return max(each.memory_info().rss for each in (process, *process.children(recursive=True)))
     except psutil.Error:
@@ -266,7 +266,7 @@ def _largest(process: psutil.Process) -> int:
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    """Processor time of a process, and of its children that have ended; 0 where it has."""
+    """Processor time of a process, and of its children that have ended; 0 if it has ended."""
     try:
         return float(sum(process.cpu_times()[:4]))
     except psutil.Error:

@@ -42,7 +42,7 @@ def bench_encoding(text: str, rounds: int = ROUNDS) -> Generator[Event, None, Re
 
 
 def _timed(encode: Callable[[], list[int]]) -> tuple[float, list[int]]:
-    """How many seconds a call takes, and what it returns."""
+    """Return the seconds that a call takes, and its result."""
     began = time.perf_counter()
     ids = encode()
     return time.perf_counter() - began, ids

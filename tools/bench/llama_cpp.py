@@ -30,7 +30,7 @@ from tools.bench.result import Result, compared
 KINDS = ("int4", "int8")
 N_PROMPT, N_WRITTEN, ROUNDS = 256, 64, 7
 N_WINDOWS, WINDOW = 8, 256
-"""Texts whose tokens are predicted, and their length."""
+"""The number of texts whose tokens are predicted, and their length."""
 WRITTEN_TARGET, READ_TARGET = 1.0, 0.5
 _SKIPPED = "llama-cpp-python is not installed"
 
@@ -39,7 +39,7 @@ def bench_llama_cpp(path: Path, library: Library, rounds: int = ROUNDS) -> Gener
     """For each format of ours: tokens per second written and read, and the perplexity, beside llama.cpp's.
 
     Raises:
-        ValueError: where `path` is no decoder in a .gguf file.
+        ValueError: if `path` is not a decoder in a .gguf file.
     """
     if importlib.util.find_spec("llama_cpp") is None:
         return [Result(name="llama.cpp", unit="tokens/s", skipped=_SKIPPED)]

@@ -1,4 +1,4 @@
-"""What the window costs as it opens: alone, with a library of 1,000 runs, and with a run of a million steps."""
+"""Window start-up benchmark: alone, with a library of 1,000 runs, and with a run of a million steps."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def write_run(home: Path, name: str, steps: int) -> None:
 
 
 def _measure(what: str, library: Path, began: float) -> dict[str, float]:
-    """In a process of its own: the figures of one window. `began`: time.time() when the process was started."""
+    """Measure one window in a separate process. `began`: time.time() when the process was started."""
     from terrarium.app.shell.offscreen import opened_window
     from terrarium.app.shell.screens import load_pages
 
@@ -132,7 +132,7 @@ def _longest_gap(do: Callable[[], Any], is_done: Callable[[], bool]) -> float:
     """The longest time in ms between two ticks of a timer, from `do` until `is_done`, and all is drawn.
 
     Raises:
-        ValueError: where that takes longer than two minutes.
+        ValueError: if that takes longer than two minutes.
     """
     from PySide6.QtCore import QEventLoop, Qt, QTimer
 

@@ -28,7 +28,7 @@ def check_machine(path: Path, machine: Mapping[str, Any]) -> None:
 
 
 def write_results(path: Path, machine: Mapping[str, Any], results: Sequence[Result]) -> None:
-    """Put results into the file, each in the place of an older one of its name; ValueError as of `check_machine`."""
+    """Put results into the file, replacing older results of the same name; ValueError as of `check_machine`."""
     check_machine(path, machine)
     rows = {row["name"]: row for row in read_results(path)["results"]} if path.exists() else {}
     rows |= {result.name: {**result.to_dict(), "date": machine["date"]} for result in results}
@@ -36,7 +36,7 @@ def write_results(path: Path, machine: Mapping[str, Any], results: Sequence[Resu
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """The contents of a file of `write_results`; ValueError if it is none."""
+    """The contents of a file of `write_results`; ValueError if the file is not one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         assert all(isinstance(row["name"], str) for row in document["results"])

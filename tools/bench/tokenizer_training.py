@@ -18,7 +18,7 @@ from tools.bench.result import Result, compared
 
 VOCAB_SIZE = 4096
 ROUNDS = 8
-"""The best round counts, on both sides: the one least disturbed by other programs."""
+"""The best round counts, on both sides: it is the round least disturbed by other programs."""
 TARGET = 0.9
 """Minimum ratio: our code around the library may cost a tenth."""
 

@@ -10,7 +10,7 @@ from terrarium.models.number_words import format_size
 
 
 def bench_weights(text: str, device_name: str, line: ProgressLine, texts_of: str = "") -> WeightsMeasured:
-    """Measure MODEL; ValueError where there is none, or it is not a decoder.
+    """Measure MODEL. Raises ValueError if it is missing or not a decoder.
 
     texts_of: the run whose held-out texts are predicted; "" for the model's own.
     """

@@ -1,4 +1,4 @@
-"""What the pictures show: a copy of a run, a table to import, and a set of judged pairs."""
+"""The contents of the screenshots: a copy of a run, a table to import, and a set of judged pairs."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ SIZES = ((1440, 900), (1280, 720))
 SETTLE_S, _MAX_LOOKS = 0.2, 4
 """Between two looks at a screen, and how many there are at most: the pictures of one that moves are never alike."""
 _PATIENCE_S = 10.0
-"""How long what is still computed for a screen is waited for: while a model trains, that may be until its end."""
+"""The timeout for work that a screen waits for: while a model trains, that may be until its end."""
 _SOON_MS = 2000
 """A timer that comes once, within that, is for something that is still to be drawn; notices stay longer."""
 _REPLIES = 3
@@ -87,7 +87,7 @@ def _work_of(widget: QWidget) -> Sequence[LatestJob | LatestTask]:
 
 
 def is_at_rest(widget: QWidget) -> bool:
-    """Whether nothing is computed, or about to be redrawn, for what is seen of a widget."""
+    """Whether no computation or repaint is pending for the visible parts of a widget."""
     from PySide6.QtCore import QTimer
 
     computed = [work for work in _work_of(widget) if work.busy]
@@ -96,7 +96,7 @@ def is_at_rest(widget: QWidget) -> bool:
 
 
 def _is_seen(work: QObject) -> bool:
-    """Whether the widget that something is done for is visible."""
+    """Whether the widget that work is done for is visible."""
     from PySide6.QtWidgets import QWidget
 
     owner: QObject | None = work

@@ -71,7 +71,7 @@ class DryRunState:
 
 
 class DryRuns(QObject):
-    """Runs one dry run at a time, as a background job that gives way to training.
+    """Runs one dry run at a time, as a background job that is cancelled when a training is queued.
 
     state: the current dry run, and the last result. Problems that the user can fix are reported in its `phase`.
 
@@ -157,7 +157,7 @@ class DryRuns(QObject):
 
 
 def _describe(progress: Progress) -> str:
-    """The activity after `progress`. On the CPU, one more step follows the timed ones, to measure its memory."""
+    """Describe the activity after `progress`. On the CPU, one more step follows the timed ones, to measure memory."""
     if not progress.done:
         return f"Building the model, step 1 of {TIMED_STEPS}"
     if progress.done < TIMED_STEPS:

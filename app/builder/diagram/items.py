@@ -250,7 +250,7 @@ def tone(kind: str) -> str:
 
 
 def sees(mask: str, query: int, key: int) -> bool:
-    """Whether a query of the mask icon sees a key; `mask` as in Part.mask."""
+    """Return whether a query of the mask icon attends to a key; `mask` as in Part.mask."""
     if "causal" in mask and key > query:
         return False
     return "window" not in mask or abs(query - key) < _WINDOW

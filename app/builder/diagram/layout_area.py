@@ -70,7 +70,7 @@ class _Pen:
 
 
 def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Measure) -> None:
-    """Lay out a stack: what it has once below and above, and between them, with headings, columns per sublayer."""
+    """Lay out a stack: its single parts below and above, and between them columns per sublayer, with headings."""
     y, config, prefix = band.bottom, stack.config, stack.prefix
     for name in _ONCE_BELOW:
         y = pen.slab(prefix + name, Rect(band.left, y, band.width, 0))

@@ -30,7 +30,7 @@ class MaskGrid(Figure):
 
     @property
     def grid(self) -> Grid | None:
-        """What is shown."""
+        """The mask that is shown."""
         return self._grid
 
     def set_grid(self, grid: Grid) -> None:
@@ -75,7 +75,7 @@ class MaskGrid(Figure):
         return QRectF(int(left), int(top), size, size)
 
     def _margins(self) -> tuple[float, float]:
-        """What titles and numbers take at the left and at the top."""
+        """Return the space of titles and numbers at the left and at the top."""
         metrics = self._metrics()
         left = metrics.height() + 1.5 * SPACE + metrics.horizontalAdvance(self._last_number())
         return left, self.fontMetrics().height() + 2 * metrics.height() + SPACE
@@ -119,7 +119,7 @@ class MaskGrid(Figure):
             painter.drawRect(self.cell_rect(*self.spot).adjusted(0, 0, -gap, -gap))
 
     def _image(self, grid: Grid) -> QImage:
-        """A pixel per cell: how much is seen, stronger in the row that is read."""
+        """Draw a pixel per cell: the visible fraction, stronger in the row under the pointer."""
         shown = grid.share if grid.strength is None else grid.share * (_WEAKEST + (1 - _WEAKEST) * grid.strength)
         strength = np.where(grid.share > 0, _CALM * shown, 0.0)
         if self.spot is not None:
@@ -172,7 +172,7 @@ class MaskGrid(Figure):
             painter.drawText(before, align.AlignRight | align.AlignVCenter, words)
 
     def _numbered(self, grid: Grid) -> list[int]:
-        """Blocks whose first token's number is written: every one where there is room, else every second, fifth …"""
+        """Return the blocks labelled with their first token's number: all if they fit, else every second, fifth …"""
         n, cell = len(grid.share), self.area.width() / len(grid.share)
         wide = self._metrics().horizontalAdvance(self._last_number()) + SPACE
         for step in (1, 2, 4, 5, 8, 10, 16, 20, 32, 64):

@@ -18,9 +18,9 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
 _FEW = 16
-"""Tokens at first: each cell is large enough to point at."""
+"""The initial number of tokens, at which each cell is large enough to point at."""
 _WIDE_LINES = 36
-"""Heights of a line: a view of this width has room for the sentence beside a grid."""
+"""The width, in line heights, from which the sentence fits beside a grid."""
 _HINT = "A filled cell: the query in its row attends to the key in its column. Point at a cell, or use the arrow keys."
 
 
@@ -185,7 +185,7 @@ class MaskView(QWidget):
         head = self.head.value() - 1 if is_shaded else None
         shown = grids(config, self.text, head)
         four_lines = 4 * self.sentence.fontMetrics().height() + 4
-        self.sentence.setMinimumHeight(four_lines)  # so that nothing moves when it says more
+        self.sentence.setMinimumHeight(four_lines)  # so that nothing moves when it gets longer
         for i, widget in enumerate(self.grids):
             widget.setVisible(i < len(shown))
             if i < len(shown):

@@ -1,4 +1,4 @@
-"""What the pictures of all schemes share: axes, similarity curves, and the formatting of distances."""
+"""Shared by the pictures of all schemes: axes, similarity curves, and the formatting of distances."""
 
 from __future__ import annotations
 

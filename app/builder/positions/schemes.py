@@ -34,7 +34,7 @@ Words: TypeAlias = tuple[str, str]
 class LearnedDisplay:
     """How a learned table is displayed: draw(design, length, table, head, source), where source describes the run.
 
-    nothing_chosen: the text of the run list if none is chosen. at_once: whether the newest run is shown by default.
+    nothing_chosen: the text of the run list if none is chosen. at_once: whether the newest run is selected by default.
     has_heads: whether a single head is drawn as a matrix. shape: describes the size of a design's table.
     """
 
@@ -56,7 +56,7 @@ def describe_untrained_table(config: ModelConfig, has_runs: bool) -> tuple[str, 
 
 
 def describe_no_positions(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
-    """The same for a design without positions."""
+    """A heading and a text for a design without positions."""
     if config.conv_width > 1:
         return (
             "No positions, but a short convolution",
@@ -77,7 +77,7 @@ def describe_no_positions(config: ModelConfig, has_runs: bool) -> tuple[str, str
 
 
 def describe_no_picture(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
-    """The same for a scheme of which there is no picture."""
+    """A heading and a text for a scheme without a picture."""
     return (
         f"No picture of {POSITIONS[config.position].title}",
         "The model knows the order of its tokens by this scheme, which this view cannot draw.",

@@ -22,7 +22,7 @@ class TrainedPositions(QObject):
     """Finds runs with learned positions and reads their tables; only the latest request of each is answered.
 
     Signals:
-        runs_found(PositionRunsFound): which runs there are.
+        runs_found(PositionRunsFound): the runs with a matching table.
         weights_read(PositionWeightsRead): a run's tables.
     """
 

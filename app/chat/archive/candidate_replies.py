@@ -1,4 +1,4 @@
-"""The replies among which one was chosen, as they are kept with it."""
+"""The candidate replies of best-of-n sampling, as saved with the chosen reply."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from terrarium.models.alignment.best_of import ScoredReply
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateReplies:
-    """Replies to one prompt, the best first.
+    """Replies to one prompt, best first.
 
-    judge, judge_id: the reward model that scored them: the name of its run at that time, and its id. taken: which of
-    them the message is. draw_s, score_s: the seconds that drawing and scoring all of them took.
+    judge, judge_id: the reward model that scored them: its run's name at that time, and the run's id. taken: the index
+    of the reply used as the message. draw_s, score_s: the total time of sampling and of scoring, in seconds.
     """
 
     judge: str
@@ -24,10 +24,10 @@ class CandidateReplies:
 
     @property
     def n_tokens(self) -> int:
-        """Of all of them together."""
+        """The total number of tokens of all replies."""
         return sum(len(reply.ids) for reply in self.replies)
 
     @property
     def scores(self) -> list[float]:
-        """From the highest to the lowest."""
+        """The scores, from highest to lowest."""
         return [reply.score for reply in self.replies]

@@ -1,4 +1,4 @@
-"""All conversations of the library: find, save, rename, copy, delete, export and import."""
+"""The saved conversations of the library: find, save, rename, copy, delete, export and import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from terrarium.app.worker.failures import Failure, describe
 from terrarium.models.files.atomic import atomic_write_text
 
 _AGAIN_MS = 3000
-"""Interval at which a failed write is tried again."""
+"""The interval at which a failed write is retried, in milliseconds."""
 EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdown}
 """Export formats by file extension."""
 
@@ -27,11 +27,11 @@ class ChatLibrary(QObject):
     """The chats on disk. Failures are reported as notices.
 
     Signals:
-        changed(): something on disk is new.
+        changed(): something on disk has changed.
         found(entries): a tuple of ChatEntry, after `find`.
         opened(chat): after `open`.
         deleting(chat_id): this chat is about to be moved to the trash.
-        imported(chat): after `import_file`; it is saved already.
+        imported(chat): after `import_file`; saving it has been requested.
     """
 
     changed = Signal()
@@ -63,11 +63,11 @@ class ChatLibrary(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether chats are being looked for, read or written."""
+        """Whether chats are being searched, read or written."""
         return self._importer.busy or any(task.busy for task in (self._writing, self._finder, self._opener))
 
     def find(self, query: str) -> None:
-        """Search the chats; the result comes with `found`."""
+        """Search the chats in the background; `found` emits the result."""
         self._finder.ask(lambda: self._index.find(query))
 
     def save(self, chat: Chat) -> None:
@@ -77,13 +77,13 @@ class ChatLibrary(QObject):
 
     @Slot()
     def flush(self) -> None:
-        """Wait until everything is on disk, or has failed, which is reported."""
+        """Block until everything is on disk or has failed; failures are reported."""
         self._writing.cancel()
         self._saver.write_all()
         self._on_written()
 
     def load(self, chat_id: str) -> Chat | None:
-        """The chat with this id; None where it cannot be read, which is reported."""
+        """Return the chat with this id, or None if it cannot be read, which is reported."""
         self.flush()
         try:
             return self.store.load(chat_id)
@@ -92,7 +92,7 @@ class ChatLibrary(QObject):
             return None
 
     def open(self, chat_id: str) -> None:
-        """Read the chat with this id; it comes with `opened`."""
+        """Read the chat with this id in the background; `opened` emits it."""
 
         def read() -> Chat:
             self._saver.write_all()
@@ -101,7 +101,7 @@ class ChatLibrary(QObject):
         self._opener.ask(read)
 
     def cancel_opening(self) -> None:
-        """Ignore the chat that is being read."""
+        """Discard the chat that is being read."""
         self._opener.cancel()
 
     def delete(self, chat_id: str) -> None:
@@ -128,14 +128,14 @@ class ChatLibrary(QObject):
             self.save(chat.copy())
 
     def rename(self, chat_id: str, name: str) -> bool:
-        """Give a chat a name, "" to use the beginning of its first message; whether it could be read."""
+        """Rename a chat, "" to use the beginning of its first message. Return whether it could be read."""
         chat = self.load(chat_id)
         if chat is not None:
             self.save(chat.called(name))
         return chat is not None
 
     def export(self, chat_id: str, path: Path) -> bool:
-        """Write a chat to a file, as its ending says (one of EXPORTS, else JSON); whether it worked."""
+        """Write a chat to a file in the format of its extension (EXPORTS, else JSON). Return whether it succeeded."""
         chat = self.load(chat_id)
         if chat is None:
             return False
@@ -143,7 +143,7 @@ class ChatLibrary(QObject):
         return self._session.notices.attempt(lambda: atomic_write_text(path, write(chat)))
 
     def import_file(self, path: Path) -> None:
-        """Import a conversation from a file; it comes with `imported`."""
+        """Import a conversation from a file in the background; `imported` emits it."""
         self._importer.ask(lambda: import_chat(path).prepared())
 
     @Slot()
@@ -171,4 +171,4 @@ class ChatLibrary(QObject):
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._session.notices.fail(failure)
-        self.changed.emit()  # the list may show as chosen what could not be opened
+        self.changed.emit()  # the list may have selected a chat that could not be opened

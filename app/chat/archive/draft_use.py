@@ -1,4 +1,4 @@
-"""How a reply was written with a draft model, as it is kept with it."""
+"""How a reply was generated with a draft model, as saved with the reply."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from terrarium.models.number_words import describe_speculation
 
 @dataclass(frozen=True, kw_only=True)
 class DraftUse:
-    """Speculative decoding of a reply's own tokens, without those that it began with.
+    """Statistics of speculative decoding for a reply's own tokens, without its given prefix.
 
-    model, run_id: the draft model: the name of its run at that time, and its id. n_tokens: how many it drafted at once
-    at most. n_drafted, n_accepted, n_passes: as in `models.events.ReplyFinished`; of a reply that was stopped, of the
-    drafted tokens only those that were checked are known. n_made: the reply's own tokens.
+    model, run_id: the draft model: its run's name at that time, and the run's id. n_tokens: the maximum number of
+    tokens drafted per pass. n_drafted, n_accepted, n_passes: as in `models.events.ReplyFinished`; for a stopped reply,
+    only the drafted tokens that were verified are counted. n_made: the number of the reply's own tokens.
     """
 
     model: str
@@ -29,11 +29,11 @@ class DraftUse:
 
     @property
     def words(self) -> str:
-        """“31 of 40 drafted tokens accepted (78 %), 2.9 tokens per pass of the model.”"""
+        """A sentence such as “31 of 40 drafted tokens accepted (78 %), 2.9 tokens per pass of the model.”"""
         return describe_speculation(self.n_drafted, self.n_accepted, self.n_made, self.n_passes)
 
     def counting(self, tokens: Iterable[Speculated | None]) -> DraftUse:
-        """This with the counts as far as its own tokens tell them: the last one of each pass is not accepted."""
+        """Return a copy with counts from the reply's own tokens: all but the last token of each pass were accepted."""
         outcomes = [token.outcome for token in tokens if token is not None]
         n_accepted = outcomes.count("accepted")
         return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Exchanging conversations with other programs: export of the shown path as Markdown, import from JSON."""
+"""Exchange of conversations with other programs: export of the shown path as Markdown, import from JSON."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from terrarium.models.tokenizers.codec import replace_surrogates
 
 _SYSTEM = ("system", "developer")
 _MAX_BYTES = 64_000_000
-"""Hundreds of times a long conversation, and still parsed within a second."""
+"""Hundreds of times the size of a long conversation, and still parsed within a second."""
 
 
 def as_markdown(chat: Chat) -> str:
-    """The shown path of a conversation as Markdown."""
+    """Return the shown path of a conversation as Markdown."""
     parts = [f"# {chat.title}"]
     if chat.prompting.system:
         parts.append(f"### System\n\n{chat.prompting.system}")
@@ -38,12 +38,12 @@ def _speaker(message: Message) -> str:
 
 
 def import_chat(path: Path) -> Chat:
-    """A conversation from a file: one exported from here (it gets a new id), or a list of messages.
+    """Read a conversation from a file: a Terrarium export (it gets a new id) or a list of messages.
 
     A list is [{"role": …, "content": …}, …] or an object with such a list as "messages", as in the OpenAI chat format.
 
     Raises:
-        ValueError: if the file is neither, or cannot be read; names it.
+        ValueError: if the file is neither, or cannot be read; the message names the file.
     """
     text = _read_file(path)
     try:
@@ -87,7 +87,7 @@ def _from_list(messages: list[Any], path: Path) -> Chat:
 
 
 def _read(data: Any, where: str) -> tuple[str, str]:
-    """Role and text of a message; content in several parts is joined if all of them are text."""
+    """Return role and text of a message; content parts are joined if all of them are text."""
     if not isinstance(data, Mapping) or data.get("role") not in (*_SYSTEM, "user", "assistant"):
         role = data.get("role") if isinstance(data, Mapping) else data
         raise ValueError(f"{where} has an unknown role: it must be system, user or assistant, not {role!r:.40}.")

@@ -1,4 +1,4 @@
-"""An index of the saved chats for listing and searching; a file is read again only when it has changed."""
+"""An index of the saved chats for listing and searching; a file is read again only after it has changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from terrarium.app.chat.archive.store import load_chat
 
 @dataclass(frozen=True, kw_only=True)
 class ChatEntry:
-    """A conversation in the list. `latest`: time of its newest message. `problem`: why it cannot be read."""
+    """A conversation in the list. `latest`: the time of its newest message. `problem`: why it cannot be read, or ""."""
 
     id: str
     title: str
@@ -27,14 +27,14 @@ class _Known:
 
 
 class ChatIndex:
-    """The chats in a folder. Not thread-safe: use it from one thread at a time."""
+    """The index of the chats in a folder. Not thread-safe: use it from one thread at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, _Known] = {}
 
     def find(self, query: str = "") -> tuple[ChatEntry, ...]:
-        """The chats with all words of the query in their title or messages; the latest first."""
+        """Return the chats with all words of the query in their title or messages, latest first."""
         self._known = dict(self._read())
         wanted = query.casefold().split()
         found = [known.entry for known in self._known.values() if all(word in known.words for word in wanted)]
@@ -44,7 +44,7 @@ class ChatIndex:
         for path in self._folder.glob("[!.]*.json"):
             try:
                 status = path.stat()
-            except OSError:  # deleted in this moment
+            except OSError:  # deleted since the folder was listed
                 continue
             stamp = status.st_mtime_ns, status.st_size
             known = self._known.get(path.stem)

@@ -1,4 +1,4 @@
-"""Conversations as JSON: format 2, the tree of messages; and format 1, a list of turns, which is still read."""
+"""Conversations as JSON: format 2 (the tree of messages), and reading of format 1 (a list of turns)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _MAX_TOKEN_ID = 2**31
 _ROLES = ("user", "assistant")
 _OUTCOMES = ("accepted", "replaced", "bonus")
 _KEYS = {"generation": "made", "n_prefix": "n_begun", "is_completion": "goes_on"}
-"""Fields with another name in the file."""
+"""Fields whose key in the file differs from their name."""
 
 
 def chat_text(chat: Chat) -> str:
-    """A conversation as JSON text, one line per message."""
+    """Serialize a conversation as JSON, one line per message."""
     head = {"format": FORMAT, "id": chat.id, "created": chat.created, "name": chat.name, "run_id": chat.run_id}
     head |= {"prompting": dataclasses.asdict(chat.prompting), "shown": dict(chat.shown)}
     lines = [f" {json.dumps(key)}: {_json(value)}" for key, value in head.items()]
@@ -37,10 +37,10 @@ def chat_text(chat: Chat) -> str:
 
 
 def chat_from(data: Mapping[str, Any], where: str) -> Chat:
-    """The conversation in parsed JSON.
+    """Build a conversation from parsed JSON.
 
     Raises:
-        ValueError: if it is not one; the message names `where`.
+        ValueError: if it is not a conversation; the message names `where`.
     """
     version = data.get("format", 1)
     if isinstance(version, int) and version > FORMAT:
@@ -56,7 +56,7 @@ def _json(value: Any) -> str:
 
 
 def _message_dict(message: Message) -> dict[str, Any]:
-    """A message without the fields that have their default."""
+    """Return a message as a dict, without optional fields that have their default."""
     found = _to_dict(message, ("id", "parent", "role", "content", "created"))
     if message.generation is not None:
         found["made"] = _to_dict(message.generation, ("model", "step", "seed"))
@@ -221,7 +221,7 @@ def _number(value: Any) -> float:
 
 
 def _prompting(data: Mapping[str, Any]) -> PromptSettings:
-    """The prompt settings; the defaults where they cannot be read, since the messages matter more."""
+    """Read the prompt settings; return the defaults if they are invalid, since the messages matter more."""
     names = {f.name for f in dataclasses.fields(PromptSettings)}
     try:
         return PromptSettings(**{name: _text(value) for name, value in data.items() if name in names})
@@ -230,7 +230,7 @@ def _prompting(data: Mapping[str, Any]) -> PromptSettings:
 
 
 def _sampling(data: Mapping[str, Any]) -> SamplingConfig | None:
-    """The settings that this version knows; None where they cannot be read."""
+    """Read the sampling settings that this version supports; return None if they are invalid."""
     names = {f.name for f in dataclasses.fields(SamplingConfig)}
     try:
         return SamplingConfig(**{name: _tuples(value) for name, value in data.items() if name in names})
@@ -252,7 +252,7 @@ def _text(value: Any) -> str:
 
 
 def _read_turns(data: Mapping[str, Any]) -> Chat:
-    """Turns, each a prompt with all replies to it. The next turn follows the reply that is shown."""
+    """Read format 1: turns, each a prompt with all replies to it. The next turn follows the shown reply."""
     messages: list[Message] = []
     shown: dict[str, str] = {}
     parent, created = "", str(data["created"])

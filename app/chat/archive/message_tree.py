@@ -29,7 +29,7 @@ def _now() -> str:
 
 
 class DrawnToken(NamedTuple):
-    """One token of a reply, as in `models.events.TokenMade`. None: not known, or the user chose the token."""
+    """One token of a reply, as in `models.events.TokenMade`. None: unknown, or the user chose the token."""
 
     id: int
     probability: float | None = None
@@ -43,15 +43,15 @@ class DrawnToken(NamedTuple):
 class GenerationInfo:
     """How a model generated a reply.
 
-    seed, sampling: the settings used; `sampling` is None where only the seed is known (chats of older versions).
-    prompt_ids: what a decoder had read before the reply; for an encoder-decoder the start of its own text, and
-        `source_ids` is what its encoder read.
+    seed, sampling: the settings used; `sampling` is None if only the seed is known (chats of older versions).
+    prompt_ids: the decoder's input before the reply. For an encoder-decoder: the beginning of the decoder's input;
+        `source_ids` is the encoder's input.
     tokens: all tokens of the reply; the first `n_prefix` of them were given (a continued or branched reply).
-    n_left_out: how many of the oldest messages did not fit the context; `summary` replaced them, if there was one.
+    n_left_out: how many of the oldest messages did not fit the context. summary: what replaced them, or "".
     first_token_s: seconds from the request to the first token. tokens_per_s: speed of the tokens after it.
-    reason: stop, length, stopped (by the user), failed, or "" where the program ended before the reply did.
-    drawn: all replies that were drawn, of which it is one; None where it was the only one.
-    draft: the draft model that it was written with; None without one.
+    reason: stop, length, stopped (by the user), failed, or "" if the program ended before the reply did.
+    drawn: the candidates of best-of-n sampling that include this reply; None if it is the only one.
+    draft: speculative decoding with a draft model; None without one.
     """
 
     model: str
@@ -76,12 +76,12 @@ class GenerationInfo:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """The reply's tokens; () where they are not known."""
+        """The reply's token ids; () if unknown."""
         return tuple(token.id for token in self.tokens)
 
     @property
     def can_continue(self) -> bool:
-        """Whether it was cut short, so that the model can continue it."""
+        """Whether the reply was cut short, so that the model can continue it."""
         return bool(self.tokens) and self.reason != "stop"
 
 
@@ -89,9 +89,9 @@ class GenerationInfo:
 class Message:
     """A message that follows `parent` (the id of another message; "" for the first).
 
-    User messages: kind, gold and topic (of a story: person, thing, place) come from a starter; `fresh`: the model does
-    not see anything before it; `is_completion`: the reply continues this text instead of answering it.
-    Replies: `generation` is None for those that come from elsewhere; `edited`: written or changed by the user.
+    User messages: kind, gold and topic (of a story: person, thing, place) come from a starter; `fresh`: the messages
+    before it are not part of the prompt; `is_completion`: the reply continues this text instead of answering it.
+    Replies: `generation` is None unless a model generated the reply; `edited`: written or changed by the user.
     """
 
     id: str = field(default_factory=_new_id)
@@ -109,12 +109,12 @@ class Message:
 
     @property
     def is_reply(self) -> bool:
-        """Whether it is the model's."""
+        """Whether the message is the model's."""
         return self.role == "assistant"
 
     @property
     def beginning(self) -> str:
-        """Its first words, on one line."""
+        """The message's first words, on one line."""
         return shortened(self.content)
 
 
@@ -122,9 +122,9 @@ class Message:
 class Chat:
     """A conversation.
 
-    name: given by the user, "" for none. run_id: the run it last used.
-    messages: all branches, parents before children. shown: message id ("" for the root) -> id of its child that is
-        shown; the newest child where there is no entry.
+    name: given by the user, "" for none. run_id: the run of the last model used.
+    messages: all branches, parents before children. shown: message id ("" for the root) -> id of the child on the
+        shown path; the newest child if there is no entry.
     """
 
     id: str = field(default_factory=_new_id)
@@ -148,7 +148,7 @@ class Chat:
 
     @cached_property
     def path(self) -> tuple[Message, ...]:
-        """The shown messages, from the first to the last."""
+        """The messages of the shown path, from first to last."""
         path: list[Message] = []
         parent = ""
         while children := self.children(parent):
@@ -163,37 +163,39 @@ class Chat:
         return _tree_rows(self)
 
     def prepared(self) -> Chat:
-        """This chat, with all computed that its views need: call it off the window's thread for a long one."""
-        _ = self._by_id, self.path, self.rows  # each is kept
+        """Compute the cached properties that views need, and return the chat. Call it in a worker thread if it is
+        long.
+        """
+        _ = self._by_id, self.path, self.rows  # each is a cached property
         return self
 
     @property
     def leaf(self) -> Message | None:
-        """The last message that is shown."""
+        """The last message of the shown path."""
         return self.path[-1] if self.path else None
 
     @property
     def title(self) -> str:
-        """Its name, else the beginning of the first message."""
+        """The name, or the beginning of the first message."""
         return self.name or (self.path[0].beginning if self.path else NEW_TITLE)
 
     def __contains__(self, message_id: object) -> bool:
         return message_id in self._by_id
 
     def message(self, message_id: str) -> Message:
-        """The message with this id; KeyError if there is none."""
+        """Return the message with this id; raise KeyError if missing."""
         return self._by_id[message_id]
 
     def children(self, message_id: str) -> tuple[Message, ...]:
-        """The messages that follow a message ("": the first messages), the oldest first."""
+        """Return the messages that follow a message ("": the first messages), oldest first."""
         return self._children.get(message_id, ())
 
     def siblings(self, message_id: str) -> tuple[Message, ...]:
-        """The versions of a message, itself included, the oldest first."""
+        """Return all versions of a message, including itself, oldest first."""
         return self.children(self.message(message_id).parent)
 
     def path_to(self, message_id: str) -> tuple[Message, ...]:
-        """The messages from the first to this one; () for ""."""
+        """Return the messages from the first to this one; () for ""."""
         path: list[Message] = []
         while message_id:
             path.append(self.message(message_id))
@@ -201,13 +203,13 @@ class Chat:
         return tuple(reversed(path))
 
     def read_for(self, message_id: str) -> list[dict[str, str]]:
-        """What a model reads to reply to a message: all since the last fresh one on the path to it."""
+        """Return the messages of the prompt for a reply to a message: the path to it from the last fresh message."""
         path = self.path_to(message_id)
         first = max((i for i, message in enumerate(path) if message.fresh), default=0)
         return [{"role": message.role, "content": message.content} for message in path[first:]]
 
     def with_message(self, message: Message) -> Chat:
-        """This chat with another message, which is then shown; one with the same id is replaced (a growing reply)."""
+        """Return the chat with a message added and shown; a message with the same id is replaced (a growing reply)."""
         if message.id in self:
             messages = tuple(message if old.id == message.id else old for old in self.messages)
             return dataclasses.replace(self, messages=messages)
@@ -216,18 +218,18 @@ class Chat:
         return dataclasses.replace(self, messages=(*self.messages, message), shown=shown).showing(message.parent)
 
     def without(self, message_id: str) -> Chat:
-        """This chat without a message that nothing follows."""
+        """Return the chat without a message that has no children."""
         assert not self.children(message_id)
         kept = tuple(message for message in self.messages if message.id != message_id)
         return dataclasses.replace(self, messages=kept)
 
     def showing(self, message_id: str) -> Chat:
-        """This chat with a message on the shown path, followed by what was last shown below it."""
+        """Return the chat with a message on the shown path, followed by what was last shown below it."""
         shown = {message.parent: message.id for message in self.path_to(message_id)}
         return dataclasses.replace(self, shown={**self.shown, **shown})
 
     def joined(self, other: Chat) -> Chat:
-        """This chat merged with another state of it; of a reply in both, the complete one is kept."""
+        """Return the chat merged with another version of itself; of a reply in both, the complete one is retained."""
         theirs = {message.id: message for message in other.messages}
         kept = tuple(_more_complete(message, theirs.pop(message.id, message)) for message in self.messages)
         if not theirs and kept == self.messages:
@@ -235,11 +237,11 @@ class Chat:
         return dataclasses.replace(self, messages=(*kept, *theirs.values()), shown={**other.shown, **self.shown})
 
     def called(self, name: str) -> Chat:
-        """This chat with another name; "" to use the beginning of the first message."""
+        """Return the chat with another name; "" to use the beginning of the first message."""
         return dataclasses.replace(self, name=" ".join(name.split()))
 
     def copy(self) -> Chat:
-        """A copy of this conversation with a new id."""
+        """Return a copy of this conversation with a new id."""
         return dataclasses.replace(self, id=_new_id(), created=_now(), name=f"{self.title} (copy)")
 
 
@@ -252,7 +254,7 @@ class TreeRow(NamedTuple):
     """One row of the drawn tree: a message, its lane (0 = leftmost), and the lines that pass by.
 
     `through`: the lanes to its left whose lines continue downwards. `turns_off`: the line from its parent comes from
-    the lane to its left, else from above in its own lane.
+    the lane to its left; otherwise from above in its own lane.
     """
 
     message: Message
@@ -262,9 +264,8 @@ class TreeRow(NamedTuple):
 
 
 def _tree_rows(chat: Chat) -> tuple[TreeRow, ...]:
-    """The messages from top to bottom: older versions branch off to the right, the newest continues straight down.
-
-    So a conversation without branches is one straight line.
+    """Lay out the messages from top to bottom: older versions branch off to the right, the newest continues straight
+    down, so a conversation without branches is one straight line.
     """
     rows: list[TreeRow] = []
     # (message, lane, whether it turns off, lanes that pass by its whole branch)
@@ -286,6 +287,6 @@ def _tree_rows(chat: Chat) -> tuple[TreeRow, ...]:
 
 
 def shortened(text: str, length: int = _TITLE_LENGTH) -> str:
-    """The first words of a text, on one line of at most `length` characters."""
+    """Return the first words of a text, on one line of at most `length` characters."""
     words = " ".join(text[: 4 * length].split())
     return words if len(words) <= length else words[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""Conversations on disk: one JSON file each in the library."""
+"""Conversations on disk: one JSON file per chat in the library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from terrarium.models.library.library import Library
 
 
 class ChatStore:
-    """The chats of a library."""
+    """The chat files of a library."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -23,37 +23,37 @@ class ChatStore:
 
     @property
     def folder(self) -> Path:
-        """Where they are."""
+        """The folder of the chat files."""
         return self._library.chats
 
     def path(self, chat_id: str) -> Path:
-        """Where a chat is kept."""
+        """Return the path of a chat's file."""
         return self._library.chats / f"{chat_id}.json"
 
     def save(self, chat: Chat) -> None:
-        """Write `chat`, merged with what another window has added meanwhile; OSError if it cannot be written."""
+        """Write `chat`, merged with the changes of another window; raise OSError if it cannot be written."""
         path = self.path(chat.id)
         if file_stamp(path) != self._stamps.get(chat.id):
-            with contextlib.suppress(ValueError):  # missing, or damaged: there is nothing to keep
+            with contextlib.suppress(ValueError):  # missing or damaged: nothing to merge
                 chat = chat.joined(load_chat(path))
         private_folder(path.parent)
         atomic_write_text(path, chat_text(chat))
         self._stamps[chat.id] = file_stamp(path)
 
     def load(self, chat_id: str) -> Chat:
-        """The chat with this id; ValueError names the file where it is missing or damaged."""
+        """Read the chat with this id; raise ValueError, naming the file, if it is missing or damaged."""
         return load_chat(self.path(chat_id))
 
 
 def load_chat(path: Path) -> Chat:
-    """The chat in a file named by its id; ValueError names the file if it is missing or damaged."""
+    """Read a chat from a file named by its id; raise ValueError, naming the file, if it is missing or damaged."""
     return dataclasses.replace(chat_from(read_json(path), str(path)), id=path.stem)
 
 
 class ChatSaver:
-    """A write queue for chats that any thread may drain; of several states of one chat only the newest is written.
+    """A write queue for chats that any thread may drain; of several states of a chat, only the newest is written.
 
-    A failed write is held, and tried again with the next one.
+    A failed write is retained and retried by the next `write_all`.
     """
 
     def __init__(self, store: ChatStore) -> None:
@@ -73,11 +73,11 @@ class ChatSaver:
 
     @property
     def holds(self) -> bool:
-        """Whether some write has failed and is held."""
+        """Whether a failed write waits for a retry."""
         return bool(self._held)
 
     def take_problem(self) -> OSError | ValueError | None:
-        """The error of a failed write; reported once, until a write succeeds again."""
+        """Return the error of a failed write, or None; reported once until a write succeeds again."""
         problem, self._problem = self._problem, None
         if problem is None or self._is_reported:
             return None
@@ -85,7 +85,7 @@ class ChatSaver:
         return problem
 
     def write_all(self) -> None:
-        """Return when everything queued, held or being written by another thread is on disk, or has failed."""
+        """Block until every chat that is queued, retained or being written elsewhere is on disk or has failed."""
         with self._writing:
             with self._lock:
                 self._waiting, self._held = {**self._held, **self._waiting}, {}

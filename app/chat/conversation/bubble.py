@@ -1,4 +1,4 @@
-"""A message bubble, as large as its text; it grows while the text streams in."""
+"""A message bubble sized to its text, which grows while the text streams in."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from terrarium.app.kit.theme import ThemeProvider
 
 _PAD_X, _PAD_Y = 14, 9
 _MAX_SHOWN_CHARACTERS = 100_000
-"""Characters of one message on screen: Qt needs seconds for more."""
+"""The maximum number of characters of a message on screen: Qt needs seconds to lay out more."""
 _JUDGED = 2000
-"""Characters that tell whether a text is code."""
+"""The number of characters examined to decide whether a text is code."""
 _BEGINS_CODE = re.compile(
     r"\s*((async )?def \w+ *\(|class \w+ *[:(]|import [\w.]+( as \w+)?$|from [\w.]+ import |@[\w.]+(\(.*\))?$|#include)"
 )
@@ -27,9 +27,10 @@ _CODE_LINE = re.compile(
 
 
 def looks_like_code(text: str) -> bool:
-    """Whether a text is probably a program: it begins like one, or is indented and a third of its lines are like code.
+    """Return whether a text is probably code: it begins like code, or is indented and a third of its lines look like
+    it.
 
-    A docstring may be most of a function, so that its first line counts for all.
+    The first line decides for a function, because most of it may be a docstring.
     """
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     if not lines or _BEGINS_CODE.match(lines[0]):
@@ -50,11 +51,11 @@ class Bubble(QWidget):
         self._parts: list[str] = []
         self._as_markdown = False
         self.is_code = False
-        """Whether a continued text looks like code, and is shown in the fixed-width font."""
+        """Whether a continued text looks like code and is shown in the fixed-width font."""
         self._is_formatted: bool | None = None
         self._other: QWidget | None = None
         self.words = RichText(theme)
-        """Shows the text."""
+        """The widget that shows the text."""
         self.words.setAccessibleName("Your message" if mine else "The model's reply")
         self.words.fitted.connect(self._take_size)
         self._layout = QVBoxLayout(self)
@@ -72,7 +73,7 @@ class Bubble(QWidget):
 
     @property
     def is_formatted(self) -> bool:
-        """Whether Markdown gives the text another look than it has as plain text."""
+        """Whether the text looks different as Markdown than as plain text."""
         if self._as_markdown:
             return not self.words.is_plain
         if self._is_formatted is None:
@@ -82,17 +83,17 @@ class Bubble(QWidget):
 
     @property
     def stops(self) -> tuple[QWidget, ...]:
-        """Its tab stops, from top to bottom."""
+        """The bubble's tab stops, from top to bottom."""
         return (self.words, *self.words.copy_buttons)
 
     def set_markdown(self, on: bool) -> None:
-        """Show the text as Markdown, or as it is."""
+        """Show the text as Markdown or as plain text."""
         if on != self._as_markdown:
             self._as_markdown = on
             self.set_text(self.text)
 
     def set_text(self, text: str) -> None:
-        """Show `text` instead, after the lead."""
+        """Replace the text after the lead."""
         self._parts, self._is_formatted = [text], None
         if self._as_markdown and not self._lead and len(text) <= _MAX_SHOWN_CHARACTERS:
             self.words.set_markdown(text)
@@ -104,21 +105,21 @@ class Bubble(QWidget):
             self.words.set_plain((self._lead, "accent"), (shown, ""), *rest, is_code=self.is_code)
 
     def append(self, text: str) -> None:
-        """Add `text` at the end, in time independent of the message's length."""
+        """Append text, in time independent of the message's length."""
         self._parts.append(text)
         self.words.append(text)
 
     def finish(self) -> None:
-        """The message is complete."""
+        """Mark the message as complete, and format it if necessary."""
         self._is_formatted = None
         if self._lead and self.is_code != looks_like_code(self._lead + self.text[:_JUDGED]):
             self.set_text(self.text)
         if self.words.grows and self._as_markdown and not self.words.is_markdown:
-            self.set_text(self.text)  # plain so far, and it may have become more
+            self.set_text(self.text)  # shown as plain text so far, and may contain Markdown by now
         self.words.finish()
 
     def show_instead(self, widget: QWidget | None) -> None:
-        """Show another widget instead of the text; None: the text again."""
+        """Show another widget instead of the text; None restores the text."""
         if self._other is not None and self._other is not widget:
             self._layout.removeWidget(self._other)
             self._other.hide()

@@ -24,7 +24,7 @@ _FILTERS = {"json": "Whole conversation (*.json)", "md": "Visible messages as Ma
 
 
 class ChatList(QFrame):
-    """The chats in a card, with a search field above. Opening another one stops the reply that is being written.
+    """The chats in a card, with a search field above. Opening another chat stops the current reply.
 
     Signals:
         listed(): the list is up to date.
@@ -93,7 +93,7 @@ class ChatList(QFrame):
     def minimumSizeHint(self) -> QSize:
         return super().minimumSizeHint().expandedTo(QSize(_NARROWEST, 0))
 
-    # -- What is listed ------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     @Slot()
     def refresh(self) -> None:
@@ -118,7 +118,7 @@ class ChatList(QFrame):
         self.search.setFocus()
         self.search.selectAll()
 
-    # -- What is done to a chat ----------------------------------------------------------------------------------------
+    # -- Actions on a chat ---------------------------------------------------------------------------------------------
 
     @Slot()
     def new_chat(self) -> None:

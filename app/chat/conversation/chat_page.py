@@ -1,4 +1,4 @@
-"""The chat page: the conversation, or what to do before there is one, above the message field."""
+"""The chat page: the conversation, or a start page if it is empty, above the message field."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ _NAMES = {
 
 
 class ChatPage(QWidget):
-    """One conversation with the open model.
+    """A conversation with the open model.
 
     Signals:
         newest_requested(): open the newest model of the library.
-        model_requested(run_id): open the model with which the chat was held.
+        model_requested(run_id): open the model that this chat used.
         train_requested(): there is no model yet; train one.
-        pointer_left(): the pointer is no longer where one writes or chooses a starter.
+        pointer_left(): the pointer has left the message field and the starters.
     """
 
     model_requested = Signal(str)
@@ -73,7 +73,7 @@ class ChatPage(QWidget):
         self._session, self._conversation, self._next = session, conversation, next_prompt
         self._newest = ""
         self._preparing = LatestTask(self)
-        self._preparing.ask(prepare_colours)  # or the first code block of a reply would wait for it
+        self._preparing.ask(prepare_colours)  # so that the first code block of a reply does not wait for it
         self.view = ChatView(conversation, theme)
         self.view.set_markdown(session.remembered.get(_MARKDOWN, True))
         self.pages = ChatPages(self.view, theme)
@@ -120,7 +120,7 @@ class ChatPage(QWidget):
 
     @property
     def is_pointed_at(self) -> bool:
-        """Whether the pointer is where one writes or chooses a starter: nothing should move there."""
+        """Whether the pointer is over the message field or the starters, where nothing should move."""
         return self._below.underMouse()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -133,7 +133,7 @@ class ChatPage(QWidget):
         self._glass.setVisible(is_on)
 
     def offer_newest(self, words: str) -> None:
-        """Offer the newest model of the library by its name; '' if there is none."""
+        """Set the name of the newest model of the library, which the start page offers; '' if there is none."""
         self._newest = words
         self.pages.offer(words)
         self._show_page()
@@ -179,7 +179,7 @@ class ChatPage(QWidget):
 
     @Slot()
     def _show_page(self) -> None:
-        """Show the conversation, or what to do first while it is empty."""
+        """Show the conversation, or the start page while it is empty."""
         model = self._session.chat.model
         if self._conversation.chat.messages:
             self.pages.show_page("chat")
@@ -203,7 +203,7 @@ class ChatPage(QWidget):
 
 
 class StarterBar(QWidget):
-    """A row of buttons that draw new questions of the kinds that the model can answer; two rows if it is narrow.
+    """A row of buttons that draw new questions of the kinds that the model can answer; it wraps if it is narrow.
 
     Signals:
         picked(kind): the user wants a new question of this kind.
@@ -224,7 +224,7 @@ class StarterBar(QWidget):
         self.hide()
 
     def set_kinds(self, kinds: Sequence[str]) -> None:
-        """Offer these kinds; none hides the row."""
+        """Set the kinds to offer; the row is hidden if there are none."""
         self.setVisible(bool(kinds))
         if tuple(kinds) == self._kinds:
             return
@@ -242,8 +242,8 @@ class StarterBar(QWidget):
 
 
 class ChatPages(QStackedWidget):
-    """Shows one page: "chat"; if it is empty "starters", or by the model's mode "talk", "text", "answer", "fill";
-    "loading"; "choose"; "train".
+    """A stack of pages: "chat"; for an empty chat "starters", or by the model's mode "talk", "text", "answer", "fill",
+    "labels"; "loading"; "choose"; "train".
 
     Signals:
         open_requested(): open the newest model.
@@ -302,7 +302,7 @@ class ChatPages(QStackedWidget):
             self.addWidget(page)
 
     def show_page(self, name: str) -> None:
-        """Show the page of that name."""
+        """Show the page with this name."""
         self.setCurrentWidget(self._pages[name])
 
     def offer(self, words: str) -> None:

@@ -1,4 +1,4 @@
-"""The conversation: a column of messages that follows the growing reply while it is scrolled to the end."""
+"""The scrolling column of messages, which follows a growing reply while it is scrolled to the end."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from terrarium.models.number_words import format_count
 COLUMN_WIDTH = 760
 """Pixels: longer lines are hard to read."""
 SCROLL_BAR = 10
-"""Pixels that the style sheet gives to a scroll bar."""
+"""The width of a scroll bar in the style sheet, in pixels."""
 _PAGE_SIZE = 16
-"""Number of last messages shown of a long conversation, and of earlier ones added per click."""
+"""The number of messages initially shown of a long conversation, and added per click on “earlier”."""
 _PAGE_CHARACTERS = 100_000
-"""Messages that are together longer than this are shown in several pages: laying them out would hold the window."""
+"""The maximum total characters of a page of messages: laying out more would block the window."""
 _KEYS: dict[str, Callable[[MessageActions], QPushButton]] = {
     "Ctrl+R": lambda buttons: buttons.retry,
     "Alt+Left": lambda buttons: buttons.older,
@@ -34,17 +34,17 @@ _KEYS: dict[str, Callable[[MessageActions], QPushButton]] = {
 }
 """Shortcuts for the buttons of the last message."""
 _NEAR = 24
-"""Within so many pixels of the end, the view counts as scrolled to the end."""
+"""The distance in pixels from the end within which the view counts as scrolled to the end."""
 
 
 class ChatView(QScrollArea):
-    """Shows the open conversation, and carries out what its messages offer.
+    """Shows the open conversation, and carries out the actions of its messages.
 
     Signals:
         message_pressed(message_id): a message was clicked.
         shown(): the shown messages have changed.
-        drafted_requested(message_id): show what was accepted of the draft of a reply.
-        markdown_changed(on): the user wants replies with their formatting, or as plain text.
+        drafted_requested(message_id): show which drafted tokens of a reply were accepted.
+        markdown_changed(on): the user wants replies formatted (True) or as plain text.
     """
 
     message_pressed = Signal(str)
@@ -57,7 +57,7 @@ class ChatView(QScrollArea):
         self._conversation, self._theme = conversation, theme
         self.messages: list[MessageView] = []
         self.drawn_window: DrawnWindow | None = None
-        """Made when it is first asked for."""
+        """The window with all candidates of a reply; created when it is first opened."""
         self._start = 0
         self._follow, self._can_reply, self._as_markdown = True, False, True
         self._to_end: int | None = None
@@ -97,7 +97,7 @@ class ChatView(QScrollArea):
         self.earlier.hide()
         self._column = QVBoxLayout(middle)
         self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(0)  # below a reply there is the line of its buttons
+        self._column.setSpacing(0)  # the row of buttons below a reply separates the messages
         self._column.addLayout(row(None, self.earlier, None))
         self._column.addStretch(1)
         self.setWidget(page)
@@ -110,19 +110,19 @@ class ChatView(QScrollArea):
         self._enable()
 
     def set_markdown(self, on: bool) -> None:
-        """Show replies with their formatting, or as plain text."""
+        """Show replies formatted, or as plain text."""
         self._as_markdown = on
         for view in self.messages:
             view.set_markdown(on)
         self._order_stops()
 
     def set_note(self, words: str) -> None:
-        """Show a note below the reply that is being written."""
+        """Show a note below the reply that is being generated."""
         if self.messages and self._conversation.writing:
             self.messages[-1].set_note(words)
 
     def view_of(self, message_id: str) -> MessageView | None:
-        """The view of a message, if it is shown."""
+        """Return the view of a message, or None if it is not shown."""
         return next((view for view in self.messages if view.message.id == message_id), None)
 
     def edit_last(self) -> None:
@@ -138,7 +138,7 @@ class ChatView(QScrollArea):
 
     def _press(self, pick: Callable[[MessageActions], QPushButton]) -> None:
         if self.messages and not pick(self.messages[-1].buttons).isHidden():
-            pick(self.messages[-1].buttons).click()  # does nothing if it is disabled
+            pick(self.messages[-1].buttons).click()  # no effect on a disabled button
 
     def go_to(self, message_id: str) -> None:
         """Scroll to a message of the shown path."""
@@ -171,7 +171,7 @@ class ChatView(QScrollArea):
         self._show()
 
     def _page_start(self, end: int) -> int:
-        """The index of the first message on the page that ends before the message `end`."""
+        """Return the index of the first message on the page that ends before the message `end`."""
         path, start, n_characters = self._conversation.shown, end, 0
         while start and end - start < _PAGE_SIZE:
             n_characters += len(path[start - 1].content)
@@ -182,7 +182,7 @@ class ChatView(QScrollArea):
 
     @Slot()
     def _show(self) -> None:
-        """Update the views to the shown messages; views of messages that stay are kept."""
+        """Update the views to the shown messages, reusing the views of messages that stay."""
         path = self._conversation.shown
         self._start = min(self._start, max(0, len(path) - 1))
         wanted = path[self._start :]
@@ -203,7 +203,7 @@ class ChatView(QScrollArea):
         self.shown.emit()
 
     def _show_newest(self) -> None:
-        """The buttons and figures of the newest message are always seen."""
+        """Keep the buttons and figures of the newest message always visible."""
         for view in self.messages:
             view.set_newest(view is self.messages[-1])
 
@@ -213,7 +213,7 @@ class ChatView(QScrollArea):
             view.show_rating(self._conversation.rating(view.message.id))
 
     def _arrange(self, wanted: Sequence[Message]) -> None:
-        """Make a view for each message, in order; existing ones are reused."""
+        """Create or reuse a view for each message, in order."""
         old = {view.message.id: view for view in self.messages}
         self.messages = [old.pop(message.id) if message.id in old else self._make(message) for message in wanted]
         for view in old.values():
@@ -245,7 +245,7 @@ class ChatView(QScrollArea):
         return view
 
     def show_drawn(self, message_id: str) -> None:
-        """Open the window with all replies among which a message was chosen."""
+        """Open the window with all candidate replies of a message."""
         if self.drawn_window is None:
             self.drawn_window = DrawnWindow(self._conversation, self._theme, self)
         self.drawn_window.show_message(message_id)
@@ -263,7 +263,7 @@ class ChatView(QScrollArea):
             why_not = self._conversation.why_not_continue(view.message)
             view.set_enabled(can_change=can_change, can_reply=can_reply, why_not_continue=why_not)
 
-    # -- The reply that is being written -------------------------------------------------------------------------------
+    # -- The reply that is being generated -----------------------------------------------------------------------------
 
     @Slot(object)
     def _on_reply_started(self, reply: Message) -> None:
@@ -288,7 +288,7 @@ class ChatView(QScrollArea):
             self._to_end = None
 
     def _reserve_scroll_bar(self, has_bar: bool) -> None:
-        # Space for a hidden scroll bar is kept free, so that nothing moves when it appears.
+        # Reserve the space of a hidden scroll bar, so that nothing moves when it appears.
         self._outer.setContentsMargins(SPACE, SPACE, SPACE + (0 if has_bar else SCROLL_BAR), 0)
 
     @Slot(int)
@@ -297,7 +297,7 @@ class ChatView(QScrollArea):
 
 
 def in_chat_column(*widgets: QWidget) -> QWidget:
-    """Stack widgets in a centred column no wider than a conversation."""
+    """Stack widgets in a centred column as wide as a conversation."""
     outer, middle = QWidget(), QWidget()
     middle.setMaximumWidth(COLUMN_WIDTH)
     middle.setLayout(column(*widgets))

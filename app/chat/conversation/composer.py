@@ -1,4 +1,4 @@
-"""The message field: Enter sends, Shift+Enter makes a new line, and the button stops a reply that is being written."""
+"""The message field: Enter sends, Shift+Enter starts a new line, and the button stops a reply being generated."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 class Composer(QWidget):
     """A text field that grows with its text, beside a button that is Send or Stop.
 
-    problem_of: why a text cannot be sent, in a sentence, or "", asked before it leaves the field; None if that is not
-    known yet, and the text is sent, or not, at the next `recheck`.
+    problem_of: called before a text is sent; returns why it cannot be sent as a sentence, "" if it can, or None if that
+    is not known yet; then the text is checked again at the next `recheck`.
 
     Signals:
         sent(text): the user sends this text; the field has been cleared.
@@ -62,7 +62,7 @@ class Composer(QWidget):
         self.set_state(can_send=False, replying=False)
 
     def set_state(self, *, can_send: bool, replying: bool, why_not: str = "") -> None:
-        """Whether a message can be sent, else why not; and whether a reply is being written."""
+        """Set whether a message can be sent, why not, and whether a reply is being generated."""
         self._can_send, self._replying, self._why_not = can_send, replying, why_not
         self.send.setVisible(not replying)
         self.stop.setVisible(replying)
@@ -103,14 +103,14 @@ class Composer(QWidget):
 
     @Slot()
     def recheck(self) -> None:
-        """Send what waits for it."""
+        """Send a text that waits for its check."""
         if self._waits:
             self._send()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.StyleChange:
-            for widget in (self.send, self.stop):  # only one of the two is shown
+            for widget in (self.send, self.stop):  # both get the same width, as only one of the two is shown
                 widget.setMinimumWidth(self.send.sizeHint().width())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

@@ -1,4 +1,4 @@
-"""How much of the context window is used, by what, and what happens when it is full."""
+"""A bar of the used part of the context window, by source, and what happens when it is full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BAR = 8
 
 
 class ContextSegment(NamedTuple):
-    """A segment of the context: its name, its colour's role in the theme, and its number of tokens."""
+    """A segment of the context: its name, its colour role in the theme, and its number of tokens."""
 
     name: str
     role: str
@@ -46,11 +46,11 @@ class ContextBar(QWidget):
 
     @property
     def segments(self) -> tuple[ContextSegment, ...]:
-        """What the bar shows."""
+        """The segments that the bar shows."""
         return self.bar.segments
 
     def show_reply(self, n_tokens: int) -> None:
-        """Count the tokens of the reply that is being written; 0 where none is."""
+        """Set the number of tokens of the reply being generated; 0 if there is none."""
         if n_tokens != self._n_reply:
             self._n_reply = n_tokens
             self._follow()
@@ -87,7 +87,7 @@ def _segments(preview: PromptPreview, n_reply: int) -> tuple[ContextSegment, ...
 
 
 def _describe(preview: PromptPreview, n_reply: int, prompting: PromptSettings) -> tuple[str, bool]:
-    """The sentence below the bar, and whether it is a warning."""
+    """Return the sentence below the bar, and whether it is a warning."""
     fitted, when_full = preview.fitted, prompting.when_full
     n, length, n_left = len(fitted.ids), fitted.context_length, fitted.n_left_out
     used = f"{n:,} of {length:,} tokens"
@@ -108,7 +108,7 @@ def _describe(preview: PromptPreview, n_reply: int, prompting: PromptSettings) -
 
 
 class _Bar(QWidget):
-    """The segments side by side; a line marks the quarter that is kept for the reply."""
+    """The segments side by side; a line marks the quarter that is reserved for the reply."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()

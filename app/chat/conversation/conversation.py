@@ -1,4 +1,4 @@
-"""The open conversation: its messages, the reply that is being written, and its file. No widgets."""
+"""The open conversation: its messages, the reply being generated, and its file. No widgets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LAST = "open chat"
 
 
 def _showing(message_id: str) -> Callable[[Chat], Chat]:
-    """Shows a message of a conversation, if it is still there."""
+    """Return a change that shows a message of a conversation, if it still exists."""
     return lambda chat: chat.showing(message_id) if message_id in chat else chat
 
 
@@ -41,12 +41,12 @@ class Conversation(QObject):
     Signals:
         chat_changed(): another conversation is open.
         path_changed(): the shown messages have changed.
-        prompting_changed(): how prompts are built has changed, and with it which replies can be continued.
+        prompting_changed(): the prompt settings have changed, and with them which replies can be continued.
         reply_started(message): a reply, still empty, has been requested.
-        reply_progressed(text): what is done before the reply can start, such as reading a long prompt.
+        reply_progressed(text): progress before the reply starts, such as reading a long prompt.
         reply_appended(text): more text of the reply.
-        reply_ended(message): the reply as it was saved; None where there was none.
-        ratings_changed(): the thumbs of replies may have changed.
+        reply_ended(message): the reply as it was saved; None if no token was generated.
+        ratings_changed(): the ratings of replies may have changed.
     """
 
     chat_changed = Signal()
@@ -65,11 +65,11 @@ class Conversation(QObject):
         self.chat_library.deleting.connect(self._on_deleting)
         self.chat_library.opened.connect(lambda chat: self.when_free(lambda: self.open(chat)))
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
-        """Called for the settings of each reply, including its seed."""
+        """Returns the sampling settings of the next reply, including its seed."""
         self.best_of: Callable[[], BestOf | None] = lambda: None
-        """Called before each reply: how many are drawn, and what chooses the best of them; None for a single one."""
+        """Called before each reply: returns the settings of best-of-n sampling; None for a single reply."""
         self.drafting: Callable[[], Drafting | None] = lambda: None
-        """Called before each reply that is not the best of several: what drafts its tokens; None for nothing."""
+        """Called before each reply without best-of-n: returns the draft model's settings; None for no draft model."""
         self.chat = Chat()
         self._recorder: ReplyRecorder | None = None
         self._phase = "Reading"
@@ -82,7 +82,7 @@ class Conversation(QObject):
     # -- Which conversation --------------------------------------------------------------------------------------------
 
     def open(self, chat: Chat) -> None:
-        """Make this the open conversation."""
+        """Make this the open conversation. No reply may be in progress."""
         assert self._recorder is None
         self.chat_library.cancel_opening()
         self.chat = chat
@@ -90,7 +90,7 @@ class Conversation(QObject):
         self.chat_changed.emit()
 
     def open_last(self) -> None:
-        """Open the conversation that was open when the program ended; a notice says if it is gone."""
+        """Reopen the conversation that was open when the program was last closed; show a notice if it is gone."""
         chat_id = self._session.remembered.get(_LAST, "")
         if not chat_id:
             return
@@ -104,11 +104,11 @@ class Conversation(QObject):
         self._session.remembered.set(_LAST, self.chat.id if self.chat.messages else "")
 
     def open_saved(self, chat_id: str) -> None:
-        """Open a conversation of the library as soon as it has been read; failures are reported."""
+        """Open a saved conversation as soon as it has been read; failures are reported."""
         self.chat_library.open(chat_id)
 
     def rename(self, chat_id: str, name: str) -> None:
-        """Rename a conversation of the library, or this one; this can be undone."""
+        """Rename a saved conversation, which may be the open one. Undoable."""
         chat = self.chat_library.load(chat_id)
         if chat is None:
             return
@@ -129,7 +129,7 @@ class Conversation(QObject):
         return True
 
     def delete(self, chat_id: str) -> None:
-        """Move a conversation to the trash; if it is the open one, an empty one takes its place."""
+        """Move a conversation to the trash; if it is the open one, an empty one replaces it."""
         self.chat_library.delete(chat_id)
 
     @Slot(str)
@@ -138,7 +138,7 @@ class Conversation(QObject):
             self.when_free(lambda: self.open(Chat()))
 
     def set_prompting(self, prompting: PromptSettings) -> None:
-        """Change how prompts are built in this conversation."""
+        """Set the prompt settings of this conversation."""
         if prompting != self.chat.prompting:
             self.chat = dataclasses.replace(self.chat, prompting=prompting)
             if self.chat.messages:
@@ -146,7 +146,7 @@ class Conversation(QObject):
             self.prompting_changed.emit()
 
     def when_free(self, action: Callable[[], None]) -> None:
-        """Stop the reply that is being written, if any, and do `action`."""
+        """Stop the reply in progress, if any, and call `action`."""
         if self._recorder is not None:
             self._session.chat.stop()
         action()
@@ -155,12 +155,12 @@ class Conversation(QObject):
 
     @property
     def writing(self) -> str:
-        """The id of the reply that is being written; "" for none."""
+        """The id of the reply being generated; "" for none."""
         return "" if self._recorder is None else self._recorder.id
 
     @property
     def shown(self) -> tuple[Message, ...]:
-        """The shown messages, including the reply that is being written."""
+        """The shown messages, including the reply being generated."""
         if self._recorder is None:
             return self.chat.path
         reply = self._recorder.message()
@@ -168,7 +168,7 @@ class Conversation(QObject):
 
     @property
     def progress(self) -> tuple[int, float]:
-        """Tokens of the reply so far, and tokens per second."""
+        """The number of tokens of the reply so far, and tokens per second."""
         return (0, 0.0) if self._recorder is None else self._recorder.progress
 
     @property
@@ -177,16 +177,16 @@ class Conversation(QObject):
         return self._session.chat.state == "ready" and self._recorder is None
 
     def why_not_continue(self, message: Message) -> str:
-        """Why the open model cannot continue a reply that was cut short, in a sentence; "" if it can."""
+        """Return why the open model cannot continue a reply that was cut short, as a sentence; "" if it can."""
         generation, model = message.generation, self._session.chat.model
         if model is None:
             return "No model is open: choose one above."
         if generation is None or not generation.can_continue:
             return "There is nothing to continue."
-        if generation.run_id != model.run_id:  # token ids mean nothing to another model
+        if generation.run_id != model.run_id:  # token ids are meaningless to another model
             return "Only the model that wrote this reply can continue it."
         is_text = not model.is_chat_model
-        # Of a conversation, older messages can be left out; a text, or a single message, fills the context alone.
+        # In a conversation, older messages can be left out; a text or a single message must fit the context whole.
         n_older = 0 if is_text else len(self.chat.read_for(message.parent)) - 1 - generation.n_left_out
         if n_older > 0:
             return self._why_too_long(message.parent, generation)
@@ -196,7 +196,7 @@ class Conversation(QObject):
         return f"{full} “Notebook” goes on with a long text: it reads only its end." if model.mode == "text" else full
 
     def _why_too_long(self, message_id: str, generation: GenerationInfo) -> str:
-        """Why a reply to a message cannot be continued even where older messages are left out; "" if it can."""
+        """Return why a reply cannot be continued even if older messages are left out; "" if it can."""
         model, tokenizer = self._model, self._session.chat.tokenizer
         if tokenizer is None:
             return ""
@@ -220,7 +220,7 @@ class Conversation(QObject):
         self._ask(dataclasses.replace(message, parent=leaf.id if leaf is not None else ""))
 
     def edit(self, message_id: str, text: str) -> None:
-        """Add an edited version of a message: a user message is sent, a reply is kept as the user wrote it."""
+        """Add an edited version of a message: a user message is sent, a reply is saved as the user wrote it."""
         old = self.chat.message(message_id)
         if old.is_reply:
             new = Message(parent=old.parent, role=old.role, content=text, edited=True)
@@ -233,7 +233,7 @@ class Conversation(QObject):
 
     @staticmethod
     def _without(new: Message, before: str) -> Callable[[Chat], Chat]:
-        """Takes an edited reply away again; if something follows it, the version before is only shown."""
+        """Return a change that removes an edited reply; if messages follow it, it only shows the previous version."""
 
         def change(chat: Chat) -> Chat:
             is_last = new.id in chat and not chat.children(new.id)
@@ -242,13 +242,13 @@ class Conversation(QObject):
         return change
 
     def _note(self, words: str, undo: Callable[[Chat], Chat], redo: Callable[[Chat], Chat], *, key: str = "") -> None:
-        """Note a change of this conversation that is done now, with what undoes and redoes it."""
+        """Record a change of this conversation, which the caller makes, on the undo stack."""
         id = self.chat.id
         step = Step(words, lambda: self._change(id, undo), lambda: self._change(id, redo), key=key and f"{id} {key}")
         self._session.undo.add("chat", step)
 
     def _change(self, chat_id: str, change: Callable[[Chat], Chat]) -> bool:
-        """Change a conversation, which is opened if another one is; whether it could be read."""
+        """Apply a change to a conversation, and open it if necessary. Return whether it could be read."""
 
         def do(chat: Chat) -> None:
             changed = change(chat)
@@ -268,7 +268,7 @@ class Conversation(QObject):
         return chat is not None
 
     def retry(self, message_id: str) -> None:
-        """Request another reply to a user message, or to the one that this reply answers."""
+        """Request another reply to a user message, or to the message that this reply answers."""
         message = self.chat.message(message_id)
         self._reply(message.parent if message.is_reply else message_id, self.draw())
 
@@ -279,7 +279,7 @@ class Conversation(QObject):
         self._continue_from(message_id, generation.tokens)
 
     def branch_from_token(self, message_id: str, n_kept: int, token_id: int) -> None:
-        """Write another version of a reply that keeps its first `n_kept` tokens and continues with the given token."""
+        """Generate another version of a reply that continues its first `n_kept` tokens with the given token."""
         generation = self.chat.message(message_id).generation
         assert generation is not None
         tokens = generation.tokens
@@ -287,7 +287,7 @@ class Conversation(QObject):
         self._continue_from(message_id, (*tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
 
     def show(self, message_id: str) -> None:
-        """Show another version of a message, or one that is not on the shown path."""
+        """Show another version of a message, or a message that is not on the shown path."""
         if self._recorder is None and message_id in self.chat:
             before, parent = self.chat.leaf, self.chat.message(message_id).parent
             self.chat = self.chat.showing(message_id)
@@ -298,7 +298,7 @@ class Conversation(QObject):
             self.path_changed.emit()
 
     def choose_candidate(self, message_id: str, index: int) -> None:
-        """Show another one of the replies that were drawn with a message, as a version of it; index: among them."""
+        """Show another candidate (by its index) of a best-of-n reply, as a version of the message."""
         old = self.chat.message(message_id)
         generation = old.generation
         if self._recorder is not None or generation is None or generation.drawn is None:
@@ -321,7 +321,7 @@ class Conversation(QObject):
         self._add(new)
 
     def keep_preference(self, message_id: str, others: Sequence[str]) -> None:
-        """Add to the current set of preferences that a version of a reply is better than these versions of it."""
+        """Add pairs to the current preference set: this version of a reply is preferred to each of the others."""
         from terrarium.models.preferences.store import Pair
 
         chosen, preferences = self.chat.message(message_id), self._session.preferences
@@ -342,7 +342,7 @@ class Conversation(QObject):
             self._session.notices.say(f"{kept} added to “{preferences.name}” (see Judge replies).")
 
     def rate(self, message_id: str, is_good: bool) -> None:
-        """Call a reply good or bad, in the current set of preferences; the same again takes that back."""
+        """Rate a reply as good or bad in the current preference set; repeating the same rating removes it."""
         from terrarium.models.preferences.store import Thumb
 
         message, preferences = self.chat.message(message_id), self._session.preferences
@@ -353,16 +353,16 @@ class Conversation(QObject):
         preferences.rate(Thumb(prompt=prompt, reply=_as_reply(message), is_good=is_good, message=message_id))
 
     def rating(self, message_id: str) -> bool | None:
-        """Whether a reply was called good in the current set of preferences; None where it was not rated."""
+        """Return whether a reply is rated good in the current preference set; None if it is not rated."""
         thumb = self._session.preferences.thumb_of(message_id)
         return None if thumb is None else thumb.is_good
 
     def _prompt_of(self, reply: Message) -> tuple[Mapping[str, str], ...]:
-        """The messages that a reply answers, with the system prompt."""
+        """Return the messages that a reply answers, with the system prompt."""
         return tuple(with_system(self.chat.read_for(reply.parent), self.chat.prompting))
 
     def _add(self, message: Message) -> None:
-        self.chat_library.cancel_opening()  # the user has begun to write here
+        self.chat_library.cancel_opening()  # the user has started to write here
         self.chat = self.chat.with_message(message)
         self._remember()
         self.chat_library.save(self.chat)
@@ -375,7 +375,7 @@ class Conversation(QObject):
         self._reply(message.id, self.draw())
 
     def _continue_from(self, message_id: str, prefix: Sequence[DrawnToken]) -> None:
-        """Reuse the reply's seed: with the same settings this gives exactly what would have followed."""
+        """Reuse the reply's seed, so that the same settings reproduce exactly what would have followed."""
         message = self.chat.message(message_id)
         assert message.generation is not None
         self._reply(message.parent, dataclasses.replace(self.draw(), seed=message.generation.seed), prefix)
@@ -385,7 +385,7 @@ class Conversation(QObject):
         assert self._recorder is None
         model, prompt = self._model, self.chat.message(message_id)
         best_of = self.best_of() if model.is_chat_model and not prefix else None
-        if best_of is not None:  # they are drawn from the model's own distribution, so no other settings count
+        if best_of is not None:  # candidates come from the unmodified distribution: no other settings apply
             sampling = SamplingConfig(temperature=1.0, max_tokens=sampling.max_tokens, seed=sampling.seed)
         drafting = self.drafting() if best_of is None else None
         generation = GenerationInfo(
@@ -417,7 +417,7 @@ class Conversation(QObject):
         assert model is not None
         return model
 
-    # -- The reply that is being written -------------------------------------------------------------------------------
+    # -- The reply that is being generated -----------------------------------------------------------------------------
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
@@ -456,7 +456,7 @@ class Conversation(QObject):
 
 
 def _as_reply(message: Message) -> Reply:
-    """A message as one side of a pair."""
+    """Return a message as one side of a preference pair."""
     from terrarium.models.preferences.store import Reply
 
     generation = message.generation
@@ -475,7 +475,7 @@ def _as_reply(message: Message) -> Reply:
 
 
 def _said(pair: Pair) -> tuple[object, ...]:
-    """What a pair says, without who said it and when."""
+    """Return what a pair states, without who judged it and when."""
     better, worse = pair.better, pair.worse
     prompt = tuple((message["role"], message["content"]) for message in pair.prompt)
     return (prompt, better.content if better else "", worse.content if worse else "")

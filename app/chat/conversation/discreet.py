@@ -1,4 +1,4 @@
-"""Widgets that are seen only while something points at them, but keep their place and stay in reach of the keyboard."""
+"""Widgets that are painted only while needed, but keep their space and stay accessible by keyboard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QGraphicsOpacityEffect, QWidget
 
 
 class Discreet:
-    """Shows some widgets while one of three reasons holds: they are always to be seen, hovered, or focused.
+    """Shows some widgets while at least one of three conditions is true: always shown, hovered, or focused.
 
     Otherwise they are not painted, and the mouse goes through them. They stay visible to Qt, so nothing moves, Tab
     reaches them, and a screen reader reads them.
@@ -23,11 +23,11 @@ class Discreet:
 
     @property
     def is_seen(self) -> bool:
-        """Whether the widgets are seen."""
+        """Whether the widgets are painted."""
         return self._is_kept or self._is_hovered or self._is_focused
 
     def set_kept(self, kept: bool) -> None:
-        """Set whether they are always seen."""
+        """Set whether the widgets are always painted."""
         self._is_kept = kept
         self._update()
 
@@ -37,7 +37,7 @@ class Discreet:
         self._update()
 
     def set_focused(self, focused: bool) -> None:
-        """Set whether the keyboard's focus is near them."""
+        """Set whether the keyboard focus is near them."""
         self._is_focused = focused
         self._update()
 

@@ -1,4 +1,4 @@
-"""All replies among which the best one was chosen: ranked, with what they cost, and what drawing more of them buys."""
+"""The window with all candidates of a best-of-n reply: ranked, with their cost and the gain from drawing more."""
 
 from __future__ import annotations
 
@@ -103,15 +103,15 @@ class DrawnWindow(Dialog):
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.setWordWrap(False)
-        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # replies to one prompt often begin alike
+        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # replies to one prompt often begin with the same words
         header = table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(_REPLY, QHeaderView.ResizeMode.Stretch)
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     def show_message(self, message_id: str) -> None:
-        """Show the replies among which a message was chosen, and come to the front."""
+        """Show the candidates of a message, and activate the window."""
         chat = self._conversation.chat
         message = chat.message(message_id)
         assert message.generation is not None
@@ -160,7 +160,7 @@ class DrawnWindow(Dialog):
 
     @property
     def selected(self) -> int:
-        """Which reply is selected, from 0."""
+        """The index of the selected reply."""
         return self.table.currentRow()
 
     @Slot()
@@ -171,18 +171,18 @@ class DrawnWindow(Dialog):
 
     @Slot()
     def _show_taken(self) -> None:
-        """Whether the selected reply can be taken: not the one that is shown, and not while another is written."""
+        """Enable the button unless the selected reply is the shown one, or a reply is being generated."""
         shown, taken = self._shown(), -1
         drawn = None if shown is None or shown.generation is None else shown.generation.drawn
         if drawn is not None and self._drawn is not None and drawn.replies == self._drawn.replies:
-            taken = drawn.taken  # else others were drawn after these
+            taken = drawn.taken  # otherwise the shown version comes from another draw
         writes = "A reply is being written: wait." if self._conversation.writing else ""
         is_another = shown is not None and taken != self.selected
         set_enabled(self.take, writes or ("" if is_another else "This is the one in the chat: choose another."))
         self.take.setText("This is the reply" if taken == self.selected else "Use this reply")
 
     def _shown(self) -> Message | None:
-        """The version of the message that is shown in the conversation; None where there is no more such message."""
+        """Return the shown version of the message; None if the message no longer exists."""
         chat = self._conversation.chat
         if self._message_id not in chat:
             return None
@@ -197,7 +197,7 @@ class DrawnWindow(Dialog):
 
 
 def cost_of(drawn: CandidateReplies) -> str:
-    """What drawing and scoring the replies cost."""
+    """Describe the cost of drawing and scoring the replies."""
     n = len(drawn.replies)
     draw, score = (format_duration(seconds, fine=True) for seconds in (drawn.draw_s, drawn.score_s))
     return (
@@ -207,7 +207,7 @@ def cost_of(drawn: CandidateReplies) -> str:
 
 
 def gain_of(curve: list[BestOfPoint]) -> str:
-    """The expected scores of one reply, of the best of half of them, and of the best of all."""
+    """Describe the expected scores of one reply, of the best of half of them, and of the best of all."""
     total, half = len(curve), len(curve) // 2
     middle = f"best of {half}: {format_score(curve[half - 1].proxy)}; " if half > 1 else ""
     return (
@@ -217,7 +217,7 @@ def gain_of(curve: list[BestOfPoint]) -> str:
 
 
 def right_words(right: list[bool], curve: list[BestOfPoint]) -> str:
-    """How many replies are right, and whether the one that scores best is."""
+    """Describe how many replies are right, and whether the one with the highest score is."""
     best = "right, too" if right[0] else "not right"
     return (
         f"{sum(right)} of {len(right)} ({format_percent(curve[0].gold)}) are right by the known answer, which the "
@@ -226,7 +226,7 @@ def right_words(right: list[bool], curve: list[BestOfPoint]) -> str:
 
 
 def score_picture(curve: list[BestOfPoint]) -> LinePicture:
-    """The expected score of the best of n, by n."""
+    """Plot the expected score of the best of n against n."""
     values = np.array([point.proxy for point in curve], np.float32)
     low, high = float(values.min()), float(values.max())
     room = max(0.08 * (high - low), 0.05)
@@ -241,7 +241,7 @@ def score_picture(curve: list[BestOfPoint]) -> LinePicture:
 
 
 def right_picture(curve: list[BestOfPoint]) -> LinePicture:
-    """How likely the best of n is to be right, by n."""
+    """Plot the probability that the best of n is right against n."""
     return LinePicture(
         title="Best of n: share that is right",
         at=np.arange(1, len(curve) + 1),

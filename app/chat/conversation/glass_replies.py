@@ -1,4 +1,4 @@
-"""The glass box in a conversation: replies shown as tokens, and the one that the panels inspect."""
+"""The glass box in a conversation: replies shown as tokens, and the reply that the panels inspect."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 
 _MARGIN = 40
-"""Pixels kept visible around a token reached by the arrow keys."""
+"""The margin in pixels kept visible around a token reached by the arrow keys."""
 
 
 _FOREIGN = "The open model did not write these replies: ask it something, or open the model that did."
 
 
 class GlassReplies(QObject):
-    """Gives the newest reply, or the clicked one, to `focus`; while it is on, replies are shown as tokens.
+    """Puts the newest or the clicked reply into `focus`; while it is on, replies are shown as tokens.
 
-    Only while the conversation is in view: other pages inspect their own texts.
+    It changes the focus only while the conversation is in view: other pages inspect their own texts.
 
     Signals:
-        drafted_changed(bool): whether any of the shown replies was written with a draft model.
+        drafted_changed(bool): whether any of the shown replies was generated with a draft model.
     """
 
     drafted_changed = Signal(bool)
@@ -47,7 +47,7 @@ class GlassReplies(QObject):
         self._newest: ReadText | None = None
         self._shown: list[ReadText] = []
         self._inspected: ReadText | None = None
-        self._page = view.parentWidget() or view  # in view also while there is no conversation yet
+        self._page = view.parentWidget() or view  # the page is in view even while the conversation is empty
         self._page.installEventFilter(self)
         focus.text_changed.connect(self._on_text)
         view.shown.connect(self._show)
@@ -63,7 +63,7 @@ class GlassReplies(QObject):
             self._show()
 
     def set_quantity(self, name: str) -> None:
-        """Colour the tokens, as TokenText.set_quantity does."""
+        """Set the quantity that colours the tokens, as TokenText.set_quantity does."""
         self._quantity = name
         for tokens, _ in self.tokens.values():
             tokens.set_quantity(name)
@@ -94,7 +94,7 @@ class GlassReplies(QObject):
 
     @Slot()
     def _on_text(self) -> None:
-        """The user points at the tokens of another reply."""
+        """Follow the user to another reply whose tokens they point at."""
         if any(text is self._focus.text for text in self._shown):
             self._inspected = self._focus.text
 
@@ -122,7 +122,7 @@ class GlassReplies(QObject):
 
     @Slot(str)
     def inspect(self, message_id: str) -> None:
-        """Give a reply to `focus`, if it is shown."""
+        """Put a reply into `focus`, if it is shown."""
         view = self._view.view_of(message_id)
         text = self.texts.text_of(view.message) if view is not None else None
         if text is not None:
@@ -149,7 +149,7 @@ class GlassReplies(QObject):
 
 
 def _colour(tokens: TokenText, text: ReadText, generation: GenerationInfo) -> None:
-    """Give the tokens their probabilities, entropies and ranks; a token chosen by the user has none."""
+    """Set the tokens' probabilities, entropies and ranks; tokens chosen by the user have none."""
     numbered = enumerate(generation.tokens, start=text.n_prompt)
     for known, group in itertools.groupby(numbered, key=lambda item: None not in item[1][1:4]):
         run = list(group)

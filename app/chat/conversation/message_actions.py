@@ -1,4 +1,4 @@
-"""The small buttons under a message: switch versions, retry, continue, edit, copy, rate, keep as preference."""
+"""The small buttons under a message: switch versions, retry, continue, edit, copy, rate, save as preference."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from terrarium.app.kit.basics import add_menu, button, explain, label
 from terrarium.app.kit.theme import ThemeProvider
 
 _SIZE = QSize(28, 26)
-"""Of a button with only an icon."""
+"""The size of a button with only an icon."""
 
 
 class MessageActions(QWidget):
-    """Arrows for messages with several versions, and buttons for what can be done with the message.
+    """Arrows for messages with several versions, and buttons for the actions on the message.
 
     Signals:
         version_requested(message_id): show this version.
         rated(is_good): a thumb was clicked.
-        keep_requested(message_ids): this version is better than these, which is to be kept as preferences.
+        keep_requested(message_ids): save this version as preferred to each of these.
         retry_requested(), continue_requested(), edit_requested(), copy_requested(), format_requested(),
-        reveal_requested(), drawn_requested(), drafted_requested()
+            reveal_requested(), drawn_requested(), drafted_requested()
     """
 
     version_requested = Signal(str)
@@ -106,7 +106,7 @@ class MessageActions(QWidget):
 
     @property
     def stops(self) -> tuple[QPushButton, ...]:
-        """Its tab stops, from left to right."""
+        """The tab stops, from left to right."""
         return (
             self.older,
             self.newer,
@@ -124,7 +124,7 @@ class MessageActions(QWidget):
         )
 
     def show_versions(self, message: Message, versions: Sequence[Message]) -> None:
-        """Show which of its versions this is."""
+        """Show which version of the message this is."""
         self._versions = tuple(version.id for version in versions)
         self._shown = self._versions.index(message.id) if message.id in self._versions else len(self._versions)
         for widget in (self.older, self.version, self.newer):
@@ -133,7 +133,7 @@ class MessageActions(QWidget):
         self.version.setAccessibleName(f"Version {self._shown + 1} of {len(self._versions)}")
 
     def offer_preference(self, *, is_edited: bool) -> None:
-        """Offer to keep this version of a reply as better than another one, if there is another.
+        """Offer to save this version of a reply as preferred to others, if there are others.
 
         is_edited: whether the user wrote or changed it.
         """
@@ -154,7 +154,7 @@ class MessageActions(QWidget):
             )
 
     def offer_rating(self, rating: bool | None) -> None:
-        """Offer to call the reply good or bad. rating: whether it was called good, None for neither."""
+        """Offer to rate the reply. rating: the current rating (True for good), or None."""
         for widget, is_good, name in ((self.good, True, "thumbs-up"), (self.bad, False, "thumbs-down")):
             is_on = rating is is_good
             words = "Good reply" if is_good else "Bad reply"
@@ -168,7 +168,7 @@ class MessageActions(QWidget):
             widget.setVisible(True)
 
     def offer_drawn(self, n: int) -> None:
-        """Offer to look at all n replies among which this one was chosen; 0 where there was only this one."""
+        """Offer to show all n candidates of this reply; 0 if it was the only one."""
         self.drawn.setVisible(n > 0)
         self.drawn.setText(f"All {n}")
         words = f"See all {n} replies that were drawn, with their scores, and choose another one"
@@ -177,11 +177,11 @@ class MessageActions(QWidget):
 
     def _on_keep(self) -> None:
         others = tuple(id for i, id in enumerate(self._versions) if i != self._shown)
-        if len(others) == 1:  # else its menu asks which
+        if len(others) == 1:  # otherwise its menu asks which
             self.keep_requested.emit(others)
 
     def show_format(self, *, is_formatted: bool, as_markdown: bool) -> None:
-        """Offer to show replies as plain text, or as Markdown again, if that makes a difference to this one."""
+        """Offer to switch replies between plain text and Markdown, if that changes how this one looks."""
         self.format.setVisible(is_formatted)
         words = "Show replies as plain text" if as_markdown else "Show replies with their formatting (Markdown)"
         self._theme.set_icon(self.format, "text-t" if as_markdown else "text-aa")
@@ -189,7 +189,9 @@ class MessageActions(QWidget):
         self.format.setAccessibleName(words)
 
     def set_enabled(self, *, can_show: bool, can_edit: bool, can_reply: bool, why_not_continue: str) -> None:
-        """Enable the buttons: show other versions, edit, request a reply, continue this reply ("": it can be)."""
+        """Enable the buttons: show other versions, edit, request a reply, continue this reply ("": it can be
+        continued).
+        """
         self.older.setEnabled(can_show and self._shown > 0)
         self.newer.setEnabled(can_show and self._shown < len(self._versions) - 1)
         for widget in (self.good, self.bad, self.keep):

@@ -19,17 +19,17 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _FRESH = "New start: the model does not see the messages above."
 _MINE_SHARE, _ITS_SHARE = 0.82, 0.94
-"""Of the column's width, at most."""
+"""The maximum share of the column's width, for the user's messages and for replies."""
 _LEAST_WIDTH = 160
-"""Pixels."""
+"""The minimum width in pixels."""
 
 
 class MessageView(QWidget):
-    """Shows a `Message`; a reply that is being written grows by `append`.
+    """Shows a `Message`; a reply that is being generated grows by `append`.
 
     Signals:
-        edited(text): the user has changed it to this.
-        pressed(): it was clicked.
+        edited(text): the user has changed the text to this.
+        pressed(): the message was clicked.
         Those of MessageActions are on `buttons`.
     """
 
@@ -68,7 +68,7 @@ class MessageView(QWidget):
             self._layout.addLayout(both)
         else:
             line = row(self.note, None, self.buttons, self.bubble, spacing=SPACE // 2)
-            line.setAlignment(self.note, Qt.AlignmentFlag.AlignBottom)  # a long message begins far above what one sees
+            line.setAlignment(self.note, Qt.AlignmentFlag.AlignBottom)  # a long message may begin out of view
             line.setAlignment(self.buttons, Qt.AlignmentFlag.AlignBottom)
             self._layout.addLayout(line)
             self._layout.setContentsMargins(0, 0, 0, SPACE)
@@ -87,10 +87,10 @@ class MessageView(QWidget):
     def _lead(self) -> str:
         return self._prompt.content if self._prompt is not None and self.is_completion else ""
 
-    # -- What it shows -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     def show_rating(self, rating: bool | None) -> None:
-        """Show whether the reply was called good, None for neither, where it can be said of it."""
+        """Show the rating of a reply (True for good, None for none), if replies to its prompt can be rated."""
         prompt = self._prompt
         if self.message.is_reply and prompt is not None and not prompt.is_reply and not self.is_completion:
             self.buttons.offer_rating(rating)
@@ -122,7 +122,7 @@ class MessageView(QWidget):
             self._fit()
 
     def set_markdown(self, on: bool) -> None:
-        """Show a reply as Markdown, or as plain text; a continued text and the user's messages are always plain."""
+        """Show a reply as Markdown or as plain text; continued texts and user messages are always plain."""
         self._as_markdown = on
         if self.message.is_reply and not self.is_completion:
             self.bubble.set_markdown(on)
@@ -130,7 +130,7 @@ class MessageView(QWidget):
 
     @property
     def stops(self) -> tuple[QWidget, ...]:
-        """Its tab stops, from top to bottom."""
+        """The tab stops, from top to bottom."""
         return (*self.bubble.stops, *self.buttons.stops)
 
     def _show_format(self) -> None:
@@ -159,7 +159,9 @@ class MessageView(QWidget):
         self.note.setVisible(bool(text))
 
     def set_enabled(self, *, can_change: bool, can_reply: bool, why_not_continue: str) -> None:
-        """Enable the buttons: switch and make versions, request a reply, continue this reply ("": it can be)."""
+        """Enable the buttons: switch and make versions, request a reply, continue this reply ("": it can be
+        continued).
+        """
         fits = len(self.message.content) <= MAX_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
         if not fits:
@@ -170,22 +172,22 @@ class MessageView(QWidget):
         if self.editor is not None:
             self.editor.setEnabled(can_edit)
 
-    # -- While the reply is written ------------------------------------------------------------------------------------
+    # -- While the reply is generated ----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """A reply has been requested; nothing has arrived yet."""
+        """Hide the buttons of a reply that has been requested and has no text yet."""
         self.buttons.hide()
 
     def append(self, text: str) -> None:
-        """Add more text of the reply."""
+        """Append text to the reply."""
         self.bubble.append(text)
         self.bubble.show()
 
-    # -- What is done with it ------------------------------------------------------------------------------------------
+    # -- Actions -------------------------------------------------------------------------------------------------------
 
     @Slot()
     def edit(self) -> None:
-        """Let the user edit it in place."""
+        """Let the user edit the message in place."""
         if self.editor is not None:
             self.editor.field.setFocus()
             return
@@ -207,7 +209,7 @@ class MessageView(QWidget):
         editor, self.editor = self.editor, None
         if editor is not None:
             if editor.isAncestorOf(self.focusWidget() or self):
-                self.buttons.edit.setFocus()  # else the focus would jump to the next widget of the window
+                self.buttons.edit.setFocus()  # otherwise the focus would jump to the next widget of the window
             self._layout.removeWidget(editor)
             editor.hide()
             editor.deleteLater()
@@ -231,14 +233,16 @@ class MessageView(QWidget):
         self.pressed.emit()
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(_LEAST_WIDTH, super().minimumSizeHint().height())  # its bubble follows its width
+        return QSize(_LEAST_WIDTH, super().minimumSizeHint().height())  # the bubble follows the width
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
     def _fit(self) -> None:
-        """Give the bubble its share of the width; beside the user's there are buttons, and perhaps a note."""
+        """Set the bubble's maximum width: its share of the column, less the buttons and the note beside a user
+        message.
+        """
         if self.message.is_reply:
             self.bubble.set_max_width(round(self.width() * _ITS_SHARE))
         else:
@@ -247,15 +251,16 @@ class MessageView(QWidget):
                 beside += self.note.sizeHint().width() + SPACE // 2
             self.bubble.set_max_width(min(round(self.width() * _MINE_SHARE), self.width() - beside))
 
-    # -- What is seen of its details -----------------------------------------------------------------------------------
+    # -- Visibility of the details -------------------------------------------------------------------------------------
 
     def set_newest(self, is_newest: bool) -> None:
-        """Show its buttons and figures always if it is the newest of its side, else while it is pointed at, or has the
-        keyboard's focus."""
+        """Set whether the message is the newest: then its buttons and figures are always painted, else while it is
+        hovered or has the keyboard focus.
+        """
         self._details.set_kept(is_newest)
 
     def set_focused(self, has_focus: bool) -> None:
-        """The keyboard's focus has come to something in it, or left it."""
+        """Set whether the keyboard focus is within the message."""
         self._details.set_focused(has_focus)
 
     def enterEvent(self, event: QEnterEvent) -> None:
@@ -268,7 +273,7 @@ class MessageView(QWidget):
 
 
 class MessageEditor(QWidget):
-    """Editing a message in place: a text field, and a button named after what saving does.
+    """An editor for a message in place: a text field, and a button named after the effect of saving.
 
     Signals:
         saved(text): the new text, if it differs from the old one.

@@ -1,4 +1,4 @@
-"""The prompt that the model would read if the current draft were sent, updated while typing. No widgets."""
+"""The prompt that would be sent with the current draft, updated while typing. No widgets."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from terrarium.models.chat.own_template import Message
 
 MAX_SYNC_CHARACTERS = 20_000
-"""Characters that can be tokenized between two keystrokes; longer texts are tokenized in the background."""
+"""The maximum length tokenized between two keystrokes; longer texts are tokenized in the background."""
 
 _PATIENCE_MS = 60
 
 
 @dataclass(frozen=True, eq=False)
 class PromptPreview:
-    """The next prompt: `full` with all messages, `fitted` as it will be sent, with the oldest messages left out.
+    """The next prompt: `full` with all messages; `fitted` as it would be sent, with the oldest messages left out.
 
-    n_draft: tokens of `fitted` that belong to the draft and the generation prompt after it.
+    n_draft: the number of tokens of `fitted` in the draft and the generation prompt after it.
     """
 
     full: Prompt
@@ -39,18 +39,18 @@ class PromptPreview:
 
     @property
     def n_system(self) -> int:
-        """Number of tokens of the system prompt, the template's own or the chat's."""
+        """The number of tokens of the system prompt, either the template's default or the chat's."""
         first = 1 if self.fitted.messages and self.fitted.messages[0]["role"] == "system" else 0
         return self.fitted.count(-1, first)
 
     @property
     def too_long(self) -> bool:
-        """Whether not even the newest message fits."""
+        """Whether even the newest message alone does not fit."""
         return len(self.fitted.ids) > self.fitted.context_length
 
 
 class NextPrompt(QObject):
-    """Follows the conversation, the draft, and the prompt settings.
+    """Computes the preview from the conversation, the draft and the prompt settings.
 
     Signals:
         changed(): `preview` or `failure` is new.
@@ -86,8 +86,10 @@ class NextPrompt(QObject):
         self.refresh()
 
     def set_text(self, ids: Sequence[int]) -> None:
-        """Set the text that the model continues, as far as it is written: it fills the context while there is no draft
-        of another one. () for a chat model."""
+        """Set the text so far that the model continues; () for a chat model.
+
+        It fills the context while there is no draft of another text.
+        """
         if ids != self._text:
             self._text = ids
             self.refresh()
@@ -106,7 +108,7 @@ class NextPrompt(QObject):
 
     @Slot()
     def refresh(self) -> None:
-        """Compute the preview again; at the next pause in typing if that takes long."""
+        """Recompute the preview; debounced if that takes long."""
         self._task.cancel()
         if self._takes_long:
             self.patience.start()
@@ -116,7 +118,7 @@ class NextPrompt(QObject):
 
     @property
     def _takes_long(self) -> bool:
-        """Whether it may take long: a custom template may use all the time that it has, a few seconds."""
+        """Whether the computation may take long: a custom template may use its whole time limit, a few seconds."""
         model, n_characters = self._session.chat.model, len(self.prompting.system) + len(self._draft)
         n_characters += sum(len(message["content"]) for message in self._messages)
         return (
@@ -125,9 +127,9 @@ class NextPrompt(QObject):
         )
 
     def problem_of(self, draft: str) -> str | None:
-        """Why the model cannot read the draft, in a sentence; "" if it can; None until its tokens are counted.
+        """Return why the model cannot read the draft, as a sentence; "" if it can; None until its tokens are counted.
 
-        They are not waited for where they are few enough in any case, as no token is shorter than a byte.
+        A draft with fewer bytes than the context has tokens is accepted immediately: no token is shorter than a byte.
         """
         self.set_draft(draft)
         model = self._session.chat.model
@@ -142,7 +144,7 @@ class NextPrompt(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether it is being computed in the background."""
+        """Whether the preview is being computed in the background."""
         return self.patience.isActive() or self._task.busy
 
     @Slot()
@@ -194,6 +196,6 @@ def _of_text(model: ChatModel, tokenizer: Tokenizer, text: str, before: Sequence
     from terrarium.models.inference.prompts import encode_for
 
     draft = encode_for(model.config, tokenizer, text)
-    ids = np.array([*before[: model.context_length], *draft], np.int64)  # the last token of a full one is not read
+    ids = np.array([*before[: model.context_length], *draft], np.int64)  # the last token of a full context is not read
     prompt = Prompt(ids, ({"role": "user", "content": text},), np.zeros(len(ids), np.int64), 0, model.context_length)
     return PromptPreview(prompt, prompt, len(draft), tokenizer)

@@ -1,4 +1,4 @@
-"""Above a chat that was held with another model than the open one: its name, and a button that opens it."""
+"""A banner above a chat that used another model than the open one, with a button that opens it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.app.session.session import Session
 
 
 class OtherModel(QFrame):
-    """Shown while the open model is not the one that wrote the last reply of the chat, and that is still there.
+    """A banner shown while the open model is not the one that the chat last used, if that one still exists.
 
     Signals:
         open_requested(run_id): open that model.
@@ -27,7 +27,7 @@ class OtherModel(QFrame):
         super().__init__(parent)
         self._session, self._conversation = session, conversation
         self.setProperty("role", "banner")
-        self._known = ("", "")  # the id and the name of the run that was looked up last
+        self._known = ("", "")  # id and name of the run that was looked up last
         self.words = ElidedLabel()
         self.open = button("", theme, self._on_open, icon="chat-circle", tip="Its replies can be inspected then")
         line = QHBoxLayout(self)
@@ -48,7 +48,7 @@ class OtherModel(QFrame):
 
     @Slot()
     def refresh(self) -> None:
-        """Show it, or hide it."""
+        """Show or hide the banner."""
         chat, model = self._conversation.chat, self._session.chat.model
         is_another = bool(chat.messages and chat.run_id) and (model is None or model.run_id != chat.run_id)
         name = self._name_of(chat.run_id) if is_another and self._session.chat.state != "loading" else ""
@@ -59,7 +59,7 @@ class OtherModel(QFrame):
             self.open.setText(f"Open “{name}”")
 
     def _name_of(self, run_id: str) -> str:
-        """The name of a run, "" if it is gone."""
+        """Return the name of a run, "" if the run no longer exists."""
         if self._known[0] != run_id:
             self._known = run_id, self._session.runs.find(run_id).name if self._session.runs.has(run_id) else ""
         return self._known[1]

@@ -19,7 +19,7 @@ _REASONS = {
 
 
 def describe_reply(reply: Message) -> str:
-    """Length and speed of a reply, and why it ended unless it came to its end, on one line."""
+    """Describe length and speed of a reply on one line, and why it ended unless it finished."""
     generation = reply.generation
     if generation is None:
         return "edited by you" if reply.edited else ""
@@ -37,7 +37,7 @@ def describe_reply(reply: Message) -> str:
 
 
 def _describe_drawn(drawn: CandidateReplies) -> list[str]:
-    """Which of several replies it is, its score, and what drawing all of them cost."""
+    """Describe the rank of a reply among its candidates, its score, and the cost of drawing all of them."""
     score, n = format_score(drawn.replies[drawn.taken].score), len(drawn.replies)
     which = f"the best of {n}" if not drawn.taken else f"number {drawn.taken + 1} of {n}"
     seconds = format_duration(drawn.draw_s + drawn.score_s, fine=True)
@@ -45,18 +45,18 @@ def _describe_drawn(drawn: CandidateReplies) -> list[str]:
 
 
 def format_score(score: float) -> str:
-    """A reward model's score."""
+    """Format a reward model's score."""
     return with_minus(f"{score:.2f}")
 
 
 def describe_progress(n_tokens: int, tokens_per_s: float) -> str:
-    """The progress of a reply that is being written."""
+    """Describe the progress of a reply that is being generated."""
     speed = format_speed(tokens_per_s)
     return "  ·  ".join(filter(None, (format_count(n_tokens, "token"), speed))) if n_tokens else ""
 
 
 def explain_reply(generation: GenerationInfo) -> str:
-    """A tooltip: the model that wrote a reply, and its sampling settings."""
+    """Return the tooltip of a reply: the model that wrote it, and its sampling settings."""
     lines = [f"By {generation.model} at training step {generation.step:,}."]
     if generation.n_prefix:
         lines.append(f"Its first {format_count(generation.n_prefix, 'token')} were reused from another version.")
@@ -86,7 +86,7 @@ def explain_reply(generation: GenerationInfo) -> str:
 
 
 def judge(prompt: Message, reply: str) -> tuple[str, bool]:
-    """Check a reply: a sentence, and whether it is right; a story is checked by Tiny World's grammar."""
+    """Grade a reply: return a sentence, and whether it is right. Stories are checked by Tiny World's grammar."""
     if len(prompt.topic) == 3:
         problem = story_problem(reply, prompt.topic)
         if problem is None:

@@ -1,4 +1,4 @@
-"""Turns the events of one reply into the message that is saved, however the reply ends."""
+"""Builds the message to save from the events of one reply, however the reply ends."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.inference.reply import ReplyStarted
 
 _SHORTEST_S = 0.2
-"""Seconds. Tokens arrive in batches, so the speed is unknown before a few of them."""
+"""The minimum time in seconds for a speed: tokens arrive in batches, so it is unknown before several of them."""
 
 
 class ReplyRecorder:
     """Collects the text and the measurements of one reply.
 
     Args of the constructor:
-        reply: the empty message, with what is known of its `generation`; tokens in there are the given prefix.
+        reply: the empty message, with the known fields of its `generation`; tokens in there are the given prefix.
         strip: remove the white space around the text.
         is_text: the events are the reply's tokens in order; False for an encoder's list of candidates.
-        best_of: what chooses it among several replies, None where only one is drawn.
+        best_of: the settings of best-of-n; None for a single reply.
     """
 
     def __init__(self, reply: Message, *, strip: bool, is_text: bool = True, best_of: BestOf | None = None) -> None:
@@ -41,7 +41,7 @@ class ReplyRecorder:
         self._finished: ReplyFinished | None = None
 
     def take(self, events: tuple[Event, ...]) -> str:
-        """Record events; returns the text that they add to the reply."""
+        """Record events, and return the text that they add to the reply."""
         added = []
         for event in events:
             if isinstance(event, ReplyStarted):
@@ -83,17 +83,17 @@ class ReplyRecorder:
 
     @property
     def started(self) -> bool:
-        """Whether the model has made a token."""
+        """Whether the model has generated a token."""
         return self._n_new > 0
 
     @property
     def progress(self) -> tuple[int, float]:
-        """Number of new tokens, and tokens per second; 0 while the speed is unknown."""
+        """The number of new tokens, and tokens per second; 0 while the speed is unknown."""
         seconds = self._latest - self._first
         return self._n_new, (self._n_new - 1) / seconds if seconds > _SHORTEST_S else 0.0
 
     def message(self, reason: str = "") -> Message:
-        """The reply so far; `reason`: why it ended, if the model did not report one."""
+        """Return the reply so far. reason: why it ended, if the model did not report a reason."""
         text, finished = "".join(self._pieces), self._finished
         generation = dataclasses.replace(
             self._generation,

@@ -1,4 +1,4 @@
-"""The replies of a conversation as the glass box reads them: the exact tokens that the model read and wrote."""
+"""The replies of a conversation for the glass box: the exact tokens of prompt and reply."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ReplyTexts(QObject):
         self._on_model_changed()
 
     def text_of(self, message: Message) -> ReadText | None:
-        """What the model read and wrote; None for replies that the open model did not write."""
+        """Return the tokens of prompt and reply; None for replies that the open model did not write."""
         generation = message.generation
         if generation is None or generation.run_id != self._run_id or not (generation.prompt_ids or generation.tokens):
             return None
@@ -73,7 +73,7 @@ class ReplyTexts(QObject):
     def _mark(self, told: Speculated | None, *, is_drawn: bool) -> DraftMark | None:
         if told is None or told.proposed < 0:
             return None if told is None else DraftMark(told.outcome)
-        p, q = (told.p, told.q) if is_drawn else (None, None)  # at temperature 0 they are 0 and 1
+        p, q = (told.p, told.q) if is_drawn else (None, None)  # at temperature 0, the probabilities are 0 and 1
         return DraftMark(told.outcome, self._words[told.proposed], p, q)
 
     @Slot()

@@ -1,4 +1,4 @@
-"""Starters for models of a Tiny World: new held-out questions about the world that the model knows."""
+"""Starters for models of a Tiny World: new held-out questions about the world that the model was trained on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def starter_kinds(model: ChatModel | None) -> tuple[str, ...]:
-    """The kinds of Tiny World questions that the model can answer (all if unknown); () for other models."""
+    """Return the kinds of Tiny World questions that the model can answer (all if unknown); () for other models."""
     if model is None or model.source != "tiny-world":
         return ()
     from terrarium.models.tiny_world.starters import STARTER_KINDS
@@ -21,14 +21,14 @@ def starter_kinds(model: ChatModel | None) -> tuple[str, ...]:
 
 
 def new_starter(model: ChatModel, kind: str) -> Starter:
-    """A new held-out question or request of `kind` about the model's world."""
+    """Draw a new held-out question or request of `kind` about the model's world."""
     from terrarium.models.tiny_world.starters import draw_starter
 
     return draw_starter(model.world_seed, kind, random.Random())
 
 
 def describe_world(model: ChatModel | None) -> str:
-    """One line about the model's world; '' for models of other texts."""
+    """Describe the model's world on one line; '' for models of other texts."""
     if model is None or model.source != "tiny-world":
         return ""
     from terrarium.models.tiny_world.world import World

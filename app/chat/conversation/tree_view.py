@@ -1,4 +1,4 @@
-"""All branches of a conversation as a drawn tree; the shown path is marked, and a click shows any message."""
+"""All branches of a conversation, drawn as a tree; the shown path is marked, and a click shows any message."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from terrarium.app.kit.theme import ThemeProvider
 
 _ROW, _ON_PATH, _HAS_MORE = (Qt.ItemDataRole.UserRole + i for i in range(3))
 _LANE, _LEFT, _DOT = 14, 12, 4
-"""Pixels between two lanes, before the first, and of a dot's radius."""
+"""Pixels: the distance between lanes, the margin left of the first lane, and the radius of a dot."""
 _NO_PARENT = QModelIndex()
 
 
 class ChatTree(QListView):
-    """One row per message. Choosing a message shows its branch in the chat.
+    """A list with one row per message. Choosing a message shows its branch in the chat.
 
     Signals:
         navigated(message_id): the user chose a message.
@@ -90,7 +90,7 @@ class ChatTree(QListView):
 
 
 class _Rows(QAbstractListModel):
-    """The rows of a chat's tree. What a row shows is made when it is shown: a chat may have 100,000 messages."""
+    """The rows of a chat's tree. Data is computed lazily for visible rows: a chat may have 100,000 messages."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -104,7 +104,7 @@ class _Rows(QAbstractListModel):
         self.endResetModel()
 
     def index_of(self, message_id: str) -> QModelIndex:
-        """Where a message is."""
+        """Return the index of a message's row."""
         rows = self._chat.rows
         return self.index(next((i for i in reversed(range(len(rows))) if rows[i].message.id == message_id), -1))
 

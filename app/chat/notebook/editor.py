@@ -1,4 +1,4 @@
-"""A text editor that marks what a model wrote, token by token; one undo removes a whole generation."""
+"""A text editor that marks text written by a model, token by token; one undo removes a whole generation."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from terrarium.app.glass.tokens.colours import token_facts
 from terrarium.app.kit.theme import ThemeProvider
 
 MAX_CHARACTERS, MAX_LINE_LENGTH = 200_000, 20_000
-"""Typing in Qt becomes slow above these."""
+"""Typing in Qt becomes slow above these limits."""
 _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
 class NotebookEditor(QPlainTextEdit):
-    """A text whose segments know whether a model wrote them.
+    """An editor whose text is stored in segments: tokens of a model, and runs of the user's text.
 
     Signals:
         hovered(index): the pointer is on this token of the current generation, −1 for none.
@@ -56,7 +56,7 @@ class NotebookEditor(QPlainTextEdit):
         super().__init__(parent)
         self._theme = theme
         self.generation = 0
-        """Number of the current generation, whose tokens can be pointed at."""
+        """The number of the current generation, whose tokens respond to the pointer."""
         self._hovered = -1
         self.outlined: QTextCursor | None = None
         self._outline = 1
@@ -64,7 +64,7 @@ class NotebookEditor(QPlainTextEdit):
         self.setAccessibleName("Notebook")
         self.viewport().setMouseTracking(True)
 
-    # -- its pieces ----------------------------------------------------------------------------------------------------
+    # -- segments ------------------------------------------------------------------------------------------------------
 
     @property
     def text(self) -> str:
@@ -72,7 +72,7 @@ class NotebookEditor(QPlainTextEdit):
         return self.toPlainText()
 
     def segments(self) -> list[Segment]:
-        """The text in segments: one for each token of a model, and one for each run of the user's text."""
+        """Return the text in segments: one for each token of a model, and one for each run of the user's text."""
         found: list[Segment] = []
         block = self.document().begin()
         while block.isValid():
@@ -89,7 +89,7 @@ class NotebookEditor(QPlainTextEdit):
         return joined
 
     def set_segments(self, segments: Sequence[Segment]) -> None:
-        """Show another text; this cannot be undone."""
+        """Replace the text; this cannot be undone."""
         self.document().setUndoRedoEnabled(False)
         self.clear()
         cursor = QTextCursor(self.document())
@@ -103,7 +103,7 @@ class NotebookEditor(QPlainTextEdit):
         self.document().setUndoRedoEnabled(True)
 
     def write(self, segments: Sequence[Segment], index: int, *, joins_undo: bool) -> None:
-        """Add tokens of the current generation at the end; the first has the number `index`.
+        """Append tokens of the current generation; the first has the index `index`.
 
         Args:
             joins_undo: one undo removes them together with the previous change.
@@ -124,7 +124,9 @@ class NotebookEditor(QPlainTextEdit):
             bar.setValue(bar.maximum())
 
     def delete_from(self, index: int) -> bool:
-        """Delete everything from a token of the current generation on, as one undoable step; whether it exists."""
+        """Delete the text from a token of the current generation on, as one undoable step. Return whether the token
+        exists.
+        """
         position = self._position_of(index)
         if position is None:
             return False
@@ -135,7 +137,7 @@ class NotebookEditor(QPlainTextEdit):
         return True
 
     def text_before(self, index: int) -> str | None:
-        """The text before a token of the current generation; None if the token is gone."""
+        """Return the text before a token of the current generation; None if the token no longer exists."""
         position = self._position_of(index)
         if position is None:
             return None
@@ -153,19 +155,19 @@ class NotebookEditor(QPlainTextEdit):
             block = block.next()
         return None
 
-    # -- how it looks --------------------------------------------------------------------------------------------------
+    # -- appearance ----------------------------------------------------------------------------------------------------
 
     def set_quantity(self, quantity: str) -> None:
-        """Colour tokens by one of QUANTITIES; "" only marks what a model wrote."""
+        """Colour tokens by one of QUANTITIES; "" only marks the text that a model wrote."""
         self._colours.set_quantity(quantity)
 
     def set_unread(self, n_characters: int) -> None:
-        """Show the first characters faint: they do not fit the model's context."""
+        """Show the first `n_characters` characters faint: they do not fit the model's context."""
         marks = []
         if n_characters:
             selection = QTextEdit.ExtraSelection()
             selection.cursor = QTextCursor(self.document())
-            n_units = len(self.text[:n_characters].encode("utf-16-le", "surrogatepass")) // 2  # Qt counts these
+            n_units = len(self.text[:n_characters].encode("utf-16-le", "surrogatepass")) // 2  # Qt counts UTF-16 units
             selection.cursor.setPosition(n_units, QTextCursor.MoveMode.KeepAnchor)
             char_format = QTextCharFormat()
             char_format.setForeground(self._theme.theme.color("hint"))
@@ -174,11 +176,11 @@ class NotebookEditor(QPlainTextEdit):
         self.setExtraSelections(marks)
 
     def outline(self, index: int, *, locked: bool) -> None:
-        """Draw a frame around a token of the current generation, a thick one if it is `locked`; −1 for none."""
+        """Draw a frame around a token of the current generation, a thick one if `locked`; −1 for none."""
         position = self._position_of(index) if index >= 0 else None
         self.outlined, self._outline = None, 2 if locked else 1
         if position is not None:
-            self.outlined = cursor = QTextCursor(self.document())  # moves with text that is inserted before it
+            self.outlined = cursor = QTextCursor(self.document())  # moves with text inserted before it
             cursor.setPosition(position)
             while not cursor.atBlockEnd():
                 cursor.movePosition(QTextCursor.MoveOperation.NextCharacter, QTextCursor.MoveMode.KeepAnchor)
@@ -249,7 +251,7 @@ class NotebookEditor(QPlainTextEdit):
     # -- the pointer ---------------------------------------------------------------------------------------------------
 
     def _format_at(self, point: QPoint) -> QTextCharFormat | None:
-        """The format of the character under a point; None beside the text."""
+        """Return the format of the character under a point; None beside the text."""
         cursor = self.cursorForPosition(point)
         rect = self.cursorRect(cursor)
         if abs(point.y() - rect.center().y()) > rect.height():
@@ -257,15 +259,15 @@ class NotebookEditor(QPlainTextEdit):
         return self._format_after(cursor) if point.x() >= rect.x() else cursor.charFormat()
 
     def _format_after(self, cursor: QTextCursor) -> QTextCharFormat | None:
-        """The format of the character after a cursor; None at the end of a line."""
+        """Return the format of the character after a cursor; None at the end of a line."""
         if cursor.atBlockEnd():
             return None
         cursor = QTextCursor(cursor)
-        cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # `charFormat` is that of the character before
+        cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # charFormat is that of the character before
         return cursor.charFormat()
 
     def _index_of(self, char_format: QTextCharFormat | None) -> int:
-        """The token of the current generation with this format; −1 for none."""
+        """Return the index of the token of the current generation stored in a format; −1 for none."""
         generation, index = token_key(char_format) if char_format is not None else (-1, -1)
         return index if generation == self.generation else -1
 

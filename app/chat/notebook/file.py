@@ -1,4 +1,4 @@
-"""The notebook on disk: its text in segments, written by the user or, token by token, by a model."""
+"""The notebook on disk: its text in segments, each either the user's text or one token of a model."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class WrittenToken(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A part of the text. `token`: the token that it is; None for the user's text."""
+    """A segment of the text. `token`: the model's token; None for the user's text."""
 
     text: str
     token: WrittenToken | None = None
 
 
 def open_notebook(library: Library) -> tuple[Path, list[Segment]]:
-    """The notebook's path and contents. A file that cannot be read is left alone, and the next one is used."""
+    """Return the notebook's path and contents. An unreadable file is left unchanged, and the next path is used."""
     for path in _paths(library):
         with contextlib.suppress(ValueError):
             return path, read_notebook(make_private(path))
@@ -40,7 +40,7 @@ def open_notebook(library: Library) -> tuple[Path, list[Segment]]:
 
 
 def free_path(library: Library) -> Path:
-    """The first path at which there is no notebook yet."""
+    """Return the first path without a notebook."""
     return next(path for path in _paths(library) if not path.exists())
 
 
@@ -51,7 +51,7 @@ def _paths(library: Library) -> Iterator[Path]:
 
 
 def read_notebook(path: Path) -> list[Segment]:
-    """The notebook in a file; empty if there is no file.
+    """Read the notebook from a file; empty if the file is missing.
 
     Raises:
         ValueError: if it is damaged, or from a newer Terrarium.
@@ -68,7 +68,7 @@ def read_notebook(path: Path) -> list[Segment]:
 
 
 def write_notebook(path: Path, segments: Sequence[Segment]) -> None:
-    """Write the notebook; OSError if it cannot be written."""
+    """Write the notebook; raise OSError if it cannot be written."""
     lines = ",\n".join(
         "  " + json.dumps([segment.text, *(segment.token or ())], ensure_ascii=False) for segment in segments
     )

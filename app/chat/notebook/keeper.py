@@ -20,13 +20,13 @@ _SAVE_MS = 1000
 
 
 class NotebookKeeper(QObject):
-    """Calls `segments` for the text a second after it has changed, and when the program ends.
+    """Calls `segments` for the text a second after a change, and when the program ends, and saves it.
 
     Attributes:
-        found: the notebook as it was saved; empty if there was none.
+        found: the notebook as it was saved; empty if missing.
 
     Signals:
-        problem(sentence): it could not be saved.
+        problem(sentence): it could not be saved, or it is now saved under another name.
     """
 
     problem = Signal(str)
@@ -37,7 +37,7 @@ class NotebookKeeper(QObject):
         self._path, self.found = open_notebook(library)
         self._stamp = file_stamp(self._path)
         self._segments = segments
-        self._is_new = False  # there are unsaved changes
+        self._is_new = False  # whether there are unsaved changes
         self._saving = LatestTask(self)
         self.soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self.soon.timeout.connect(self._save)
@@ -48,19 +48,19 @@ class NotebookKeeper(QObject):
             app.aboutToQuit.connect(self.flush)
 
     def keep(self) -> None:
-        """The text has changed: save it soon."""
+        """Schedule a save after a change of the text."""
         self._is_new = True
         if not self.soon.isActive():
             self.soon.start()
 
     @Slot()
     def flush(self) -> None:
-        """Save it now, if it has changed."""
+        """Save the text now, if it has changed."""
         if not self._is_new:
             return
         self.soon.stop()
         self._saving.cancel()
-        self._saving.wait()  # or an older state could overwrite this one
+        self._saving.wait()  # otherwise an older state could overwrite this one
         try:
             self._write(self._segments())
             self._is_new = False
@@ -73,7 +73,9 @@ class NotebookKeeper(QObject):
         self._saving.ask(lambda: self._write(segments))
 
     def _write(self, segments: Sequence[Segment]) -> Path:
-        """Write it, but never over what another window has written; returns the previous path. One thread at a time."""
+        """Write the notebook, but never over another window's changes; return the previous path. Call it in one thread
+        at a time.
+        """
         before = self._path
         if file_stamp(before) != self._stamp:
             self._path = free_path(self._library)

@@ -1,4 +1,4 @@
-"""Marks which characters of a document a model wrote: stored in character formats, shown as background colours."""
+"""Marks of the characters that a model wrote: stored in character formats, shown as background colours."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _ID, _PROBABILITY, _ENTROPY, _RANK, _GENERATION, _INDEX = range(_FIRST, _FIRST +
 
 
 def fragments(block: QTextBlock) -> Iterator[QTextFragment]:
-    """The runs of a block with one character format."""
+    """Yield the runs of a block that share one character format."""
     for part in cast("Iterable[Any]", block):
         yield part.fragment()
 
 
 def token_char_format(token: WrittenToken, generation: int, index: int) -> QTextCharFormat:
-    """A character format that stores the token."""
+    """Return a character format that stores the token."""
     char_format = QTextCharFormat()
     values = (token.id, token.probability, token.entropy, token.rank, generation, index)
     for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _GENERATION, _INDEX), values, strict=True):
@@ -40,14 +40,14 @@ def token_char_format(token: WrittenToken, generation: int, index: int) -> QText
 
 
 def token_from(char_format: QTextCharFormat) -> WrittenToken | None:
-    """The token stored in a format; None for the user's text."""
+    """Return the token stored in a format; None for the user's text."""
     if not char_format.hasProperty(_ID):
         return None
     return WrittenToken(*(char_format.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
 
 
 def segments_of(block: QTextBlock) -> Sequence[Segment]:
-    """The segments of a block, cached until the block changes."""
+    """Return the segments of a block, cached until the block changes."""
     known = block.userData()
     if not isinstance(known, _Known) or known.revision != block.revision():
         segments = [Segment(part.text(), token_from(part.charFormat())) for part in fragments(block)]
@@ -63,14 +63,14 @@ class _Known(QTextBlockUserData):
 
 
 def token_key(char_format: QTextCharFormat) -> tuple[int, int]:
-    """(generation, index) of the token stored in a format; (−1, −1) for the user's text."""
+    """Return the (generation, index) of the token stored in a format; (−1, −1) for the user's text."""
     if not char_format.hasProperty(_ID):
         return -1, -1
     return char_format.property(_GENERATION), char_format.property(_INDEX)
 
 
 class NotebookColours(QSyntaxHighlighter):
-    """Background colours for what a model wrote; not part of the text, so undo ignores them."""
+    """Background colours for text that a model wrote; not part of the text, so undo ignores them."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
         super().__init__(document)

@@ -1,4 +1,4 @@
-"""A notebook: one text that the user and the model write together."""
+"""The notebook page: a text that the user and the model write together."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 _PATIENCE_MS = 150
 _CHARACTERS_PER_TOKEN = 8
-"""An upper estimate: this much of a long text's end is tokenized."""
+"""An upper estimate: so many characters per token of the context are tokenized at the end of a long text."""
 _AT_END = "The model ended the text right here: it expects nothing to follow."
 _EMPTY = "Write a beginning. “Continue writing” lets the model add to it; change anything, and continue again."
 
 
 class ReadTail(NamedTuple):
-    """The end of a text that the model reads: what comes before character `start` does not fit its context."""
+    """The end of a text that the model reads: the text before character `start` does not fit its context."""
 
     text: str
     start: int
@@ -54,7 +54,7 @@ class Notebook(ModePage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
-        """Called for the settings of each generation, including its seed."""
+        """Returns the sampling settings of each generation, including its seed."""
         self.reply = OneReply(session, self)
         self.text_end: ReadTail | None = None
         self.wants_reply = self._joins_undo = False
@@ -168,14 +168,14 @@ class Notebook(ModePage):
         self._on_other_text()
 
     def _on_other_text(self) -> None:
-        """The text or the model has changed: measure again how much the model reads."""
+        """Schedule a new measurement of the part that the model reads, after the text or the model has changed."""
         self.text_end = None
         self._patience.start()
         self._show_state()
 
     @Slot()
     def _measure_text(self) -> None:
-        """Measure how much of the text the model reads."""
+        """Measure in the background how much of the text the model reads."""
         model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is not None and tokenizer is not None and not self.words:
             text, length = self.editor.text, model.context_length
@@ -218,15 +218,15 @@ class Notebook(ModePage):
 
     @property
     def _has_ended(self) -> bool:
-        """Whether the model was asked to continue this text, and ended it at once."""
+        """Whether the model was asked to continue this text, and immediately ended it."""
         written = self.reply.written
         ended = written is not None and written.finished is not None and written.finished.reason == "stop"
         return ended and written is not None and not written.text and self.editor.text == self._asked
 
     @property
     def _is_unchanged(self) -> bool:
-        """Whether the text is unchanged since the model wrote last."""
-        n = len(self._after.encode("utf-16-le", "surrogatepass")) // 2  # as Qt counts: a cheap first check
+        """Whether the text is unchanged since the model's last generation."""
+        n = len(self._after.encode("utf-16-le", "surrogatepass")) // 2  # in UTF-16 units, as in Qt: a cheap first check
         return n > 0 and self.editor.document().characterCount() == n + 1 and self.editor.text == self._after
 
     @Slot()
@@ -283,7 +283,7 @@ class Notebook(ModePage):
 
     @Slot(int, int)
     def _on_branch(self, position: int, id: int) -> None:
-        """Write again from a position, with another token there."""
+        """Generate again from a position, with another token there."""
         read, written = self._read, self.reply.written
         if read is None or self.focus.text is not read or written is None or self._session.chat.state != "ready":
             return
@@ -344,7 +344,7 @@ class Notebook(ModePage):
 
     @Slot(int)
     def _on_walked(self, index: int) -> None:
-        """The pinned token follows the text cursor."""
+        """Move the pinned token with the text cursor."""
         if self._read is not None and self.focus.text is self._read and self.focus.locked is not None:
             self.focus.lock(self._read.n_prompt + index)
 
@@ -358,7 +358,7 @@ class Notebook(ModePage):
 
 
 def read_tail(tokenizer: Tokenizer, text: str, context_length: int) -> ReadTail:
-    """The end of a text that leaves a quarter of the context free for new tokens."""
+    """Return the end of a text that leaves a quarter of the context free for new tokens."""
     from terrarium.models.chat.own_template import max_prompt_tokens
     from terrarium.models.tokenizers.text.encoded import EncodedText
 
@@ -371,7 +371,7 @@ def read_tail(tokenizer: Tokenizer, text: str, context_length: int) -> ReadTail:
 
 
 def describe_notebook(end: ReadTail | None, written: PartialReply | None, *, is_past_end: bool = False) -> str:
-    """A status line about the text, whose `end` the model reads (None: not known yet), and the last generation."""
+    """Describe the part of the text that the model reads (None: unknown yet), and the last generation."""
     sentences = []
     if end is not None:
         if end.start:

@@ -42,7 +42,7 @@ class BestOfPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._models: list[RewardModelInfo] | None = None  # None before they were listed
+        self._models: list[RewardModelInfo] | None = None  # None until they have been listed
         self._gone = ""
         self.number = SliderRow("Replies drawn", _N_TIP, 1, MAX_REPLIES, power=2.0, zero_text="1 (off)")
         tip = "Which of your reward models chooses the best reply"
@@ -64,7 +64,7 @@ class BestOfPanel(QWidget):
 
     @property
     def best_of(self) -> BestOf | None:
-        """What is chosen; None for one reply, and where the open model cannot draw several."""
+        """The chosen settings; None for a single reply, or if the open model cannot draw several."""
         run_id, n = self.choice.currentData(), int(self.number.value)
         if not self._can_draw or n < 2 or not run_id:
             return None
@@ -83,7 +83,7 @@ class BestOfPanel(QWidget):
         self._show()
         self.changed.emit()
 
-    # -- Which there are -----------------------------------------------------------------------------------------------
+    # -- The reward models ---------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_model(self) -> None:
@@ -112,7 +112,7 @@ class BestOfPanel(QWidget):
                 items.item(i).setEnabled(not each.problem)
             usable = [each.run_id for each in found if not each.problem]
             stays = chosen in usable
-            # The only one needs no choice; one that is gone is not replaced silently.
+            # The only usable model is chosen automatically; a model that is gone is not replaced silently.
             is_obvious = chosen is None and len(usable) == 1
             pick = chosen if stays else usable[0] if is_obvious else None
             self.choice.setCurrentIndex(-1 if pick is None else self.choice.findData(pick))

@@ -76,19 +76,16 @@ class BiasEditor(QWidget):
 
     @property
     def biases(self) -> tuple[tuple[int, float], ...]:
-        """Token ids and their biases."""
+        """Pairs of a token id and its bias."""
         return tuple(self._biases.items())
 
     def set_biases(self, biases: tuple[tuple[int, float], ...]) -> None:
-        """Show other biases, without a signal."""
+        """Set the biases, without a signal."""
         self._biases = dict(biases)
         self._show_chips()
 
     def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
-        """Use another model's tokens; biases of ids that are another token there are dropped.
-
-        Without a signal.
-        """
+        """Use another model's tokens, without a signal; drop biases of ids that are another token there."""
         before = self.search.tokenizer
         if before is not None and tokenizer is not None:
             same = (id for id in self._biases if before.id_to_token(id) == tokenizer.id_to_token(id))
@@ -136,7 +133,7 @@ class BiasEditor(QWidget):
 
 
 class _BiasBox(QDoubleSpinBox):
-    """Shows negative numbers with a real minus sign, and accepts either sign."""
+    """A spin box that shows negative numbers with a real minus sign, and accepts either sign."""
 
     def textFromValue(self, value: float) -> str:
         return with_minus(super().textFromValue(value))
@@ -153,7 +150,7 @@ class TokenSearch(QObject):
     """Finds tokens by their text; the texts are computed in the background at the first search.
 
     Signals:
-        changed(): other tokens can be found now.
+        changed(): the set of tokens that can be found has changed.
     """
 
     changed = Signal()
@@ -176,15 +173,15 @@ class TokenSearch(QObject):
         return self._tokenizer
 
     def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
-        """Search the tokens of this tokenizer."""
+        """Set the tokenizer whose tokens are searched."""
         self._task.cancel()
         self._tokenizer, self._all = tokenizer, None
         self.changed.emit()
 
     def find(self, text: str, max_matches: int) -> list[Piece]:
-        """The tokens that contain `text`: first the exact token, with or without a leading space, then by length.
+        """Return the tokens that contain `text`: exact matches (with or without a leading space) first, then by length.
 
-        Nothing while token texts are being computed; `changed` follows.
+        Return [] while token texts are being computed; `changed` follows.
         """
         tokenizer, wanted = self._tokenizer, show_bytes(text.encode())
         if not wanted or tokenizer is None:

@@ -1,4 +1,4 @@
-"""The settings of speculative decoding: which small model drafts for the open one, and how many tokens at once."""
+"""The settings of speculative decoding: the draft model for the open model, and the tokens drafted per pass."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DraftPanel(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._models: list[DraftModelInfo] | None = None  # None before they were listed
+        self._models: list[DraftModelInfo] | None = None  # None until they have been listed
         self._gone, self._is_idle = "", False
         tip = "Which of your models with the same tokenizer drafts: the smaller, the faster"
         self.choice = LibraryChoice(session, "Draft model", tip, self._find, lambda: bool(self.choice.currentData()))
@@ -70,7 +70,7 @@ class DraftPanel(QWidget):
 
     @property
     def drafting(self) -> Drafting | None:
-        """What is chosen; None for nothing, and where the open model's texts cannot be drafted."""
+        """The chosen settings; None for no draft model, or if the open model does not support speculative decoding."""
         run_id, name = self.choice.currentData(), self.choice.currentText()
         if self._why_not or not run_id:
             return None
@@ -79,14 +79,14 @@ class DraftPanel(QWidget):
 
     @property
     def _why_not(self) -> str:
-        """Why the open model's texts cannot be drafted; "" where they can."""
+        """Why the open model does not support speculative decoding; "" if it does."""
         model = self._session.chat.model
         if model is None or model.config.topology != "decoder-only" or not model.writes:
             return _NOT_THIS
         return _DYNAMIC if model.config.rope_scaling == "dynamic" else ""
 
     def set_idle(self, is_idle: bool) -> None:
-        """Say whether nothing is drafted, whatever is chosen, since the best of several replies is drawn."""
+        """Set whether the draft model is unused because of best-of-n."""
         self._is_idle = is_idle
         self._show()
 
@@ -98,7 +98,7 @@ class DraftPanel(QWidget):
         self._show()
         self.changed.emit()
 
-    # -- Which there are -----------------------------------------------------------------------------------------------
+    # -- The draft models ----------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_model(self) -> None:
@@ -124,7 +124,7 @@ class DraftPanel(QWidget):
                 self.choice.addItem(f"{each.name} · {format_compact(each.n_parameters)} parameters", each.run_id)
             self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
         if chosen and not self.choice.currentData():
-            is_there = chosen in {info.id for info in self._session.runs.list()}  # only the open model is another one
+            is_there = chosen in {info.id for info in self._session.runs.list()}  # but cannot draft for the open model
             self._gone = "" if is_there else before.get(chosen, "")
             self._session.chat.release_draft()
             self.changed.emit()

@@ -1,4 +1,4 @@
-"""A list of models of the library to choose from, kept up to date."""
+"""A combo box of models of the library, kept up to date."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NO_MODEL, LISTING = "No model is open.", "The models are being listed."
 
 
 class LibraryChoice(ElidedCombo):
-    """Finds out which models there are as soon as it is seen, and again whenever the runs change; its owner fills it.
+    """Searches the library for models when it is first shown, and again whenever the runs change; its owner fills it.
 
-    find: called for what finds them, on another thread, and what that returns is `listed`; None where nothing is to be
-    found now. is_used: whether runs that change matter while it is out of sight.
+    find: returns a function that finds the models, which is called in a background thread and whose result is emitted
+    as `listed`; or None if there is nothing to find now. is_used: whether to search again while the widget is hidden.
 
     Signals:
-        listed(models): what was found.
+        listed(models): the models that were found.
     """
 
     listed = Signal(object)
@@ -51,7 +51,7 @@ class LibraryChoice(ElidedCombo):
 
     @property
     def busy(self) -> bool:
-        """Whether the models are being found."""
+        """Whether the search is running."""
         return self._task.busy
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -61,7 +61,7 @@ class LibraryChoice(ElidedCombo):
 
     @Slot()
     def list_again(self) -> None:
-        """Find the models again, now or when it is seen."""
+        """Search again, now or when the widget is next shown."""
         self._is_stale = True
         if self.isVisible() or self._is_used():
             self._list()

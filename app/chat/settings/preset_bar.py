@@ -18,7 +18,7 @@ _NONE = "Custom"
 
 
 class PresetBar(QWidget):
-    """A list of presets and a menu.
+    """A combo box of presets and a menu.
 
     Signals:
         chosen(config): the user chose these settings.
@@ -31,7 +31,7 @@ class PresetBar(QWidget):
         self._presets = presets
         self._config = self._usual = SamplingConfig()
         self.run_id = ""
-        """The open model's, "" for none."""
+        """The run of the open model; "" for none."""
         self.list = QComboBox()
         self.list.setAccessibleName("Preset")
         self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -62,7 +62,7 @@ class PresetBar(QWidget):
         self._fill()
 
     def _action(self, words: str, do: Callable[[], object]) -> QAction:
-        """An action owned by the bar: Qt may delete actions made by a menu while Python still refers to them."""
+        """Create an action owned by the bar: Qt may delete actions made by a menu while Python still refers to them."""
         action = QAction(words, self)
         action.triggered.connect(do)
         return action
@@ -116,7 +116,7 @@ class PresetBar(QWidget):
         name = self.list.itemData(i)
         if name:
             self.chosen.emit(self._presets.applied(name, self._config))
-        else:  # not a preset: shown when none matches
+        else:  # “Custom” is not a preset: it is shown if none matches
             self.show_config(self._config)
 
     @Slot()

@@ -21,7 +21,7 @@ _HINT = "Point at a token to see where it comes from. Special tokens are outline
 
 
 class PromptTokens(Dialog):
-    """A modeless window that follows the draft."""
+    """A modeless window that is updated with the draft."""
 
     def __init__(self, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,7 +60,7 @@ class PromptTokens(Dialog):
         next_prompt.changed.connect(self._follow)
 
     def open_on_top(self) -> None:
-        """Show it, or bring it to the front."""
+        """Show the window, or bring it to the front."""
         self.show()
         self.activateWindow()
         self._follow()
@@ -96,7 +96,7 @@ class PromptTokens(Dialog):
         self._about.setText(_HINT if self._preview is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
-        """Where a token comes from."""
+        """Describe the origin of a token."""
         assert self._preview is not None
         fitted = self._preview.fitted
         source = int(fitted.sources[index])

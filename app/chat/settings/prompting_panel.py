@@ -183,6 +183,8 @@ class PromptingPanel(QWidget):
 
 
 def _count_own_tokens(messages: tuple[dict[str, str], ...], n: int) -> int:
-    """Tokens that a template adds before the first message if there is no system message; fewer than 3 are ignored."""
+    """Return the number of tokens that the template adds before the first message; 0 with a system message. Fewer than
+    3 are ignored.
+    """
     has_system = bool(messages) and messages[0]["role"] == "system"
     return 0 if has_system or n < 3 else n

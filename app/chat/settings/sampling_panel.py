@@ -29,7 +29,7 @@ from terrarium.models.tokenizers.codec import show_bytes
 _SIMPLE = ("temperature", "top_p", "max_tokens")
 _MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)
 _HIDDEN = ("top_p", *_MORE, "stop", "logit_bias", "seed")
-"""What is hidden while the detail is simple."""
+"""Settings hidden at the simple level of detail."""
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -88,7 +88,7 @@ class SamplingPanel(QWidget):
         layout.addStretch(1)
 
     def keep_simple(self, detail: HasDetail) -> None:
-        """While the detail is simple, hide all but temperature and length behind a link. Call it once."""
+        """At the simple level of detail, hide all settings but temperature and length behind a link. Call it once."""
         link, layout = MoreLink("setting", detail), self._settings.layout()
         assert isinstance(layout, QVBoxLayout)
         layout.insertWidget(layout.count() - 1, link)
@@ -96,19 +96,19 @@ class SamplingPanel(QWidget):
         self._extras = AdvancedSettings(link, hidden, len(_HIDDEN), self._n_changed)
 
     def _n_changed(self) -> int:
-        """How many of the hidden settings differ from the open model's defaults; not the seed, if that is random."""
+        """Count the hidden settings that differ from the open model's defaults; the seed counts only if it is fixed."""
         config, usual = self.config, self.presets.defaults
         changed = [name for name in _HIDDEN if name != "seed" and getattr(config, name) != getattr(usual, name)]
         return len(changed) + self.is_seed_kept
 
     @property
     def is_seed_kept(self) -> bool:
-        """Whether each reply is drawn with the same seed."""
+        """Whether all replies use the same seed."""
         return not self.new_each_time.isChecked()
 
     @property
     def config(self) -> SamplingConfig:
-        """The settings on screen; what has no control, or a value that its control cannot show, stays as it was set."""
+        """The settings on screen. Fields without a control, and values that a control cannot show, remain unchanged."""
         wanted = self._wanted
         if self._context_length is not None and wanted.max_tokens > self._context_length:
             return dataclasses.replace(wanted, max_tokens=self._context_length)
@@ -116,7 +116,7 @@ class SamplingPanel(QWidget):
 
     @property
     def _wanted(self) -> SamplingConfig:
-        """The settings as they were chosen: the open model's context may be shorter than their longest reply."""
+        """The settings as chosen; the maximum length may exceed the open model's context."""
         values: dict[str, Any] = {
             name: slider.value for name, slider in self.sliders.items() if slider.value != self._shown[name]
         }
@@ -125,7 +125,7 @@ class SamplingPanel(QWidget):
 
     @property
     def _is_edited(self) -> bool:
-        """Whether the settings, besides the seed, are others than the defaults of the open model, if there is one."""
+        """Whether the settings, besides the seed, differ from the open model's defaults; True without a model."""
         usual = self.presets.defaults
         return not self.presets.run_id or dataclasses.replace(self._wanted, seed=usual.seed) != usual
 
@@ -141,13 +141,16 @@ class SamplingPanel(QWidget):
 
     @Slot(object)
     def use(self, config: SamplingConfig) -> None:
-        """Use settings that the user chose elsewhere."""
+        """Apply settings that the user chose elsewhere."""
         self.set_config(config)
         self._on_edited()
 
     def open_model(self, run_id: str, tokenizer: Tokenizer | None, usual: SamplingConfig) -> None:
-        """A model has been opened. If it is another one, show the defaults that the user has set for it; else `usual`,
-        unless the user has changed anything. The first one of a launch has the settings that it was left with.
+        """Switch to the settings of a newly opened model.
+
+        If it is another model, apply the defaults that the user has set for it; if there are none, apply `usual` unless
+        the user has edited the settings. For the first model after a launch, the edits of the previous session count;
+        they remain unchanged if they were made with this model.
 
         Args:
             tokenizer: the model's, whose tokens can have biases.
@@ -160,42 +163,42 @@ class SamplingPanel(QWidget):
         self.bias.set_tokenizer(tokenizer)
         self.presets.open_model(run_id, usual)
         if is_first and edited_with != run_id:
-            self.bias.set_biases(())  # of another model's tokens
+            self.bias.set_biases(())  # they refer to another model's tokens
         if edited_with != run_id and (self.presets.has_own_defaults or not was_edited):
             self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
         self._leave()
-        self._show()  # what differs from the defaults of another model
+        self._show()  # the defaults differ between models
         if self.config != before:
             self.changed.emit()
 
     @Slot()
     def _leave(self) -> None:
-        """Keep the settings as they are for the next launch."""
+        """Save the current settings for the next launch."""
         self._left = InUse(self._wanted, self.presets.run_id if self._is_edited else None, self.is_seed_kept)
         self._presets.leave(self._left)
 
     def set_used(self, used: bool, why_not: str = "") -> None:
-        """Whether the open model uses these settings, else why not."""
+        """Set whether the open model uses these settings, and if not, why."""
         set_enabled(self._settings, why_not if not used else "")
         self.why_not.setText(why_not)
         self.why_not.setVisible(not used)
 
     def set_context_length(self, n_tokens: int) -> None:
-        """No reply can be longer than the model's context."""
+        """Limit the maximum length to the model's context."""
         self._context_length = n_tokens
         slider = self.sliders["max_tokens"]
         is_as_set = slider.value == self._shown["max_tokens"]
         slider.set_high(n_tokens)
-        if is_as_set:  # else a shorter context would look like the user's choice
+        if is_as_set:  # otherwise a shorter context would look like the user's choice
             slider.set_value(self._set.max_tokens)
             self._shown["max_tokens"] = slider.value
 
     def slider(self, name: str) -> SliderRow:
-        """The row that edits the field `name`."""
+        """Return the row that edits the field `name`."""
         return self.sliders[name]
 
     def draw_seed(self) -> None:
-        """Before a reply: choose a new seed if the user wants one each time."""
+        """Draw a new seed before a reply, unless the seed is fixed."""
         if self.new_each_time.isChecked():
             self.seed.setValue(random.randrange(_LARGEST_SEED))
 
@@ -224,7 +227,7 @@ class SamplingPanel(QWidget):
         return lines
 
     def _show(self) -> None:
-        """Show which preset this is, and how many of the folded settings are changed."""
+        """Show which preset matches, and how many of the folded settings have changed."""
         config, usual = self.config, self.presets.defaults
         self.presets.show_config(config)
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
@@ -240,9 +243,9 @@ class SamplingPanel(QWidget):
 
 
 class StopTexts(QWidget):
-    r"""The stop texts: a field to add one, and below it the texts, which a click removes.
+    r"""The stop texts: a field to add a text, and below it the texts, which a click removes.
 
-    `\n` and `\t` are typed for a line break and a tab.
+    `\n` and `\t` in the field stand for a line break and a tab.
 
     Signals:
         changed(): a text was added or removed.
@@ -276,7 +279,7 @@ class StopTexts(QWidget):
         return self._texts
 
     def set_texts(self, texts: tuple[str, ...]) -> None:
-        """Show other texts, without a signal."""
+        """Set the texts, without a signal."""
         self._texts = texts
         self.chips.show_chips([Chip(show_bytes(text.encode()), "Click to remove it") for text in texts])
         self.chips.setVisible(bool(texts))

@@ -1,5 +1,4 @@
-"""Named sampling presets, built in and the user's own, the defaults of single models, and the settings as they were
-left. No widgets."""
+"""Sampling presets (built-in and the user's), the defaults of single models, and the last settings. No widgets."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ BUILT_IN: dict[str, tuple[str, dict[str, float | int]]] = {
     "Unchanged (T = 1)": ("The model's own probabilities", {"temperature": 1.0}),
     "Creative": ("More surprises, without the least likely tokens", {"temperature": 1.1, "min_p": 0.03}),
 }
-"""Name -> what it is for, and its settings; all other settings that change probabilities are off."""
+"""Name -> description and settings; all other settings that change probabilities are off."""
 
 _KEPT = ("seed", "max_tokens", "stop", "logit_bias")
 """Fields that a built-in preset leaves unchanged."""
@@ -31,7 +30,7 @@ class InUse(NamedTuple):
     """The settings in use.
 
     edited_with: the id of the run whose model was open when the user last edited them ("" for no model); None if they
-        are the defaults of a model. is_seed_kept: whether every reply is drawn with the same seed.
+    are the defaults of a model. is_seed_kept: whether all replies use the same seed.
     """
 
     config: SamplingConfig
@@ -40,18 +39,18 @@ class InUse(NamedTuple):
 
 
 class SamplingPresets:
-    """Presets stored in the remembered settings. A user's preset holds everything but the seed."""
+    """Presets stored in the remembered settings. A user's preset contains every field but the seed."""
 
     def __init__(self, remembered: Remembered, notices: Notices) -> None:
         self._remembered, self._notices = remembered, notices
 
     @property
     def own(self) -> tuple[str, ...]:
-        """The names of the user's, the oldest first."""
+        """The names of the user's presets, oldest first."""
         return tuple(name for name in self._saved(_OWN) if self._read(_OWN, name) is not None)
 
     def applied(self, name: str, config: SamplingConfig) -> SamplingConfig:
-        """The settings after a preset was chosen while `config` was in use."""
+        """Return the settings after choosing a preset while `config` was in use."""
         own = self._read(_OWN, name)
         if own is not None:
             return dataclasses.replace(own, seed=config.seed)
@@ -59,11 +58,13 @@ class SamplingPresets:
         return SamplingConfig(**kept, **BUILT_IN[name][1])  # type: ignore[arg-type]
 
     def matching(self, config: SamplingConfig) -> str:
-        """The preset that matches these settings, the user's own first; "" for none."""
+        """Return the preset that matches these settings, preferring the user's; "" for none."""
         return next((name for name in (*self.own, *BUILT_IN) if self.applied(name, config) == config), "")
 
     def save(self, name: str, config: SamplingConfig) -> bool:
-        """Save settings under a name, replacing a preset of that name; False if not possible, which is reported."""
+        """Save settings as a preset, replacing one of the same name. Return whether the name is valid; else report
+        it.
+        """
         name = name.strip()
         if name and name not in BUILT_IN:
             self._keep(_OWN, name, config)
@@ -72,11 +73,11 @@ class SamplingPresets:
         return self._notices.refuse(why or "A preset needs a name: write one.")
 
     def delete(self, name: str) -> None:
-        """Forget one of the user's own."""
+        """Delete one of the user's presets."""
         self._keep(_OWN, name, None)
 
     def of_model(self, run_id: str) -> SamplingConfig | None:
-        """The defaults that the user has set for a model, if any."""
+        """Return the defaults that the user has set for a model, or None."""
         return self._read(_OF_MODELS, run_id)
 
     def set_for_model(self, run_id: str, config: SamplingConfig | None) -> None:
@@ -85,7 +86,7 @@ class SamplingPresets:
 
     @property
     def in_use(self) -> InUse | None:
-        """The settings as they were left, in this launch or an earlier one; None if there are none."""
+        """The last settings, of this session or an earlier one; None if there are none."""
         config = self._read(_IN_USE, "settings")
         if config is None:
             return None
@@ -94,7 +95,7 @@ class SamplingPresets:
         return InUse(config, edited_with if isinstance(edited_with, str) else None, get(_SEED_KEPT, False))
 
     def leave(self, in_use: InUse) -> None:
-        """Keep the settings in use for the next launch."""
+        """Save the settings in use for the next launch."""
         self._keep(_IN_USE, "settings", in_use.config)
         self._remembered.set(_EDITED_WITH, in_use.edited_with)
         self._remembered.set(_SEED_KEPT, in_use.is_seed_kept)
@@ -107,7 +108,7 @@ class SamplingPresets:
         saved = self._saved(key).get(name)
         try:
             return None if saved is None else sampling_from_dict(saved, f"The settings “{name}”")
-        except ValueError:  # written by another version, or by hand: as if there were none
+        except ValueError:  # written by another version or by hand: ignored
             return None
 
     def _keep(self, key: str, name: str, config: SamplingConfig | None) -> None:

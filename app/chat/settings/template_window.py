@@ -57,7 +57,7 @@ _ROLES = {
 
 
 class TemplateWindow(Dialog):
-    """A modeless window, so that the user can continue chatting beside it.
+    """A modeless window, so that the user can continue to chat beside it.
 
     Signals:
         edited(template): the user has changed it.
@@ -113,17 +113,17 @@ class TemplateWindow(Dialog):
 
     @property
     def own(self) -> str:
-        """The model's own template, "" where it has none."""
+        """The model's own template, "" if it has none."""
         model = self._session.chat.model
         return "" if model is None else model.template
 
     @property
     def template(self) -> str:
-        """What is in the editor."""
+        """The text of the editor."""
         return self.editor.toPlainText()
 
     def show_template(self, template: str) -> None:
-        """Edit this template, the model's own if it is ""; without a signal."""
+        """Show this template in the editor, or the model's own if it is ""; without a signal."""
         self.editor.blockSignals(True)
         self.editor.show_code(template or self.own)
         self.editor.blockSignals(False)
@@ -166,7 +166,7 @@ class TemplateWindow(Dialog):
 
     @Slot(object)
     def _show(self, result: str | ChatTemplateError) -> None:
-        """Show the text, or the error and its line below the last text that could be rendered."""
+        """Show the rendered text, or the error: the last rendered text remains."""
         if isinstance(result, str):
             self.preview.show_code(result if len(result) <= _SHOWN else result[:_SHOWN] + "…")
             self.problem.setText("")
@@ -179,7 +179,7 @@ class TemplateWindow(Dialog):
 
     @Slot()
     def _mark(self) -> None:
-        """Underline the line that fails."""
+        """Underline the line with the error."""
         block = self.editor.document().findBlockByNumber(self._line - 1)
         marks = []
         if self._line and block.isValid():
@@ -191,7 +191,7 @@ class TemplateWindow(Dialog):
 
 
 class _TemplateEditor(CodeEditor):
-    """Jinja that can be edited.
+    """An editor for Jinja code.
 
     Signals:
         refused(sentence): the pasted text is too long; nothing was changed.
@@ -215,10 +215,7 @@ class _TemplateEditor(CodeEditor):
 
 
 class JinjaColours(Highlighter):
-    """Colours a Jinja template: literal text is plain, expressions and statements are coloured.
-
-    Follows the theme.
-    """
+    """Colours a Jinja template: literal text is plain, expressions and statements are coloured. Follows the theme."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
         super().__init__(document, theme, _ROLES)
@@ -227,7 +224,7 @@ class JinjaColours(Highlighter):
         self.formats["comment"].setFontItalic(True)
 
     def highlightBlock(self, text: str) -> None:
-        """The block state numbers what a line ends inside of: a Jinja delimiter and a quote; 0 for neither."""
+        """Colour one line. The block state encodes which Jinja delimiter and quote are open at its end; 0 for none."""
         state, at = max(self.previousBlockState(), 0), 0
         while at < len(text):
             if not state:
@@ -250,7 +247,9 @@ class JinjaColours(Highlighter):
         self.setCurrentBlockState(state)
 
     def _colour_code(self, text: str, start: int, kind: str) -> tuple[int, int]:
-        """Colour code inside delimiters up to a string or their end; returns the index there and the new state."""
+        """Colour code inside delimiters up to a string or the closing delimiter; return the index there and the
+        state.
+        """
         for match in _INSIDE.finditer(text, start):
             found = match.lastgroup or ""
             if found == "quote":
@@ -263,6 +262,6 @@ class JinjaColours(Highlighter):
 
 
 def _find(text: str, what: str, start: int) -> tuple[int, bool]:
-    """The index after `what`, and whether it was found; the end of the line if not."""
+    """Return the index after `what`, and whether it was found; the end of the line if not."""
     found = text.find(what, start)
     return (len(text), False) if found < 0 else (found + len(what), True)

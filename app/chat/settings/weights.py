@@ -1,4 +1,4 @@
-"""Measures speed, memory and perplexity of each weight format of one model, on the worker."""
+"""Measures speed, memory and perplexity of a model in each weight format, on the worker thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from terrarium.models.library.library import Library
 
 
 class WeightsMeasurement(QObject):
-    """One measurement at a time: `doing` and `share` are its progress, `measured` its result, `problem` why it failed.
+    """One measurement at a time: `doing` and `share` are its progress, `measured` its result, `problem` its failure.
 
     Signals:
         changed(): one of these, or `busy`, is new.
@@ -42,7 +42,7 @@ class WeightsMeasurement(QObject):
         return self._job.busy
 
     def measure(self, model: ChatModel) -> None:
-        """Load the run's checkpoint once more and measure it; the open model stays as it is."""
+        """Load another copy of the model's checkpoint and measure it; the open model remains unchanged."""
         assert model.which != LIVE
         library, device_name = self._library, self._device.name
 
@@ -70,7 +70,7 @@ class WeightsMeasurement(QObject):
         self._job.cancel()
 
     def forget(self) -> None:
-        """Another model is open: drop the results."""
+        """Drop the results, because another model is open."""
         self._job.drop()
         self.doing, self.share, self.measured, self.problem = "", 0.0, None, ""
         self.changed.emit()

@@ -85,7 +85,7 @@ class WeightsPanel(QWidget):
 
     @Slot()
     def _on_model(self) -> None:
-        """Another model is open; measurements are kept if only its weight format changed."""
+        """Update after another model was opened; keep the measurements if only the weight format changed."""
         before, self._model = self._model, self._session.chat.model
         if _checkpoint(before) != _checkpoint(self._model):
             self.control.forget()

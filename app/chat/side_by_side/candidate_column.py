@@ -1,4 +1,4 @@
-"""One column of the side-by-side page: the model, its reply, and the difference to another model."""
+"""One column of the side-by-side page: the model, its reply, and the difference from another model."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class CandidateColumn(QWidget):
         self.runs, self.steps = self.picker.runs, self.picker.steps
         self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Remove this model")
         self.n_tokens = 0
-        """How many tokens of the reply have been written."""
-        self._name = ""  # of the model that was loaded
+        """The number of tokens generated so far."""
+        self._name = ""  # the name of the loaded model
         self.about = label("", "caption")
         self.text = DifferenceText(theme)
         self.verdict = label("", "caption", wrap=True)
@@ -64,7 +64,7 @@ class CandidateColumn(QWidget):
 
     @property
     def candidate(self) -> Candidate | None:
-        """The chosen model, None if there is none."""
+        """The chosen model, or None."""
         return self.picker.candidate
 
     @property
@@ -84,7 +84,7 @@ class CandidateColumn(QWidget):
     # -- its reply -----------------------------------------------------------------------------------------------------
 
     def clear_reply(self) -> None:
-        """Clear the reply."""
+        """Clear the reply and its results."""
         self.n_tokens, self._name = 0, ""
         self.text.clear_text()
         self._hint.setText(_HINT if self.candidate is not None else "Choose a model above.")
@@ -99,7 +99,7 @@ class CandidateColumn(QWidget):
         self.about.setText(f"{step}{format_compact(model.n_parameters)} parameters, on {model.device}")
 
     def take(self, events: Sequence[Event]) -> None:
-        """Show events of the reply; all new text at once, since Qt lays out the whole text again."""
+        """Show events of the reply. New text is added in one call, since Qt lays out the whole text each time."""
         self.n_tokens += sum(isinstance(event, TokenMade) for event in events)
         text = "".join(event.text for event in events if isinstance(event, TokenMade))
         if text:
@@ -114,11 +114,11 @@ class CandidateColumn(QWidget):
                 )
 
     def show_verdict(self, own: Judgement, other: Judgement, other_name: str) -> list[Span]:
-        """Colour the reply by the difference between its own model and another one; returns the compared spans.
+        """Colour the reply by the difference between its own model and another one; return the compared spans.
 
         If two tokenizers share no boundaries, only the totals are compared.
         """
-        difference = round(own.total, 1) - round(other.total, 1)  # of the numbers that are shown
+        difference = round(own.total, 1) - round(other.total, 1)  # rounded like the numbers on screen
         by, likelier = f"{abs(difference):.1f}", self.name if difference >= 0 else other_name
         words = (
             f"Log-probability of this reply: {format_signed(own.total, 1)} nats under {self.name}, "

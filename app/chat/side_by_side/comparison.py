@@ -1,4 +1,4 @@
-"""Lets several models reply to one prompt with one seed, and score each reply with every model."""
+"""Generates replies of several models to one prompt with one seed, and scores each reply with every model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 SIDE_BY_SIDE = "Compare models"
-"""The user of these models among those in memory, which are kept by their checkpoints."""
+"""The owner of these models in ModelsInMemory, where each is stored by its checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class CandidateReplied(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateJudged(Event):
-    """How likely candidate `by` finds the reply of candidate `reply`."""
+    """The log-probabilities of the reply of candidate `reply` under candidate `by`."""
 
     reply: int
     by: int
@@ -61,7 +61,7 @@ class CandidateJudged(Event):
 
 
 class SideBySide(QObject):
-    """Runs one comparison at a time. Models that the next one also uses stay loaded.
+    """Runs one comparison at a time. Models that the next comparison also uses remain loaded.
 
     Signals:
         changed(): `busy` is new.
@@ -92,14 +92,14 @@ class SideBySide(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a comparison is going on, or waits for the worker."""
+        """Whether a comparison is running or queued."""
         return self._job.busy
 
     def start(self, candidates: Sequence[Candidate], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
-        """Let every candidate reply to `prompt`, one after the other; `system`: the system prompt of chat models.
+        """Generate the reply of each candidate to `prompt`, in turn; `system`: the system prompt of chat models.
 
         Raises:
-            ValueError: if there are fewer than two different ones, the prompt is empty, or a run is gone.
+            ValueError: if fewer than two candidates differ, the prompt is empty, or a run no longer exists.
         """
         if len(set(candidates)) < 2:
             raise ValueError("There are not two different models to compare: choose another one in one of the columns.")
@@ -131,7 +131,7 @@ class SideBySide(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop after the current token; the texts so far stay."""
+        """Stop after the current token; the texts so far remain."""
         self._job.cancel()
 
     def forget(self) -> None:
@@ -158,7 +158,7 @@ def _reply(
 
 
 def _judge_all(opened: Sequence[LoadedModel], replies: Sequence[CandidateReply]) -> Iterator[Event]:
-    """Score every reply with every model, after the prompt as that model reads it."""
+    """Score every reply with every model, given the prompt as encoded for that model."""
     from terrarium.models.inspect.judging import judge, reply_text
     from terrarium.models.tokenizers import encode_text
 

@@ -113,7 +113,7 @@ class SideBySidePage(QWidget):
     # -- the models ----------------------------------------------------------------------------------------------------
 
     def add_column(self) -> None:
-        """Add a column."""
+        """Add a column, if there is space."""
         if len(self.columns) == _MAX_MODELS:
             return
         column = CandidateColumn(self._session, self._theme)
@@ -131,7 +131,7 @@ class SideBySidePage(QWidget):
         self._on_candidate_changed()
 
     def _choose_first(self) -> None:
-        """Choose the open model, and its parent, its first checkpoint, or another model beside it."""
+        """Choose the open model and, beside it, its parent, its oldest checkpoint, or another model."""
         runs = [run_id for run_id, _ in runs_to_pick(self._session.runs)]
         model = self._session.chat.model
         first = model.run_id if model is not None and model.run_id in runs else next(iter(runs), "")
@@ -148,7 +148,7 @@ class SideBySidePage(QWidget):
             column.choose(candidate)
 
     def _writes(self, run_id: str) -> bool:
-        """Whether a run's model can reply (it is not an encoder)."""
+        """Return whether a run's model can reply (it is not an encoder)."""
         spec = self._session.runs.spec(run_id)
         return spec is not None and spec.model.topology != "encoder-only"
 
@@ -225,7 +225,7 @@ class SideBySidePage(QWidget):
     @Slot()
     def _show_state(self) -> None:
         if self._was_busy and not self.control.busy:
-            self.status.setText("")  # a failure says so after this
+            self.status.setText("")  # a failure sets its message after this
         self._was_busy = self.control.busy
         self.run_button.setVisible(not self.control.busy)
         self.stop_button.setVisible(self.control.busy)

@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry it out and print what came of it."""
+    """Run the demonstration and print its result."""
     if args.what == "compare":
         return compare.run(args)
     if args.n < 3 or args.seed < 0:
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _text_of(path: Path) -> str:
-    """What a user's small file says; ValueError where it cannot be read as text."""
+    """Read a small text file of the user. Raises ValueError if it cannot be read as text."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"{path} is too large for a list of rules: name a file with one rule per line.")
@@ -99,7 +99,7 @@ def _text_of(path: Path) -> str:
 
 
 def _newest(library: Library) -> Path:
-    """The folder of the newest run that learned Tiny World from scratch; ValueError where there is none."""
+    """Return the folder of the newest run trained on Tiny World from scratch; ValueError if there is none."""
     from terrarium.models.runs.run_folder import RunFolder
 
     for info in library.list_runs():

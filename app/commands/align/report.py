@@ -23,7 +23,7 @@ _KINDS = ("knowledge", "reading", "state", "requests")
 
 
 def describe(found: AnyResult) -> str:
-    """What came of any of them."""
+    """Describe the result of any demonstration."""
     match found:
         case RefuseResult():
             return describe_refusals(found)

@@ -50,7 +50,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action, and print what was found, or the path of the run."""
+    """Perform the action, and print the models found or the path of the run."""
     {"list": _list, "search": _search, "download": _download}[args.action](args)
     return DONE
 

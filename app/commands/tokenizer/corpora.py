@@ -16,10 +16,10 @@ def find_corpus(name: str, library: Library, others: Sequence[str] = ()) -> Corp
     """The corpus with this name: a built-in one, or one of the library by its label or the first digits of its SHA-256.
 
     Args:
-        others: what else the command accepts, for the error message.
+        others: other accepted values, for the error message.
 
     Raises:
-        ValueError: where there is none.
+        ValueError: if there is none.
     """
     if name in BUILT_IN:
         return CorpusChoice(source=name)

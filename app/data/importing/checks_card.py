@@ -1,4 +1,4 @@
-"""What is wrong with the rows: each finding with its count, examples, and a tick that fixes it."""
+"""The problems of the rows: each finding with its count, examples, and a check box that fixes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ChecksCard(QFrame):
     """The findings of a draft's checks.
 
     Signals:
-        fixed(name, bool): a tick was set or taken away.
+        fixed(name, bool): a check box was toggled.
     """
 
     fixed = Signal(str, bool)
@@ -95,10 +95,10 @@ class ChecksCard(QFrame):
 
 
 class FindingRow(QWidget):
-    """One finding: its sentence, a tick, and its examples, folded.
+    """One finding: its sentence, a check box, and its examples, folded.
 
     Signals:
-        fixed(bool): it is ticked, or no longer.
+        fixed(bool): the check box was toggled.
     """
 
     fixed = Signal(bool)

@@ -1,4 +1,4 @@
-"""The first rows of a source: above each column its role, its type, and how long its texts are."""
+"""The first rows of a source: above each column its role, its type, and the distribution of its text lengths."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from terrarium.models.number_words import format_count
 
 _MAX_CELL = 400
 _COMBO = 20
-"""The least height of a combo box's text in pixels (see the style sheet)."""
+"""The minimum height of a combo box's text in pixels (see the style sheet)."""
 _TEXT_MARGIN = 3
-"""Pixels that Qt leaves at both sides of a cell's text, but not of a widget in it."""
+"""The margin in pixels that Qt adds on both sides of a cell's text, but not of a widget in a cell."""
 _HISTOGRAM = 18
 """Height in pixels."""
 _MIN_CHARACTERS, _MAX_CHARACTERS = 22, 48
 
 
 class ColumnTable(QWidget):
-    """Two tables that scroll sideways together: what the columns are, which stays in view, and their rows.
+    """Two tables that scroll sideways together: the column headers, which stay in view, and the rows.
 
     Signals:
         role_chosen(column, role): a column was given a role, '' for none.
@@ -55,7 +55,7 @@ class ColumnTable(QWidget):
             table.setTabKeyNavigation(False)
             table.setWordWrap(False)
         self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
-        self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes have it
+        self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes take the focus
         self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -148,7 +148,7 @@ class ColumnTable(QWidget):
         self.rows.setMinimumHeight(5 * (metrics.height() + 10))
 
     def _fit_columns(self) -> None:
-        """Each column by its texts; the one with the longest texts takes what is left, as far as they need it."""
+        """Fit each column to its texts; the one with the longest texts takes the spare width, up to what it needs."""
         columns = self._info.columns if self._info is not None else ()
         if not columns:
             return
@@ -170,7 +170,7 @@ class ColumnTable(QWidget):
 
 
 class ColumnFacts(QWidget):
-    """A column's type, missing and different values, and a histogram of lengths in characters."""
+    """A column's type, its missing and distinct values, and a histogram of lengths in characters."""
 
     def __init__(self, column: Column, theme: ThemeProvider) -> None:
         super().__init__()
@@ -211,7 +211,7 @@ class ColumnFacts(QWidget):
 
 
 def cell_text(value: Any) -> str:
-    """A value as plain text, shortened."""
+    """Format a value as shortened plain text."""
     if value is None:
         return ""
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):

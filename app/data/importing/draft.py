@@ -1,4 +1,4 @@
-"""An import as it is being decided: its source, roles, checks, split and name. The pages of the tab are views of it."""
+"""An import in preparation: source, roles, checks, split and name. The pages of the tab are views of it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from terrarium.models.importing.inspection import SourceInfo
 
 _SHARE, _SEED = 0.1, 1
-"""The usual share of the validation, and of the test, and the usual seed of the split."""
+"""The default fraction of validation and of test rows, and the default seed of the split."""
 _REST_MS = 300
-"""Milliseconds without a change before the rows are checked again."""
+"""The debounce time in milliseconds before the rows are checked again."""
 
 
 class ImportDraft(QObject):
-    """What will be imported. Everything that reads files happens in the background, one thing at a time.
+    """The model of the importing page. Files are read in the background, one task at a time.
 
-    paths: of the source. info: what it holds, None until that is known. task, roles (role -> column), fixes, shares,
+    paths: the source files. info: their contents, None until known. task, roles (role -> column), fixes, shares,
     seed, name, read: as in ImportPlan. checks: what the import would make, None while unknown. doing: "reading",
     "checking", "importing" or ''. problem: why it cannot be read or imported, in a sentence, else ''.
 
@@ -68,7 +68,7 @@ class ImportDraft(QObject):
     # -- The source ----------------------------------------------------------------------------------------------------
 
     def open(self, paths: Sequence[str], name: str = "", *, temporary: Path | None = None) -> None:
-        """Read files, folders or archives as the source, in place of another one.
+        """Read files, folders or archives as the new source.
 
         Args:
             name: of the dataset, "" to take it from the files. temporary: a folder that is deleted once the dataset is
@@ -81,7 +81,7 @@ class ImportDraft(QObject):
         self.source_changed.emit()
 
     def set_read(self, options: ReadOptions) -> None:
-        """Read the source in another way; what was decided about its columns is forgotten."""
+        """Read the source with other options; the decisions about its columns are discarded."""
         if not self.paths or options == self.read:
             return
         self._rest.stop()
@@ -91,7 +91,7 @@ class ImportDraft(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Stop what is going on, and forget the source."""
+        """Cancel background work and discard the source."""
         self._rest.stop()
         self._task.cancel()
         self.paths, self.read, self.info, self.checks = (), ReadOptions(), None, None
@@ -100,16 +100,16 @@ class ImportDraft(QObject):
         self.source_changed.emit()
 
     def free_name(self, wanted: str) -> str:
-        """`wanted` as a name that no dataset has."""
+        """Return `wanted`, changed if necessary so that no dataset has the name."""
         taken = {info.name for info in self._datasets.list()}
         names = (wanted if n == 1 else f"{wanted} {n}" for n in range(1, len(taken) + 2))
         return next(name for name in names if name not in taken)
 
-    # -- What is decided -----------------------------------------------------------------------------------------------
+    # -- Decisions -----------------------------------------------------------------------------------------------------
 
     @property
     def plan(self) -> ImportPlan:
-        """All of it. It may not be possible: see `obstacle`."""
+        """The plan with all decisions. It may be incomplete: see `obstacle`."""
         return ImportPlan(
             paths=self.paths,
             task=self.task,
@@ -126,7 +126,7 @@ class ImportDraft(QObject):
 
     @property
     def obstacle(self) -> str:
-        """What is still to be decided, in a sentence; '' where nothing is."""
+        """A sentence about the first missing decision, or ''."""
         if not self.task:
             return "Choose what the rows are for."
         try:
@@ -137,14 +137,14 @@ class ImportDraft(QObject):
 
     @property
     def damage(self) -> str:
-        """What is to be decided about rows that cannot be read, in a sentence; '' where nothing is."""
+        """A sentence about the decision on unreadable rows, or '' if there is none to make."""
         n = len(self.checks.scan.damaged) if self.checks is not None and "damaged" not in self.fixes else 0
         rows = format_count(n, "row")
         return f"{rows} cannot be read: tick “Leave out {rows}” under Checks, or correct the file." if n else ""
 
     @property
     def can_import(self) -> bool:
-        """Whether everything is decided and checked, and something would be left to import."""
+        """Whether all decisions are made, the rows are checked, and some would be imported."""
         checked = self.checks is not None and bool(self.checks.splits.get("train"))
         is_decided = not self.problem and not self.obstacle and not self.damage
         return checked and is_decided and not self.doing and not self._rest.isActive()
@@ -157,7 +157,7 @@ class ImportDraft(QObject):
         return (*needed, *OPTIONAL_ROLES.get(self.task, ()), GROUP)
 
     def set_task(self, task: str) -> None:
-        """Say what the rows are for; roles that the task has too are kept, and the guessed ones taken."""
+        """Set the task of the rows; roles that it shares with the previous task are retained, guessed ones added."""
         if task == self.task:
             return
         self.task = task
@@ -167,47 +167,47 @@ class ImportDraft(QObject):
         self._decided()
 
     def set_role(self, column: str, role: str) -> None:
-        """Give a column a role, which no other column then has; '' for none."""
+        """Assign a role to a column, taking it from any other column; '' for no role."""
         self.roles = {known: of for known, of in self.roles.items() if of != column and known != role}
         if role:
             self.roles[role] = column
         self._decided()
 
     def set_fixed(self, name: str, *, fixed: bool) -> None:
-        """Whether a finding is fixed (a key of FIXES)."""
+        """Set whether a finding (a key of FIXES) is fixed."""
         self.fixes = self.fixes | {name} if fixed else self.fixes - {name}
         self._decided()
 
     def n_changed_of_split(self) -> int:
-        """How many of the test's share and the seed differ from the usual."""
+        """The number of changed settings among the test fraction and the seed."""
         return (self.test_share != _SHARE) + (self.seed != _SEED)
 
     def set_split(self, val_share: float, test_share: float, seed: int) -> None:
-        """How the rows are divided, as far as the source does not say."""
+        """Set how the rows are split, if the source has no split of its own."""
         if (val_share, test_share, seed) != (self.val_share, self.test_share, self.seed):
             self.val_share, self.test_share, self.seed = val_share, test_share, seed
             self._decided()
 
     def set_tokenizer(self, name: str) -> None:
-        """Count in tokens of this tokenizer of the library; '' to count none."""
+        """Set the tokenizer whose tokens are counted; '' to count none."""
         if name != self.tokenizer:
             self.tokenizer = name
             self._decided()
 
     def set_context(self, n_tokens: int) -> None:
-        """Count rows that are longer than this many tokens; 0 to count none."""
+        """Set the context length above which rows are counted as too long; 0 to count none."""
         if n_tokens != self.context:
             self.context = n_tokens
             self._decided()
 
     def set_name(self, name: str) -> None:
-        """Name the dataset; nothing need be checked again."""
+        """Set the name of the dataset; the checks stay valid."""
         if name != self.name:
             self.name = name
             self.changed.emit()
 
     def _decided(self) -> None:
-        """Something has changed that rows depend on."""
+        """React to a change that affects the rows."""
         if self.info is None:
             return
         if self.doing == "checking":
@@ -217,16 +217,16 @@ class ImportDraft(QObject):
         self._rest.start()
         self.changed.emit()
 
-    # -- Doing it ------------------------------------------------------------------------------------------------------
+    # -- Importing ----------------------------------------------------------------------------------------------------
 
     def start_import(self) -> None:
-        """Import; the dataset is chosen at its end."""
+        """Start the import; the dataset is selected when it ends."""
         if self.can_import:
             self._begin("importing", self._import())
 
     @Slot()
     def cancel(self) -> None:
-        """Stop the import, of which nothing stays, or the reading of the source."""
+        """Cancel the import, which leaves nothing behind, or the reading of the source."""
         was, self.doing = self.doing, ""
         self._task.cancel()
         if was == "reading":
@@ -241,7 +241,7 @@ class ImportDraft(QObject):
 
     @property
     def status(self) -> StatusLine | None:
-        """For the status bar, None while nothing is imported."""
+        """The line of the status bar; None while nothing is being imported."""
         if self.doing != "importing":
             return None
         return StatusLine(words=f"Importing {self.name}: {self.phase}", done=self.done, total=self.total)

@@ -60,7 +60,7 @@ _EXAMPLES = (
 )
 _CHARACTERS = 44
 _LONG_BYTES = 20_000_000
-"""From this size on, the checks take so long that they can be stopped."""
+"""The size in bytes from which the checks take long enough to offer a stop button."""
 _ENDINGS = dict.fromkeys((*(ending for known in FORMATS.values() for ending in known.suffixes), ".zip", ".gz"))
 FILE_FILTER = f"Data ({' '.join(f'*{ending}' for ending in _ENDINGS)});;All files (*)"
 
@@ -292,7 +292,7 @@ class ImportPage(QWidget):
         return QSize(self.area.minimumSizeHint().width(), super().minimumSizeHint().height())
 
     def _arrange(self) -> None:
-        """Put the example beside the steps, or after the columns where there is too little width."""
+        """Put the example beside the steps, or below the columns if the page is too narrow."""
         side = max(self.example.minimumSizeHint().width(), 34 * self.fontMetrics().averageCharWidth())
         steps = max(self.area.minimumSizeHint().width(), _CHARACTERS * self.fontMetrics().averageCharWidth())
         has_room = self.width() >= steps + side + SPACE
@@ -310,7 +310,7 @@ class ImportPage(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether something is read in the background."""
+        """Whether a background task is reading."""
         return bool(self.draft.doing) or self.example.busy
 
     def ask_for_files(self) -> None:
@@ -460,7 +460,7 @@ class ImportPage(QWidget):
 
     @Slot()
     def _follow_design(self) -> None:
-        """Rows that are longer than the context of the current design are counted."""
+        """Count the rows that are longer than the current design's context."""
         self.draft.set_context(self._session.designs.current.context_length)
 
     @Slot(int)

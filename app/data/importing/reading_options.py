@@ -1,4 +1,4 @@
-"""How files are read, where the guess is wrong: format, encoding, header, what one row of a text is, configuration."""
+"""Options to override how files are read: format, encoding, header, unit of a row of text, configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNITS = {"file": "Each file", "paragraph": "Each paragraph", "line": "Each line
 
 
 class ReadingOptions(Section):
-    """A folded form for ReadOptions; “Guess” leaves a choice to the program.
+    """A folded form for ReadOptions; “Guess” detects the option automatically.
 
     Signals:
         chosen(ReadOptions): the user has changed something.
@@ -52,7 +52,7 @@ class ReadingOptions(Section):
 
     @property
     def options(self) -> ReadOptions:
-        """What is chosen."""
+        """The chosen options."""
         return ReadOptions(
             format=self.format.currentData(),
             encoding=self.encoding.currentData(),
@@ -63,7 +63,7 @@ class ReadingOptions(Section):
         )
 
     def reset(self) -> None:
-        """Leave everything to the program."""
+        """Set all options to “Guess”."""
         for box in self._captions:
             box.setCurrentIndex(0)
 

@@ -1,4 +1,4 @@
-"""What the roles of columns are called on screen."""
+"""The titles of column roles on screen."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ _ROLES = {
 
 
 def role_title(role: str) -> str:
-    """The name of a role of ImportPlan."""
+    """Return the title of a role of ImportPlan."""
     return _ROLES.get(role, role.replace("_", " ").capitalize())

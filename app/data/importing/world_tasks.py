@@ -1,4 +1,4 @@
-"""Tiny World's tasks: datasets that Terrarium makes itself, ready to be learned."""
+"""Tiny World's tasks: datasets that Terrarium generates, ready for training."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ WORLD_TASKS = {
     "summary": ("Summaries", "A story in a sentence or two."),
     "code": ("Code", "A small Python function from its description."),
 }
-"""Tasks that models.tiny_world.tasks has -> title and what is learned."""
+"""Task of models.tiny_world.tasks -> its title and what is learned."""
 _SEED = 0
 _LINES = 3
-"""Tasks one below the other; the others are beside them, so that the page needs no scroll bar at 720 pixels."""
+"""The number of tasks per column, such that the page needs no scroll bar at 720 pixels."""
 
 
 class WorldTasks(QWidget):
-    """A button for each task; a dataset that the library has already is shown at once."""
+    """A button for each task; a dataset that already exists in the library is shown immediately."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -86,11 +86,11 @@ class WorldTasks(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether one is being made."""
+        """Whether a dataset is being generated."""
         return self._task.busy
 
     def make(self, name: str) -> None:
-        """Make the dataset of a task, a key of WORLD_TASKS, in the background."""
+        """Generate the dataset of a task (a key of WORLD_TASKS) in the background."""
         library = self._session.library
 
         def work() -> Generator[Event, None, Corpus]:

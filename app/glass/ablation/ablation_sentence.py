@@ -20,7 +20,7 @@ SMALL = 0.05
 def describe_survey(
     word: str, share: float, found: Mapping[ModelPart, float], *, is_complete: bool, busy: bool, patched: bool
 ) -> str:
-    """What became of a token without each single part.
+    """Describe how a token changes without each single part.
 
     Args:
         word: the token, in quotes. share: its probability.
@@ -44,12 +44,12 @@ def describe_survey(
 
 
 def describe_change(word: str, before: float, after: float) -> str:
-    """What the changes that the user has made do to a token."""
+    """Describe the effect of the current intervention on a token."""
     return f"With these changes, {describe_move(word, before, after, would=False)}."
 
 
 def describe_move(word: str, before: float, after: float, *, would: bool) -> str:
-    """How a probability moves; would: in a case that is only thought of."""
+    """Describe the change of a probability; would: in the conditional."""
     after = min(after, 1.0)
     start, end = format_rough(before), format_rough(after)
     if start == end:  # “from 2 % to 2 %” would be no move

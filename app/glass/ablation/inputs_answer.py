@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InputsAnswer:
-    """The answer whose inputs are weighed.
+    """The answer whose input contributions are measured.
 
     id, name: its token, or its label. own: its log-probability.
     n_tokens, n_source: how many tokens of the text, and of an encoder-decoder's source, it was given.
@@ -92,7 +92,7 @@ def read_inputs(
 
 
 def hiding_question(answer: InputsAnswer) -> Question:
-    """A question that is asked again and again: the first tokens of some more units with their changes, [] after the
+    """Return a repeated question: it answers with the first tokens of further units and their changes, [] after the
     last one."""
     from terrarium.models.inspect.leave_one_out import LeaveOneOut
 

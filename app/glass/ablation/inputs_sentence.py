@@ -1,4 +1,4 @@
-"""Which token of its input an answer depends on most, in one plain sentence; and how far it does. No widgets."""
+"""A sentence about the input token that an answer depends on most, and how much. No widgets."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def format_effect(change: float) -> str:
 
 
 def unit_of(text: ReadText) -> str:
-    """What is hidden of a text: whole words where it is given labels."""
+    """Return the unit that is hidden: whole words if the model labels the text, else tokens."""
     return "token" if text.question is None else "word"
 
 
 def describe_inputs(
     word: str, share: float, changes: Mapping[InputToken, float], text: ReadText, *, is_complete: bool, busy: bool
 ) -> str:
-    """What moves the answer's probability most, up or down, where it is hidden.
+    """Describe the token that changes the answer's probability most when it is hidden.
 
     Args:
         word: the answer, in quotes. share: its probability.
@@ -74,7 +74,7 @@ def describe_sum(word: str, own: float, changes: Mapping[InputToken, float]) -> 
 
 
 def _placed(token: InputToken, text: ReadText) -> str:
-    """A token with where it stands."""
+    """Describe a token and its position."""
     if token.in_source:
         return f"{spoken(text.source_words[token.position])} in the source"
     word = spoken(text.words[token.position])

@@ -59,13 +59,13 @@ class Measuring(QWidget):
         return self.n_done >= self._total
 
     def expect(self, total: int) -> None:
-        """Forget what was measured; there are now this many things to measure."""
+        """Discard the results and set the number of things to measure."""
         self._examiner.forget()
         self._question, self._total, self.n_done = None, total, 0
         self._show()
 
     def start(self, question: Question) -> None:
-        """Ask `question` again and again, until all has been measured or its answer is empty."""
+        """Ask `question` repeatedly until everything has been measured or an answer is empty."""
         self._question, self.n_done = question, 0
         self._examiner.ask(question)
         self._show()

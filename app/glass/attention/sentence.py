@@ -1,4 +1,4 @@
-"""What a head looks at for one token, in one plain sentence; and which head to begin with. No widgets."""
+"""A sentence about what a head attends to for one token; and the choice of the initial head. No widgets."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def describe_row(
     is_causal: bool,
     gives_label: bool = False,
 ) -> str:
-    """Where a head looks in its row for one token.
+    """Describe the attention of a head in one token's row.
 
     Args:
         head: its name, as “head 2 of layer 3”.
-        weights: (S) its attention; NaN where it may not look.
-        words: of the tokens that look. others: of those that are looked at, if they are another text.
-        is_causal: whether it sees only what comes before.
+        weights: (S) its attention weights; NaN where masked.
+        words: the query tokens. others: the key tokens, if they are another text.
+        is_causal: whether it attends to earlier tokens only.
         gives_label: whether the label of the text is read at that token.
     """
     at = int(np.nanargmax(weights))
@@ -49,7 +49,7 @@ def describe_row(
 
 
 def most_focused(stack: StackMaps, query: int) -> Tile | None:
-    """The head that looks hardest at one single other token; None where the maps are pooled, or it has no other.
+    """Return the head with the largest weight on a single other token; None if the maps are pooled or none is left.
 
     The first token and the token itself do not count: many heads rest there.
     """

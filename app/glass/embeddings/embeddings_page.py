@@ -55,7 +55,7 @@ _WIDE, _BESIDE = 820, 360  # pixels: minimum width to show the list beside the m
 _NO_LIMIT = 16_777_215  # Qt's own
 
 _N_SPOKEN = 3
-"""The nearest tokens that are said in the sentence."""
+"""The number of nearest tokens named in the sentence."""
 
 
 class EmbeddingsPage(GlassPanel):

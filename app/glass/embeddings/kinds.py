@@ -1,4 +1,4 @@
-"""What kinds of tokens there are: by meaning in Tiny World, whose words are known, else by form. No widgets."""
+"""The kinds of tokens: by meaning in Tiny World, whose words are known, else by form. No widgets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from terrarium.models.tiny_world import english, lexicon
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of token: how it is called, and drawn.
+    """A kind of token: its name and symbol.
 
     shape: circle, triangle, square, diamond, down, plus, star, hexagon, cross, bar, ring or dot; on one map all differ.
     colour: an index into the theme's categories; None for a muted one. is_named: whether its tokens are worth a label.
@@ -55,7 +55,7 @@ _FORMS = {
 """The kind of each type of token (models.tokenizers.vocabulary.token_types), except single characters."""
 
 _RESERVED = re.compile(r"\[unused\d+\]")
-"""What BERT's vocabularies keep free; no text has them."""
+"""The unused entries of BERT's vocabularies, which occur in no text."""
 _DOES = re.compile(r"\{person\} (?!was|is)(\w+)|(?:was|is) (\w+) (?:by|to) ")
 
 
@@ -83,7 +83,7 @@ def kind_of(text: str | None, form: str, *, in_world: bool) -> Kind:
     """The kind of a token.
 
     Args:
-        text: None where it is not whole characters. form: its type, as of models.tokenizers.vocabulary.token_types.
+        text: None where it is not whole characters. form: its type, as in models.tokenizers.vocabulary.token_types.
         in_world: whether the model was trained on Tiny World, so that words mean what they do there.
     """
     word = (text or "").strip()

@@ -1,4 +1,4 @@
-"""The question of the lens panel: what each layer predicts at some positions, and what adds up to a logit."""
+"""The question of the lens panel: the prediction of each layer at some positions, and the contributions to a logit."""
 
 from __future__ import annotations
 

@@ -303,7 +303,7 @@ class LensPanel(AnswerPanel):
 
 
 def describe_lead(leaders: Sequence[tuple[int, float]], token: int, share: float, name: Callable[[int], str]) -> str:
-    """The way of a token through the layers.
+    """Describe the path of a token through the layers.
 
     Args:
         leaders: the likeliest token and its probability if the model ended there: after the embedding, then after each

@@ -164,7 +164,7 @@ class _Rows(QAbstractTableModel):
 
     @property
     def cuts(self) -> set[str]:
-        """What cuts off the tokens that are."""
+        """The settings that cut tokens off."""
         return set() if self._xray is None else {row.cut for row in self._xray.rows if row.cut}
 
     def row(self, i: int) -> XrayRow:

@@ -17,7 +17,7 @@ _STRENGTH = {"light": 0.5, "dark": 0.55}
 
 
 def draft_colours(theme: ThemeProvider, outcome: str) -> tuple[QColor, QColor] | None:
-    """The background and text colours of a token; None where it has those of plain text."""
+    """The background and text colours of a token; None for those of plain text."""
     if outcome not in _COLOURS:
         return None
     colour, ground = QColor(_COLOURS[outcome]), QColor(theme.theme.surface)

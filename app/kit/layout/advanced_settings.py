@@ -1,4 +1,4 @@
-"""What is hidden where the window shows little detail, and the link in its place that shows it."""
+"""Widgets that are hidden while the detail level is simple, and the link in their place that shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from terrarium.models.number_words import format_count
 
 
 class HasDetail(Protocol):
-    """How much is shown; `changed` says that this is another level now."""
+    """The detail level; `changed` is emitted when it changes."""
 
     @property
     def changed(self) -> SignalInstance: ...
@@ -21,7 +21,7 @@ class HasDetail(Protocol):
 
 
 class RevealRequested(QEvent):
-    """Sent to widgets that contain one which is to be seen."""
+    """Sent to the ancestors of a widget that is to be made visible."""
 
     TYPE = QEvent.Type(QEvent.registerEventType())
 
@@ -30,13 +30,13 @@ class RevealRequested(QEvent):
 
 
 class MoreLink(QPushButton):
-    """Says how much is hidden here, and shows it, or hides it again. It is there where the detail is simple only.
+    """A link that says how much is hidden here, and toggles it. It is visible only while the detail is simple.
 
     Args:
-        noun: what is hidden, for one: “view”. nouns: for several, if that is irregular.
+        noun: the noun for a hidden item: “view”. nouns: its plural, if irregular.
 
     Signals:
-        folded_changed(): what is hidden is to be shown, or the other way round; see `is_folded`.
+        folded_changed(): `is_folded` has changed.
     """
 
     folded_changed = Signal()
@@ -67,17 +67,17 @@ class MoreLink(QPushButton):
 
     @property
     def has_any(self) -> bool:
-        """Whether there is something that it hides, or would show."""
+        """Whether the link has items to hide or show."""
         return self._detail is not None and self._detail.is_simple and self._n > 0
 
     def set_hidden(self, n: int, n_changed: int = 0) -> None:
-        """Say how many are hidden, or would be, and how many of these differ from what they usually are."""
+        """Set the number of items that the link hides when folded, and how many of them differ from their defaults."""
         if (n, n_changed) != (self._n, self._n_changed):
             self._n, self._n_changed = n, n_changed
             self._show()
 
     def open(self) -> None:
-        """Show what is hidden here."""
+        """Show the hidden items."""
         if self.is_folded:
             self._on_clicked()
 
@@ -124,7 +124,7 @@ class AdvancedSettings(QObject):
 
     @Slot()
     def refresh(self) -> None:
-        """Hide or show the widgets, and count anew what is changed in them."""
+        """Hide or show the widgets, and recount the changed ones."""
         self._link.set_hidden(self._n, self._changed())
         for widget in self._widgets:
             if widget.isHidden() != self._link.is_folded:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QSizePolicy, QStackedWidget, QWidget
 
 _LEAST = QSize(360, 240)
-"""Pixels of a page that scrolls, at least: with less, one would see nothing of it."""
+"""The minimum size of a scrolling page in pixels: with less, nothing of it would be visible."""
 _BORDER = QSize(2, 2)
 """Pixels that the area around a page takes for its border, see the style sheet."""
 
@@ -31,7 +31,7 @@ class Pages(QStackedWidget):
 
     @property
     def current(self) -> str:
-        """The name of the page that is shown, '' for none."""
+        """The name of the current page, '' for none."""
         return next((name for name, area in self._areas.items() if area is self.currentWidget()), "")
 
     @property
@@ -82,7 +82,7 @@ class Pages(QStackedWidget):
 
 
 class _PageArea(QScrollArea):
-    """A page as large as its place, but never smaller than it can be: then the area scrolls, both ways."""
+    """A page that fills its area, but is never smaller than its minimum size: then the area scrolls, both ways."""
 
     def __init__(self, page: QWidget) -> None:
         super().__init__()

@@ -56,7 +56,7 @@ class Rail(QTabBar):
 
     @property
     def _width(self) -> int:
-        """What the names need."""
+        """The width that the names need."""
         return max(self.fontMetrics().horizontalAdvance(self.tabText(i)) for i in range(self.count())) + 2 * SPACE
 
     @property

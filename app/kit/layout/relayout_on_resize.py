@@ -1,4 +1,4 @@
-"""Arranging a widget anew whenever its size, or that of what is in it, has changed."""
+"""Lay out a widget again whenever its size, or that of its contents, has changed."""
 
 from __future__ import annotations
 

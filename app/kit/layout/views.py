@@ -85,7 +85,7 @@ class Views(QWidget):
         return page
 
     def show_view(self, name: str) -> None:
-        """Show the view of that name, with its tab also where it was not offered."""
+        """Show the view of that name, and its tab, even if the view was not offered."""
         index = self.names.index(name)
         if not self._offered[name]:
             self.offer(name, is_offered=True)
@@ -112,12 +112,12 @@ class Views(QWidget):
         self._on_folded()
 
     def offer(self, name: str, *, is_offered: bool) -> None:
-        """Set whether there is such a view now: a view that is not offered has no tab until it is shown."""
+        """Set whether a view is available: a view that is not offered has no tab until it is shown."""
         self._offered[name] = is_offered
         self._show_tabs()
 
     def is_offered(self, name: str) -> bool:
-        """Whether there is such a view now, perhaps behind the link."""
+        """Whether a view is available, perhaps behind the link."""
         return self._offered[name]
 
     @property
@@ -127,7 +127,7 @@ class Views(QWidget):
 
     @property
     def _hidden(self) -> list[str]:
-        """Those that are behind the link, or were if that was folded."""
+        """The views that the link hides when folded."""
         return [name for name in self._extras - self._revealed if self._offered[name]]
 
     @Slot()
@@ -173,7 +173,7 @@ class Views(QWidget):
 
 
 class Side(QWidget):
-    """A part that stands beside views, or is one of them where there is too little space for both.
+    """A part shown beside views, or as one of them if there is too little space for both.
 
     Args:
         name: of the view in which the part then is; its page is an empty `side_page`.
@@ -187,11 +187,11 @@ class Side(QWidget):
 
     @property
     def is_beside(self) -> bool:
-        """Whether the part stands beside the views."""
+        """Whether the part is shown beside the views."""
         return not self.isHidden()
 
     def fit(self, others: int, width: int) -> None:
-        """Put the part beside the views if it fits: into `width` pixels, of which the rest takes `others`."""
+        """Put the part beside the views if it fits: into `width` pixels, `others` of which are taken by the rest."""
         needed = self._part.minimumSizeHint().expandedTo(self._part.minimumSize())
         beside = others + needed.width() <= width
         if beside == self.is_beside:

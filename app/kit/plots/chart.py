@@ -30,7 +30,7 @@ _DECADE = 0.8
 """Below this range of log10, axis ticks are evenly spaced: powers of ten would be too few."""
 
 _DASH = 6
-"""Pixels, of the dash that stands for a single point."""
+"""The width in pixels of the dash that represents a single point."""
 
 
 class _View(pg.ViewBox):  # type: ignore[misc]
@@ -194,7 +194,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self._plot.addItem(item)
 
     def removeItem(self, item: Any) -> None:
-        """Draw an item no more."""
+        """Remove an item from the chart."""
         self._plot.removeItem(item)
 
     def curve(self, *, smooth: bool = False) -> Curve:
@@ -349,7 +349,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
     def __init__(self, side: str) -> None:
         super().__init__(side)
         self.start, self.end = -math.inf, math.inf
-        """There are no ticks before or beyond them, only space for labels."""
+        """The limits of the ticks: outside them, there is only space for labels."""
         self._lies = side == "bottom"
         self.enableAutoSIPrefix(False)
 

@@ -18,7 +18,7 @@ def smooth(values: Floats, strength: float, counts: Floats | None = None) -> Flo
     100,000 steps.
 
     Args:
-        counts: (n,); each value is the mean of so many; None: of one.
+        counts: (n,); the number of measurements that each value is the mean of; None: one each.
     """
     if strength <= 0 or len(values) == 0:
         return values
@@ -57,11 +57,11 @@ def moving_average(values: Floats, amount: float, counts: Floats | None = None) 
 
 
 def trailing_average(values: Floats, share: float, counts: Floats | None = None) -> Floats:
-    """At each point the mean of the last `share` of those so far: as smooth everywhere along a logarithmic axis.
+    """Average the last `share` of the values up to each point: equally smooth everywhere on a logarithmic axis.
 
     Args:
         values: (n,); non-finite ones are left out.
-        counts: (n,), how much each counts; None: as much as any other.
+        counts: (n,), the weight of each value; None: equal weights.
     """
     known = np.isfinite(values)
     weights = np.where(known, 1.0 if counts is None else counts, 0.0)

@@ -42,7 +42,7 @@ class DotPlot(Plot[DotPicture]):
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     def place_of(self, dot: Dot) -> QPointF:
-        """Where a dot is drawn."""
+        """The position at which a dot is drawn."""
         return self._at(self._room(), dot.x, dot.y)
 
     def _at(self, room: QRectF, x: float, y: float) -> QPointF:
@@ -119,7 +119,7 @@ class DotPlot(Plot[DotPicture]):
         painter.drawPolygon(QPolygonF([tip, tip - step * _HEAD + across, tip - step * _HEAD - across]))
 
     def _draw_names(self, painter: QPainter, room: QRectF, picture: DotPicture) -> None:
-        """Each name beside its dot, where it hides neither another one nor a dot, if there is such a place."""
+        """Draw each name beside its dot where it covers no other name or dot, if there is such a position."""
         metrics = self._metrics()
         painter.setFont(self._theme.font(0.9))
         painter.setPen(self._theme.theme.color("text"))

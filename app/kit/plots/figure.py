@@ -218,7 +218,7 @@ class Plot(Figure, Generic[_P]):
 
     @property
     def picture(self) -> _P | None:
-        """What is shown."""
+        """The current picture."""
         return self._picture
 
     def set_picture(self, picture: _P) -> None:

@@ -88,8 +88,8 @@ class LinePicture:
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """One measured point. words: its read-out, in a few lines. name: is written beside it. x_interval, y_interval: the
-    values that it is uncertain by."""
+    """One measured point. words: its read-out, in a few lines. name: its label. x_interval, y_interval: the ends of
+    its error bars."""
 
     x: float
     y: float
@@ -113,7 +113,7 @@ class DotSeries:
 class DotPicture:
     """Measured points with their intervals.
 
-    marks: x values with a dashed line and a word at its top. arrows: from one dot to another, each as its number
+    marks: x values with a dashed line and a word at its top. arrows: from one dot to another, as their indices
     through all series.
     """
 
@@ -126,7 +126,7 @@ class DotPicture:
 
     @property
     def dots(self) -> tuple[Dot, ...]:
-        """Those of all series."""
+        """The dots of all series."""
         return tuple(dot for series in self.series for dot in series.dots)
 
 

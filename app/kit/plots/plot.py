@@ -15,7 +15,7 @@ _GRID = 30
 
 
 class Plot(pg.GraphicsWidget):  # type: ignore[misc]
-    """What charts use of pyqtgraph's PlotItem, in its words. A PlotItem makes two more axes, and fifty widgets for a
+    """The part of pyqtgraph's PlotItem API that charts use. A PlotItem creates two more axes, and fifty widgets for a
     menu that no chart has, which takes twice as long as all the rest of a chart.
 
     Args:
@@ -50,17 +50,17 @@ class Plot(pg.GraphicsWidget):  # type: ignore[misc]
         return self._axes[side]
 
     def setLabel(self, side: str, text: str) -> None:
-        """Say what an axis counts."""
+        """Set the label of an axis."""
         self._axes[side].setLabel(text)
 
     def addItem(self, item: Any) -> None:
-        """Draw an item, in log mode if that is set and it knows of it."""
+        """Add an item, in log mode if that is set and the item supports it."""
         self._items.append(item)
         self._view.addItem(item, ignoreBounds=True)  # a chart sets its own range
         self._set_log(item)
 
     def removeItem(self, item: Any) -> None:
-        """Draw an item no more."""
+        """Remove an item."""
         self._items.remove(item)
         self._view.removeItem(item)
 

@@ -34,7 +34,7 @@ class TokenMap(HeatMap):
         self.setMinimumSize(150, 140)
 
     def set_picture(self, picture: HeatPicture) -> None:
-        """Show another table; the same cell stays read out where both are of one size."""
+        """Show another table; the same cell stays read out if both tables have the same size."""
         spot, before = self.spot, self.picture
         super().set_picture(picture)
         if before is None or before.x.ticks is not picture.x.ticks or before.y.ticks is not picture.y.ticks:
@@ -57,7 +57,7 @@ class TokenMap(HeatMap):
         return int(room.top() + min(rows * cell, room.height())) + 3
 
     def mark_row(self, row: int | None) -> None:
-        """Frame a row that other views are about; None for none."""
+        """Frame the row that other views show; None for none."""
         if row != self._marked:
             self._marked = row
             self.update()

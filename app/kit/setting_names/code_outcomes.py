@@ -1,4 +1,4 @@
-"""The outcomes of functions that a model wrote, as screens show them, and what is said of the sandbox."""
+"""Display texts for the outcomes of functions that a model wrote, and for the sandbox."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ _MAX_BLOCK = 3000
 
 
 class Joints:
-    """The ends of blocks that are none of the text: each is where a line on screen ends, so it is not seen.
+    """Block ends that are not part of the text. Each is at the end of a line on screen, so it is invisible.
 
     Args:
-        edit: shows the document, and is asked for it each time: PySide has declared the Python object of a document
-            dead while the document lived on.
+        edit: shows the document, which is fetched each time: PySide has invalidated the Python wrapper of a document
+            that still existed.
     """
 
     def __init__(self, edit: QTextEdit) -> None:
@@ -22,7 +22,7 @@ class Joints:
         self._joints: list[QTextCursor] = []
 
     def split(self, position: int) -> bool:
-        """Make two blocks of the one at a position, if it is long before that; all from there on then moves by one."""
+        """Split the block at a position if it is long before it; all later positions then increase by one."""
         document = self._edit.document()
         block = document.findBlock(position)
         n = position - block.position()
@@ -44,7 +44,7 @@ class Joints:
         return bool(last)
 
     def join(self) -> int:
-        """Make single blocks again of what was split; returns how many ends were taken out."""
+        """Join the split blocks again; returns the number of block ends removed."""
         edit, n = QTextCursor(self._edit.document()), len(self._joints)
         edit.beginEditBlock()
         for joint in self._joints:

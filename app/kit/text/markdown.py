@@ -342,7 +342,7 @@ _LINK = re.compile(r"\[([^\[\]\n]*)(\](?:\(([^()\s]*(?:\s[^()\n]*)?(\))?)?)?)?")
 
 
 def close_open_marks(source: str) -> str:
-    """A text that ends anywhere, so that what is half-written at its end does not change its look when more comes:
+    """Close the open marks of a partial text, so that its end does not change its appearance when more text arrives:
     marks that were opened are closed, and what may become a mark is left out until that is known."""
     lines, newline, line = source.rpartition("\n")
     fence, has_line = _open_fence(source)
@@ -358,7 +358,7 @@ def close_open_marks(source: str) -> str:
 
 
 def _open_fence(source: str) -> tuple[str, bool]:
-    """The fence of a code block that is open at the end, "" for none; and whether its first line is complete."""
+    """Return the fence of a code block that is open at the end, "" for none; and whether its first line is complete."""
     fence, has_line = "", False
     for found in _FENCE.finditer(source):
         mark, rest = found.groups()
@@ -402,8 +402,8 @@ def _close_line(line: str) -> str:
 
 
 def _scan(line: str) -> tuple[list[tuple[str, int]], int, int]:
-    """The emphasis that is open at the end, with its positions; where a code span or link begins that is open, else −1;
-    and the end of the last word at which nothing is open."""
+    """Return the emphasis open at the end, with its positions; the start of an open code span or link, else −1;
+    and the end of the last word outside all marks."""
     marks: list[tuple[str, int]] = []
     safe = i = 0
     for_specials = re.compile(r"[\\`*_~\[$ ]")
@@ -447,5 +447,5 @@ def _take_mark(marks: list[tuple[str, int]], run: str, at: int, before: str, aft
 
 
 def safe_end(text: str) -> int:
-    """Where a long line can be cut in two: after a word outside all marks; 0 for nowhere."""
+    """The position at which a long line can be cut in two: after a word outside all marks; 0 if there is none."""
     return _scan(text)[2]

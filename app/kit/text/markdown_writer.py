@@ -34,7 +34,7 @@ last line (2) of its code; in how many quotations it is."""
 INDENT, QUOTE_INDENT, CODE_PAD = 22, 16, 10
 """Pixels: of a list, of a quotation, and around code."""
 _MAX_OPEN = 800
-"""Characters that are drawn again at each update; of a longer block, what cannot change any more is left as it is."""
+"""Characters that are redrawn at each update; the part of a longer block that can no longer change is not redrawn."""
 _USUAL = ("python", "bash", "json", "javascript", "html", "sql", "c", "cpp", "java", "rust", "go")
 _HEADINGS = (1.45, 1.25, 1.1, 1.0, 1.0, 1.0)
 _CODE_COLOURS = {
@@ -115,9 +115,9 @@ class MarkdownWriter:
         self._draw(grows=False)
 
     def append(self, text: str) -> int:
-        """Add to the text; what is half-written at its end waits, or looks as it will.
+        """Append to the text; an incomplete mark at its end is held back, or drawn as if complete.
 
-        Returns the position in the document from which on it was drawn again.
+        Returns the position in the document from which it was redrawn.
         """
         start = self._open.at
         self.text += text
@@ -128,7 +128,7 @@ class MarkdownWriter:
         return start
 
     def finish(self) -> None:
-        """The text is complete: draw its end as it is."""
+        """Draw the end of the text, which is now complete, without closing open marks."""
         if not self._is_exact:
             self.set_text(self.text)
             return
@@ -340,7 +340,7 @@ class MarkdownWriter:
     # -- What is left as it is -----------------------------------------------------------------------------------------
 
     def _leave(self, blocks: Sequence[Block], starts: Sequence[int]) -> None:
-        """Draw no more what cannot change any more: all before the last block that can be read without it."""
+        """Exclude from redrawing what can no longer change: all before the last block that can be parsed without it."""
         opened = self._open
         last = next((i for i in range(len(blocks) - 1, 0, -1) if blocks[i].can_split), 0)
         if last:
@@ -436,7 +436,7 @@ def _space(block: Block, before: Block | None) -> float:
 
 
 def _cut(source: str) -> int:
-    """Where a long paragraph can be cut: after a word outside all marks; 0 for nowhere."""
+    """The position at which a long paragraph can be cut: after a word outside all marks; 0 if there is none."""
     start, end = source.rfind("\n", 0, _MAX_OPEN) + 1, len(source) - _MAX_OPEN // 4
     line_end = source.find("\n", start)
     if 0 <= line_end <= end:
@@ -466,7 +466,7 @@ def _lexer(language: str) -> Lexer | None:
 
 
 def prepare_colours() -> None:
-    """Load what colours code in the usual languages, which takes a moment for each: on any thread."""
+    """Load the lexers of the usual languages, which takes a moment each. May run on any thread."""
     for language in _USUAL:
         _lexer(language)
 

@@ -118,7 +118,7 @@ class RichText(QTextBrowser):
             self._fit()
 
     def _become_plain(self, text: str) -> bool:
-        """Show a text without marks as it is if Markdown does not keep all of its spaces."""
+        """Show a text without marks verbatim if Markdown would not preserve all of its spaces."""
         if not self.is_plain or self.toPlainText() == text:
             return False
         self.set_plain((text, ""))
@@ -229,7 +229,7 @@ class RichText(QTextBrowser):
     # -- How it looks --------------------------------------------------------------------------------------------------
 
     def _code_area(self, block: QTextBlock) -> QRect:
-        """Where the part of a code's frame is that is behind one of its lines."""
+        """The area of a code block's frame behind one of its lines."""
         lines = self.document().documentLayout().blockBoundingRect(block)
         form, edges = block.blockFormat(), block.blockFormat().intProperty(EDGES)
         left = round(form.leftMargin() - CODE_PAD)

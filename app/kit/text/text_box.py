@@ -59,7 +59,7 @@ class TextBox(QPlainTextEdit):
             self.setPlainText(text)
 
     def edit_beginning(self) -> None:
-        """Discard the part that is not shown, so that the rest can be edited."""
+        """Discard the hidden part, so that the rest can be edited."""
         if self._full_text is not None:
             self.set_text(self._full_text[:_SHOWN])
 

@@ -13,7 +13,7 @@ from terrarium.app.kit.theme import ThemeProvider
 
 _WORD = re.compile(r"\s+|\w+|[^\w\s]")
 _MAX_WORDS = 2000
-"""Texts with more are not compared: that would take longer than a look."""
+"""Longer texts are not compared, as that would take too long."""
 
 
 def marked_words(text: str, other: str) -> list[tuple[str, bool]]:

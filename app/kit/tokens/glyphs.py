@@ -13,7 +13,7 @@ _MARKED = {mark: character for character, mark in MARKS.items()}
 
 
 class Glyphs:
-    """What can be drawn in `font`, or in one of those that Qt falls back to. Each character is looked up once."""
+    """The characters that can be drawn in `font` or its fallback fonts. Each character is looked up once."""
 
     def __init__(self, font: QFont) -> None:
         self._metrics = QFontMetrics(font)

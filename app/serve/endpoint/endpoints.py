@@ -28,7 +28,7 @@ MAX_BODY_BYTES = 4_000_000
 MAX_OPEN_REQUESTS = 64
 """Maximum number of requests that are waiting or being answered; as many more can be on their way here."""
 BODY_SECONDS = 10.0
-"""So long the body of a request may take to come: from this computer, it takes milliseconds."""
+"""The timeout in seconds for receiving a request body, which takes milliseconds from this computer."""
 
 _HANDLED = (ApiError, ModelGoneError, HTTPException, ClientDisconnect, Exception)
 
@@ -40,7 +40,7 @@ _LOCAL_HOST, _LOCAL_ORIGIN = re.compile(_LOCAL, re.IGNORECASE), re.compile(rf"ht
 
 
 def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float = BODY_SECONDS) -> ASGIApp:
-    """The endpoint in front of `engine`; a body that takes longer than `body_seconds` to come is refused."""
+    """Create the endpoint for `engine`; a body that takes longer than `body_seconds` to arrive is refused."""
     bodies = _BodyReader(body_seconds)
 
     async def models(request: Request) -> Response:
@@ -88,7 +88,7 @@ def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float =
         kind: str,
         n_prompt: int,
     ) -> ASGIApp:
-        _check_capacity()  # others may have been read meanwhile; from here on this one is counted
+        _check_capacity()  # others may have been read in between; from here on this one is counted
         return Answer(
             engine,
             request_log,
@@ -132,13 +132,13 @@ def _api_error(request: Request, error: Exception) -> ApiError:
 
 
 class _BodyReader:
-    """Reads the bodies of requests, each in a given time and at most MAX_OPEN_REQUESTS at once: one more ends the one
-    that has taken the longest, so that slow clients keep nobody else out."""
+    """Reads the bodies of requests, each in a given time and at most MAX_OPEN_REQUESTS at once: a further one
+    ends the slowest, so that slow clients cannot block others."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._deadlines: dict[asyncio.Timeout, None] = {}
-        """Of the bodies that are being read, the oldest first."""
+        """The timeouts of the bodies being read, the oldest first."""
 
     async def read(self, request: Request) -> bytes:
         """The whole body.

@@ -52,7 +52,7 @@ class Engine(Protocol):
         """The model.
 
         Raises:
-            ModelGoneError: where there is none any more; it says why.
+            ModelGoneError: if there is no model any more; the message says why.
         """
 
     def submit(self, task: GenerationTask) -> None:

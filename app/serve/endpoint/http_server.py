@@ -13,13 +13,13 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""So long the head of a request may take to come, from the connection or from its first byte on."""
+"""The timeout in seconds for receiving the head of a request, from the connection or its first byte."""
 
 
 class HttpServer(uvicorn.Server):
     """Serves on a socket until `stop`; `on_shutdown` is called first when it stops, to end open answers.
 
-    Connections on which no head of a request has come after `head_seconds` are closed.
+    Connections on which no request head has arrived after `head_seconds` are closed.
     """
 
     def __init__(self, app: ASGIApp, on_shutdown: Callable[[], object], head_seconds: float = HEAD_SECONDS) -> None:

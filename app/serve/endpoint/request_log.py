@@ -62,7 +62,7 @@ class RequestLog:
         return self._add(kind, "waiting", n_prompt=n_prompt)
 
     def refuse(self, kind: str, sentence: str) -> None:
-        """Add a request that was refused at once; `sentence` says why."""
+        """Add a request that was refused immediately; `sentence` says why."""
         self._on_finished(self._records[self._add(kind, "refused", note=sentence)])
 
     def change(self, number: int, **changes: Any) -> None:

@@ -44,7 +44,7 @@ class GenerationStarted(Event):
 
 
 def chat_requests(served: ServedModel, body: ChatRequest) -> list[GenerationRequest]:
-    """The replies that a chat request asks for. Takes seconds for long conversations.
+    """Return the replies to generate for a chat request. Takes seconds for long conversations.
 
     Raises:
         ApiError: 400, where the model is not a chat model, or the conversation does not fit into its context.
@@ -75,7 +75,7 @@ def _check_writes(served: ServedModel) -> None:
 
 
 def completion_requests(served: ServedModel, body: CompletionRequest) -> list[GenerationRequest]:
-    """The texts that a completion request asks for, `n` for each prompt in turn. Takes seconds for long texts.
+    """Return the texts to generate for a completion request, `n` per prompt in order. Takes seconds for long texts.
 
     Raises:
         ApiError: 400, where the model does not generate text, or a prompt is invalid or does not fit into its context.

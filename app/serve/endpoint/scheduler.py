@@ -41,7 +41,7 @@ class GenerationTask:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Any thread: generate no more of it."""
+        """Any thread: stop generating it."""
         self._cancelled.set()
 
     def advance(self) -> Event | None:

@@ -74,7 +74,7 @@ def _refusal_result(window: GuidedWindow) -> QWidget:
 
 
 def _result_of(card: RecipeCard | DemonstrationCard, result: QWidget) -> QWidget:
-    """The button for the result; before there is any, how far it is, or the card that will say it."""
+    """The button for the result; before there is a result, its progress, or the card that will show it."""
     if card.is_going:
         return card.going
     return result if card.has_result else card

@@ -1,4 +1,4 @@
-"""The guide in the window: made when the pages are there, shown beside the tabs, told when the window closes."""
+"""The guide in the window: created once the pages exist, shown beside the tabs, and ended when the window closes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BOTH = 1700
 
 
 class GuideDesk(QObject):
-    """Shows the guide of a window. Nothing of it is imported before it is first wanted.
+    """Shows the guide of a window. Its modules are imported lazily.
 
     Args:
         beside: holds the tabs; the panel is added to it when it is first shown.
@@ -107,7 +107,7 @@ class GuideDesk(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Hide the panel; what a step has set up is put back, and the focus goes back to where it was."""
+        """Hide the panel, revert the step's set-up, and restore the focus."""
         if self.panel is None:
             return
         self.guide.put_back()
@@ -120,14 +120,14 @@ class GuideDesk(QObject):
 
     @Slot()
     def hide_for_help(self) -> None:
-        """Hide the panel while another one is beside the tabs, if they would have too little space with both."""
+        """Hide the panel while the help panel is shown, if the tabs would have too little space beside both."""
         if self.panel is not None and self._beside.width() < _BOTH * self._theme.text_scale:
             self._gave_way = self.is_shown or self._gave_way
             self.panel.hide()
 
     @Slot()
     def show_again(self) -> None:
-        """Show the panel again, if it gave way."""
+        """Show the panel again, if `hide_for_help` has hidden it."""
         if self.panel is not None and self._gave_way:
             self._gave_way = False
             self.panel.show()
@@ -145,7 +145,7 @@ class GuideDesk(QObject):
 
     @Slot()
     def _fit(self) -> None:
-        """Give the tabs what the panel does not need: a splitter keeps its share when the text has become smaller."""
+        """Give unneeded width to the tabs: the splitter keeps the panel's share when the text becomes smaller."""
         if self.panel is None or self.panel.isHidden():
             return
         sizes, at = self._beside.sizes(), self._beside.indexOf(self.panel)
@@ -154,7 +154,7 @@ class GuideDesk(QObject):
         self._beside.setSizes(sizes)
 
     def end(self) -> None:
-        """Before the window closes: what a step has set up is put back, and does not become the user's settings."""
+        """Revert the step's set-up before the window closes, so that it is not saved as the user's settings."""
         if self._guide is not None:
             self._guide.put_back()
 

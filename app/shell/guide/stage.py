@@ -61,9 +61,9 @@ _NO_SAMPLES = "This run has recorded nothing that the time machine could show."
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What steps may change by setting the window up. Replies, runs and tokenizers are the user's, and stay.
+    """The window state that a step's set-up may change. Replies, runs and tokenizers belong to the user and stay.
 
-    chat: the open conversation, "" where nothing was said in it.
+    chat: the open conversation, "" if it is empty.
     """
 
     page: str
@@ -95,7 +95,7 @@ class MainWindowDriver:
         window.top_bar.tab_chosen.connect(self._on_tab_chosen)
 
     def facts(self) -> WindowState:
-        """What is so now."""
+        """The current state of the window."""
         return self._reader.read()
 
     # -- Putting back --------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class MainWindowDriver:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put back what `snapshot` found, where it has changed."""
+        """Restore the state of `snapshot` where it has changed."""
         self.ring.take_away()
         now, chat = self.snapshot(), self._chat
         tokenizer, builder, new_run = self._page("tokenizer"), self._page("builder"), self._window.training.new_run
@@ -164,7 +164,7 @@ class MainWindowDriver:
     # -- Acting --------------------------------------------------------------------------------------------------------
 
     def perform(self, action: Action) -> None:
-        """Do it; ValueError with a sentence where that is impossible now."""
+        """Perform the action. Raises ValueError with a sentence if it is impossible now."""
         self._do(action)
         self._was_left = False
 
@@ -219,7 +219,7 @@ class MainWindowDriver:
                 self._judge(choice)
 
     def anchor(self, name: str) -> QWidget | Tab:
-        """The widget or tab that a step points at; ValueError if there is none of that name."""
+        """Return the widget or tab that a step points at; ValueError if no anchor has that name."""
         try:
             return ANCHORS[name](self._window)
         except KeyError as error:

@@ -1,4 +1,4 @@
-"""What the guide knows of the window: read from the session, and from those pages that exist already."""
+"""Reads the window state for the guide, from the session and from the pages that already exist."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 
 class WindowStateReader:
-    """Reads facts: in about a millisecond, so what is slow to find out is kept until it may have changed."""
+    """Reads the window state in about a millisecond; slow facts are cached until they may have changed."""
 
     def __init__(self, window: Screens) -> None:
         self._window, self._session = window, window.session
         self._recipes: dict[str, str] = {}
         """The recipe that each run was trained for, "" for none."""
         self._scored: dict[str, ScoredFact | None] = {}
-        """What each run came to on its test, None for what is not of a recipe."""
+        """The test result of each run; None for runs without a recipe."""
         self._accuracy: tuple[str, tuple[tuple[str, float], ...]] = ("", ())
         self._design: tuple[ModelConfig | None, int] = (None, 0)
         self._known_replies: dict[str, ReplyFact] = {}
@@ -64,7 +64,7 @@ class WindowStateReader:
         self._datasets.append(sha)
 
     def read(self) -> WindowState:
-        """What is so now."""
+        """Read the current state of the window."""
         session, pages = self._session, self._window.pages.made
         chat: Any = pages.get("chat")
         training: Any = pages.get("training")
@@ -121,7 +121,7 @@ class WindowStateReader:
                 return [name]
 
     def _kind_shown(self, tab: TrainingTab) -> str:
-        """The kind of the run whose view is shown; "" for none, and for one that is not finished, nor scored."""
+        """The kind of the run whose view is shown; "" for none, or if the run is neither finished nor scored."""
         if tab.pages.currentWidget() is not tab.run_view:
             return ""
         run = next((run for run in self._run_facts if run.id == tab.run_view.run_id), None)
@@ -262,7 +262,7 @@ def _n_same(a: str, b: str) -> int:
 
 
 def _is_complete(message: Message) -> bool:
-    """Whether it is a reply to its end, and not one that is being written or has failed."""
+    """Whether the reply is complete: not still being generated, and not failed."""
     return message.is_reply and message.generation is not None and message.generation.reason not in ("", "failed")
 
 
@@ -277,7 +277,7 @@ def _training_places(tab: TrainingTab) -> list[str]:
 
 
 def _read_recipe(folder: Path) -> str:
-    """The recipe of a run that was trained in an earlier launch; "" where it has none, or its file is damaged."""
+    """The recipe of a run trained in an earlier launch; "" if it has none, or its file is damaged."""
     with contextlib.suppress(ValueError, OSError):
         result = read_result(folder)
         return result.name if result is not None else ""
@@ -285,7 +285,7 @@ def _read_recipe(folder: Path) -> str:
 
 
 def _read_scored(folder: Path) -> ScoredFact | None:
-    """What a run came to on its test; None where it has none, or its file is damaged."""
+    """The test result of a run; None if it has none, or its file is damaged."""
     with contextlib.suppress(ValueError, OSError):
         result = read_result(folder)
         if result is not None and result.report.value is not None:
@@ -296,7 +296,7 @@ def _read_scored(folder: Path) -> ScoredFact | None:
 
 
 def _safety(tab: TrainingTab) -> SafetyFact | None:
-    """What the demonstration of refusing came to, while its result is shown."""
+    """The result of the refusal demonstration, while it is shown."""
     shown = tab.recipes.result.shown if tab.shows_recipes and tab.recipes.shown_result else None
     if shown is None or not isinstance(shown.result, RefuseResult):
         return None

@@ -1,4 +1,4 @@
-"""What Terrarium is made of: the packages that it needs, by what is installed, and their licences."""
+"""The installed packages that Terrarium depends on, and their licences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QT_NOTICE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package that is installed. `licence` is what it says of itself in a few words, `url` where it lives or ''."""
+    """A package that is installed. `licence`: its declared licence in a few words; `url`: its home page, or ''."""
 
     name: str
     version: str
@@ -38,7 +38,7 @@ class Package:
 
 
 def read_packages() -> list[Package]:
-    """Terrarium, and what it needs directly or by what that needs, by name."""
+    """Return Terrarium and its direct and transitive dependencies, by name."""
     found: dict[str, Package] = {}
     waiting = [PROGRAM]
     while waiting:
@@ -56,7 +56,7 @@ def read_packages() -> list[Package]:
 
 
 def licence_text(name: str) -> str:
-    """The licences of a package, as its files have them; '' where it comes without."""
+    """Return the texts of a package's licence files; '' if it has none."""
     parts = [QT_NOTICE, *(_own_text(file) for file in ("LGPL-3.0.txt", "GPL-3.0.txt"))] if _normal(name) in _QT else []
     try:
         listed = distribution(name).files or []
@@ -102,7 +102,7 @@ def _package(installed: Distribution) -> Package:
 
 
 def _licence(installed: Distribution) -> str:
-    """The SPDX expression, what the field says if that is short, or the classifiers."""
+    """The SPDX expression, the licence field if it is short, or the classifiers."""
     said = [line.strip() for line in (*_fields(installed, "License-Expression"), *_fields(installed, "License"))]
     if said and said[0] and "\n" not in said[0] and len(said[0]) < 200:
         return said[0]
@@ -111,5 +111,5 @@ def _licence(installed: Distribution) -> str:
 
 
 def _fields(installed: Distribution, name: str) -> list[str]:
-    """What the package says under `name`, which may be several times, or never."""
+    """The values of the metadata field `name`, which may occur several times, or never."""
     return [str(each) for each in installed.metadata.get_all(name) or []]

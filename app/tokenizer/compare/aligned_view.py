@@ -17,7 +17,7 @@ from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
 from terrarium.app.tokenizer.compare.text_grid import TextGrid
 
 _MIN_COLUMNS = 8
-_WIDEST_NAME = 150  # pixels at the usual text size
+_WIDEST_NAME = 150  # pixels at the default text size
 
 
 class AlignedView(QAbstractScrollArea):
@@ -50,7 +50,7 @@ class AlignedView(QAbstractScrollArea):
         theme.theme_changed.connect(self._relayout)
 
     def set_rows(self, grid: TextGrid, rows: Sequence[AlignedRow]) -> None:
-        """Show the tokens of a text; keeps the scroll position, but not the current spot."""
+        """Show the tokens of a text; the scroll position remains, the current spot is cleared."""
         self._grid, self._rows = grid, rows
         self._hover = self._pick = None
         self.pointed.emit(None)
@@ -111,7 +111,7 @@ class AlignedView(QAbstractScrollArea):
         return SPACE // 2 + line * self._block_height - self.verticalScrollBar().value()
 
     def spot_at(self, point: QPointF) -> Spot | None:
-        """The spot at a point of the viewport, None outside the text."""
+        """Return the spot at a point of the viewport, None outside the text."""
         number, below = divmod(int(point.y()) - self._top_of(0), self._block_height)
         row = below // self._measures.row_height
         if not (self._rows and 0 <= number < len(self._lines) and row < len(self._rows)):
@@ -125,7 +125,7 @@ class AlignedView(QAbstractScrollArea):
         return spot_at(self._rows, row, cluster + (column - line.left[i]) / line.columns[i])
 
     def rect_of(self, spot: Spot) -> QRectF:
-        """The rectangle of a spot (its first part) in the viewport."""
+        """Return the rectangle of a spot (its first part) in the viewport."""
         number = self._lines.line_of(spot.start)
         left, right = self._lines[number].spans(spot.start, spot.end)[0]
         cell = self._measures.cell

@@ -1,4 +1,4 @@
-"""The Compare view: aligned tokens of several tokenizers, their figures, and their cost for the design."""
+"""The Compare view: aligned tokens of several tokenizers, their metrics, and their cost for the design."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class TokenizerCompareView(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.addLayout(row(label("Figures for", "subheading"), self.of, self._costs))
         self._costs.setMinimumWidth(200)
-        figures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # what it does not need is left
+        figures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # others get the spare height
         lines.addWidget(self.table, 1)
         bars = _card()
         lines = bars.layout()
@@ -120,11 +120,11 @@ class TokenizerCompareView(QWidget):
         layout.addWidget(self._banner)
         layout.addWidget(self._pages, 1)
 
-    # -- What is compared ----------------------------------------------------------------------------------------------
+    # -- Compared tokenizers -------------------------------------------------------------------------------------------
 
     @property
     def names(self) -> list[str]:
-        """The compared tokenizers, the current one first."""
+        """The names of the compared tokenizers, the current one first."""
         return [each.name for each in self._all() if each.name in self._selection and not each.problem]
 
     @property
@@ -149,7 +149,7 @@ class TokenizerCompareView(QWidget):
             self._encode()
 
     def _all(self) -> list[Compared]:
-        """The whole library, compared tokenizers first."""
+        """Return all tokenizers of the library, compared ones first."""
         problems = self._shown.problems
         return [
             Compared(
@@ -168,7 +168,7 @@ class TokenizerCompareView(QWidget):
 
     @Slot()
     def _on_library_changed(self) -> None:
-        self._infos = {info.name: info for info in self._session.tokenizers.list()}  # files are read for each
+        self._infos = {info.name: info for info in self._session.tokenizers.list()}  # reads the files of each
         for name in {*self._infos, *self._stamps}:
             stamp = self._cache.stamp(name)
             if self._stamps.get(name, stamp) != stamp:
@@ -251,7 +251,7 @@ class TokenizerCompareView(QWidget):
         self._fill()
 
     def _figures(self) -> Mapping[str, Figures]:
-        """The figures on the chosen texts, by tokenizer."""
+        """Return the figures on the chosen texts, by tokenizer."""
         i = self.of.currentIndex() - 1
         if i < 0:
             return self._shown.figures
@@ -324,19 +324,19 @@ class Selection:
             self._is_taken_out = not is_in
 
     def keep(self, names: Sequence[str]) -> None:
-        """Remove all others."""
+        """Remove the added tokenizers that are not in `names`."""
         self._added = [name for name in self._added if name in names]
 
     def __contains__(self, name: str) -> bool:
         return name in self._added or (name == self._current and not self._is_taken_out)
 
     def order(self, names: Sequence[str]) -> list[str]:
-        """The names sorted: the current one, those added in order, then the rest."""
+        """Return the names sorted: the current one, those added in order, then the rest."""
         first = [self._current, *self._added]
         return sorted(names, key=lambda name: first.index(name) if name in self else len(first))
 
     def assign_colours(self, names: Sequence[str]) -> None:
-        """Assign colour indices to these; each keeps its own while it is compared."""
+        """Assign colour indices to these names; a compared tokenizer keeps its index."""
         self._colours = {name: number for name, number in self._colours.items() if name in names}
         for name in names:
             taken = self._colours.values()
@@ -344,5 +344,5 @@ class Selection:
                 self._colours[name] = next(n for n in range(len(names)) if n not in taken)
 
     def colour(self, name: str) -> int:
-        """The index of its colour."""
+        """Return the colour index of a tokenizer."""
         return self._colours.get(name, 0)

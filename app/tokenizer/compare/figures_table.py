@@ -1,4 +1,4 @@
-"""The tokenizers of the library, each with a check box, and the figures of those compared."""
+"""The tokenizers of the library, each with a check box, and the figures of the compared ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIRST = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """A tokenizer of the library. `colour`: the index of its colour, None if it is not compared.
+    """A tokenizer of the library. `colour`: its colour index, None if it is not compared.
 
     problem: why it cannot be compared, "" if it can.
     """
@@ -89,7 +89,7 @@ class FiguresTable(QTableWidget):
             self._fill()
 
     def best_names(self, title: str) -> list[str]:
-        """The tokenizers that are highlighted in the column of that title."""
+        """Return the tokenizers that are highlighted in the column with this title."""
         column = _FIRST + [metric.title for metric in TABLE].index(title)
         rows = [(each, self.item(row, column)) for row, each in enumerate(self._compared)]
         return [each.name for each, item in rows if item is not None and item.font().bold()]
@@ -112,7 +112,7 @@ class FiguresTable(QTableWidget):
 
     @staticmethod
     def _titles() -> list[tuple[str, str]]:
-        """(title, tooltip) of all columns; longer titles in two lines."""
+        """Return (title, tooltip) of all columns; longer titles have two lines."""
         titles = [("Compare", "Check the tokenizers to compare"), ("Vocabulary", "Number of distinct tokens")]
         for metric in TABLE:
             titles.append((metric.title.replace(" ", "\n", 1), metric.tip))
@@ -157,7 +157,7 @@ class FiguresTable(QTableWidget):
         self.setItem(row, 0, item)
 
     def _swatch(self, colour: int | None) -> QPixmap:
-        """A square in the colour of a tokenizer; transparent for None."""
+        """Draw a square in the colour of a tokenizer; transparent for None."""
         ratio = self.devicePixelRatioF()
         picture = QPixmap(round(SWATCH * ratio), round(SWATCH * ratio))
         picture.setDevicePixelRatio(ratio)

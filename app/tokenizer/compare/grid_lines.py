@@ -13,7 +13,7 @@ from terrarium.app.tokenizer.compare.text_grid import TextGrid
 
 
 class GridLine:
-    """The clusters `start` to `end` in one line.
+    """The clusters `start` to `end` on one line.
 
     Attributes:
         left: the first column of each cluster, in visual order.
@@ -33,12 +33,12 @@ class GridLine:
         return int(self.columns.sum())
 
     def column_of(self, position: float) -> float:
-        """The column of a position within this line (left-to-right text only)."""
+        """Return the column of a position within this line (left-to-right text only)."""
         i = min(int(position) - self.start, len(self.left) - 1)
         return float(self.left[i] + (position - self.start - i) * self.columns[i])
 
     def spans(self, start: float, end: float) -> list[tuple[float, float]]:
-        """The column ranges between two positions within this line; several in bidirectional text."""
+        """Return the column ranges between two positions within this line; several in bidirectional text."""
         start, end = max(start, self.start), min(end, self.end)
         if start > end or not len(self.left):
             return []
@@ -58,13 +58,13 @@ class GridLine:
         return joined
 
     def cluster_at(self, column: float) -> int | None:
-        """The cluster in a column, None outside the text."""
+        """Return the cluster in a column, None outside the text."""
         inside = np.flatnonzero((self.left <= column) & (column < self.left + self.columns))
         return self.start + int(inside[0]) if len(inside) else None
 
 
 class GridLines:
-    """The lines of a grid with at most `available` columns; a run of line breaks ends one line."""
+    """The lines of a grid with at most `available` columns; consecutive line breaks end a single line."""
 
     def __init__(self, grid: TextGrid, available: int) -> None:
         self._grid = grid
@@ -82,12 +82,12 @@ class GridLines:
         return self._made[number]
 
     def line_of(self, position: float) -> int:
-        """The line of a position."""
+        """Return the line of a position."""
         return self._layout.row_of(min(int(position), len(self._grid) - 1))
 
 
 def _visual_order(grid: TextGrid, start: int, end: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The clusters of a line from left to right, as laid out by Qt (Unicode bidirectional algorithm)."""
+    """Return the clusters of a line from left to right, as laid out by Qt (Unicode bidirectional algorithm)."""
     firsts = [grid.cluster(i)[0] for i in range(start, end)]
     firsts = [first if first.isprintable() else " " for first in firsts]
     layout = QTextLayout("".join(firsts))

@@ -25,7 +25,7 @@ _WIDEST = 64  # pixels of a bar
 
 @dataclass(frozen=True)
 class Series:
-    """One tokenizer: its name and the index of its colour."""
+    """One tokenizer: its name and its colour index."""
 
     name: str
     colour: int
@@ -40,7 +40,7 @@ class Group:
 
 
 class GroupBars(Figure):
-    """Shows one metric for all series and groups; the pointer or the arrow keys read a bar."""
+    """A grouped bar chart of one metric; the pointer or the arrow keys select a bar to read."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -59,12 +59,12 @@ class GroupBars(Figure):
         return QSize(640, 200)
 
     def value(self, group: int, series: int) -> float:
-        """The value of a bar, NaN if not measured."""
+        """Return the value of a bar, NaN if not measured."""
         assert self._metric is not None
         return self._metric.value(self._groups[group].figures[series], None)
 
     def bar_rect(self, group: int, series: int) -> QRectF:
-        """The rectangle of a bar."""
+        """Return the rectangle of a bar."""
         room, value = self._room(), self.value(group, series)
         step = room.width() / len(self._groups)
         width = min(step * _GROUP / len(self._series), _WIDEST)
@@ -76,8 +76,8 @@ class GroupBars(Figure):
 
     def _room(self) -> QRectF:
         room, metrics = super()._room(), self._metrics()
-        room.setRight(self.width() - 1.5 * SPACE)  # there is no colour bar
-        room.setBottom(max(self.height() - metrics.height() - SPACE, room.top() + 1))  # the groups need no title
+        room.setRight(self.width() - 1.5 * SPACE)  # no colour bar
+        room.setBottom(max(self.height() - metrics.height() - SPACE, room.top() + 1))  # no title of the x axis
         return room
 
     def _shape(self) -> tuple[int, int]:
@@ -103,7 +103,7 @@ class GroupBars(Figure):
         return f"{head}\n{reading}\n{figures.n_tokens:,} tokens, {figures.n_words:,} words"
 
     def _top(self) -> float:
-        """The end of the axis, with room for a number above the highest bar."""
+        """Return the end of the y axis, with space for a number above the highest bar."""
         each = [self.value(g, s) for g in range(len(self._groups)) for s in range(len(self._series))]
         return max((value for value in each if not math.isnan(value)), default=0.0) * 1.14 or 1.0
 
@@ -141,7 +141,7 @@ class GroupBars(Figure):
 
     def _y_axis(self) -> Axis:
         assert self._metric is not None
-        axis = Axis(title="", low=0.0, high=self._top(), whole=False)  # the metric is chosen above the chart
+        axis = Axis(title="", low=0.0, high=self._top(), whole=False)  # the metric is named above the chart
         lines = max(2, int(self._room().height() / (2 * self._metrics().height())))
         values = [value for value in round_ticks(axis, lines) if value <= axis.high]
         return dataclasses.replace(axis, ticks=tuple((value, self._tick(value)) for value in values))
@@ -170,7 +170,7 @@ class GroupBars(Figure):
             painter.drawText(above, int(Qt.AlignmentFlag.AlignCenter), words)
 
     def _draw_legend(self, painter: QPainter) -> None:
-        """The names in their colours in the line above; all elided alike if there are too many."""
+        """Draw the names in their colours on the line above; elided to equal widths if there are too many."""
         metrics, room = self._metrics(), self._room()
         names = [series.name for series in self._series]
         swatch = SWATCH + 5

@@ -14,14 +14,14 @@ from terrarium.app.tokenizer.compare.grid_lines import GridLine
 from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot
 from terrarium.app.tokenizer.compare.text_grid import TextGrid
 
-SWATCH = 9  # pixels, of the square in a tokenizer's colour
+SWATCH = 9  # pixels: the square in a tokenizer's colour
 BLOCK_GAP = SPACE + SPACE // 2
 """Pixels below the block of a line."""
 _RADIUS = 3.5
 
 
 class Measures:
-    """Sizes in pixels, from the fonts: cells, rows, blocks, and margins."""
+    """Sizes in pixels, derived from the fonts: cells, rows, blocks, and margins."""
 
     def __init__(self, theme: ThemeProvider, name_width: int, *, show_ids: bool) -> None:
         self.font, self.id_font, self.name_font = theme.mono_font(), theme.mono_font(0.72), theme.font(0.9)
@@ -34,18 +34,18 @@ class Measures:
         self.right = QFontMetrics(self.name_font).horizontalAdvance("888") + 2 * SPACE
 
     def block_height(self, n_rows: int) -> int:
-        """The height of a block of `n_rows`, including the gap below."""
+        """Return the height of a block of `n_rows`, including the gap below."""
         return max(n_rows, 1) * self.row_height + BLOCK_GAP
 
 
 def series_color(theme: Theme, number: int) -> QColor:
-    """The colour of tokenizer `number` of those compared."""
+    """Return the colour with index `number`."""
     colours = (*theme.categories, theme.muted)
     return QColor(colours[number % len(colours)])
 
 
 class LinePainter:
-    """Paints with `painter`; `spot`: the current spot, if any."""
+    """Paints lines with `painter`. spot: the current spot, or None."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class LinePainter:
         self._metrics = QFontMetricsF(measures.font)
 
     def paint(self, line: GridLine, top: int, width: int) -> None:
-        """Paint the block of a line at `top`, in a viewport of that width."""
+        """Paint the block of a line at `top`, in a viewport of this width."""
         self._paint_band(line, top)
         shown = [self._grid.shown(i) for i in range(line.start, line.end)]
         for number, row in enumerate(self._rows):
@@ -100,7 +100,7 @@ class LinePainter:
         self._painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), str(count))
 
     def _paint_tokens(self, line: GridLine, number: int, top: int) -> set[int]:
-        """Paint the pills of a row; returns the clusters that they cover."""
+        """Paint the pills of a row; return the clusters that they cover."""
         tokens = self._rows[number].tokens
         covered: set[int] = set()
         outlined: list[tuple[QRectF, bool]] = []

@@ -34,7 +34,7 @@ TEXT_LABEL = "Your text"
 
 
 class MeasuredTexts(QWidget):
-    """Results accumulate, part by part, until cleared; the text of the tab is always included.
+    """Measurements of tokenizers by text; they accumulate until cleared, and always include the text of the tab.
 
     Signals:
         changed(): `labels` and `figures` have changed.
@@ -112,7 +112,7 @@ class MeasuredTexts(QWidget):
         lines.addWidget(self._note)
         lines.addWidget(self.bars, 1)
 
-    # -- What is measured ----------------------------------------------------------------------------------------------
+    # -- Measurements --------------------------------------------------------------------------------------------------
 
     @property
     def labels(self) -> list[str]:
@@ -120,7 +120,7 @@ class MeasuredTexts(QWidget):
         return [label for label, _ in self._parts.values()]
 
     def figures(self, part: int) -> Mapping[str, Figures]:
-        """The figures of measured part number `part`, by tokenizer."""
+        """Return the figures of measured part number `part`, by tokenizer."""
         return list(self._parts.values())[part][1]
 
     @property
@@ -139,7 +139,7 @@ class MeasuredTexts(QWidget):
         self._draw()
 
     def forget(self, name: str) -> None:
-        """Drop the results of a tokenizer that has changed or is gone."""
+        """Drop the results of a tokenizer that was changed or removed."""
         for _, figures in self._parts.values():
             figures.pop(name, None)
         self._draw()
@@ -153,7 +153,7 @@ class MeasuredTexts(QWidget):
         self.changed.emit()
 
     def start(self) -> None:
-        """Measure the chosen texts: with the tokenizers that lack them, else with all again."""
+        """Measure the chosen texts with the tokenizers that lack results for them, or with all if none lacks any."""
         chosen = [series.name for series in self._series]
         parts = self._chosen_parts()
         names = [name for name in chosen if self._lacks(name, parts)] or chosen
@@ -202,7 +202,7 @@ class MeasuredTexts(QWidget):
         self._problem.setText(sentence)
         self._problem.setVisible(bool(sentence))
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     @Slot(bool)
     def _show_busy(self, busy: bool) -> None:

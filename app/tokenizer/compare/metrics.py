@@ -13,9 +13,9 @@ from terrarium.models.tokenizers.text.text_measures import Figures
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of a tokenizer. `better`: -1 if less is better, 1 if more is, 0 if neither.
+    """A metric of a tokenizer, computed by either `of_texts` or `of_design`.
 
-    Computed by either `of_texts` or `of_design`.
+    better: -1 if less is better, 1 if more is, 0 if neither.
     """
 
     title: str
@@ -26,7 +26,7 @@ class Metric:
     of_design: Callable[[ModelCost], float] | None = None
 
     def value(self, figures: Figures | None, cost: ModelCost | None) -> float:
-        """The value, NaN if unknown."""
+        """Return the value, NaN if unknown."""
         if self.of_texts is not None:
             return math.nan if figures is None else self.of_texts(figures)
         assert self.of_design is not None
@@ -38,7 +38,7 @@ class Metric:
         return {-1: "lower is better", 1: "higher is better"}.get(self.better, "")
 
     def format(self, value: float) -> str:
-        """The formatted value."""
+        """Format a value."""
         return "–" if math.isnan(value) else self.formatter(value)
 
 
@@ -140,7 +140,7 @@ TABLE = (
 
 
 def best(metric: Metric, values: Sequence[float], lossless: Sequence[bool]) -> list[bool]:
-    """Which of the values are the best; none if all are equal, or neither direction is better.
+    """Return which of the values are the best; none if all are equal, or neither direction is better.
 
     Unknown text costs few tokens, so tokenizers without unknown tokens (`lossless`) are preferred if there are any.
     """

@@ -9,12 +9,12 @@ from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
 from terrarium.models.tokenizers.codec import pieces_of
 
 _MAX_NAMED = 6
-"""Up to this many tokens of one tokenizer are listed; beyond, only their number."""
+"""Up to this many tokens of one tokenizer are listed; beyond, only their number is shown."""
 
 
 @dataclass(frozen=True)
 class AlignedRow:
-    """The row of one tokenizer: its name, the index of its colour, its tokens."""
+    """The row of one tokenizer: its name, its colour index, and its tokens."""
 
     name: str
     colour: int
@@ -32,13 +32,13 @@ class Spot:
 
 
 def token_spot(rows: Sequence[AlignedRow], row: int, token: int) -> Spot:
-    """The spot of a token."""
+    """Return the spot of a token."""
     tokens = rows[row].tokens
     return Spot(row, token, float(tokens.starts[token]), float(tokens.ends[token]))
 
 
 def spot_at(rows: Sequence[AlignedRow], row: int, position: float) -> Spot:
-    """The token at a position, or the character there if no token of that row covers it."""
+    """Return the token at a position, or the character there if no token of that row covers it."""
     tokens = rows[row].tokens
     for token in tokens.touching(position, position + 1e-6):
         if tokens.starts[token] <= position < tokens.ends[token]:
@@ -47,7 +47,7 @@ def spot_at(rows: Sequence[AlignedRow], row: int, position: float) -> Spot:
 
 
 def describe_spot(grid: TextGrid, rows: Sequence[AlignedRow], spot: Spot) -> list[str]:
-    """The characters of a spot, then the tokens of each tokenizer there, one line each."""
+    """Describe a spot: its characters, then the tokens of each tokenizer there, one line each."""
     first, last = int(spot.start), max(int(spot.start), -int(-spot.end // 1) - 1)
     shown = "".join(grid.shown(i) for i in range(first, min(last + 1, len(grid))))
     return [f"“{shown}”", *(f"{row.name}: {_format_tokens(row.tokens, spot)}" for row in rows)]

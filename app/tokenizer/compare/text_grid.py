@@ -1,7 +1,7 @@
 """A text on a grid of grapheme clusters, in which the tokens of several tokenizers are aligned. No drawing.
 
-Positions count grapheme clusters: 2.5 is the middle of the third one. Tokens start and end at such positions, also
-when a token has only some of the bytes of a character.
+Positions count grapheme clusters: 2.5 is the middle of the third one. Tokens start and end at such positions, even when
+a token has only some of the bytes of a character.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d"
 
 
 class TextGrid:
-    """The n grapheme clusters of a text. For characters of `missing`, which no font has, it shows their numbers.
+    """The n grapheme clusters of a text. Characters in `missing`, which no font has, are shown as code points.
 
     Attributes:
         text: without lone surrogates.
-        edges, byte_edges: (n + 1,) their boundaries, in characters and in UTF-8 bytes.
+        edges, byte_edges: (n + 1,) cluster boundaries, in characters and in UTF-8 bytes.
         columns: (n,) widths in columns of the grid.
         ends_line: (n,) whether it is a line break.
         is_rtl: (n,) whether its script runs from right to left.
@@ -59,11 +59,11 @@ class TextGrid:
         return len(self.edges) - 1
 
     def cluster(self, i: int) -> str:
-        """The characters of cluster `i`."""
+        """Return the characters of cluster `i`."""
         return self.text[self.edges[i] : self.edges[i + 1]]
 
     def shown(self, i: int) -> str:
-        """The display form of cluster `i`, with invisible characters made visible."""
+        """Return the display form of cluster `i`, with invisible characters made visible."""
         return self._facts(i)[0]
 
     def _facts(self, i: int) -> tuple[str, int, bool, bool]:
@@ -74,7 +74,7 @@ class TextGrid:
         return shown, len(shown), facts[2], False
 
     def positions(self, bytes_at: NDArray[np.int64]) -> Floats:
-        """The positions of byte offsets in the UTF-8 text."""
+        """Return the positions of byte offsets in the UTF-8 text."""
         if not len(self):
             return np.zeros(len(bytes_at))
         i = np.minimum(np.searchsorted(self.byte_edges, bytes_at, side="right") - 1, len(self) - 1)
@@ -88,7 +88,7 @@ class AlignedTokens:
 
     Attributes:
         tokenizer: the tokenizer.
-        ids: (n,) the ids.
+        ids: (n,) token ids.
         starts, ends: (n,) positions.
         unknown: (n,) whether it is the unknown token.
     """
@@ -109,7 +109,7 @@ class AlignedTokens:
         return len(self.ids)
 
     def touching(self, start: float, end: float) -> range:
-        """The tokens that overlap a range of positions, including empty ones within it."""
+        """Return the tokens that overlap a range of positions, including empty ones within it."""
         first = int(np.searchsorted(self.ends, start, side="right"))
         while first > 0 and self.starts[first - 1] == self.ends[first - 1] >= start:
             first -= 1
@@ -117,7 +117,7 @@ class AlignedTokens:
 
 
 def _split_shared(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
-    """Divide the range of tokens that spell one character together, and so have the same offsets, between them."""
+    """Divide the range of consecutive tokens with the same offsets, which together spell one character, among them."""
     if not len(starts):
         return starts, ends
     is_new = np.concatenate(([True], (starts[1:] != starts[:-1]) | (ends[1:] != ends[:-1])))
@@ -131,7 +131,7 @@ def _split_shared(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
 
 @lru_cache(maxsize=65_536)
 def _facts(cluster: str) -> tuple[str, int, bool, bool]:
-    """(display form, columns, whether it ends a line, whether it runs from right to left)."""
+    """Return (display form, columns, whether it ends a line, whether it runs from right to left)."""
     first = cluster[0]
     is_mark = unicodedata.category(first) in ("Mn", "Me")
     if first.isprintable() and first != " " and not is_mark:
@@ -143,7 +143,7 @@ def _facts(cluster: str) -> tuple[str, int, bool, bool]:
 
 
 def _width(cluster: str) -> int:
-    """The width in columns: 2 for ideographs, emoji and syllables with spacing vowel signs, else 1."""
+    """Return the width in columns: 2 for ideographs, emoji and syllables with spacing vowel signs, else 1."""
     is_emoji = "\ufe0f" in cluster or "\u200d" in cluster or 0x1F1E6 <= ord(cluster[0]) <= 0x1F1FF
     if is_emoji or any(unicodedata.east_asian_width(character) in "WF" for character in cluster):
         return 2
@@ -152,7 +152,7 @@ def _width(cluster: str) -> int:
 
 
 def cluster_edges(text: str) -> list[int]:
-    """The start of each grapheme cluster (UAX #29) in characters, and the length of the text.
+    """Return the start of each grapheme cluster (UAX #29) in characters, and the length of the text.
 
     Qt's own boundary finder fails after some scripts and emoji (6.11 breaks every code unit after Devanagari).
     """

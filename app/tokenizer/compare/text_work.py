@@ -15,7 +15,7 @@ from terrarium.models.tokenizers.text.text_measures import Figures
 from terrarium.models.tokenizers.token_bytes import special_ids
 
 MAX_DRAWN = 200_000
-"""Characters that are drawn at most, so that resizing the window stays fast."""
+"""The maximum number of characters drawn, so that resizing the window stays fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class ComparedText:
 def text_work(
     cache: TokenizerCache, names: Sequence[str], text: str, missing: frozenset[str]
 ) -> Callable[[], Generator[Event, None, ComparedText]]:
-    """Work for a LatestTask: encode the text with each tokenizer, special tokens in it as plain text.
+    """Return the work for a LatestTask that encodes the text with each tokenizer, special tokens in it as plain text.
 
     missing: the characters that no font has.
     """

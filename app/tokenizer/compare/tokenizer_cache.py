@@ -19,7 +19,7 @@ class TokenizerCache:
         self._loaded: dict[str, tuple[object, Tokenizer]] = {}
 
     def stamp(self, name: str) -> object:
-        """A value that changes with the file; None if there is none."""
+        """Return a value that changes with the file; None if the file is missing."""
         try:
             status = (self._library.tokenizers / name / "tokenizer.json").stat()
         except OSError:
@@ -27,10 +27,10 @@ class TokenizerCache:
         return status.st_mtime_ns, status.st_size
 
     def load(self, name: str) -> Tokenizer:
-        """A tokenizer; takes a while if it is large and not cached.
+        """Return a tokenizer; slow if it is large and not cached.
 
         Raises:
-            ValueError: if it is gone or damaged.
+            ValueError: if it is missing or damaged.
         """
         stamp = self.stamp(name)
         kept = self._loaded.get(name)

@@ -17,7 +17,7 @@ _BAR, _GAP = 5, 9  # pixels: height of a bar, space below it
 
 @dataclass(frozen=True)
 class Bar:
-    """One value: its name, the value for the length of the bar, and the formatted number."""
+    """One value: its name, the value that determines the bar's length, and the formatted number."""
 
     name: str
     value: float
@@ -26,7 +26,7 @@ class Bar:
 
 
 class BarList(RowTips):
-    """Rows of a name and a number above a bar, relative to the largest. `mono`: monospaced names."""
+    """Rows of a name and a number above a bar; lengths are relative to the largest value. `mono`: monospaced names."""
 
     def __init__(self, theme: ThemeProvider, *, mono: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,7 +44,7 @@ class BarList(RowTips):
 
     @property
     def bars(self) -> Sequence[Bar]:
-        """The bars shown."""
+        """The bars on screen."""
         return self._bars
 
     def sizeHint(self) -> QSize:

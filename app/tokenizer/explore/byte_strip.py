@@ -40,7 +40,7 @@ class ByteStrip(QAbstractScrollArea):
         theme.theme_changed.connect(self._on_theme_changed)
 
     def set_pieces(self, pieces: EncodedText | None) -> None:
-        """Show the bytes of an encoded text; None for nothing."""
+        """Show the bytes of an encoded text; None for none."""
         self._pieces = pieces
         self._data = pieces.text.encode() if pieces is not None else b""
         self.marked = range(0)
@@ -117,7 +117,7 @@ class ByteStrip(QAbstractScrollArea):
                 painter.drawText(below, Qt.AlignmentFlag.AlignCenter, character)
 
     def _character_at(self, at: int) -> str:
-        """The character that starts at this byte, if it fits into a cell."""
+        """Return the character that starts at this byte, if it fits into a cell, else ""."""
         lead = self._data[at]
         if 0x80 <= lead < 0xC0:
             return ""

@@ -1,4 +1,4 @@
-"""One line that shows whether decoding restores the text, and if not, where it differs and why."""
+"""A line that shows whether decoding restores the text, and if not, where it differs and why."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from terrarium.models.tokenizers.text.encoded import EncodedText
 from terrarium.models.tokenizers.text.round_trip import Difference, RoundTrip, round_trip
 
 MAX_SYNC_BYTES = 20_000
-"""Texts of up to this many bytes are checked at once, together with the tokens."""
+"""Texts of up to this many bytes are checked synchronously, together with the tokens."""
 
 _PATIENCE_MS = 150
 _NO_TEXT = "Type a text above", "to check that nothing is lost"
@@ -102,7 +102,9 @@ class RoundTripStrip(QFrame):
 
     @property
     def _least(self) -> QSize:
-        """As high as with its buttons, also without: a changed height would trigger a layout of all above."""
+        """The height with visible buttons, even while they are hidden: a change would trigger a layout of the whole
+        page.
+        """
         return QSize(0, self._find.sizeHint().height() + 2)
 
     @property
@@ -112,7 +114,7 @@ class RoundTripStrip(QFrame):
         return " ".join(part for part in parts if part)
 
     def invalidate(self) -> None:
-        """Drop the result: the text has changed, and its tokens are not there yet."""
+        """Drop the result: the text has changed, and has not been encoded yet."""
         self._task.cancel()
         self.result = None
         self.differences.hide()
@@ -185,7 +187,7 @@ class RoundTripStrip(QFrame):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def _show_state(self, state: str, words: str, why: str) -> None:
-        """Show a state (one of _ICONS) and its explanation, without a difference."""
+        """Show a state (a key of _ICONS) and its explanation, without a difference."""
         self._theme.set_icon(self._icon, *_ICONS[state])
         self._state.setText(words)
         self._why.setText(why)
@@ -201,7 +203,7 @@ class RoundTripStrip(QFrame):
 
 
 class DifferenceList(QFrame):
-    """A popup with a row for each difference: its position, what it becomes, and why.
+    """A popup with a row for each difference: its position, the change, and the reason.
 
     Signals:
         chosen(int): the index of the difference that was clicked, or chosen with Enter.
@@ -244,7 +246,7 @@ class DifferenceList(QFrame):
         self.tree.setColumnWidth(1, min(self.tree.sizeHintForColumn(1), _MAX_CHANGE_WIDTH))
 
     def open_above(self, anchor: QWidget) -> None:
-        """Show the list right above `anchor` and as wide, or below it if there is no room."""
+        """Show the list directly above `anchor` with the same width, or below it if there is no space."""
         row = self.tree.sizeHintForRow(0)
         rows = min(self.tree.topLevelItemCount(), _MAX_ROWS)
         self.tree.setFixedHeight(rows * row + self.tree.header().sizeHint().height() + 4)
@@ -262,7 +264,7 @@ class DifferenceList(QFrame):
 
 
 def format_change(difference: Difference) -> str:
-    """A difference for display: “É → é”, “·· → ·”, “É → nothing”."""
+    """Format a difference for display: “É → é”, “·· → ·”, “É → nothing”."""
     return f"{_marks(difference.text)} → {_marks(difference.back)}"
 
 

@@ -14,7 +14,7 @@ _HINT = "Point at a token, or select one with the arrow keys, to see its details
 
 
 class TokenCard(QFrame):
-    """Shows one `Piece`, or a hint how to select one."""
+    """Shows one `Piece`, or a hint on how to select one."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,7 +71,7 @@ class TokenCard(QFrame):
             self._values[name].setText(text)
 
     def value(self, name: str) -> str:
-        """The text of the row `name`."""
+        """Return the text of the row `name`."""
         return self._values[name].text()
 
 

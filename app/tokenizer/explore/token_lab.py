@@ -24,7 +24,7 @@ class TokenLab(QSplitter):
     Signals:
         encoded(): `tokens` and `text` have changed.
         token_changed(int): the current token (under the pointer, or picked), -1 for none.
-        text_changed(): the editor's text has changed; its tokens are not there yet.
+        text_changed(): the editor's text has changed, and has not been encoded yet.
     """
 
     encoded = Signal()
@@ -97,7 +97,7 @@ class TokenLab(QSplitter):
     def show_characters(self, start: int, end: int) -> None:
         """Select the characters `start` to `end`, as far as they are in the editor, and mark their tokens.
 
-        An empty range shows the position.
+        An empty range moves the cursor there.
         """
         if not self.tokens:
             return
@@ -130,7 +130,7 @@ class TokenLab(QSplitter):
         self._on_cursor_moved()
         self.encoded.emit()
 
-    # -- what points at what -------------------------------------------------------------------------------------------
+    # -- linked highlighting -------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_cursor_moved(self) -> None:
@@ -139,7 +139,7 @@ class TokenLab(QSplitter):
             self.mark_tokens(cursor.selectionStart(), cursor.selectionEnd())
 
     def mark_tokens(self, start: int, end: int) -> None:
-        """Mark the tokens between two positions in the editor, at least the following one."""
+        """Mark the tokens between two positions in the editor; if they are equal, the token that follows."""
         if not self.tokens or self.view.is_frozen or self._offsets.n_bytes != self.tokens.n_bytes:
             return
         tokens = self.tokens.touching(self._offsets.byte_at(start), self._offsets.byte_at(end))

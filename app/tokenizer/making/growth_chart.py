@@ -22,7 +22,7 @@ class GrowthChart(QWidget):
         super().__init__(parent)
         self._theme, self._hint = theme, hint
         self._points: tuple[VocabularyGrowth, ...] = ()
-        self._chart: Chart | None = None  # made for the first points: that takes longer than all of the page
+        self._chart: Chart | None = None  # created lazily: it takes longer than the rest of the page
         self._dots = pg.PlotDataItem(symbol="o", symbolSize=6)
         self._words = label("", "caption", wrap=True)
         layout = QVBoxLayout(self)
@@ -37,7 +37,7 @@ class GrowthChart(QWidget):
 
     @property
     def points(self) -> tuple[VocabularyGrowth, ...]:
-        """The points shown."""
+        """The points on screen."""
         return self._points
 
     @property

@@ -1,4 +1,4 @@
-"""The Import button: asks for the source, and for the word pattern if no file defines it."""
+"""The Import button: asks for the source, and for the pre-tokenization pattern if no file defines it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WIDTH = 460
 
 
 class TokenizerImport(QWidget):
-    """A button with a menu of import sources; during an import, one that cancels it.
+    """A button with a menu of import sources; during an import, it cancels the import.
 
     Signals:
         imported(name): a tokenizer was added to the library, and chosen.
@@ -70,13 +70,13 @@ class TokenizerImport(QWidget):
         widget.installEventFilter(self)
 
     def ask_for_file(self) -> None:
-        """Choose a file, and import it."""
+        """Ask for a file, and import it."""
         file, _ = QFileDialog.getOpenFileName(self, "Choose a tokenizer", "", _FILES)
         if file:
             self.importer.start(file)
 
     def ask_for_folder(self) -> None:
-        """Choose a folder, and import the tokenizer in it."""
+        """Ask for a folder, and import the tokenizer in it."""
         folder = QFileDialog.getExistingDirectory(self, "Choose a folder with a tokenizer")
         if folder:
             self.importer.start(folder)
@@ -123,7 +123,7 @@ class TokenizerImport(QWidget):
 
 
 def _dropped(event: QDropEvent) -> str:
-    """The dragged file or folder; "" unless it is exactly one."""
+    """Return the dragged file or folder; "" unless it is exactly one."""
     files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
     return files[0] if len(files) == 1 else ""
 
@@ -154,7 +154,7 @@ class _Question(Dialog):
 
 
 class PatternDialog(_Question):
-    """Asks for the word pattern of a tokenizer whose files do not define it."""
+    """Asks for the pre-tokenization pattern of a tokenizer whose files do not define it."""
 
     def __init__(self, request: PatternRequest, parent: QWidget) -> None:
         from terrarium.models.tokenizers.foreign.patterns import PATTERNS

@@ -16,7 +16,7 @@ from terrarium.models.library.library import Library, safe_name
 
 @dataclass(frozen=True)
 class PatternRequest:
-    """The source does not define its word pattern, so the user has to choose one; `sentence` explains it."""
+    """A request for the pre-tokenization pattern, which the source does not define; `sentence` says so."""
 
     source: str
     name: str
@@ -29,7 +29,7 @@ class TokenizerImporter(QObject):
     Signals:
         changed(): `busy` has changed.
         imported(name): it was added to the library, and chosen.
-        pattern_needed(PatternRequest): the import needs a word pattern.
+        pattern_needed(PatternRequest): the import needs a pre-tokenization pattern.
     """
 
     changed = Signal()
@@ -50,7 +50,7 @@ class TokenizerImporter(QObject):
         return self._task.busy
 
     def start(self, source: str, name: str = "", pattern: str = "") -> bool:
-        """Import a tokenizer, as `models.tokenizers.importing.import_tokenizer_events`; returns whether it started."""
+        """Start an import as in `models.tokenizers.importing.import_tokenizer_events`. Return whether it started."""
         return self._notices.attempt(lambda: self._start(source, name, pattern))
 
     def _start(self, source: str, name: str, pattern: str) -> None:
@@ -73,7 +73,7 @@ class TokenizerImporter(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Cancel the import; nothing of it stays."""
+        """Cancel the import; no partial files remain."""
         self._task.cancel()
 
     @Slot(object)

@@ -46,7 +46,7 @@ _HINT = (
 
 
 class TokenizerTrainer(QWidget):
-    """The form, replaced by the progress during training; beside it the compression chart.
+    """The form, replaced by the progress during training, with the compression chart beside it.
 
     Args:
         free_name: makes a name unique in the library.
@@ -195,7 +195,7 @@ class TokenizerTrainer(QWidget):
         self._on_train()
 
     def _on_kind(self) -> None:
-        """Show the options that apply to the kind, keeping their values."""
+        """Show the options that apply to the kind, retaining their values."""
         kind = self.kind.currentData()
         held = TokenizerOptions() if self.options is None else self.options.config
         choices = pre_tokenizers_of(kind)

@@ -23,7 +23,7 @@ class TokenizerTraining(QObject):
 
     Signals:
         changed(): `busy` has changed.
-        events_received(events): Phase, Progress and Notice events of the training.
+        events_received(events): Phase, Progress, Notice and VocabularyGrowth events of the training.
         trained(name): it was added to the library, and chosen.
     """
 
@@ -50,7 +50,7 @@ class TokenizerTraining(QObject):
     def train(
         self, name: str, kind: str, vocab_size: int, data: CorpusChoice, options: TokenizerOptions | None = None
     ) -> bool:
-        """Train on `data`; returns whether it started."""
+        """Start training on `data`. Return whether it started."""
         if self.busy:
             return self._notices.refuse("A tokenizer is already being trained: wait or cancel it.")
         return self._notices.attempt(lambda: self._train(name, kind, vocab_size, data, options))
@@ -76,7 +76,7 @@ class TokenizerTraining(QObject):
         self._task.drive(work)
 
     def cancel(self) -> None:
-        """Cancel the training; nothing is kept."""
+        """Cancel the training; no files remain."""
         self._task.cancel()
 
     @Slot()
@@ -93,5 +93,5 @@ class TokenizerTraining(QObject):
     def _on_done(self, name: str) -> None:
         self._tokenizers.add(name)
         self.trained.emit(name)
-        for sentence in dict.fromkeys(self._said):  # the form that showed them has closed
+        for sentence in dict.fromkeys(self._said):  # the form that showed them is no longer visible
             self._notices.say(f"“{name}”: {sentence}")

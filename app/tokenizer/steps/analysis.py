@@ -17,16 +17,17 @@ from terrarium.models.tokenizers.steps.steps import (
 from terrarium.models.tokenizers.token_bytes import component_steps
 
 MAX_TEXT = 200_000
-"""Only this many characters of a text are analysed."""
+"""The maximum number of characters of a text that are analysed."""
 MAX_WORD = 20_000
-"""Only this many characters of a word are traced."""
+"""The maximum number of characters of a word that are traced."""
 
 
 @dataclass(frozen=True, eq=False)
 class TextAnalysis:
-    """A text as a tokenizer's words. The steps of `n_checked` were compared with the encoder; `n_wrong` of them differ.
+    """A text split into a tokenizer's words.
 
-    is_cut: only the first MAX_TEXT characters were analysed. normalizer, pre_tokenizer: names of their components.
+    n_checked, n_wrong: how many words had their steps compared with the encoder, and how many of those differ. is_cut:
+    only the first MAX_TEXT characters were analysed. normalizer, pre_tokenizer: the names of their components.
     """
 
     tokenizer: Tokenizer
@@ -41,7 +42,7 @@ class TextAnalysis:
 
 @dataclass(frozen=True, eq=False)
 class WordTrace:
-    """The steps of a word. `agrees`: whether they end in the tokens of the encoder.
+    """The steps of a word. `agrees`: whether they result in the encoder's tokens.
 
     is_cut: only the first MAX_WORD characters were traced.
     """
@@ -74,7 +75,7 @@ def analyse_text(tokenizer: Tokenizer, steps: TokenizerSteps | None, text: str) 
 
 
 def trace_word(steps: TokenizerSteps, word: Word) -> WordTrace:
-    """The steps of a word.
+    """Compute the steps of a word.
 
     Raises:
         ValueError: if the tokenizer itself fails on it.
@@ -93,5 +94,5 @@ def trace_word(steps: TokenizerSteps, word: Word) -> WordTrace:
 
 
 def _names(component: object) -> str:
-    """The names of the components of a normaliser or pre-tokenizer."""
+    """Return the names of the components of a normalizer or pre-tokenizer."""
     return ", ".join(dict.fromkeys(step["type"] for step in component_steps(component)))

@@ -1,4 +1,4 @@
-"""The scroll area of a drawing: follows the step, and describes what is under the pointer."""
+"""The scroll area of a drawing: follows the step, and describes the item under the pointer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WALKS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_End, Qt
 
 
 class Board(QAbstractScrollArea):
-    """Shows the visible part of a Drawing at one step, and its band, which is always visible, below.
+    """Shows the visible part of a Drawing at one step, and below it the drawing's band, which is always visible.
 
     Signals:
-        pointed_at_changed(str): the description of what is under the pointer, "" for nothing.
+        pointed_at_changed(str): the description of the item under the pointer, "" for none.
     """
 
     pointed_at_changed = Signal(str)

@@ -22,7 +22,7 @@ class BandToken(NamedTuple):
 
 
 class BoundaryNote(NamedTuple):
-    """A note above the boundary of two tokens, at `x` pixels. `is_next`: the next step is about these tokens."""
+    """A note above the boundary of two tokens, at `x` pixels. `is_next`: the next step merges these tokens."""
 
     x: float
     text: str
@@ -30,7 +30,7 @@ class BoundaryNote(NamedTuple):
 
 
 class Drawing(ABC):
-    """A drawing of one word's steps. Coordinates are pixels of the whole drawing, whatever part is visible.
+    """A drawing of one word's steps. Coordinates are pixels of the whole drawing, independent of the visible part.
 
     Below it is a band that is always visible and scrolls horizontally with it: the tokens after the step, in the
     columns of the drawing.
@@ -44,14 +44,14 @@ class Drawing(ABC):
 
     @abstractmethod
     def size(self, step: int) -> QSizeF:
-        """The size at a step, without the band."""
+        """Return the size at a step, without the band."""
 
     def fit(self, height: float) -> None:  # noqa: B027  # most drawings have a fixed height
         """Adapt to the available height."""
 
     @abstractmethod
     def focus(self, step: int) -> QRectF:
-        """The area that should be visible at a step."""
+        """Return the area that should be visible at a step."""
 
     @abstractmethod
     def paint(self, painter: QPainter, seen: QRectF, step: int, pointed: int) -> None:
@@ -59,22 +59,22 @@ class Drawing(ABC):
 
     @abstractmethod
     def at(self, point: QPointF, step: int) -> int:
-        """The item at a point, −1 for none."""
+        """Return the item at a point, −1 for none."""
 
     @abstractmethod
     def facts(self, what: int) -> str:
-        """A description of an item from `at`."""
+        """Describe an item from `at`."""
 
     @abstractmethod
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
-        """The tokens of the band after a step that overlap `left` to `right`."""
+        """Return the tokens of the band after a step that overlap `left` to `right`."""
 
     @abstractmethod
     def band_caption(self, step: int) -> str:
-        """What the band shows after a step."""
+        """Describe what the band shows after a step."""
 
     def boundary_notes(self, step: int, left: float, right: float) -> list[BoundaryNote]:
-        """The notes between tokens of the band."""
+        """Return the notes between tokens of the band."""
         return []
 
     @property

@@ -11,7 +11,7 @@ from terrarium.models.tokenizers.steps.unigram import UnigramSteps
 
 
 def token_facts(steps: TokenizerSteps, id: int, frequencies: Frequencies | None) -> str:
-    """The id, bytes and, if counted, frequency of a token."""
+    """Describe a token: id, bytes and, if counted, frequency."""
     data = steps.bytes[id].hex(" ").upper() or "none"
     facts = [f"id {id:,}", f"bytes {data}" if len(data) <= 60 else f"{len(steps.bytes[id]):,} bytes"]
     if frequencies is not None:
@@ -20,7 +20,7 @@ def token_facts(steps: TokenizerSteps, id: int, frequencies: Frequencies | None)
 
 
 def node_facts(steps: TokenizerSteps, found: BpeSteps, node: int, frequencies: Frequencies | None) -> str:
-    """A description of a node of a merge tree."""
+    """Describe a node of a merge tree."""
     made = found.nodes[node]
     facts = [steps.show_node(made)]
     if made.rank is not None:
@@ -32,7 +32,7 @@ def node_facts(steps: TokenizerSteps, found: BpeSteps, node: int, frequencies: F
 
 
 def piece_facts(steps: TokenizerSteps, found: UnigramSteps, piece: int, frequencies: Frequencies | None) -> str:
-    """A description of a piece of a lattice."""
+    """Describe a piece of a lattice."""
     fits = found.pieces[piece]
     facts = [show_piece(fits.text), f"score {format_score(fits.score)}"]
     facts.append(f"best path ending with it {format_score(found.score_with(piece))}")
@@ -41,37 +41,37 @@ def piece_facts(steps: TokenizerSteps, found: UnigramSteps, piece: int, frequenc
 
 
 def format_tokens(steps: TokenizerSteps, ids: tuple[int, ...], most: int = 12) -> str:
-    """Tokens side by side; only the first ones of many."""
+    """Format tokens side by side; only the first ones of many."""
     shown = " | ".join(steps.show_token(id) for id in ids[:most])
     return f"{shown} | … ({len(ids):,} in total)" if len(ids) > most else shown
 
 
 def describe_applied(frequencies: Frequencies, rank: int) -> str:
-    """How often a merge applies in a corpus."""
+    """Describe how often a merge applies in a corpus."""
     n = frequencies.merges[rank]
     return f"applied {format_times(n)} in {frequencies.label}" if n else f"never applied in {frequencies.label}"
 
 
 def format_share(probability: float) -> str:
-    """A probability in percent."""
+    """Format a probability in percent."""
     return f"{100 * probability:.3g}\u00a0%" if probability < 0.9995 else "over 99.9\u00a0%"
 
 
 def count_headers(frequencies: Frequencies | None) -> tuple[str, ...]:
-    """The header of the frequency column, if frequencies were counted."""
+    """Return the header of the frequency column, if frequencies were counted."""
     return ("Counted",) if frequencies is not None else ()
 
 
 def format_frequency(frequencies: Frequencies | None, id: int) -> str:
-    """A cell of the frequency column."""
+    """Return a cell of the frequency column."""
     return "" if frequencies is None else f"{frequencies.tokens[id]:,}"
 
 
 def format_score(score: float) -> str:
-    """A log-probability, with a real minus sign."""
+    """Format a log-probability, with a real minus sign."""
     return with_minus(f"{score:.2f}")
 
 
 def show_piece(text: str) -> str:
-    """A piece of a lattice for display, with invisible characters made visible."""
+    """Return the display form of a piece of a lattice, with invisible characters made visible."""
     return show_bytes(text.encode())

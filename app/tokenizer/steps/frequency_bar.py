@@ -24,10 +24,10 @@ _NOTHING = "A tokenizer's files store no frequencies: count them on a corpus."
 
 
 class FrequencyBar(QWidget):
-    """Chooses a corpus and counts on it.
+    """A picker for a corpus, and a button that counts in it.
 
     Signals:
-        changed(): `frequencies` have changed.
+        changed(): `frequencies` has changed.
     """
 
     changed = Signal()
@@ -78,7 +78,7 @@ class FrequencyBar(QWidget):
         return self._task.busy
 
     def set_steps(self, steps: TokenizerSteps | None) -> None:
-        """Set the tokenizer; drops the counts of another one."""
+        """Set the tokenizer, and drop the counts of another one."""
         if steps is self._steps:
             return
         self._steps = steps
@@ -87,7 +87,7 @@ class FrequencyBar(QWidget):
         self._take(None, _NOTHING)
 
     def count(self) -> None:
-        """Count on the chosen corpus."""
+        """Count in the chosen corpus."""
         steps, library, choice = self._steps, self._session.library, self.picker.choice
         if steps is None:
             return
@@ -101,7 +101,7 @@ class FrequencyBar(QWidget):
         self._task.drive(work)
 
     def cancel(self) -> None:
-        """Cancel the count; keeps earlier results."""
+        """Cancel the count; earlier results remain."""
         self._task.cancel()
 
     @Slot(object)

@@ -89,7 +89,9 @@ class LatticeDrawing(Drawing):
         return tokens
 
     def _importance(self, piece: int, step: int) -> int:
-        """The emphasis of an arc: 0 not reached, 1 discarded, 2 best to its position, 3 being tried, 4 best now."""
+        """Return the emphasis of an arc: 0 not reached, 1 discarded, 2 best to its position, 3 candidate, 4 best so
+        far.
+        """
         found, end = self._found, int(self._ends[piece])
         if step == found.n_steps and step:
             return 4 if piece in self._best else 1
@@ -155,7 +157,7 @@ class LatticeDrawing(Drawing):
         return QPointF((self._x(start) + self._x(end)) / 2, self._base - self._height(end - start))
 
     def _y_at(self, piece: int, x: float) -> float:
-        """The y of an arc at `x`; the cubic's x is a smoothstep of its parameter, which can be inverted."""
+        """Return the y of an arc at `x`; the cubic's x is a smoothstep of its parameter, which can be inverted."""
         start, length = int(self._starts[piece]), int(self._ends[piece] - self._starts[piece])
         share = min(max((x - self._x(start)) / (length * self._column), 0.0), 1.0)
         t = 0.5 - math.sin(math.asin(1 - 2 * share) / 3)

@@ -117,7 +117,7 @@ class MergeTreeDrawing(Drawing):
         return found
 
     def _tokens(self, step: int) -> tuple[list[int], dict[int, int]]:
-        """(the nodes that are tokens after a step, node -> its index)."""
+        """Return (the nodes that are tokens after a step, node -> its index)."""
         if self._state[0] != step:
             tokens = self._found.state(step)
             self._state = step, tokens, {node: number for number, node in enumerate(tokens)}
@@ -127,7 +127,7 @@ class MergeTreeDrawing(Drawing):
         return self._steps.show_node(self._found.nodes[node])
 
     def _rect(self, node: int) -> QRectF:
-        """The pill of a node: as wide as its text, centred in its columns."""
+        """Return the rectangle of a node's pill: as wide as its text, centred in its columns."""
         left, right = float(self._left[node]), float(self._right[node]) - GAP
         top = MARGIN + int(self._levels[node]) * self._row
         if self._found.nodes[node].left >= 0:

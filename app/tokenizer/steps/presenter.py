@@ -21,7 +21,7 @@ from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps
 
 
 class StepPresenter(Protocol):
-    """Presents the steps of one word as text."""
+    """Describes the steps of one word as text."""
 
     @property
     def title(self) -> str:
@@ -39,30 +39,30 @@ class StepPresenter(Protocol):
         ...
 
     def cell(self, row: int, column: int) -> str:
-        """A cell of the table."""
+        """Return the text of a cell."""
         ...
 
     def row_of(self, step: int) -> int:
-        """The row of a step, −1 for none."""
+        """Return the row of a step, −1 for none."""
         ...
 
     def step_of(self, row: int) -> int:
-        """The step of a row."""
+        """Return the step of a row."""
         ...
 
     def summary(self) -> str:
-        """All steps in a sentence or two."""
+        """Summarize all steps in a sentence or two."""
         ...
 
     def describe_step(self, step: int) -> str:
-        """What happens at a step, in a sentence."""
+        """Describe a step in a sentence."""
         ...
 
 
 def presenter_for(
     steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None, *, is_added: bool = False
 ) -> StepPresenter:
-    """A presenter for `found`, with frequencies in a corpus if they were counted.
+    """Return the presenter for `found`, with frequencies in a corpus if they were counted.
 
     is_added: whether it is an added token.
     """
@@ -142,7 +142,7 @@ class _BpePresenter(_OneRowPerStep):
 
 
 class _SymbolsPresenter(_BpePresenter):
-    """Without merges: lists the tokens."""
+    """Presents a word without merges as the list of its tokens."""
 
     title = "Tokens"
 

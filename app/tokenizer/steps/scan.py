@@ -103,7 +103,7 @@ class ScanDrawing(Drawing):
         return tokens
 
     def _x(self, position: int) -> float:
-        # Space for the prefix before the second column, as pieces from there on begin with it.
+        # Reserve space for the prefix before the second column, since all later pieces begin with it.
         return MARGIN + position * self._column + (max(self._prefix + 2 - self._column, 0.0) if position else 0.0)
 
     def _y(self, row: int) -> float:
@@ -115,7 +115,7 @@ class ScanDrawing(Drawing):
         return QRectF(left, self._y(row), self._x(end) - left, self.style.pill_height)
 
     def _number(self, row: int) -> int:
-        """The index of the token that a row finds."""
+        """Return the index of the token found in a row."""
         return self._begins.index(row) - 1
 
     def _write(self, painter: QPainter, top: float, first: int, last: int, role: str) -> None:

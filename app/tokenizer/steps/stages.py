@@ -1,4 +1,4 @@
-"""The stages before the model: text, normalised text, words; and a field for a custom word."""
+"""The stages before the model: text, normalized text, words; and a field for a custom word."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 300  # characters of a text
 
 
 class Stages(QWidget):
-    """Three lines: the text, the normalised text, and its words.
+    """Three lines: the text, the normalized text, and its words.
 
     Signals:
         typed(str): the user has typed a custom text, "" to return to the text of the tab.
@@ -55,7 +55,7 @@ class Stages(QWidget):
         grid.addWidget(self.normalized, 1, 1)
         grid.addWidget(self.about_normalized, 1, 2)
         grid.addWidget(self.strip, 2, 1)
-        self.about_words.setAlignment(top)  # aligned by the grid, it would get no height for its lines
+        self.about_words.setAlignment(top)  # aligned by the grid, the label would get no height for its lines
         grid.addWidget(self.about_words, 2, 2)
         self.own.textChanged.connect(self.typed)
 
@@ -80,7 +80,7 @@ class Stages(QWidget):
         self.strip.set_words(split.words)
 
     def clear(self) -> None:
-        """Clear all."""
+        """Clear all lines except the custom word."""
         self.strip.set_words(())
         for widget in (self.text, self.normalized):
             widget.setText("")

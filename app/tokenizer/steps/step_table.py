@@ -49,7 +49,7 @@ class StepTable(QTableView):
         theme.theme_changed.connect(self._size)
 
     def show_presenter(self, presenter: StepPresenter | None) -> None:
-        """Show the steps of a presenter, None for none."""
+        """Show the steps of a presenter; None for none."""
         self._silent = True
         self._rows.set_presenter(presenter)
         self._silent = False

@@ -34,9 +34,9 @@ from terrarium.models.tokenizers.steps.steps import TokenizerSteps, WordSteps
 from terrarium.models.tokenizers.steps.unigram import UnigramSteps
 from terrarium.models.tokenizers.steps.wordpiece import WordPieceSteps
 
-_PAUSE_MS = 40  # while keys are pressed
+_PAUSE_MS = 40  # while the user is typing
 _TALL = 640
-"""Pixels at the usual text size: a view of this height shows more than the least lines of words."""
+"""The height of the view, in pixels at the default text size, from which more lines of words are shown."""
 
 
 class StepsView(QWidget):
@@ -179,7 +179,7 @@ class StepsView(QWidget):
     def _on_traced(self, trace: WordTrace) -> None:
         self.trace = trace
         n_steps = trace.found.n_steps
-        # A chosen word shows its last step first; during playback, words start at the first step.
+        # A chosen word first shows its last step; during playback, words start at the first step.
         step = 0 if self._starts_at_first_step or self.transport.is_playing else n_steps
         self._starts_at_first_step = False
         self.transport.set_steps(n_steps, step)
@@ -204,7 +204,7 @@ class StepsView(QWidget):
         else:
             self.transport.pause()
 
-    # -- what is shown -------------------------------------------------------------------------------------------------
+    # -- display -------------------------------------------------------------------------------------------------------
 
     def _draw(self) -> Drawing:
         assert self.analysis is not None
@@ -214,7 +214,7 @@ class StepsView(QWidget):
 
     @Slot()
     def _refresh(self) -> None:
-        """Refresh texts, table and drawing, with other facts or colours."""
+        """Refresh texts, table and drawing after a change of the frequencies or the theme."""
         if self.trace is not None:
             self._show_texts()
             self.board.replace_drawing(self._draw())
@@ -255,7 +255,7 @@ class StepsView(QWidget):
 
     @Slot(str)
     def _on_pointed_at(self, words: str) -> None:
-        """Show the description of what is under the pointer instead of the step's."""
+        """Show the description of the item under the pointer instead of the step's."""
         self.description.setText(words)
         self.line.setCurrentWidget(self.description if words else self.sentence)
 
@@ -265,7 +265,7 @@ class StepsView(QWidget):
         self.transport.go(step)
 
     def _show_message(self, sentence: str = "") -> None:
-        """Show an error, or that there is no word, instead of the drawing."""
+        """Show an error, or a hint that there is no word, instead of the drawing."""
         self.trace, self._presenter = None, None
         self.problem.setText(sentence)
         self.boards.setCurrentWidget(self.problem if sentence else self.message)
@@ -298,14 +298,14 @@ class StepsView(QWidget):
 
 
 class _Squeezable(QStackedWidget):
-    """Pages that scroll inside. Qt's stack would ask for their preferred height, as soon as a label in them wraps."""
+    """A stack of pages that scroll inside. QStackedWidget requests their preferred height if a label in them wraps."""
 
     def hasHeightForWidth(self) -> bool:
         return False
 
 
 def _most_instructive(analysis: TextAnalysis) -> int:
-    """The word to start with: a long one, but no added token, among the first few."""
+    """Return the index of the initial word: a long one among the first few, preferably not an added token."""
     few = analysis.split.words[:40]
     return max(range(len(few)), key=lambda i: (few[i].added_id is None, min(len(few[i].text), 16)))
 
@@ -313,7 +313,7 @@ def _most_instructive(analysis: TextAnalysis) -> int:
 def drawing_of(
     style: DrawingStyle, steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None
 ) -> Drawing:
-    """The drawing of a word's steps, with frequencies if they were counted."""
+    """Return the drawing of a word's steps, with frequencies if they were counted."""
     if isinstance(found, BpeSteps):
         return MergeTreeDrawing(style, steps, found, frequencies)
     if isinstance(found, WordPieceSteps):

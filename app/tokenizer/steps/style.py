@@ -27,15 +27,15 @@ class DrawingStyle:
         self.text_height = QFontMetricsF(self.plain).height()
 
     def width(self, text: str) -> float:
-        """The width of a token's text."""
+        """Return the width of a token's text."""
         return self._metrics.horizontalAdvance(self.drawable(text))
 
     def drawable(self, text: str) -> str:
-        """A token's text with an escape in place of each character that no font has."""
+        """Return a token's text with an escape in place of each character that no font has."""
         return self._glyphs.drawable(text)
 
     def small_width(self, text: str) -> float:
-        """The width of small text beside a pill."""
+        """Return the width of small text beside a pill."""
         return self._small_metrics.horizontalAdvance(text)
 
     def pill(
@@ -49,9 +49,10 @@ class DrawingStyle:
         role: str = "pill_text",
         seen: QRectF | None = None,
     ) -> QRectF:
-        """Paint a token. `fill`, `edge` and `role` (of the text) are colours of the theme, "" for none.
+        """Paint a token, and return the rectangle of its text.
 
-        seen: the visible area, in which the text of a longer pill is placed. Returns the rectangle of the text.
+        `fill`, `edge` and `role` (of the text) are colours of the theme, "" for none. seen: the visible area, in which
+        the text of a longer pill is placed.
         """
         painter.setBrush(self.colors.color(fill) if fill else Qt.BrushStyle.NoBrush)
         painter.setPen(self.pen(edge, 2 if edge == "accent" else 1) if edge else Qt.PenStyle.NoPen)
@@ -65,14 +66,14 @@ class DrawingStyle:
         return inside
 
     def _visible_part(self, rect: QRectF, seen: QRectF, text: str) -> QRectF:
-        """The visible part of a pill, but wide enough for its text."""
+        """Return the visible part of a pill, but at least wide enough for its text."""
         width = min(self.width(text) + 2 * PAD, rect.width())
         left = min(max(rect.left(), seen.left()), rect.right() - width)
         right = max(min(rect.right(), seen.right()), left + width)
         return QRectF(left, rect.top(), right - left, rect.height())
 
     def note(self, painter: QPainter, centre: QPointF, text: str, role: str = "muted", ground: str = "") -> QRectF:
-        """Paint small text centred at a point, on an opaque `ground`; returns its rectangle."""
+        """Paint small text centred at a point, on an opaque `ground`; return its rectangle."""
         rect = self.note_rect(centre, text)
         if ground:
             painter.setPen(Qt.PenStyle.NoPen)
@@ -84,7 +85,7 @@ class DrawingStyle:
         return rect
 
     def note_rect(self, centre: QPointF, text: str) -> QRectF:
-        """The rectangle that `note` uses for a text."""
+        """Return the rectangle that `note` uses for a text."""
         width, height = self.small_width(text) + 8, self.small_height
         return QRectF(centre.x() - width / 2, centre.y() - height / 2, width, height)
 
@@ -97,10 +98,10 @@ class DrawingStyle:
         painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def pen(self, role: str, width: float = 1.0, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
-        """A pen in a colour of the theme."""
+        """Return a pen in a colour of the theme."""
         return QPen(self.colors.color(role), width, style, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin)
 
 
 def alternate(i: int) -> str:
-    """The fill of the i-th of adjacent tokens."""
+    """Return the fill of the i-th of adjacent tokens."""
     return "pill_b" if i % 2 else "pill_a"

@@ -19,7 +19,7 @@ class Transport(QWidget):
 
     Signals:
         step_changed(int): the current step has changed.
-        finished(): advanced past the last step, to the next word. Playback continues unless `pause` is called.
+        finished(): the last step was passed, so the next word follows. Playback continues unless `pause` is called.
         playing_changed(bool): playback has started or stopped.
     """
 

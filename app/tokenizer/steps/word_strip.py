@@ -50,7 +50,7 @@ class WordStrip(QListView):
 
     @property
     def current(self) -> int:
-        """The current word, −1 for none."""
+        """The index of the current word, −1 for none."""
         return self.currentIndex().row()
 
     def set_words(self, words: Sequence[Word]) -> None:
@@ -60,7 +60,7 @@ class WordStrip(QListView):
         self._silent = False
 
     def set_lines(self, n: int) -> None:
-        """Be as tall as `n` lines of words."""
+        """Set the height to `n` lines of words."""
         if n != self._n_lines:
             self._n_lines = n
             self._on_theme()

@@ -80,7 +80,7 @@ class VocabularyFilters(QWidget):
         return str(self.uses.currentData() or "")
 
     def set_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
-        """Offer the types and uses that occur, with counts; keeps the choice if it is still offered."""
+        """Offer the types and uses that occur, with counts; the choice remains if it is still offered."""
         n_of = np.bincount(vocabulary.types, minlength=len(TYPE_NAMES)).tolist()
         types = [(f"{name.capitalize()} ({n:,})", name, TYPES[name]) for name, n in zip(TYPES, n_of, strict=True) if n]
         _fill(self.types, "All types", types)

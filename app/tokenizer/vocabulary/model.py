@@ -1,4 +1,4 @@
-"""A Qt table model of the rows of a vocabulary; cells are created on demand."""
+"""A Qt table model of the rows of a vocabulary; cells are created lazily."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class VocabularyModel(QAbstractTableModel):
         self.endResetModel()
 
     def model_row(self, row: int) -> int:
-        """The model row of a row of the vocabulary, -1 if it is not shown."""
+        """Return the model row of a row of the vocabulary, -1 if it is not shown."""
         matches = np.flatnonzero(self.rows == row)
         return int(matches[0]) if len(matches) else -1
 
@@ -115,7 +115,7 @@ class VocabularyModel(QAbstractTableModel):
         return None
 
     def cell_text(self, name: str, row: int) -> str:
-        """The text of a cell."""
+        """Return the text of a cell."""
         assert self.vocabulary is not None
         table = self.vocabulary
         if name == "id":
@@ -157,12 +157,12 @@ class VocabularyModel(QAbstractTableModel):
 
 
 def format_hex(data: bytes) -> str:
-    """Bytes in hexadecimal, shortened if there are many."""
+    """Format bytes in hexadecimal, shortened if there are many."""
     return data[:_MAX_BYTES].hex(" ").upper() + (" …" if len(data) > _MAX_BYTES else "")
 
 
 def format_origin(vocabulary: Vocabulary, token: VocabularyEntry) -> str:
-    """The merge of a token (“in + ter”), or its score; "" if it has neither."""
+    """Format the merge of a token (“in + ter”), or its score; "" if it has neither."""
     if token.score is not None:
         return "" if np.isnan(token.score) else with_minus(f"{token.score:.3f}")
     if token.rank < 0:
@@ -172,5 +172,5 @@ def format_origin(vocabulary: Vocabulary, token: VocabularyEntry) -> str:
 
 
 def copied_text(token: VocabularyEntry) -> str:
-    """The clipboard text of a token."""
+    """Return the clipboard text of a token."""
     return token.bytes.hex(" ").upper() if token.text is None else token.text

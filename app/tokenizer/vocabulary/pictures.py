@@ -13,13 +13,13 @@ from terrarium.models.tokenizers.vocabulary.token_counts import Usage
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 LONGEST = 20
-"""Longer tokens, in bytes, share the last bar."""
+"""The length in bytes from which tokens share the last bar."""
 
 _MAX_POINTS = 200
 
 
 def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
-    """The number of tokens of each length in bytes."""
+    """Plot the number of tokens of each length in bytes."""
     longest = int(vocabulary.n_bytes.max(initial=1))
     shown = min(longest, LONGEST)
     values = np.bincount(np.clip(vocabulary.n_bytes, 1, shown), minlength=shown + 1)[1:]
@@ -42,7 +42,7 @@ def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
 
 
 def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
-    """Frequency by rank on logarithmic axes, with Zipf's law (∝ 1 / rank) for comparison."""
+    """Plot frequency by rank on logarithmic axes, with Zipf's law (∝ 1 / rank) for comparison."""
     ranks = _spread(len(usage.frequencies))
     values = usage.frequencies[ranks - 1]
     top = math.log10(usage.frequencies[0])
@@ -65,7 +65,7 @@ def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
 
 
 def coverage_picture(usage: Usage) -> LinePicture:
-    """The share of the corpus that the n most frequent tokens cover, by n."""
+    """Plot the share of the corpus that the n most frequent tokens cover, by n."""
     ranks = _spread(len(usage.frequencies))
     values = 100 * usage.coverage[ranks - 1]
 
@@ -87,7 +87,7 @@ def coverage_picture(usage: Usage) -> LinePicture:
 
 
 def describe_usage(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
-    """A summary of the counts in a few sentences."""
+    """Summarize the counts in a few sentences."""
     n_produced, n_once = len(usage.frequencies), usage.n("once")
     n_step, n_never, n_cannot = usage.n("step"), usage.n("never", "unreachable"), usage.n("unreachable")
     n_90 = usage.n_for(0.9)
@@ -112,7 +112,7 @@ def describe_usage(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
 
 
 def short(n: float) -> str:
-    """A round number for an axis: 500, 2 k, 1.5 M."""
+    """Format a round number for an axis: 500, 2 k, 1.5 M."""
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if n >= factor:
             return f"{n / factor:g} {letter}"
@@ -120,12 +120,12 @@ def short(n: float) -> str:
 
 
 def _spread(n: int) -> NDArray[np.int64]:
-    """Ranks from 1 to n, evenly spaced on a logarithmic axis."""
+    """Return ranks from 1 to n, evenly spaced on a logarithmic axis."""
     return np.unique(np.round(np.logspace(0, math.log10(max(n, 1)), _MAX_POINTS)).astype(np.int64))
 
 
 def _powers(title: str, top: float) -> Axis:
-    """A logarithmic axis from 1 to at least `top`, with the powers of ten, or every other one."""
+    """Return a logarithmic axis from 1 to at least `top`, with the powers of ten, or every other one."""
     high = max(math.log10(top), 0.3)
     step = 1 if high < 5 else 2
     ticks = tuple((float(power), short(10.0**power)) for power in range(0, math.floor(high) + 1, step))

@@ -39,7 +39,7 @@ _ANY = Qt.AlignmentFlag(0)
 
 
 class TokenFacts(QFrame):
-    """A card for one token, or a hint how to select one.
+    """A card for one token, or a hint on how to select one.
 
     Signals:
         token_requested(int): the row of a token that was clicked in the card.
@@ -118,15 +118,15 @@ class TokenFacts(QFrame):
 
     @property
     def row(self) -> int:
-        """The row of the vocabulary that is shown, -1 for none."""
+        """The shown row of the vocabulary, -1 for none."""
         return self._row
 
     def value(self, name: str) -> str:
-        """The text of the line `name`, "" if it is hidden."""
+        """Return the text of the line `name`, "" if it is hidden."""
         return self._values[name].text()
 
     def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
-        """Set the vocabulary and its counts; keeps the token if only the counts are new."""
+        """Set the vocabulary and its counts; the token remains if only the counts are new."""
         kept = self._row if vocabulary is self._vocabulary else -1
         self._vocabulary, self._usage = vocabulary, usage
         self.show_row(kept)

@@ -26,14 +26,14 @@ USE_FILTERS = {
 """Filter -> the uses that it covers."""
 
 POLL_S = 0.02
-"""Interval between checks whether the search was cancelled."""
+"""The interval between checks whether the search was cancelled, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A search. `text`: a substring, “/regular expression/”, or “#id” (digits match both); `type`, `use`: "" = all.
+    """A search. `text`: a substring, “/regular expression/”, or “#id” (digits match both); `type`, `use`: "" for all.
 
-    column: sort by id, token, bytes, length, type, count or made (merge or score).
+    column: the sort key: id, token, bytes, length, type, count or made (merge or score).
     """
 
     text: str = ""
@@ -45,7 +45,7 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """The rows found, in order. `problem`: why the search is invalid, "" if it is valid."""
+    """The matching rows, in order. `problem`: why the search is invalid, "" if it is valid."""
 
     rows: NDArray[np.int64]
     problem: str = ""
@@ -59,13 +59,17 @@ class TokenFinder:
         self._keys: dict[str, NDArray[Any]] = {}
 
     def with_usage(self, usage: Usage | None) -> TokenFinder:
-        """A copy with other counts."""
+        """Return a copy with other counts."""
         other = TokenFinder(self.vocabulary, usage)
         other._keys = {column: key for column, key in self._keys.items() if column != "count"}
         return other
 
     def find(self, query: Query) -> Generator[Event, None, Found]:
-        """The rows of a query. Yields Progress now and then while matching a regular expression."""
+        """Find the rows of a query.
+
+        Yields:
+            Progress, periodically while matching a regular expression.
+        """
         try:
             matches = yield from self._matches(query.text.strip("\n"))
         except ValueError as error:
@@ -96,7 +100,7 @@ class TokenFinder:
         return found
 
     def _match_regex(self, pattern: str) -> Generator[Event, None, NDArray[np.bool_]]:
-        """Match Qt's regular expressions: Python's cannot be interrupted, so “(a+)+b” would hang."""
+        """Match with Qt's regular expressions: Python's cannot be interrupted, so “(a+)+b” would hang."""
         expression = QRegularExpression(pattern, QRegularExpression.PatternOption.UseUnicodePropertiesOption)
         if not expression.isValid():
             reason, position = expression.errorString(), expression.patternErrorOffset()
@@ -124,7 +128,7 @@ class TokenFinder:
         return has
 
     def _order(self, column: str, descending: bool) -> NDArray[np.int64]:
-        """All rows sorted by a column, ties by id; rows without a value come last in both directions."""
+        """Return all rows sorted by a column, ties by id; rows without a value are last in both directions."""
         if column not in self._keys:
             self._keys[column] = self._key(column)
         key = self._keys[column]
@@ -150,7 +154,7 @@ class TokenFinder:
 
 
 def _dense_ranks(values: Sequence[Any]) -> NDArray[np.int64]:
-    """(n,) The dense rank of each value: equal values have equal ranks."""
+    """Return the dense rank of each value, (n,): equal values have equal ranks."""
     order = np.array(sorted(range(len(values)), key=values.__getitem__), np.int64)
     differs = [values[a] != values[b] for a, b in zip(order[:-1].tolist(), order[1:].tolist(), strict=True)]
     ranks = np.zeros(len(values), np.int64)

@@ -27,14 +27,14 @@ _SCALE = 1000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UsageResult:
-    """Counts, and the label of the corpus."""
+    """The counts, and the label of the corpus."""
 
     usage: Usage
     corpus: str
 
 
 class UsageCounter(QWidget):
-    """A line with the corpus, the button, and the progress.
+    """A row with the corpus, the button, and the progress.
 
     Signals:
         counted(result): a UsageResult.
@@ -77,7 +77,7 @@ class UsageCounter(QWidget):
         return self._task.busy
 
     def set_vocabulary(self, tokenizer: Tokenizer | None, vocabulary: Vocabulary | None) -> None:
-        """Set the tokenizer and its vocabulary; cancels a running count."""
+        """Set the tokenizer and its vocabulary, and cancel a running count."""
         self._task.cancel()
         self._work = None if tokenizer is None or vocabulary is None else (tokenizer, vocabulary)
         self.start.setEnabled(self._work is not None)
@@ -85,7 +85,7 @@ class UsageCounter(QWidget):
 
     @Slot()
     def count(self) -> None:
-        """Count on the chosen corpus."""
+        """Count in the chosen corpus."""
         if self._work is None:
             return
         tokenizer, vocabulary = self._work

@@ -17,7 +17,7 @@ from terrarium.models.tokenizers.vocabulary.token_types import TYPES
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
 
 _PADDING = 28  # pixels on both sides of a cell's text
-_ROW = 26  # pixels at the usual text size
+_ROW = 26  # pixels at the default text size
 _WIDEST = {
     "id": "888888",
     "token": "·internat",
@@ -49,7 +49,7 @@ class VocabularyTable(QTableView):
         self.contents = VocabularyModel(theme, self)
         self.setModel(self.contents)
         self.setAccessibleName("Tokens of the vocabulary")
-        self.setProperty("role", "plain")  # a card frames it
+        self.setProperty("role", "plain")  # the surrounding card has the frame
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
@@ -109,7 +109,7 @@ class VocabularyTable(QTableView):
         self.scrollToTop()
 
     def select(self, row: int) -> bool:
-        """Select a row of the vocabulary without scrolling; False if it is not shown."""
+        """Select a row of the vocabulary without scrolling. Return False if it is not shown."""
         model_row = self.contents.model_row(row)
         index = self.contents.index(model_row, 0) if model_row >= 0 else QModelIndex()
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
@@ -132,7 +132,7 @@ class VocabularyTable(QTableView):
 
     @Slot()
     def sort_by_current(self) -> None:
-        """Sort by the column of the current cell; reverses the order if it is the sort column."""
+        """Sort by the column of the current cell; reverse the order if it is already the sort column."""
         section = max(self.currentIndex().column(), 0)
         if self.contents.columns:
             name = self.contents.columns[section]
@@ -140,7 +140,7 @@ class VocabularyTable(QTableView):
             self.sort_by(name, not descending if name == sorted_by else name in DESCENDING_FIRST)
 
     def keyboardSearch(self, search: str) -> None:
-        """Disabled: it would scan all rows, and there is a search field."""
+        """Do nothing: the default would scan all rows, and there is a search field."""
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current_changed(self, *_: object) -> None:
@@ -152,7 +152,7 @@ class VocabularyTable(QTableView):
 
     @Slot()
     def _size_columns(self) -> None:
-        """Tokens and bytes share the spare width; if there is too little, some columns are hidden."""
+        """Let tokens and bytes share the spare width; if there is too little, hide some columns."""
         header, columns = self.horizontalHeader(), self.contents.columns
         self.verticalHeader().setDefaultSectionSize(round(_ROW * self._theme.text_scale))
         widths, room = self._widths(), self.viewport().width()
@@ -171,7 +171,7 @@ class VocabularyTable(QTableView):
                 self.setColumnWidth(section, widths[name])
 
     def _widths(self) -> dict[str, int]:
-        """The minimum width of each column in pixels."""
+        """Return the minimum width of each column in pixels."""
         mono, plain = QFontMetrics(self._theme.mono_font(0.95)), QFontMetrics(self._theme.font())
         title = QFontMetrics(self._theme.font(0.9, bold=True))
         widths = {name: mono.horizontalAdvance(widest) for name, widest in _WIDEST.items()}

@@ -124,16 +124,16 @@ class VocabularyView(QWidget):
             context=Qt.ShortcutContext.WidgetWithChildrenShortcut,
         )
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """The vocabulary, None if there is none or it is being read."""
+        """The vocabulary; None if there is none or it is still being read."""
         return None if self._finder is None else self._finder.vocabulary
 
     @property
     def usage(self) -> Usage | None:
-        """The counts, None if nothing was counted."""
+        """The counts; None until a corpus was counted."""
         return None if self._finder is None else self._finder.usage
 
     @property
@@ -185,7 +185,7 @@ class VocabularyView(QWidget):
         self.table.set_vocabulary(table, usage)
         self._find()
 
-    # -- Search -------------------------------------------------------------------------------------------------------
+    # -- Search --------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _find(self) -> None:
@@ -239,13 +239,13 @@ class VocabularyView(QWidget):
 
     @Slot()
     def choose_file(self) -> None:
-        """Ask for a file, and export the rows shown to it."""
+        """Ask for a file, and export the shown rows to it."""
         path, _ = QFileDialog.getSaveFileName(self, "Export the vocabulary", f"{self._name}-vocabulary.csv", _CSV)
         if path:
             self.export_to(Path(path))
 
     def export_to(self, path: Path) -> None:
-        """Export the rows shown, in their order, as a CSV file; reports the result."""
+        """Export the shown rows, in their order, as a CSV file; the status line reports the result."""
         finder, rows = self._finder, self.table.contents.rows
         if finder is None:
             return
@@ -315,7 +315,7 @@ class VocabularyCharts(QWidget):
         return self.zipf.picture, self.coverage.picture
 
     def show_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
-        """Draw the charts; only the lengths without `usage`."""
+        """Draw the charts; without `usage`, only the lengths."""
         self.lengths.set_picture(lengths_picture(vocabulary))
         self._pages.setCurrentIndex(0 if usage is None else 1)
         if usage is not None:

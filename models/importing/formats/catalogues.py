@@ -1,7 +1,7 @@
 """Translations of programs: gettext's catalogues as text (.po) and compiled (.mo), and Qt's compiled ones (.qm).
 
 Each row has the source, the target, the context that programmers gave, and the skeleton of the source (without numbers
-and placeholders): texts of one skeleton are variants of one template, and must not be divided between training and
+and placeholders): texts with equal skeletons are variants of one template, and must not be divided between training and
 validation.
 """
 
@@ -25,7 +25,7 @@ from terrarium.models.number_words import format_size
 
 _MAX_BYTES = 1 << 26
 _MO_RATIO = 10
-"""How many times as long as a .mo file its texts may be: entries can share one, but few do."""
+"""Maximum ratio of the texts to the size of a .mo file: entries can share a text, but few do."""
 _PO_LINE = re.compile(r'(?:(msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+)?"((?:[^"\\]++|\\.)*+)"')
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
@@ -36,10 +36,10 @@ _QM_END, _QM_TRANSLATION, _QM_OBSOLETE, _QM_SOURCE, _QM_CONTEXT = 1, 3, 5, 6, 7
 
 
 def read_po(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The translated entries of a .po file; neither fuzzy nor obsolete ones.
+    """Read the translated entries of a .po file; neither fuzzy nor obsolete ones.
 
     Raises:
-        FormatError: for a line that is none of a catalogue.
+        FormatError: for a line that does not belong in a catalogue.
     """
     entry, key, began, is_fuzzy, size = dict[str, list[str]](), "", 0, False, 0
     for line, text in read_lines(file, options.encoding, meter):
@@ -72,10 +72,10 @@ def read_po(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
 
 
 def read_mo(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The entries of a .mo file (gettext manual, 10.3); the "line" is the number of the entry.
+    """Read the entries of a .mo file (gettext manual, 10.3); the "line" is the number of the entry.
 
     Raises:
-        FormatError: where it is damaged.
+        FormatError: if it is damaged.
     """
     data = read_whole(file, _MAX_BYTES)
     order = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}.get(data[:4])
@@ -106,12 +106,12 @@ def read_mo(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
 
 
 def read_qm(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The messages of a .qm file (qtbase, qtranslator.cpp); the "line" is the number of the message.
+    """Read the messages of a .qm file (qtbase, qtranslator.cpp); the "line" is the number of the message.
 
-    The mark of a shortcut (&) is removed, and messages whose translation is the source itself are left out.
+    Shortcut markers (&) are removed, and messages whose translation equals the source are left out.
 
     Raises:
-        FormatError: where it is damaged, or has no source texts.
+        FormatError: if it is damaged, or has no source texts.
     """
     data = read_whole(file, _MAX_BYTES)
     if not data.startswith(_QM_MAGIC):
@@ -143,9 +143,9 @@ def read_qm(file: SourceFile, options: ReadOptions, meter: Meter | None = None) 
 
 
 def _qm_messages(data: bytes, position: int, end: int) -> Iterator[tuple[int, str, str, str] | None]:
-    """Of each message in a part of the file: where it ends, source, translation (of plural forms the last), context.
+    """Yield for each message in a part of the file: its end, source, translation (the last plural form) and context.
 
-    After every TICK_LINES tags comes None.
+    Yields None after every TICK_LINES tags.
     """
     n_tags, source, target, context = 0, "", "", ""
     while position < end:
@@ -186,7 +186,7 @@ def _mo_text(data: bytes, order: str, at: int) -> str:
 
 def _po_rows(entry: dict[str, list[str]], line: int, is_fuzzy: bool) -> Iterator[tuple[int, Row]]:
     texts = {key: "".join(parts) for key, parts in entry.items()}
-    if is_fuzzy or not texts["msgid"]:  # the one without a source is the head of the file
+    if is_fuzzy or not texts["msgid"]:  # the entry without a source is the header
         return
     forms = [text for key, text in sorted(texts.items()) if key.startswith("msgstr")]
     pairs = [(texts["msgid"], forms[0])] if forms else []

@@ -1,4 +1,4 @@
-"""Files of strangers, opened with limits: plain ones, and those in .gz and .zip files. Nothing is unpacked to disk."""
+"""External files, opened with limits: plain ones, and those in .gz and .zip files. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from terrarium.models.files.limits import MAX_RATIO, MAX_UNPACKED_BYTES, unpacke
 from terrarium.models.number_words import format_size
 
 MAX_LINE_BYTES = 1 << 24
-"""The longest line that is read."""
+"""Length limit of a line."""
 MAX_FILES = 100_000
-"""The most files of one source, and members of one archive."""
+"""Maximum number of files in a source, and of members in an archive."""
 
 _PART_BYTES = 1 << 16
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -49,7 +49,7 @@ _SPLIT_NAMES = {
 
 
 class FormatError(ValueError):
-    """What a file holds cannot be read: a sentence with the file and the line."""
+    """An unreadable file: a sentence with the file and the line."""
 
     def __init__(self, file: str, line: int, what: str) -> None:
         super().__init__(f"{file}, line {line}: {what}" if line else f"{file}: {what}")
@@ -58,12 +58,12 @@ class FormatError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """One file to read: on disk, or a member of an archive.
+    """A file to read: on disk, or a member of an archive.
 
-    name: what messages call it. path: the file on disk, for a member of an `archive` that one. folder: the name of its
-    folder below what the user chose, "" at the top or if that only names a split. split: "train", "val" or "test" if
-    its name or a folder's says so, else "". size: its bytes, unpacked where that is known. beside: files whose lines
-    belong to its own.
+    name: its name in messages. path: the file on disk; for a member, that of its `archive`. folder: the name of its
+    folder below the user's choice; "" at the top or if the folder's name is only that of a split. split: "train", "val"
+    or "test" if its name or a folder's says so, else "". size: its bytes, unpacked if known. beside: files whose lines
+    are parallel to its own.
     """
 
     name: str
@@ -77,7 +77,7 @@ class SourceFile:
 
     @property
     def is_packed(self) -> bool:
-        """Whether its bytes are not those on disk."""
+        """Whether its content is compressed or in an archive."""
         return bool(self.member) or self.path.suffix.lower() == ".gz"
 
     @property
@@ -93,10 +93,10 @@ class SourceFile:
 
     @contextmanager
     def open(self, meter: Meter | None = None) -> Iterator[BinaryIO]:
-        """Its bytes, as a stream that raises FormatError when it unpacks to too much.
+        """Open it as a byte stream that raises FormatError if it unpacks to too much.
 
         Raises:
-            FormatError: where it cannot be opened or is damaged.
+            FormatError: if it cannot be opened or is damaged.
         """
         try:
             with self._raw() as (raw, limit):
@@ -115,7 +115,7 @@ class SourceFile:
 
     @contextmanager
     def _raw(self) -> Iterator[tuple[IO[bytes], int]]:
-        """Its unpacked bytes, and how many there may be."""
+        """Yield a stream of its unpacked bytes, and the limit of their number."""
         if self.archive is not None:
             packed = self.archive.getinfo(self.member).compress_size
             with self.archive.open(self.member) as file:
@@ -132,27 +132,27 @@ class SourceFile:
 
 @dataclass(kw_only=True)
 class Meter:
-    """How many bytes were read from all files of a source, against their `total`, and against what may be unpacked."""
+    """The bytes read from all files of a source, compared with their `total` and the unpacking limit."""
 
     total: int = 0
     done: int = 0
     limit: int = MAX_UNPACKED_BYTES
 
     def add(self, n_bytes: int, file: SourceFile) -> None:
-        """Count what was read from a file; FormatError where it unpacks, with the files before it, to too much."""
+        """Count bytes read from a file; FormatError if it unpacks, together with the files before it, to too much."""
         self.done += n_bytes
         if file.is_packed and self.done > self.limit:
             _refuse(file, "with the files before it, it unpacks", self.limit)
 
 
 class GrowthMeter:
-    """Counts the characters of rows, of which many may share one text, up to what `n_bytes` of a file may become."""
+    """Counts the characters of rows, many of which may share one text, against the unpacking limit for `n_bytes`."""
 
     def __init__(self, file: SourceFile, n_bytes: int, ratio: int = MAX_RATIO) -> None:
         self._file, self._n, self._limit = file, 0, unpacked_limit(n_bytes, ratio)
 
     def add(self, n_characters: int, line: int) -> None:
-        """Count a row; FormatError where the rows are too much for such a file."""
+        """Count a row; FormatError if the rows exceed the limit."""
         self._n += n_characters
         if self._n > self._limit:
             raise FormatError(
@@ -172,12 +172,12 @@ def _refuse(file: SourceFile, what: str, limit: int) -> NoReturn:
 
 
 def unpacking_limit(paths: Collection[Path]) -> int:
-    """How many bytes files on disk may become."""
+    """Return the limit of the unpacked bytes of files on disk."""
     return unpacked_limit(sum(map(_size, paths)))
 
 
 class _Counted(io.RawIOBase):
-    """A stream that counts what is read from it, and refuses more than `limit` bytes or than the meter allows."""
+    """A stream that counts the bytes read, and raises beyond `limit` or the meter's limit."""
 
     def __init__(self, stream: IO[bytes], file: SourceFile, limit: int, meter: Meter | None) -> None:
         super().__init__()
@@ -199,10 +199,10 @@ class _Counted(io.RawIOBase):
 
 
 def read_lines(file: SourceFile, encoding: str = "", meter: Meter | None = None) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers from 1, each with "\\n" at its end unless the file ends before.
+    """Yield the lines of a text file with their numbers from 1, each ending with "\\n" except perhaps the last.
 
-    UTF-8 with or without a byte order mark, and UTF-16 with one; others by `encoding`. No line is held that is longer
-    than MAX_LINE_BYTES.
+    Reads UTF-8 with or without a byte order mark, and UTF-16 with one; others by `encoding`. Never holds a line longer
+    than MAX_LINE_BYTES in memory.
 
     Raises:
         FormatError: for a line that is too long, has NUL characters, or is in another encoding.
@@ -227,7 +227,7 @@ def read_lines(file: SourceFile, encoding: str = "", meter: Meter | None = None)
                 raise FormatError(
                     file.name, number + 1, "it has a NUL character, so this is no text file: save it as UTF-8 text."
                 )
-            # One line by far the most often; several in old Mac files, where a carriage return ends a line.
+            # Usually one line; several in old Mac files, where a carriage return ends a line.
             parts = _LINE.findall(text.replace("\r\n", "\n").replace("\r", "\n")) if "\r" in text else (text,)
             for part in parts:
                 number += 1
@@ -235,7 +235,7 @@ def read_lines(file: SourceFile, encoding: str = "", meter: Meter | None = None)
 
 
 def _check_kind(file: SourceFile, beginning: bytes) -> None:
-    """Say what a file is that is called a table or a text, and begins as a picture or a document does."""
+    """Raise FormatError for a table or text file that begins like a picture or a document."""
     kind = next((words for mark, words in _NO_TEXTS.items() if beginning.startswith(mark)), "")
     if kind:
         raise FormatError(file.name, 0, f"this is {kind}, not a table or a text: choose another file.")
@@ -256,7 +256,7 @@ def _decoded(data: bytes, file: SourceFile, number: int, encoding: str) -> str:
 
 
 def read_chunks(file: SourceFile, encoding: str = "", meter: Meter | None = None) -> Iterator[str]:
-    """The text of a file, decoded as by `read_lines`, in parts of some ten thousand characters: lines may be long."""
+    """Yield the text of a file, decoded as by `read_lines`, in chunks of some ten thousand characters."""
     with file.open(meter) as stream:
         _check_kind(file, cast(io.BufferedReader, stream).peek(4))
         is_wide = cast(io.BufferedReader, stream).peek(2).startswith(_UTF16_MARKS)
@@ -306,9 +306,9 @@ def _wide_lines(stream: BinaryIO, file: SourceFile, encoding: str) -> Iterator[s
 
 
 def read_whole(file: SourceFile, max_bytes: int) -> bytes:
-    """All bytes of a file whose format is not a sequence of lines; FormatError where it has more than `max_bytes`.
+    """Read all bytes of a file that is not a sequence of lines; FormatError if it has more than `max_bytes`.
 
-    No meter counts them: whoever makes rows of them does, so that its progress is that of the rows.
+    No meter counts them; the caller does, so that progress follows its rows.
     """
     with file.open() as stream:
         data = stream.read(max_bytes + 1)
@@ -318,12 +318,12 @@ def read_whole(file: SourceFile, max_bytes: int) -> bytes:
 
 
 def find_files(paths: Sequence[Path | str]) -> list[SourceFile]:
-    """The files that paths stand for: themselves, all below a folder, all in a .zip; in the order of their names.
+    """Return the files that paths stand for: themselves, all below a folder, all in a .zip; sorted by name.
 
-    Hidden files and folders are left out, and what a link leads to.
+    Hidden files and folders, and symbolic links in folders, are left out.
 
     Raises:
-        ValueError: where there are none or too many, a path does not exist, or an archive has names outside of it.
+        ValueError: if there are none or too many, a path does not exist, or an archive has names outside of it.
     """
     if not paths:
         raise ValueError("No file chosen: choose a file, a folder or a .zip.")
@@ -353,13 +353,13 @@ def find_files(paths: Sequence[Path | str]) -> list[SourceFile]:
 
 
 def split_of(name: str) -> str:
-    """The split that a file's name says it is, as "train-00000-of-00002.parquet" or "en_test.conllu" do; else ""."""
+    """Return the split in a file's name, as in "train-00000-of-00002.parquet" or "en_test.conllu"; else ""."""
     words = re.split(r"[^a-z]+", PurePosixPath(name).name.lower())
     return next((_SPLIT_NAMES[word] for word in words if word in _SPLIT_NAMES), "")
 
 
 def _placed(name: str, parts: Sequence[str]) -> tuple[str, str]:
-    """The split and the folder of a file below folders `parts`; one that is called after a split is no folder."""
+    """Return the split and the folder of a file below folders `parts`; a folder named after a split does not count."""
     splits = [_SPLIT_NAMES[part.lower()] for part in parts if part.lower() in _SPLIT_NAMES]
     folders = [part for part in parts if part.lower() not in _SPLIT_NAMES]
     return split_of(name) or (splits[0] if splits else ""), folders[-1] if folders else ""
@@ -387,7 +387,7 @@ def _in_folder(root: Path) -> Iterator[SourceFile]:
 
 def _in_archive(path: Path) -> Iterator[SourceFile]:
     try:
-        archive = zipfile.ZipFile(path)  # closed with the last of its files: to open it reads the list of all
+        archive = zipfile.ZipFile(path)  # closed with its last file: reopening reads the whole list
         members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise FormatError(str(path), 0, f"it is no .zip file, or damaged ({error}): pack it again.") from error

@@ -1,4 +1,4 @@
-"""Folders as Hugging Face's hub has them: data files, and a README.md that says which belong to which split."""
+"""Folders in the layout of Hugging Face's hub: data files, and a README.md that assigns them to splits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CARD = "README.md"
 
 @dataclass(frozen=True, kw_only=True)
 class HubFolder:
-    """What the README.md of a folder says: the names of its configurations, and which files one of them has.
+    """The content of a folder's README.md: the names of its configurations, and the files of the chosen one.
 
-    files: with their splits. labels: column → names of the labels that stand there as numbers.
+    files: with their splits. labels: column → names of the labels that are stored as numbers.
     """
 
     configs: tuple[str, ...]
@@ -38,12 +38,12 @@ def refuse_arrow_folder(folder: Path) -> None:
 
 
 def read_hub_folder(root: Path, files: Sequence[SourceFile], config: str) -> HubFolder | None:
-    """The files of a configuration (by default the first, or "default"); None where no README.md says anything of data.
+    """Return the files of a configuration (by default the first, or "default"); None if no README.md describes data.
 
-    files: all in the folder.
+    files: all files in the folder.
 
     Raises:
-        ValueError: where there is no such configuration, or it has no files.
+        ValueError: if the configuration does not exist, or has no files.
     """
     card = _read_card(root / _CARD)
     configs = {str(entry["config_name"]): entry for entry in _dicts(card.get("configs")) if "config_name" in entry}
@@ -69,7 +69,7 @@ def read_hub_folder(root: Path, files: Sequence[SourceFile], config: str) -> Hub
 
 
 def _read_card(path: Path) -> dict[str, Any]:
-    """The YAML at the beginning of a README.md; {} where there is none."""
+    """Parse the YAML header of a README.md; {} if there is none."""
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES).decode("utf-8-sig")
@@ -91,7 +91,7 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
 
 
 def _patterns(data_files: Any) -> Iterator[tuple[str, str]]:
-    """Split and pattern of `data_files` in any of its forms: a pattern, a list of them, or {split, path} each."""
+    """Yield (split, pattern) from any form of `data_files`: a pattern, a list of them, or {split, path} each."""
     for entry in data_files if isinstance(data_files, list) else [data_files]:
         split, paths = (entry.get("split", "train"), entry.get("path")) if isinstance(entry, dict) else ("train", entry)
         for path in paths if isinstance(paths, list) else [paths]:

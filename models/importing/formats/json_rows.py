@@ -1,4 +1,4 @@
-"""JSON: one object a line (JSONL), or one array of objects, read piece by piece."""
+"""JSON: one object per line (JSONL), or one array of objects, parsed incrementally."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 _ARRAYS = ("data", "rows", "examples", "train", "items", "records", "instances", "conversations")
-"""Keys of an outer object under which the array of rows may stand."""
+"""Keys of an outer object that may hold the array of rows."""
 
 
 def read_jsonl(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The objects of a file with one a line; blank lines are skipped, and one that is no JSON object is a BadRow."""
+    """Read the objects of a JSONL file; blank lines are skipped, and a line that is not a JSON object is a BadRow."""
     for line, text in read_lines(file, options.encoding, meter):
         if line % TICK_LINES == 0:
             yield line, TICK
@@ -39,17 +39,17 @@ def read_jsonl(file: SourceFile, options: ReadOptions, meter: Meter | None = Non
 
 
 def read_json(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The objects of an array: that of the file, or one under a usual key ("data") of its outer object.
+    """Read the objects of the file's array, or of one under a usual key ("data") of its outer object.
 
     Raises:
-        FormatError: where it is no JSON, or has no such array.
+        FormatError: if it is not JSON, or has no such array.
     """
     for line, value in json_items(file, options, meter):
         yield line, _row(file, line, value)
 
 
 def json_items(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Any]]:
-    """The values of the array that a JSON file holds, with the lines where they begin; only one is held at a time."""
+    """Yield the values of a JSON file's array with their first lines; only one value is in memory at a time."""
     scanner = _Scanner(file, options, meter)
     first = scanner.peek()
     if first == "[":
@@ -81,7 +81,7 @@ def json_items(file: SourceFile, options: ReadOptions, meter: Meter | None = Non
 
 
 class _Scanner:
-    """JSON text that is read as far as it is needed."""
+    """An incremental scanner of JSON text."""
 
     def __init__(self, file: SourceFile, options: ReadOptions, meter: Meter | None) -> None:
         self._file = file
@@ -89,7 +89,7 @@ class _Scanner:
         self._text, self._at, self._line = "", 0, 1
 
     def peek(self) -> str:
-        """The next character that is no white space; FormatError at the end."""
+        """Return the next character other than white space; FormatError at the end."""
         while True:
             space = _SPACE.match(self._text, self._at)
             assert space is not None
@@ -101,11 +101,11 @@ class _Scanner:
                 self.fail("the file ends in the middle")
 
     def take(self) -> None:
-        """Go past that character."""
+        """Skip the character that `peek` returned."""
         self._at += 1
 
     def value(self) -> tuple[Any, int]:
-        """The value that begins next, and the line where it does."""
+        """Return the next value, and the line where it begins."""
         self.peek()
         line, want = self._line, 1 << 16
         while True:
@@ -113,7 +113,7 @@ class _Scanner:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except ValueError as error:
                 length = getattr(error, "pos", self._at) - self._at
-                # Is it wrong, or only cut off by what was read so far? A number at the very end may go on, too.
+                # Distinguish an error from text that is not yet read completely. A number at the end may also continue.
                 if self._more(want):
                     want *= 2
                     continue
@@ -128,7 +128,7 @@ class _Scanner:
             return value, line
 
     def items(self) -> Iterator[tuple[int, Any]]:
-        """The values of the array that begins next."""
+        """Yield the values of the array that begins next."""
         self.take()
         while self.peek() != "]":
             value, line = self.value()
@@ -161,7 +161,7 @@ class _Scanner:
 
 def _loads(file: SourceFile, line: int, text: str) -> Any:
     try:
-        if text.startswith("{"):  # by far the most often, and json.loads takes half as long again
+        if text.startswith("{"):  # the usual case, in which json.loads takes half as long again
             value, end = _DECODER.raw_decode(text)
             if text[end:] in ("\n", ""):
                 return value

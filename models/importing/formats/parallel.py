@@ -1,4 +1,4 @@
-"""Texts in several languages: files whose lines belong together (x.en, x.fr), and translation memories (TMX)."""
+"""Texts in several languages: files with parallel lines (x.en, x.fr), and translation memories (TMX)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from terrarium.models.number_words import format_count, format_size
 
 _SIDES = LANGUAGES | {"src", "tgt", "source", "target"}
 _CODES = frozenset({"bpt", "ept", "it", "ph", "ut"})
-"""Elements of a TMX segment that hold the mark-up of another program."""
+"""Elements of a TMX segment that contain another program's markup."""
 _PART_BYTES = 1 << 16
 _MAX_DEPTH = 50
 _LANGUAGE_KEYS = ("xml:lang", "lang")
 
 
 def pair_files(files: Sequence[SourceFile]) -> list[SourceFile]:
-    """Files of one name in several languages (x.en, x.fr) as one file each, the others `beside` it; no others."""
+    """Group files of one name in several languages (x.en, x.fr) into one each, with the others `beside` it."""
     groups: dict[tuple[str, str], list[SourceFile]] = {}
     for file in files:
         if file.suffix[1:] in _SIDES:
@@ -32,10 +32,10 @@ def pair_files(files: Sequence[SourceFile]) -> list[SourceFile]:
 
 
 def read_parallel(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The lines of a file and of those beside it, by language; lines that are empty in all are left out.
+    """Read the lines of a file and its parallel files, by language; lines that are empty in all are left out.
 
     Raises:
-        FormatError: where one has more lines than another.
+        FormatError: if one has more lines than another.
     """
     files = (file, *file.beside)
     names = [PurePosixPath(each.inner_name).suffix[1:].lower() for each in files]
@@ -58,12 +58,13 @@ def read_parallel(file: SourceFile, options: ReadOptions, meter: Meter | None = 
 
 
 def read_tmx(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The units of a translation memory (TMX 1.4), by language ("en" also for "en-GB").
+    """Read the units of a translation memory (TMX 1.4), by language ("en" also for "en-GB").
 
-    Nothing outside of the file is read, and entities of its own are refused, since a few of them can grow to gigabytes.
+    Nothing outside of the file is read, and files that define entities are refused, since these can expand to
+    gigabytes.
 
     Raises:
-        FormatError: where it is no XML, or no TMX.
+        FormatError: if it is not XML, or not TMX.
     """
     reader = _TmxReader(file)
     with file.open(meter) as stream:
@@ -73,7 +74,7 @@ def read_tmx(file: SourceFile, options: ReadOptions, meter: Meter | None = None)
 
 
 class _TmxReader:
-    """Collects the units of a TMX file as its parts come in."""
+    """Collects the units of a TMX file incrementally."""
 
     def __init__(self, file: SourceFile) -> None:
         self._file = file
@@ -89,7 +90,7 @@ class _TmxReader:
         self._line, self._n_fed, self._n_characters = 0, 0, 0
 
     def feed(self, data: bytes, *, at_end: bool = False) -> list[tuple[int, Row]]:
-        """Read a part; returns the units that are complete now."""
+        """Parse a part; returns the units that are now complete."""
         self._n_fed += len(data)
         try:
             self._parser.Parse(data, at_end)

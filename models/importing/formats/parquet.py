@@ -1,6 +1,7 @@
-"""Parquet, read by duckdb, with one thread, little memory and no extension but its own.
+"""Parquet, read by duckdb with one thread, little memory and only its built-in extensions.
 
-Rows become Python's one by one: a thousand that share one text in a dictionary would be a thousand copies of it.
+Rows are converted to Python one by one: a thousand that share one text in a dictionary would be a thousand copies of
+it.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
     import duckdb
 
 _N_ROWS = 1000
-"""Rows after which their share of the file counts as read."""
+"""Rows between two updates of the meter."""
 _MEMORY = "256MB"
 _GLOB = frozenset("*?[]{}")
 
 
 def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The rows of a file with their numbers; labels that Hugging Face stores as numbers are their names.
+    """Read the rows of a file with their numbers; labels that Hugging Face stores as numbers become their names.
 
     Raises:
-        FormatError: where it is damaged.
+        FormatError: if it is damaged.
     """
-    import duckdb  # a tenth of a second, of which no other format has any use
+    import duckdb  # imported here, as it takes a tenth of a second
 
     with tempfile.TemporaryDirectory(prefix="terrarium-", ignore_cleanup_errors=True) as temporary:
         path = _on_disk(file, Path(temporary))
@@ -67,7 +68,7 @@ def read_parquet(file: SourceFile, options: ReadOptions, meter: Meter | None = N
 
 
 def name_labels(value: Any, names: tuple[str, ...]) -> Any:
-    """A number, or a list of numbers, by the name that stands at its index in `names`; None where it has none (−1)."""
+    """Replace a number, or each in a list, by its name in `names`; None for a number without a name (−1)."""
     if not names:
         return value
     if isinstance(value, list):
@@ -80,7 +81,7 @@ def name_labels(value: Any, names: tuple[str, ...]) -> Any:
 
 
 def class_names(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Column → names of its labels, from the features that Hugging Face writes into its Parquet files."""
+    """Return column → label names, from the features that Hugging Face writes into its Parquet files."""
     found = {}
     for name, feature in features.items():
         while isinstance(feature, dict) and isinstance(feature.get("feature"), dict):
@@ -108,7 +109,7 @@ def _connect(temporary: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _on_disk(file: SourceFile, temporary: Path) -> Path:
-    """The file itself, or a copy where it is packed, or its path has characters that duckdb takes for a pattern."""
+    """Return the file, or a copy if it is packed or its path has characters that duckdb would treat as a pattern."""
     if not file.is_packed and _GLOB.isdisjoint(str(file.path)):
         return file.path
     copy = temporary / f"{uuid.uuid4().hex}.parquet"
@@ -130,7 +131,7 @@ def _class_names(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str,
 
 
 def _n_characters(value: Any) -> int:
-    """How many characters the texts in a value have, and bytes the rest, about."""
+    """Return the approximate size of a value: the characters of its texts, and the bytes of the rest."""
     if isinstance(value, str | bytes):
         return len(value)
     if isinstance(value, list | tuple):
@@ -141,7 +142,7 @@ def _n_characters(value: Any) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; of bytes, nothing remains."""
+    """Convert a value to JSON types; bytes become None."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, list | tuple):

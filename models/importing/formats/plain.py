@@ -54,14 +54,14 @@ SUFFIXES = (
     ),
 )
 UNITS = {"file": "each file", "paragraph": "each paragraph (between empty lines)", "line": "each line"}
-"""What is one row: name → on screen."""
+"""What one row is: name → on screen."""
 
 
 def read_text(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The texts of a file with the lines where they begin, by `options.unit`; empty ones are left out.
+    """Yield the texts of a file with the lines where they begin, divided by `options.unit`; empty ones are left out.
 
     Raises:
-        FormatError: where it is no text, or one text is longer than MAX_LINE_BYTES.
+        FormatError: if it is not text, or one text is longer than MAX_LINE_BYTES.
     """
     if options.unit == "line":
         for line, text in read_lines(file, options.encoding, meter):

@@ -1,4 +1,4 @@
-"""The formats: which one a file has, and the records of all files of a source, one after another."""
+"""The registry of formats: detection of a file's format, and the records of all files of a source."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _N_SAMPLE = 60
 _DOCUMENTATION = re.compile(r"(?i)(readme|licen[cs]e|copying|changelog|changes|notice|citation|contributing)\b|.*\.md$")
 _N_COMPARED = 100
 _MAX_COMPARED = 1 << 20
-"""How many rows of each file are compared for their columns, and about how many characters."""
+"""Limits of the rows at the start of each file whose columns are compared, and approximately of their characters."""
 
 Reader = Callable[[SourceFile, ReadOptions, Meter | None], Iterator[tuple[int, Row]]]
 
@@ -62,7 +62,7 @@ class Format:
     suffixes: tuple[str, ...]
     read: Reader
     has_header: bool = False
-    """Whether each file says itself which columns it has; else the rows do, and some may lack one."""
+    """Whether each file declares its columns; otherwise they follow from the rows, some of which may lack a column."""
 
 
 FORMATS = {
@@ -95,15 +95,15 @@ _REFUSED = {
     (".xml",): "XML of another kind than TMX: convert it to JSON lines",
     (".png", ".jpg", ".jpeg", ".gif", ".webp", ".mp3", ".wav", ".mp4"): "no text: models here read text only",
 }
-"""What is not read, and what to do instead."""
+"""Suffixes that are refused → what they are, and what to do instead."""
 
 
 @dataclass(kw_only=True)
 class Source:
     """The files of one format among those that the user chose.
 
-    options: with everything guessed filled in. left_out: names of files that are not read. configs: those of a Hugging
-    Face folder. labels: column → names of the labels that stand there as numbers. meter: how much `records` has read.
+    options: completed with all guesses. left_out: names of files that are not read. configs: those of a Hugging Face
+    folder. labels: column → names of the labels that are stored as numbers. meter: how much `records` has read.
     """
 
     format: str
@@ -115,10 +115,10 @@ class Source:
     meter: Meter
 
     def records(self) -> Iterator[Record]:
-        """All rows, file after file.
+        """Yield all rows, file after file.
 
         Raises:
-            ValueError: as `items`, and for the first row that cannot be read.
+            ValueError: as `items`, and for the first unreadable row.
         """
         for item in self.items():
             if isinstance(item, BadRecord):
@@ -127,11 +127,12 @@ class Source:
                 yield item
 
     def items(self) -> Iterator[Record | BadRecord | None]:
-        """All rows, file after file, also those that cannot be read; and None, now and then, if no row comes for long.
+        """Yield all rows, file after file, including unreadable ones; and None if no row comes for long.
 
         Raises:
-            ValueError: where a file is damaged, or has other columns than the first: with file and line; where there
-                are too many columns, or too many rows that cannot be read.
+            ValueError: if a file is damaged, or its columns differ from the first file's: with file and line; if there
+            are
+                too many columns, or too many unreadable rows.
         """
         self.meter.done = 0
         seen, n_bad = set[str](), 0
@@ -180,7 +181,7 @@ class Source:
 
 
 def _head(rows: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
-    """The first rows, as far as they are compared: fewer where they are long."""
+    """Yield the first rows, which are compared; fewer if they are long."""
     n = size = 0
     for line, row in rows:
         yield line, row
@@ -192,7 +193,7 @@ def _head(rows: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
 
 
 class _Columns:
-    """Those of a file, as its first rows have them."""
+    """The columns of a file, according to its first rows."""
 
     def __init__(self, file: str, head: Sequence[tuple[int, Row]], has_header: bool) -> None:
         self.file, self.line = file, head[0][0]
@@ -202,7 +203,7 @@ class _Columns:
         self.kinds = {name: {kind for _, row in head if (kind := _kind(row.get(name)))} for name in self.names}
 
     def compare(self, other: _Columns) -> None:
-        """Raise FormatError where the other file's columns are not these."""
+        """Raise FormatError if the other file's columns differ."""
         missing, more = sorted(self.required - other.names), sorted(other.required - self.names)
         if missing or more:
             what = f"it lacks the column {missing[0]!r}" if missing else f"it has a column {more[0]!r}"
@@ -221,17 +222,17 @@ class _Columns:
 
 
 def _kind(value: Any) -> str:
-    """Of what kind a value is, as far as that cannot be mixed; "" for none."""
+    """Return the kind of a value, as far as kinds cannot be mixed; "" for None."""
     if value is None:
         return ""
     return "list" if isinstance(value, list) else "object" if isinstance(value, dict) else "text or number"
 
 
 def open_source(paths: Sequence[Path | str], options: ReadOptions | None = None) -> Source:
-    """The files that paths stand for, and in which format they are; nothing but their beginnings is read.
+    """Detect the files that paths stand for, and their format; only their beginnings are read.
 
     Raises:
-        ValueError: where there is no file of a known format, or files of several.
+        ValueError: if no file has a known format, or files have different formats.
     """
     options = options or ReadOptions()
     if options.format and options.format not in FORMATS:
@@ -279,7 +280,7 @@ def open_source(paths: Sequence[Path | str], options: ReadOptions | None = None)
 def _by_format(
     files: Sequence[SourceFile], options: ReadOptions, chosen: Sequence[Path]
 ) -> dict[str, list[SourceFile]]:
-    """The files by their format; those of a folder that have none are left out.
+    """Group the files by format; files in a folder without a known format are left out.
 
     In folders, the first file with a suffix decides for all with that suffix.
     """
@@ -305,13 +306,13 @@ def _by_format(
         if verdicts[file.suffix]:
             groups.setdefault(verdicts[file.suffix], []).append(file)
     if not groups:
-        detect(files[0], options)  # which says why not
+        detect(files[0], options)  # raises an error with the reason
         raise FormatError(files[0].name, 0, "it is empty: choose another folder.")
     return groups
 
 
 def _most_likely(groups: Mapping[str, Sequence[SourceFile]]) -> str:
-    """The format of the data: not that of the few texts about them, nor of the few settings beside many texts."""
+    """Return the format of the data, as opposed to a few texts about it, or a few settings beside many texts."""
     counts = {
         name: sum(name != "text" or _DOCUMENTATION.match(file.inner_name) is None for file in files)
         for name, files in groups.items()
@@ -321,10 +322,10 @@ def _most_likely(groups: Mapping[str, Sequence[SourceFile]]) -> str:
 
 
 def detect(file: SourceFile, options: ReadOptions) -> str:
-    """The format of a file, by its suffix and its first lines.
+    """Detect the format of a file, by its suffix and its first lines.
 
     Raises:
-        FormatError: where it is none that is read here, with what to do.
+        FormatError: if the format is not supported, with advice.
     """
     for suffixes, what in _REFUSED.items():
         if file.suffix in suffixes:
@@ -347,12 +348,12 @@ def detect(file: SourceFile, options: ReadOptions) -> str:
 
 
 def _is_squad(file: SourceFile, options: ReadOptions) -> bool:
-    """Whether a JSON file begins as SQuAD's do."""
+    """Return whether a JSON file begins like SQuAD's."""
     start = next((text for text in read_chunks(file, options.encoding) if text), "")
     return '"paragraphs"' in start and '"qas"' in start
 
 
 def _has_object_lines(file: SourceFile, options: ReadOptions) -> bool:
-    """Whether a file has an object in each of its first two lines."""
+    """Return whether each of the first two lines of a file is an object."""
     lines = [text.strip() for _, text in itertools.islice(read_lines(file, options.encoding), 2)]
     return len(lines) == 2 and all(text.startswith("{") and text.endswith("}") for text in lines)

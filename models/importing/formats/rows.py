@@ -1,4 +1,4 @@
-"""What all readers give: records, and how a nested one becomes columns."""
+"""The common output of all readers: records, and the flattening of nested ones into columns."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Row = dict[str, Any]
-"""Column → value: a text, a number, a truth value, None, or a list."""
+"""Column → value: a text, a number, a boolean, None, or a list."""
 
 LANGUAGES = frozenset(
     "ar bg ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sq sr sv th tr uk "  # noqa: SIM905
     "vi zh".split()
 )
-"""Codes of languages that name a column, or a file of a pair: “x.en” and “x.fr”."""
+"""Language codes that name a column, or a file of a pair: “x.en” and “x.fr”."""
 
 _TYPES = frozenset({"str", "int", "float", "bool", "list", "dict", "NoneType"})
 MAX_DEPTH = 8
 MAX_COLUMNS = 500
-"""The most columns of one row, and of all rows of a source together."""
+"""Maximum number of columns of one row, and of all rows of a source together."""
 MAX_BAD_ROWS = 1000
-"""Rows that cannot be read up to which a source is still taken to be of its format."""
+"""Maximum number of unreadable rows; with more, the file is assumed to have another format."""
 
 TICK: Row = {}
-"""What readers yield (this very object) in place of a row every TICK_LINES lines, so that a file without rows can be
-cancelled, too."""
+"""The object (compare by identity) that readers yield in place of a row every TICK_LINES lines, so that a file without
+rows can also be cancelled."""
 TICK_LINES = 1 << 14
 
 _MAX_SHOWN = 400
@@ -33,11 +33,11 @@ _MAX_SHOWN = 400
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How files are read, where the guess is wrong or not wanted; "" and None: guessed.
+    """Options for reading files; "" and None mean guessed.
 
     format: a key of models.importing.formats.registry.FORMATS. encoding: of text files ("latin-1"). delimiter: between
-    the cells of a table. header: whether its first line names the columns. unit: of plain texts, what is one row:
-    "file", "paragraph" or "line". config: which of a Hugging Face folder's configurations.
+    the cells of a table. header: whether its first line names the columns. unit: what one row of a plain text is:
+    "file", "paragraph" or "line". config: a configuration of a Hugging Face folder.
     """
 
     format: str = ""
@@ -49,10 +49,9 @@ class ReadOptions:
 
 
 class BadRow(dict[str, Any]):
-    """What readers give in place of a row that cannot be read, where the rows after it can.
+    """A row that cannot be read, although the rows after it can.
 
-    what: what is wrong with it: what follows "FILE, line N:". text: the row as it stands in the file, its beginning if
-    it is long.
+    what: the problem, as the text after "FILE, line N:". text: the row as in the file, shortened if it is long.
     """
 
     def __init__(self, what: str, text: str) -> None:
@@ -62,7 +61,7 @@ class BadRow(dict[str, Any]):
 
 
 class BadRecord(NamedTuple):
-    """A BadRow with its place, as Record."""
+    """A BadRow with its place, like Record."""
 
     what: str
     text: str
@@ -72,12 +71,12 @@ class BadRecord(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """Where it is and what is wrong with it."""
+        """Its place and its problem, as a sentence."""
         return f"{self.file}, line {self.line}: {self.what}"
 
 
 class Record(NamedTuple):
-    """One row as read. `line`: where it begins in its file, from 1 (of Parquet: the row). `split`: as of SourceFile."""
+    """One row as read. `line`: where it begins in its file, from 1 (in Parquet, the row). `split`: as in SourceFile."""
 
     values: Row
     file: str
@@ -86,7 +85,7 @@ class Record(NamedTuple):
 
     @property
     def where(self) -> str:
-        """For messages."""
+        """Its place, for messages."""
         return f"{self.file}, line {self.line}"
 
 
@@ -94,17 +93,17 @@ _NUMBER = re.compile(r"\s*[-+]?(\d{1,3}([ ,.]\d{3})+|\d+)?([.,]\d+)?(?<=\d)([eE]
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell is a number as people write it."""
+    """Return whether a cell is a number as people write it."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def flatten(value: Mapping[str, Any]) -> Row:
-    """An object with objects in it as one row, with dotted columns: {"a": {"b": 1}} → {"a.b": 1}.
+    """Flatten nested objects into one row with dotted columns: {"a": {"b": 1}} → {"a.b": 1}.
 
     Answers of a question, {"text": […], "answer_start": […]}, stay one column, and so do types of fields, {"a": "str"}.
 
     Raises:
-        ValueError: where it is too deep or has too many columns.
+        ValueError: if it is too deep or has too many columns.
     """
     if len(value) <= MAX_COLUMNS and not any(isinstance(inner, dict) for inner in value.values()):
         return dict(value)
@@ -114,7 +113,7 @@ def flatten(value: Mapping[str, Any]) -> Row:
 
 
 def _is_one_value(value: Mapping[str, Any]) -> bool:
-    """Whether an object is one value: the answers of a question, or the types of another object's fields."""
+    """Return whether an object is one value: the answers of a question, or the types of another object's fields."""
     return {"text", "answer_start"} <= value.keys() or all(
         isinstance(each, str) and each in _TYPES for each in value.values()
     )

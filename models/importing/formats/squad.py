@@ -11,10 +11,10 @@ from terrarium.models.importing.formats.rows import ReadOptions, Row
 
 
 def read_squad(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """Each question: title, context, question, answers ([] where it has none); the line is that of its article.
+    """Read each question: title, context, question, answers ([] if unanswerable); the line is that of its article.
 
     Raises:
-        FormatError: where an article has another form.
+        FormatError: if an article has another form.
     """
     for line, article in json_items(file, options, meter):
         try:

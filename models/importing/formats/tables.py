@@ -1,5 +1,5 @@
-"""Tables in text: CSV, TSV, and with semicolons or bars. What separates the cells and whether there is a header is
-guessed from the first lines.
+"""Tables in text: CSV, TSV, and with semicolons or bars. The delimiter and whether there is a header are guessed from
+the first lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 _N_SAMPLE = 50
 _MAX_TRIED_AGAIN = 1000
-"""Lines at most that are read again, without the first, where a quotation mark made them one cell."""
+"""Maximum number of lines to read again, after the first, if a quotation mark made them one cell."""
 _MAX_ROW_LINES = 1 << 16
 _MAX_SHOWN_CELLS, _MAX_SHOWN = 3, 40
 _UNCLOSED = (
@@ -36,7 +36,7 @@ _IDENTIFIER = re.compile(r"[^\W\d][\w .\-/()#]{0,40}")
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a table is written. `is_quoted`: whether quotation marks around a cell are not part of it."""
+    """The dialect of a table. `is_quoted`: whether quotation marks around a cell are not part of it."""
 
     delimiter: str
     is_quoted: bool
@@ -45,12 +45,12 @@ class Dialect:
 
 
 def read_table(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The rows of a table with the numbers of their lines; empty cells are None.
+    """Read the rows of a table with their line numbers; empty cells are None.
 
-    One with more or fewer cells than columns is a BadRow, and so is one with a quotation mark that is not closed.
+    A row with more or fewer cells than columns is a BadRow, and so is one with an unclosed quotation mark.
 
     Raises:
-        FormatError: where that quotation mark makes one cell of very many lines.
+        FormatError: if an unclosed quotation mark makes very many lines one cell.
     """
     dialect = sniff(file, options)
     rows = _cells(file, options, dialect.delimiter, dialect.is_quoted, meter)
@@ -67,7 +67,7 @@ def read_table(file: SourceFile, options: ReadOptions, meter: Meter | None = Non
 
 
 def _wrong_number(cells: Sequence[str], dialect: Dialect) -> str:
-    """What is wrong with a row that has not as many cells as the table has columns, and what to do."""
+    """Describe a row whose number of cells differs from the columns, with advice."""
     columns, missing = dialect.columns, dialect.columns[len(cells) :]
     shown = [f'"{_shortened(cell)}"' for cell in cells[:_MAX_SHOWN_CELLS]]
     more = ", …" if len(cells) > _MAX_SHOWN_CELLS else ""
@@ -90,10 +90,10 @@ def _shortened(cell: str) -> str:
 
 
 def sniff(file: SourceFile, options: ReadOptions) -> Dialect:
-    """How the table is written, from its first lines.
+    """Guess the dialect of a table from its first lines.
 
     Raises:
-        FormatError: where it is empty or has only a header, or that names two columns alike.
+        FormatError: if it is empty or has only a header, or two columns have the same name.
     """
     sample = [text for _, text in itertools.islice(read_lines(file, options.encoding), 4 * _N_SAMPLE)]
     if not any(text.strip() for text in sample):
@@ -125,13 +125,13 @@ def sniff(file: SourceFile, options: ReadOptions) -> Dialect:
 
 
 def n_tabs(sample: Sequence[str]) -> int:
-    """How many tabs every line of a text has, if each has as many; else 0."""
+    """Return the number of tabs per line if all lines have the same number; else 0."""
     counts = {text.count("\t") for text in sample if text.strip()}
     return counts.pop() if len(counts) == 1 else 0
 
 
 def _delimiter(sample: Sequence[str], suffix: str) -> str:
-    """The one that cuts most lines into equally many cells; a comma where there is only one column."""
+    """Return the delimiter that splits most lines into equally many cells; a comma if there is only one column."""
     if suffix in (".tsv", ".tab"):
         return "\t"
     scores = {}
@@ -148,9 +148,9 @@ def _delimiter(sample: Sequence[str], suffix: str) -> str:
 def _cells(
     file: SourceFile, options: ReadOptions, delimiter: str, is_quoted: bool, meter: Meter | None
 ) -> Iterator[tuple[int, list[str] | Row]]:
-    """The cells of each row that is not blank, with the number of the line where it begins; or a BadRow, or TICK.
+    """Yield the cells of each non-blank row, with the line number where it begins; or a BadRow, or TICK.
 
-    A row with a wrong quotation mark has taken lines that are rows of their own: these are read again.
+    A row with a wrong quotation mark has consumed lines that are rows of their own: these are read again.
     """
     if len(delimiter) != 1:
         raise ValueError(f"{delimiter!r} cannot separate the cells of a table: use one character, as , or ;.")
@@ -190,7 +190,7 @@ def _cells(
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns: names, unlike what stands below them, if anything does."""
+    """Return whether the first row has the names of the columns, unlike the cells below."""
     first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
     names = [cell.strip() for cell in first]
     if (

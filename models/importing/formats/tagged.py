@@ -1,4 +1,4 @@
-"""Sentences whose words have tags: CoNLL files (a word a line), CoNLL-U, and running text with word/TAG."""
+"""Sentences with a tag per word: CoNLL files (one word per line), CoNLL-U, and running text with word/TAG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from terrarium.models.number_words import format_count
 
 _UNIVERSAL = ("words", "lemma", "upos", "xpos", "feats", "head", "deprel")
 _NAMES = {1: ("words",), 2: ("words", "tags"), 3: ("words", "pos", "tags"), 4: ("words", "pos", "chunk", "ner")}
-"""Number of columns → their names; four are those of CoNLL-2003."""
+"""Number of columns → their names; the four are those of CoNLL-2003."""
 _MAX_WORDS = 10_000
 _ENTITY = re.compile(r"O|[BILOUSEM]-\S+")
 _TAG = re.compile(r"[A-Z$.,:'`\"#()_-][A-Za-z0-9$*+|.,:'`\"#()=_-]{0,15}")
@@ -19,9 +19,9 @@ _WORD_TAG = re.compile(r"\S+/[A-Za-z$.,:'`(][\w$*+.,:'`()-]{0,15}")
 
 
 def read_conll(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The sentences of a file with a word and its columns a line, and empty lines between sentences.
+    """Read the sentences of a file with one word and its columns per line, and empty lines between sentences.
 
-    Lines of -DOCSTART- are left out. Each column is a list of a row: see _NAMES.
+    Lines of -DOCSTART- are left out. Each column becomes a list in the row: see _NAMES.
 
     Raises:
         FormatError: for a line with another number of columns than the first.
@@ -60,10 +60,10 @@ def read_conll(file: SourceFile, options: ReadOptions, meter: Meter | None = Non
 
 
 def read_conllu(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The sentences of a CoNLL-U file (universaldependencies.org/format.html); its words only, no contractions.
+    """Read the sentences of a CoNLL-U file (universaldependencies.org/format.html); only its words, not contractions.
 
     Raises:
-        FormatError: for a line that has not ten columns.
+        FormatError: for a line without ten columns.
     """
     sentence, began = list[list[str]](), 0
     for line, text in read_lines(file, options.encoding, meter):
@@ -82,7 +82,7 @@ def read_conllu(file: SourceFile, options: ReadOptions, meter: Meter | None = No
             raise FormatError(
                 file.name, line, f"it has {format_count(len(cells), 'column')} between tabs, but CoNLL-U has 10."
             )
-        if not cells[0].isdecimal():  # 1-2: a contraction of the words that follow; 1.1: a word that is not there
+        if not cells[0].isdecimal():  # 1-2: a contraction of the following words; 1.1: an empty node
             continue
         began = line if not sentence else began
         sentence.append(cells[1:8])
@@ -92,7 +92,7 @@ def read_conllu(file: SourceFile, options: ReadOptions, meter: Meter | None = No
 
 
 def read_word_tags(file: SourceFile, options: ReadOptions, meter: Meter | None = None) -> Iterator[tuple[int, Row]]:
-    """The sentences of a file with one a line, each word with a slash and its tag: “the/DT dog/NN”.
+    """Read the sentences of a file with one per line, each word followed by a slash and its tag: “the/DT dog/NN”.
 
     Raises:
         FormatError: for a word without a tag.
@@ -112,7 +112,7 @@ def read_word_tags(file: SourceFile, options: ReadOptions, meter: Meter | None =
 
 
 def looks_like_conll(sample: Sequence[str]) -> bool:
-    """Whether the first lines of a text have a word and its tags each, and empty lines between."""
+    """Return whether the first lines of a text have a word and its tags each, with empty lines between."""
     lines = [text.split() for text in sample if text.strip() and not text.startswith(("-DOCSTART-", "#"))]
     if len(lines) < 2 or not 2 <= len(lines[0]) <= 12 or any(len(cells) != len(lines[0]) for cells in lines):
         return False
@@ -124,7 +124,7 @@ def looks_like_conll(sample: Sequence[str]) -> bool:
 
 
 def looks_like_word_tags(sample: Sequence[str]) -> bool:
-    """Whether the words of the first lines have tags after a slash."""
+    """Return whether the words of the first lines have tags after a slash."""
     tokens = [token for text in sample for token in text.split()]
     return len(tokens) >= 2 and sum(_WORD_TAG.fullmatch(token) is not None for token in tokens) >= 0.95 * len(tokens)
 

@@ -1,1 +1,1 @@
-"""LoRA adapters from and to files: PEFT's folders, and llama.cpp's GGUF files."""
+"""Reads and writes LoRA adapters: PEFT's folders, and llama.cpp's GGUF files."""

@@ -1,7 +1,8 @@
-"""LoRA adapters from and to GGUF files, which llama.cpp applies to the GGUF file of the model that they belong to.
+"""Reads and writes LoRA adapters as GGUF files, which llama.cpp applies to the GGUF file of their model.
 
-Their names are those of that file, “NAME.weight.lora_a” (r, N) and “….lora_b” (M, r); each is multiplied by alpha / r.
-As there, the rows of queries and keys are permuted, and matrices of experts have one dimension more.
+Their tensors are named after those of that file, “NAME.weight.lora_a” (r, N) and “….lora_b” (M, r); each adapter is
+multiplied by alpha / r. As in that file, the rows of queries and keys are permuted, and matrices of experts have an
+extra dimension.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _EXPERTS = "_exps"
 
 
 def is_gguf_adapter(path: Path) -> bool:
-    """Whether this is a GGUF file with an adapter; ValueError where it is one that cannot be read."""
+    """Whether this is a GGUF file with an adapter; ValueError if it is a GGUF file that cannot be read."""
     return path.is_file() and is_gguf(path) and read_gguf_header(path)[0].get("general.type") == "adapter"
 
 
@@ -51,8 +52,8 @@ def export_gguf_adapter(run: RunFolder, out: Path) -> Generator[Event, None, Pat
     """Write the adapters of a run's last checkpoint to the GGUF file `out`, and return its path. Yields Phase.
 
     Raises:
-        ValueError: where the run has none or has trained more than adapters, llama.cpp has no graph for the design, or
-            `out` exists; OSError where it cannot be written.
+        ValueError: if the run has none or has trained more than adapters, llama.cpp has no graph for the design, or
+            `out` exists; OSError if it cannot be written.
     """
     out = file_path(out, ".gguf")
     adapter = trained_adapter(run)
@@ -71,7 +72,7 @@ def export_gguf_adapter(run: RunFolder, out: Path) -> Generator[Event, None, Pat
             a, b = joined(module, pairs)
             b = in_pairs(b, graph.paired_heads(f"{module.name}.weight", adapter.config))
         written[module.name + _A] = a
-        written[module.name + _B] = b * (a.shape[-2] / usual)  # there, all have the same alpha
+        written[module.name + _B] = b * (a.shape[-2] / usual)  # in GGUF, all have the same alpha
     with new_file(out) as half_made:
         writer = GGUFWriter(half_made, graph.name)
         try:
@@ -89,7 +90,7 @@ def export_gguf_adapter(run: RunFolder, out: Path) -> Generator[Event, None, Pat
             [file] = writer.fout
             writer.write_padding(file, file.tell())
             for array in arrays.values():
-                file.write(array.tobytes())  # the writer's own way would not say that a disk is full
+                file.write(array.tobytes())  # gguf's own writer would not report a full disk
                 writer.write_padding(file, array.nbytes)
         finally:
             writer.close()
@@ -99,10 +100,10 @@ def export_gguf_adapter(run: RunFolder, out: Path) -> Generator[Event, None, Pat
 def import_gguf_adapter(
     source: Path, base: str, library: Library, out: Path | None = None, name: str | None = None
 ) -> Generator[Event, None, RunFolder]:
-    """A run with the adapter in the file `source` on a copy of the model `base`. As `import_peft`.
+    """Make a run with the adapter in the file `source` on a copy of the model `base`. As `import_peft`.
 
     Raises:
-        ValueError: where the adapter cannot be read or is another model's, or `out` exists already.
+        ValueError: if the adapter cannot be read or belongs to another model, or `out` exists already.
     """
     source = source.absolute()
     about, stored = read_gguf_header(source)
@@ -136,7 +137,7 @@ def _usual_rank(source: Path, stored: Mapping[str, GgufTensor]) -> int:
 
 
 def _read(source: Path, stored: Mapping[str, GgufTensor], parent: Parent, graph: Graph, rank: int) -> dict[str, Tensor]:
-    """The adapters by our names, all of which are to be multiplied by alpha / rank."""
+    """Return the adapters by Terrarium's names, all to be multiplied by alpha / rank."""
     config = parent.config
     modules = {module.name: module for module in modules_of(config, graph.weights(config))}
     left = {name: torch.from_numpy(result_of(tensor.read())) for name, tensor in stored.items()}
@@ -146,7 +147,7 @@ def _read(source: Path, stored: Mapping[str, GgufTensor], parent: Parent, graph:
         a, b = left.pop(name + _A), left.pop(name + _B, None)
         if b is None:
             raise DamagedError(f"{source} is damaged: it has only one of the two matrices of {name!r}.")
-        factor = rank / a.shape[-2] if a.dim() > 1 else 1.0  # there, all have the same alpha
+        factor = rank / a.shape[-2] if a.dim() > 1 else 1.0  # in GGUF, all have the same alpha
         for path, a_here, b_here in _parts(str(source), module, a, b, graph, parent):
             found[f"{path}.{DOWN}"] = a_here.clone()
             found[f"{path}.{UP}"] = (b_here if factor == 1 else b_here * factor).contiguous()
@@ -158,7 +159,7 @@ def _read(source: Path, stored: Mapping[str, GgufTensor], parent: Parent, graph:
 def _parts(
     where: str, module: Module, a: Tensor, b: Tensor, graph: Graph, parent: Parent
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Each layer's path, A and B, in our order; ValueError where they do not fit the model."""
+    """Yield each layer's path, A and B, in Terrarium's order; ValueError if they do not fit the model."""
     if a.dim() == b.dim() == 3 and len(a) == len(b) == len(module.parts):
         for (path, _), a_here, b_here in zip(module.parts, a, b, strict=True):
             check_pair(where, Module(module.name, ((path, None),)), a_here, b_here, parent)

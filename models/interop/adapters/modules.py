@@ -1,4 +1,4 @@
-"""The matrices that adapters belong to elsewhere, of which one may be several here: GPT-2's c_attn, or all experts."""
+"""The remote matrices that adapters belong to. One may be several local matrices: GPT-2's c_attn, or all experts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from terrarium.models.settings.model_config import ModelConfig
 
 @dataclass(frozen=True)
 class Module:
-    """A matrix there: `name`; and here: the paths of layers, each with its rows of that matrix (None: all).
+    """A remote matrix, `name`, and its local layers: their paths, each with its rows of that matrix (None: all).
 
-    transposed, halves: as of `Weight`.
+    transposed, halves: as in `Weight`.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Module:
 
     @property
     def n_rows(self) -> int:
-        """The rows of a matrix there that is several here; 0 of others."""
+        """The rows of a remote matrix that is several local ones; 0 for others."""
         return max((rows[1] for _, rows in self.parts if rows), default=0)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A (r, N) and B (M, r) of a layer, and its rows of the matrix there."""
+    """A (r, N) and B (M, r) of a layer, and its rows of the remote matrix."""
 
     a: Tensor
     b: Tensor
@@ -44,7 +44,7 @@ class Pair:
 
 
 def modules_of(config: ModelConfig, weights: Iterable[Weight]) -> list[Module]:
-    """The matrices of blocks, by the names (without “.weight”) that `weights` gives them."""
+    """Return the matrices of blocks, by the names (without “.weight”) that `weights` gives them."""
     layers = set(adapted_layers(model_without_data(config)))
     found: dict[str, Module] = {}
     for weight in weights:
@@ -58,7 +58,7 @@ def modules_of(config: ModelConfig, weights: Iterable[Weight]) -> list[Module]:
 
 
 def pairs_of(module: Module, tensors: dict[str, Tensor]) -> list[Pair]:
-    """The adapters of a matrix's parts, as far as they have one."""
+    """Return the adapters of a matrix's parts, without parts that have none."""
     return [
         Pair(tensors[f"{path}.{DOWN}"], tensors[f"{path}.{UP}"], rows)
         for path, rows in module.parts
@@ -67,7 +67,7 @@ def pairs_of(module: Module, tensors: dict[str, Tensor]) -> list[Pair]:
 
 
 def joined(module: Module, pairs: list[Pair]) -> tuple[Tensor, Tensor]:
-    """A and B of one matrix there, from those of its parts: A stacked, and B on a diagonal."""
+    """Join the adapters of a matrix's parts to A and B of the remote matrix: A stacked, and B block-diagonal."""
     if len(pairs) == 1 and pairs[0].rows is None:
         return _reordered(module, pairs[0].a, pairs[0].b, evens_first)
     a = torch.cat([pair.a for pair in pairs])
@@ -80,7 +80,7 @@ def joined(module: Module, pairs: list[Pair]) -> tuple[Tensor, Tensor]:
 
 
 def split(module: Module, a: Tensor, b: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """The inverse of `joined`: each layer's path, and its A and B; all have the same A."""
+    """Yield each layer's path, and its A and B, the inverse of `joined`; all layers share A."""
     a, b = _reordered(module, a, b, alternated)
     for path, rows in module.parts:
         yield path, a, b if rows is None else b[slice(*rows)]
@@ -89,12 +89,12 @@ def split(module: Module, a: Tensor, b: Tensor) -> Iterator[tuple[str, Tensor, T
 def _reordered(
     module: Module, a: Tensor, b: Tensor, order: Callable[[Tensor, Iterable[int]], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """A and B with their columns and rows in the order of the matrix there, or here."""
+    """Return A and B with their columns and rows in remote or local order."""
     return order(a, [1] if 1 in module.halves else []), order(b, [0] if 0 in module.halves else [])
 
 
 def known_module(where: str, name: str, modules: Mapping[str, Module], parent: Parent) -> Module:
-    """The matrix of that name; ValueError where the model has none."""
+    """Return the matrix with that name; ValueError if the model has none."""
     if name not in modules:
         raise ValueError(
             f"{where} adapts {name!r}, which is no matrix of a block of {parent.name!r}: the adapter belongs to "
@@ -104,7 +104,7 @@ def known_module(where: str, name: str, modules: Mapping[str, Module], parent: P
 
 
 def check_pair(where: str, module: Module, a: Tensor, b: Tensor, parent: Parent) -> None:
-    """Raise ValueError where A (r, N) and B (M, r) do not fit the matrix of the model."""
+    """Raise ValueError if A (r, N) and B (M, r) do not fit the matrix of the model."""
     shapes = _shapes_of(parent.config)
     rows = sum(shapes[f"{path}.weight"][0] for path, _ in module.parts)
     columns = shapes[f"{module.parts[0][0]}.weight"][1]
@@ -118,5 +118,5 @@ def check_pair(where: str, module: Module, a: Tensor, b: Tensor, parent: Parent)
 
 @lru_cache(maxsize=1)
 def _shapes_of(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors, for which a model is built: kept, since an adapter asks for each of its matrices."""
+    """Return the shapes of all tensors; cached, because a model is built for it, and adapters have many matrices."""
     return {name: tuple(tensor.shape) for name, tensor in model_without_data(config).state_dict().items()}

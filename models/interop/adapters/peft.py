@@ -1,9 +1,9 @@
-"""LoRA adapters from and to PEFT's folders: adapter_config.json and adapter_model.safetensors.
+"""Reads and writes LoRA adapters as PEFT folders: adapter_config.json and adapter_model.safetensors.
 
-PEFT's names are those of the Hugging Face class that computes the design, “base_model.model.NAME.lora_A.weight” (r, in)
-and “….lora_B.weight” (out, r); or of the class in the folder that is exported, where that brings its own. Where one
-matrix there is several here (GPT-2's c_attn is query, key and value), going out stacks their A and puts their B on a
-diagonal, at as many times the rank; coming in, they share A and each has its rows of B. Both are exact.
+PEFT's names are those of the Hugging Face class that computes the design, “base_model.model.NAME.lora_A.weight” (r,
+in) and “….lora_B.weight” (out, r); or of the class in the exported folder, if that has its own code. If one remote
+matrix is several local ones (GPT-2's c_attn is query, key and value), export stacks their A and puts their B on a
+diagonal, at a multiple of the rank; after import, they share A and each has its rows of B. Both are exact.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _REFUSED = {
     "velora_config": "VeLoRA",
     "monteclora_config": "MonteCLoRA",
 }
-"""Options of an adapter that change what is computed, and are not done here; by the name of the option."""
+"""Options of an adapter that change the computation and are not supported, by name."""
 
 
 def is_peft(path: Path) -> bool:
@@ -73,12 +73,12 @@ def is_peft(path: Path) -> bool:
 
 
 def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
-    """Write the adapters of a run's last checkpoint into the new folder `out`, which it returns, with its tokenizer.
+    """Write the adapters of a run's last checkpoint, with its tokenizer, into the new folder `out`, and return it.
 
-    Yields Phase and, where no Hugging Face class computes the design, a Notice.
+    Yields Phase and, if no Hugging Face class computes the design, a Notice.
 
     Raises:
-        ValueError: where the run has none or has trained more than adapters, or `out` exists.
+        ValueError: if the run has none or has trained more than adapters, or `out` exists.
     """
     adapter = trained_adapter(run)
     config, scale = adapter.config, adapter.scale
@@ -131,15 +131,16 @@ def export_peft(run: RunFolder, out: Path) -> Generator[Event, None, Path]:
 def import_peft(
     source: Path, base: str, library: Library, out: Path | None = None, name: str | None = None
 ) -> Generator[Event, None, RunFolder]:
-    """A run with the adapter in `source` on a copy of the model `base`: `out`, or a new one of the library.
+    """Make a run with the adapter in `source` on a copy of the model `base`: `out`, or a new one of the library.
 
-    Yields Phase, Progress and Notice; closing it leaves nothing.
+    Yields Phase, Progress and Notice; closing the generator leaves no files.
 
     Args:
-        base: as `TuneSpec.parent`. name: what to call the run; by default the folder's name.
+        base: as `TuneSpec.parent`.
+        name: the name of the run; by default the folder's name.
 
     Raises:
-        ValueError: where the adapter cannot be read or is another model's, or `out` exists already.
+        ValueError: if the adapter cannot be read or belongs to another model, or `out` exists already.
     """
     source = source.absolute()
     settings = _read_config(source)
@@ -161,7 +162,7 @@ def import_peft(
 
 
 def _targets(known: list[str], adapted: Mapping[str, int]) -> dict[str, str]:
-    """What stands for each adapted matrix in target_modules: its last name, or the whole where others share that."""
+    """Return each adapted matrix's entry in target_modules: its last name, or its full name if others share it."""
     last = {name: name.rpartition(".")[2] for name in adapted}
     kinds: dict[str, set[int]] = {}
     for name, rank in adapted.items():
@@ -176,14 +177,14 @@ def _alpha(scale: float, rank: int, is_rs: bool) -> float:
 
 
 def _base_name(run: RunFolder) -> str:
-    """The path of the parent where it came from elsewhere, else its name."""
+    """Return the path of the parent if it came from elsewhere, else its name."""
     parent = run.lineage.get("parent") or {}
     return str(parent.get("path") or parent.get("name") or "")
 
 
 @dataclass(frozen=True)
 class _Settings:
-    """What adapter_config.json says. alphas: alpha by the end of a matrix's name, where it is not `alpha`."""
+    """The settings in adapter_config.json. alphas: alpha by the end of a matrix's name, if it differs from `alpha`."""
 
     r: int
     alpha: float
@@ -191,7 +192,7 @@ class _Settings:
     alphas: Mapping[str, float]
 
     def scale(self, module: str, rank: int) -> float:
-        """What the adapter of a matrix is multiplied by."""
+        """Return the factor of a matrix's adapter."""
         own = (alpha for name, alpha in self.alphas.items() if f".{module}".endswith(f".{name}"))
         return next(own, self.alpha) / (rank**0.5 if self.is_rs else rank)
 
@@ -222,7 +223,7 @@ def _read_config(folder: Path) -> _Settings:
 
 
 def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[dict[str, Tensor], float]:
-    """The adapters by our names, and what all of them are multiplied by."""
+    """Return the adapters by Terrarium's names, and their common factor."""
     file = folder / WEIGHTS
     if not file.is_file() and (folder / "adapter_model.bin").is_file():
         raise ValueError(
@@ -254,7 +255,7 @@ def _read_adapter(folder: Path, settings: _Settings, parent: Parent) -> tuple[di
 
 
 def _by_name(config: ModelConfig) -> dict[str, Module]:
-    """The matrices by the names that files may have: also without the prefix that a headless class lacks."""
+    """Return the matrices by the names that files may have: also without the prefix that a headless class lacks."""
     family = family_for_export(config)
     modules = modules_of(config, family.weights(config))
     return {name: module for module in modules for name in (module.name.removeprefix(family.PREFIX), module.name)}

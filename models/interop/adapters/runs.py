@@ -1,4 +1,4 @@
-"""The adapter that a run has trained, and a run with an adapter that was trained elsewhere."""
+"""The adapter of a run, and the creation of a run with an imported adapter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from terrarium.models.settings.tune_spec import TuneSpec
 
 @dataclass(frozen=True)
 class TrainedAdapter:
-    """The adapters of a run by our names, and what all of them are multiplied by."""
+    """The adapters of a run by Terrarium's names, and their common factor."""
 
     config: ModelConfig
     tensors: dict[str, Tensor]
@@ -35,10 +35,10 @@ class TrainedAdapter:
 
 
 def trained_adapter(run: RunFolder) -> TrainedAdapter:
-    """What a run's last checkpoint holds.
+    """Read the adapter of a run's last checkpoint.
 
     Raises:
-        ValueError: where it has no adapter, or the run has trained more than adapters.
+        ValueError: if it has no adapter, or the run has trained more than adapters.
     """
     checkpoint = run.latest_checkpoint()
     scale = None if checkpoint is None else read_about(checkpoint).get("lora_scale")
@@ -66,17 +66,18 @@ def run_with_adapter(
     out: Path | None,
     name: str | None,
 ) -> Generator[Event, None, RunFolder]:
-    """A run with an adapter on a copy of the model that it belongs to: `out`, or a new one of the library.
+    """Make a run with an adapter on a copy of its model: `out`, or a new one of the library.
 
-    Yields Progress (bytes); closing it leaves nothing.
+    Yields Progress (bytes); closing the generator leaves no files.
 
     Args:
-        tensors: the adapters by our names. scale: what all of them are multiplied by.
-        source, kind: where it comes from, and the name of that format.
-        name: what to call the run; by default as the source.
+        tensors: the adapters by Terrarium's names.
+        scale: their common factor.
+        source, kind: the path that they come from, and the name of its format.
+        name: the name of the run; by default as the source.
 
     Raises:
-        ValueError: where `out` exists already.
+        ValueError: if `out` exists already.
     """
     name = name or library.free_run_name(usual_name(source))
     identity = library.new_run_id(name) if out is None else out.name

@@ -1,1 +1,1 @@
-"""llama.cpp's graphs: which designs they compute, and how GGUF files describe these."""
+"""llama.cpp's graphs: the designs that they compute, and their metadata in GGUF files."""

@@ -1,4 +1,4 @@
-"""BERT's graph, which makes embeddings, or labels texts: it has no other head, and approximates GELU by tanh."""
+"""BERT's graph, for embeddings or text labels: it has no other head, and approximates GELU by tanh."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SLOTS: dict[str, Any] = {
     "scaled_embeddings": False,
 }
 _MEAN, _RANK = 1, 4
-"""pooling_type: a text is the mean of its tokens' states; or the head labels it by its first token."""
+"""pooling_type: the mean of a text's token states; or the head on its first token."""
 
 
 def _read(raw: dict[str, Any], stored: Stored) -> ModelConfig:
@@ -72,7 +72,7 @@ def _write(config: ModelConfig) -> Fields:
 
 
 def _fold(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """The encoder, with a head for texts but without another."""
+    """Return the encoder with its head for texts, or without any other head."""
     if config.head == "sequence":
         return config, dict(state)
     plain = {"head": "none", "pooler": False, "head_transform": False, "head_bias": False, "tied_embeddings": True}

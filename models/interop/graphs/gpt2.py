@@ -37,7 +37,7 @@ PARTS = ("weight", "bias")
 
 
 def head_misfit(config: ModelConfig) -> list[str]:
-    """Where heads together are not as wide as the model, which this graph takes for granted."""
+    """Return a misfit if all heads together are not as wide as the model, which this graph assumes."""
     width = config.d_model // config.n_head
     return [] if config.head_dim == width else [f"heads that are {width} wide (here {config.head_dim})"]
 
@@ -66,7 +66,7 @@ def _read(raw: dict[str, Any], stored: Stored) -> ModelConfig:
 
 
 def write_sizes(config: ModelConfig) -> Fields:
-    """The metadata that GPT-2 and BERT have in common."""
+    """Return the metadata that GPT-2 and BERT share."""
     return {
         "block_count": config.n_layer,
         "context_length": config.context_length,
@@ -79,7 +79,7 @@ def write_sizes(config: ModelConfig) -> Fields:
 
 
 def both_parts(local: str, remote: str) -> list[Weight]:
-    """A matrix or norm and its bias."""
+    """Return the weights of a matrix or norm and its bias."""
     return [Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}") for part in PARTS]
 
 

@@ -1,4 +1,4 @@
-"""What a file about one of llama.cpp's graphs says. No torch: `fold` alone is given tensors."""
+"""The description of one of llama.cpp's graphs. No torch import; only `fold` gets tensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Fields = dict[str, int | float | bool | str]
 
 
 class Shaped(Protocol):
-    """A tensor as far as a design follows from it."""
+    """A tensor, as far as a design follows from it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -34,7 +34,7 @@ LABELS = {slot.name: str(slot.metadata["label"]) for slot in fields(ModelSlots)}
 
 
 def unfolded(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """The design and its weights, as they are."""
+    """Return the design and its weights unchanged."""
     return config, dict(state)
 
 
@@ -44,14 +44,15 @@ class Graph:
 
     Attributes:
         name: general.architecture.
-        slots: what a design (or a value derived from it) must have; a tuple holds several that will do.
-        read: metadata and tensors -> the design; ValueError where it is not supported.
+        slots: the required values of a design (or of values derived from it); a tuple lists alternatives.
+        read: metadata and tensors -> the design; ValueError if it is not supported.
         write: a design that fits -> the metadata.
-        weights: our names, and those of the file.
-        fold: the design and the weights that a file can hold, which compute the same: without a head, or with its
-            scale in the weights.
+        weights: local names, and those of the file.
+        fold: the equivalent design and weights that a file can store: without a head, or with its scale folded into
+            the weights.
         misfits: further conditions, each a clause “heads that are 16 wide (here 8)”.
-        head_pairs: whether the rows of queries and keys are permuted, since RoPE rotates adjacent pairs there.
+        head_pairs: whether the rows of queries and keys are permuted, because RoPE rotates adjacent pairs in this
+            graph.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Graph:
     head_pairs: bool = False
 
     def lacks(self, config: ModelConfig) -> list[str]:
-        """What the graph needs and the design does not have, each as “QK-norm off (here on)”; empty if it fits."""
+        """Return what the graph needs and the design lacks, each as “QK-norm off (here on)”; empty if it fits."""
         found = []
         for name, value in self.slots.items():
             wanted, here = value if isinstance(value, tuple) else (value,), getattr(config, name)
@@ -73,16 +74,17 @@ class Graph:
         return [*found, *self.misfits(config)]
 
     def paired_heads(self, name: str, config: ModelConfig) -> int:
-        """The heads of a tensor whose rows are in pairs there; 0 of all others."""
+        """Return the number of heads of a tensor whose rows are stored in pairs; 0 for all others."""
         if not self.head_pairs:
             return 0
         return config.n_head if ".attn_q." in name else config.kv_heads if ".attn_k." in name else 0
 
 
 def in_pairs(rows: Tensor, heads: int) -> Tensor:
-    """Rows of queries or keys in llama.cpp's order: what RoPE rotates together is adjacent, where ours is halves apart.
+    """Reorder rows of queries or keys for llama.cpp: RoPE rotates adjacent rows there, but rows half a head apart
+    here.
 
-    heads: as of `Graph.paired_heads`; with 0 nothing changes.
+    heads: as in `Graph.paired_heads`; with 0 nothing changes.
     """
     if not heads:
         return rows
@@ -90,7 +92,7 @@ def in_pairs(rows: Tensor, heads: int) -> Tensor:
 
 
 def in_halves(rows: Tensor, heads: int) -> Tensor:
-    """The inverse of `in_pairs`."""
+    """Invert `in_pairs`."""
     if not heads:
         return rows
     return rows.view(heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)  # (H, D/2, 2, …)
@@ -101,19 +103,19 @@ def _words(value: object) -> str:
 
 
 def check_read(raw: dict[str, Any], known: set[str], name: str) -> None:
-    """Raise ValueError for metadata of the architecture that nothing here reads, unless it is 0 or off."""
+    """Raise ValueError for metadata of the architecture that is not read, unless it is 0 or off."""
     unknown = next((key for key, value in raw.items() if key not in known and value), None)
     if unknown is not None:
         raise ValueError(f"{name}.{unknown} {raw[unknown]!r} is not supported.")
 
 
 def vocab_size(raw: dict[str, Any], stored: Stored) -> int:
-    """The number of tokens, from the metadata or the table of embeddings."""
+    """Return the number of tokens, from the metadata or the embedding table."""
     embedding = stored.get("token_embd.weight")
     return integer(raw, "vocab_size", embedding.shape[0] if embedding is not None else None)
 
 
 def rounded(value: float) -> float:
-    """The decimal number that a float32 stands for: 1e-05 for 9.999999747378752e-06."""
+    """Return the decimal number that a float32 stands for: 1e-05 for 9.999999747378752e-06."""
     short = float(f"{value:.6g}")
     return short if isclose(short, value, rel_tol=1e-7) else value

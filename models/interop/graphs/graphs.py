@@ -1,4 +1,4 @@
-"""Which of llama.cpp's graphs computes a design. No torch."""
+"""Finds the llama.cpp graph that computes a design. No torch import."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 
 GRAPHS: dict[str, Graph] = {graph.name: graph for graph in (LLAMA, ARCEE, QWEN3, GPT2, BERT, T5)}
-"""By general.architecture; export takes the first that fits."""
+"""Graphs by general.architecture; export uses the first that fits."""
 
 LOOKBACK_STEPS = 2.1
-"""What the steps of a training are multiplied by where a layer that looks back takes the place of convolutions: Tiny
-World is learned in 1,500 steps with those (97 % of the held-out questions), and in 3,150 with that (98 %)."""
+"""The factor of a training's steps if a layer of previous-token heads replaces convolutions: Tiny World is learned in
+1,500 steps with convolutions (97 % of the held-out questions), and in 3,150 with that layer (98 %).
+"""
 
 _INSTEAD = {"decoder-only": "llama-tiny", "encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
 """A preset that has a graph, by topology."""
 
 
 class NoGraphError(ValueError):
-    """None of llama.cpp's graphs computes a design. plain: so in plain words, and what to do instead. details: the
-    closest graph, and what it needs."""
+    """None of llama.cpp's graphs computes a design. plain: the message in plain words, with an alternative. details:
+    the closest graph, and what it needs.
+    """
 
     def __init__(self, plain: str, details: str) -> None:
         super().__init__(f"{plain} {details}")
@@ -33,11 +35,11 @@ class NoGraphError(ValueError):
 
 
 def graph_of(config: ModelConfig) -> Graph:
-    """The graph that computes this design.
+    """Return the graph that computes this design.
 
     Raises:
-        NoGraphError: where there is none.
-        ValueError: where llama.cpp has no place for its head.
+        NoGraphError: if there is none.
+        ValueError: if llama.cpp does not support its head.
     """
     if config.head not in ("language", "none") and not _labels_texts(config):
         raise ValueError(
@@ -59,7 +61,7 @@ def graph_of(config: ModelConfig) -> Graph:
 
 
 def with_previous_token_heads(config: ModelConfig) -> ModelConfig:
-    """A decoder for the graph qwen3 with a layer more, the first, that looks back in place of its convolutions."""
+    """Return a decoder for the graph qwen3 with an extra first layer of previous-token heads, without convolutions."""
     heads = next(n for n in (4, 3, 2, 1) if config.n_head % n == 0)
     return dataclasses.replace(
         config,
@@ -73,10 +75,10 @@ def with_previous_token_heads(config: ModelConfig) -> ModelConfig:
 
 
 def portable(config: ModelConfig) -> ModelConfig | None:
-    """A design for the same data that has a graph; None where this one has, or where another would not help.
+    """Return a design for the same data that has a graph; None if this one has, or if another would not help.
 
-    The vocabulary and the context are those of `config`. Convolutions become a layer that looks back, and need
-    LOOKBACK_STEPS as many steps.
+    Vocabulary and context are those of `config`. Convolutions become a layer of previous-token heads, and need
+    LOOKBACK_STEPS times as many steps.
     """
     has_no_place = config.head not in ("language", "none") and not _labels_texts(config)
     if has_no_place or not all(graph.lacks(config) for graph in GRAPHS.values()):
@@ -88,7 +90,7 @@ def portable(config: ModelConfig) -> ModelConfig | None:
 
 
 def what_differs(config: ModelConfig, design: ModelConfig) -> str:
-    """What `portable` has changed of `config` in `design`, in sentences."""
+    """Describe what `portable` has changed of `config` in `design`, in sentences."""
     if not design.looks_back:
         return "The design is another one, which llama.cpp computes."
     others = [

@@ -1,4 +1,4 @@
-"""RoPE and RMSNorm in a decoder: the graphs llama (also with experts), arcee (ReLU²) and qwen3 (QK-norm)."""
+"""Graphs of decoders with RoPE and RMSNorm: llama (also with experts), arcee (ReLU²) and qwen3 (QK-norm)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from terrarium.models.interop.options import integer, number
 from terrarium.models.settings.model_config import ModelConfig
 
 LLAMA3_SCALING = (1.0, 4.0, 8192)
-"""RoPE scaling of all Llama 3 models; their GGUF files contain only the result, in rope_freqs.weight."""
+"""The RoPE scaling of all Llama 3 models; their GGUF files contain only the result, in rope_freqs.weight."""
 
 _READ = {
     "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
@@ -55,7 +55,7 @@ def _misfits(config: ModelConfig) -> list[str]:
 
 
 def _reader(name: str, activation: str, *, qk_norm: bool) -> Callable[[dict[str, Any], Stored], ModelConfig]:
-    """Reads the metadata of the graph `name`."""
+    """Return a reader of the metadata of the graph `name`."""
 
     def read(raw: dict[str, Any], stored: Stored) -> ModelConfig:
         check_read(raw, _READ, name)
@@ -177,7 +177,7 @@ def _dense(config: ModelConfig) -> list[tuple[str, str, bool]]:
 
 
 def _mixture(config: ModelConfig, i: int) -> list[Weight]:
-    """The router, and the matrices of all experts below one another."""
+    """Return the weights of the router, and of all experts' matrices, concatenated along the rows."""
     local, remote = f"blocks.{i}.feed_forward", f"blk.{i}.ffn"
     found = [Weight(local_name=f"{local}.router.weight", remote_name=f"{remote}_gate_inp.weight")]
     for part, rows in (("gate", config.ff_width), ("up", config.ff_width), ("down", config.d_model)):

@@ -1,4 +1,4 @@
-"""T5's graph: relative position biases, RMSNorm, and ReLU, or GELU (tanh) where it is gated. It scales no logits."""
+"""T5's graph: relative position biases, RMSNorm, and ReLU, or gated GELU (tanh). It does not scale logits."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _write(config: ModelConfig) -> Fields:
 
 
 def _fold(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Without scaled logits: the scale goes into a table of its own."""
+    """Fold scaled logits into a separate head table."""
     if not config.scaled_logits:
         return config, dict(state)
     table = state["embedding.weight" if config.tied_embeddings else "head.weight"]

@@ -1,4 +1,4 @@
-"""The short list of published models, read from resources/models.toml; and how much memory a model takes. No torch."""
+"""The curated list of published models, resources/models.toml, and the memory of a model. No torch import."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PURPOSES = {
     "encoder": "For labels, names and vectors",
     "text-to-text": "From text to text",
 }
-"""What the models of the list are for -> the heading above them."""
+"""The purposes of the listed models -> the heading above them."""
 _FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListedModel:
-    """A model of the list; resources/models.toml says what each field is. `file` is "" for safetensors."""
+    """A model of the list; resources/models.toml describes the fields. `file` is "" for safetensors."""
 
     id: str
     name: str
@@ -37,26 +37,26 @@ class ListedModel:
 
     @property
     def memory(self) -> int:
-        """Bytes that it takes when it is open, estimated."""
+        """The estimated bytes of memory of the open model."""
         return open_bytes(self.parameters)
 
 
 def open_bytes(n_parameters: int) -> int:
-    """Bytes that an open model takes, estimated: its weights in float32. What it has read comes on top."""
+    """Estimate the bytes of memory of an open model: its weights in float32, without the KV cache."""
     return _FLOAT32_BYTES * n_parameters
 
 
 @functools.cache
 def listed_models() -> tuple[ListedModel, ...]:
-    """The models of the list, in its order."""
+    """Return the models of the list, in order."""
     return parse_models((files("terrarium.resources") / "models.toml").read_text("utf-8"))
 
 
 def parse_models(text: str) -> tuple[ListedModel, ...]:
-    """The models of a list in TOML.
+    """Parse a list of models in TOML.
 
     Raises:
-        ValueError: where an entry lacks a field, has an unknown one or one of another type, or repeats another.
+        ValueError: if an entry lacks a field, has an unknown field or one of the wrong type, or is a duplicate.
     """
     found: list[ListedModel] = []
     for number, entry in enumerate(tomllib.loads(text).get("model", []), start=1):
@@ -79,9 +79,9 @@ def _model(entry: dict[str, Any], where: str) -> ListedModel:
 
 
 def instead_of(id: str, n_bytes: float) -> ListedModel | None:
-    """The largest listed model of the same purpose as `id` that takes at most `n_bytes` of memory; None for none.
+    """Return the largest listed model of the same purpose as `id` that needs at most `n_bytes` of memory, or None.
 
-    A model that is not in the list is taken for one to chat with.
+    A model that is not in the list is treated as a chat model.
     """
     purpose = next((each.purpose for each in listed_models() if each.id == id), next(iter(PURPOSES)))
     fitting = (each for each in listed_models() if each.purpose == purpose and each.memory <= n_bytes)
@@ -89,6 +89,6 @@ def instead_of(id: str, n_bytes: float) -> ListedModel | None:
 
 
 def too_large(memory: int, n_free: int, instead: ListedModel | None) -> str:
-    """The sentence about a model that takes more memory than is free, and what would fit."""
+    """Return the message about a model that needs more memory than is free, with an alternative that fits."""
     words = f"Needs about {format_size(memory)} of memory, and {format_size(n_free)} are free"
     return f"{words}: {instead.name} would fit." if instead is not None else f"{words}: close other programs first."

@@ -1,4 +1,4 @@
-"""Downloads a model of the hub into the library: resumed, checked, and then imported as a run."""
+"""Downloads a model from the hub into the library: resumable, verified, and then imported as a run."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from terrarium.models.runs.run_folder import RunFolder
 def download_model(
     library: Library, hub: ModelHub, id: str, file: str = "", *, name: str = "", n_free: int | None = None
 ) -> Generator[Event, None, RunFolder]:
-    """Download a model, check it, and import it as a run of the library, which is returned.
+    """Download a model, verify it, and import it as a run of the library, which is returned.
 
-    Yields Phase, Progress (bytes) and Notice. Closing it keeps what has arrived: called again, it resumes there. What
-    was downloaded is deleted when it is a run.
+    Yields Phase, Progress (bytes) and Notice. Closing the generator keeps what has been downloaded: the next call
+    resumes there. The download is deleted once the run exists.
 
     Args:
-        id: owner/name. file: the GGUF file that is meant, "" for what `ModelDetails.variants` has first.
-        name: what to call the run; "" for the model's.
-        n_free: bytes of memory that are free: a model that takes more is refused; None downloads any.
+        id: owner/name.
+        file: the GGUF file to download, "" for the first of `ModelDetails.variants`.
+        name: the name of the run; "" for the model's.
+        n_free: free memory in bytes: a model that needs more is refused; None accepts any.
 
     Raises:
-        ValueError: where the hub has no such model, cannot be reached or sends something else than it has, the model
-            does not run here, or memory or disk have too little room; with a sentence.
+        ValueError: if the hub has no such model, cannot be reached or sends wrong data, the model is not supported,
+            or memory or disk space is too small.
     """
     from terrarium.models.interop.importing import import_model  # which needs torch
 
@@ -64,12 +65,12 @@ def download_model(
 
 
 def downloads_of(library: Library, id: str) -> Path:
-    """The folder for what has arrived of a model; ValueError where its name cannot be a folder's."""
+    """Return the folder of a model's downloads; ValueError if its name cannot be a folder's."""
     return library.home / "downloads" / safe_name(id.replace("/", " "))
 
 
 def downloaded_runs(library: Library) -> dict[str, str]:
-    """The models of the hub that are in the library: their names there -> the id of the newest run of each."""
+    """Return the hub's models that are in the library: their names on the hub -> the id of the newest run of each."""
     found: dict[str, str] = {}
     for info in library.list_runs():
         if info.status != "imported" or info.problem:
@@ -84,7 +85,7 @@ def downloaded_runs(library: Library) -> dict[str, str]:
 
 
 def kept_bytes(library: Library, id: str) -> int:
-    """How much of a model an earlier download has left, in bytes."""
+    """Return the bytes of a model left by an earlier download."""
     folder = downloads_of(library, id)
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
 
@@ -97,7 +98,7 @@ def discard(library: Library, id: str) -> None:
 
 
 def _fetch(hub: ModelHub, details: ModelDetails, variant: Variant, folder: Path) -> Generator[Event, None, Path]:
-    """Download the files of a variant, and return what is to be imported."""
+    """Download the files of a variant, and return the path to import."""
     id, within = details.model.id, folder / safe_name(details.revision)
     if folder.is_dir():
         for other in folder.iterdir():
@@ -112,7 +113,7 @@ def _fetch(hub: ModelHub, details: ModelDetails, variant: Variant, folder: Path)
 
 
 def _check_room(details: ModelDetails, variant: Variant, within: Path) -> None:
-    """Raise ValueError where the disk has too little room for what is missing, and for the run that is made of it."""
+    """Raise ValueError if the disk has too little space for the missing files and for the run made from them."""
     there = 0
     for file in variant.files:
         paths = (within / file.name, part_of(within / file.name, file))

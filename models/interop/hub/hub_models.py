@@ -1,7 +1,7 @@
-"""Models of the Hugging Face hub: searched, and looked into before anything is downloaded. No torch import.
+"""Models of the Hugging Face hub: search, and inspection before a download. No torch import.
 
-Of a repository only weights as safetensors or GGUF, its config and its tokenizer are ever fetched, all from its top
-folder: nothing pickled, and no code.
+Only weights as safetensors or GGUF, the config and the tokenizer are ever downloaded from a repository, all from its
+top folder: nothing pickled, and no code.
 """
 
 from __future__ import annotations
@@ -26,32 +26,31 @@ SORTS = {
     "likes": "Most likes",
     "last_modified": "Changed last",
 }
-"""Orders of the hub's lists -> their names."""
+"""Sort orders of the hub's lists -> their titles."""
 SAFETENSORS = "safetensors"
-"""The weights of a Hugging Face folder, beside the names of GGUF files."""
+"""The variant name of a Hugging Face folder's weights, as opposed to the names of GGUF files."""
 
 _MAX_RESULTS = 60
 _MAX_CONFIG = 1 << 20
 _EXPAND = ("config", "downloads", "gated", "gguf", "likes", "pipeline_tag", "safetensors", "tags")
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
-"""A name of a file that is taken: it leads to no other folder on any system."""
+"""The file names that are accepted: none leads to another folder on any system."""
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _PART_OF_GGUF = re.compile(r"-\d{5}-of-\d{5}\.gguf$|mmproj|imatrix", re.IGNORECASE)
 _FORBIDDEN = (".py", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-"""Endings of files that can run code, which are never fetched."""
+"""Endings of files that can run code, which are never downloaded."""
 _PREFERRED = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "f16", "bf16")
-"""Formats of GGUF files, the first that is there is proposed."""
+"""Formats of GGUF files in order of preference; the first one available is proposed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubModel:
-    """A model of the hub, as a search finds it.
+    """A model of the hub, as found by a search.
 
-    id: owner/name. gated: whether its owner must be asked first. licence: as its card says, "" where it does not.
-    architecture: its class, or its llama.cpp graph; "" where the hub does not say. n_parameters: None where unknown.
-    task: the hub's word for what it does, such as “text-generation”. problem: why it does not run here, "" if nothing
-    speaks against it.
+    id: owner/name. gated: whether access must be requested from its owner. licence: from its card, "" if not stated.
+    architecture: its class, or its llama.cpp graph; "" if unknown. n_parameters: None if unknown. task: the hub's
+    name of its task, such as “text-generation”. problem: why it is not supported, "" if no problem is known.
     """
 
     id: str
@@ -67,14 +66,14 @@ class HubModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """What is downloaded together: the files of a Hugging Face folder (SAFETENSORS), or one GGUF file."""
+    """Files that are downloaded together: those of a Hugging Face folder (SAFETENSORS), or one GGUF file."""
 
     name: str
     files: tuple[HubFile, ...]
 
     @property
     def n_bytes(self) -> int:
-        """Their size together."""
+        """Their total size."""
         return sum(file.size for file in self.files)
 
     @property
@@ -85,10 +84,10 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelDetails:
-    """What the hub knows of a model before it is downloaded.
+    """The hub's information on a model before it is downloaded.
 
-    revision: the commit that is meant. variants: the proposed one first. n_parameters and context are 0 where unknown.
-    config: its design, where config.json has it. problem: why it cannot be had or does not run here, else "".
+    revision: the commit to download. variants: the proposed one first. n_parameters and context are 0 if unknown.
+    config: its design, if config.json has it. problem: why it cannot be downloaded or is not supported, else "".
     """
 
     model: HubModel
@@ -100,7 +99,7 @@ class ModelDetails:
     problem: str = ""
 
     def variant(self, name: str = "") -> Variant:
-        """The variant of that name, "" for the proposed one; ValueError where there is none."""
+        """Return the variant with that name, "" for the proposed one; ValueError if there is none."""
         found = next((each for each in self.variants if name in ("", each.name)), None)
         if found is None:
             names = ", ".join(each.name for each in self.variants)
@@ -112,10 +111,10 @@ class ModelHub(HubClient):
     """The models of a hub."""
 
     def search(self, query: str, *, sort: str = "trending_score") -> Generator[Event, None, tuple[HubModel, ...]]:
-        """Models whose names match, at most 60. sort: a key of SORTS.
+        """Return at most 60 models whose names match. sort: a key of SORTS.
 
         Raises:
-            ValueError: where the hub cannot be reached, with a sentence.
+            ValueError: if the hub cannot be reached.
         """
 
         def ask() -> tuple[HubModel, ...]:
@@ -128,7 +127,7 @@ class ModelHub(HubClient):
         return (yield from self.answer(ask, "The hub"))
 
     def details(self, id: str) -> Generator[Event, None, ModelDetails]:
-        """What the hub knows of a model; ValueError where there is none, or the hub cannot be reached."""
+        """Return the hub's information on a model; ValueError if it does not exist, or the hub cannot be reached."""
 
         def ask() -> ModelDetails:
             info = self.api().model_info(id, files_metadata=True, timeout=TIMEOUT_S)
@@ -139,13 +138,13 @@ class ModelHub(HubClient):
         return (yield from self.answer(ask, f"“{id}”"))
 
     def url(self, id: str, name: str, revision: str) -> str:
-        """The address of a file."""
+        """Return the URL of a file."""
         from huggingface_hub import hf_hub_url
 
         return hf_hub_url(id, name, revision=revision, endpoint=self.endpoint)
 
     def _read_config(self, id: str, revision: str) -> dict[str, Any]:
-        """A model's config.json."""
+        """Read a model's config.json."""
         from huggingface_hub import get_session
         from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
@@ -154,7 +153,7 @@ class ModelHub(HubClient):
             hf_raise_for_status(response)
             for chunk in response.iter_bytes():
                 data += chunk
-                if len(data) > _MAX_CONFIG:  # cut off, it is no JSON
+                if len(data) > _MAX_CONFIG:  # cut off, it is not valid JSON
                     break
         try:
             found = json.loads(data)
@@ -166,7 +165,7 @@ class ModelHub(HubClient):
 
 
 def _model(info: Any, problem: str | None = None) -> HubModel:
-    """A model as the hub describes it. problem: None for what the description itself shows."""
+    """Convert the hub's description of a model. problem: None to derive it from the description."""
     tags = [str(tag) for tag in info.tags or ()]
     gguf, config = info.gguf or {}, info.config if isinstance(info.config, dict) else {}
     classes = config.get("architectures") or [""]
@@ -193,7 +192,7 @@ def _with_problem(model: HubModel, tags: Sequence[str], *, is_gguf: bool) -> Hub
 
 
 def _unsupported(architecture: str, *, is_gguf: bool) -> str:
-    """Why models of this architecture do not run here; "" where they may."""
+    """Return why models of this architecture are not supported; "" if they may be."""
     from terrarium.models.interop.families import FAMILIES
     from terrarium.models.interop.graphs.graphs import GRAPHS
 
@@ -240,7 +239,7 @@ def _details(info: Any, raw: dict[str, Any]) -> ModelDetails:
 
 
 def _read(raw: dict[str, Any]) -> tuple[ModelConfig | None, str]:
-    """The design in a config.json, or why it does not run here."""
+    """Return the design in a config.json, or why it is not supported."""
     from terrarium.models.interop.families import FAMILIES
 
     classes = raw.get("architectures")
@@ -262,7 +261,7 @@ def _no_weights(info: Any) -> str:
 
 
 def _folder_variant(files: Sequence[HubFile]) -> Variant | None:
-    """The files of a Hugging Face folder; None where it has no config, or no weights as safetensors."""
+    """Return the files of a Hugging Face folder; None if it has no config, or no weights as safetensors."""
     named = {file.name: file for file in files}
     weights = [named[_SINGLE]] if _SINGLE in named else []
     if not weights and _INDEX in named:
@@ -275,7 +274,7 @@ def _folder_variant(files: Sequence[HubFile]) -> Variant | None:
 
 
 def _gguf_variants(files: Sequence[HubFile]) -> list[Variant]:
-    """Each GGUF file that is a whole model, the proposed one first, then by size."""
+    """Return each GGUF file that is a complete model, the proposed one first, then by size."""
     whole = [file for file in files if file.name.lower().endswith(".gguf") and not _PART_OF_GGUF.search(file.name)]
     whole.sort(key=lambda file: file.size)
     ranks = [

@@ -1,4 +1,4 @@
-"""Models that other programs have downloaded, found in their usual folders. Only names and sizes are read. No torch."""
+"""Finds models that other programs have downloaded, by names and sizes in their default folders. No torch import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.models.files.atomic import read_json
 from terrarium.models.interop.families import FAMILIES
 
 _MAX_FOUND = 200
-"""In one folder."""
+"""The maximum number of models from one folder."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _OLLAMA_WEIGHTS = "application/vnd.ollama.image.model"
 _GGUF_DEPTHS = ("*.gguf", "*/*.gguf", "*/*/*.gguf")
@@ -21,7 +21,7 @@ _GGUF_DEPTHS = ("*.gguf", "*/*.gguf", "*/*/*.gguf")
 
 @dataclass(frozen=True, kw_only=True)
 class FoundModel:
-    """A GGUF file or a Hugging Face folder. program: whose it is."""
+    """A GGUF file or a Hugging Face folder. program: the one that downloaded it."""
 
     name: str
     path: Path
@@ -30,10 +30,10 @@ class FoundModel:
 
 
 def find_models(home: Path | None = None) -> tuple[FoundModel, ...]:
-    """The models on this computer that may be imported, by program; what cannot be read is left out.
+    """Find models on this computer that may be imported, by program; unreadable ones are left out.
 
     Args:
-        home: the user's folder; None for theirs, and for the folders that the environment names.
+        home: the user's folder; None for the actual one, and for folders from environment variables.
     """
     named: Callable[[str], str] = (lambda name: os.environ.get(name, "")) if home is None else (lambda name: "")
     home = Path.home() if home is None else home
@@ -54,7 +54,7 @@ def _hub_cache(home: Path, named: Callable[[str], str]) -> Path:
 
 
 def _readable(models: Iterator[FoundModel]) -> Iterator[FoundModel]:
-    """The models up to what may not be read."""
+    """Yield the models until an unreadable folder."""
     try:
         yield from models
     except OSError:
@@ -62,7 +62,7 @@ def _readable(models: Iterator[FoundModel]) -> Iterator[FoundModel]:
 
 
 def _in_hub_cache(folder: Path) -> Iterator[FoundModel]:
-    """The newest snapshot of each model whose class runs here, and GGUF files."""
+    """Yield the newest snapshot of each model whose class is supported, and GGUF files."""
     for repository in sorted(folder.glob("models--*")):
         name = repository.name.removeprefix("models--").replace("--", "/", 1)
         snapshots = sorted((repository / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime)
@@ -85,7 +85,7 @@ def _runs_here(config: Path) -> bool:
 
 
 def _ggufs(program: str, folder: Path) -> Iterator[FoundModel]:
-    """The GGUF files that stand up to two folders deep."""
+    """Yield the GGUF files up to two folders deep."""
     for pattern in _GGUF_DEPTHS:
         for path in sorted(folder.glob(pattern)):
             if path.is_file() and "mmproj" not in path.name.lower():
@@ -93,7 +93,7 @@ def _ggufs(program: str, folder: Path) -> Iterator[FoundModel]:
 
 
 def _in_ollama(folder: Path) -> Iterator[FoundModel]:
-    """The weights of each model: a GGUF file that is called as its SHA-256."""
+    """Yield the weights of each model: a GGUF file named by its SHA-256."""
     for manifest in sorted((folder / "manifests").glob("*/*/*/*")):
         try:
             layers = read_json(manifest).get("layers")

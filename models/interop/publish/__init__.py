@@ -1,1 +1,1 @@
-"""Models on their way out: GGUF files with what Ollama wants beside them, and the cards of Hugging Face folders."""
+"""Publishes models: GGUF files with Ollama's Modelfiles, ONNX files, and Hugging Face folders with cards."""

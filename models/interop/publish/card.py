@@ -1,4 +1,4 @@
-"""The card of a Hugging Face folder (README.md): what a run's own records say of its model, and nothing else."""
+"""The card of a Hugging Face folder (README.md), from a run's own records alone."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _BASELINES = {
 
 
 def model_card(run: RunFolder, config: ModelConfig, *, licence: str = "", address: str = "") -> str:
-    """README.md for the model of a run, in English, with the front matter that the hub reads.
+    """Return the README.md of a run's model, in English, with the front matter that the hub reads.
 
     Args:
         licence: its id on the hub, such as “mit”; "" leaves it open.
-        address: what it is loaded by: OWNER/NAME on the hub, or a folder; by default the run's name.
+        address: the name to load it by: OWNER/NAME on the hub, or a folder; by default the run's name.
 
     Raises:
-        ValueError: where a record of the run is damaged.
+        ValueError: if a record of the run is damaged.
     """
     evaluated = read_evaluation(run.folder)
     lines = [
@@ -106,12 +106,12 @@ def _front_matter(run: RunFolder, config: ModelConfig, licence: str, evaluated: 
 
 
 def pipeline_of(config: ModelConfig) -> str:
-    """The hub's name for what the model does."""
+    """Return the hub's name for the model's task."""
     return _PIPELINES.get((config.topology, config.head)) or _LABELLED[config.head]
 
 
 def _made_of(run: RunFolder, what: str) -> str:
-    """The name of the run's corpus or tokenizer."""
+    """Return the name of the run's corpus or tokenizer."""
     made = run.lineage.get(what)
     return str(made.get("name", "")) if isinstance(made, dict) else ""
 
@@ -142,7 +142,7 @@ def _making(run: RunFolder) -> Iterator[str]:
         made = lineage.get(what)
         if isinstance(made, dict):
             yield f"{words}: {made.get('name')} (SHA-256 {str(made.get('sha256'))[:12]}…)."
-    checkpoint = run.latest_checkpoint()  # what is exported; a run that was ended may have logged more
+    checkpoint = run.latest_checkpoint()  # the exported checkpoint; a terminated run may have logged later steps
     last = int(checkpoint.name.rpartition("-")[2]) if checkpoint is not None else None
     rows = [row for row in run.each_metric() if last is None or row.get("step", 0) <= last]
     done = next((row for row in reversed(rows) if row.get("kind") == "train"), {})
@@ -161,7 +161,7 @@ def _making(run: RunFolder) -> Iterator[str]:
 
 
 def _trained_weights(tune: TuneSpec) -> str:
-    """Which weights a fine-tuning has trained."""
+    """Describe the weights that a fine-tuning has trained."""
     if tune.mode == "all":
         return "Trained: all weights."
     parts = {
@@ -213,7 +213,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _fenced(text: str) -> list[str]:
-    """The text in a block of code, whose fence occurs nowhere in it."""
+    """Return the text in a code block whose fence does not occur in it."""
     fence = "```"
     while fence in text:
         fence += "`"

@@ -16,14 +16,14 @@ from terrarium.models.interop.publish.gguf_plan import Plan, PlannedTensor, Valu
 from terrarium.models.interop.writing import new_file
 
 _CHUNK = 1 << 20
-"""Numbers that are quantised at once, which takes some ten milliseconds."""
+"""Numbers that are quantised together, which takes some ten milliseconds."""
 
 
 def write_gguf(model: AnyModel, plan: Plan, out: Path) -> Generator[Event, None, Path]:
     """Write the file `out` as planned, atomically, and return it. Yields Phase, Notice and Progress (bytes).
 
     Raises:
-        ValueError: where `out` exists; OSError where it cannot be written.
+        ValueError: if `out` exists; OSError if it cannot be written.
     """
     _, tensors = file_tensors(plan.graph, model.config, model.state_dict())
     with new_file(out) as half_made:
@@ -35,7 +35,7 @@ def write_gguf(model: AnyModel, plan: Plan, out: Path) -> Generator[Event, None,
             for key, value in plan.fields.items():
                 _add(writer, key, value)
             for name, each in plan.tensors.items():
-                # Its shape is given in numbers, so the type is not asked for that.
+                # The shape is in numbers, not bytes, so a float dtype is passed; `raw_dtype` is the stored format.
                 writer.add_tensor_info(name, each.shape, np.dtype(np.float32), each.n_bytes, raw_dtype=each.kind)
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
@@ -70,7 +70,7 @@ def _write_tensors(writer: GGUFWriter, plan: Plan, tensors: Mapping[str, Tensor]
 
 
 def _parts(tensor: Tensor, planned: PlannedTensor) -> Generator[np.ndarray, None, None]:
-    """The quantised rows, some at a time."""
+    """Yield the quantised rows in chunks."""
     rows = tensor.detach().cpu().reshape(-1, tensor.shape[-1])
     step = max(1, _CHUNK // rows.shape[1])
     for start in range(0, len(rows), step):

@@ -1,4 +1,4 @@
-"""What a GGUF file of a model will contain: its metadata, its tensors and their formats, and so its size."""
+"""Plans a GGUF file of a model: its metadata, its tensors and their formats, and its size."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Value = int | float | bool | str | list[str] | list[int] | list[float]
 
 @dataclass(frozen=True)
 class PlannedTensor:
-    """A tensor of the file: its shape, its format, and its size there in bytes."""
+    """A tensor of the file: its shape, format and size in bytes."""
 
     shape: tuple[int, ...]
     kind: GGMLQuantizationType
@@ -61,8 +61,8 @@ class Plan:
 
     Attributes:
         fields: the metadata, without general.architecture.
-        tensors: what it will hold, by name, in order.
-        notes: what its reader should know, one sentence each.
+        tensors: the file's tensors, by name, in order.
+        notes: notes for its user, one sentence each.
     """
 
     graph: Graph
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def n_bytes(self) -> int:
-        """The size of the file."""
+        """The size of the file in bytes."""
         header = 24 + sum(_field_bytes(key, value) for key, value in self.fields.items())
         header += _field_bytes("general.architecture", self.graph.name)
         header += sum(8 + len(name) + 4 + 8 * len(each.shape) + 4 + 8 for name, each in self.tensors.items())
@@ -90,18 +90,18 @@ def plan_gguf(
     labels: Sequence[str] = (),
     chat: ChatTemplateConfig | None = None,
 ) -> Plan:
-    """What the GGUF file of a model of this design will contain.
+    """Plan the GGUF file of a model of this design.
 
     Args:
         quantisation: one of GGUF_FORMATS.
-        general: what the file says about the model: name, description, license, tags ….
+        general: metadata about the model: name, description, license, tags ….
         template: the chat template, as Jinja.
         labels: the names of the outputs of a head that labels texts; by default numbered ones.
-        chat: the chat settings that the model came with: the tokens that its template names, and that end a reply.
+        chat: the model's chat settings: the tokens that its template names, and that end a reply.
 
     Raises:
-        ValueError: where llama.cpp has no graph for the design, GGUF cannot hold the tokenizer, or no matrix is wide
-            enough for the quantisation.
+        ValueError: if llama.cpp has no graph for the design, GGUF does not support the tokenizer, or no matrix is
+            wide enough for the quantisation.
     """
     if quantisation not in GGUF_FORMATS:
         raise ValueError(f"{quantisation!r} is no format of GGUF here: choose one of {', '.join(GGUF_FORMATS)}.")
@@ -143,9 +143,9 @@ def plan_gguf(
 
 
 def _chat_ids(tokenizer: Tokenizer, chat: ChatTemplateConfig, fields: Mapping[str, Value]) -> dict[str, Value]:
-    """The ids of what a template calls the start and the end, and of up to two more tokens that end a reply.
+    """Return the ids of a template's start and end tokens, and of up to two more tokens that end a reply.
 
-    A start that each text gets by itself stays that.
+    A start token that is added to every text is not replaced.
     """
     ids = {name: tokenizer.token_to_id(token) for name, token in chat.named_tokens.items()}
     if fields.get("tokenizer.ggml.add_bos_token"):
@@ -158,7 +158,7 @@ def _chat_ids(tokenizer: Tokenizer, chat: ChatTemplateConfig, fields: Mapping[st
 
 
 def _marked(config: ModelConfig, tokenizer: Tokenizer) -> tuple[Tokenizer, list[str]]:
-    """The tokenizer with the marks that texts to be labelled have, and what has to be done by hand."""
+    """Return the tokenizer with the special tokens of texts to label, and notes on what the user must do by hand."""
     marked = marked_tokenizer(config, tokenizer)
     if marked is tokenizer:
         return tokenizer, []
@@ -169,11 +169,11 @@ def _marked(config: ModelConfig, tokenizer: Tokenizer) -> tuple[Tokenizer, list[
 def file_tensors(
     graph: Graph, config: ModelConfig, state: Mapping[str, Tensor]
 ) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """The design that a file about `graph` describes, and its tensors, by their names and of their shapes there."""
+    """Return the design that a file of `graph` describes, and its tensors, with the file's names and shapes."""
     folded, state = graph.fold(config, state)
     tensors = remote_tensors(state, graph.weights(folded))
     for name, tensor in tensors.items():
-        if "_exps." in name:  # below one another here
+        if "_exps." in name:  # concatenated along the rows in Terrarium's weights
             tensors[name] = tensor.unflatten(0, (folded.n_expert, -1))
     if folded.rope_scaling == "llama3":
         tensors["rope_freqs.weight"] = rope_divisors(folded)
@@ -190,7 +190,7 @@ def _planned(name: str, shape: tuple[int, ...], quantisation: str) -> PlannedTen
 
 
 def _width_notes(planned: Mapping[str, PlannedTensor], quantisation: str) -> list[str]:
-    """Which matrices stay in F16; ValueError where all do."""
+    """Return a note on the matrices that stay in F16; ValueError if all do."""
     kind = GGMLQuantizationType[quantisation]
     together = GGML_QUANT_SIZES[kind][0]
     left = {name: each for name, each in planned.items() if together > 1 and each.kind == _F16}
@@ -210,7 +210,7 @@ def _width_notes(planned: Mapping[str, PlannedTensor], quantisation: str) -> lis
 
 
 def _field_bytes(key: str, value: Value) -> int:
-    """The size of a key, the type of its value, and the value."""
+    """Return the size of a key, the type of its value, and the value, in bytes."""
     n = 8 + len(key.encode()) + 4
     if isinstance(value, bool):
         return n + 1

@@ -1,7 +1,7 @@
-"""The token with which models are uploaded to the Hugging Face hub: read where it is, kept in the system keyring alone.
+"""The token for uploads to the Hugging Face hub: read from its sources, saved in the system keyring only.
 
-No file, log or setting of ours ever holds it. The keyring may ask its user to unlock it, so call these on no thread
-that must not wait. No torch import.
+No file, log or setting of Terrarium contains it. The keyring may ask its user to unlock it, so do not call these
+functions on a thread that must not block. No torch import.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 SERVICE = "Terrarium: Hugging Face"
-"""Under what the keyring has it; the user's name there is the hub's address."""
+"""The service name in the keyring; the user name is the hub's address."""
 _LEAST_PRIORITY = 1
-"""Of keyring's backends: those below keep passwords in a plain file, or nowhere."""
+"""The minimum priority of keyring's backends: lower ones keep passwords in a plain file, or nowhere."""
 _TOKEN = re.compile(r"[\x21-\x7e]{8,400}")
 
 NO_KEYRING = (
@@ -23,10 +23,10 @@ NO_KEYRING = (
 
 
 def check_token(token: str) -> str:
-    """The token without spaces around it.
+    """Return the token without surrounding spaces.
 
     Raises:
-        ValueError: where it cannot be one; the sentence does not repeat it.
+        ValueError: if it cannot be a token; the message does not repeat it.
     """
     token = token.strip()
     if not token:
@@ -40,7 +40,7 @@ def check_token(token: str) -> str:
 
 
 def find_token(endpoint: str) -> str:
-    """The token for the hub at `endpoint`: HF_TOKEN, the keyring's, or that of “hf auth login”; "" where none is."""
+    """Find the token for the hub at `endpoint`: HF_TOKEN, the keyring's, or that of “hf auth login”; else ""."""
     if token := os.environ.get("HF_TOKEN", "").strip():
         return token
     if token := _kept(endpoint):
@@ -51,19 +51,19 @@ def find_token(endpoint: str) -> str:
 
 
 def keep_token(endpoint: str, token: str) -> bool:
-    """Put a token into the system keyring; False where there is none, or it refuses."""
+    """Save a token in the system keyring. Returns False if there is no keyring, or it refuses."""
     keyring = _keyring()
     if keyring is None:
         return False
     try:
         keyring.set_password(SERVICE, endpoint, token)
-    except Exception:  # noqa: BLE001 (each system's keyring has errors of its own)
+    except Exception:  # noqa: BLE001 (each system's keyring has its own errors)
         return False
     return True
 
 
 def forget_token(endpoint: str, token: str) -> None:
-    """Take a token that is no longer accepted out of the keyring, if it is the one in there."""
+    """Delete a token that is no longer accepted from the keyring, if it is the one saved there."""
     keyring = _keyring()
     if keyring is None or _kept(endpoint) != token:
         return
@@ -74,7 +74,7 @@ def forget_token(endpoint: str, token: str) -> None:
 
 
 def has_keyring() -> bool:
-    """Whether there is a keyring that would keep a token."""
+    """Whether there is a keyring that can save a token."""
     return _keyring() is not None
 
 
@@ -89,7 +89,7 @@ def _kept(endpoint: str) -> str:
 
 
 def _keyring() -> Any:
-    """The system's keyring, None where there is none."""
+    """Return the system's keyring, or None."""
     try:
         import keyring
 

@@ -1,7 +1,8 @@
-"""A Modelfile, with which Ollama runs a GGUF file: chat template, stops, context; and the two commands for it.
+"""A Modelfile, with which Ollama runs a GGUF file: chat template, stops, context; and the two commands to use it.
 
-Ollama's templates are Go's. It knows how to translate a few published ones only, so ours is derived: the model's own
-template (Jinja) writes messages that can be found again, and what stands between them is what Go's has to write.
+Ollama's templates are Go's, and it can translate only a few published Jinja templates. So the Go template is derived:
+the model's own template (Jinja) renders messages with recognisable content, and the text between them is what Go's
+must write.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _PLAIN = "{{ .Prompt }}"
 
 @dataclass(frozen=True, kw_only=True)
 class MessageForm:
-    """How a template writes a conversation.
+    """The text that a template writes around the messages of a conversation.
 
     Attributes:
-        start: what comes before a first message that is not the system's.
-        before, after: what surrounds a message's text, by role.
-        prompt: what begins a reply.
+        start: the text before a first message that is not the system's.
+        before, after: the text around a message's content, by role.
+        prompt: the text that begins a reply.
     """
 
     start: str
@@ -39,13 +40,13 @@ class MessageForm:
     prompt: str
 
     def text(self, messages: Sequence[Message]) -> str:
-        """A conversation whose next message is a reply."""
+        """Render a conversation whose next message is a reply."""
         start = "" if messages and messages[0]["role"] == "system" else self.start
         parts = [self.before[m["role"]] + m["content"] + self.after[m["role"]] for m in messages]
         return start + "".join(parts) + self.prompt
 
     def go(self) -> str:
-        """The same as a template of Go's."""
+        """Return the equivalent Go template."""
         start = f'{{{{ if ne (index .Messages 0).Role "system" }}}}{self.start}{{{{ end }}}}' if self.start else ""
         alike = {role: (self.before[role].replace(role, "\0"), self.after[role].replace(role, "\0")) for role in ROLES}
         if len(set(alike.values())) == 1:
@@ -62,9 +63,9 @@ class MessageForm:
 
 
 def message_form(template: str, config: ChatTemplateConfig, skipped_start: str = "") -> MessageForm | None:
-    """How a chat template writes conversations; None where it fails, or does more than surround messages.
+    """Derive the message form of a chat template; None if it fails, or does more than surround messages.
 
-    skipped_start: a token that the program puts before the text itself.
+    skipped_start: a token that the program adds before the text.
     """
     a, b, c, d = _PROBES
 
@@ -115,7 +116,7 @@ def modelfile(
     skipped_start: str = "",
     licence: str = "",
 ) -> str:
-    """The Modelfile beside the GGUF file `file`. Without a template, prompts are continued as they are."""
+    """Return the Modelfile beside the GGUF file `file`. Without a template, prompts are continued unchanged."""
     lines = [f"FROM ./{file}"]
     if config.topology == "decoder-only":
         form = message_form(template, chat, skipped_start) if template else None
@@ -137,12 +138,12 @@ def _quoted(text: str) -> str:
 
 
 def ollama_name(name: str) -> str:
-    """A name that Ollama takes: small letters, digits, dots and hyphens."""
+    """Return a name that Ollama accepts: lower-case letters, digits, dots and hyphens."""
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "model"
 
 
 def ollama_commands(modelfile: Path, *, makes_embeddings: bool = False) -> tuple[str, str]:
-    """The commands that make a model of a Modelfile, and use it: a chat, or of an encoder the embedding of a text."""
+    """Return the commands that create a model from a Modelfile, and use it: for a chat, or for an embedding."""
     name = ollama_name(modelfile.stem)
     use = f"ollama run {name}"
     if makes_embeddings:

@@ -1,8 +1,9 @@
-"""An encoder, or a decoder without its cache, as an ONNX file: any number of texts of any length, checked when written.
+"""Writes an encoder, or a decoder without its KV cache, as an ONNX file, for any number of texts of any length, and
+verifies it.
 
-It needs the packages of the extra `onnx`. What goes in and out is named as in transformers and transformers.js:
-input_ids, attention_mask and, with segments, token_type_ids (B, T); logits, or without a head last_hidden_state
-(B, T, C).
+It needs the packages of the extra `onnx`. Inputs and outputs have the names of transformers and transformers.js:
+input_ids, attention_mask and, with segments, token_type_ids (B, T); logits, or without a head last_hidden_state (B,
+T, C).
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ from terrarium.models.interop.writing import check_free, file_path, new_file
 
 _ENDING = ".onnx"
 _TRACED = (2, 8)
-"""Texts and tokens of the example that is traced."""
+"""The number of texts and tokens in the traced example."""
 _TOLERANCE = 1e-4
-"""How much the file may differ, as a share of the largest number that comes out (of 1 at least)."""
+"""The maximum difference of the file's results, as a share of the largest number in the output (of 1 at least)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxShared:
-    """What was written.
+    """The result of an ONNX export.
 
     Attributes:
-        inputs, output: the names of what goes in and comes out.
-        difference: the largest between the file's numbers and the model's own, of texts of several lengths.
+        inputs, output: the names of the file's inputs and output.
+        difference: the largest difference between the file's numbers and the model's own, on texts of several
+            lengths.
         largest: the largest of those numbers.
     """
 
@@ -54,15 +56,15 @@ class OnnxShared:
 def share_onnx(source: Path, out: Path, *, licence: str = "") -> Generator[Event, None, OnnxShared]:
     """Write the model in `source` (as for `load_model`) to the ONNX file `out`, and compare the two with onnxruntime.
 
-    Yields Phase and Progress; closing it leaves nothing half written.
+    Yields Phase and Progress; closing the generator leaves no partial file.
 
     Args:
-        licence: what it may be used under, such as “mit”.
+        licence: its licence, such as “mit”.
 
     Raises:
-        ValueError: where the packages are missing, the design is an encoder-decoder or changes with the text's length,
-            the model is larger than 2 GB or cannot be read, a file is there already, or the file computes something
-            else; OSError where it cannot be written.
+        ValueError: if the packages are missing, the design is an encoder-decoder or changes with the text's length,
+            the model is larger than 2 GB or cannot be read, the file exists already, or its results differ from the
+            model's; OSError if it cannot be written.
     """
     if missing := onnx_packages_missing():
         raise ValueError(missing)
@@ -95,7 +97,7 @@ def _checked(model: AnyModel) -> Decoder | Encoder:
 
 
 class _Traced(nn.Module):
-    """A model with what goes in and comes out as transformers has it."""
+    """A model with the inputs and outputs of transformers."""
 
     def __init__(self, model: Decoder | Encoder) -> None:
         super().__init__()
@@ -106,12 +108,14 @@ class _Traced(nn.Module):
         self.eval()
 
     def forward(self, ids: Tensor, mask: Tensor, segments: Tensor | None = None) -> Tensor:
-        """Token ids, 1 for each that is no padding, and segments, (B, T) each -> logits, or hidden states (B, T, C)."""
+        """Map token ids, mask (1 for each token that is not padding) and segments, (B, T) each, to logits, or to
+        hidden states (B, T, C).
+        """
         compute = self.model.hidden if self.model.head is None else self.model
         return compute(ids, mask=mask.bool(), segments=segments)
 
     def example(self, n: int, length: int) -> tuple[Tensor, ...]:
-        """Some texts, of which the last ends in padding where it is long enough."""
+        """Return some random texts, the last of which ends in padding if it is long enough."""
         config = self.model.config
         generator = torch.Generator().manual_seed(length)
         ids = torch.randint(config.vocab_size, (n, length), generator=generator)
@@ -124,7 +128,7 @@ class _Traced(nn.Module):
 
 
 def _write(traced: _Traced, file: Path, about: dict[str, Any]) -> None:
-    """Trace the model and write it to `file`, with what there is to say of it."""
+    """Trace the model and write it to `file`, with its metadata."""
     context = traced.model.config.context_length
     axes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1, max=context)}
     example = traced.example(_TRACED[0], min(_TRACED[1], context))
@@ -152,7 +156,7 @@ def _write(traced: _Traced, file: Path, about: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says of its own parts, and of packages that it would know, too."""
+    """Silence the exporter's messages about its own parts, and about optional packages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -165,10 +169,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _compared(traced: _Traced, file: Path) -> Generator[Event, None, tuple[float, float]]:
-    """The largest difference between a file's numbers and the model's, and the largest number; padding aside.
+    """Return the largest difference between a file's numbers and the model's, and the largest number, without
+    padding.
 
     Raises:
-        ValueError: where they differ by more than rounding.
+        ValueError: if they differ by more than rounding.
     """
     import onnxruntime
 

@@ -1,4 +1,4 @@
-"""Which designs can be ONNX files, and whether there is what writes them. No torch."""
+"""Which designs can be ONNX files, and whether the required packages are installed. No torch import."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from terrarium.models.settings.model_config import ModelConfig
 
 _PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _MAX_BYTES = 2_000_000_000
-"""What protobuf, in which ONNX is written, holds in one file."""
+"""The maximum size of a file of protobuf, the format of ONNX."""
 INSTEAD = "export a Hugging Face folder instead"
 
 
 def onnx_packages_missing() -> str:
-    """What to install for ONNX files, a sentence; "" where everything is there."""
+    """Return a sentence on what to install for ONNX files; "" if everything is installed."""
     if all(find_spec(name) is not None for name in _PACKAGES):
         return ""
     return (
@@ -25,7 +25,7 @@ def onnx_packages_missing() -> str:
 
 
 def onnx_misfit(config: ModelConfig) -> str:
-    """Why a design cannot be an ONNX file, a sentence; "" where it can."""
+    """Return a sentence on why a design cannot be an ONNX file; "" if it can."""
     if config.topology == "encoder-decoder":
         return f"ONNX files are written of encoders and decoders, and this is an encoder-decoder: {INSTEAD}."
     if config.position == "rope" and config.rope_scaling == "dynamic":

@@ -1,4 +1,4 @@
-"""A model as a GGUF file, with a Modelfile beside it, read back to measure what the format costs."""
+"""Writes a model as a GGUF file, with a Modelfile beside it, and reads it back to measure the loss by its format."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.tokenizers import read_tokenizer
 
 _SPARE = 1.02
-"""How much more room than the file's size there has to be."""
+"""The required free disk space as a multiple of the file's size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GgufShared:
-    """What was written.
+    """The result of a GGUF export.
 
     Attributes:
         modelfile: the Modelfile beside it; None for models that Ollama does not run.
-        commands: how Ollama takes and starts it.
-        perplexity: on the same texts, of the model as it is and of the written file; None where it has none.
+        commands: how to import and run it in Ollama.
+        perplexity: on the same texts, of the original model and of the written file; None if not measured.
         text, n_predicted: which texts, and how many tokens were predicted.
-        notes: what differs from the model as it is, one sentence each.
+        notes: differences from the original model, one sentence each.
     """
 
     path: Path
@@ -61,10 +61,10 @@ class GgufShared:
 
 
 def gguf_sizes(source: Path) -> dict[str, int]:
-    """The size of the file of the model in `source`, in bytes, by each of GGUF_FORMATS that it can be written in.
+    """Return the file size of the model in `source`, in bytes, for each of GGUF_FORMATS that it can be written in.
 
     Raises:
-        ValueError: where it can be written in none, saying why; or as `load_config`.
+        ValueError: if it can be written in none, with the reason; or as `load_config`.
     """
     config, tokenizer = load_config(source), _tokenizer_of(source)
     found, problem = {}, None
@@ -79,7 +79,7 @@ def gguf_sizes(source: Path) -> dict[str, int]:
 
 
 class AboutRun(TypedDict, total=False):
-    """What a Hugging Face folder says of the run that its model is of: arguments of `export_hf`."""
+    """A Hugging Face folder's information on its model's run: arguments of `export_hf`."""
 
     labels: Sequence[str]
     name: str
@@ -87,12 +87,12 @@ class AboutRun(TypedDict, total=False):
 
 
 def about_run(source: Path, config: ModelConfig, licence: str = "", address: str = "") -> AboutRun:
-    """The labels, the name and the card of the run in `source`; nothing of other models.
+    """Return the labels, the name and the card of the run in `source`; empty for other models.
 
     address: as for `model_card`.
 
     Raises:
-        ValueError: where a record of the run is damaged.
+        ValueError: if a record of the run is damaged.
     """
     if not (source / "run.json").is_file():
         return {}
@@ -114,15 +114,15 @@ def share_gguf(
 ) -> Generator[Event, None, GgufShared]:
     """Write the model in `source` (as for `load_model`) to the GGUF file `out`, and measure the file.
 
-    Yields Phase, Notice and Progress; closing it leaves nothing half written.
+    Yields Phase, Notice and Progress; closing the generator leaves no partial file.
 
     Args:
         quantisation: one of gguf_formats.GGUF_FORMATS.
-        licence: what it may be used under, such as “mit”.
+        licence: its licence, such as “mit”.
 
     Raises:
-        ValueError: where llama.cpp cannot compute the design or GGUF not hold the tokenizer, a file is there already,
-            the disk has too little room, or the model cannot be read; OSError where it cannot be written.
+        ValueError: if llama.cpp cannot compute the design or GGUF does not support the tokenizer, the file exists
+            already, the disk has too little space, or the model cannot be read; OSError if it cannot be written.
     """
     out = file_path(out, ".gguf")
     beside = out.with_suffix(".Modelfile")
@@ -165,15 +165,15 @@ def share_gguf(
 
 
 def share_hf(source: Path, out: Path, *, licence: str = "", address: str = "") -> Generator[Event, None, Path]:
-    """Write the model in `source` (as for `load_model`) as the Hugging Face folder `out`, which it returns.
+    """Write the model in `source` (as for `load_model`) as the Hugging Face folder `out`, and return it.
 
-    Yields Phase, Notice and Progress; closing it leaves nothing half written.
+    Yields Phase, Notice and Progress; closing the generator leaves no partial folder.
 
     Args:
-        address: what its card says that it is loaded by; by default the folder's name.
+        address: the name in its card to load it by; by default the folder's name.
 
     Raises:
-        ValueError: where `out` exists, or the model cannot be read; OSError where it cannot be written.
+        ValueError: if `out` exists, or the model cannot be read; OSError if it cannot be written.
     """
     check_new_folder(out)
     model, tokenizer = yield from load_model_events(source)
@@ -189,7 +189,7 @@ def _template(chat: ChatTemplateConfig, tokenizer: Tokenizer | None) -> str:
 
 
 def _general(source: Path, stem: str, licence: str) -> dict[str, str | list[str]]:
-    """What the file says of the model: how a run of ours was made."""
+    """Return the file's metadata on the model: how Terrarium's run was made."""
     said: dict[str, str | list[str]] = {"name": stem, "license": licence}
     if (source / "run.json").is_file():
         run = RunFolder.open(source)
@@ -214,7 +214,9 @@ def _check_room(out: Path, plan: Plan) -> None:
 def _measured(
     source: Path, model: AnyModel, tokenizer: Tokenizer | None, out: Path, library: Library
 ) -> Generator[Event, None, tuple[tuple[float, float] | None, str, int]]:
-    """The perplexity of a decoder, and of the file that was made of it; the text; and the tokens predicted."""
+    """Return the perplexities of a decoder and of the file made from it, the name of the text, and the number of
+    predicted tokens.
+    """
     if not isinstance(model, Decoder) or tokenizer is None:
         return None, "", 0
     texts = held_out(source, tokenizer, library)

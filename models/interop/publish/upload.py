@@ -1,7 +1,7 @@
-"""A model's Hugging Face folder, uploaded to the hub as a new model: private, unless it is to be public.
+"""Uploads a model's Hugging Face folder to the hub as a new model, private by default.
 
-HF_ENDPOINT and HF_HUB_OFFLINE are honoured, as by huggingface_hub. What waits for the network is a generator that
-yields Progress several times a second, so that it can be closed at any time.
+HF_ENDPOINT and HF_HUB_OFFLINE are honoured, as by huggingface_hub. Network waits are generators that yield Progress
+several times a second, so that they can be closed at any time.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ Result = TypeVar("Result")
 
 _TICK_S = 0.1
 _STALL_S = 90.0
-"""Seconds without a byte or an answer after which the hub is given up; its library tries again for some 25."""
+"""Seconds without a byte or an answer after which the upload is aborted; huggingface_hub retries for some 25."""
 _NEW_FILES = (".gitattributes",)
-"""What a new model on the hub has from the start."""
+"""The files of a new, empty model on the hub."""
 _MAX_SAID = 200
 _BAD_CARD = "Invalid metadata in README.md"
-"""How the library's complaint about a card begins."""
+"""The beginning of huggingface_hub's error message about a card."""
 
 
 def hub_endpoint() -> str:
-    """The hub's address: that of HF_ENDPOINT, or https://huggingface.co."""
+    """Return the hub's address: that of HF_ENDPOINT, or https://huggingface.co."""
     from huggingface_hub import constants
 
     return str(constants.ENDPOINT).rstrip("/")
 
 
 def check_hub_name(name: str) -> str:
-    """The name of a model on the hub without spaces around it: NAME, or OWNER/NAME.
+    """Return the name of a model on the hub without surrounding spaces: NAME, or OWNER/NAME.
 
     Raises:
-        ValueError: where it cannot be one.
+        ValueError: if it is not a valid name.
     """
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
@@ -69,19 +69,20 @@ def push_hf(
 ) -> Generator[Event, None, str]:
     """Upload the model in `source` (as for `load_model`) as `name`, and return the address of its page.
 
-    Yields Phase, Notice and Progress (bytes). The folder that is uploaded is temporary; closing this removes it.
+    Yields Phase, Notice and Progress (bytes). The uploaded folder is temporary; closing the generator removes it.
 
     Args:
-        name: NAME or OWNER/NAME. public: whether everybody may see it.
+        name: NAME or OWNER/NAME.
+        public: whether everybody may see it.
         licence: its id on the hub, such as “mit”; "" leaves it open.
-        keep: whether the token goes into the system keyring as soon as the hub has accepted it.
+        keep: whether to save the token in the system keyring as soon as the hub has accepted it.
 
     Raises:
-        ValueError: where the name or the token is none, the model cannot be read, there is a model of that name with
-            files already, or the hub refuses, does not answer or cannot be reached; OSError where the disk is full.
+        ValueError: if the name or the token is invalid, the model cannot be read, there is a model of that name with
+            files already, or the hub refuses, does not answer or cannot be reached; OSError if the disk is full.
     """
     name, token = check_hub_name(name), check_token(token)
-    # A thread that is left waiting for the network may have a file open, which Windows does not delete then.
+    # A thread that still waits for the network may have a file open, which Windows then does not delete.
     with tempfile.TemporaryDirectory(prefix="terrarium-", ignore_cleanup_errors=True) as parent:
         folder = yield from share_hf(source, Path(parent) / "model", licence=licence, address=name)
 
@@ -103,16 +104,16 @@ def upload_folder(
 ) -> Generator[Event, None, str]:
     """Upload the files of `folder` in one commit, and return the address of the model's page. As `push_hf`.
 
-    A new model is made; one that is there is taken only if it is empty, and private or public as is wanted.
+    A new model is created; an existing one is used only if it is empty, and private or public as requested.
 
     Args:
-        card: OWNER/NAME, as the hub has it -> what its README.md says instead; "" leaves the folder's.
-        stall_s: seconds without a byte or an answer, after which the hub is given up.
+        card: OWNER/NAME, as on the hub -> the text of its README.md; "" leaves the folder's.
+        stall_s: seconds without a byte or an answer after which the upload is aborted.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    # It warns that open files, which alone show how far they are, go by HTTP rather than by its newer protocol, and of
-    # each attempt that failed, in the middle of the line that shows the progress.
+    # huggingface_hub warns that open files, which are needed to measure the progress, are sent by HTTP instead of its
+    # newer protocol, and of each failed attempt, in the middle of the line that shows the progress.
     for module in ("_commit_api", "utils._http"):
         logging.getLogger(f"huggingface_hub.{module}").setLevel(logging.ERROR)
     endpoint = hub_endpoint()
@@ -130,7 +131,7 @@ def upload_folder(
     call.total = sum(path.stat().st_size for path in paths)
     yield Phase(name="Uploading")
     with contextlib.ExitStack() as opened:
-        # Closed here when nobody waits any more, so that the thread cannot read on.
+        # Closed here if the caller no longer waits, so that the thread cannot read on.
         files = [opened.enter_context(_Counted(path)) for path in paths]
 
         def commit() -> None:
@@ -148,7 +149,7 @@ def upload_folder(
 
 
 class _OnHub(NamedTuple):
-    """A model on the hub: OWNER/NAME, whether everybody may see it, and whether somebody has put files into it."""
+    """A model on the hub: OWNER/NAME, whether it is public, and whether files were added to it."""
 
     name: str
     is_public: bool
@@ -156,7 +157,7 @@ class _OnHub(NamedTuple):
 
 
 def _model_on_hub(api: HfApi, name: str, *, public: bool) -> _OnHub:
-    """Make a model on the hub, or find the one of that name."""
+    """Create a model on the hub, or find the existing one of that name."""
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
@@ -164,7 +165,7 @@ def _model_on_hub(api: HfApi, name: str, *, public: bool) -> _OnHub:
     except HfHubHTTPError as error:
         if error.response.status_code != 409:
             raise
-        made = api.create_repo(name, private=not public, exist_ok=True)  # which alone says whose it is
+        made = api.create_repo(name, private=not public, exist_ok=True)  # only this call returns the owner
     full_name = str(made.repo_id)
     info = api.model_info(full_name)
     has_files = any(file.rfilename not in _NEW_FILES for file in info.siblings or ())
@@ -172,7 +173,7 @@ def _model_on_hub(api: HfApi, name: str, *, public: bool) -> _OnHub:
 
 
 def _check_free(there: _OnHub, *, public: bool) -> None:
-    """Raise ValueError unless the model is empty, and seen by whom it shall be."""
+    """Raise ValueError unless the model is empty, and public or private as requested."""
     if there.has_files:
         raise ValueError(f"{there.name} is on the hub already, and has files: choose another name.")
     if there.is_public != public:
@@ -183,7 +184,7 @@ def _check_free(there: _OnHub, *, public: bool) -> None:
 
 
 class _Counted(io.BufferedReader):
-    """A file that knows how far it has been read, once `starts` is set: before, its sum is computed."""
+    """A file that records how far it has been read, once `starts` is set: before, its hash is computed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
@@ -191,7 +192,7 @@ class _Counted(io.BufferedReader):
         self.furthest = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         found = super().read(size)
         if self.starts:
             self.furthest = max(self.furthest, self.tell())
@@ -199,7 +200,7 @@ class _Counted(io.BufferedReader):
 
 
 class _Call:
-    """Calls of the hub's library on a thread, which is left alone when nobody waits for it any more.
+    """Calls huggingface_hub on a thread, which is abandoned if the caller no longer waits for it.
 
     Attributes:
         total: how many bytes are to be sent.
@@ -211,7 +212,7 @@ class _Call:
         self._name, self._token, self._stall_s = name, token, stall_s
 
     def answer(self, ask: Callable[[], Result], done: Callable[[], int] = lambda: 0) -> Generator[Event, None, Result]:
-        """The result of `ask`; ValueError where it fails, or neither answers nor gets on for too long."""
+        """Return the result of `ask`; ValueError if it fails, or makes no progress for too long."""
         answers: list[Result] = []
         errors: list[BaseException] = []
 
@@ -237,7 +238,7 @@ class _Call:
         return answers[0]
 
     def _sentence(self, error: BaseException) -> str:
-        """What went wrong, and what to do; never with the token."""
+        """Return what went wrong, and what to do; never with the token."""
         while isinstance(error, RuntimeError) and error.__cause__ is not None:  # “Error while uploading …”
             error = error.__cause__
         status = getattr(getattr(error, "response", None), "status_code", 0)
@@ -267,6 +268,6 @@ class _Call:
         return f"The hub answers in a way that is not understood ({type(error).__name__}): try again later."
 
     def _words(self, error: BaseException) -> str:
-        """What the hub says of it, in parentheses."""
+        """Return the hub's own message, in parentheses."""
         said = " ".join(str(getattr(error, "server_message", None) or "").split()).replace(self._token, "…")
         return f" (“{said[:_MAX_SAID].rstrip('.')}”)" if said else ""

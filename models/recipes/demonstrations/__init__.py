@@ -1,1 +1,1 @@
-"""Demonstrations of alignment: from a model that can chat to what it becomes, with bars that they are to reach."""
+"""Demonstrations of alignment: they start from a chat model, and have goals that the result is measured against."""

@@ -1,4 +1,4 @@
-"""Which models of the library a demonstration of alignment can start from, and how good each is. No torch import."""
+"""The models of the library that a demonstration of alignment can start from, and their accuracy. No torch import."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.run_spec import RunSpec
 
 STRONG = 0.97
-"""Held-out accuracy of a base from which on the goals mean something."""
+"""The held-out accuracy of a base from which on the goals are meaningful."""
 STRONG_STEPS = 3400
-"""Steps of a quick start after which its model was that strong, in every one that was measured."""
+"""Steps of a quick start after which its model was that strong in every measured run."""
 MIN_CONTEXT = 160
-"""Tokens that a question and a story need, at most."""
+"""The maximum tokens of a question with a story."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Base:
-    """A model that a demonstration can start from. headline: its share of right answers to held-out questions, None if
-    that was not measured. step, total_steps: where it is, and where its training was to end. n_more: steps that it is
-    trained on first, 0 for none; seconds_more: how long that takes, by its own training, None where nothing tells."""
+    """A model that a demonstration can start from.
+
+    headline: its held-out accuracy, None if not measured. step, total_steps: its last step, and the planned steps of
+    its training. n_more: the steps that it is trained further first, 0 for none. seconds_more: their duration at the
+    run's own speed, None if unknown.
+    """
 
     run_id: str
     name: str
@@ -39,32 +42,32 @@ class Base:
 
     @property
     def is_strong(self) -> bool:
-        """Whether it is known to be good enough for the bars."""
+        """Whether it is known to be good enough for the goals."""
         return self.headline is not None and is_strong(self.headline)
 
 
 def is_strong(accuracy: float) -> bool:
-    """Whether a base that answers this share of the held-out questions is good enough for the goals."""
+    """Whether a base with this held-out accuracy is good enough for the goals."""
     return accuracy >= STRONG
 
 
 def can_be_trained_on(spec: RunSpec, status: str) -> bool:
-    """Whether more steps make a run better at Tiny World: it learned that here, and from scratch."""
+    """Whether more steps would improve a run on Tiny World: it was trained on it here, and from scratch."""
     return spec.data.source == "tiny-world" and spec.tune is None and status != "imported"
 
 
 def steps_of_strong(step: int) -> int:
-    """Up to which step a base is trained on that is too weak after `step`."""
+    """Return the step up to which a base is trained that is too weak after `step`."""
     return max(STRONG_STEPS, step + STRONG_STEPS // 2)
 
 
 def format_accuracy(accuracy: float) -> str:
-    """“96.9 %”: rounded down, so that what is below a limit never looks as if it had reached it."""
+    """Format as “96.9 %”, rounded down, so that a value below a limit never appears to reach it."""
     return format_percent(math.floor(1000 * accuracy + 1e-9) / 1000, 1)
 
 
 def list_bases(runs: Iterable[RunInfo]) -> list[Base]:
-    """Those of the runs that can be asked and tell stories, in their order; stages of demonstrations are left out."""
+    """Return the runs that can answer questions and tell stories, in their order, without stages of demonstrations."""
     found = []
     for info in runs:
         if not info.has_model or (info.is_tuned and read_stage_mark(info.folder) is not None):
@@ -79,7 +82,7 @@ def list_bases(runs: Iterable[RunInfo]) -> list[Base]:
 
 
 def usual_base(bases: Sequence[Base]) -> Base | None:
-    """The first one that is strong; else the best of those that were measured, else the first one."""
+    """Return the first strong base; else the best of those that were measured, else the first one."""
     strong = next((base for base in bases if base.is_strong), None)
     measured = [base for base in bases if base.headline is not None]
     best = max(measured, key=lambda base: base.headline or 0.0, default=None)
@@ -88,7 +91,7 @@ def usual_base(bases: Sequence[Base]) -> Base | None:
 
 def _base(info: RunInfo, spec: RunSpec) -> Base:
     headline = None
-    with contextlib.suppress(ValueError):  # what is damaged can be measured again
+    with contextlib.suppress(ValueError):  # a damaged evaluation can be measured again
         evaluated = read_evaluation(info.folder)
         headline = None if evaluated is None else evaluated.accuracy
     base = Base(run_id=info.id, name=info.name, step=info.step, total_steps=info.total_steps, headline=headline)

@@ -1,4 +1,4 @@
-"""The stages of an alignment compared: all of them reply to the same held-out prompts, and their replies are judged."""
+"""Compares the stages of an alignment: all reply to the same held-out prompts, and their replies are judged."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS
 from terrarium.models.tokenizers import read_tokenizer
 
 _AT_ONCE = 64
-"""Replies that are drawn at once."""
+"""Replies that are drawn together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedStage:
-    """A checkpoint of a run that is compared."""
+    """A checkpoint of a run to compare."""
 
     contender: Contender
     run: RunFolder
@@ -50,15 +50,15 @@ class OpenedStage:
 
     @property
     def name(self) -> str:
-        """What it is called in sentences."""
+        """The run's name."""
         return self.contender.name
 
 
 def open_stage(library: Library, text: str) -> OpenedStage:
-    """The checkpoint that RUN or RUN@STEP names: a run's path, id or name, and the step of one of its checkpoints.
+    """Open the checkpoint named by RUN or RUN@STEP: a run's path, id or name, and the step of one of its checkpoints.
 
     Raises:
-        ValueError: where there is no such run or checkpoint.
+        ValueError: if there is no such run or checkpoint.
     """
     name, _, step = text.rpartition("@")
     wanted = int(step) if name and step.isdecimal() else None
@@ -85,16 +85,18 @@ def compare_stages(
     reward_model: str = "",
     device: str = "auto",
 ) -> Generator[Event, None, WinRates]:
-    """The win rates of stages (see `open_stage`). What they reply, and its scores, is kept in their folders, stage by
-    stage, and not drawn again. Yields Phase and Progress (replies).
+    """Compute the win rates of stages (see `open_stage`). Yields Phase and Progress (replies).
+
+    Replies and their scores are saved in the stages' folders, stage by stage, and not drawn again.
 
     Args:
-        n: held-out prompts of the wish, to each of which every stage replies once. world_seed: None for that which the
-            first stage learned. reward_model: a run of the stage reward, "" for none.
+        n: the number of held-out prompts of the wish; every stage replies once to each.
+        world_seed: None for the world of the first stage's data.
+        reward_model: a run of the stage reward, "" for none.
 
     Raises:
-        ValueError: where there are fewer than two stages, one is named twice or cannot reply, or the reward model
-            cannot score what one of them writes.
+        ValueError: if there are fewer than two stages, one is named twice or cannot reply, or the reward model cannot
+            score the replies of one of them.
     """
     if wish not in WISHES:
         raise ValueError(f"There is no wish {wish!r}: choose {', '.join(WISHES)}.")
@@ -154,7 +156,7 @@ def _check_judge(judge: OpenedStage, stage: OpenedStage) -> None:
 def _answers(
     stage: OpenedStage, asked: Asked, rows: Sequence[Example], device: str, progress: Progress
 ) -> Generator[Event, None, Answers]:
-    """What a stage replies, drawn where it is not kept. progress: of all stages, before this one."""
+    """Return a stage's replies; draws them unless they are saved. progress: of all stages, before this one."""
     kept = read_answers(stage.run.folder, stage.checkpoint, asked)
     if kept is not None:
         return kept
@@ -185,7 +187,7 @@ def _answers(
 def _counted(
     work: Generator[Event, None, list[list[DrawnReply]]], before: Progress
 ) -> Generator[Event, None, list[list[DrawnReply]]]:
-    """The progress of one stage as that of all."""
+    """Convert the progress of one stage to that of all stages."""
     while True:
         try:
             event = next(work)
@@ -204,7 +206,7 @@ def _scored(
     answers: Sequence[Answers],
     device: str,
 ) -> Generator[Event, None, list[Answers]]:
-    """The answers with the reward model's scores of them, which are kept, too."""
+    """Add the reward model's scores to the answers, and save them."""
     key, found = judge.contender.key, list(answers)
     missing = [i for i, own in enumerate(answers) if key not in own.scores]
     if not missing:

@@ -1,10 +1,10 @@
-"""“By its own rules”: a helpful model criticises and revises its own replies by rules that a user may change.
+"""“By its own rules”: a helpful model criticises and revises its own replies by rules that the user can change.
 
-It is taught two tasks with the right answers: to say whether a reply breaks a rule, and to write one anew. Then nobody
-says any more what breaks a rule: it replies to forbidden and harmless questions, criticises each reply, and revises
-those of which it says that they break a rule. It learns from what it has kept and revised, with ordinary questions
-beside it, and then (DPO) to prefer what its critique preferred. From then on the right answers only measure: the
-replies, and the critiques.
+It is taught two tasks with gold answers: to judge whether a reply breaks a rule, and to rewrite a reply. From then on
+no gold answers are used: it replies to forbidden and harmless questions, criticises each reply, and revises those
+that it judges to break a rule. It is fine-tuned on the retained and revised replies, mixed with ordinary questions,
+and then trained by DPO to prefer what its critique preferred. The gold answers only measure: the replies, and the
+critiques.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 _TITLES = DEMONSTRATIONS[CONSTITUTION].stages
 N_TAUGHT = 400
-"""Critiques and revisions that are taught with the right answers."""
+"""The number of critiques and revisions that are taught with gold answers."""
 N_ASKED: Mapping[str, int] = {"forbidden": 400, "look-alike": 400}
-"""Questions that it replies to in a round, by cell."""
+"""The questions that it replies to in a round, by cell."""
 N_OLD = 1200
-"""Ordinary questions with the answers that it learned before, beside what it says itself: so that it forgets less."""
+"""The number of ordinary questions with their earlier answers, mixed with its own replies against forgetting."""
 STEPS = {"critic": 800, "revised": 600, "preferred": 60}
 RATES = {"critic": 1e-3, "revised": 1e-3, "preferred": 3e-4}
 MAX_ROUNDS = 2
 ENOUGH = 0.03
-"""The share of its own replies of which a model says that they break a rule, below which no round follows."""
+"""No further round follows if a model judges less than this share of its own replies to break a rule."""
 SURE = 2.0
-"""Log-odds from which on, in either direction, it learns from a critique: false alarms are mostly doubtful ones."""
+"""The minimum absolute log-odds of a critique that is learned from: false alarms are mostly uncertain."""
 _VAL_SHARE = 0.1
 _N_HEALTH, _N_CARDS = 96, 6
 
@@ -86,14 +86,18 @@ def constitution(
     n_each: int = N_EACH,
     control: StageControl | None = None,
 ) -> Generator[Event, None, ConstitutionResult]:
-    """Carry it out on a model that can chat. Yields the events of its trainings and measurements.
+    """Run the demonstration on a chat model. Yields the events of its trainings and measurements.
 
     Args:
-        base: a run, or a path. rules: of the constitution, see `kind_of_rule`. seed: of the trainings and draws.
-        world_seed: of the world that the model knows. control: of its trainings.
+        base: a run, or a path.
+        rules: of the constitution, see `kind_of_rule`.
+        seed: of the trainings and draws.
+        world_seed: of the world that the model was trained on.
+        control: of its trainings.
 
     Raises:
-        ValueError: where there is no such model, it cannot chat, a rule is about nothing here, or a training fails.
+        ValueError: if there is no such model, it cannot chat, a rule does not apply to this world, or a training
+            fails.
     """
     check_can_reply(library, base)
     for rule in rules:
@@ -111,7 +115,7 @@ def constitution(
 
 
 class _Loop:
-    """The stages, one after the other, and what has been measured of them."""
+    """The stages, one after the other, and their measurements."""
 
     def __init__(
         self,
@@ -206,15 +210,19 @@ class _Loop:
     # Data
 
     def _taught(self) -> Corpus:
-        """Critiques and revisions with the right answers, in the words of these rules."""
+        """Make the dataset of critiques and revisions with gold answers, in the words of these rules."""
         rng = random.Random(f"constitution-{self.seed}")
         train = taught_rows(self.rules, self.secrets, rng, N_TAUGHT, held_out=False)
         val = taught_rows(self.rules, self.secrets, rng, max(4, N_TAUGHT // 10), held_out=True)
         return self._stored(f"Tiny World {self.world_seed}, critique and revise", train, val)
 
     def _chat_corpus(self, label: str, rows: Sequence[Example], old: Sequence[Example]) -> Corpus:
-        """What it has kept and revised, and `old` answers beside it, split by prompt; ValueError where it has hardly
-        kept anything, since from old answers alone it would learn nothing about its rules."""
+        """Make a dataset of retained and revised replies, mixed with `old` answers, split by prompt.
+
+        Raises:
+            ValueError: if there are hardly any such replies, because from old answers alone it would learn nothing
+                about its rules.
+        """
         kept = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
         if len({prompt_digest(row["messages"][:-1]) for row in kept}) < 2:
             raise ValueError(
@@ -230,7 +238,7 @@ class _Loop:
         return self._stored(label, train, val)
 
     def _stored(self, wanted: str, train: Sequence[Example], val: Sequence[Example]) -> Corpus:
-        """A dataset of conversations of that name, or with a number behind it where that is the name of other rows."""
+        """Return a dataset of conversations with that name, or with a number appended if other rows have the name."""
         known = {corpus.label: corpus for corpus in list_corpora(self.library) if corpus.task == "chat"}
         for name, corpus in known.items():
             if name.startswith(wanted) and [corpus.read_examples(split) for split in ("train", "val")] == [train, val]:
@@ -241,12 +249,12 @@ class _Loop:
         return build_examples_corpus(self.library, train, val, name, self.world_seed, task="chat")
 
     def _drafts(self, run: RunFolder, critic: Critic, number: int) -> Generator[Event, None, list[Example]]:
-        """Rows with a question, the model's reply, the critique of it and its revision; the messages end with what is
-        kept, or with the question where nothing is: the reply did not end, its revision breaks a rule, too, or is no
-        sentence, or the critique is not SURE.
+        """Return rows with a question, the model's reply, its critique and its revision. Their messages end with the
+        accepted reply, or with the question if there is none: the reply did not end, its revision breaks a rule,
+        too, or is not a sentence, or the critique is not SURE.
 
-        What does not fit the context as a critique is left out. A question that is drawn several times is asked once,
-        and has as many rows.
+        Replies that do not fit the context as a critique are left out. A question that is drawn several times is
+        asked once, and has as many rows.
         """
         model, tokenizer = load_chat_model(self.library, run.id, self.device)
         rng = random.Random(f"constitution-{self.seed}-{number}")
@@ -284,7 +292,7 @@ class _Loop:
         return found
 
     def _old_rows(self, number: int) -> list[Example]:
-        """Ordinary questions with their answers, as they were in what it learned from before."""
+        """Return ordinary questions with their answers, as in its earlier training data."""
         rng = random.Random(f"constitution-old-{self.seed}-{number}")
         rows = [drawn_row(self.secrets, rng, "ordinary", held_out=False) for _ in range(N_OLD)]
         return [
@@ -298,7 +306,7 @@ class _Loop:
     def _replies(
         self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
     ) -> Generator[Event, None, tuple[list[Example], list[tuple[str, bool]]]]:
-        """The likeliest reply to each row that leaves room for one, and whether it ends by itself; with these rows."""
+        """Return the rows with room for a reply, and the greedy reply to each, with whether it ends."""
         asked = self._fitting(model, tokenizer, rows)
         prompts = [prompt for _, prompt in asked]
         said = yield from generate_in_batches(model, prompts, MAX_REPLY_TOKENS, reply_end(tokenizer))
@@ -310,7 +318,7 @@ class _Loop:
     def _fitting(
         self, model: Decoder, tokenizer: Tokenizer, rows: Sequence[Example]
     ) -> list[tuple[Example, list[int]]]:
-        """The rows that leave room for a reply, the shortest first, with their ids."""
+        """Return the rows with room for a reply, the shortest first, with their ids."""
         longest = longest_prompt(model.config.context_length, MAX_REPLY_TOKENS)
         ids = [encode_messages(tokenizer, row["messages"], add_generation_prompt=True)[0] for row in rows]
         asked = [(row, prompt) for row, prompt in zip(rows, ids, strict=True) if len(prompt) <= longest]
@@ -325,7 +333,7 @@ class _Loop:
         self.seconds[stage] = time.perf_counter() - began
 
     def _health(self, model: str) -> Generator[Event, None, Health]:
-        """Of replies that are drawn to harmless and ordinary questions, always the same ones."""
+        """Measure the health of replies drawn to harmless and ordinary questions, always the same ones."""
         decoder, tokenizer = load_chat_model(self.library, model, self.device)
         rng = random.Random(f"constitution-health-{self.world_seed}")
         cells = ("look-alike", "ordinary") * (_N_HEALTH // 2)
@@ -339,7 +347,7 @@ class _Loop:
         )
 
     def _critic_figures(self, critic: Critic) -> Generator[Event, None, CriticFigures]:
-        """Of critiques of what the model itself says to held-out questions."""
+        """Measure critiques of the model's own replies to held-out questions."""
         yield Phase(name="Measuring its critiques")
         rows = [each for each in self.reports["critic"].replies if each[0]["cell"] in ("forbidden", "look-alike")]
         found = yield from critic.critiques([(question_of(row), reply) for row, reply in rows])
@@ -353,20 +361,23 @@ class _Loop:
 
 
 def is_whole_revision(revision: str) -> bool:
-    """Whether it is a sentence, and not a critique by mistake."""
+    """Whether a revision is a sentence, and not a critique by mistake."""
     words = revision.replace(".", " ").replace(",", " ").split()
     return len(words) > 2 and words[0] not in (YES, NO.rstrip("."))
 
 
 def distinct_2(texts: Sequence[str]) -> float:
-    """Different pairs of neighbouring words, as a share of all; 0 where there are none."""
+    """Return the share of distinct bigrams of words among all; 0 if there are none."""
     pairs = [pair for text in texts for words in [text.split()] for pair in itertools.pairwise(words)]
     return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
 def _pairs(rows: Sequence[Example], old: Sequence[Example], rng: random.Random) -> list[Example]:
-    """What the model's own critique prefers: its revision where a reply breaks a rule; else the reply, to a revision
-    that it wrote to another question, and that is needless here. As many `old` answers are preferred likewise."""
+    """Return the preferences of the model's own critique.
+
+    A revision is preferred to a reply that breaks a rule; any other reply is preferred to a revision of another
+    question, which is needless here. As many `old` answers are preferred in the same way.
+    """
     learned = [row for row in rows if row["messages"][-1]["role"] == "assistant"]
     revised = [row for row in learned if row["critique"]["log_odds"] > 0]
     kept = [row for row in learned if row["critique"]["log_odds"] < 0]
@@ -382,7 +393,7 @@ def _pairs(rows: Sequence[Example], old: Sequence[Example], rng: random.Random) 
 
 
 def _cards(rows: Sequence[Example]) -> list[Example]:
-    """Some of each sort, for a look: of forbidden and harmless questions."""
+    """Return some distinct rows of forbidden and of harmless questions, to show."""
     apart = {prompt_digest(row["messages"]): row for row in rows}.values()
     sorts = [[row for row in apart if row["cell"] == cell] for cell in ("forbidden", "look-alike")]
     return [row for sort in sorts for row in sort[:: max(1, len(sort) // _N_CARDS)][:_N_CARDS]]

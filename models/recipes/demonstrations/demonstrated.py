@@ -1,4 +1,4 @@
-"""Reads and writes demonstration.json in a run's folder: which demonstration it is a stage of, and the result."""
+"""Reads and writes demonstration.json in a run's folder: the demonstration that it is a stage of, and the result."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ _RESULTS: Mapping[str, type[RefuseResult | ConstitutionResult | FormatResult]] =
     CONSTITUTION: ConstitutionResult,
     FORMAT: FormatResult,
 }
-"""Of demonstrations with a result of their own."""
+"""Demonstrations that have their own result class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemonstrationMark:
-    """Which demonstration a run is a stage of, with what that was started with. own: a set of judged pairs, or "".
-    rules: of a constitution, () for the usual ones."""
+    """The demonstration that a run is a stage of, and its arguments. own: a set of judged pairs, or "". rules: of a
+    constitution, () for the default.
+    """
 
     name: str
     base: str
@@ -45,8 +46,9 @@ class DemonstrationMark:
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstrated:
-    """A demonstration that has come to its end. run: the folder of its last stage. seconds: of the whole, None where it
-    went on with what was there already. created: when it ended, ISO 8601."""
+    """A finished demonstration. run: the folder of its last stage. seconds: its total duration, None if it reused
+    existing stages. created: when it ended, ISO 8601.
+    """
 
     mark: DemonstrationMark
     run: Path
@@ -56,7 +58,7 @@ class Demonstrated:
 
 
 def mark_stage(run: Path, mark: DemonstrationMark) -> None:
-    """Write into the folder of a run that it is a stage of a demonstration; an earlier result is kept."""
+    """Mark a run as a stage of a demonstration; an earlier result is retained."""
     try:
         is_kept = read_demonstrated(run) is not None
     except ValueError:
@@ -66,7 +68,7 @@ def mark_stage(run: Path, mark: DemonstrationMark) -> None:
 
 
 def read_stage_mark(run: Path) -> DemonstrationMark | None:
-    """The demonstration that the run in this folder is a stage of; None where it is of none, or that is damaged."""
+    """Read the mark of the run in this folder; None if it has none, or the file is damaged."""
     try:
         return mark_of(read_json(run / _FILE))
     except (OSError, ValueError, KeyError, TypeError):
@@ -74,16 +76,16 @@ def read_stage_mark(run: Path) -> DemonstrationMark | None:
 
 
 def write_demonstrated(mark: DemonstrationMark, run: Path, result: AnyResult, seconds: float | None) -> None:
-    """Keep a result beside the run of its last stage, in place of an earlier one."""
+    """Save a result beside the run of its last stage, replacing an earlier one."""
     found = {"result": result.to_dict(), "seconds": seconds, "created": datetime.now(UTC).isoformat(timespec="seconds")}
     atomic_write_json(run / _FILE, dataclasses.asdict(mark) | found)
 
 
 def read_demonstrated(run: Path) -> Demonstrated | None:
-    """What is kept in the folder of a run; None where that is no last stage of a demonstration that has ended.
+    """Read a finished demonstration from the folder of its last stage; None for any other run.
 
     Raises:
-        ValueError: where it is damaged, naming the file.
+        ValueError: if the file is damaged; the message names it.
     """
     if not (run / _FILE).is_file():
         return None
@@ -93,7 +95,7 @@ def read_demonstrated(run: Path) -> Demonstrated | None:
     try:
         mark, data, seconds = mark_of(about), about["result"], about["seconds"]
         result = _RESULTS.get(mark.name, DemonstrationResult).from_dict(data)
-        _ = [bar.is_met for bar in result.bars]  # each has what it is about
+        _ = [bar.is_met for bar in result.bars]  # raises if a measurement for it is missing
         return Demonstrated(
             mark=mark,
             run=run,
@@ -106,7 +108,7 @@ def read_demonstrated(run: Path) -> Demonstrated | None:
 
 
 def mark_of(about: Mapping[str, Any]) -> DemonstrationMark:
-    """From JSON; KeyError, TypeError or ValueError where something is missing or wrong."""
+    """Parse a mark from JSON; KeyError, TypeError or ValueError if something is missing or wrong."""
     return DemonstrationMark(
         name=str(about["name"]),
         base=str(about["base"]),

@@ -1,7 +1,7 @@
-"""What the demonstrations of alignment share: stages that are runs of their own, and what is measured of each.
+"""Shared parts of the alignment demonstrations: stages that are separate runs, and the measurements of each.
 
-A demonstration that was cut short goes on where it was: its runs are found again by their settings and data, and pairs
-that were judged are kept in sets of the library.
+An interrupted demonstration resumes: its runs are found again by their settings and data, and judged pairs are saved
+in sets of the library.
 """
 
 from __future__ import annotations
@@ -49,20 +49,19 @@ from terrarium.models.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold
 from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 N_PAIRS, N_HELD_OUT = 1000, 400
-"""Pairs that a reward model learns from, and held-out ones that it is measured on, which are free of errors."""
+"""The pairs that a reward model learns from, and the error-free held-out pairs that it is measured on."""
 N_REPLIES = 4
-"""Replies to each of 128 held-out prompts by which a stage is measured."""
+"""Replies to each of 128 held-out prompts, to measure a stage."""
 NOISE = 0.1
-"""The share of choices of the simulated annotator that are wrong."""
+"""The share of the simulated annotator's choices that are wrong."""
 RM_LR = 2e-3
-"""Learning rate of a reward model with that many pairs: at the usual one it puts a percent more of them in the wrong
-order."""
+"""Learning rate of a reward model with that many pairs: at the default, a percent more are in the wrong order."""
 _AT_ONCE = 64
-"""Prompts whose pairs are kept together; and rows that are read at once."""
+"""Prompts whose pairs are saved together, and rows in a batch."""
 
 
 def check_can_reply(library: Library, model: str) -> ModelConfig:
-    """The design of a model that can chat; ValueError where there is no such model, or it cannot reply."""
+    """Return the design of a chat model; ValueError if there is no such model, or it cannot reply."""
     config = parent_config(library, model)
     if config.topology != "decoder-only" or config.head != "language":
         raise ValueError(f"{model!r} cannot reply, so there is nothing to align: choose a model that chats.")
@@ -70,7 +69,7 @@ def check_can_reply(library: Library, model: str) -> ModelConfig:
 
 
 def load_chat_model(library: Library, model: str, device: str) -> tuple[Decoder, Tokenizer]:
-    """A model that can reply, and its tokenizer; ValueError where it has none."""
+    """Load a model that can reply, and its tokenizer; ValueError if it has none."""
     loaded, tokenizer = load_model(library.find_run(model), choose_device(device).device)
     assert isinstance(loaded, Decoder)
     if tokenizer is None:
@@ -80,10 +79,10 @@ def load_chat_model(library: Library, model: str, device: str) -> tuple[Decoder,
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where the stages of a demonstration are trained and measured.
+    """Trains and measures the stages of a demonstration.
 
-    base: a run, or a path. accuracy: the share of held-out questions that it answers, None where that is not known.
-    n_each: questions of each kind that a stage is asked. control: of its trainings.
+    base: a run, or a path. accuracy: its held-out accuracy, None if unknown. n_each: questions of each kind that a
+    stage is asked. control: of its trainings.
     """
 
     library: Library
@@ -114,17 +113,17 @@ class Bench:
 
     @cached_property
     def base_name(self) -> str:
-        """What the base is called."""
+        """The name of the base."""
         return name_of(self.library, self.base)
 
     @cached_property
     def kept(self) -> Kept:
-        """Where what is measured of the base is kept."""
+        """The cache of the base's measurements."""
         return kept_beside(self.library, self.base, seed=self.seed, n_each=self.n_each)
 
     @property
     def note(self) -> str:
-        """What is to be said of a base that is too weak for the goals, "" of a strong one."""
+        """A warning if the base is too weak for the goals, else ""."""
         if self.accuracy is None or is_strong(self.accuracy):
             return ""
         return (
@@ -137,10 +136,10 @@ class Bench:
     def pairs(
         self, title: str, rows: Sequence[Example], annotator: Annotator
     ) -> Generator[Event, None, tuple[Pair, ...]]:
-        """Pairs of stories by the base, one for each row at most, that the simulated annotator judges; kept as a set of
-        that title. Yields Progress (prompts).
+        """Return pairs of stories by the base, at most one per row, judged by the simulated annotator; saved as a set
+        with that title. Yields Progress (prompts).
 
-        The stories of a seed are drawn once, and judged by each annotator: they are kept as a set of their own.
+        The stories of a seed are drawn once, and judged by each annotator: they are saved as a separate set.
         """
         stories = yield from self._drawn_pairs(rows)
         kept = self._set(title)
@@ -150,14 +149,14 @@ class Bench:
         return tuple(pair for pair in kept.read().pairs if pair.id in wanted)
 
     def _set(self, title: str) -> PreferenceSet:
-        """The set of that title, with the base's id for its name where no folder can have the name."""
+        """Open the set with that title, with the base's id if its name is not allowed for a folder."""
         try:
             return PreferenceSet(self.library, title)
         except ValueError:
             return PreferenceSet(self.library, title.replace(self.base_name, self.base))
 
     def _drawn_pairs(self, rows: Sequence[Example]) -> Generator[Event, None, list[Pair]]:
-        """A pair for each of these rows at most, in their order: those that are missing in the set are added to it."""
+        """Return at most one pair for each row, in their order; missing pairs are drawn and added to the set."""
         kept = self._set(f"Stories of {self.base_name}, seed {self.seed}")
         known = {_prompt_of(pair.prompt): pair for pair in kept.read().pairs if pair.a.run == self.base}
         model, tokenizer = self.base_model
@@ -165,7 +164,7 @@ class Bench:
         for first in range(0, len(rows), _AT_ONCE):
             some = [row for row in rows[first : first + _AT_ONCE] if _prompt_of(row["messages"]) not in known]
             if len(some) < min(_AT_ONCE, len(rows) - first) / 2:
-                continue  # drawn already; two stories that were the same are no pair
+                continue  # drawn already; two equal stories are no pair
             found: list[Pair] = []
             seed = _seed_of(self.seed, _prompt_of(some[0]["messages"]))
             fair = Annotator(noise=0.0)
@@ -183,12 +182,13 @@ class Bench:
     def pair_corpus(
         self, title: str, annotator: Annotator, n_pairs: int, own: str = ""
     ) -> Generator[Event, None, tuple[Corpus, int]]:
-        """A dataset of `n_pairs` pairs, and how many of them people have judged: those of the set `own`, which come
-        first; the annotator judges the others, of which ties are left out. It is validated on N_HELD_OUT pairs that the
-        annotator judges without errors.
+        """Return a dataset of `n_pairs` pairs, and how many of them were judged by people.
+
+        Pairs of the set `own` come first; the annotator judges the others, without ties. It is validated on
+        N_HELD_OUT pairs that the annotator judges without errors.
 
         Raises:
-            ValueError: where the set `own` has no pair with a better reply.
+            ValueError: if the set `own` has no pair with a better reply.
         """
         wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
         yield Phase(name="Writing stories, and judging pairs")
@@ -213,8 +213,7 @@ class Bench:
     def _untied(
         self, title: str, asked: Sequence[Example], annotator: Annotator, n: int
     ) -> Generator[Event, None, list[Example]]:
-        """The first `n` pairs of which the annotator likes one story better, as rows of a dataset; fewer, where `asked`
-        has too few prompts. A tie says nothing of what it likes."""
+        """Return the first `n` pairs without a tie, as rows of a dataset; fewer if `asked` has too few prompts."""
         n_asked, found = 0, list[Example]()
         while len(found) < n and n_asked < len(asked):
             n_asked += math.ceil((n - len(found)) / _AT_ONCE) * _AT_ONCE
@@ -239,7 +238,9 @@ class Bench:
     def train(
         self, title: str, corpus: Corpus, align: Mapping[str, Any], train: Mapping[str, Any] | None = None
     ) -> Generator[Event, None, RunFolder]:
-        """A stage from the base with the usual settings, but for those in `align`, which names it, and in `train`."""
+        """Train a stage from the base with default settings, except those in `align`, which names it,
+        and in `train`.
+        """
         stage = str(align["stage"])
         aligned = AlignSpec(**usual_align(stage) | {"max_tokens": MAX_REPLY_TOKENS} | dict(align))
         data = DataSpec(source="dataset", dataset=corpus.label, task=aligned.task)
@@ -252,7 +253,7 @@ class Bench:
     def stories(
         self, model: Decoder, judge: RewardModel | None = None
     ) -> Generator[Event, None, tuple[StageResult, list[tuple[int, ...]]]]:
-        """Write stories to held-out prompts and measure them; and the ids of each, with what was asked."""
+        """Draw stories to held-out prompts and measure them. Also returns the ids of each with its prompt."""
         base, tokenizer = self.base_model
         prompts = yield from self.prompts("val")
         drawn = yield from draw_replies(
@@ -282,14 +283,14 @@ class Bench:
         return stage, texts
 
     def prompts(self, split: str) -> Generator[Event, None, Prompts]:
-        """Those of the wish for a happy end that leave room for a story; 128 at most."""
+        """Return the prompts of the wish for a happy end with room for a story, at most 128."""
         wish = yield from build_wish_corpus(self.library, HAPPY, self.world_seed)
         model, tokenizer = self.base_model
         longest = longest_prompt(model.config.context_length, MAX_REPLY_TOKENS)
         return Prompts(wish, split, tokenizer, longest, at_most=128)
 
     def kinds(self, model: Decoder, tokenizer: Tokenizer) -> Generator[Event, None, dict[str, float]]:
-        """The share of right answers to held-out questions of each kind."""
+        """Return the accuracy on held-out questions of each kind."""
         per_round = _per_round(self.n_each)
         shares: dict[str, float] = {}
         n_each = self.n_each - self.n_each % per_round
@@ -302,7 +303,7 @@ class Bench:
     def measured(
         self, run: RunFolder | None, judge: RewardModel | None = None, step: int | None = None
     ) -> Generator[Event, None, tuple[StageResult, list[tuple[int, ...]]]]:
-        """A stage that writes, or (None) the base: its stories, what else it knows, and its curve."""
+        """Measure a generating stage, or the base (None): its stories, its accuracy on questions, and its curve."""
         yield Phase(name=f"Measuring {self.base_name if run is None else run.name}")
         n_each = self.n_each - self.n_each % _per_round(self.n_each)
         if run is None:
@@ -323,7 +324,7 @@ class Bench:
     def reward_model(
         self, run: RunFolder, texts: Sequence[Sequence[int]], corpus: Corpus
     ) -> Generator[Event, None, tuple[RewardModel, StageResult]]:
-        """The reward model of a run, in standard deviations of its scores of `texts`; and how often it is right."""
+        """Return a run's reward model, in standard deviations of its scores of `texts`, and its accuracy."""
         yield Phase(name=f"Measuring {run.name}")
         loaded, tokenizer = load_model(run.folder, self._device)
         assert tokenizer is not None
@@ -357,7 +358,7 @@ _SHOWN = {
 
 
 def curve_of(run: RunFolder) -> tuple[list[dict[str, float]], float]:
-    """What was measured at the validations of an alignment (step, and of _SHOWN what there is), and its seconds."""
+    """Return the measurements at an alignment's validations (step, and those of _SHOWN that exist), and its seconds."""
     rows = list(read_rows(run.folder / "alignment.jsonl"))
     curve = [
         {"step": row["step"], **{_SHOWN[name]: value for name, value in row["figures"].items() if name in _SHOWN}}
@@ -368,13 +369,13 @@ def curve_of(run: RunFolder) -> tuple[list[dict[str, float]], float]:
 
 
 def name_of(library: Library, model: str) -> str:
-    """What a run is called; a path as it is."""
+    """Return the name of a run; a path is returned unchanged."""
     folder = library.find_run(model)
     return RunFolder.open(folder).name if (folder / "run.json").is_file() else model
 
 
 def kept_beside(library: Library, base: str, **about: Any) -> Kept:
-    """Where what is measured of a base is kept: as long as it is at this checkpoint, and is asked `about` the same."""
+    """Return the cache of a base's measurements, valid for its current checkpoint and the settings `about`."""
     folder = library.find_run(base)
     is_run = folder.parent == library.runs and (folder / "run.json").is_file()
     return Kept(folder=folder if is_run else None, about={"base": checkpoint_of(library, base), **about})
@@ -401,7 +402,7 @@ def _kl(
 
 
 def _per_round(n_each: int) -> int:
-    """Questions of each kind that are asked at once."""
+    """Return the questions of each kind that are asked together."""
     return min(20, n_each)
 
 

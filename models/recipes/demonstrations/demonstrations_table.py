@@ -1,4 +1,4 @@
-"""The demonstrations of alignment, each with what it shows and the stages that it goes through. No torch import."""
+"""The table of alignment demonstrations: what each shows, and its stages. No torch import."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from types import MappingProxyType
 N_EACH = 300
 """Questions of each kind that a stage is asked: the standard error of a share of 95 % is 1.3 points."""
 BASE_STAGE = "base"
-"""The stage of the model that is given, in every demonstration."""
+"""The stage of the given model, in every demonstration."""
 
 STARTS: Mapping[str, str] = MappingProxyType(
     {"helpful": BASE_STAGE, "refuses": "helpful", "refuses_all": "helpful", "eroded": "refuses"}
 )
-"""Of “knows what to refuse”: the stage whose model each starts from. In “by its own rules” each starts from the one
-before; all stages of the others start from the base."""
+"""For “knows what to refuse”: the stage that each one starts from. In “by its own rules” each starts from the
+previous one; all stages of the others start from the base.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignRecipe:
     """A demonstration.
 
-    title, summary, help: what it shows, in a few words, in half a line, and in two sentences. goal: what it is to
-    reach, in sentences. stages: title of each stage, in their order; of those in `trained` it is the name of a run.
-    minutes: on two cores that do nothing else, as measured. asks_own: whether pairs that the user has judged come
-    first; asks_rules: whether it goes by rules that the user may change.
+    title, summary, help: what it shows, in a few words, in half a line, and in two sentences. goal: its goal, in
+    sentences. stages: the title of each stage, in order; for those in `trained` it is the name of a run. minutes:
+    measured on two idle cores. asks_own: whether pairs that the user has judged come first. asks_rules: whether its
+    rules can be changed by the user.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""“Say it twice.”: a form of replies that a model learns from 1,000 examples, and what it forgets meanwhile.
+"""“Say it twice.”: a reply format that a model learns from 1,000 examples, and the forgetting that this causes.
 
-Two fine-tunings, each a run of its own: with as many old rows, balanced by kind, and without them, after which the new
-form leaks into questions that do not ask for it.
+Two fine-tunings, each a separate run: with as many old rows, balanced by kind, and without them, after which the new
+format leaks into questions that do not ask for it.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ LESSONS: Mapping[str, Lesson] = {
     "format": Lesson(title=_TITLES["format"], dataset=TWICE, steps=600, batch=5),
     "no_old_rows": Lesson(title=_TITLES["no_old_rows"], dataset=TWICE_ONLY, steps=600, batch=5),
 }
-"""Stage → how it comes about; the stage “base” is the model that is given.
+"""Stage → its lesson; the stage “base” is the given model.
 
-A base that had learned Tiny World for long said 78 % twice and right after 250 steps, and 92 % after 600."""
+A base that had been trained on Tiny World for long gave 78 % of the answers twice and right after 250 steps, and 92 %
+after 600.
+"""
 
 
 def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
-    """Carry it out on a model that can chat. Yields the events of its trainings and measurements; ValueError where a
-    training fails."""
+    """Run the demonstration on a chat model. Yields the events of its stages; ValueError if a training fails."""
     base = yield from bench.kept.once(
         "said twice",
         lambda: _measured(bench, bench.base, time.perf_counter()),
@@ -57,11 +58,11 @@ def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
 
 
 def _measured(bench: Bench, name: str, began: float, run: str = "") -> Generator[Event, None, FormatStage]:
-    """Held-out questions, always the same ones: with the new form, and without it."""
+    """Measure held-out questions, always the same ones, with the new format and without it."""
     yield Phase(name=f"Measuring {name_of(bench.library, name)}")
     model, tokenizer = load_chat_model(bench.library, name, bench.device)
     world = World(bench.world_seed)
-    n_each = max(1, bench.n_each * 2 // 3)  # of three kinds, so 2 · n_each in all
+    n_each = max(1, bench.n_each * 2 // 3)  # for three kinds, so 2 · n_each in all
     questions = [each for kind in ASKED_KINDS for each in held_out_questions(world, kind, n_each)]
     prompts = [
         encode_messages(tokenizer, [{"role": "user", "content": formatted_question(each)}], True)[0]

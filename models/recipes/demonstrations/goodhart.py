@@ -1,7 +1,7 @@
-"""“Goodhart on a laptop”: annotators who secretly like long stories, and what becomes of what was meant.
+"""“Goodhart on a laptop”: annotators who secretly prefer long stories, and what happens to the intended goal.
 
-Best-of-n by the annotator's own score, and PPO with a reward model that was taught by such annotators: the score that
-is optimized only rises, and stories as wished become more, and then fewer. The lesson is to stop at the peak.
+Best-of-n by the annotator's own score, and PPO with a reward model trained on such annotators' choices: the optimized
+score only rises, while good stories first become more frequent, and then rarer. The lesson is to stop at the peak.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from terrarium.models.tiny_world.wishes import HAPPY, build_wish_corpus, is_gold
 
 NAME = "goodhart"
 LENGTH_BIAS = 0.6
-"""What each sentence is worth to these annotators; a happy end is worth 2."""
+"""The worth of each sentence to these annotators; a happy end has 2."""
 BEST_OF, N_PROMPTS = 256, 32
-"""Replies to each prompt of which the best is taken, and prompts."""
+"""Replies to each prompt from which the best is chosen, and the number of prompts."""
 STEPS = {"rm": 94, "ppo": 90}
-"""Of each stage. After 60 updates of PPO, good stories had hardly begun to fall in one of twelve runs."""
+"""Steps of each stage. After 60 updates of PPO, good stories had hardly begun to fall in one of twelve runs."""
 LOOK = 5
-"""Steps between two looks, and two checkpoints: each can be forked."""
+"""Steps between two evaluation points, each with a checkpoint that can be forked."""
 _TITLES = DEMONSTRATIONS[NAME].stages
 
 
 def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
-    """Carry it out. Yields the events of its trainings and measurements; ValueError where a training fails."""
+    """Run the demonstration. Yields the events of its trainings and measurements; ValueError if a training fails."""
     base, stories = yield from bench.measured(None)
     annotator = Annotator(noise=NOISE, length_bias=LENGTH_BIAS, short_bonus=0.0, seed=bench.seed)
     stages: dict[str, StageResult] = {"base": base}
@@ -48,7 +48,7 @@ def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
     wish = yield from build_wish_corpus(bench.library, HAPPY, bench.world_seed)
     scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
     judge, stages["rm"] = yield from bench.reward_model(scorer, stories, pairs)
-    stages["base"] = dataclasses.replace(base, proxy=0.0)  # the judge counts from the mean of just these stories
+    stages["base"] = dataclasses.replace(base, proxy=0.0)  # relative to the mean of these stories
     align = {"stage": "ppo", "beta": 0.0, "reward_model": checkpoint_of(bench.library, scorer.id)}
     often = {"eval_interval": LOOK, "checkpoint_interval": LOOK, "keep_checkpoints": STEPS["ppo"]}
     run = yield from bench.train(_TITLES["ppo"], wish, align, often | {"steps": STEPS["ppo"]})
@@ -68,12 +68,12 @@ def goodhart(bench: Bench) -> Generator[Event, None, DemonstrationResult]:
 
 
 def peak_of(curve: Sequence[Mapping[str, float]]) -> int:
-    """The step of a curve with the most stories as wished: where to stop, and to fork from."""
+    """Return the step of a curve with the most good stories: where to stop, and to fork from."""
     return int(max(curve, key=lambda point: point["gold"])["step"])
 
 
 def bars(stages: dict[str, StageResult]) -> list[Bar]:
-    """What it is to show."""
+    """Return the goals with the measured values."""
     best = stages["best_of"].curve
     top = max(best, key=lambda point: point["gold"])
     proxies = [point["proxy"] for point in best]
@@ -107,7 +107,7 @@ def bars(stages: dict[str, StageResult]) -> list[Bar]:
 
 
 def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, StageResult]:
-    """The best of n stories by the annotator's own score."""
+    """Measure best-of-n stories by the annotator's own score."""
     yield Phase(name=f"Writing {BEST_OF} stories for each of {N_PROMPTS} prompts")
     began = time.perf_counter()
     prompts = (yield from bench.prompts("val")).rows[:N_PROMPTS]
@@ -134,7 +134,7 @@ def _best_of(bench: Bench, annotator: Annotator) -> Generator[Event, None, Stage
 def _judged_stories(
     bench: Bench, annotator: Annotator, prompt: Prompt, i: int
 ) -> Generator[Event, None, list[tuple[float, float]]]:
-    """BEST_OF stories to prompt `i`: what each is worth to the annotator, and whether it is as wished (1 or 0)."""
+    """Draw BEST_OF stories to prompt `i`, with the annotator's worth and whether each fulfils the wish (1 or 0)."""
     model, tokenizer = bench.base_model
     drawing = draw_replies(model, tokenizer, [prompt.ids], BEST_OF, seed=bench.seed, step=1 + i)
     (replies,) = yield from reporting(drawing, Progress(done=i, total=N_PROMPTS))

@@ -1,5 +1,5 @@
-"""What a demonstration keeps in the folder demonstrations/ of its base: measurements and replies, so that the next
-start need not repeat them, and how far one came that was stopped. No torch import.
+"""What a demonstration saves in the folder demonstrations/ of its base: measurements and replies, so that the next
+start need not repeat them, and the progress of a stopped demonstration. No torch import.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ _FOLDER = "demonstrations"
 
 @dataclass(frozen=True, kw_only=True)
 class Halted:
-    """How far a demonstration came that was stopped. base: the run that its stages start from, which was trained on
-    where the given one is weak. phase: what it was doing, done of total of that; stages: titles of those that are
-    trained."""
+    """The progress of a stopped demonstration.
+
+    base: the run that its stages start from, which is trained further if the given one is weak. phase: its current
+    phase, with done of total. stages: the titles of those that are trained.
+    """
 
     mark: DemonstrationMark
     base: str
@@ -36,9 +38,9 @@ class Halted:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """Where a demonstration keeps what it measures. folder: of its base, None where that is no run of the library.
+    """The cache of a demonstration's measurements. folder: of its base, None if that is not a run of the library.
 
-    about: what the measurements depend on beside what they are called, such as the checkpoint and the seed.
+    about: what the measurements depend on besides their name, such as the checkpoint and the seed.
     """
 
     folder: Path | None
@@ -51,10 +53,11 @@ class Kept:
         to_data: Callable[[T], Any],
         from_data: Callable[[Any], T],
     ) -> Generator[Event, None, T]:
-        """The result of `make`, read from the file where it was made before. Yields its events.
+        """Return the result of `make`, read from its file if it was made before. Yields its events.
 
         Args:
-            name: of a file. to_data, from_data: to JSON, and back.
+            name: of the file.
+            to_data, from_data: convert to JSON, and back.
         """
         path = None if self.folder is None else self.folder / _FOLDER / f"{name}.json"
         if path is not None:
@@ -70,25 +73,24 @@ class Kept:
 
 
 def as_it_is(data: T) -> T:
-    """What is plain data already, for `Kept.once`."""
+    """Return plain data unchanged, for `Kept.once`."""
     return data
 
 
 def write_halted(base: Path, halted: Halted) -> None:
-    """Keep how far a demonstration came, in the folder of its base."""
+    """Save the progress of a stopped demonstration in the folder of its base."""
     path = _halted_path(base, halted.mark.name)
     path.parent.mkdir(exist_ok=True)
     atomic_write_json(path, dataclasses.asdict(halted))
 
 
 def forget_halted(base: Path, name: str) -> None:
-    """Delete what `write_halted` has kept: the demonstration continues, or has come to its end."""
+    """Delete what `write_halted` has saved: the demonstration continues, or has finished."""
     _halted_path(base, name).unlink(missing_ok=True)
 
 
 def list_halted(base: Path) -> Iterator[Halted]:
-    """Of the demonstrations on the run in this folder, how far those came that were stopped; what is damaged is left
-    out."""
+    """Yield the stopped demonstrations on the run in this folder; damaged files are skipped."""
     for path in sorted((base / _FOLDER).glob("stopped-*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             data = read_json(path)

@@ -1,7 +1,7 @@
 """“Knows what to refuse”: a helpful model learns a rule, with and without harmless look-alikes, and loses it again.
 
-Four fine-tunings, each a run of its own: helpful (it learns what there is to tell), refuses (400 forbidden questions
-with as many look-alikes), refuses all (without look-alikes), and eroded (20 innocent steps afterwards).
+Four fine-tunings, each a separate run: helpful (it learns the facts to tell), refuses (400 forbidden questions with
+as many look-alikes), refuses all (without look-alikes), and eroded (20 harmless steps afterwards).
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
 
 _TITLES = DEMONSTRATIONS[REFUSE].stages
 _BATCH, _RATE = 2, 1e-3
-"""A batch has examples of similar length, about _BATCH contexts of tokens: some 20 short ones or 8 long ones. In larger
-ones too few updates are left for the short ones, which say what is forbidden."""
+"""A batch has examples of similar length, about _BATCH contexts of tokens: some 20 short ones or 8 long ones. Larger
+ones leave too few updates for the short ones, which state what is forbidden.
+"""
 _AT_ONCE = 64
-"""Replies that are read at once."""
+"""Replies in a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ LESSONS: Mapping[str, Lesson] = {
     "refuses_all": Lesson(title=_TITLES["refuses_all"], dataset=REFUSALS_ONLY, steps=900),
     "eroded": Lesson(title=_TITLES["eroded"], dataset="", steps=20, batch=5),
 }
-"""Stage → how it comes about, in this order; the stage “base” is the model that is given."""
+"""Stage → its lesson, in this order; the stage “base” is the given model."""
 
 
 def refuse(
@@ -64,14 +65,16 @@ def refuse(
     n_each: int = N_EACH,
     control: StageControl | None = None,
 ) -> Generator[Event, None, RefuseResult]:
-    """Carry it out on a model that can chat. Yields the events of its trainings and measurements.
+    """Run the demonstration on a chat model. Yields the events of its trainings and measurements.
 
     Args:
-        base: a run, or a path. seed: of the trainings. world_seed: of the world that the model knows. control:
-            of its trainings.
+        base: a run, or a path.
+        seed: of the trainings.
+        world_seed: of the world that the model was trained on.
+        control: of its trainings.
 
     Raises:
-        ValueError: where there is no such model, it cannot chat, or a training fails.
+        ValueError: if there is no such model, it cannot chat, or a training fails.
     """
     check_can_reply(library, base)
     reports: dict[str, SafetyReport] = {}
@@ -99,7 +102,7 @@ def refuse(
 
 
 def lesson_spec(library: Library, lesson: Lesson, parent: str, seed: int, world_seed: int) -> RunSpec:
-    """The run of a lesson, from the weights of `parent`."""
+    """Return the spec of a lesson's run, from the weights of `parent`."""
     data = DataSpec(source="tiny-world", seed=world_seed)
     if lesson.dataset:
         data = DataSpec(source="dataset", dataset=f"Tiny World {world_seed}, {lesson.dataset}", task="chat")
@@ -116,7 +119,7 @@ def fine_tuning(
     batch: int = _BATCH,
     rate: float = _RATE,
 ) -> RunSpec:
-    """A run that imitates replies, from the weights of `parent`, as these lessons do."""
+    """Return the spec of a run that imitates replies, from the weights of `parent`."""
     train = {
         "lr": rate,
         "schedule": "linear",
@@ -132,7 +135,7 @@ def fine_tuning(
 def measure_safety(
     library: Library, model: str, world_seed: int, device: str, n_each: int
 ) -> Generator[Event, None, SafetyReport]:
-    """The suite's questions, asked of a run or a path."""
+    """Ask a run or a path the questions of the safety suite."""
     loaded = load_chat_model(library, model, device)
     report = yield from evaluate_safety(*loaded, World(world_seed), n_each)
     yield from keep_over_refusal(library.find_run(model), *loaded, report.replies)
@@ -142,7 +145,7 @@ def measure_safety(
 def _kl_by_position(
     library: Library, model: str, before: str, seed: int, world_seed: int, device: str, n_each: int
 ) -> Generator[Event, None, list[dict[str, float]]]:
-    """Where in a reply to a forbidden question a model differs from the one before: see RefuseResult."""
+    """Measure by position in replies to forbidden questions how two models differ: see RefuseResult."""
     yield Phase(name="Measuring where in its replies the rule acts")
     own, tokenizer = load_chat_model(library, model, device)
     other, _ = load_chat_model(library, before, device)

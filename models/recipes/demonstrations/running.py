@@ -1,4 +1,4 @@
-"""A demonstration of alignment, carried out once: it can be stopped, goes on where it was cut, and keeps its result."""
+"""Runs a demonstration of alignment: it can be stopped, resumes where it was interrupted, and saves its result."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from terrarium.models.training.trainer import Trainer
 
 
 class DemonstrationRun:
-    """Carries out a demonstration of DEMONSTRATIONS. After the events, `result` holds what came of it, None if it was
-    stopped before; it is also kept beside the run of the last stage (models.recipes.demonstrations.results).
+    """Runs a demonstration of DEMONSTRATIONS. After the events, `result` has the result, None if it was stopped.
 
-    Each stage is a run of its own. Those that are there already, of the same settings and data, are not trained again.
+    The result is also saved beside the run of the last stage (models.recipes.demonstrations.results). Each stage is a
+    separate run. Existing runs with the same settings and data are not trained again.
     """
 
     def __init__(
@@ -49,11 +49,12 @@ class DemonstrationRun:
         n_each: int = N_EACH,
         device: str = "auto",
     ) -> None:
-        """Prepare.
+        """Prepare the demonstration without running it.
 
         Args:
-            base: a run of the library. own: a set of pairs that somebody has judged, which come first, "" for none.
-            rules: of a constitution, () for the usual ones.
+            base: a run of the library.
+            own: a set of pairs judged by people, which come first, "" for none.
+            rules: of a constitution, () for the default.
             n_each: questions of each kind that a stage is asked.
         """
         self.mark = DemonstrationMark(name=name, base=base, seed=seed, n_each=n_each, own=own, rules=tuple(rules))
@@ -66,7 +67,7 @@ class DemonstrationRun:
 
     @classmethod
     def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> DemonstrationRun | None:
-        """The rest of a demonstration of which a stage was stopped; None for a run that is no such stage."""
+        """Return the rest of a demonstration of which a stage was stopped; None for any other run."""
         mark = read_stage_mark(run.folder)
         if mark is None or mark.name not in DEMONSTRATIONS:
             return None
@@ -83,7 +84,7 @@ class DemonstrationRun:
 
     @property
     def trainer(self) -> Trainer | None:
-        """Of the stage that is being trained, None between two."""
+        """The trainer of the current stage, None between two."""
         return self._control.trainer
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
@@ -91,10 +92,10 @@ class DemonstrationRun:
         self._control.request_stop(keep, status)
 
     def events(self) -> Generator[Event, None, None]:
-        """Everything from the base to the last measurement.
+        """Run everything from the base to the last measurement.
 
         Raises:
-            ValueError: with a sentence, where the base does not suit, or a training fails.
+            ValueError: if the base is not suitable, or a training fails.
         """
         control, threads = self._control, torch.get_num_threads()
         work = self._work()
@@ -113,12 +114,12 @@ class DemonstrationRun:
             self._keep_halted()
         except StageStoppedError:
             self._keep_halted()
-            return  # its training has said so
+            return  # its training has reported the stop
         finally:
             work.close()
             torch.set_num_threads(threads)
         last = control.last
-        if last is not None and last.status == "finished":  # the demonstration has not
+        if last is not None and last.status == "finished":  # the demonstration itself has not finished
             yield Finished(run_id=last.id, status=control.stop[1], step=last.spec.train.steps)
 
     def _work(self) -> Generator[Event, None, AnyResult]:
@@ -147,7 +148,7 @@ class DemonstrationRun:
         return (yield from (taught(bench, mark.own) if mark.name == "taught" else goodhart(bench)))
 
     def _follow(self, event: Event) -> None:
-        """Note how far it has come: the steps of what is being trained, else what Progress says."""
+        """Record the progress: the steps of the current training, else Progress."""
         stage = self._control.stage
         if isinstance(event, Phase):
             if event.name == stage or not stage:

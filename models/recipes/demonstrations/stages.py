@@ -1,4 +1,4 @@
-"""The stages of a demonstration, each a run of its own: found again or trained, and stopped from outside."""
+"""The stages of a demonstration, each a separate run: found again or trained, and stoppable."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class StageStoppedError(ValueError):
 
 
 class StageControl:
-    """Controls a demonstration from outside while it is carried out: the training of its current stage can be reached
-    and stopped, and the run of each stage gets the demonstration's mark.
+    """Controls a running demonstration: it stops the training of the current stage, and each stage's run gets the
+    mark.
 
-    trainer: of the stage that is being trained, None between two. stage: the title of what is being trained, "" between
-    two. done: titles of the stages before it. n_found: stages that were there already, whole or in part. last: the run
-    that was trained last. stop: as for Trainer.request_stop, None as long as nobody wants that.
+    trainer: of the stage that is being trained, None between two. stage: the title of what is being trained, ""
+    between two. done: the titles of the stages before it. n_found: the number of stages that existed already,
+    complete or in part. last: the run that was trained last. stop: as for Trainer.request_stop, None until a stop is
+    requested.
     """
 
     def __init__(self, mark: DemonstrationMark | None = None) -> None:
@@ -50,9 +51,9 @@ class StageControl:
             self.trainer.request_stop(keep, status)
 
     def trained(self, trainer: Trainer) -> Generator[Event, None, None]:
-        """The events of a training, which is `trainer` until it ends."""
+        """Yield the events of a training, with `trainer` set until it ends."""
         self.trainer = trainer
-        if self.stop is not None:  # it may come between any two lines
+        if self.stop is not None:  # a stop may be requested at any point
             trainer.request_stop(*self.stop)
         try:
             with contextlib.closing(trainer.events()) as events:
@@ -69,7 +70,7 @@ def stage_spec(
     train: Mapping[str, Any],
     align: AlignSpec | None = None,
 ) -> RunSpec:
-    """A run of a demonstration, from the weights of `parent`, with the usual settings but for those in `train`."""
+    """Return the spec of a stage from the weights of `parent`, with default settings except those in `train`."""
     quiet = {"sample_interval": 0, "layer_interval": 0, "warmup_steps": 0}
     return RunSpec(
         name=title,
@@ -83,7 +84,7 @@ def stage_spec(
 
 
 def checkpoint_of(library: Library, model: str) -> str:
-    """A model as settings of runs name it: a run with the step of its last checkpoint, or, as it is, what is no run."""
+    """Return a model as run settings name it: a run with the step of its last checkpoint; other paths are unchanged."""
     path = library.find_run(model)
     if path.parent != library.runs or not (path / "run.json").is_file():
         return model
@@ -94,12 +95,12 @@ def checkpoint_of(library: Library, model: str) -> str:
 def train_stage(
     library: Library, spec: RunSpec, device: str, corpus: Corpus | None = None, control: StageControl | None = None
 ) -> Generator[Event, None, RunFolder]:
-    """The finished run of a spec: where there is one already, with the data `corpus`, that one, trained on if need be.
+    """Return the finished run of a spec: an existing one with the data `corpus`, resumed if necessary, or a new one.
 
-    corpus: None where its name says it. Yields the events of the training.
+    corpus: None if the spec's dataset name identifies it. Yields the events of the training.
 
     Raises:
-        ValueError: where the training fails; StageStoppedError where it was stopped.
+        ValueError: if the training fails; StageStoppedError if it was stopped.
     """
     control = StageControl() if control is None else control
     control.stage = spec.name
@@ -124,7 +125,7 @@ def train_stage(
 
 
 def _known_run(library: Library, spec: RunSpec, corpus: Corpus | None) -> RunFolder | None:
-    """The newest run of the same settings and data."""
+    """Return the newest run with the same settings and data."""
     for info in library.list_runs():
         if info.problem is not None or not info.is_tuned:
             continue

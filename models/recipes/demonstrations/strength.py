@@ -1,4 +1,4 @@
-"""Measures the base of a demonstration, and trains a fork of it for longer where it is too weak."""
+"""Measures the base of a demonstration, and trains a fork of it for longer if it is too weak."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from terrarium.models.training.trainer import Trainer
 
 
 def measure_base(library: Library, base: str, device: str = "auto") -> Generator[Event, None, float]:
-    """Ask a run of the library held-out questions, and keep what share it answers (models.evaluation.record).
+    """Ask a run of the library held-out questions, and save its accuracy (models.evaluation.record).
 
-    Yields the events of that; ValueError where it cannot be asked.
+    Yields the events of the evaluation; ValueError if the run cannot be asked.
     """
     run = RunFolder.open(library.find_run(base))
     check_can_reply(library, base)
@@ -41,8 +41,8 @@ def measure_base(library: Library, base: str, device: str = "auto") -> Generator
 
 
 def base_accuracy(library: Library, base: RunFolder, device: str = "auto") -> Generator[Event, None, float]:
-    """The share of held-out questions that a base answers: as it was measured once, else measured now, and kept."""
-    with contextlib.suppress(ValueError):  # what is damaged is measured again
+    """Return a base's held-out accuracy: the saved one, else it is measured and saved."""
+    with contextlib.suppress(ValueError):  # a damaged file is measured again
         evaluated = read_evaluation(base.folder)
         if evaluated is not None:
             return evaluated.accuracy
@@ -52,11 +52,13 @@ def base_accuracy(library: Library, base: RunFolder, device: str = "auto") -> Ge
 def strong_base(
     library: Library, base: RunFolder, device: str, control: StageControl
 ) -> Generator[Event, None, tuple[RunFolder, float]]:
-    """A base that is good enough, and its accuracy: the one that is given; or where it is too weak, but learned Tiny
-    World here, a fork of it with more steps, which is trained unless there is one already.
+    """Return a base that is good enough, and its accuracy.
+
+    This is the given base or, if it is too weak but was trained on Tiny World here, a fork with more steps, which is
+    trained unless it exists.
 
     Raises:
-        StageStoppedError: the training was stopped.
+        StageStoppedError: if the training was stopped.
     """
     accuracy = yield from base_accuracy(library, base, device)
     if is_strong(accuracy) or not can_be_trained_on(base.spec, base.status):
@@ -84,7 +86,7 @@ def strong_base(
 
 
 def _known_fork(library: Library, base: RunFolder, steps: int) -> RunFolder | None:
-    """The newest run that trains this one on to so many steps."""
+    """Return the newest fork of this run with that many steps."""
     for info in library.list_runs():
         is_fork = info.parent is not None and info.parent[0] == base.id and not info.is_tuned
         if is_fork and info.total_steps == steps and info.problem is None and info.status != "failed":

@@ -1,7 +1,7 @@
-"""“Taught by hand”: “I like stories that end happily and are short”, said by choosing between pairs of stories.
+"""“Taught by hand”: “I like stories that end happily and are short”, taught by choosing between pairs of stories.
 
-From the same pairs a reward model, PPO with it, and DPO; beside them GRPO with the judge itself. The pairs that
-somebody has judged come first; the simulated annotator, of whose choices a tenth are wrong, judges the rest.
+From the same pairs a reward model, PPO with it, and DPO; for comparison GRPO with the gold judge. The pairs judged by
+people come first; the simulated annotator, a tenth of whose choices are wrong, judges the rest.
 """
 
 from __future__ import annotations
@@ -24,26 +24,28 @@ NAME = "taught"
 N_FEW = 300
 """Pairs of the smaller reward model, which shows what to expect of so few."""
 STEPS = {"rm": 94, "rm_few": 75, "ppo": 60, "dpo": 62, "grpo": 50}
-"""Of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs twice, 8 at
-a step: read a third time, up to 5 points more of the held-out pairs were in the wrong order."""
+"""Steps of each stage. A reward model reads 1,000 pairs one and a half times, DPO once; rm_few reads its pairs twice,
+8 per step: after a third time, up to 5 points more of the held-out pairs were in the wrong order.
+"""
 FEW_LR = 3e-3
-"""Learning rate of rm_few: at a lower one, some bases had hardly begun to learn when the pairs were read."""
+"""Learning rate of rm_few: at a lower one, some bases had hardly begun to learn after reading the pairs."""
 GRPO_BETA = 0.05
-"""As PPO's. Without it GRPO moves up to twice as far from the base, in nats, for 4 points of happy ends at most, and a
-base that is only just strong enough may forget what it knew."""
+"""The same as PPO's. Without it GRPO moves up to twice as far from the base, in nats, for at most 4 points of happy
+ends, and a base that is only just strong enough may forget what it has learned.
+"""
 _TITLES = DEMONSTRATIONS[NAME].stages
 _ALIGNED = ("ppo", "dpo", "grpo")
 _KEPT = ("knowledge", "reading", "state")
 
 
 def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationResult]:
-    """Carry it out. Yields the events of its trainings and measurements.
+    """Run the demonstration. Yields the events of its trainings and measurements.
 
     Args:
-        own: a set of pairs in the library that somebody has judged, "" for none.
+        own: a set of pairs in the library judged by people, "" for none.
 
     Raises:
-        ValueError: where a training fails, or that set has no choices.
+        ValueError: if a training fails, or that set has no choices.
     """
     base, stories = yield from bench.measured(None)
     stages: dict[str, StageResult] = {"base": base}
@@ -59,12 +61,12 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
     _, stages["rm_few"] = yield from bench.reward_model(run, stories, few)
     scorer = yield from bench.train(_TITLES["rm"], pairs, {"stage": "reward"}, {"steps": STEPS["rm"], "lr": RM_LR})
     judge, stages["rm"] = yield from bench.reward_model(scorer, stories, pairs)
-    stages["base"] = dataclasses.replace(base, proxy=0.0)  # the judge counts from the mean of just these stories
+    stages["base"] = dataclasses.replace(base, proxy=0.0)  # relative to the mean of these stories
 
     align: dict[str, Any] = {"stage": "ppo", "reward_model": checkpoint_of(bench.library, scorer.id)}
     run = yield from bench.train(_TITLES["ppo"], wish, align, {"steps": STEPS["ppo"]})
     stages["ppo"], _ = yield from bench.measured(run, judge)
-    # A share of the pairs is the wrong way round; what is chosen is held, else right stories become rarer.
+    # Some pairs are mislabelled; the NLL of the chosen replies is added, else right stories become rarer.
     align = {"stage": "dpo", "label_noise": NOISE, "nll_weight": 1.0}
     run = yield from bench.train(_TITLES["dpo"], pairs, align, {"steps": STEPS["dpo"]})
     stages["dpo"], _ = yield from bench.measured(run, judge)
@@ -83,7 +85,7 @@ def taught(bench: Bench, own: str = "") -> Generator[Event, None, DemonstrationR
 
 
 def bars(stages: dict[str, StageResult]) -> list[Bar]:
-    """What it is to reach. That DPO may lose right stories is shown, and no bar."""
+    """Return the goals with the measured values. Loss of right stories by DPO is shown, but is no goal."""
     base = stages["base"]
     found = [
         _least(f"Held-out pairs in the right order, {N_FEW} pairs", stages["rm_few"].accuracy, 0.82),

@@ -1,1 +1,1 @@
-"""Tasks of Tiny World as recipes: a dataset is made, a model trained, and its score set beside a baseline's."""
+"""Tasks of Tiny World as recipes: make a dataset, train a model, and compare its score with baselines."""

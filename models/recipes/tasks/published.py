@@ -1,4 +1,5 @@
-"""Recipes of `terrarium task` on real data or published weights, which the user has to get: nothing is fetched here.
+"""Recipes of `terrarium task` on real data or published weights, which the user must provide: nothing is downloaded
+here.
 
 No torch import.
 """
@@ -44,9 +45,9 @@ class Tuning:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRecipe(TaskRecipe):
-    """A recipe whose data is in COLLECTIONS by its name, or generated where it is not.
+    """A recipe whose data is in COLLECTIONS under its name, or generated if not.
 
-    tuning: of the parent that it needs, or is better with. needs_parent: whether it cannot start from scratch.
+    tuning: of the parent that it needs, or works better with. needs_parent: whether it cannot start from scratch.
     """
 
     tuning: Tuning | None = None
@@ -58,11 +59,11 @@ class PublishedRecipe(TaskRecipe):
 
     @property
     def reads_package(self) -> bool:
-        """Whether `data` is to name the file of a package."""
+        """Whether `data` must name the file of a package."""
         return self.name in COLLECTIONS
 
     def dataset(self, library: Library, data: str, seed: int) -> Generator[Event, None, Corpus]:
-        """Its dataset, of the file `data`; ValueError, with how to get it, where that is not given or another."""
+        """Build its dataset from the file `data`; ValueError, with how to get it, if that is missing or wrong."""
         if not self.reads_package:
             return build_orders(library, seed)
         if not data:
@@ -73,7 +74,7 @@ class PublishedRecipe(TaskRecipe):
         return (yield from build_collection(library, self.name, Path(data).expanduser(), seed))
 
     def check_parent(self, parent: str) -> None:
-        """Raise ValueError, with how to get it, where a model to start from is needed and not given."""
+        """Raise ValueError, with how to get it, if a parent model is required but not given."""
         if self.needs_parent and not parent:
             assert self.tuning is not None
             raise ValueError(
@@ -95,16 +96,16 @@ class PublishedRecipe(TaskRecipe):
 
 
 _ENCODER = dataclasses.replace(TASK_RECIPES["mood"].model, context_length=64)
-"""Small enough for texts of some thousand rows."""
+"""Small enough for some thousand texts."""
 
 
 def _train(steps: int, **settings: Any) -> TrainConfig:
-    """The settings of Tiny World's recipes, which suit any model of this size."""
+    """Return the settings of Tiny World's recipes, which suit any model of this size."""
     return with_steps(dataclasses.replace(TASK_RECIPES["mood"].train, **settings), steps)
 
 
 def _tuned(steps: int, **settings: Any) -> TrainConfig:
-    """AdamW with a rate that falls to 0, validated twice: what is fine-tuned knows most already, and takes long."""
+    """Return settings with AdamW and a rate that falls to 0, validated twice: fine-tuning takes long."""
     common = {"optimizer": "adamw", "schedule": "linear", "warmup_steps": steps // 10, "eval_batches": 10}
     train = _train(steps, **(common | settings))
     return dataclasses.replace(train, eval_interval=steps // 2, checkpoint_interval=steps // 2)
@@ -179,4 +180,4 @@ _RECIPES = (
 PUBLISHED_RECIPES: Mapping[str, PublishedRecipe] = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
 check_complete({name: None for name in PUBLISHED_RECIPES if name != "format"}, COLLECTIONS, "recipes of collections")
 ALL_RECIPES: Mapping[str, TaskRecipe] = MappingProxyType({**TASK_RECIPES, **PUBLISHED_RECIPES})
-"""By the name that `terrarium task` has for each."""
+"""All recipes by their name in `terrarium task`."""

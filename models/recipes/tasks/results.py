@@ -1,4 +1,4 @@
-"""What came of a recipe: scores by group beside those of the baselines on the same rows, and which bars are met."""
+"""The result of a task recipe: scores by group beside those of the baselines, and the goals that are met."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ALL = ""
 
 @dataclass(frozen=True, kw_only=True)
 class GroupScores:
-    """The scores of one group's rows. baselines: the reports on the same rows, by the title of each."""
+    """The scores of one group's rows. baselines: the reports on the same rows, by title."""
 
     report: Report
     baselines: Mapping[str, Report]
 
     def best_baseline(self, metric: str) -> tuple[str, float | None]:
-        """The title and score of the baseline that does best by `metric`, in which higher is better."""
+        """Return the title and score of the best baseline by `metric`, which must be higher-is-better."""
         scores = {title: report.scores[metric].value for title, report in self.baselines.items()}
         title = max(scores, key=lambda title: -1.0 if scores[title] is None else float(scores[title] or 0.0))
         return title, scores[title]
@@ -42,10 +42,10 @@ class GroupScores:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskResult:
-    """What one run came to.
+    """The result of one run.
 
-    groups: of ALL rows first, then of each of their groups. headline: metric and group of the score that stands for
-    the task; its `value` is what it must reach, None for the user's own data. bars: all that must be reached.
+    groups: ALL rows first, then each of their groups. headline: metric and group of the score that represents the
+    task; its `value` is the goal, None for the user's own data. bars: all goals.
     """
 
     name: str
@@ -64,15 +64,15 @@ class TaskResult:
 
     @property
     def are_bars_met(self) -> bool:
-        """Whether all are."""
+        """Whether all goals are met."""
         return all(bar.is_met(self.score_of(bar)) for bar in self.bars)
 
     def score_of(self, bar: Bar) -> float | None:
-        """The score that a bar is for."""
+        """Return the score that a goal is for."""
         return self.groups[bar.group].report.scores[bar.metric].value
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON. Each group has the scores that a bar is for, and code how many had which outcome."""
+        """Return plain data for JSON. Each group has the scores with goals; code has the number of each outcome."""
         title, best = self.groups[self.group].best_baseline(self.metric)
         return {
             "task": self.name,
@@ -104,7 +104,7 @@ class TaskResult:
 
 
 def summary_of(results: Sequence[TaskResult]) -> dict[str, Any]:
-    """Several seeds as one object of the form of `TaskResult.to_dict`, with each in "seeds".
+    """Summarise several seeds in the form of `TaskResult.to_dict`, with each in "seeds".
 
     Scores are means, and the interval spans those of all seeds. The run is the last one.
     """
@@ -125,7 +125,7 @@ def summary_of(results: Sequence[TaskResult]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeMark:
-    """Which recipe a run is of. name: in ALL_RECIPES. has_own_rows: whether its rows are the user's own."""
+    """The recipe of a run. name: in ALL_RECIPES. has_own_rows: whether its rows are the user's own."""
 
     name: str
     seed: int
@@ -133,13 +133,13 @@ class RecipeMark:
 
 
 def mark_run(run: Path, mark: RecipeMark) -> None:
-    """Write into the folder of a run that it is one of a recipe, which is not scored yet."""
+    """Mark a run as one of a recipe, without a score yet."""
     arguments = {"name": mark.name, "seed": mark.seed, "own_rows": mark.has_own_rows}
     write_run_mark(run, RunMark(kind=TASK, arguments=arguments))
 
 
 def read_mark(run: Path) -> RecipeMark | None:
-    """The recipe of the run in this folder; None where it is of none, or what says so is damaged."""
+    """Read the recipe of the run in this folder; None if it has none, or the mark is damaged."""
     mark = find_run_mark(run)
     if mark is None or mark.kind != TASK:
         return None
@@ -151,7 +151,7 @@ def read_mark(run: Path) -> RecipeMark | None:
 
 
 def write_result(result: TaskResult) -> None:
-    """Add the result to the run's mark, without the details of its reports, which stand in the run's scores."""
+    """Add the result to the run's mark, without the details of its reports, which are in the run's scores."""
     found = {
         "seconds": result.seconds,
         "metric": result.metric,
@@ -170,10 +170,10 @@ def write_result(result: TaskResult) -> None:
 
 
 def read_result(run: Path) -> TaskResult | None:
-    """What the run in this folder came to; None where it is not of a recipe, or has no scores yet.
+    """Read the result of the run in this folder; None if it belongs to no task recipe, or has no scores yet.
 
     Raises:
-        ValueError: where they are damaged, naming the file.
+        ValueError: if the result is damaged; the message names the file.
     """
     mark = read_run_mark(run)
     if mark is None or mark.kind != TASK or mark.result is None:
@@ -201,13 +201,13 @@ def read_result(run: Path) -> TaskResult | None:
             ),
         )
         result.groups[result.group].report.with_headline(result.metric)
-        _ = result.are_bars_met  # each has a score
+        _ = result.are_bars_met  # raises if a score is missing
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{run / MARK_FILE} is damaged ({error!r}): learn the task again.") from error
     return result
 
 
 def _plain(report: Report) -> dict[str, Any]:
-    """A report for JSON, of whose details only the outcomes of code are kept."""
+    """Return a report for JSON; of its details, only the outcomes of code are included."""
     outcomes = {name: value for name, value in report.details.items() if name == "outcomes"}
     return dataclasses.replace(report, details=outcomes).to_dict()

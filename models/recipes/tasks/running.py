@@ -1,4 +1,4 @@
-"""A task from data to score as one generator: dataset, tokenizer, training, predictions, baselines, bars."""
+"""A task from data to score as one generator: dataset, tokenizer, training, predictions, baselines, goals."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ from terrarium.models.training.prepare import prepare_run
 from terrarium.models.training.trainer import Trainer
 
 THREADS = 1
-"""Matrices this small are multiplied as fast by one thread as by two, and another program can have the other core."""
+"""Matrices this small are multiplied as fast by one thread as by two, and the other core is left to other programs."""
 _THREADS_OF_LARGE = 2
-"""Those of published models are larger, and so are batches of texts to write: some 4,000 tokens."""
+"""Published models are larger, and so are batches of texts to generate: some 4,000 tokens."""
 _MIN_STEPS, _MAX_TIMES = 20, 4
-"""Where the minutes are given: as many steps as fit into them, but not less, nor so many times the recipe's."""
+"""If minutes are given: the minimum steps, and the maximum multiple of the recipe's steps."""
 _OTHER_SHARE = 0.25
-"""The share of given minutes that is kept for everything but training."""
+"""The share of given minutes that is reserved for everything except training."""
 _SPARE = 16
 """Tokens that a text may be longer than the longest of training: one that never ends is wrong anyway."""
 FROM_SCRATCH, BEFORE = "From scratch", "Before fine-tuning"
-"""What stands beside a fine-tuned model among the baselines, where its recipe can start without a parent or not."""
+"""The additional baselines of a fine-tuned model, depending on whether its recipe can start from scratch."""
 
 _ANSWERS = frozenset({"label", "labels", "score", "tags", "answers", "target"})
-"""The columns that hold what a model is to find."""
+"""The columns with the answers that a model must find."""
 
 
 class TaskRun:
-    """Carries out a recipe once. After the events, `result` holds the scores, None if it was stopped before.
+    """Runs a recipe once. After the events, `result` has the scores, None if it was stopped.
 
-    While it trains, `trainer` is the live Trainer and `run` its folder. The scores are also written there, as by
-    `terrarium evaluate`, with those of the groups and baselines among the details; and the result, which
+    During training, `trainer` is the live Trainer and `run` its folder. The scores are also written there, as by
+    `terrarium evaluate`, with those of the groups and baselines among the details; so is the result, which
     models.recipes.tasks.results reads.
     """
 
@@ -78,13 +78,14 @@ class TaskRun:
         parent: str = "",
         data: str = "",
     ) -> None:
-        """Prepare.
+        """Prepare the task without running it.
 
         Args:
-            minutes: as many steps as fit into them; None for the recipe's own number. parent: a model to fine-tune
-                instead of starting from scratch. data: rows of one's own, of the task's form, instead of Tiny World's:
-                a file of JSON lines, or a dataset of the library. A published recipe reads its package's file there,
-                and one that needs a parent takes that for it.
+            minutes: as many steps as fit into them; None for the recipe's own number.
+            parent: a model to fine-tune instead of starting from scratch.
+            data: the user's own rows, in the task's form, instead of Tiny World's: a file of JSON lines, or a dataset
+                of the library. For a published recipe this is its package's file, or, if it needs a parent, that
+                parent.
 
         Raises:
             ValueError: if the minutes are not above 0.
@@ -106,9 +107,10 @@ class TaskRun:
 
     @classmethod
     def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> TaskRun | None:
-        """The rest of a recipe whose run was stopped or paused, from its last checkpoint; None for a run of no recipe.
+        """Return the rest of a recipe whose run was stopped or paused, from its last checkpoint; None without a
+        recipe.
 
-        What else it had trained, to stand beside, is not known any more.
+        Other models that it had trained for comparison are no longer known.
         """
         mark = read_mark(run.folder)
         if mark is None or mark.name not in ALL_RECIPES:
@@ -124,10 +126,10 @@ class TaskRun:
             self.trainer.request_stop(keep, status)
 
     def events(self) -> Generator[Event, None, None]:
-        """Everything from data to score.
+        """Run everything from data to score.
 
         Raises:
-            ValueError: with a sentence, where the data or the parent does not suit the task, or training fails.
+            ValueError: if the data or the parent does not suit the task, or training fails.
         """
         self._threads = threads = torch.get_num_threads()
         torch.set_num_threads(THREADS)
@@ -165,7 +167,7 @@ class TaskRun:
     def _train_and_score(
         self, run: RunFolder, beside: Mapping[str, Sequence[Prediction]], began: float
     ) -> Generator[Event, None, None]:
-        """The run that is scored. beside: the predictions of other models, by what they are called."""
+        """Train and score a run. beside: the predictions of other models, by title."""
         if not (yield from self._train(run)):
             return
         beside = dict(beside)
@@ -178,12 +180,12 @@ class TaskRun:
         self.result = result
 
     def _train(self, run: RunFolder) -> Generator[Event, None, bool]:
-        """Train a run; whether it came to its end."""
+        """Train a run. Returns whether it finished."""
         self.run = run
         allowed = min(_THREADS_OF_LARGE, self._threads) if _is_large(self.recipe, run.spec) else THREADS
         torch.set_num_threads(allowed)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
-        if self._stop is not None:  # Ctrl-C may come between any two lines
+        if self._stop is not None:  # Ctrl-C may come at any point
             self.trainer.request_stop(*self._stop)
         finished = False
         self._is_training = True
@@ -195,7 +197,7 @@ class TaskRun:
         return finished
 
     def _predict(self) -> Generator[Event, None, Sequence[Prediction]]:
-        """The predictions of what was trained last."""
+        """Predict with the model that was trained last."""
         assert self.run is not None
         assert self.trainer is not None
         data, labels = self._test_rows(), self.run.spec.data.labels
@@ -207,7 +209,7 @@ class TaskRun:
         )
 
     def _predict_before(self) -> Generator[Event, None, Sequence[Prediction]]:
-        """The predictions of the parent, whose weights the run keeps."""
+        """Predict with the parent, whose weights are saved in the run."""
         assert self.run is not None
         assert self.trainer is not None
         data = self._test_rows()
@@ -230,7 +232,7 @@ class TaskRun:
         return Writing(max_tokens=min(context_length, longest + _SPARE), template=self.trainer.context.template)
 
     def _first_spec(self) -> Generator[Event, None, RunSpec]:
-        """The spec with the recipe's number of steps."""
+        """Return the spec with the recipe's number of steps."""
         recipe = self.recipe
         if isinstance(recipe, PublishedRecipe):
             recipe.check_parent(self._parent)
@@ -247,7 +249,7 @@ class TaskRun:
         return recipe.spec(name, self.seed, data=data, parent=self._parent)
 
     def _fitted(self, spec: RunSpec, began: float) -> Generator[Event, None, RunSpec]:
-        """The spec with as many steps as fit into the minutes."""
+        """Return the spec with as many steps as fit into the minutes."""
         assert self._minutes is not None
         cost: RunCost | None = None
         for event in forecast(self._library, spec, self._device):
@@ -262,9 +264,9 @@ class TaskRun:
         return dataclasses.replace(spec, train=with_steps(spec.train, steps))
 
     def _score(self, beside: Mapping[str, Sequence[Prediction]]) -> Generator[Event, None, Mapping[str, GroupScores]]:
-        """The scores of the model and of the baselines by group; writes the model's to the run's folder.
+        """Score the model and the baselines by group; writes the model's scores to the run's folder.
 
-        beside: the predictions of other models, by what they are called among the baselines.
+        beside: the predictions of other models, by their title among the baselines.
         """
         assert self.run is not None
         run, corpus, data = self.run, self._corpus(), self._test_rows()
@@ -311,7 +313,7 @@ class TaskRun:
 
 
 def _are_own_rows(recipe: TaskRecipe, data: str) -> bool:
-    """Whether `data` are rows of the user's own: for a recipe that reads a package, JSON lines or a dataset."""
+    """Whether `data` is the user's own rows: for a recipe that reads a package, JSON lines or a dataset."""
     if not isinstance(recipe, PublishedRecipe):
         return bool(data)
     path = Path(data).expanduser()
@@ -324,13 +326,12 @@ def _is_large(recipe: TaskRecipe, spec: RunSpec) -> bool:
 
 
 def own_dataset(library: Library, data: str, task: str) -> Corpus:
-    """The rows of a file of JSON lines as a dataset of `task`, or the dataset of the library that `data` names.
+    """Return the rows of a JSON-lines file as a dataset of `task`, or the dataset of the library that `data` names.
 
-    A tenth each is for validation and for the test, by a hash of a row without its answer; a row that occurs twice
-    counts once.
+    A tenth each goes to validation and test, by a hash of the row without its answer; duplicates count once.
 
     Raises:
-        ValueError: where there is no such file or dataset, a row has not the form of the task, or a split is empty.
+        ValueError: if there is no such file or dataset, a row does not suit the task, or a split is empty.
     """
     found = read_task_rows(library, data, task)
     if not Path(data).expanduser().is_file():

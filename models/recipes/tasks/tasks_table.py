@@ -1,4 +1,4 @@
-"""The recipes behind `terrarium task`: one entry a task, with all that a screen needs to offer and to judge it.
+"""The recipes behind `terrarium task`: one entry per task, with all that a screen needs to offer and score it.
 
 No torch import. Designs and steps were found on worlds 0 and 2.
 """
@@ -35,14 +35,14 @@ from terrarium.models.tiny_world.tasks.corpora import WORLD_TASKS, world_task_da
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """What a score must reach: `value` of `metric` (METRICS) or better, in the rows of `group` ("": in all)."""
+    """The goal of a score: `value` of `metric` (METRICS) or better, on the rows of `group` ("": all rows)."""
 
     metric: str
     value: float
     group: str = ""
 
     def is_met(self, score: float | None) -> bool:
-        """Whether a score reaches it."""
+        """Whether a score meets the goal."""
         if score is None:
             return False
         return score <= self.value if METRICS[self.metric].higher_is_better is False else score >= self.value
@@ -54,7 +54,7 @@ class Bar:
 
     @property
     def limit(self) -> str:
-        """What it must be: “at least 98.0 %”."""
+        """The limit in words: “at least 98.0 %”."""
         most = "most" if METRICS[self.metric].higher_is_better is False else "least"
         return f"at {most} {format_score(self.metric, self.value)}"
 
@@ -64,11 +64,11 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecipe:
-    """How a task is learned from scratch, and what it must come to.
+    """How a task is learned from scratch, and its goals.
 
-    name: in WORLD_TASKS, whose data it learns from. title, help: for screens; help is two sentences, what it does and
-    what the test shows. bars: the first is of the headline. baselines: what the model has to beat. minutes: on two
-    cores, with everything. caveat: what its score does not show.
+    name: in WORLD_TASKS, which has its data. title, help: for screens; help is two sentences, what it does and what
+    the test shows. bars: the goals, the headline's first. baselines: to compare with. minutes: in total, on two
+    cores. caveat: what its score does not show.
     """
 
     name: str
@@ -84,16 +84,18 @@ class TaskRecipe:
 
     @property
     def task(self) -> str:
-        """Of models.settings.tasks."""
+        """The task in models.settings.tasks."""
         return WORLD_TASKS[self.name].task
 
     @property
     def headline(self) -> Bar:
-        """The bar whose score stands for the task."""
+        """The goal whose score represents the task."""
         return self.bars[0]
 
     def spec(self, name: str, seed: int, *, data: DataSpec | None = None, parent: str = "") -> RunSpec:
-        """The run on the world with that seed, or on other `data`; `parent`: whose weights it starts from, if any."""
+        """Return the spec of a run on the world with that seed, or on other `data`, optionally from a parent's
+        weights.
+        """
         train = dataclasses.replace(self.train, seed=seed)
         tune = None
         if parent:
@@ -116,7 +118,7 @@ _DECODER = ModelConfig(
     n_head=4,
     d_model=128,
 )
-"""The design of the quick start: its convolutions tell words from their neighbours before attention has learned to."""
+"""The design of the quick start: its convolutions relate words to their neighbours before attention has learned to."""
 _ENCODER = dataclasses.replace(_DECODER, topology="encoder-only", head="none")
 _ENCODER_DECODER = dataclasses.replace(_DECODER, topology="encoder-decoder")
 _TRAIN = TrainConfig(
@@ -135,7 +137,7 @@ _TRAIN = TrainConfig(
 
 
 def with_steps(train: TrainConfig, steps: int) -> TrainConfig:
-    """The same training in another number of steps, validated and saved four times."""
+    """Change the number of steps of a training, validated and saved four times."""
     quarter = max(1, steps // 4)
     warmup = min(train.warmup_steps, quarter)
     return dataclasses.replace(
@@ -183,7 +185,7 @@ _RECIPES = (
         "never occur in training, so it has to read the text.",
         model=dataclasses.replace(_ENCODER, context_length=160, n_segment=2),
         tokenizer=_bpe(1024),
-        # At half of these rates some seeds never learn to look for whom a question asks about.
+        # At half of these rates some seeds never learn to find the person whom a question is about.
         train=_train(1400, eval_batches=8, muon_lr=0.04, lr=6e-3),
         baselines=(LastMentioned,),
         bars=(Bar(metric="exact_match", value=0.95), Bar(metric="no_answer_f1", value=0.90)),
@@ -235,5 +237,5 @@ _RECIPES = (
     ),
 )
 TASK_RECIPES: Mapping[str, TaskRecipe] = MappingProxyType({recipe.name: recipe for recipe in _RECIPES})
-"""By the name that `terrarium task` has for each."""
+"""The recipes by their name in `terrarium task`."""
 check_complete(TASK_RECIPES, WORLD_TASKS, "recipes of Tiny World's tasks")

@@ -1,4 +1,4 @@
-"""Batches of sentences whose "it" is to point at a noun: a pure function of the step, like all batches."""
+"""Batches of sentences whose "it" points at a noun: a pure function of the step, like all batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from terrarium.models.tasks.pronouns.pronoun_reading import NounCandidate, Readi
 
 
 class PronounBatches:
-    """The batches of a split of the pronoun corpus; in training, shuffled anew in every epoch."""
+    """The batches of a split of the pronoun corpus; in training, reshuffled in every epoch."""
 
     bytes_per_token: float | None = None
 
@@ -63,7 +63,7 @@ def _position_of(candidates: Sequence[NounCandidate], noun: str) -> int:
 def pointing_batch(
     readings: Sequence[Reading], golds: Sequence[int] | None = None, *, without_adjective: bool = False
 ) -> Batch:
-    """A batch of sentences, padded at the end; the target at each "it" is the position of its antecedent.
+    """Make a batch of sentences, padded at the end; the target at each "it" is the position of its antecedent.
 
     golds: those positions (default: 0). without_adjective: mask the adjectives.
     """

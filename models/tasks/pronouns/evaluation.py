@@ -1,4 +1,4 @@
-"""How well "it" is resolved in held-out pairs, and whether the adjective decides; kept in the run's folder."""
+"""How often "it" is resolved in held-out pairs, and whether the adjective decides; saved in the run's folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class PronounEvaluation:
     """Shares between 0 and 1, at a training `step`.
 
     accuracy: of the 2 × `n_pairs` sentences of held-out pairs, those where the right noun has the highest score.
-    both: of the pairs, those where this is so in both sentences.
-    without_adjective: as `accuracy`, on one sentence of each pair, with the adjective masked.
-    largest_difference: of a score between the two sentences of a pair; 0 if they are bitwise equal.
-    rules: accuracy of baseline rules that ignore the adjective, by name.
+    both: of the pairs, those that are right in both sentences. without_adjective: as `accuracy`, on one sentence of
+    each pair, with the adjective masked. largest_difference: the largest difference of a score between the two
+    sentences of a pair; 0 if they are bitwise equal. rules: accuracy of baseline rules that ignore the adjective, by
+    name.
     """
 
     step: int
@@ -37,7 +37,7 @@ class PronounEvaluation:
 
 
 def evaluation_pairs(n: int = N_PAIRS) -> list[MinimalPair]:
-    """Held-out pairs, always the same."""
+    """Return the held-out pairs, always the same."""
     return draw_pairs(n, random.Random("pronoun evaluation"))
 
 
@@ -50,7 +50,7 @@ _RULES: dict[str, Callable[[MinimalPair], str]] = {
 
 
 def rule_accuracies(pairs: Sequence[MinimalPair]) -> dict[str, float]:
-    """The accuracy of rules that ignore the adjective: a half, since each pair has both answers."""
+    """Compute the accuracy of rules that ignore the adjective: a half, because each pair has both answers."""
     return {
         name: share([rule(pair) == sentence.gold for pair in pairs for sentence in pair.sentences])
         for name, rule in _RULES.items()
@@ -58,20 +58,20 @@ def rule_accuracies(pairs: Sequence[MinimalPair]) -> dict[str, float]:
 
 
 def share(flags: Sequence[bool]) -> float:
-    """The fraction of them that is true."""
+    """Return the fraction of true flags."""
     return sum(flags) / len(flags)
 
 
 def write_pronouns(folder: Path, evaluation: PronounEvaluation) -> None:
-    """Write it to the run's folder, replacing an earlier one."""
+    """Write the evaluation to the run's folder, replacing an earlier one."""
     atomic_write_json(folder / _FILE, dataclasses.asdict(evaluation))
 
 
 def read_pronouns(folder: Path) -> PronounEvaluation | None:
-    """The run's evaluation; None if there is none.
+    """Read the run's evaluation; None if there is none.
 
     Raises:
-        ValueError: if the file is damaged; it names the file.
+        ValueError: if the file is damaged; the message names it.
     """
     path = folder / _FILE
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Pointing: the score of each candidate position for the hidden state at a pronoun. No weights of its own."""
+"""Pointing: scores of candidate positions for the hidden state at a pronoun. It has no weights of its own."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ def check_pointing(config: ModelConfig) -> None:
 
 
 def pointer_scores(hidden: Tensor, candidates: Tensor, row: Tensor, position: Tensor) -> Tensor:
-    """Scores of all positions for N query states; −∞ for those that are not candidates.
+    """Compute the scores of all positions for N query states; −∞ for those that are not candidates.
 
-    The score of a position is the dot product of its state and the query state, divided by √C, as in attention. With a
-    learned head it would be unclear whether the model or the head resolves the pronoun.
+    The score of a position is the dot product of its state and the query state, divided by √C, as in attention. With
+    a learned head it would be unclear whether the model or the head resolves the pronoun.
 
     Args:
-        hidden: (B, T, C) the final hidden states. candidates: (B, T) bool. row, position: (N) long, the query states.
+        hidden: (B, T, C) the final hidden states.
+        candidates: (B, T) bool.
+        row, position: (N) long, the query states.
 
     Returns:
         (N, T) float32.
@@ -43,7 +45,9 @@ def pointer_scores(hidden: Tensor, candidates: Tensor, row: Tensor, position: Te
 
 
 def pointing_nll(hidden: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood of each target position, and its weight: (N) each, for the N positions with a weight."""
+    """Compute the negative log-likelihood and the weight of the target of each of N positions with a weight: (N)
+    each.
+    """
     assert batch.candidates is not None
     row, position = batch.weights.nonzero(as_tuple=True)
     targets, weights = batch.targets[row, position].to(hidden.device), batch.weights[row, position].to(hidden.device)

@@ -67,14 +67,14 @@ def read_sentence(tokenizer: Tokenizer, text: str) -> Reading:
 
 
 def read_sentences(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Reading]:
-    """Read many sentences at once; without an "it" its position is −1."""
+    """Read many sentences together; without an "it" its position is −1."""
     read = [prepare_text(text) for text in texts]
     encodings = tokenizer.encode_batch(read, add_special_tokens=False)
     return [_reading(text, encoding) for text, encoding in zip(read, encodings, strict=True)]
 
 
 def prepare_text(text: str) -> str:
-    """The sentence with a leading space, like all training examples, so that its first word gets its usual token."""
+    """Return the sentence with a leading space, as in training, so that its first word gets its usual token."""
     return f" {text.strip()}"
 
 
@@ -96,6 +96,6 @@ def _reading(text: str, encoding: Encoding) -> Reading:
 
 
 def _tokens(encoding: Encoding, match: re.Match[str]) -> list[int]:
-    """The positions of the tokens that overlap a match."""
+    """Return the positions of the tokens that overlap a match."""
     start, end = match.span()
     return [i for i, (first, last) in enumerate(encoding.offsets) if first < end and last > start]

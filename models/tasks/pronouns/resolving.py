@@ -24,10 +24,10 @@ _BATCH_SIZE = 256
 def resolve(
     model: AnyModel, readings: Sequence[Reading], *, without_adjective: bool = False, trace: Trace | None = None
 ) -> list[list[float]]:
-    """For each sentence the scores (logits) of its candidates, in order, read at its "it".
+    """Return the scores (logits) of each sentence's candidates, in order, read at its "it".
 
-    Sentences at the same index of two lists of equal shapes are computed alike: if the model sees the same text before
-    "it", the scores are bitwise equal. Leaves the model's mode as it is.
+    Sentences at the same index of two lists of equal shapes are computed alike: if the model reads the same text
+    before "it", the scores are bitwise equal. The model's mode is unchanged.
     """
     assert not isinstance(model, EncoderDecoder)
     found: list[list[float]] = []
@@ -47,7 +47,7 @@ def resolve(
 
 
 def noun_scores(model: AnyModel, reading: Reading) -> NounScores:
-    """The scores of the nouns of one sentence."""
+    """Return the scores of the nouns of one sentence."""
     (scores,) = resolve(model, [reading])
     return NounScores(
         nouns=tuple(candidate.noun for candidate in reading.candidates),

@@ -1,1 +1,1 @@
-"""Datasets of Tiny World for fine-tuning: what a row is, what is held out, and how answers are judged."""
+"""Datasets of Tiny World for fine-tuning: their rows, held-out splits, and judges."""

@@ -1,8 +1,8 @@
-"""Python functions that are composed: which items (a filter), what of each (a key), and what is made of them all.
+"""Generated Python functions, composed of a filter of items, a key of each item, and an aggregate of the keys.
 
-A docstring names the three in one of several phrasings, so that "Add up the squares of the numbers above 7." can be
-written by who knows each part from other functions. Whole compositions are held out, and apart from them the words of
-a filter ("above 7"). Nothing is executed here: what a case expects is computed by the parts, beside their text.
+A docstring names the three parts in one of several phrasings, so that a model that has learned each part in other
+functions can write "Add up the squares of the numbers above 7." Whole compositions are held out, and separately the
+words of a filter ("above 7"). Nothing is executed here: the parts compute the expected results of cases themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from terrarium.models.tiny_world.world import World
 
 SEEN, UNSEEN_COMPOSITION, UNSEEN_WORDS = "seen", "unseen composition", "unseen words"
 NAME = "answer"
-"""Of every function: its docstring alone says what it does."""
+"""The name of every function: only its docstring says what it does."""
 N_CASES = 5
 _COMPOSITIONS_ONE_IN = 8
 _CANDIDATES = 3
@@ -26,19 +26,19 @@ _CANDIDATES = 3
 
 @dataclass(frozen=True)
 class Filter:
-    """Which items: `phrases` name them, `code` is the condition ("" for all), {w} the word in both."""
+    """Selects items: `phrases` name them, `code` is the condition ("" for all), {w} the word in both."""
 
     name: str
     phrases: tuple[str, ...]
     code: str
     keep: Callable[[Any, Any], bool]
     words: str = ""
-    """Which of a domain's lists of words {w} is from; "" for none."""
+    """The domain's list of words for {w}; "" for none."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What of each item; {x} in `phrases` are the items."""
+    """Computes a value of each item; {x} in `phrases` is the phrase of the items."""
 
     name: str
     phrases: tuple[str, ...]
@@ -49,7 +49,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What is made of all values; {x} in `phrases` are the values, {each} in `code` the comprehension over them."""
+    """Combines all values; {x} in `phrases` is their phrase, {each} in `code` the comprehension over them."""
 
     name: str
     phrases: tuple[str, ...]
@@ -60,7 +60,7 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Domain:
-    """What a function is given: its parameter, the loop over it, and a generator of arguments around a word."""
+    """The input of a function: its parameter, the loop over it, and a generator of arguments for a word."""
 
     name: str
     parameter: str
@@ -70,13 +70,13 @@ class Domain:
     argument: Callable[[World, Any, random.Random], Any]
 
     def items(self, argument: Any) -> list[Any]:
-        """What the loop goes through."""
+        """Return the items of the loop."""
         return list(argument.items()) if isinstance(argument, dict) else list(argument)
 
 
 @dataclass(frozen=True)
 class Composition:
-    """A function but for its word."""
+    """A function without its word."""
 
     domain: Domain
     filter: Filter
@@ -85,27 +85,27 @@ class Composition:
 
     @property
     def name(self) -> str:
-        """Its parts, and what decides on its split."""
+        """The names of its parts; its hash decides on the split."""
         return " ".join((self.domain.name, self.filter.name, self.key.name, self.aggregate.name))
 
     def body(self, word: Any) -> str:
-        """Its code, one indented line."""
+        """Return its code, one indented line."""
         condition = f" if {self.filter.code}" if self.filter.code else ""
         each = f"{self.key.code} {self.domain.loop}{condition}"
         return f"    return {self.aggregate.code.replace('{each}', each).replace('{w}', str(word))}\n"
 
     def docstring(self, word: Any, rng: random.Random) -> str:
-        """What it does, in one of its phrasings."""
+        """Return its description, in one of its phrasings."""
         items = rng.choice(self.filter.phrases).replace("{w}", str(word))
         values = rng.choice(self.key.phrases).replace("{x}", items)
         return rng.choice(self.aggregate.phrases).replace("{x}", values)
 
     def run(self, argument: Any, word: Any) -> Any:
-        """What it must return."""
+        """Return the expected result."""
         return self.aggregate.result([self.key.value(item) for item in self._kept(argument, word)])
 
     def telling_argument(self, world: World, word: Any, rng: random.Random) -> Any:
-        """Of a few arguments that with most to tell: several items that are kept, and others that are not."""
+        """Return the most informative of a few arguments: several items pass the filter, and others do not."""
         drawn = [self.domain.argument(world, word, rng) for _ in range(_CANDIDATES)]
         return max(drawn, key=lambda argument: self._worth(argument, word))
 
@@ -132,7 +132,7 @@ def _names(world: World, word: Any, rng: random.Random) -> list[str]:
 
 
 def _assignment(keys: str, values: str) -> Callable[[World, Any, random.Random], dict[str, str]]:
-    """A generator of dicts from some of the world's `keys` (people, things) to some of its `values`."""
+    """Return a generator of dicts from some of the world's `keys` (people, things) to some of its `values`."""
 
     def argument(world: World, word: Any, rng: random.Random) -> dict[str, str]:
         all_keys, all_values = list(getattr(world, keys)), list(getattr(world, values))
@@ -256,16 +256,16 @@ COMPOSITIONS = tuple(
 
 
 def draw(world: World, rng: random.Random) -> list[Drawn]:
-    """A function: its head with the docstring as source, its body as target, and cases to run.
+    """Draw a function: its signature with the docstring as source, its body as target, and cases to run.
 
-    `cases` are {"arguments": [one], "expected"}; `kind` names the parts, `word` is what stands for {w}.
+    `cases` are {"arguments": [one], "expected"}; `kind` names the parts, `word` is the value of {w}.
     """
     composition = rng.choice(COMPOSITIONS)
     word = rng.choice(_words(composition.filter.words, world))
     by_parts = split_of(f"code {composition.name}", _COMPOSITIONS_ONE_IN)
     by_word = split_of(f"code {composition.domain.name} {composition.filter.name} {word}") if word != "" else "train"
     if by_parts != "train" and by_word != "train":
-        return []  # one thing at a time is new
+        return []  # a row has only one unseen aspect
     group = UNSEEN_COMPOSITION if by_parts != "train" else UNSEEN_WORDS if by_word != "train" else SEEN
     arguments = [composition.telling_argument(world, word, rng) for _ in range(N_CASES)]
     row = {
@@ -281,7 +281,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
 
 
 def _words(name: str, world: World) -> Sequence[Any]:
-    """The words of a filter; one empty one where it has none."""
+    """Return the words of a filter; a single empty word if it has none."""
     match name:
         case "":
             return ("",)

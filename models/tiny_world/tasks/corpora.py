@@ -1,4 +1,4 @@
-"""The tasks of Tiny World as datasets on disk, made when they are asked for by name: "Tiny World 0, names"."""
+"""The tasks of Tiny World as datasets on disk, built when requested by name: "Tiny World 0, names"."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from terrarium.models.tiny_world.tasks.rows import Drawn
 from terrarium.models.tiny_world.world import World
 
 EDITION = 4
-"""Raised whenever a generator changes, so that a dataset made before is not taken for its own."""
+"""Increased whenever a generator changes, so that older datasets are not mistaken for its output."""
 _MAX_TRIES = 400
-"""How often, per row that is wanted, the generator is asked before it counts as unable to give one."""
+"""Generator calls per wanted row after which a dataset counts as impossible."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorldTask:
-    """A dataset that each world has. `task` is of TASKS; `sizes`: (split, group) → how many rows, all different."""
+    """A dataset of each world. `task` is of TASKS; `sizes`: (split, group) → number of rows, all distinct."""
 
     task: str
     metric: str
@@ -37,7 +37,7 @@ class WorldTask:
 
 
 def _thirds(train: int, val: int, test: int) -> dict[tuple[str, str], int]:
-    """Sizes with as many rows of each language."""
+    """Return sizes with equally many rows of each language."""
     sizes = {"train": train, "val": val, "test": test}
     return {(split, language): n for split, n in sizes.items() for language in LANGUAGES}
 
@@ -108,22 +108,23 @@ _NAME = re.compile(rf"Tiny World (\d+), ({'|'.join(WORLD_TASKS)})(?:, edition {E
 
 
 def world_task_data(name: str, seed: int = 0) -> DataSpec:
-    """What a run on one of WORLD_TASKS reads."""
+    """Return the data specification of a run on one of WORLD_TASKS."""
     task = WORLD_TASKS[name]
     dataset = f"Tiny World {seed}, {name}"
     return DataSpec(source="dataset", dataset=dataset, task=task.task, labels=task.labels, metric=task.metric)
 
 
 def parse_dataset_name(dataset: str) -> tuple[str, int] | None:
-    """The name (of WORLD_TASKS) and seed that a dataset's name says; None where it is no dataset of Tiny World."""
+    """Parse a dataset's name into a name (of WORLD_TASKS) and seed; None if it is not a dataset of Tiny World."""
     found = _NAME.fullmatch(dataset)
     return (found[2], int(found[1])) if found else None
 
 
 def build_task_corpus(library: Library, name: str, seed: int) -> Generator[Event, None, Corpus]:
-    """The dataset `name` (of WORLD_TASKS) of the world with that seed, made where the library has none yet.
+    """Return the dataset `name` (of WORLD_TASKS) of the world with that seed, building it if the library lacks it.
 
-    Its splits are train, val and test; rows have those of the task, "group" and what judging needs. Yields Progress.
+    Its splits are train, val and test; rows have the task's columns, "group", and the columns for judging. Yields
+    Progress.
     """
     task = WORLD_TASKS[name]
     label = f"Tiny World {seed}, {name}, edition {EDITION}"
@@ -144,7 +145,7 @@ def build_task_corpus(library: Library, name: str, seed: int) -> Generator[Event
 
 
 def _draw_all(task: WorldTask, world: World, rng: random.Random) -> Generator[Event, None, dict[str, list[Example]]]:
-    """As many different rows as `sizes` asks for, by split; the groups of a split are mixed as they were drawn."""
+    """Draw as many distinct rows as `sizes` asks for, by split, and shuffle each split."""
     answers = {"label", "tags", "answers", "target"}
     columns = [column for column in TASKS[task.task].columns if column not in answers]
     rows: dict[str, list[Example]] = {split: [] for split, _ in task.sizes}

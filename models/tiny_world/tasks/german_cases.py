@@ -1,4 +1,4 @@
-"""Judges German by its cases: articles, endings of adjectives and pronouns, apart from the choice of words."""
+"""Evaluation of German cases: articles, adjective endings and pronouns, independent of the choice of words."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _STEMS = tuple(ADJECTIVES.values())
 
 @dataclass(frozen=True)
 class CaseErrors:
-    """How many of `n_forms` forms that show a case are wrong; their words are in both texts."""
+    """The number of wrong forms among `n_forms` that show a case; their words occur in both texts."""
 
     n_wrong: int
     n_forms: int
 
 
 def case_errors(predicted: str, gold: str) -> CaseErrors:
-    """Compare the forms of the nouns that both texts have, and their pronouns in order where they have as many.
+    """Compare the forms of nouns that occur in both texts, and the pronouns in order if both have equally many.
 
-    Another noun is a mistake in vocabulary, not in case, so it does not count.
+    A different noun is an error of vocabulary, not of case, so it does not count.
     """
     own, right = _noun_forms(predicted), _noun_forms(gold)
     forms = [(own[noun], form) for noun, form in right.items() if noun in own]
@@ -39,7 +39,7 @@ def case_errors(predicted: str, gold: str) -> CaseErrors:
 
 
 def _noun_forms(text: str) -> dict[str, str]:
-    """Noun → it as it stands, after its determiner and with the ending of its adjective: "den -en Schlüssel"."""
+    """Map each noun to its form, with its determiner and its adjective's ending: "den -en Schlüssel"."""
     words = re.findall(r"\w+", text)
     forms: dict[str, str] = {}
     for i, word in enumerate(words):
@@ -56,6 +56,6 @@ def _noun_forms(text: str) -> dict[str, str]:
 
 
 def _pronouns(text: str) -> list[str]:
-    """Personal pronouns, and articles that stand for a noun: those after a comma."""
+    """Return the personal pronouns, and relative pronouns, which follow a comma."""
     found = re.findall(r"(?:, (der|die|das|den|dem)\b)|\b(\w+)\b", text)
     return [relative or word for relative, word in found if relative or word in _PRONOUNS]

@@ -1,7 +1,7 @@
 """Texts that imply a mood without naming it, with the mood as label: classification.
 
-Of each mood's sentences a quarter is held out. A model that starts from scratch can only learn the others by heart: it
-recognises them in new stories (group "seen") and must guess at the rest ("unseen"), which take knowing the words.
+A quarter of each mood's sentences is held out. A model trained from scratch can only memorise the others: it recognises
+them in new stories (group "seen"), but has to guess at the rest ("unseen"), which requires word knowledge.
 """
 
 from __future__ import annotations
@@ -73,14 +73,15 @@ _QUARTER = 4
 
 
 def is_unseen(mood: str, index: int) -> bool:
-    """Whether the sentence IMPLIED[mood][index] is never in training: one of each four."""
+    """Return whether the sentence IMPLIED[mood][index] is never in training: one of every four."""
     return index % _QUARTER == held_out_index(f"{mood} {index // _QUARTER}", _QUARTER)
 
 
 def draw(world: World, rng: random.Random) -> list[Drawn]:
-    """A sentence, or a short story that ends with one; a gift makes its receiver happy.
+    """Draw a sentence, or a short story that ends with one; a gift makes its receiver happy.
 
-    `sentence` is what implies the mood: those in "unseen" are few, so an interval should count them, not the rows.
+    `sentence` is the one that implies the mood: there are few in "unseen", so a confidence interval should count
+    sentences, not rows.
     """
     person = rng.choice(world.people)
     if rng.random() < 0.1:
@@ -101,7 +102,7 @@ def _row(text: str, mood: str, sentence: str, *, unseen: bool) -> Drawn:
 
 
 def imply(template: str, person: str) -> str:
-    """A sentence of IMPLIED about that person."""
+    """Fill a sentence of IMPLIED for a person."""
     they, their = ("she", "her") if person in WOMEN else ("he", "his")
     return template.format(person=person, they=they, their=their)
 

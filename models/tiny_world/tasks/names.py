@@ -1,8 +1,8 @@
-"""Stories full of invented names, each word with its tag: named entities.
+"""Named entity recognition: stories full of invented names, with a tag for each word.
 
-The same names are people and places, and some words are colours as well as things ("Rose painted the rose door"), so
-that a list of words does not tell what they are; the sentence does. A fifth of the names is held out (group "unseen":
-stories in which no name ever occurred in training); stories of known names are held out whole (group "known").
+The same names denote people and places, and some words are colours as well as things ("Rose painted the rose door"), so
+that a word list does not suffice; the sentence decides. A fifth of the names is held out (group "unseen": stories
+without any name from training); stories of known names are held out whole (group "known").
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ LABELS = ("O", "B-PERSON", "I-PERSON", "B-PLACE", "I-PLACE", "B-THING", "B-COLOU
 N_NAMES = 600
 _ONE_IN = 5
 FLOWERS = ("Amber", "Hazel", "Olive", "Rose", "Ruby", "Violet")
-"""Names that are things and colours in small letters."""
+"""Names that in lower case are things or colours."""
 COLOURED_THINGS = (*(name.lower() for name in FLOWERS), "coral", "lime", "orange", "peach", "plum")
-"""What is a thing in "took the plum", and a colour in "took the plum hat"."""
+"""A thing in "took the plum", and a colour in "took the plum hat"."""
 _COLOURS = (*lexicon.COLOURS, *(thing for thing in COLOURED_THINGS if thing not in lexicon.COLOURS))
 _BEGINNINGS = ("b", "br", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "tr",
                "v", "w", "z")  # fmt: skip
@@ -45,11 +45,11 @@ _SENTENCES = (
 )  # fmt: skip
 
 Chunk = tuple[str, str]
-"""A piece of text and its entity, "" for none."""
+"""A part of a sentence and its entity, "" for none."""
 
 
 def draw(world: World, rng: random.Random) -> list[Drawn]:
-    """A story of four to six sentences; its names are all of one split."""
+    """Draw a story of four to six sentences, with names of only one split."""
     pool = rng.choices(("train", "val", "test"), (8, 1, 1))[0]
     cast = _cast(world, pool, rng)
     templates = rng.sample(_SENTENCES, rng.randint(4, 6))
@@ -61,7 +61,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
 
 @lru_cache(maxsize=8)
 def names(seed: int) -> dict[str, tuple[str, ...]]:
-    """The invented names of a world, by split."""
+    """Return the invented names of a world, by split."""
     rng = random.Random(f"tiny-world-names-{seed}")
     found = dict.fromkeys((*FLOWERS, *islice(_invented(rng), 3 * N_NAMES)))
     by_split: dict[str, tuple[str, ...]] = {"train": (), "val": (), "test": ()}
@@ -80,7 +80,7 @@ def _invented(rng: random.Random) -> Iterator[str]:
 
 
 def _cast(world: World, pool: str, rng: random.Random) -> dict[str, list[list[Chunk]]]:
-    """For each field of the templates the phrases that a story has for it."""
+    """Return for each field of the templates the phrases that a story has for it."""
     drawn = iter(rng.sample(names(world.seed)[pool], 12))
     people = []
     for _ in range(3):
@@ -120,7 +120,7 @@ def _sentence(template: str, cast: dict[str, list[list[Chunk]]], rng: random.Ran
 
 
 def _two(phrases: list[list[Chunk]], rng: random.Random) -> list[list[Chunk]]:
-    """Two phrases that name different things: "Velba" and "Velba Dorin" are one person."""
+    """Draw two phrases that name different things: "Velba" and "Velba Dorin" are one person."""
     while True:
         one, other = rng.sample(phrases, 2)
         if one[-1][0].split()[0] != other[-1][0].split()[0]:
@@ -128,7 +128,7 @@ def _two(phrases: list[list[Chunk]], rng: random.Random) -> list[list[Chunk]]:
 
 
 def _tagged(chunks: list[Chunk]) -> Iterator[tuple[str, str]]:
-    """The words and punctuation marks of a sentence, each with its IOB2 tag."""
+    """Yield the words and punctuation marks of a sentence, each with its IOB2 tag."""
     for text, entity in chunks:
         for i, piece in enumerate(re.findall(r"\w+|[^\w\s]", text)):
             yield piece, f"{'I' if i else 'B'}-{entity}" if entity else "O"

@@ -1,6 +1,6 @@
-"""Questions whose answer is a word of a text, or that have none there: extractive question answering.
+"""Extractive question answering: questions whose answer is a word of a text, or that the text does not answer.
 
-What is held out is who or what is said to be so ("Anna" with "garden"): no text of training says it.
+Pairs of a subject and its value ("Anna" with "garden") are held out: no training text states them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_ASKED = 3
 
 @dataclass(frozen=True)
 class Form:
-    """How facts of a kind are told and asked for: templates of their fields; `value` is the field that is asked for."""
+    """How facts of a kind are stated and asked for: templates of their fields; questions ask for the field `value`."""
 
     subject: str
     value: str
@@ -51,10 +51,11 @@ FORMS: dict[type[WorldEvent], Form] = {
 
 
 def draw(world: World, rng: random.Random) -> list[Drawn]:
-    """Some questions about one text: up to three that it answers and one that it does not (group "unanswerable").
+    """Draw questions about one text: up to three that it answers and one that it does not (group "unanswerable").
 
-    A text belongs to the split of the most held-out of its facts. `kind` is the fact asked for, or why there is no
-    answer: "unsaid" of somebody who occurs, or "absent". `last_mentioned` is the last value of the kind in the text.
+    A text belongs to the most held-out split among its facts. `kind` is the type of the fact, or the reason why there
+    is no answer: "unsaid" for somebody in the text, or "absent". `last_mentioned` is the last value of the kind in the
+    text.
     """
     facts = _facts(world, rng)
     splits = [split_of(_combination(fact)) for fact in facts]
@@ -96,7 +97,7 @@ def _row(
 
 
 def _facts(world: World, rng: random.Random) -> list[WorldEvent]:
-    """Four to seven facts of two kinds, so that several could be the answer; a thing lies somewhere, or is held."""
+    """Draw four to seven facts of two kinds, so that several could be the answer; a thing lies somewhere or is held."""
     people, things, places = rng.sample(world.people, 4), rng.sample(world.things, 4), rng.sample(world.places, 4)
     by_kind: dict[type[WorldEvent], list[WorldEvent]] = {
         Is: [Is(person, rng.choice(world.places)) for person in people],
@@ -113,10 +114,10 @@ def _facts(world: World, rng: random.Random) -> list[WorldEvent]:
 
 
 def _unanswerable(world: World, facts: Sequence[WorldEvent], rng: random.Random) -> tuple[WorldEvent, str]:
-    """A fact that the text says nothing of, and why: about somebody in it ("unsaid") or not in it ("absent").
+    """Draw a fact that the text does not state, and why: its subject is in the text ("unsaid") or not ("absent").
 
-    Mostly of a kind that the text tells of others, so that the kind does not give it away. Nobody asks where a thing
-    is that somebody has, since that can be inferred.
+    Usually of a kind that the text has for others, so that the kind does not reveal it. The place of a thing that
+    somebody has is never asked for, since it can be inferred.
     """
     known = {(type(fact), _subject(fact)) for fact in facts}
     known |= {(Lies, fact.thing) for fact in facts if isinstance(fact, Holds)}
@@ -133,7 +134,7 @@ def _unanswerable(world: World, facts: Sequence[WorldEvent], rng: random.Random)
     for fact in candidates:
         if (type(fact), _subject(fact)) not in known:
             by_kind.setdefault(type(fact), []).append(fact)
-    if not by_kind:  # everything that can be asked of those in the text is said
+    if not by_kind:  # the text states everything that can be asked about its subjects
         return Is(next(p for p in world.people if p not in in_text), ""), "absent"
     told = [kind for kind in by_kind if any(type(fact) is kind for fact in facts)]
     fact = rng.choice(by_kind[rng.choice(told if told and rng.random() < 0.7 else list(by_kind))])

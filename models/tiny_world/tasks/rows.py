@@ -1,4 +1,4 @@
-"""What the generators of all tasks share: a row that knows which split it belongs to."""
+"""The common output of all task generators: a row with its split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from terrarium.models.corpora.corpus import Example
 
 @dataclass(frozen=True)
 class Drawn:
-    """A row, its split ("train", "val" or "test"), and the `group` within the split that is counted by itself.
+    """A row, its split ("train", "val" or "test"), and its `group` within the split, which is counted separately.
 
     The group is also the row's column "group".
     """
@@ -19,6 +19,6 @@ class Drawn:
 
     @property
     def group(self) -> str:
-        """As in the row."""
+        """The row's column "group"."""
         group: str = self.row["group"]
         return group

@@ -1,4 +1,4 @@
-"""Summaries of stories in a line: all of the end, or only what mattered most. Neither is a sentence of the story."""
+"""One-line summaries of stories: the whole end, or the most important event. Neither is a sentence of the story."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PROMPTS = {ALL: "Summarise: ", MOST_IMPORTANT: "Most important: "}
 NOBODY = "nobody"
 
 Fact = tuple[str, str, str]
-"""(subject, relation, value): who was "in" a place or "had" a thing; where a thing came "from" and went "to", and who
-"had" it."""
+"""(subject, relation, value): a person was "in" a place or "had" a thing; a thing came "from" and went "to" a place,
+and ended up "with" a person or NOBODY."""
 
 
 def draw(world: World, rng: random.Random) -> list[Drawn]:
-    """A story of two or three people with both of its summaries; held out by the whole story.
+    """Draw a story of two or three people with both of its summaries; held out by the whole story.
 
-    `facts` are what a summary must say, and nothing else: see `are_all_facts_right`.
+    `facts` are what a summary must state, and nothing else: see `are_all_facts_right`.
     """
     cast = draw_cast(world, rng, rng.randint(2, 3), 4, 2)
     events = simulate(cast, rng.randint(5, 8), rng, EventWeights(move=3, take=3, drop=1, give=2))
@@ -48,10 +48,11 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
 
 
 def summarise(events: Sequence[WorldEvent]) -> str:
-    """The end of a story in one line: where each person is, in the order in which they came in, and who has what.
+    """Summarise the end of a story in one line: the place of each person, by appearance, and the holders of things.
 
     "In the end, Anna was in the garden, Ben was in the mill, the ball was with Anna, and the key was with Anna." Each
-    thing is named before its holder: who had it last can be looked up, what somebody still has cannot.
+    thing is named before its holder: a model can look up a thing's last holder, but not which things somebody still
+    has.
     """
     state = WorldState()
     for event in events:
@@ -64,11 +65,11 @@ def summarise(events: Sequence[WorldEvent]) -> str:
 
 
 def most_important(events: Sequence[WorldEvent]) -> str | None:
-    """What became of the thing that changed hands most often; None where no thing did so more often than the others.
+    """Summarise the way of the thing that changed hands most often; None if there is no single one.
 
     "The key lay in the garden at first, and ended up with Ben in the mill.", "The key lay in the garden at first, and
-    ended up in the mill." Each word that matters can be looked up from those before it: whoever writes the place before
-    the person has to find both at once.
+    ended up in the mill." Each decisive word can be looked up from those before it; with the place before the person, a
+    model would have to find both at the same time.
     """
     state = WorldState()
     origin: dict[str, str] = {}
@@ -91,7 +92,7 @@ def most_important(events: Sequence[WorldEvent]) -> str | None:
 
 
 def facts_of(summary: str) -> set[Fact] | None:
-    """What a summary of either kind says; None where it is no such sentence."""
+    """Parse the facts of a summary of either kind; None if it is not such a sentence."""
     found = re.fullmatch(
         r"The (\w+) lay in the (\w+) at first, and ended up (?:with (\w+) )?in the (\w+)\.", summary.strip()
     )
@@ -110,5 +111,5 @@ def facts_of(summary: str) -> set[Fact] | None:
 
 
 def are_all_facts_right(summary: str, facts: Iterable[Sequence[str]]) -> bool:
-    """Whether a summary says all of the `facts` of a row, in any order, and nothing else."""
+    """Return whether a summary states all of the `facts` of a row, in any order, and nothing else."""
     return facts_of(summary) == {tuple(fact) for fact in facts}

@@ -1,8 +1,8 @@
 """Sentences of two clauses in English, French, German and Spanish, with pronouns and adjectives that agree.
 
-A list of words does not translate them: "it" is le, la, lo, er, sie, es, ihn or l' with a participle that agrees, and
-"the red key" is another phrase in each case. Held out are combinations of a person, a thing and a place, and pairs of
-an adjective and a noun.
+A word list is not enough to translate them: "it" is le, la, lo, er, sie, es, ihn or l' with a participle that agrees,
+and "the red key" is another phrase in each case. Combinations of a person, a thing and a place are held out, and pairs
+of an adjective and a noun.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ ENGLISH = Language(
 
 @dataclass(frozen=True)
 class Kind:
-    """One sentence in the four languages: templates of fields and their forms (see Language).
+    """A sentence in the four languages: templates of fields and their forms (see Language).
 
     Fields: person, receiver (of the other gender), thing, place, colour, mood, quality; and pairs of an adjective and
-    what it is said of: coloured (thing), qualified (thing), feeling (person).
+    its noun or name: coloured (thing), qualified (thing), feeling (person).
     """
 
     english: str
@@ -44,13 +44,13 @@ class Kind:
     spanish: str
 
     def template(self, language: str) -> str:
-        """That of a language, by its English name."""
+        """Return the template of a language, by its English name."""
         template: str = vars(self)[language.lower()]
         return template
 
     @property
     def fields(self) -> set[str]:
-        """Those of the English sentence."""
+        """The fields of the English sentence."""
         return {field for _, field, _, _ in Formatter().parse(self.english) if field}
 
 
@@ -139,10 +139,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
 
 
 def draw(world: World, rng: random.Random) -> list[Drawn]:
-    """One sentence, to be said in each of the languages, which are the groups.
+    """Draw one sentence to translate into each of the languages, which are the groups.
 
-    `held_out` says what is new: "combination" (of person, thing and place), "agreement" (adjective and noun), "both",
-    or "" in training.
+    `held_out` names the unseen aspect of a row: "combination" (of person, thing and place), "agreement" (adjective and
+    noun), or "both"; "" in training.
     """
     kind = rng.choice(list(KINDS))
     words = _words(world, rng)
@@ -167,7 +167,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
 
 
 def _words(world: World, rng: random.Random) -> dict[str, str]:
-    """The words of a sentence by field; each word is drawn, whether the sentence has it or not."""
+    """Draw the words of a sentence by field; all fields are drawn, whether the sentence has them or not."""
     person = rng.choice(world.people)
     words = {
         "person": person,
@@ -185,7 +185,7 @@ def _words(world: World, rng: random.Random) -> dict[str, str]:
 
 
 def _items(kind: Kind, words: Mapping[str, str]) -> dict[str, str]:
-    """What decides on the split: the combination, and the pair that agrees, where the sentence has one."""
+    """Return what decides on the split: the combination, and the pair that agrees, if the sentence has one."""
     named = [words[field] for field in ("person", "thing", "place", "mood") if field in kind.fields]
     items = {"combination": f"translation {' '.join(named)}"}
     for field in ("coloured", "qualified"):

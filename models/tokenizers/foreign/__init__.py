@@ -1,1 +1,1 @@
-"""Reads tokenizers in other formats with exactly the ids of their own libraries, or refuses them. No torch."""
+"""Readers of other tokenizer formats: exactly the ids of their own libraries, or an error. No torch."""

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 _LABEL = (1 << 31) | 0xFF
 _VALUE = (1 << 31) - 1
 _MAX_VISITS, _MAX_KEY_BYTES, _MAX_TEXT_BYTES = 1 << 19, 64, 1024
-"""The largest published table has 227,000 keys of at most 16 bytes, which 264,000 visits of nodes find. Nodes may be
-shared, so a small table may have more paths than there is time for."""
+"""Limits against damaged tables. The largest published table has 227,000 keys of at most 16 bytes, found in 264,000
+node visits. Nodes may be shared, so even a small table may have too many paths to enumerate."""
 
 
 def read_charsmap(blob: bytes) -> dict[str, str]:
-    """All replacements of a table, key -> text.
+    """Read all replacements of a table, key -> text.
 
     Raises:
         ValueError: if it is damaged.
     """
     if not blob:
         return {}
-    import numpy as np  # not needed by the child processes that read other tokenizers, which should start soon
+    import numpy as np  # imported here so that child processes for other tokenizers start fast
 
     size = struct.unpack_from("<I", blob)[0] if len(blob) >= 4 else 0
     if not size or size % 4 or 4 + size > len(blob):
@@ -39,7 +39,7 @@ def read_charsmap(blob: bytes) -> dict[str, str]:
     texts = blob[4 + size :]
     found: dict[str, str] = {}
     labels = units & _LABEL
-    children = np.flatnonzero((labels > 0) & (labels < 256))  # the others are nothing, or values
+    children = np.flatnonzero((labels > 0) & (labels < 256))  # the other units are empty, or values
     parents = children ^ labels[children]
     order = np.argsort(parents, kind="stable")
     children, parents = children[order], parents[order]
@@ -64,20 +64,20 @@ def read_charsmap(blob: bytes) -> dict[str, str]:
 
 
 def _split(keys: np.ndarray) -> Iterator[str]:
-    """Each row of bytes as text."""
+    """Yield each row of bytes as text."""
     joined, n = keys.tobytes(), keys.shape[1]
     return (joined[i : i + n].decode() for i in range(0, len(joined), n))
 
 
 def _texts_at(texts: bytes, starts: np.ndarray) -> Iterator[str]:
-    """The text that begins at each of these bytes; many keys have the same one."""
+    """Return the text that starts at each byte offset; many keys share the same text."""
     begins: list[int] = starts.tolist()
     known = {start: texts[start : texts.index(b"\0", start, start + _MAX_TEXT_BYTES)].decode() for start in set(begins)}
     return map(known.__getitem__, begins)
 
 
 def replace_longest(rules: Mapping[str, str], text: str, longest: int) -> str:
-    """`text` with SentencePiece's replacements. `longest`: the length of the longest key, in characters."""
+    """Apply SentencePiece's replacements to `text`. `longest`: the length of the longest key, in characters."""
     out, index = [], 0
     while index < len(text):
         for length in range(min(longest, len(text) - index), 0, -1):
@@ -118,7 +118,7 @@ class _Node:
 
 
 def _build_double_array(root: _Node) -> list[int]:
-    """The trie as a double array: a unit holds its byte, whether a key ends here, and the children's xor offset."""
+    """Build a double array of the trie: a unit has its byte, whether a key ends here, and the children's xor offset."""
     units, bases = {0: 0}, set[int]()
     waiting = [(0, 0, root)]
     free, free_for_many = 1, 1

@@ -1,4 +1,4 @@
-"""Reads tokenizers in other formats, detected by the content of a file more than by its name."""
+"""Reading of tokenizers in other formats, detected by a file's content rather than its name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", 
 _MAX_FILE_BYTES = 512 << 20  # bytes; the largest known tokenizer.json, Gemma's with 262,144 tokens, has 33 MB
 _HEAD_BYTES = 4096
 _PAIRS = {"vocab.json": "merges.txt", "encoder.json": "vocab.bpe"}
-"""The tokens of byte-level BPE -> its merges: as in Hugging Face's folders, and as OpenAI published GPT-2's."""
+"""Vocabulary file of byte-level BPE -> its merges file: as in Hugging Face's folders, and as in OpenAI's GPT-2."""
 
 _OTHER_HALF = _PAIRS | {merges: vocab for vocab, merges in _PAIRS.items()}
 _REFUSED = (
@@ -47,7 +47,7 @@ _REFUSED = (
         "belongs to RWKV, which always takes the longest token, with no split into words: that has no equivalent here.",
     ),
 )
-"""How files begin that would otherwise be taken for something else, and why they are refused."""
+"""First bytes of files that would otherwise be mistaken for another format, and why they are refused."""
 _MAX_ID = 1 << 24
 _PLAIN_IDS = ("Llama", "CodeLlama", "Gemma")
 """Classes of transformers whose ids are those of the SentencePiece file."""
@@ -63,7 +63,7 @@ class ExternalTokenizer:
     Attributes:
         form: the format that it was read from, for display.
         files: the files that it was read from.
-        assumptions: what the files leave open, one sentence each.
+        assumptions: what the files leave undefined, one sentence each.
         template: the chat template that came with it, "" for none.
         named_tokens: the tokens that begin and end a text, under "bos_token" and "eos_token", as far as known.
     """
@@ -77,14 +77,14 @@ class ExternalTokenizer:
 
 
 def read_foreign(path: Path, pattern: str = "") -> ExternalTokenizer:
-    """The tokenizer in a file or a Hugging Face folder, with exactly the ids of its own library.
+    """Read the tokenizer in a file or a Hugging Face folder, with exactly the ids of its own library.
 
     Args:
         pattern: the name of a pre-tokenizer pattern (PATTERNS), for files that do not have one.
 
     Raises:
-        ValueError: if there is none, it is damaged, or it cannot be read exactly; the message names the file. Its
-            subclass PatternUnknownError: if a pattern has to be given.
+        ValueError: if no tokenizer is found, it is damaged, or it cannot be read exactly; the message names the file.
+            Its subclass PatternUnknownError: if the user has to choose a pattern.
     """
     file = find_tokenizer_file(path) if path.is_dir() else path
     if file is None:
@@ -98,7 +98,7 @@ def read_foreign(path: Path, pattern: str = "") -> ExternalTokenizer:
 
 
 def find_tokenizer_file(folder: Path) -> Path | None:
-    """The file of a folder that best describes its tokenizer; None if there is none."""
+    """Return the file of a folder that best describes its tokenizer, or None."""
     for name in ("tokenizer.json", *_PAIRS, "vocab.txt", *_SENTENCEPIECE, "tekken.json"):
         if (folder / name).is_file() and (name not in _PAIRS or (folder / _PAIRS[name]).is_file()):
             return folder / name
@@ -155,7 +155,7 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
 
 
 def _head_of(file: Path) -> bytes:
-    """The first bytes of a file.
+    """Return the first bytes of a file.
 
     Raises:
         ValueError: if it is missing, empty, or cannot be read.
@@ -173,7 +173,7 @@ def _head_of(file: Path) -> bytes:
 
 
 def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
-    """A tokenizer.json, a Tekken file, or a vocab.json with its merges.txt beside it."""
+    """Read a tokenizer.json, a Tekken file, or a vocab.json with its merges.txt."""
     value = read_json(file, _MAX_FILE_BYTES)
     folder = file.parent
     if looks_like_tekken(value):
@@ -246,7 +246,7 @@ def _read_gguf(file: Path) -> ExternalTokenizer:
 
 
 def _beside(file: Path, usual: str) -> Path:
-    """The other file of tokens and merges, called `usual` unless the name of `file` says otherwise."""
+    """Return the file with the merges (or the vocabulary) that belongs to `file`, by default called `usual`."""
     name = _OTHER_HALF.get(file.name, usual)
     for other in (file.with_name(name), file.with_name(file.name.replace("vocab", "merges")).with_suffix(".txt")):
         if other.is_file() and other != file:
@@ -265,7 +265,7 @@ def _check_class(file: Path) -> None:
 
 
 def _template(folder: Path) -> str:
-    """The chat template of a Hugging Face folder, the default one of several; "" if there is none."""
+    """Return the chat template of a Hugging Face folder, or the default one of several; "" if it has none."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace")
@@ -277,7 +277,7 @@ def _template(folder: Path) -> str:
 
 
 def _named_tokens(folder: Path) -> dict[str, str]:
-    """The bos and eos tokens that a Hugging Face folder names."""
+    """Return the bos and eos tokens that a Hugging Face folder names."""
     found, settings = {}, read_settings(folder)
     for name in _NAMED_TOKENS:
         token = settings.get(name)

@@ -1,4 +1,4 @@
-"""A tokenizer as the metadata of a GGUF file, for llama.cpp: byte-level BPE, WordPiece, or by scores. No torch."""
+"""A tokenizer as metadata of a GGUF file for llama.cpp: byte-level BPE, WordPiece, or score-based. No torch."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _DIGITS = r"\p{N}"
 
 
 def tokenizer_fields(tokenizer: Tokenizer, vocab_size: int, end: int | None = None) -> tuple[Fields, list[str]]:
-    """The metadata of a tokenizer, with tokens up to `vocab_size`; and what differs in llama.cpp, one sentence each.
+    """Return the metadata of a tokenizer, with tokens up to `vocab_size`, and how llama.cpp differs, one sentence each.
 
-    end: the id that ends a text, where the model's design names one.
+    end: the end-of-text id, if the model's design has one.
 
     Raises:
-        ValueError: where GGUF cannot hold it, or it has more tokens than the model.
+        ValueError: if GGUF cannot represent it, or it has more tokens than the model.
     """
     described = json.loads(tokenizer.to_str())
     core = described["model"]
@@ -75,8 +75,8 @@ def _special_fields(tokenizer: Tokenizer, end: int | None) -> Fields:
     before, after = text_marks(tokenizer)
     end = end_id(tokenizer) if end is None else end
     ids = {"eos": end, "eot": end, "padding": pad_id(tokenizer), "mask": mask_id(tokenizer)}
-    ids["seperator"] = after[0] if after else None  # so spelled there
-    # Without one, llama.cpp takes token 11 for the start of texts.
+    ids["seperator"] = after[0] if after else None  # GGUF's spelling
+    # Without a bos token, llama.cpp uses token 11 as the start of texts.
     ids["bos"] = before[0] if before else end
     found: Fields = {f"tokenizer.ggml.{name}_token_id": id for name, id in ids.items() if id is not None}
     return {
@@ -94,7 +94,7 @@ def _kind_words(kind: str) -> str:
 
 
 def _patterns(described: dict[str, Any] | None) -> tuple[str, ...]:
-    """The patterns that split text into words, one after another; ValueError where words are not bytes in the end."""
+    """Return the patterns that split text into words, in order; ValueError if the words are not mapped to bytes."""
     steps = [] if described is None else described.get("pretokenizers", [described])
     if not steps or steps[-1]["type"] != "ByteLevel" or steps[-1].get("add_prefix_space"):
         raise ValueError(f"A GGUF file cannot hold this tokenizer, whose tokens are not made of bytes: {_ADVICE}")
@@ -113,7 +113,7 @@ def _patterns(described: dict[str, Any] | None) -> tuple[str, ...]:
 def _split_name(
     tokenizer: Tokenizer, patterns: tuple[str, ...], ignores_merges: bool, has_merges: bool
 ) -> tuple[str, list[str]]:
-    """llama.cpp's name of a split into words, and what is different there."""
+    """Return llama.cpp's name of a pre-tokenizer, and how its tokens differ."""
     if not has_merges:  # each byte is a token, wherever words end
         return "gpt-2", []
     notes = []
@@ -133,7 +133,7 @@ def _split_name(
 
 
 def _merges_make_all(tokenizer: Tokenizer) -> bool:
-    """Whether merges make each token out of its bytes, so that looking it up first makes no difference."""
+    """Return whether merges build every token from its bytes, so that looking words up first makes no difference."""
     plain = Tokenizer.from_str(tokenizer.to_str())
     plain.model.ignore_merges = False
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}

@@ -1,4 +1,4 @@
-"""Tokenizers that go by scores, as SentencePiece's, as the metadata of GGUF files: Unigram (“t5”) and BPE (“llama”)."""
+"""Score-based tokenizers, as in SentencePiece, as metadata of GGUF files: Unigram (“t5”) and BPE (“llama”)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Fields = dict[str, int | bool | str | list[str] | list[int] | list[float]]
 _MODEL = "tokenizer.ggml.model"
 _WORDS = (GPT2_PATTERN, DIGIT_PATTERN, GPT4_PATTERN)
 _HARMLESS_CUT = rf"{SPACE_MARK}*[^{SPACE_MARK}]+|{SPACE_MARK}+"
-"""Splits at spaces within which no piece has one, as those of imported tokenizers: the tokens are the same."""
+"""A split at spaces, used by imported tokenizers; pieces contain no inner space, so it does not change the tokens."""
 _NO_WORDS = "llama.cpp does not split a text into words before it looks for pieces: some of its tokens may differ."
 _NO_BYTES = "llama.cpp spells no characters in bytes with this tokenizer: those it does not know are unknown tokens."
 _ONLY_SPACES = "llama.cpp takes spaces alone for what is between words: line breaks and tabs are unknown tokens."
@@ -26,10 +26,10 @@ _ONLY_SPACES = "llama.cpp takes spaces alone for what is between words: line bre
 def score_fields(
     described: Mapping[str, Any], tokens: Sequence[str], kinds: Sequence[int]
 ) -> tuple[Fields, list[str]] | None:
-    """The metadata of a tokenizer.json that llama.cpp can go by, but for special tokens, and what differs there.
+    """Return a tokenizer.json's metadata for llama.cpp, without special tokens, and how llama.cpp differs.
 
     Args:
-        tokens, kinds: by id, and their PieceKind.
+        tokens, kinds: by id; kinds are PieceKind values.
     """
     core = described["model"]
     if core["type"] == "Unigram":
@@ -85,7 +85,7 @@ def _unigram(described: Mapping[str, Any]) -> tuple[Fields, dict[str, float], li
 
 
 def _bpe(described: Mapping[str, Any], kinds: Sequence[int]) -> tuple[Fields, dict[str, float], list[str]] | None:
-    """Scores that make llama.cpp merge in the same order; None where there are none."""
+    """Compute scores with which llama.cpp merges in the same order; None if impossible."""
     core = described["model"]
     if core.get("unk_token") is None or PieceKind.USER_DEFINED in kinds or core.get("ignore_merges"):
         return None

@@ -1,7 +1,4 @@
-"""The tokenizer that a GGUF file describes in its metadata: GPT-2's byte-level BPE, WordPiece, or SentencePiece.
-
-No torch.
-"""
+"""Tokenizers from the metadata of GGUF files: GPT-2's byte-level BPE, WordPiece, or SentencePiece. No torch."""
 
 from __future__ import annotations
 
@@ -27,23 +24,24 @@ SPLITS: dict[str, tuple[tuple[str, ...], bool]] = {
     **dict.fromkeys(_LLAMA3, ((PATTERNS["llama3"].regex,), True)),
     **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), ((PATTERNS["qwen"].regex,), False)),
 }
-"""By tokenizer.ggml.pre: the patterns that split text into words, applied one after the other, as in llama.cpp; and
-whether a word that is a token is taken as it is, without merges. The first name with a split is the one written."""
+"""By tokenizer.ggml.pre: the patterns that split text into words, applied one after another, as in llama.cpp; and
+whether a word in the vocabulary becomes one token without merges. Export writes the first name with a matching
+split."""
 
 NO_MERGE = " "
-"""The merge of tokenizers without any, since llama.cpp wants one: of nothing with nothing."""
+"""A placeholder merge for tokenizers without merges, because llama.cpp requires one."""
 
 _SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
 """tokenizer.ggml.model -> algorithm of SentencePiece."""
 
 
 def has_tokenizer(about: dict[str, Any]) -> bool:
-    """Whether the metadata `about` describe a tokenizer."""
+    """Return whether the metadata `about` describe a tokenizer."""
     return about.get("tokenizer.ggml.model") not in (None, "no_vocab")
 
 
 def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
-    """The tokenizer that the metadata `about` describes, or None.
+    """Build the tokenizer that the metadata `about` describes; None if it describes none.
 
     Raises:
         ValueError: for an unsupported kind; DamagedError if tokens, types and merges are inconsistent.
@@ -80,7 +78,7 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in SPLITS[split][0]]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, byte_level()])
     tokenizer.decoder = decoders.ByteLevel()
-    # They are in the vocabulary already and keep their ids.
+    # These are already in the vocabulary, and keep their ids.
     specials = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.CONTROL]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in specials])
     defined = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.USER_DEFINED]
@@ -90,7 +88,7 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
 
 
 def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> SentencePieceModel:
-    """The SentencePiece model as far as the metadata describes it; defaults as in llama.cpp."""
+    """Build a SentencePiece model from the metadata; defaults as in llama.cpp."""
     tokens, scores, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "scores", "token_type"))
     # llama.cpp's converter writes the spaces of symbols as they are in texts.
     tokens = [
@@ -101,7 +99,7 @@ def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> S
         raise DamagedError(f"{where} is damaged: its tokens are missing or duplicate, or some have no score or type.")
     unknown = about.get("tokenizer.ggml.unknown_token_id")
     if PieceKind.UNKNOWN in kinds:
-        unknown = None  # else, as in Gemma's files, it is among the control symbols
+        unknown = None  # if no piece has this type, as in Gemma's files, the unknown token is a control symbol
     try:
         pieces = [
             SentencePiece(token, score, PieceKind.UNKNOWN if id == unknown else PieceKind(kind))

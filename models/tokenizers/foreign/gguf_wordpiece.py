@@ -1,7 +1,6 @@
-"""BERT's WordPiece in the metadata of a GGUF file, both ways.
+"""BERT's WordPiece in the metadata of a GGUF file, in both directions.
 
-There it is the first piece of a word that is marked, by SentencePiece's sign for a space; in BERT's vocabulary it is
-the others (“##ing”).
+GGUF marks the first piece of a word, with SentencePiece's space mark; BERT's vocabulary marks the others (“##ing”).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _LOWER, _STRIP = "tokenizer.ggml.normalizer.lowercase", "tokenizer.ggml.normaliz
 
 
 def fits(described: dict[str, Any]) -> bool:
-    """Whether a tokenizer.json is BERT's, in every step."""
+    """Return whether every step of a tokenizer.json is BERT's."""
     core, normalizer = described["model"], described.get("normalizer") or {}
     return (
         core.get("type") == "WordPiece"
@@ -35,10 +34,10 @@ def fits(described: dict[str, Any]) -> bool:
 def wordpiece_fields(
     described: dict[str, Any], tokens: list[str], kinds: list[int]
 ) -> dict[str, int | bool | str | list[str] | list[int]]:
-    """The metadata of a tokenizer that `fits`, but for its special tokens.
+    """Return the metadata of a tokenizer that `fits`, without its special tokens.
 
     Args:
-        tokens, kinds: by id, and their PieceKind.
+        tokens, kinds: by id; kinds are PieceKind values.
     """
     normalizer, core = described["normalizer"], described["model"]
     lower, strip = bool(normalizer.get("lowercase")), normalizer.get("strip_accents")
@@ -61,10 +60,10 @@ def _marked(token: str) -> str:
 
 
 def make_wordpiece(about: dict[str, Any], where: str) -> Tokenizer:
-    """The tokenizer that the metadata describes.
+    """Build the tokenizer that the metadata describes.
 
     Raises:
-        DamagedError: if its tokens are missing or duplicate, or none is the unknown one.
+        DamagedError: if its tokens are missing or duplicate, or it has no unknown token.
     """
     tokens, kinds = about.get("tokenizer.ggml.tokens", []), about.get("tokenizer.ggml.token_type", [])
     kinds = kinds or [PieceKind.NORMAL] * len(tokens)

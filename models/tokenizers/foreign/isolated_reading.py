@@ -1,4 +1,4 @@
-"""Reads tokenizers of strangers in a child process, so that it ends and can be cancelled, whatever their files hold."""
+"""Reading of untrusted tokenizer files in a child process with limits, so that it always ends and can be cancelled."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from terrarium.models.tokenizers.foreign.foreign_files import ExternalTokenizer,
 from terrarium.models.tokenizers.foreign.patterns import PatternUnknownError
 
 LIMITS = Limits(seconds=120.0, memory_bytes=768 << 20, answer_bytes=64 << 20)
-"""The largest known, with 262,144 tokens and 520,000 merges, take 4 to 7 seconds, 536 MiB and an answer of 13 MiB."""
+"""The largest known one (262,144 tokens, 520,000 merges) takes 4 to 7 seconds, 536 MiB and an answer of 13 MiB."""
 
 
 def read_isolated(path: Path, pattern: str = "") -> Generator[Event, None, ExternalTokenizer]:
-    """As `read_foreign`, in another process; yields Progress of unknown extent, and closing it ends the reading.
+    """Run `read_foreign` in another process; yields Progress of unknown extent, and closing it stops the reading.
 
     Raises:
         ValueError: as `read_foreign`, or if it exceeds LIMITS.
@@ -44,12 +44,12 @@ def read_isolated(path: Path, pattern: str = "") -> Generator[Event, None, Exter
 
 @functools.cache
 def reader() -> ChildProcess:
-    """The process that reads, shared by all threads."""
+    """Return the child process for reading, shared by all threads."""
     return ChildProcess()
 
 
 def read_as_json(path: str, pattern: str) -> dict[str, Any]:
-    """In the child: the fields of an ExternalTokenizer."""
+    """Return the fields of an ExternalTokenizer as JSON values (runs in the child process)."""
     found = read_foreign(Path(path), pattern)
     return {
         "tokenizer": found.tokenizer.to_str(),

@@ -1,4 +1,4 @@
-"""Derives BPE merges from a vocabulary that only ranks its tokens, as those of tiktoken and SentencePiece."""
+"""BPE merges derived from a vocabulary that only ranks its tokens, as in tiktoken and SentencePiece."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TypeVar
 T = TypeVar("T", str, bytes)
 
 MAX_TOKEN_LENGTH = 4096
-"""Longer tokens are taken for a damaged file; published ones have at most a few hundred characters."""
+"""Longer tokens mean a damaged file; published ones have at most a few hundred characters."""
 
 
 def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
-    """The merges (left, right), lowest rank first, that give the same ids as merging by rank, leftmost first.
+    """Return the merges (left, right), lowest rank first, that give the same ids as merging by rank, leftmost first.
 
-    A token is merged the same way in any context, so the last pair when it is merged on its own is the only pair that
-    can make it. A token that does not come out whole on its own has no merge. Of equal ranks, the longest token comes
-    first; see `find_undecided`.
+    A token is merged the same way in any context, so only the last pair of its own merging can produce it. A token that
+    does not merge completely on its own gets no merge. Among equal ranks, the longest token comes first; see
+    `find_undecided`.
     """
     pairs = []
     for token, _ in sorted(ranks.items(), key=lambda item: (item[1], -len(item[0]))):
@@ -31,9 +31,9 @@ def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
 
 
 def find_undecided(ranks: Mapping[str, float], merges: list[tuple[str, str]]) -> str | None:
-    """A token that shows that `derive_merges` is not the same as merging the leftmost of pairs of equal rank, or None.
+    """Return a token for which `derive_merges` differs from merging the leftmost of pairs of equal rank, or None.
 
-    It is the same for runs of one character (white space, in Llama and Mistral) that all have the same rank and are in
+    The two agree for runs of one character (white space, in Llama and Mistral) that all have the same rank and are in
     no other merge. Such a run grows by single characters from left to right, and then joins the one before it if it
     can: whenever several of these merges are possible, the leftmost one makes the longest token.
     """
@@ -51,7 +51,7 @@ def find_undecided(ranks: Mapping[str, float], merges: list[tuple[str, str]]) ->
 
 
 def _last_parts(token: T, ranks: Mapping[T, float]) -> list[T]:
-    """The parts of the token before its last merge, or those that no merge joins."""
+    """Return the parts of the token before its last merge, or the parts that no further merge joins."""
     parts = [token[i : i + 1] for i in range(len(token))]
     joined = [ranks.get(left + right, math.inf) for left, right in itertools.pairwise(parts)]
     while len(joined) > 1 and (lowest := min(joined)) < math.inf:

@@ -62,11 +62,11 @@ PATTERNS = {
     ),
     "digits": Pattern(regex=DIGIT_PATTERN, used_by="as GPT-2, with single digits"),
 }
-"""As published; the last one is the default of tokenizers trained here."""
+"""As published; the last entry is the default of tokenizers trained here."""
 
 
 def find_pattern(name: str) -> Pattern:
-    """The pattern of that name; ValueError if there is none."""
+    """Return the pattern of that name; ValueError if there is none."""
     if name not in PATTERNS:
         raise ValueError(f"There is no word pattern {name!r}: choose one of {', '.join(PATTERNS)}.")
     return PATTERNS[name]

@@ -1,7 +1,7 @@
-"""Converts SentencePiece's replacement table into normaliser steps of Hugging Face's `tokenizers`, exactly.
+"""Conversion of SentencePiece's replacement table into equivalent normaliser steps of Hugging Face's `tokenizers`.
 
 The library's own `Precompiled` looks up whole grapheme clusters by their beginning, which loses accents: “Ａ́” becomes
-“A”. So it gets one character at a time here. Keys of several characters are letters with accents: they are composed
+“A”. So here it is given one character at a time. Keys of several characters are letters with accents: they are composed
 (NFC), with separators where the table would not compose.
 """
 
@@ -20,7 +20,7 @@ from tokenizers import Regex, normalizers
 from terrarium.models.tokenizers.foreign.charsmap import make_charsmap, replace_longest
 
 _APART, _ALONE = "\ufff1", "\ufff0"
-"""Permanently unassigned: nothing composes with them, and each is a grapheme cluster of its own."""
+"""Unassigned code points: nothing composes with them, and each is a grapheme cluster of its own."""
 
 _NEVER_JOINS = (
     r"\x00-\x09\x0b-\u02ff\u0370-\u0482\u048a-\u0590\u2010-\u20cf\u3041-\u3098\u30a0-\u30ff\u3400-\u9fff\uac00-\ud7a3"
@@ -36,7 +36,7 @@ _COMMON = ("a", " ", "\u0301", "\u0308", "\u0327", "\r", "\n", "한")
 
 
 def replacement_steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> list[normalizers.Normalizer] | None:
-    """Normaliser steps equivalent to `replace_longest`; None if there are none.
+    """Return normaliser steps equivalent to `replace_longest`; None if impossible.
 
     Args:
         symbols: texts that must stay unchanged.
@@ -80,7 +80,7 @@ def replacement_steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> 
 
 
 def _followers(keys: Iterable[str]) -> dict[str, set[str]]:
-    """What stands before the last character of some key -> the last characters of such keys."""
+    """Map the part of a key before its last character to the last characters of such keys."""
     followers: dict[str, set[str]] = defaultdict(set)
     for key in keys:
         followers[key[:-1]].add(key[-1])
@@ -88,7 +88,7 @@ def _followers(keys: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _is_regular(followers: Mapping[str, set[str]]) -> bool:
-    """Whether every prefix of a key is a key, and no first character of a key occurs later in one.
+    """Return whether every prefix of a key is a key, and no first character of a key occurs later in one.
 
     Then a match does not depend on its context.
     """
@@ -100,7 +100,7 @@ def _is_regular(followers: Mapping[str, set[str]]) -> bool:
 
 
 def _boundary_pattern(followers: Mapping[str, set[str]]) -> str:
-    """A pattern for the positions before characters that could combine with the previous one, but not within a key."""
+    """Return a pattern for positions before characters that could combine with the previous one, outside of keys."""
     beginnings: dict[tuple[int, frozenset[str]], set[str]] = defaultdict(set)
     for beginning, after in followers.items():
         beginnings[len(beginning), frozenset(after)].add(beginning)
@@ -113,7 +113,7 @@ def _boundary_pattern(followers: Mapping[str, set[str]]) -> str:
 
 
 def _any_of(words: set[str]) -> str:
-    """A compact pattern for any of these words, which have equal lengths."""
+    """Return a compact pattern for any of these words, which have equal lengths."""
     if len(next(iter(words))) == 1:
         return _class(words)
     rests: dict[str, set[str]] = defaultdict(set)
@@ -127,7 +127,7 @@ def _any_of(words: set[str]) -> str:
 
 
 def _class(characters: Iterable[str]) -> str:
-    """A character class of these characters, as ranges."""
+    """Return a character class of these characters, as ranges."""
     codes = sorted(map(ord, characters))
     ranges: list[list[int]] = []
     for code in codes:
@@ -139,13 +139,13 @@ def _class(characters: Iterable[str]) -> str:
 
 
 def _each(change: Callable[[str], str], texts: Sequence[str], between: str = _APART) -> Iterator[str]:
-    """Normalise each text; `between` occurs in none of them, and stays as it is."""
-    for i in range(0, len(texts), _BATCH_SIZE):  # the library holds the GIL meanwhile
+    """Normalise each text; `between` occurs in none of them, and normalisation does not change it."""
+    for i in range(0, len(texts), _BATCH_SIZE):  # the library holds the GIL during a call
         yield from change(between.join(texts[i : i + _BATCH_SIZE])).split(between)
 
 
 def _are_equivalent(steps: list[normalizers.Normalizer], rules: Mapping[str, str], keys: list[str]) -> bool:
-    """Whether the steps do the same as the rules: tested on the keys, on all that NFC changes, and on random texts."""
+    """Test whether the steps equal the rules: on the keys, on all characters that NFC changes, and on random texts."""
     some = [key for key in keys if len(key) < 3] + [key for key in keys if len(key) >= 3][::_STRIDE]
     alphabet = [*some[:: max(1, len(some) // 2000)], *keys[-50:], *_COMMON]
     chance = random.Random(0)

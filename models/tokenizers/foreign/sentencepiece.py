@@ -1,4 +1,4 @@
-"""Converts SentencePiece models into Hugging Face tokenizers with the same ids, or refuses them.
+"""Conversion of SentencePiece models into Hugging Face tokenizers with the same ids, or an error.
 
 Both libraries find the same tokens if BPE merges follow from the scores, and if every character of the pieces of a
 Unigram model is a piece itself. Other differences are listed as assumptions.
@@ -26,7 +26,7 @@ _HIDDEN = (PieceKind.CONTROL, PieceKind.UNKNOWN, PieceKind.BYTE, PieceKind.UNUSE
 
 
 def sentencepiece_tokenizer(model: SentencePieceModel) -> tuple[Tokenizer, list[str]]:
-    """The model as a tokenizer, and the assumptions made, one sentence each.
+    """Return the model as a tokenizer, and the assumptions made, one sentence each.
 
     Raises:
         ValueError: if exact conversion is impossible; DamagedError if the model is inconsistent.
@@ -67,7 +67,7 @@ def _check(model: SentencePieceModel) -> None:
 
 
 def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
-    """The normalisation: replacements, then spaces (src/normalizer.cc)."""
+    """Build the normalisation: replacements, then spaces (src/normalizer.cc)."""
     try:
         rules = read_charsmap(model.charsmap)
     except (ValueError, IndexError) as error:
@@ -96,7 +96,7 @@ def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
 
 
 def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """Pre-tokenizers that split a text into words and symbols without changing the result."""
+    """Return pre-tokenizers that split a text into words and symbols without changing the result."""
     cuts: list[pre_tokenizers.PreTokenizer] = []
     symbols = model.of_kind(_DEFINED)
     if symbols and model.algorithm != "unigram":
@@ -104,7 +104,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
         cuts += _cut_in_bytes(model)
     pieces = model.of_kind(_NORMAL, _DEFINED)
     if model.byte_fallback and model.algorithm == "unigram":
-        # Characters in no piece are separate tokens anyway; splitting at them keeps “<0x41>” from becoming the byte.
+        # Characters in no piece are separate tokens anyway; splitting at them prevents “<0x41>” from becoming the byte.
         alone = set("".join(BYTE_TOKENS)).difference("".join(pieces))
         if alone:
             cuts.append(pre_tokenizers.Split(Regex(_any_of(sorted(alone))), "isolated"))
@@ -116,7 +116,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
 
 
 def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """A split within “<0x41>” that no merge crosses, so that it is never looked up as a word; or none."""
+    """Return a split within “<0x41>” that no merge crosses, so that it is never looked up as a word; or none."""
     pieces = model.of_kind(_NORMAL) if model.byte_fallback else []
     for across, border, side in (
         ("<0", "<(?=0x[0-9A-F]{2}>)", "merged_with_previous"),
@@ -128,7 +128,7 @@ def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer
 
 
 def _any_of(texts: list[str]) -> str:
-    """A pattern that matches the longest of these texts."""
+    """Return a pattern that matches the longest of these texts."""
     return "|".join(_literal(text) for text in sorted(texts, key=len, reverse=True))
 
 
@@ -154,7 +154,7 @@ def _decoder(model: SentencePieceModel) -> decoders.Decoder:
 
 
 def _bpe(model: SentencePieceModel) -> models.BPE:
-    """The highest score is merged first, so scores are ranks, and each piece is made by one merge."""
+    """Build the BPE model: the highest score is merged first, so scores are ranks, and each piece has one merge."""
     vocab = {piece.text: id for id, piece in enumerate(model.pieces)}
     symbols = model.of_kind(_DEFINED)
     frozen = re.compile("|".join(map(re.escape, symbols))) if symbols else None
@@ -178,7 +178,7 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
         )
     lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
     if symbols and lost:  # words are looked up then, so the piece would be found without a merge
-        # Spelled with a space, which normalised text has none of, it is not found, and decodes to the same.
+        # Spelled with a space, which normalised text does not contain, it is not found, and decodes to the same.
         hidden = {text: text.replace(model.mark, " ") for text in lost}
         shown = next((text for text, spelling in hidden.items() if spelling == text or spelling in vocab), None)
         if shown is not None:
@@ -195,7 +195,7 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
 
 
 def _unigram(model: SentencePieceModel) -> models.Unigram:
-    """The best path through the lattice of all pieces; those that text never matches get scores that never win."""
+    """Build the Unigram model; pieces that text never matches get scores that never win."""
     scores = [piece.score for piece in model.pieces if piece.kind == _NORMAL]
     if not scores:
         raise DamagedError(f"{model.where} is damaged: it has nothing but special pieces.")
@@ -221,7 +221,7 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
 
 
 def _check_runs(model: SentencePieceModel) -> None:
-    """Refuse a run of one character that is exactly as likely as two shorter ones.
+    """Raise ValueError if a run of one character is exactly as likely as two shorter runs.
 
     SentencePiece adds scores as floats, so rounding decides between them, which depends on all of the text before.
     """

@@ -1,4 +1,4 @@
-"""Parses SentencePiece model files (github.com/google/sentencepiece, src/sentencepiece_model.proto)."""
+"""Parser of SentencePiece model files (github.com/google/sentencepiece, src/sentencepiece_model.proto)."""
 
 from __future__ import annotations
 
@@ -58,21 +58,21 @@ class SentencePieceModel:
 
     @property
     def mark(self) -> str:
-        """The space within pieces."""
+        """The character for a space within pieces."""
         return SPACE_MARK if self.escape_whitespaces else " "
 
     def of_kind(self, *kinds: PieceKind) -> list[str]:
-        """The texts of the pieces of these kinds, in order of their ids."""
+        """Return the texts of the pieces of these kinds, in order of their ids."""
         return [piece.text for piece in self.pieces if piece.kind in kinds]
 
 
 def looks_like_sentencepiece(head: bytes) -> bool:
-    """Whether a file begins like a SentencePiece model: with a piece, whose first field is its text."""
+    """Return whether a file begins like a SentencePiece model: with a piece, whose first field is its text."""
     return len(head) >= _MIN_MODEL_BYTES and head[0] == 0x0A and head[2:3] == b"\x0a" and head[3] <= head[1]
 
 
 def read_sentencepiece_file(path: Path) -> SentencePieceModel:
-    """The model in `path`.
+    """Read the model in `path`.
 
     Raises:
         DamagedError: if it is truncated, or not a SentencePiece model.
@@ -127,14 +127,14 @@ def _piece(data: bytes) -> SentencePiece:
 
 
 def _as(kind: type[T], value: int | bytes) -> T:
-    """The value, checked to be of that type."""
+    """Return a value after checking that it is of that type."""
     if not isinstance(value, kind):
         raise ValueError("a field of another kind")
     return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a protobuf message, in order: (number, int for varints or bytes for the rest).
+    """Yield the fields of a protobuf message, in order: (number, int for varints or bytes for the rest).
 
     Parsed without the schema (protobuf.dev/programming-guides/encoding).
 
@@ -164,7 +164,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:
-    """(value, offset after it)."""
+    """Read a varint; return (value, offset after it)."""
     value = 0
     for shift in range(0, 70, 7):
         if offset >= len(data):

@@ -1,4 +1,4 @@
-"""Reads Mistral's Tekken files: tiktoken ranks in JSON, with the pattern, and with the special tokens before them
+"""Reader of Mistral's Tekken files: tiktoken ranks in JSON, with the pattern, and with the special tokens before them
 (github.com/mistralai/mistral-common, tokens/tokenizers/tekken.py).
 """
 
@@ -15,7 +15,7 @@ from terrarium.models.tokenizers.foreign.patterns import PATTERNS
 from terrarium.models.tokenizers.foreign.tiktoken_ranks import ranked_tokenizer
 
 NAMED_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
-"""What begins and ends a text in all versions."""
+"""The tokens that begin and end a text, in all versions."""
 
 _UNNAMED_SPECIALS = (
     *("<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]"),
@@ -28,14 +28,15 @@ _VERSIONS_WITHOUT_SPECIALS = ("v1", "v2", "v3", "v7")
 
 
 def looks_like_tekken(value: dict[str, Any]) -> bool:
-    """Whether the JSON of a file is that of Tekken."""
+    """Return whether the JSON of a file is that of Tekken."""
     return isinstance(value.get("config"), dict) and isinstance(value.get("vocab"), list)
 
 
 def read_tekken(file: Path, value: dict[str, Any]) -> tuple[Tokenizer, list[str]]:
-    """The tokenizer in the JSON of a Tekken file, and the assumptions made, one sentence each.
+    """Build the tokenizer in the JSON of a Tekken file; return it with the assumptions made, one sentence each.
 
-    Its ids: `default_num_special_tokens` special ones, then as many of its ranks as `default_vocab_size` leaves.
+    The ids are `default_num_special_tokens` special tokens, then the first ranks, up to `default_vocab_size` in all.
+
 
     Raises:
         ValueError: if its pattern or version is unknown; DamagedError if the file is damaged.
@@ -66,7 +67,7 @@ def read_tekken(file: Path, value: dict[str, Any]) -> tuple[Tokenizer, list[str]
 
 
 def _specials(file: Path, value: dict[str, Any], n_special: int) -> tuple[dict[str, int], list[str]]:
-    """The special tokens with their ids, and the assumptions made."""
+    """Return the special tokens with their ids, and the assumptions made."""
     listed = value.get("special_tokens")
     assumptions = []
     if listed is None:

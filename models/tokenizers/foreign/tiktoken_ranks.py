@@ -1,4 +1,4 @@
-"""Reads OpenAI's tiktoken files: one line per token, with its bytes in base64 and its rank, which is its id."""
+"""Reader of OpenAI's tiktoken files: one line per token, with its bytes in base64 and its rank, which is its id."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ _PUBLISHED = {
 """By the number of ranks in the file, which is unique."""
 
 _IN_NAMES = {"r50k": "gpt2", "p50k": "gpt2", **{name: name for name in ("gpt2", "cl100k", "o200k", "llama3")}}
-"""Part of a file's name -> pattern. “Qwen” and “Tekken” are not among them: their versions differ."""
+"""Part of a file's name -> pattern. “Qwen” and “Tekken” are missing because their versions differ."""
 
 
 def looks_like_ranks(head: bytes) -> bool:
-    """Whether a file begins like tiktoken ranks: base64, a space and a number."""
+    """Return whether a file begins like tiktoken ranks: base64, a space and a number."""
     token, _, rank = head.split(b"\n", 1)[0].strip().partition(b" ")
     try:
         return rank.isdigit() and bool(base64.b64decode(token, validate=True))
@@ -107,7 +107,7 @@ def looks_like_ranks(head: bytes) -> bool:
 
 
 def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
-    """The tokenizer of a ranks file, and the assumptions made, one sentence each.
+    """Return the tokenizer of a ranks file, and the assumptions made, one sentence each.
 
     Args:
         pattern: a name of PATTERNS, which the file does not contain; "" to infer it from its size and name.
@@ -136,7 +136,7 @@ def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
 def ranked_tokenizer(
     ranks: Mapping[bytes, int], pattern: Pattern, specials: Mapping[str, int], where: str
 ) -> Tokenizer:
-    """Byte-level BPE that merges the pair of the lowest rank first, as tiktoken does.
+    """Make byte-level BPE that merges the pair of the lowest rank first, as tiktoken does.
 
     Args:
         ranks: token -> id, all 256 bytes among them. specials: special token -> id.
@@ -155,7 +155,7 @@ def ranked_tokenizer(
     if twice is not None:
         raise ValueError(f"{where} cannot be read: {twice!r} is both a special token and an ordinary one.")
     merges = [(spelled(left), spelled(right)) for left, right in derive_merges(ranks)]
-    # A word that is a token is looked up, whether or not merges lead to it.
+    # A word that is a token is looked up first, as in tiktoken, whether or not merges lead to it.
     tokenizer = Tokenizer(models.BPE(vocab=vocab | dict(specials), merges=merges, ignore_merges=True))
     if pattern.normalizer is not None:
         tokenizer.normalizer = pattern.normalizer
@@ -166,7 +166,7 @@ def ranked_tokenizer(
 
 
 def _known(path: Path, n_ranks: int) -> tuple[str, str]:
-    """The name of the pattern and the reason for it; ("", "") if unknown."""
+    """Infer the name of the pattern and the reason for it; ("", "") if unknown."""
     published = _PUBLISHED.get(n_ranks)
     if published is not None:
         return published.pattern, f"as its {n_ranks:,} ranks match {published.name}"

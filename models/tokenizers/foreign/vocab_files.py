@@ -1,7 +1,7 @@
-"""Reads the formats that preceded tokenizer.json: vocab.json + merges.txt (GPT-2) and vocab.txt (BERT).
+"""Reader of the formats that preceded tokenizer.json: vocab.json + merges.txt (GPT-2) and vocab.txt (BERT).
 
 They contain the tokens, but not normalisation and pre-tokenization: these follow the published code of the class that
-tokenizer_config.json names. What it leaves open is assumed, and reported.
+tokenizer_config.json names. Anything it does not specify is assumed, and reported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _WORD_PIECE_CLASSES = (
 
 
 def byte_level_bpe(vocab_file: Path, merges_file: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
-    """Byte-level BPE as in GPT-2 and BART, and the assumptions made, one sentence each.
+    """Read byte-level BPE as in GPT-2 and BART; return it with the assumptions made, one sentence each.
 
     Args:
         pattern: a name of PATTERNS; "" follows tokenizer_config.json, or GPT-2 without one.
@@ -80,7 +80,7 @@ def byte_level_bpe(vocab_file: Path, merges_file: Path, pattern: str = "") -> tu
 
 
 def word_piece(file: Path) -> tuple[Tokenizer, list[str]]:
-    """WordPiece as in BERT, and the assumptions made, one sentence each.
+    """Read WordPiece as in BERT; return it with the assumptions made, one sentence each.
 
     Raises:
         ValueError: if it is of another kind; DamagedError if the file is damaged.
@@ -115,7 +115,7 @@ def word_piece(file: Path) -> tuple[Tokenizer, list[str]]:
 
 
 def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple[str, list[str]]:
-    """The name of the pattern, and a sentence if it is an assumption."""
+    """Return the name of the pattern, and a sentence if it is an assumption."""
     if pattern:
         find_pattern(pattern)
         return pattern, [f"Text is split into words with the pattern {pattern}, {CHOSEN}."]
@@ -131,7 +131,7 @@ def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple
 
 
 def _check_bytes(file: Path, vocab: dict[str, Any], rules: list[tuple[str, str]]) -> None:
-    """Refuse other kinds of BPE, whose files look the same."""
+    """Raise ValueError for other kinds of BPE, whose files look the same."""
     alphabet = TokenBytes.alphabet()
     other = next((side for pair in rules for side in pair if not all(c in alphabet for c in side)), None)
     if other is not None or any(right.endswith("</w>") for _, right in rules):
@@ -174,7 +174,7 @@ def add_named_tokens(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def _added(folder: Path) -> list[tuple[int, AddedToken]]:
-    """The added tokens of added_tokens.json and tokenizer_config.json, in order of their ids."""
+    """Return the added tokens of added_tokens.json and tokenizer_config.json, in order of their ids."""
     file = folder / "added_tokens.json"
     found = {}
     try:
@@ -192,13 +192,13 @@ def _added(folder: Path) -> list[tuple[int, AddedToken]]:
 
 
 def class_name(settings: dict[str, Any]) -> str:
-    """The tokenizer class of transformers, such as “GPT2”; "" if none is named."""
+    """Return the tokenizer class of transformers, such as “GPT2”; "" if none is named."""
     name = settings.get("tokenizer_class")
     return name.removesuffix("Fast").removesuffix("Tokenizer") if isinstance(name, str) else ""
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """The tokenizer_config.json of a Hugging Face folder; empty if it has none."""
+    """Return the tokenizer_config.json of a Hugging Face folder; empty if it has none."""
     return _optional_json(folder / "tokenizer_config.json")
 
 

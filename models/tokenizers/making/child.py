@@ -1,4 +1,4 @@
-"""Trains a tokenizer in a child process, as the Rust trainers cannot be interrupted and may crash the process."""
+"""Training of a tokenizer in a child process, as the Rust trainers cannot be interrupted and may crash the process."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _pump(stream: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
 
 
 def _read(line: str, errors: list[str]) -> Phase | Progress | VocabularyGrowth | None:
-    """A line of `app.commands.progress` {"event": "Phase", …} or of the Rust trainer {"stage", "current", "total"}."""
+    """Parse a line of `app.commands.progress`, {"event": …}, or of the Rust trainer, {"stage", "current", "total"}."""
     try:
         fields = json.loads(line)
         kind = fields.get("event")
@@ -138,7 +138,7 @@ def _read(line: str, errors: list[str]) -> Phase | Progress | VocabularyGrowth |
 
 
 def _describe_failure(code: int, errors: list[str]) -> str:
-    """The error message of the child if it exited by itself, else what to try after a crash."""
+    """Return the child's error message if it exited with an error, else advice for a crash."""
     if code in (1, 2) and errors and "Traceback" not in errors[0]:
         return errors[-1].removeprefix("terrarium: ")
     last = f" ({errors[-1]})" if errors else ""

@@ -18,7 +18,7 @@ _POINTS = 14
 
 
 def take_sample(texts: Iterable[str], n_bytes: int = SAMPLE_BYTES) -> str:
-    """The first `n_bytes` of the texts, in whole characters."""
+    """Return the first `n_bytes` of the texts, in whole characters."""
     parts: list[bytes] = []
     remaining = n_bytes
     for text in texts:
@@ -31,7 +31,7 @@ def take_sample(texts: Iterable[str], n_bytes: int = SAMPLE_BYTES) -> str:
 
 
 def measure_growth(tokenizer: Tokenizer, sample: str) -> Iterator[tuple[int, float]]:
-    """(vocab_size, bytes per token on `sample`), from no merges to all of them.
+    """Yield (vocab_size, bytes per token on `sample`), from no merges to all of them.
 
     BPE learns its merges in order, so the first k are what a smaller vocabulary would have learned from the same text;
     nothing needs to be retrained. Yields nothing for other kinds, or without a sample.
@@ -52,7 +52,7 @@ def measure_growth(tokenizer: Tokenizer, sample: str) -> Iterator[tuple[int, flo
 
 
 def _with(config: dict[str, Any], base: dict[str, int], kept: Iterable[str], merges: list[list[str]]) -> Tokenizer:
-    """The tokenizer with only these merges, and new ids."""
+    """Return the tokenizer with only these merges, and new ids."""
     tokens = [*sorted(base, key=base.__getitem__), *kept]
     vocabulary = {token: id for id, token in enumerate(tokens)}
     core = {**config["model"], "vocab": vocabulary, "merges": merges}
@@ -65,6 +65,6 @@ def _with(config: dict[str, Any], base: dict[str, int], kept: Iterable[str], mer
 
 
 def _spread(n: int) -> list[int]:
-    """Numbers of merges from 0 to n, denser at the start, where each merge gains most."""
+    """Return numbers of merges from 0 to n, denser at the start, where each merge gains most."""
     points = {round(n * (i / _POINTS) ** 2) for i in range(_POINTS + 1)}
     return sorted(points)

@@ -20,7 +20,7 @@ _WORDS = {"gpt2": GPT2_PATTERN, "digits": DIGIT_PATTERN, "gpt4": GPT4_PATTERN}
 
 
 def make_normalizer(name: str) -> normalizers.Normalizer | None:
-    """The normaliser of that name; None for "none"."""
+    """Return the normaliser of that name; None for "none"."""
     if name == "none":
         return None
     if name == "bert":
@@ -29,12 +29,12 @@ def make_normalizer(name: str) -> normalizers.Normalizer | None:
 
 
 def keeps_spaces(pre_tokenizer: str) -> bool:
-    """Whether words keep their spaces, so that the text can be restored."""
+    """Return whether words keep their spaces, so that the text can be restored."""
     return pre_tokenizer != "whitespace"
 
 
 def split_words(name: str) -> list[pre_tokenizers.PreTokenizer]:
-    """The pre-tokenizers that split text into words; none for "none"."""
+    """Return the pre-tokenizers that split text into words; none for "none"."""
     if name == "none":
         return []
     if name == "whitespace":

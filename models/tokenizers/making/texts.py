@@ -1,4 +1,4 @@
-"""Reads the training text of a tokenizer in blocks that fit into memory and that the trainers can handle."""
+"""Reading of a tokenizer's training text, in blocks that fit into memory and that the trainers can handle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RUN_LENGTH = 1000
 """Characters without a space: longer runs take the trainers minutes, or crash them (measured on 1 MB)."""
 
 BATCH_CHARACTERS = 1 << 19
-"""Characters that are encoded at once, which bounds memory use and the delay of a cancellation."""
+"""Characters per call of the encoder, which bounds memory use and the delay of a cancellation."""
 
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 26
@@ -40,7 +40,7 @@ class CutCounter:
 
 
 def read_texts(paths: Sequence[Path]) -> Iterator[str]:
-    """The texts of files, in blocks of whole lines; of .jsonl examples only the texts, without keys.
+    """Yield the texts of files in blocks of whole lines; of .jsonl examples only the texts, without keys.
 
     Raises:
         ValueError: for a file that is missing or not UTF-8, or an invalid line of a .jsonl file.
@@ -60,7 +60,7 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
-    """The lines of a file, each of which must fit into memory."""
+    """Yield the lines of a file, each of which must fit into memory."""
     number = 0
     while line := file.readline(_LONGEST_LINE):
         number += 1
@@ -70,7 +70,7 @@ def _lines(file: TextIO, path: Path) -> Iterator[str]:
 
 
 def _where_not_utf8(path: Path) -> str:
-    """A description of the first line that does not decode; read again, as block offsets mean nothing to the user."""
+    """Describe the first line that does not decode; read again, as block offsets mean nothing to the user."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -81,7 +81,7 @@ def _where_not_utf8(path: Path) -> str:
 
 
 def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
-    """The texts of the .jsonl examples in `lines`; ValueError, naming `path`, for an invalid line."""
+    """Yield the texts of the .jsonl examples in `lines`; ValueError, naming `path`, for an invalid line."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -94,7 +94,7 @@ def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
 
 
 def _contents(example: dict[str, Any]) -> list[str]:
-    """The texts of an example: its messages, its words as one text, or its columns of text."""
+    """Return the texts of an example: its messages, its words as one text, or its columns of text."""
     if "messages" in example:
         return [message["content"] for message in example["messages"]]
     if "words" in example:
@@ -125,7 +125,7 @@ def split_long_runs(
 
 
 def _unbroken(text: str, longest: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of runs of more than `longest` characters without a space; each contains a multiple of `longest`."""
+    """Yield (start, end) of runs of more than `longest` characters without a space; each has a multiple of it."""
     end = 0
     for position in range(0, len(text), longest):
         if position < end or text[position] in _SPACES:
@@ -139,7 +139,7 @@ def _unbroken(text: str, longest: int) -> Iterator[tuple[int, int]]:
 
 
 def batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The non-empty texts, in batches of up to BATCH_CHARACTERS characters (but at least one text)."""
+    """Yield the non-empty texts, in batches of up to BATCH_CHARACTERS characters (but at least one text)."""
     batch: list[str] = []
     size = 0
     for text in texts:

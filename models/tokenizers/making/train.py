@@ -1,4 +1,4 @@
-"""Trains tokenizers. Byte, character and byte-level BPE tokenizers are lossless."""
+"""Training of tokenizers. Byte, character and byte-level BPE tokenizers are lossless."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def train_tokenizer(
     progress: bool = False,
     cut: CutCounter | None = None,
 ) -> Tokenizer:
-    """A new tokenizer with SPECIAL_TOKENS at the ids 0 to 4, followed by those of the options.
+    """Train a tokenizer with SPECIAL_TOKENS at the ids 0 to 4, followed by those of the options.
 
     It has at most `vocab_size` tokens, or fewer if the text does not yield more (see `describe_shortfall`). Kind "byte"
     has 256 and the special ones, and needs no text.
+
 
     Args:
         progress: make the trainers write progress as lines of JSON to stderr.
@@ -89,14 +90,14 @@ def check_training(kind: str, vocab_size: int, options: TokenizerOptions) -> Non
 
 
 def min_vocab_size(kind: str, options: TokenizerOptions) -> int:
-    """The smallest possible vocabulary of such a tokenizer."""
+    """Return the smallest possible vocabulary size of such a tokenizer."""
     specials = len(SPECIAL_TOKENS) + len(options.special_tokens)
     spells_bytes = kind in ("byte", "bpe") or (kind in ("char", "unigram") and options.byte_fallback)
     return specials + (256 if spells_bytes else 1) + (kind == "unigram" and options.byte_fallback)
 
 
 def describe_shortfall(tokenizer: Tokenizer, kind: str, vocab_size: int) -> str | None:
-    """A sentence if the tokenizer has fewer tokens than requested, else None."""
+    """Return a sentence if the tokenizer has fewer tokens than requested, else None."""
     size = tokenizer.get_vocab_size()
     if kind == "byte" or size >= vocab_size:
         return None
@@ -109,7 +110,7 @@ def describe_shortfall(tokenizer: Tokenizer, kind: str, vocab_size: int) -> str 
 
 
 def tokenizer_kind(tokenizer: Tokenizer) -> str:
-    """Which of KINDS a tokenizer is, by its components; "character-bpe" for BPE on characters, as in SentencePiece."""
+    """Classify a tokenizer as one of KINDS by its components; "character-bpe" is BPE on characters (SentencePiece)."""
     core = tokenizer.model
     for kind, kinds in (("wordpiece", cores.WordPiece), ("unigram", cores.Unigram), ("word", cores.WordLevel)):
         if isinstance(core, kinds):

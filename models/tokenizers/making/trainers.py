@@ -1,4 +1,4 @@
-"""One maker for each kind of tokenizer, on the trainers of Hugging Face's `tokenizers`."""
+"""One function per kind of tokenizer, on the trainers of Hugging Face's `tokenizers`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from terrarium.models.tokenizers.token_bytes import BYTE_TOKENS, SPACE_MARK, Tok
 
 
 def byte_tokenizer(specials: Sequence[str]) -> Tokenizer:
-    """One token per byte."""
+    """Make a tokenizer with one token per byte."""
     by_byte = {byte: token for token, byte in TokenBytes.alphabet().items()}
     vocabulary = _numbered(specials, [by_byte[byte] for byte in range(256)])
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -34,7 +34,7 @@ def byte_tokenizer(specials: Sequence[str]) -> Tokenizer:
 def char_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str]
 ) -> Tokenizer:
-    """The most frequent characters; others are spelled in bytes, or become the unknown token."""
+    """Make a tokenizer of the most frequent characters; others are spelled in bytes, or become the unknown token."""
     normalizer = make_normalizer(options.normalizer)
     counts: Counter[str] = Counter()
     for text in texts:
@@ -55,7 +55,7 @@ def char_tokenizer(
 def bpe_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """Byte-level BPE: repeatedly merges the most frequent pair (Sennrich et al., arXiv:1508.07909)."""
+    """Train byte-level BPE: repeatedly merges the most frequent pair (Sennrich et al., arXiv:1508.07909)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*split_words(options.pre_tokenizer), byte_level()])
     tokenizer.decoder = decoders.ByteLevel()
@@ -72,7 +72,7 @@ def bpe_tokenizer(
 def wordpiece_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """WordPiece as in BERT: words split greedily into the longest pieces (Wu et al., arXiv:1609.08144)."""
+    """Train WordPiece as in BERT: words split greedily into the longest pieces (Wu et al., arXiv:1609.08144)."""
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split_plain_words(options.pre_tokenizer))
     tokenizer.decoder = decoders.WordPiece()
@@ -88,7 +88,7 @@ def wordpiece_tokenizer(
 def unigram_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """SentencePiece's Unigram: prunes the least useful of many pieces (Kudo, arXiv:1804.10959)."""
+    """Train SentencePiece's Unigram: prunes the least useful of many pieces (Kudo, arXiv:1804.10959)."""
     learner = Tokenizer(models.Unigram())
     if keeps_spaces(options.pre_tokenizer):
         scheme, words = "never", split_words(options.pre_tokenizer)
@@ -125,7 +125,7 @@ def unigram_tokenizer(
 
 
 def too_few(vocab_size: int, needed: int) -> str:
-    """The error for a vocabulary that is too small for all characters of the text."""
+    """Return the error for a vocabulary that is too small for all characters of the text."""
     return (
         f"The text has too many distinct characters for a vocabulary of {vocab_size:,}: use at least {needed:,}, "
         "or kind bpe, which can spell every character in bytes."
@@ -135,7 +135,7 @@ def too_few(vocab_size: int, needed: int) -> str:
 def word_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """The most frequent words; all others become the unknown token."""
+    """Make a tokenizer of the most frequent words; all others become the unknown token."""
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split_words(options.pre_tokenizer))
     if keeps_spaces(options.pre_tokenizer):
@@ -179,13 +179,13 @@ def _collect_characters(texts: Iterable[str], characters: set[str]) -> Iterator[
 
 
 def _n_after(normalizer: normalizers.Normalizer | None, characters: set[str]) -> int:
-    """How many characters a vocabulary needs after normalisation, including the space mark."""
+    """Return how many characters a vocabulary needs after normalisation, including the space mark."""
     seen = "".join(sorted(characters))
     return len(set(seen if normalizer is None else normalizer.normalize_str(seen)) | {SPACE_MARK})
 
 
 def _without_nul(texts: Iterable[str]) -> Iterator[str]:
-    # The Unigram trainer takes NUL for the end of a sentence, and panics if it occurs within one.
+    # The Unigram trainer treats NUL as the end of a sentence, and panics if it occurs within one.
     for text in texts:
         yield text.replace("\0", " ") if "\0" in text else text
 

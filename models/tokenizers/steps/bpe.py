@@ -58,11 +58,11 @@ class BpeSteps:
         return tuple(self.nodes[i].id for i in self.state(self.n_steps))
 
     def merge(self, step: int) -> Node:
-        """The node that merge `step` (from 1) made."""
+        """Return the node that merge `step` (from 1) made."""
         return self.nodes[self.n_symbols + step - 1]
 
     def state(self, step: int) -> list[int]:
-        """The indices of the nodes that are the word's tokens after `step` merges, in order."""
+        """Return the indices of the nodes that are the word's tokens after `step` merges, in order."""
         assert 0 <= step <= self.n_steps
         known = self.nodes[: self.n_symbols + step]
         used = {side for node in known for side in (node.left, node.right)}
@@ -98,11 +98,11 @@ class BpeTable:
         return self._looks_up_words
 
     def rank(self, left: int, right: int) -> int | None:
-        """The rank of the merge of two ids, 0 for the first learned; None if there is no such merge."""
+        """Return the rank of the merge of two ids, 0 for the first learned; None if there is no such merge."""
         return self._ranks.get(left << 32 | right)
 
     def steps(self, word: str) -> BpeSteps:
-        """How `word` becomes tokens.
+        """Trace how `word` becomes tokens.
 
         Raises:
             ValueError: if the tokenizer itself fails: its unknown token is not in its vocabulary.
@@ -115,7 +115,7 @@ class BpeTable:
         return BpeSteps(word, tuple(nodes), len(symbols), dropped=dropped)
 
     def token_steps(self, token: str) -> BpeSteps | None:
-        """The merges that make a token, in any context; None if none do."""
+        """Return the merges that make a token, in any context; None if none do."""
         # A prefix or suffix marks the position of a symbol in a word, so the token may begin or end with it.
         inner = token.removeprefix(self._prefix) if self._prefix else token
         is_continuation = len(inner) < len(token)
@@ -133,7 +133,7 @@ class BpeTable:
         return steps if steps.ids == (self._ids[token],) else None
 
     def _symbols(self, word: str) -> tuple[list[tuple[int, str]], str]:
-        """(id, text) of the initial symbols, and the characters that are dropped."""
+        """Return (id, text) of the initial symbols, and the characters that are dropped."""
         symbols: list[tuple[int, str]] = []
         dropped: list[str] = []
         waiting = ""  # unknown characters that are not yet in `symbols`

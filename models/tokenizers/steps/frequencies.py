@@ -1,4 +1,4 @@
-"""Counts how often tokens occur and merges apply in a corpus, as tokenizer files do not store that."""
+"""Token and merge counts in a corpus, which tokenizer files do not store."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def count_frequencies(
 
 
 def _single_token_words(ids: Sequence[int], words: Sequence[int | None]) -> list[int]:
-    """The tokens that are whole words, which a tokenizer with word lookup has not merged."""
+    """Return the tokens that are whole words, which a tokenizer with word lookup has not merged."""
     last = len(ids) - 1
     return [
         id

@@ -1,4 +1,4 @@
-"""How any tokenizer turns a text into tokens, step by step: its words, and the steps within each.
+"""Trace of how any tokenizer turns a text into tokens: its words, and the steps within each.
 
 The steps derived here can be compared with the tokenizer's own output (`Word.encoded`, `find_mismatches`).
 """
@@ -22,7 +22,7 @@ from terrarium.models.tokenizers.token_bytes import TokenBytes, component_steps
 
 @dataclass(frozen=True, eq=False)
 class LookupSteps:
-    """A word that is looked up as a whole. `known`: False if it becomes the unknown token."""
+    """A word looked up as a whole. `known`: False if it becomes the unknown token."""
 
     word: str
     id: int
@@ -32,7 +32,7 @@ class LookupSteps:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """The one id."""
+        """The single id."""
         return (self.id,)
 
 
@@ -43,8 +43,8 @@ WordSteps = BpeSteps | WordPieceSteps | UnigramSteps | LookupSteps
 class Word:
     """One distinct word of a text, as the model gets it.
 
-    display: for the screen. count: its occurrences. encoded: the ids from the tokenizer itself. added_id: the id if it
-    is an added token instead of a word.
+    display: for the screen. count: its occurrences. encoded: the ids from the tokenizer itself. added_id: the id of an
+    added token, which is not split like a word; else None.
     """
 
     text: str
@@ -56,7 +56,7 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class SplitText:
-    """A text as words. `words`: distinct, in order of first occurrence; `n_words`: the total.
+    """A text split into words. `words`: distinct, in order of first occurrence; `n_words`: the total.
 
     agrees: whether the tokenizer finds the same number of words.
     """
@@ -111,7 +111,7 @@ class TokenizerSteps:
         return self._table if isinstance(self._table, BpeTable) and self._has_merges else None
 
     def split(self, text: str) -> SplitText:
-        """The words of `text`; lone surrogates count as U+FFFD.
+        """Return the words of `text`; lone surrogates count as U+FFFD.
 
         Raises:
             ValueError: if the tokenizer itself fails on it.
@@ -141,7 +141,7 @@ class TokenizerSteps:
         return SplitText(text, normalized, words, len(splits), max(encoded, default=-1) < len(splits))
 
     def steps(self, word: str) -> WordSteps:
-        """How a word, as the model gets it, becomes tokens.
+        """Trace how a word, as passed to the model, becomes tokens.
 
         Raises:
             ValueError: if the tokenizer itself fails on it.
@@ -156,25 +156,25 @@ class TokenizerSteps:
         return LookupSteps(word, self._vocabulary[self._unknown], False)
 
     def display(self, word: str) -> str:
-        """A word for display: bytes decoded, spaces as ·."""
+        """Format a word for display: bytes decoded, spaces as ·."""
         if self._alphabet and all(character in self._alphabet for character in word):
             return show_bytes(bytes(self._alphabet[character] for character in word))
         return show_bytes(word.encode())
 
     def show_token(self, id: int) -> str:
-        """A token for display within a word."""
+        """Format a token for display within a word."""
         if isinstance(self._table, WordPieceTable):
             return show_bytes((self.tokenizer.id_to_token(id) or "").encode())
         return show_bytes(self.bytes[id])
 
     def show_node(self, node: Node) -> str:
-        """A node of a merge tree for display; unknown characters as themselves."""
+        """Format a node of a merge tree for display; unknown characters as themselves."""
         token = self.tokenizer.id_to_token(node.id)
         return show_bytes(node.text.encode()) if token == self._unknown else self.show_token(node.id)
 
 
 def find_mismatches(steps: TokenizerSteps, words: Iterable[Word]) -> list[Word]:
-    """The words whose steps end in other ids than those of the tokenizer: none, if all is right."""
+    """Return the words whose traced ids differ from the tokenizer's own; empty if the trace is right."""
     return [
         word
         for word in words
@@ -202,7 +202,7 @@ def _table(state: dict[str, Any], vocabulary: dict[str, int]) -> BpeTable | Word
 
 
 def _plain(tokenizer: Tokenizer, state: dict[str, Any]) -> Tokenizer:
-    """The tokenizer without truncation, padding and dropout."""
+    """Return the tokenizer without truncation, padding and dropout."""
     if tokenizer.truncation is None and tokenizer.padding is None and not state.get("dropout"):
         return tokenizer
     copy = Tokenizer.from_str(tokenizer.to_str())

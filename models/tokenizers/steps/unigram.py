@@ -56,7 +56,7 @@ class UnigramSteps:
 
     @property
     def n_steps(self) -> int:
-        """One for each position to find the best path to, and one for tracing it back."""
+        """The number of steps: one per position for its best path, and one for the backtrace."""
         return len(self.word) + 1 if self.word else 0
 
     @cached_property
@@ -70,7 +70,7 @@ class UnigramSteps:
         return self.cells[-1].score
 
     def best_path_to(self, position: int) -> tuple[int, ...]:
-        """The pieces of the best path up to a position."""
+        """Return the pieces of the best path up to a position."""
         path: list[int] = []
         while position > 0:
             path.append(self.cells[position].piece)
@@ -78,15 +78,15 @@ class UnigramSteps:
         return tuple(reversed(path))
 
     def ending_at(self, position: int) -> list[int]:
-        """The pieces that end at a position, the best first."""
+        """Return the pieces that end at a position, the best first."""
         return sorted(self._by_end[position], key=lambda i: (i != self.cells[position].piece, -self.score_with(i)))
 
     def score_with(self, piece: int) -> float:
-        """The log-probability of the best path that ends with a piece."""
+        """Return the log-probability of the best path that ends with a piece."""
         return self.cells[self.pieces[piece].start].score + self.pieces[piece].score
 
     def segmentations(self, n: int) -> list[Segmentation]:
-        """The `n` most probable segmentations, starting with the tokenizer\'s own."""
+        """Return the `n` most probable segmentations, starting with the tokenizer's own."""
         ending = self._by_end
         known: list[list[tuple[float, tuple[int, int]]]] = [[(0.0, (-1, 0))]]
         for position in range(1, len(self.word) + 1):
@@ -145,7 +145,7 @@ class UnigramTable:
         self._unknown_score = min(self._scores, default=0.0) - _UNKNOWN_PENALTY
 
     def steps(self, word: str) -> UnigramSteps:
-        """How `word` becomes tokens.
+        """Trace how `word` becomes tokens.
 
         Raises:
             ValueError: if the tokenizer itself fails: a character is unknown, and there is no unknown token.
@@ -175,7 +175,7 @@ class UnigramTable:
         return found
 
     def _ids_of(self, steps: UnigramSteps) -> list[int]:
-        """The ids of the best path. Adjacent unknown pieces are joined, then looked up or spelled in bytes."""
+        """Return the ids of the best path. Adjacent unknown pieces are joined, then looked up or spelled in bytes."""
         ids: list[int] = []
         best = [steps.pieces[i] for i in steps.best]
         for is_unknown, run in itertools.groupby(best, key=lambda piece: piece.id == self._unknown):

@@ -1,4 +1,4 @@
-"""How a text becomes the words that the model of a tokenizer gets: added tokens, normalisation, pre-tokenization."""
+"""Splitting of a text into the words that a tokenizer's model gets: added tokens, normalisation, pre-tokenization."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SplitWord(NamedTuple):
 
 
 class WordSplitter:
-    """Does what a tokenizer does before its model, in the order of the library's source.
+    """Reproduces what a tokenizer does before its model runs, in the order of the library's source.
 
     The library itself normalises and splits; only the search for added tokens is reimplemented, as it is not exposed.
     """
@@ -37,7 +37,7 @@ class WordSplitter:
         )
 
     def split(self, text: str) -> tuple[str, list[SplitWord]]:
-        """The normalised text, and its words in order; added tokens are words of their own."""
+        """Return the normalised text, and its words in order; added tokens are words of their own."""
         normalized: list[str] = []
         words: list[SplitWord] = []
         for start, end, id in self._raw.cut(text):
@@ -51,7 +51,7 @@ class WordSplitter:
         return "".join(normalized), words
 
     def _plain(self, text: str, *, is_first: bool) -> tuple[str, list[SplitWord]]:
-        """(normalised text, words) of a text without raw added tokens."""
+        """Return (normalised text, words) of a text without raw added tokens."""
         whole = self._prepared(text, is_first)
         normalized = "".join(part for part, _, _ in whole.get_splits())
         words: list[SplitWord] = []
@@ -98,7 +98,7 @@ class _Finder:
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def cut(self, text: str) -> Iterator[tuple[int, int, int | None]]:
-        """(start, end, id or None) that tile the text; nothing for an empty one."""
+        """Yield (start, end, id or None) that tile the text; nothing for an empty one."""
         done = 0
         for match in self._pattern.finditer(text) if self._pattern else ():
             id, token = self._tokens[match.group()]

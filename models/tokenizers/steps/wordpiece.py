@@ -1,4 +1,4 @@
-"""WordPiece (Wu et al., arXiv:1609.08144), try by try: greedy longest-match-first from left to right.
+"""WordPiece (Wu et al., arXiv:1609.08144), lookup by lookup: greedy longest-match-first from left to right.
 
 Follows `tokenizers` (Rust, models/wordpiece).
 """
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 
 class Scan(NamedTuple):
-    """The tries at one position of a word: pieces from long to short until one is in the vocabulary.
+    """The lookups at one position of a word: pieces from long to short until one is in the vocabulary.
 
-    end: the end of the piece found; equal to `start`, with id None, if there is none.
+    end: the end of the piece found; equal to `start`, with id None, if no piece matches.
     """
 
     start: int
@@ -51,7 +51,7 @@ class WordPieceSteps:
 
     @property
     def n_steps(self) -> int:
-        """How many pieces are tried."""
+        """The number of lookups."""
         return sum(self._n_tries(scan) for scan in self.scans)
 
     @property
@@ -63,7 +63,7 @@ class WordPieceSteps:
         return (self.unknown_id,)
 
     def tried(self, step: int) -> Trial:
-        """Trial number `step`, from 1."""
+        """Return lookup number `step`, from 1."""
         for scan in self.scans:
             n = self._n_tries(scan)
             if step <= n:
@@ -93,7 +93,7 @@ class WordPieceTable:
         self._longest_piece = max(map(len, vocabulary), default=0)
 
     def steps(self, word: str) -> WordPieceSteps:
-        """How `word` becomes tokens.
+        """Trace how `word` becomes tokens.
 
         Raises:
             ValueError: if the tokenizer itself fails: the word is unknown, and there is no unknown token.
@@ -115,7 +115,7 @@ class WordPieceTable:
 
     def _scan(self, word: str, start: int) -> Scan:
         prefix = self._prefix if start else ""
-        # Longer pieces are tried too, but cannot be in the vocabulary.
+        # Lookups of longer pieces count as steps, but cannot succeed.
         for end in range(min(len(word), start + self._longest_piece), start, -1):
             id = self._ids.get(prefix + word[start:end])
             if id is not None:

@@ -1,4 +1,4 @@
-"""Compares tokenizers on the same texts, part by part, and what each costs a model."""
+"""Comparison of tokenizers on the same texts, part by part, and of what each costs a model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TextSource(Protocol):
 
 
 TextLoader = Callable[[], Generator[Event, None, TextSource]]
-"""Loads texts; yields events meanwhile, as a corpus may have to be built first."""
+"""Loads texts; a generator of events, because a corpus may have to be built first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class ModelCost:
 def compare(
     tokenizers: Mapping[str, Tokenizer], sources: Iterable[TextLoader]
 ) -> Generator[Event, None, list[MeasuredPart]]:
-    """Measure tokenizers on one source of texts after the other; can be cancelled every 0.5 MB or so.
+    """Measure tokenizers on one source of texts after another; can be cancelled about every 0.5 MB.
 
     Yields Phase and Progress (in bytes of text times tokenizers), and each MeasuredPart.
 
@@ -77,7 +77,7 @@ def compare(
 
 
 def measure(tokenizers: Mapping[str, Tokenizer], loaded: TextSource) -> Generator[Event, None, dict[str, Figures]]:
-    """The figures of each tokenizer, by its name, on the same texts. Yields Progress."""
+    """Measure each tokenizer, by name, on the same texts. Yields Progress."""
     total, done, began = len(tokenizers) * loaded.n_bytes, 0, time.monotonic()
     yield Progress(done=0, total=total)
     work = measure_texts(list(tokenizers.values()), loaded.texts)
@@ -93,7 +93,7 @@ def measure(tokenizers: Mapping[str, Tokenizer], loaded: TextSource) -> Generato
 
 
 def model_cost(design: ModelConfig, vocab_size: int, figures: Figures) -> ModelCost:
-    """The parameters that a vocabulary of that size takes in a design, and the text that fits into its context.
+    """Return the parameters that a vocabulary of this size takes in a design, and the text that fits into its context.
 
     figures: of the texts that set the rate; without tokens, the text that fits is NaN.
     """

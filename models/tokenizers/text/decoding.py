@@ -1,4 +1,4 @@
-"""Decodes pasted ids in various formats, and describes each entry that is not an id."""
+"""Decoding of pasted ids in various formats, with a description of each entry that is not an id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from terrarium.models.tokenizers.text.encoded import TokenArrays
 from terrarium.models.tokenizers.token_bytes import special_ids
 
 MAX_LISTED_PROBLEMS = 100
-"""How many of the invalid entries are described one by one."""
+"""Maximum number of invalid entries that are described individually."""
 
 _WORD = re.compile(r"[^\s,;|()\[\]]+")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
@@ -91,13 +91,13 @@ def decode_ids(tokenizer: Tokenizer, written: str, *, skip_special: bool = False
 
 
 def ordinal(n: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st …"""
+    """Format an ordinal: 1st, 2nd, 3rd, 4th, 11th, 21st …"""
     ending = "th" if n // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
     return f"{n:,}{ending}"
 
 
 def _words(written: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of the entries; in a JSON object, only those in its list of ids."""
+    """Yield (start, end) of the entries; in a JSON object, only those in its list of ids."""
     start, end = _list_in_object(written)
     for match in _WORD.finditer(written, start, end):
         yield match.span()

@@ -58,27 +58,27 @@ class TokenArrays(Sequence[Piece]):
         return piece._replace(start=int(self.starts[index]), end=int(self.ends[index]))
 
     def iter_ids(self) -> Iterator[int]:
-        """The ids as ints, without a list of all of them."""
+        """Yield the ids as ints, without a list of all of them."""
         for start in range(0, len(self.ids), _BATCH_SIZE):
             yield from self.ids[start : start + _BATCH_SIZE].tolist()
 
     def per_token(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
-        """(n,) A property of each token that depends on its id only, computed once per distinct token."""
+        """Return (n,) a property of each token that depends only on its id, computed once per distinct token."""
         facts: NDArray[Any] = np.fromiter(map(fact, self._kinds), dtype, len(self._kinds))
         values: NDArray[Any] = facts[self._kind]
         return values
 
     def occurrences(self, id: int) -> int:
-        """How often a token occurs."""
+        """Return how often a token occurs."""
         return int(self._counts[self._number[id]]) if id in self._number else 0
 
     def most_common(self, n: int) -> list[tuple[Piece, int]]:
-        """The `n` most frequent tokens with their counts."""
+        """Return the `n` most frequent tokens with their counts."""
         order = np.argsort(-self._counts, kind="stable")[:n]
         return [(self._kinds[i], int(self._counts[i])) for i in order]
 
     def joined(self) -> bytes:
-        """The concatenated bytes of all tokens."""
+        """Return the concatenated bytes of all tokens."""
         parts = (self._kind[start : start + _BATCH_SIZE].tolist() for start in range(0, len(self), _BATCH_SIZE))
         return b"".join(b"".join([self._kinds[kind].bytes for kind in part]) for part in parts)
 
@@ -101,7 +101,7 @@ class EncodedText(TokenArrays):
         super().__init__(tokenizer, ids, starts, ends)
 
     def touching(self, start: int, end: int) -> range:
-        """The tokens that overlap the bytes `start` to `end`; for an empty range, the one at `start` or before."""
+        """Return the tokens that overlap bytes `start` to `end`; for an empty range, the token at `start` or before."""
         if not len(self) or not self.n_bytes:
             return range(0)
         first_byte = min(start, self.n_bytes - 1)

@@ -41,7 +41,7 @@ class NormaliserStep:
 
 
 def lossy_steps(tokenizer: Tokenizer) -> list[NormaliserStep]:
-    """The steps of the tokenizer's normaliser, in order, except those that its decoder undoes."""
+    """Return the steps of the tokenizer's normaliser, in order, except those that its decoder undoes."""
     steps: list[NormaliserStep] = []
     for part in component_steps(tokenizer.normalizer):
         kind = part["type"]
@@ -55,7 +55,7 @@ def lossy_steps(tokenizer: Tokenizer) -> list[NormaliserStep]:
 
 
 def _bert_steps(part: dict[str, Any]) -> list[NormaliserStep]:
-    """BERT's normaliser combines four steps, each of which can be switched off."""
+    """Return the enabled steps of BERT's normaliser, which combines four."""
     options = {**part, "strip_accents": part["lowercase"] if part["strip_accents"] is None else part["strip_accents"]}
     nothing = {name: False for name, _ in _BERT}
     return [
@@ -73,7 +73,7 @@ def _describe_other(part: dict[str, Any]) -> str:
 
 
 def _made_of(part: dict[str, Any]) -> normalizers.Normalizer:
-    """The normaliser of a JSON description; the library can only parse whole tokenizers."""
+    """Build a normaliser from its JSON description; the library can only parse whole tokenizers."""
     whole = {"version": "1.0", "normalizer": part, "model": {"type": "BPE", "vocab": {}, "merges": []}}
     normalizer: normalizers.Normalizer | None = Tokenizer.from_str(json.dumps(whole)).normalizer
     assert normalizer is not None

@@ -1,4 +1,4 @@
-"""Checks whether decoding restores a text, and if not, where it differs and why.
+"""Round-trip check: whether decoding restores a text, and if not, where it differs and why.
 
 The causes are found by running the tokenizer's components around each difference, not guessed from its kind.
 """
@@ -31,7 +31,7 @@ CAUSES = {
 """Cause of a difference -> its name for display."""
 
 MAX_DIFFERENCES = 200
-"""How many differences are found and explained at most, so that typing stays fast."""
+"""Maximum number of differences that are found and explained, so that typing stays fast."""
 
 _CONTEXT = 60  # characters on each side of a difference, up to the next space, that are encoded to explain it
 _PLACEHOLDER = "\uf8ff"  # private use area
@@ -86,7 +86,7 @@ class RoundTrip:
         return f"Differs in {places}, because of {', '.join(reasons)}"
 
     def sentences(self) -> list[tuple[str, int]]:
-        """The differences in order, each sentence once with its count."""
+        """Return the differences in order, each sentence once with its count."""
         return list(Counter(difference.sentence for difference in self.differences).items())
 
 
@@ -111,7 +111,7 @@ def round_trip(
 
 
 def _spans(tokenizer: Tokenizer, text: str, back: str) -> tuple[list[Span], bool]:
-    """Where the texts differ. An unknown token counts as one character, so that no part of its name matches."""
+    """Return where the texts differ. An unknown token counts as one character, so that no part of its name matches."""
     tokens = [tokenizer.id_to_token(id) for id in unknown_ids(tokenizer)]
     token = tokens[0] if tokens else None
     if not token or token not in back or token in text or _PLACEHOLDER in text:
@@ -149,7 +149,7 @@ class _Explainer:
         return Difference(*span, text, back, causes, ", and ".join(words for _, words in reasons))
 
     def _reasons(self, span: Span, text: str, back: str) -> list[tuple[str, str]]:
-        """(cause, reason) of everything that contributed."""
+        """Return (cause, reason) of everything that contributed."""
         reasons: list[tuple[str, str]] = []
         if _SURROGATE.search(text):
             reasons.append(("surrogate", "half a character is not valid UTF-8, so “�” was encoded instead"))
@@ -167,7 +167,7 @@ class _Explainer:
         return reasons or [("decoder", f"the decoder ({_names(self._tokenizer.decoder)}) writes it differently")]
 
     def _changing_steps(self, span: Span, back: str) -> list[NormaliserStep]:
-        """The steps of the normaliser that change the span, or join it with its neighbours."""
+        """Return the steps of the normaliser that change the span, or join it with its neighbours."""
         inner = self._whole[span.start : span.end]
         before = self._whole[max(span.start - 1, 0) : span.start]
         behind = self._whole[span.end : span.end + 1]
@@ -185,7 +185,7 @@ class _Explainer:
         return found
 
     def _unknown_reason(self, span: Span) -> str:
-        """The reason if the span has an unknown token or no token at all, else ""."""
+        """Return the reason if the span has an unknown token or no token at all, else ""."""
         start, window = self._window(span)
         pieces = _by_character(token_pieces(self._tokenizer, window, parse_special=self._parse_special), window)
         there = [piece for piece in pieces if _overlaps(piece.start + start, piece.end + start, span)]
@@ -204,7 +204,7 @@ class _Explainer:
         return ""
 
     def _why_spaces(self, span: Span, text: str, back: str) -> tuple[str, str]:
-        """The reason if only spaces differ."""
+        """Return the reason if only spaces differ."""
         special = self._special_at(span, text)
         if special:
             return "special", special
@@ -220,7 +220,7 @@ class _Explainer:
         return "spaces", " and ".join(words) or "its tokens contain other spaces"
 
     def _special_at(self, span: Span, text: str) -> str:
-        """The reason if a special token is involved, else ""."""
+        """Return the reason if a special token is involved, else ""."""
         for content, added in self._specials.items():
             before = self._whole.endswith(content, 0, span.start) and self._parse_special
             behind = self._whole.startswith(content, span.end) and self._parse_special
@@ -233,7 +233,7 @@ class _Explainer:
         return ""
 
     def _window(self, span: Span) -> tuple[int, str]:
-        """(start, text) of the context of a span, extended to whole words."""
+        """Return (start, text) of the context of a span, extended to whole words."""
         start, end = span.start, span.end
         low, high = max(start - _CONTEXT, 0), min(end + _CONTEXT, len(self._whole))
         while start > low and not self._whole[start - 1].isspace():
@@ -245,7 +245,7 @@ class _Explainer:
 
 
 def _by_character(pieces: list[Piece], text: str) -> list[Piece]:
-    """The pieces with offsets in characters instead of bytes."""
+    """Return the pieces with offsets in characters instead of bytes."""
     at = [0]
     for i, character in enumerate(text):
         at += [i] * (len(character.encode()) - 1) + [i + 1]
@@ -271,7 +271,7 @@ def _names(component: Any) -> str:
 
 
 def _describe_change(text: str, back: str) -> str:
-    """“É” becomes “e”; a space is lost."""
+    """Describe a difference: “É” becomes “e”; a space is lost."""
     if not text:
         return f"{_quote(back)} {'are' if _is_plural(back) else 'is'} added"
     if not back:
@@ -284,7 +284,7 @@ def _is_plural(text: str) -> bool:
 
 
 def _not_known(words: list[str]) -> str:
-    """The reason for words that are not in the vocabulary."""
+    """Return the reason for words that are not in the vocabulary."""
     shown = [f"“{_short(word)}”" for word in words[:_NAMED]]
     if len(words) > _NAMED:
         shown.append(f"{len(words) - _NAMED} more")
@@ -294,7 +294,7 @@ def _not_known(words: list[str]) -> str:
 
 
 def _quote(text: str) -> str:
-    """A text within a sentence: in quotes, and invisible characters by name."""
+    """Format a text within a sentence: in quotes, and invisible characters by name."""
     if _SURROGATE.fullmatch(text):
         return f"half a character (U+{ord(text):04X})"
     if text in _INVISIBLE:
@@ -309,6 +309,6 @@ def _quote(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    """A text in one line with everything visible, shortened in the middle if it is long."""
+    """Format a text in one line with everything visible, shortened in the middle if it is long."""
     shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 + 1 :]}"
     return "".join(c if c.isprintable() else {"\n": "⏎", "\t": "⇥"}.get(c, f"⟨U+{ord(c):04X}⟩") for c in shown)

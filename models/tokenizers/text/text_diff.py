@@ -1,4 +1,4 @@
-"""Where two texts differ, in one pass: for long texts with many small changes."""
+"""Differences between two texts, found in one pass: for long texts with many small changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BLOCK = 4096
 _WINDOWS = ((32, 3), (256, 6), (4096, 16), (65_536, 32))
 """(search distance, how many characters must match there), tried one after the other to resynchronise."""
 _MAX_MATCH, _MATCH_WEIGHT = 16, 2
-"""In the score of a resynchronisation: how many matching characters count, and how many skipped ones each outweighs."""
+"""For the score of a resynchronisation: the most matching characters that count, and the skipped ones each offsets."""
 
 
 class Span(NamedTuple):
@@ -21,7 +21,7 @@ class Span(NamedTuple):
 
 
 def differing_spans(a: str, b: str, limit: int) -> tuple[list[Span], bool]:
-    """(spans where `a` and `b` differ, in order; whether these are all): at most `limit` spans are found.
+    """Return (spans where `a` and `b` differ, in order; whether these are all), at most `limit` spans.
 
     Between them the texts are equal, so replacing each in `a` gives `b`. They need not be minimal.
     """
@@ -44,7 +44,7 @@ def differing_spans(a: str, b: str, limit: int) -> tuple[list[Span], bool]:
 
 
 def _common_prefix_length(a: str, b: str, i: int, j: int) -> int:
-    """How many characters are equal from `a[i]` and `b[j]` on."""
+    """Return how many characters from `a[i]` and `b[j]` on are equal."""
     n, longest = 0, min(len(a) - i, len(b) - j)
     while n < longest and a[i + n : i + n + _BLOCK] == b[j + n : j + n + _BLOCK]:
         n += _BLOCK
@@ -55,7 +55,7 @@ def _common_prefix_length(a: str, b: str, i: int, j: int) -> int:
 
 
 def _resynchronise(a: str, b: str, i: int, j: int, end_a: int, end_b: int, tail: str) -> tuple[int, int]:
-    """How many characters of each text to skip until they match again; all if they never do."""
+    """Return how many characters of each text to skip until they match again; all if they never do."""
     if i == end_a or j == end_b:
         return end_a - i, end_b - j
     # The most common cases: different spaces, or one character replaced.
@@ -80,7 +80,7 @@ def _spaces(text: str, start: int, end: int) -> int:
 
 
 def _nearest(a: str, b: str, n: int) -> tuple[int, int] | None:
-    """The nearest positions from which both match for at least `n` characters, preferring longer matches."""
+    """Return the nearest positions from which both match for at least `n` characters, preferring longer matches."""
     first: dict[str, int] = {}
     for j in range(len(b) - n + 1):
         first.setdefault(b[j : j + n], j)

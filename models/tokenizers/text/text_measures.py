@@ -1,4 +1,4 @@
-"""Measures several tokenizers on the same texts: tokens, words kept whole, unknown tokens."""
+"""Measures of several tokenizers on the same texts: tokens, words kept whole, unknown tokens."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Figures:
 
 
 def measure_texts(tokenizers: Sequence[Tokenizer], texts: Iterable[str]) -> Generator[int, None, tuple[Figures, ...]]:
-    """Encode texts like `encode_text`, each on its own, with each tokenizer; returns the figures in the same order.
+    """Encode each text like `encode_text` with each tokenizer; returns the figures in the order of the tokenizers.
 
     Yields how many bytes were encoded since the last yield, in total the size of the texts times the number of
     tokenizers. Apart from single longer texts, about a megabyte of text is in memory at a time.
@@ -145,14 +145,14 @@ class _Counter:
         )
 
     def _placed_parts(self, batch: _Batch) -> Iterator[tuple[int, str]]:
-        """(start in characters, text) of each part that is encoded on its own."""
+        """Yield (start in characters, text) of each part that is encoded on its own."""
         for at, text in zip(batch.starts, batch.texts, strict=True):
             for part in text_parts(self._tokenizer, text):
                 yield at, part
                 at += len(part)
 
     def _encode(self, batch: _Batch, located: Sequence[tuple[int, str]]) -> tuple[Ints, Ints, Ints]:
-        """(ids, starts, ends) of the tokens, in bytes of the batch."""
+        """Return (ids, starts, ends) of the tokens, in bytes of the batch."""
         parts = [part for _, part in located]
         if self._bytes.tile_the_text:
             encodings = self._tokenizer.encode_batch_fast(parts, add_special_tokens=False)
@@ -174,7 +174,7 @@ class _Counter:
         return ids, batch.byte_at[begins + offsets[0::2]], batch.byte_at[begins + offsets[1::2]]
 
     def _lengths(self, ids: Ints) -> Ints:
-        """The length of each token in bytes."""
+        """Return the length of each token in bytes."""
         kinds, number = np.unique(ids, return_inverse=True)
         sizes = np.fromiter((len(self._bytes[id]) for id in kinds.tolist()), np.int64, len(kinds))
         found: Ints = sizes[number]
@@ -182,14 +182,14 @@ class _Counter:
 
 
 def _ids_of(encodings: Sequence[Encoding]) -> tuple[Ints, Ints]:
-    """(all ids concatenated, the number of ids of each encoding)."""
+    """Return (all ids concatenated, the number of ids of each encoding)."""
     lists = [encoding.ids for encoding in encodings]
     counts = np.fromiter(map(len, lists), np.int64, len(lists))
     return np.fromiter(itertools.chain.from_iterable(lists), np.int64, int(counts.sum())), counts
 
 
 def _n_whole(batch: _Batch, starts: Ints, ends: Ints, unknown: NDArray[np.bool_]) -> int:
-    """How many bare words overlap a single token, which is not unknown."""
+    """Return how many bare words overlap a single token, which is not unknown."""
     first = np.searchsorted(ends, batch.word_starts, side="right")
     after = np.searchsorted(starts, batch.word_ends, side="left")
     alone = first[after - first == 1]
@@ -197,7 +197,7 @@ def _n_whole(batch: _Batch, starts: Ints, ends: Ints, unknown: NDArray[np.bool_]
 
 
 def _grouped(located: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    """The parts in groups to encode at once."""
+    """Yield the parts in groups to encode together."""
     group: list[tuple[int, str]] = []
     size = 0
     for item in located:

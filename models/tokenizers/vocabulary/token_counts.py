@@ -102,16 +102,16 @@ class Usage:
         return int(self.counts.sum())
 
     def n(self, *uses: str) -> int:
-        """The number of tokens of the vocabulary with one of these uses."""
+        """Return the number of tokens of the vocabulary with one of these uses."""
         return int(np.isin(self.uses, [_USE[use] for use in uses]).sum())
 
     def n_for(self, share: float) -> int:
-        """How many of the most frequent tokens make up at least this share of all occurrences."""
+        """Return how many of the most frequent tokens make up at least this share of all occurrences."""
         return int(np.searchsorted(self.coverage, share * (1 - 1e-12))) + 1
 
 
 def _steps(vocabulary: Vocabulary, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each token was merged into another one: how often it was made, minus its occurrences."""
+    """Count how often each token was merged into another: how often it was made, minus its occurrences."""
     made = counts.tolist()
     row_of = {id: row for row, id in enumerate(vocabulary.ids.tolist())}
     left, right = vocabulary.left.tolist(), vocabulary.right.tolist()

@@ -32,7 +32,7 @@ _SCRIPTS = frozenset(
 
 
 def type_of_text(text: str, words: str) -> str:
-    """The type of a text. words: how the tokenizer marks the beginning of words.
+    """Return the type of a text. words: how the tokenizer marks the beginning of words.
 
     "space" (by a leading space), "mark" (continuations are marked instead), "whole" (each token is a word) or "none".
     """
@@ -48,7 +48,7 @@ def type_of_text(text: str, words: str) -> str:
 
 
 def script_of(text: str) -> str:
-    """The Unicode script of the first letter (Latin, Cyrillic, Han, …), "" if there is none."""
+    """Return the Unicode script of the first letter (Latin, Cyrillic, Han, …), or ""."""
     letter = next((character for character in text if character.isalpha()), "")
     return _script(letter) if letter else ""
 

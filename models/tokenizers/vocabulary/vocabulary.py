@@ -24,8 +24,8 @@ _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 class VocabularyEntry(NamedTuple):
     """One row of a vocabulary.
 
-    text: None if the bytes are not whole characters. left, right, rank: ids and rank (from 0) of the merge that makes
-    it, -1 if there is none.
+    text: None if the bytes are not whole characters. left, right, rank: ids and rank (from 0) of the merge that
+    produces it, or -1.
     """
 
     id: int
@@ -57,7 +57,7 @@ class Vocabulary:
         shown, texts, data: the display form, the text (None if not whole characters), the bytes.
         n_bytes, n_characters: their lengths; 0 characters if not whole.
         types: indices into TYPE_NAMES.
-        left, right, rank: for BPE, the merge that makes the token; -1 if none does.
+        left, right, rank: for BPE, the merge that produces the token, or -1.
         scores: for Unigram, log-probabilities; else None.
         reachable: False if no text yields the token: no merge makes it, others always win, or it is never valid UTF-8.
     """
@@ -96,12 +96,12 @@ class Vocabulary:
         )
 
     def row_of(self, id: int) -> int:
-        """The row of an id, -1 if there is none."""
+        """Return the row of an id, or -1."""
         row = int(np.searchsorted(self.ids, id))
         return row if row < len(self.ids) and self.ids[row] == id else -1
 
     def merged_from(self, id: int) -> NDArray[np.int64]:
-        """The rows of the tokens that are merged from this one, in order of rank."""
+        """Return the rows of the tokens that are merged from this one, in order of rank."""
         rows = np.flatnonzero((self.left == id) | (self.right == id))
         return rows[np.argsort(self.rank[rows], kind="stable")]
 
@@ -177,7 +177,7 @@ def _text(data: bytes) -> str | None:
 
 
 def _shown(raw: _Raw) -> list[str]:
-    """The display form of tokens, as in `pieces_of`, with a fast path for ASCII."""
+    """Return the display form of tokens, as in `pieces_of`, with a fast path for ASCII."""
     marks = raw.model["type"] == "WordPiece"  # “##” is displayed
     shown = []
     for id, name, data, text in zip(raw.ids, raw.spelled, raw.data, raw.texts, strict=True):
@@ -220,7 +220,7 @@ def _types(raw: _Raw) -> NDArray[np.int8]:
 
 
 def _merges(raw: _Raw) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(left, right, rank), (n,) each, of the merge that makes each token."""
+    """Return (left, right, rank), (n,) each, of the merge that produces each token."""
     made = np.full((3, len(raw.ids)), -1, np.int64)
     row_of = {id: row for row, id in enumerate(raw.ids)}
     prefix = raw.model.get("continuing_subword_prefix") or ""
@@ -244,7 +244,7 @@ def _merges(raw: _Raw) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np
 
 
 def _reachable(tokenizer: Tokenizer, raw: _Raw) -> NDArray[np.bool_]:
-    """(n,) Whether any text yields the token; True if that is not certain.
+    """Return (n,) whether any text yields the token; True if uncertain.
 
     The segmentation within the span of a token does not depend on its context (merges do not cross its ends; it is the
     most probable one). So if the token's own spelling does not yield the token, no text does.

@@ -1,6 +1,6 @@
-"""The base rate of a run that learns from rewards: how often its parent earns one, before anything is learned.
+"""The base rate of a run that learns from rewards: how often its parent earns one, before training.
 
-What never happens cannot be rewarded, so this is what to know before such a run starts.
+A reply that never occurs cannot be rewarded, so this is worth measuring before such a run starts.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from terrarium.models.training.prepare import prepare_trial
 
 N_PROMPTS, N_REPLIES = 64, 8
 _ROWS = 64
-"""Replies that are drawn at once: as many as in a usual step, so that they take as long."""
+"""Replies that are drawn together: as many as in a usual step, so that drawing them takes as long."""
 _STEP = 1 << 41
-"""A step that no training has, for the seeds of the replies."""
+"""A step number that no training reaches, for the seeds of the replies."""
 
 
 def measure_base_rate(library: Library, spec: RunSpec, device: str = "auto") -> Generator[Event, None, BaseRate]:
-    """Draw replies of the parent to held-out prompts, and reward them. The prompts are made and kept; nothing else is.
+    """Draw replies of the parent to held-out prompts, and reward them. Only the prompts are saved.
 
     Yields Phase and Progress (replies).
 
     Raises:
-        ValueError: where the run does not learn from rewards, nothing judges its replies, or no prompt has room.
+        ValueError: if the run does not learn from rewards, nothing judges its replies, or no prompt fits.
     """
     align = spec.align
     if align is None or align.task != "prompts":

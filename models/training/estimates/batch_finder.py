@@ -1,4 +1,4 @@
-"""Finds a batch size by trial: doubled until memory runs out or speed no longer grows, measured in real steps."""
+"""Finds a batch size by trial: doubles it until memory runs out or speed no longer grows, measured in real steps."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def find_batch(
 ) -> Generator[Event, None, BatchFound]:
     """Try batch sizes on the run's own data. Yields Phase, Progress, BatchPoint. No run is created.
 
-    below: a size that is known not to fit. Then the search is only for the largest that does: the remedy where a
+    below: a size that is known not to fit. Then the search is only for the largest that does: the remedy after a
     training ran out of memory.
 
     Raises:
-        ValueError: where the run could not train, with a sentence.
+        ValueError: if the run could not train.
     """
     prepared = yield from prepare_trial(library, spec)
     return (yield from try_batches(prepared, choose_device(device), below=below))
@@ -55,7 +55,7 @@ def find_batch(
 def try_batches(
     prepared: PreparedData, choice: DeviceChoice, *, below: int | None = None
 ) -> Generator[Event, None, BatchFound]:
-    """As `find_batch`, for prepared data."""
+    """Search as `find_batch`, on prepared data."""
     yield Phase(name="Encoding the text")
     search = _Search(prepared, (yield from _batches_of_size(prepared)), choice)
     if below is None:
@@ -67,7 +67,7 @@ def try_batches(
 
 
 def _batches_of_size(prepared: PreparedData) -> Generator[Event, None, Callable[[TrainConfig], Batches]]:
-    """What makes the training batches for another batch size; the text is encoded once."""
+    """Return a function that makes the training batches for another batch size; the text is encoded once."""
     spec, corpus, tokenizer = prepared.spec, prepared.corpus, prepared.tokenizer
     if corpus.task in LABEL_TASKS:
         batches = yield from make_task_batches(
@@ -106,7 +106,7 @@ class _Search:
             size *= 2
 
     def bisect(self, too_large: int) -> Generator[Event, None, None]:
-        """Find the largest size that fits below one that does not, to within a sixteenth of it."""
+        """Find the largest size below `too_large` that fits, to within a sixteenth of it."""
         low = max((size for size, point in self._points.items() if point.fits and size < too_large), default=0)
         while too_large - low > max(1, too_large // 16):
             size = (low + too_large) // 2
@@ -133,7 +133,7 @@ class _Search:
         )
 
     def _try(self, size: int) -> Generator[Event, None, BatchPoint]:
-        """Train a few steps with a size, unless smaller ones show that it cannot fit; yields the result."""
+        """Train a few steps with a batch size, unless smaller ones show that it cannot fit. Yields the result."""
         yield Phase(name=f"Trying batches of {size:,}")
         if self._limit is not None and (self._expected(size) or 0) > MEMORY_SHARE * self._limit:
             point = BatchPoint(batch_size=size, fits=False, is_tried=False)
@@ -154,7 +154,7 @@ class _Search:
             for i in range(TIMED_STEPS):
                 steps.append(trial.step(i))
                 yield Progress(done=i + 1, total=TIMED_STEPS + 1)  # a trial may be cancelled here
-            del steps[0]  # slower than the others: the device is cold
+            del steps[0]  # slower than the others: warm-up
             peak = trial.peak_bytes(heaviest_batch(batches))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -168,7 +168,7 @@ class _Search:
         return BatchPoint(batch_size=size, fits=True, tokens_per_s=speed, peak_bytes=peak)
 
     def _expected(self, size: int) -> int | None:
-        """The expected memory of a size in bytes, extrapolated linearly from two smaller ones."""
+        """Return the expected memory of a batch size in bytes, extrapolated linearly from two smaller ones."""
         known = [(s, p.peak_bytes) for s, p in sorted(self._points.items()) if p.peak_bytes is not None and s < size]
         if not known:
             return None
@@ -182,7 +182,7 @@ NOTHING_FITS = "Not even one text at a time fits: use a shorter context_length o
 
 
 def remedy_sentence(found: BatchFound, texts: int) -> str:
-    """What to do where a training with updates of `texts` texts ran out of memory, given the result of a search."""
+    """Return the remedy for a training that ran out of memory with updates of `texts` texts, from a search's result."""
     if found.largest is None or found.batch_size is None:
         return NOTHING_FITS
     size, accum = found.batch_size, found.grad_accum_steps
@@ -193,7 +193,7 @@ def remedy_sentence(found: BatchFound, texts: int) -> str:
 
 
 def found_sentence(found: BatchFound) -> str:
-    """The result of a whole search, in a sentence or two."""
+    """Return the result of a whole search, in a sentence or two."""
     if found.largest is None and found.fastest is None:
         return NOTHING_FITS
     limit = f"{found.largest} is the largest that fits." if found.largest is not None else "Memory was no limit."
@@ -203,7 +203,8 @@ def found_sentence(found: BatchFound) -> str:
 def try_smaller_batches(
     error: BaseException, library: Library, run: RunFolder, device: DeviceChoice
 ) -> Generator[Event, None, str]:
-    """A sentence that says which batch size fits, '' where that cannot be tried. Yields Phase, Progress, BatchPoint.
+    """Return a sentence that says which batch size fits, "" if that cannot be tried. Yields Phase, Progress,
+    BatchPoint.
 
     The memory of the failed step is freed first; the caller must hold no reference to it either.
     """
@@ -215,5 +216,5 @@ def try_smaller_batches(
         prepared = prepared_run(library, run)
         found = yield from try_batches(prepared, device, below=run.spec.train.batch_size)
     except (ValueError, RuntimeError, MemoryError, OSError):
-        return ""  # the error message goes without a remedy
+        return ""  # the error message then has no remedy
     return remedy_sentence(found, run.spec.train.batch_size * run.spec.train.grad_accum_steps)

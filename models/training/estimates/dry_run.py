@@ -35,25 +35,25 @@ TIMED_STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """Time and memory of a few steps on random ids. One step is one update with all its micro-batches."""
+    """Time and memory of a few steps on random ids. A step is one update with all its micro-batches."""
 
     device: str
     precision: str
     batch_size: int
     length: int
     step_ms: tuple[float, ...]
-    """Each step in its order; the first one is slower, since the device is cold."""
+    """Each step's time, in order; the first one is slower because of warm-up."""
     ms_per_step: float
     """The mean of the steps after the first."""
     tokens_per_s: float
     peak_bytes: int | None
-    """The most that torch held in a step: weights, gradients, optimizer, activations. None where none can tell."""
+    """The peak memory of torch in a step: weights, gradients, optimizer, activations. None if not measurable."""
     estimate: dict[str, int]
-    """models.cost.memory of the same training, in bytes by what they are for."""
+    """The estimate of models.cost.memory for the same training, in bytes by purpose."""
 
     @property
     def estimated_bytes(self) -> int:
-        """The estimate of `peak_bytes`: of what torch allocates, without the holes in between."""
+        """The estimate of `peak_bytes`: the allocations of torch, without fragmentation."""
         return sum(self.estimate.values()) - self.estimate["Allocator"]
 
 
@@ -62,12 +62,12 @@ def dry_run(
 ) -> Generator[Event, None, DryRun]:
     """Build the model and train it for three steps on *random ids* of the training's shape; one more measures memory.
 
-    The CPU profiler slows a step down, so memory is measured in a step of its own. Yields Phase and Progress; nothing
-    is kept, and torch's random state is preserved at each event and at the end.
+    The CPU profiler slows a step down, so memory is measured in a separate step. Yields Phase and Progress; nothing is
+    saved, and torch's random state is preserved at each event and at the end.
 
     Raises:
-        ValueError: before anything is allocated, where the estimate exceeds the device's memory; where the memory runs
-            out all the same; where the design has no head to train.
+        ValueError: if the estimate exceeds the device's memory (before anything is allocated), if memory runs out
+            nevertheless, or if the design has no head to train.
     """
     choice = choose_device(device) if isinstance(device, str) else device
     if config.head == "none":
@@ -165,7 +165,7 @@ class _Steps:
         return time.perf_counter() - start
 
     def peak_bytes(self) -> int | None:
-        """Peak memory of a step; on the CPU measured in one more step, under the profiler."""
+        """Return the peak memory of a step; on the CPU measured in one more step, under the profiler."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) - self._held_before
         if self._device.type != "cpu":
@@ -184,7 +184,7 @@ class _Steps:
             torch.cuda.empty_cache()
 
     def _step(self) -> None:
-        """One update, as models.training.update makes it."""
+        """Make one update, as models.training.update does."""
         assert self._model is not None
         parameters = list(self._model.parameters())
         with self._guarded():
@@ -199,7 +199,7 @@ class _Steps:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Preserve torch's random state; raise running out of memory as a ValueError with a sentence."""
+        """Preserve torch's random state; raise running out of memory as a ValueError with a message for the user."""
         devices = [self._device] if self._device.type == "cuda" else []
         try:
             with torch.random.fork_rng(devices):

@@ -25,7 +25,7 @@ class PreviewExample:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFacts:
-    """The size of a split; `n_examples` is 0 where it is one long text."""
+    """The size of a split; `n_examples` is 0 if it is one long text."""
 
     split: str
     n_tokens: int
@@ -37,7 +37,7 @@ class SplitFacts:
 class Lengths:
     """A histogram of text lengths in tokens: `counts` of bins of `width`; the last bin includes all longer texts.
 
-    unit: "examples" or "lines". n_cut: how many are longer than `limit` tokens and are truncated.
+    unit: "examples" or "lines". n_cut: the number of texts longer than `limit` tokens, which are truncated.
     """
 
     unit: str
@@ -60,7 +60,7 @@ class DataPreview(Event):
     epochs: float
     vocab_size: int = 0
     problems: tuple[str, ...] = field(default=())
-    """Problems ahead, in sentences, such as a validation text that is too short."""
+    """Expected problems, in sentences, such as a validation text that is too short."""
 
 
 # -- Its cost ---------------------------------------------------------------------------------------------
@@ -68,10 +68,10 @@ class DataPreview(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost(Event):
-    """The measured cost of a run. Where it does not fit, what was not measured is None.
+    """The measured cost of a run. If it does not fit, what was not measured is None.
 
-    peak_bytes: torch's peak memory (None where it cannot be measured); available_bytes: free main memory, or all of a
-    GPU's; estimated_bytes: models.cost.memory of the same. seconds: of the whole run: `training_s` of its steps,
+    peak_bytes: torch's peak memory (None if it cannot be measured). available_bytes: free main memory, or all of a
+    GPU's. estimated_bytes: the estimate of models.cost.memory. seconds: of the whole run: `training_s` of its steps,
     `validation_s` and `samples_s` of its evaluations; loading and saving are not included.
     """
 
@@ -91,7 +91,7 @@ class RunCost(Event):
 
     @property
     def seconds(self) -> float:
-        """Of the whole run."""
+        """The seconds of the whole run."""
         return self.training_s + self.validation_s + self.samples_s
 
 
@@ -109,11 +109,11 @@ class LrPoint(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LrFound(Event):
-    """The result of a learning-rate trial. The rates are None where the loss hardly fell.
+    """The result of a learning-rate range test. The rates are None if the loss hardly fell.
 
     suggestion: where the smoothed loss falls most steeply; `low` to `high`: where it falls at least half as steeply,
     the range in which the suggestion can be trusted. ratios: the optimizer's other rates, by setting, as multiples of
-    `lr`. exploded: the trial ended early.
+    `lr`. exploded: the test ended early.
     """
 
     points: tuple[LrPoint, ...]
@@ -129,9 +129,10 @@ class LrFound(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPoint(Event):
-    """One batch size. Without a fit, tokens_per_s and peak_bytes are None, the latter also where it cannot be measured.
+    """One batch size. If it does not fit, tokens_per_s and peak_bytes are None; the latter also if it cannot be
+    measured.
 
-    is_tried: False where smaller sizes showed that it cannot fit.
+    is_tried: False if smaller sizes showed that it cannot fit.
     """
 
     batch_size: int
@@ -143,9 +144,9 @@ class BatchPoint(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFound(Event):
-    """The result of a batch-size trial.
+    """The result of a batch-size search.
 
-    largest: the largest size that fits, None where not even 1 does, or where memory was never the limit. fastest: the
+    largest: the largest size that fits; None if not even 1 does, or if memory was never the limit. fastest: the
     smallest size that is (nearly) as fast as any. batch_size and grad_accum_steps: the settings to use, with at least
     as many texts per update as the run asks for. limit_bytes: the available memory.
     """
@@ -162,19 +163,20 @@ class BatchFound(Event):
 
 _TOO_RARE, _TOO_OFTEN = 0.01, 0.95
 _PASS, _PASSES_TO_LEARN = 0.22, 3
-"""A forward pass over replies, as a share of the time that drawing them takes: 0.2 to 0.3, measured on a CPU with
-500,000 parameters (a step takes twice as long as its drawing with GRPO, 4 to 6 times as long with PPO). How many of
-them a forward and backward pass is worth."""
+"""`_PASS`: the time of a forward pass over replies as a share of the time to draw them: 0.2 to 0.3, measured on a CPU
+with 500,000 parameters (a GRPO step takes twice as long as its drawing, a PPO step 4 to 6 times as long).
+`_PASSES_TO_LEARN`: the cost of a forward and backward pass, in forward passes.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseRate(Event):
-    """What the parent's replies to held-out prompts earn before a run learns from rewards.
+    """The rewards of the parent's replies to held-out prompts, before a run learns from rewards.
 
     n_replies: to each prompt. reward: their mean. right, found: the shares of right replies, and of prompts with a
-    right one; None where a reward has no limit. signal: the share of prompts whose replies earned different rewards.
-    gold: the share that is what was meant, None where no judge says it. ended: the share that ended by itself within
-    `max_tokens`. mean_length: in tokens.
+    right reply; None if the reward is unbounded. signal: the share of prompts whose replies earned different rewards.
+    gold: the share that fulfils the intended goal, None if no judge measures it. ended: the share that ended with an
+    end token within `max_tokens`. mean_length: in tokens.
     """
 
     wish: str
@@ -192,14 +194,14 @@ class BaseRate(Event):
 
     @property
     def is_learnable(self) -> bool:
-        """Whether there is something to learn from, and something left to learn."""
+        """Whether rewards differ, and right replies are neither too rare nor too frequent to learn from."""
         if self.right is not None and not _TOO_RARE <= self.right <= _TOO_OFTEN:
             return False
         return self.signal > 0
 
     @property
     def sentence(self) -> str:
-        """What that means for the run."""
+        """What the base rate means for the run, in a sentence for the user."""
         n, share = self.n_prompts * self.n_replies, format_percent(self.right or 0.0, int((self.right or 0) < 0.1))
         if self.right is None:
             words = (
@@ -226,7 +228,7 @@ class BaseRate(Event):
         return words
 
     def seconds(self, n_steps: int, align: AlignSpec) -> float:
-        """Estimated, of so many steps of an alignment: drawing its replies, reading them, and learning from them."""
+        """Estimate the seconds of `n_steps` of an alignment: drawing replies, reading them, and learning from them."""
         has_critic = CRITIC in align.kind.needs
         n_read = 2 + has_critic + len(align.reward_models)  # by the model and its parent, the critic, the reward models
         n_learned = 2 * align.n_epochs if has_critic else 1  # by the model and its critic; by the model

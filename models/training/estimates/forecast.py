@@ -28,10 +28,10 @@ from terrarium.models.training.samples import learns_to_rewrite, prompts_are_cha
 from terrarium.models.training.schedule import times_due
 
 TIMED_STEPS = 4
-"""Steps after the first, which is slower since the device is cold."""
+"""Steps after the first, which is slower because of warm-up."""
 
 MAX_TIMED_S = 10.0
-"""Seconds after which no further step is timed: of a large model one step says enough."""
+"""Seconds after which no further step is timed: for a large model, one step suffices."""
 
 _N_WORK = TIMED_STEPS + 3
 _N_MEASURED_ROWS = 16
@@ -41,12 +41,12 @@ _N_MEASURED_ROWS = 16
 def forecast(
     library: Library, spec: RunSpec, device: str = "auto", *, measured: bool = True
 ) -> Generator[Event, None, None]:
-    """Prepare text and tokenizer as the run would; yield its DataPreview and, where `measured`, its RunCost.
+    """Prepare text and tokenizer as the run would; yield its DataPreview and, if `measured`, its RunCost.
 
     Also yields Phase and Progress. Creates no run; torch's random state is preserved at each event.
 
     Raises:
-        ValueError: where the run could not train, with a sentence.
+        ValueError: if the run could not train.
     """
     prepared = yield from prepare_trial(library, spec)
     yield Phase(name="Encoding the text")
@@ -73,7 +73,7 @@ def forecast(
 def _forecast_task(
     prepared: PreparedData, asked: RunSpec, device: str, *, measured: bool
 ) -> Generator[Event, None, None]:
-    """As `forecast`, for a task with labels."""
+    """Forecast as `forecast`, for a task with labels."""
     corpus, tokenizer, spec = prepared.corpus, prepared.tokenizer, prepared.spec
     labels = spec.data.labels
     preview = yield from preview_task(prepared)
@@ -166,7 +166,7 @@ def _measure(
 
 
 def _validation_seconds(trial: Trial, train: TrainConfig, validation: Batches | None) -> float:
-    """Seconds of all validations of the run, extrapolated from one batch."""
+    """Extrapolate the seconds of all validations of the run from one batch."""
     if validation is None:
         return 0.0
     batches = validation_slice(validation, train.eval_batches)
@@ -174,7 +174,10 @@ def _validation_seconds(trial: Trial, train: TrainConfig, validation: Batches | 
 
 
 def _metric_seconds(trial: Trial, train: TrainConfig, scorer: Scorer | None) -> float:
-    """Seconds of all measurements of a task's metric, extrapolated from a few rows; a text is as long as it may be."""
+    """Extrapolate the seconds of all measurements of a task's metric from a few rows.
+
+    The untrained model writes texts of the maximum length.
+    """
     if scorer is None or not train.eval_interval:
         return 0.0
     few = dataclasses.replace(scorer, rows=scorer.rows[:: -(-len(scorer.rows) // _N_MEASURED_ROWS)])
@@ -185,7 +188,7 @@ def _metric_seconds(trial: Trial, train: TrainConfig, scorer: Scorer | None) -> 
 
 
 def _sample_seconds(trial: Trial, prepared: PreparedData, scorer: Scorer | None) -> float:
-    """Seconds of all samples of the run, extrapolated from one prompt."""
+    """Extrapolate the seconds of all samples of the run from one prompt."""
     spec, corpus = prepared.spec, prepared.corpus
     train = spec.train
     if not (train.sample_interval and train.prompts):

@@ -22,13 +22,13 @@ from terrarium.models.training.prepare import prepare_trial
 
 N_STEPS = 120
 EXPLODES = 4.0
-"""The trial ends where the smoothed loss exceeds this many times its lowest value."""
+"""The test ends when the smoothed loss exceeds this many times its lowest value."""
 
 SMOOTHING = 0.9
 """The decay of the exponential moving average of the loss."""
 
 MIN_FALL = 0.02
-"""The loss must fall by this share of the first loss, or the trial says nothing."""
+"""The loss must fall by this share of the first loss, or the test is inconclusive."""
 
 
 def find_lr(
@@ -40,7 +40,7 @@ def find_lr(
     the run itself. All of its settings apply except schedule and warm-up.
 
     Raises:
-        ValueError: where the run could not train, with a sentence.
+        ValueError: if the run could not train.
     """
     prepared = yield from prepare_trial(library, spec)
     yield Phase(name="Trying learning rates")
@@ -83,7 +83,7 @@ def find_lr(
 
 
 def lr_from_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bool) -> LrFound:
-    """The learning rate that the points of a trial, in their order, suggest.
+    """Return the learning rate suggested by the points of a test, in their order.
 
     The rule is the steepest fall of the smoothed loss: in full trainings of small decoders and encoders it came within
     a factor of 3 of the best rate, and below it. The other common rule, a tenth of the rate with the lowest loss, was
@@ -115,5 +115,5 @@ def lr_from_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bo
 
 
 def rounded(rate: float) -> float:
-    """A rate rounded to the precision of such a trial: one digit, or two where it starts with 1."""
+    """Round a rate to the precision of such a test: one digit, or two if it starts with 1."""
     return float(f"{rate:.1e}" if f"{rate:e}"[0] == "1" else f"{rate:.0e}")

@@ -1,4 +1,4 @@
-"""Measures what a training step really allocates: the peak of torch's own allocations."""
+"""Measures the actual memory of a training step: the peak of torch's own allocations."""
 
 from __future__ import annotations
 
@@ -41,22 +41,23 @@ class RandomTexts:
         self.n_tokens = batch_size * (length + (0 if self.batch.source is None else source_length))
 
     def loss(self, model: AnyModel, dtype: torch.dtype = torch.float32) -> Tensor:
-        """The mean cross-entropy over all targets, in nats: a float32 scalar with a gradient. The softmax is float32.
+        """Compute the mean cross-entropy over all targets, in nats: a float32 scalar with a gradient. The softmax is
+        float32.
 
         Raises:
-            ValueError: where the model is an encoder without a head.
+            ValueError: if the model is an encoder without a head.
         """
         return weighted_nll(model, self.batch, dtype) / self.batch.weights.numel()
 
 
 def peak_allocated(run: Callable[[], None], device: torch.device) -> int:
-    """The most bytes that torch had allocated on `device` while `run` ran, above what was allocated before.
+    """Return the most bytes that torch had allocated on `device` while `run` ran, above those allocated before.
 
-    On the CPU that is the running sum of the profiler's memory events, which slows `run` down; on CUDA the allocator's
-    own record.
+    On the CPU this is the running sum of the profiler's memory events, which slows `run` down; on CUDA it is the
+    allocator's own record.
 
     Raises:
-        ValueError: on a device that keeps no such record.
+        ValueError: on a device without such a record.
     """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -89,7 +90,7 @@ def measured_activations(
     dtype: torch.dtype = torch.float32,
     recomputes: bool = False,
 ) -> int:
-    """The measured counterpart of `models.cost.activation_bytes`, with the same convention, on a new model.
+    """Measure the counterpart of `models.cost.activation_bytes`, with the same convention, on a new model.
 
     Forward, cross-entropy over all targets and backward of one step in train mode; every `.grad` exists before. Draws
     weights and dropout from torch's global generator.

@@ -31,7 +31,7 @@ from terrarium.models.training.estimates.findings import DataPreview, Lengths, P
 from terrarium.models.training.prepare import PreparedData
 
 N_EXAMPLES = 6
-"""Examples shown, from the first batches of the run."""
+"""The number of examples shown, from the first batches of the run."""
 
 _MAX_LINES = 20_000
 _SAMPLE_BYTES = 1 << 22
@@ -43,7 +43,7 @@ def preview_data(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
     """Encode the corpus and preview the run's first batches, made by the same code with the same seed. Yields Phase.
 
     Raises:
-        ValueError: where the training text does not suffice, or the design has no plain objective.
+        ValueError: if the training text does not suffice, or the design has no plain objective.
     """
     yield Phase(name="Encoding the text")
     if prepared.corpus.task in LABEL_TASKS:
@@ -58,13 +58,13 @@ def preview_data(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
 def encode_splits(
     corpus: Corpus, tokenizer: Tokenizer, form: ExampleForm
 ) -> Generator[Event, None, list[EncodedSplit]]:
-    """Both splits (train, val). Yields events while large ones are encoded."""
+    """Encode both splits (train, val). Yields events while large ones are encoded."""
     train = yield from encode_split_events(corpus, tokenizer, "train", form)
     return [train, (yield from encode_split_events(corpus, tokenizer, "val", form))]
 
 
 def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old: ReplayRows | None) -> DataPreview:
-    """As `preview_data`, for splits (train, val) that are encoded already, and old rows that are mixed in."""
+    """Preview as `preview_data`, with splits (train, val) already encoded, and the parent's rows to mix in."""
     corpus, tokenizer = prepared.corpus, prepared.tokenizer
     model, train = prepared.spec.batch_model, prepared.spec.train
     objective = objective_on(corpus, model, tokenizer, train.objective)
@@ -80,7 +80,7 @@ def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old
     examples: list[PreviewExample] = []
     for step in range(min(N_EXAMPLES, batches.n_batches)):
         batch = batches.batch(step // train.grad_accum_steps, step % train.grad_accum_steps)
-        # One from each batch: those of one batch may have similar lengths.
+        # One from each batch: examples of a batch may have similar lengths.
         row = step % len(batch.inputs)
         examples.append(_example(name, tokenizer, batch, row, gaps))
     return DataPreview(
@@ -95,7 +95,7 @@ def preview_encoded(prepared: PreparedData, encoded: Sequence[EncodedSplit], old
 
 
 def preview_task(prepared: PreparedData) -> Generator[Event, None, DataPreview]:
-    """A preview of a task with labels: what the model reads, and its labels, tags or answer. Yields Progress."""
+    """Preview a task with labels: what the model reads, and its labels, tags or answer. Yields Progress."""
     corpus, tokenizer = prepared.corpus, prepared.tokenizer
     model, train, labels = prepared.spec.batch_model, prepared.spec.train, prepared.spec.data.labels
     batches = yield from make_task_batches(corpus, tokenizer, model, train, "train", labels)
@@ -131,7 +131,7 @@ def _task_example(encoder: TaskEncoder, tokenizer: Tokenizer, item: Item) -> Pre
 
 
 def _preview_pronouns(prepared: PreparedData, encoded: Sequence[EncodedSplit]) -> DataPreview:
-    """A preview of pronoun pairs: the noun that "it" means is what is predicted."""
+    """Preview pronoun pairs: the target is the noun that "it" refers to."""
     tokenizer, train = prepared.tokenizer, prepared.spec.train
     batches = make_batches(prepared.corpus, tokenizer, prepared.spec.batch_model, train)
     examples = []
@@ -189,7 +189,7 @@ def _facts(encoded: EncodedSplit) -> SplitFacts:
 
 
 def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, objective: Objective) -> Lengths:
-    """Lengths of the examples of the training split, or of the lines of its text (of very many, a sample)."""
+    """Make a histogram of the lengths of the training examples, or of the lines of a text (a sample if very many)."""
     if encoded.starts is not None:
         lengths = encoded.lengths(_MAX_EXAMPLES)
         n_cut = int((lengths > objective.width).sum())

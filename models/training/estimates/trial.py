@@ -1,4 +1,4 @@
-"""A short trial of a training on its own data, of which nothing is kept: shared by finders and forecasts."""
+"""A short trial of a training on its own data, without saving anything: shared by finders and forecasts."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from terrarium.models.training.optim import make_optimizers
 from terrarium.models.training.prepare import PreparedData
 
 _N_EXAMINED = 64
-"""The largest batch of a training is searched among this many, of several epochs where one has fewer."""
+"""How many of a training's first batches are searched for the largest; several epochs if one has fewer."""
 
 
 def prepared_run(library: Library, run: RunFolder) -> PreparedData:
-    """The data of an existing run, but not the weights that it started from; ValueError where its text is gone."""
+    """Return the data of an existing run, without its initial weights; ValueError if its text no longer exists."""
     corpus = open_run_corpus(library, run)
     template = read_kept_template_config(run.folder) or ChatTemplateConfig()
     tokenizer = read_tokenizer(run.tokenizer_file)
@@ -57,16 +57,16 @@ class Step:
 
 
 def make_trial(prepared: PreparedData, batches: Batches, device: DeviceChoice) -> Trial:
-    """A trial of a run on its own data."""
+    """Make a trial of a run on its own data."""
     padded = prepared.corpus.kind == "examples"
     return Trial(prepared.spec, prepared.build_model, batches, device, padded=padded)
 
 
 class StepBatches(Protocol):
-    """The batches of a training, of which each step takes the next."""
+    """The batches of a training; each step takes the next."""
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
-        """The batch of a micro-step of a step."""
+        """Return the batch of a micro-step of a step."""
 
 
 class Trial:
@@ -85,7 +85,7 @@ class Trial:
         *,
         padded: bool = False,
     ) -> None:
-        """build: makes the model. padded: whether batches have places without a token."""
+        """build: makes the model. padded: whether batches have padding."""
         self._train, self._batches, self._padded = spec.train, batches, padded
         self._device = device.device
         self._dtype = pick_precision(spec.train, spec.model, device.device)
@@ -102,7 +102,7 @@ class Trial:
 
     @property
     def precision(self) -> str:
-        """float32 or bfloat16."""
+        """The dtype of matrix multiplications, "float32" or "bfloat16"."""
         return str(self._dtype).removeprefix("torch.")
 
     def step(self, number: int, multiple: float = 1.0) -> Step:
@@ -121,10 +121,10 @@ class Trial:
         )
 
     def peak_bytes(self, number: int) -> int | None:
-        """Peak memory in update `number`: weights, gradients, optimizer, activations, and where a training measures how
-        much its layers change, the copy of the weights for that; None on MPS.
+        """Return the peak memory of update `number`; None on MPS.
 
-        On the CPU the step is repeated under the profiler.
+        It includes weights, gradients, optimizer states, activations and, if the training measures how much its
+        layers change, the copy of the weights for that. On the CPU the step is repeated under the profiler.
         """
         batches = [self._batches.batch(number, 0)]
         if self._device.type == "cpu":
@@ -144,7 +144,7 @@ class Trial:
         return torch.cuda.max_memory_allocated(self._device) - self._held_before
 
     def validate(self, batch: Batch) -> float:
-        """Seconds that one validation batch takes."""
+        """Return the seconds that one validation batch takes."""
         synchronize(self._device)
         began = time.perf_counter()
         self._model.eval()
@@ -160,7 +160,7 @@ class Trial:
             torch.cuda.empty_cache()
 
     def _update(self, batches: list[Batch], multiple: float, *, copies: bool = False) -> float:
-        """copies: whether the weights are kept meanwhile, as for models.training.update_ratios."""
+        """copies: whether the weights are copied for the update, as for models.training.update_ratios."""
         parameters = list(self._model.parameters())
         weight = sum(float(batch.weights.sum()) for batch in batches) or 1.0
         total = 0.0
@@ -187,7 +187,7 @@ class Trial:
 
 
 def heaviest_batch(batches: Batches) -> int:
-    """The number of the largest one of a training's first batches: the one with the most cells, padding included."""
+    """Return the index of the largest of a training's first batches, in cells including padding."""
 
     def cells(i: int) -> int:
         batch = batches.batch(i)
@@ -197,7 +197,7 @@ def heaviest_batch(batches: Batches) -> int:
 
 
 def free_bytes(choice: DeviceChoice) -> int | None:
-    """The memory available to a training: free main memory, or all of a GPU's; None where that is unknown."""
+    """Return the memory available to a training: free main memory, or all of a GPU's; None if unknown."""
     if choice.device.type == "cpu":
         return int(psutil.virtual_memory().available)
     return choice.memory_bytes

@@ -16,8 +16,9 @@ from terrarium.models.data.batch import Batch
 from terrarium.models.training.parallel.process_group import Command, ProcessGroup
 
 _PATIENCE = timedelta(days=7)
-"""How long to wait for a command. The main process may be busy alone (making a corpus, a full disk); a process that
-ends is noticed at once, by its closed connection."""
+"""The timeout for a command. The main process may be busy alone (making a corpus, a full disk); the end of a process
+is noticed immediately, by its closed connection.
+"""
 
 _MAX_NUMBERS = 3
 _SIGNS_OF_LOSS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
@@ -47,7 +48,7 @@ class DistributedGroup(ProcessGroup):
         dist.destroy_process_group()
 
     def device_name(self, wanted: str) -> str:
-        """As `ProcessGroup.device_name`; ValueError where there are fewer devices than processes."""
+        """As `ProcessGroup.device_name`; ValueError if there are fewer devices than processes."""
         if wanted == "mps":
             raise ValueError("Several processes cannot share an Apple GPU: use --device cpu, or one process.")
         if wanted == "cpu" or not torch.cuda.is_available():
@@ -88,7 +89,7 @@ class DistributedGroup(ProcessGroup):
     # Collectives
 
     def shard(self, batch: Batch) -> Batch:
-        """As `ProcessGroup.shard`. Where there are fewer rows than processes, some get a row of weight 0."""
+        """As `ProcessGroup.shard`. If there are fewer rows than processes, some get a row of weight 0."""
         rows = slice(self.rank, None, self.size)
         is_spare = self.rank >= len(batch.inputs)
         if is_spare:

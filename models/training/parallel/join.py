@@ -10,13 +10,13 @@ from terrarium.models.training.parallel.process_group import SINGLE_PROCESS, Pro
 
 @contextlib.contextmanager
 def join() -> Iterator[ProcessGroup]:
-    """The process group within the block: torchrun's, or this process alone."""
+    """Yield the process group for the block: torchrun's, or this process alone."""
     if not is_distributed():
         yield SINGLE_PROCESS
         return
-    # It imports torch.distributed, which one process does not need:
+    # Imports torch.distributed, which a single process does not need:
     from terrarium.models.training.parallel.distributed import DistributedGroup
 
     process_group = DistributedGroup.begin()
     yield process_group
-    process_group.end()  # not after an error: it would wait for processes that are gone
+    process_group.end()  # not after an error: it would wait for processes that have ended

@@ -1,4 +1,4 @@
-"""How a model is laid out over processes: here whole, in one. For several: `models.training.parallel.sharding`."""
+"""How a model is distributed over processes: here whole, in one. For several: `models.training.parallel.sharding`."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ class Layout:
         loss.backward()
 
     def local(self, tensor: Tensor) -> Tensor:
-        """This process's shard of a weight or gradient, as a view."""
+        """Return this process's shard of a weight or gradient, as a view."""
         return tensor
 
     def total(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes of a value that was summed over `local` shards."""
+        """Sum a value over all processes that was summed over `local` shards."""
         return tensor
 
     def norm(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The global L2 norm of weights or gradients, a scalar."""
+        """Return the global L2 norm of weights or gradients, a scalar."""
         return total_norm(tensors)
 
     def full_tensor(self, tensor: Tensor) -> Tensor:
-        """A weight or optimizer-state tensor, gathered and on the CPU, as it is saved."""
+        """Return a weight or optimizer-state tensor, gathered and on the CPU, for saving."""
         return tensor.detach().cpu().contiguous()
 
     def full_model(self) -> AnyModel:
-        """The full model with the current weights; valid in the main process until the next update."""
+        """Return the full model with the current weights; valid in the main process until the next update."""
         return self.model
 
 
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The global L2 norm of all tensors, a scalar; not finite where any number is not."""
+    """Return the global L2 norm of all tensors, a scalar; not finite if any number is not."""
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
     return norm

@@ -43,32 +43,32 @@ class ProcessGroup:
         return self.rank == 0
 
     def device_name(self, wanted: str) -> str:
-        """The device for this process where the user wants `wanted` (as in `choose_device`)."""
+        """Return the device for this process if the user wants `wanted` (as in `choose_device`)."""
         return wanted
 
     @contextlib.contextmanager
     def together(self, command: Command, *numbers: float) -> Iterator[None]:
-        """Context of a collective operation: the main process broadcasts the command, the others follow it."""
+        """Run a collective operation in a context: the main process broadcasts the command, the others execute it."""
         yield
 
     def shard(self, batch: Batch) -> Batch:
-        """The rows of a batch that this process computes; all shards together are the batch."""
+        """Return the rows of a batch that this process computes; all shards together are the batch."""
         return batch
 
     def all_reduce_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Each of the numbers, summed over all processes."""
+        """Return each of the numbers, summed over all processes."""
         return list(numbers)
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes of a tensor of one shape, detached."""
+        """Return the sum over all processes of a tensor of the same shape, detached."""
         return tensor
 
     def broadcast(self, number: int) -> int:
-        """The main process's number, in all processes."""
+        """Return the main process's number, in all processes."""
         return number
 
     def broadcast_text(self, text: str) -> str:
-        """The main process's text, in all processes."""
+        """Return the main process's text, in all processes."""
         return text
 
     def receive_command(self) -> tuple[Command, list[float]]:
@@ -76,13 +76,13 @@ class ProcessGroup:
         raise AssertionError("this is the main process")
 
     def barrier(self) -> None:
-        """Wait until all processes get here; RuntimeError where one has ended."""
+        """Wait until all processes get here; RuntimeError if one has ended."""
 
     def shutdown(self) -> None:
-        """Let the other processes end; called by the main one."""
+        """Let the other processes end; called by the main process."""
 
     def is_lost_process(self, error: Exception) -> bool:
-        """Whether an error says that another process is gone."""
+        """Whether an error says that another process has ended."""
         return False
 
 
@@ -95,10 +95,10 @@ def is_distributed() -> bool:
 
 
 def end_process(status: int) -> None:
-    """Exit at once where this process is one of several; otherwise do nothing and leave it to the interpreter.
+    """Exit immediately if this process is one of several; otherwise leave it to the interpreter.
 
-    gloo's threads may still hold tensors that they sent. Releasing them needs the interpreter, and while it shuts down
-    they abort the process (seen in a core dump: `AsyncBroadcastWork` destroyed meanwhile).
+    gloo's threads may still hold tensors that they sent. Releasing them needs the interpreter, and during its shutdown
+    they abort the process (seen in a core dump: `AsyncBroadcastWork` destroyed during shutdown).
     """
     if is_distributed():
         sys.stdout.flush()

@@ -23,7 +23,7 @@ from terrarium.models.training.parallel.process_group import ProcessGroup
 
 
 class _ForwardWrapper(nn.Module):
-    """Runs any computation with the model as a forward pass, which the hooks of DDP and FSDP2 need."""
+    """Runs any computation with the model as a forward pass, because the hooks of DDP and FSDP2 need one."""
 
     def __init__(self, model: AnyModel) -> None:
         super().__init__()
@@ -58,14 +58,14 @@ class ReplicatedLayout(Layout):
 class ShardedLayout(Layout):
     """A shard of each weight in each process; full weights exist only while a block computes with them.
 
-    Gradients are reduce-scattered in every micro-step, so that full ones never accumulate. To save a checkpoint or to
+    Gradients are reduce-scattered in every micro-step, so full ones never accumulate. To save a checkpoint or to
     evaluate the model, the main process gathers full weights one by one.
     """
 
     def __init__(
         self, model: AnyModel, process_group: ProcessGroup, device: torch.device, build: Callable[[], AnyModel]
     ) -> None:
-        """`build` makes another model of the same parts, with any weights."""
+        """build: makes another model of the same design, with any weights."""
         super().__init__(model)
         self._process_group, self._device, self._build = process_group, device, build
         self._mesh = init_device_mesh(device.type, (process_group.size,))
@@ -97,7 +97,7 @@ class ShardedLayout(Layout):
         return self.total(total_norm([self.local(tensor) for tensor in tensors]) ** 2).sqrt()
 
     def full_tensor(self, tensor: Tensor) -> Tensor:
-        """As `Layout.full_tensor`, a collective: all processes call it for the same tensors in the same order."""
+        """As `Layout.full_tensor`, but collective: all processes call it for the same tensors in the same order."""
         gathered = tensor.full_tensor().detach() if isinstance(tensor, DTensor) else tensor
         return super().full_tensor(gathered) if self._process_group.is_main_process else torch.empty(0)
 
@@ -112,7 +112,7 @@ class ShardedLayout(Layout):
         return self._whole_model
 
     def split_optimizers(self, optimizers: Sequence[Optimizer], train: TrainConfig) -> list[Optimizer]:
-        """Optimizers of the shards, with the state of `optimizers`, those of the full model."""
+        """Make optimizers of the shards, with the state of `optimizers`, those of the full model."""
         split = make_optimizers(self.model, train, muon=_ShardedMuon)
         for before, after in zip(optimizers, split, strict=True):
             pairs = zip(_parameters(before), _parameters(after), strict=True)
@@ -122,14 +122,17 @@ class ShardedLayout(Layout):
         return split
 
     def _like(self, shard: Tensor, value: Tensor) -> Tensor:
-        """An optimizer-state tensor, sharded like its parameter where it has the parameter's shape."""
+        """Shard an optimizer-state tensor like its parameter if it has the parameter's shape."""
         value = value.to(self._device)
         return _split(value, shard) if value.shape == shard.shape else value
 
 
 class _ShardedMuon(Muon):
-    """Muon with sharded momentum. Updates are computed from full matrices, since orthogonalising shards does not
-    orthogonalise the whole: all matrices of one shape are gathered at once, and every process computes all updates."""
+    """Muon with sharded momentum.
+
+    Updates are computed from full matrices, because orthogonalising shards does not orthogonalise the whole: all
+    matrices of one shape are gathered together, and every process computes all updates.
+    """
 
     def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
         stacked = torch.stack(matrices)
@@ -139,7 +142,7 @@ class _ShardedMuon(Muon):
 
 
 def _split(whole: Tensor, like: Tensor) -> DTensor:
-    """This process's shard of a tensor that all processes hold, sharded as `like` is."""
+    """Return this process's shard of a tensor that all processes have in full, sharded like `like`."""
     assert isinstance(like, DTensor)
     replicated = DTensor.from_local(whole, like.device_mesh, [Replicate()], run_check=False)
     return replicated.redistribute(placements=like.placements)

@@ -1,6 +1,7 @@
-"""Measures how fast a model is trained here, by a few steps on random tokens, and proposes the settings of a run by it.
+"""Measures the training speed of a model on this computer with a few steps on random tokens, and proposes a run's
+settings from it.
 
-It takes seconds at most, and nothing is kept.
+It takes a few seconds at most, and nothing is saved.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ from terrarium.models.training.proposal.step_shape import StepShape, step_shape,
 from terrarium.models.training.tuning import build_run_model, check_tuning
 
 _MOST_FLOPS = 6e10
-"""FLOPs of the larger of the two updates that are timed: a second, where a large model is slow."""
+"""FLOPs of the larger of the two timed updates: about a second for a slow large model."""
 _APART = 4.0
-"""Ratio of operations of the two updates at least, so that their difference says something."""
+"""The minimum ratio of operations of the two updates, so that their difference is meaningful."""
 _N_TIMED, _TIMED_S = 3, 0.5
-"""Updates that are timed at least, and seconds: quick ones are timed more often, since a speed varies."""
+"""The minimum number of timed updates, and of seconds: quick updates vary, so more of them are timed."""
 _SHORT = 8
 
 
 class _SameBatch:
-    """The batches of a training that are all the same one, of random tokens."""
+    """The batches of a training that are all the same batch of random tokens."""
 
     def __init__(self, batch: Batch) -> None:
         self.of_step = batch
@@ -54,19 +55,19 @@ class _SameBatch:
 
 
 def measure_speed(spec: RunSpec, shape: StepShape, device: str = "auto") -> Generator[Event, None, Speed]:
-    """Time updates of two sizes: a very small one, and one as large as `shape`, or as takes a second.
+    """Time updates of two sizes: a very small one, and one as large as `shape` or as fits into about a second.
 
     Yields Phase and Progress. Torch's random state is preserved at each event and at the end.
 
     Raises:
-        ValueError: where the memory does not suffice, or the design cannot be tuned so.
+        ValueError: if memory does not suffice, or the design cannot be tuned in this mode.
     """
     if spec.tune is not None:
         check_tuning(spec, 0)
     yield Phase(name="Measuring this computer")
     choice = choose_device(device)
     model = spec.model
-    if model.head not in ("language", "sequence", "token"):  # of answers: two numbers for each token
+    if model.head not in ("language", "sequence", "token"):  # for answer spans: two numbers per token
         model = dataclasses.replace(model, head="token", n_label=2)
     train = dataclasses.replace(spec.train, grad_accum_steps=1)
     spec = dataclasses.replace(spec, model=model, train=train)
@@ -78,7 +79,7 @@ def measure_speed(spec: RunSpec, shape: StepShape, device: str = "auto") -> Gene
     with out_of_memory_as_sentence(choice.device):
         trial = Trial(spec, lambda: build_run_model(spec), batches, choice)
         try:
-            trial.step(0)  # slower than the others: the device is cold
+            trial.step(0)  # slower than the others: warm-up
             base = _median_seconds(trial)
             yield Progress(done=1, total=3)
             batches.of_step = RandomTexts(model, large.rows, large.length, large.length, choice.device).batch
@@ -98,15 +99,15 @@ def measure_speed(spec: RunSpec, shape: StepShape, device: str = "auto") -> Gene
 def propose_run(
     library: Library, spec: RunSpec, kept: Sequence[str] = (), device: str = "auto"
 ) -> Generator[Event, None, tuple[RunSpec, str]]:
-    """The run of `spec` with what is proposed for it, and in words how long it takes and what it reads.
+    """Return `spec` with proposed settings, and a sentence on how long the run takes and how much it reads.
 
     Yields Phase and Progress.
 
     Args:
-        kept: settings that somebody has chosen, as “train.steps”.
+        kept: the settings that the user has chosen, as “train.steps”.
 
     Raises:
-        ValueError: where its data or its tokenizer cannot be read, or the memory does not suffice.
+        ValueError: if its data or its tokenizer cannot be read, or memory does not suffice.
     """
     if spec.data.source == "pronouns":
         return spec, ""
@@ -130,7 +131,7 @@ def propose_run(
 
 
 def _filled(spec: RunSpec, proposal: Proposal, kept: Sequence[str]) -> RunSpec:
-    """The run with what is proposed, but for what was chosen."""
+    """Apply a proposal to a run, except to the settings that the user has chosen."""
     train = {name: value for name, value in proposal.train.items() if f"train.{name}" not in kept}
     tune = {name: value for name, value in proposal.tune.items() if f"tune.{name}" not in kept}
     return dataclasses.replace(
@@ -141,13 +142,14 @@ def _filled(spec: RunSpec, proposal: Proposal, kept: Sequence[str]) -> RunSpec:
 
 
 def _of(rows: int, length: int) -> StepShape:
-    """An update on random tokens, of which every one is a target."""
+    """Make the shape of an update on random tokens, all of which are targets."""
     return StepShape(rows=rows, length=length, most_rows=rows, longest=length, n_tokens=rows * length)
 
 
 def _large(spec: RunSpec, shape: StepShape, little: float) -> StepShape:
-    """The larger update that is timed: of fewer or shorter texts where `shape` has too much to do, of more where it has
-    hardly more than the small one."""
+    """Return the shape of the larger timed update: fewer or shorter texts if `shape` is too expensive, more if it is
+    hardly larger than the small one.
+    """
     rows, length = shape.rows, shape.length
 
     def flops() -> float:
@@ -161,7 +163,7 @@ def _large(spec: RunSpec, shape: StepShape, little: float) -> StepShape:
 
 
 def _median_seconds(trial: Trial) -> float:
-    """Seconds of an update."""
+    """Return the median seconds of an update."""
     seconds: list[float] = []
     while len(seconds) < _N_TIMED or sum(seconds) < _TIMED_S:
         seconds.append(trial.step(len(seconds)).seconds)
@@ -169,7 +171,7 @@ def _median_seconds(trial: Trial) -> float:
 
 
 def _token_seconds(model: AnyModel) -> float:
-    """Seconds of reading one token, about as long as writing one takes."""
+    """Return the seconds to read one token, which is about as long as generating one takes."""
     device = model.embedding.weight.device
     ids = torch.zeros((1, 1), dtype=torch.long, device=device)
     seconds = []

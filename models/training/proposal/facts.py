@@ -1,6 +1,6 @@
-"""What a run would learn from, in the tokens that its model reads: how much it is, and how long its rows are.
+"""The size of a run's data: how many tokens it has for its model, and how long its rows are.
 
-Read from a sample before anything is prepared: nothing is stored, no model is opened. No torch import.
+Read from a sample before anything is prepared: nothing is saved, no model is opened. No torch import.
 """
 
 from __future__ import annotations
@@ -31,25 +31,26 @@ from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 
 _SAMPLE_BYTES = 300_000
-"""Text that is encoded, and that a tokenizer is trained on, to know how long rows are in tokens."""
+"""Bytes of text to encode, and to train a tokenizer on, to estimate the length of rows in tokens."""
 _SAMPLE_ROWS = 1000
 _SAMPLE_PARTS = 3
 _N_PROMPTS = 2
 _PROMPT_CHARACTERS = 200
 
 TEXT, PACKED, ITEMS = "text", "packed", "items"
-"""How batches are made of the data: windows of one long text; as many rows as give so many tokens
-(models.data.batches.ExampleBatches); or so many rows (models.tasks.batches)."""
+"""How batches are made of the data: windows of one long text (TEXT); rows up to a number of tokens (PACKED,
+models.data.batches.ExampleBatches); or a number of rows (ITEMS, models.tasks.batches).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
     """The data of a run.
 
-    unit: TEXT, PACKED or ITEMS. n_rows: rows for training, 0 of one long text; n_val_rows: for validation. n_tokens: of
-    all training data, about. lengths: of rows in tokens, in ascending order, of a sample where there are many; () of
-    one long text. reply_share: of the tokens, those that belong to replies. prompts: what a sample can begin with, from
-    the validation rows; () where the data suggests none. task, labels: of a dataset with one.
+    unit: TEXT, PACKED or ITEMS. n_rows: training rows, 0 for one long text. n_val_rows: validation rows. n_tokens:
+    about how many tokens the training data has. lengths: of rows in tokens, in ascending order, from a sample if there
+    are many; () for one long text. reply_share: the share of tokens that belong to replies. prompts: what a sample can
+    begin with, from the validation rows; () if the data suggests none. task, labels: of a dataset with a task.
     """
 
     unit: str
@@ -64,10 +65,10 @@ class DataFacts:
 
 
 def read_facts(library: Library, spec: RunSpec) -> Generator[Event, None, DataFacts | None]:
-    """What a run of `spec` would learn from; None where it is generated when the run starts. Yields Phase.
+    """Read the facts of a run's data; None if the data is generated when the run starts. Yields Phase.
 
     Raises:
-        ValueError: where the data or the tokenizer cannot be read, or no row suits the model.
+        ValueError: if the data or the tokenizer cannot be read, or no row suits the model.
     """
     yield Phase(name="Looking at the data")
     if spec.data.source == "files":
@@ -89,7 +90,7 @@ def read_facts(library: Library, spec: RunSpec) -> Generator[Event, None, DataFa
 
 
 def text_bytes(library: Library, spec: RunSpec) -> int | None:
-    """How much text a run would learn from, in bytes; None where it is generated when the run starts."""
+    """Return the size of a run's text in bytes; None if it is generated when the run starts."""
     if spec.data.source == "files":
         return sum(Path(file).stat().st_size for file in spec.data.files if Path(file).is_file()) or None
     corpus = _find(library, spec)
@@ -97,7 +98,7 @@ def text_bytes(library: Library, spec: RunSpec) -> int | None:
 
 
 def _find(library: Library, spec: RunSpec) -> Corpus | None:
-    """The corpus of a run, None where it is not made yet."""
+    """Find the corpus of a run; None if it is not made yet."""
     data = spec.data
     if data.source == "dataset":
         known = (corpus for corpus in list_corpora(library) if corpus.task)
@@ -146,13 +147,13 @@ def _facts_of_rows(
 
 
 def _sample_rows(corpus: Corpus, split: str, at_most: int) -> list[Example]:
-    """Evenly spread rows of a split; ValueError where it has none."""
+    """Return evenly spread rows of a split; ValueError if it has none."""
     rows, found, n_bytes = corpus.rows(split), list[Example](), 0
     n = min(len(rows), at_most)
     if not n:
         raise ValueError(f"{corpus.label!r} has no rows for {split}: import it again with another split.")
     step = -(-len(rows) // n)
-    # With few bytes left, rows of all parts are still taken: every other one first.
+    # If the byte limit ends the loop early, rows of all parts are still included: every second one comes first.
     for index in (*range(0, len(rows), 2 * step), *range(step, len(rows), 2 * step)):
         found.append(rows[index])
         n_bytes += rows.offset(index + 1) - rows.offset(index)
@@ -162,7 +163,7 @@ def _sample_rows(corpus: Corpus, split: str, at_most: int) -> list[Example]:
 
 
 def _sample_files(paths: Sequence[Path]) -> tuple[list[str], int]:
-    """Parts of text files, and the bytes of all of them; ValueError where one cannot be read."""
+    """Read parts of text files, and the total size of all files in bytes; ValueError if one cannot be read."""
     texts, total = list[str](), 0
     try:
         for path in paths:
@@ -181,8 +182,10 @@ def _sample_files(paths: Sequence[Path]) -> tuple[list[str], int]:
 
 
 def _tokenizer(library: Library, spec: RunSpec, texts: Sequence[str]) -> tuple[Tokenizer, ChatTemplateConfig]:
-    """The run's tokenizer, and the chat template of its parent; a tokenizer that it would train is trained on the
-    sample, which gives about the same lengths."""
+    """Return the run's tokenizer, and the chat template of its parent.
+
+    A tokenizer that the run would train is trained on the sample, which gives about the same lengths.
+    """
     template = ChatTemplateConfig()
     if spec.tune is not None:
         tokenizer, template = _parent_tokenizer(library, spec.tune.parent)
@@ -203,7 +206,7 @@ def _parent_tokenizer(library: Library, parent: str) -> tuple[Tokenizer, ChatTem
 
 
 def _folder_of_parent(library: Library, parent: str) -> Path | None:
-    """The run that a model is of, None where it is a file or folder of another kind."""
+    """Return the run that a model belongs to; None if it is another kind of file or folder."""
     path = Path(parent).expanduser()
     if path.exists():
         return path if (path / "run.json").is_file() else None
@@ -212,7 +215,7 @@ def _folder_of_parent(library: Library, parent: str) -> Path | None:
 
 
 def _as_taught(known: ChatTemplateConfig, spec: RunSpec, corpus: Corpus, tokenizer: Tokenizer) -> ChatTemplateConfig:
-    """The chat template in which a model whose parent has this one reads conversations."""
+    """Return the chat template for a fine-tuned model whose parent has the template `known`."""
     has_replies = corpus.has_chats or corpus.task == "text-to-text"
     if spec.tune is None or not has_replies or spec.model.topology != "decoder-only":
         return known
@@ -220,7 +223,7 @@ def _as_taught(known: ChatTemplateConfig, spec: RunSpec, corpus: Corpus, tokeniz
 
 
 def _prompt_of(row: Mapping[str, Any]) -> str:
-    """What a sample can begin with: the beginning of a text, or what a user says first; "" where a row has neither."""
+    """Return what a sample can begin with: the beginning of a text, or the first user message; else ""."""
     text = row.get("text") or row.get("source") or ""
     messages = row.get("messages")
     if messages:

@@ -8,9 +8,9 @@ from typing import Any
 from terrarium.models.settings.run_spec import TrainConfig
 
 N_TIMES = 10
-"""How often a run is validated, sampled and saved: enough to see a curve, and to find its lowest point."""
+"""How often a run is validated, sampled and saved: enough to show a curve, and to find its lowest point."""
 FEWEST, MOST = 5, 40
-"""How often an interval may fit into the steps to come for a run to keep it, at least and at most."""
+"""The minimum and maximum number of times that an existing interval may fit into the remaining steps to be retained."""
 _ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 _FOLLOWING = ("eval_interval", "sample_interval", "checkpoint_interval")
 
@@ -25,18 +25,18 @@ def round_number(n: float) -> int:
 
 
 def proposed_intervals(steps: int) -> dict[str, int]:
-    """The intervals of a run of so many steps: settings of TrainConfig, as {name: steps}.
+    """Return the intervals of a run of `steps` steps: settings of TrainConfig, as {name: steps}.
 
-    They are the same for all, so that each checkpoint has its validation and its samples, and the best one is kept.
+    They are all the same, so that each checkpoint has its validation and its samples, and the best one is kept.
     """
     return dict.fromkeys(_FOLLOWING, round_number(steps / N_TIMES))
 
 
 def lengthened(train: TrainConfig, steps: int, since: int = 0) -> TrainConfig:
-    """The settings of a run that is to have `steps` in all, of which those after the step `since` are to come.
+    """Return the settings of a run with `steps` in all, of which those after step `since` remain.
 
-    Its intervals follow where the old ones would come too rarely, or far too often, in what is to come. What is never
-    done (0) stays so, and with as many steps as before everything does.
+    An interval changes if it would be too rare or far too frequent in the remaining steps. An interval of 0 (never) is
+    unchanged, and with as many steps as before so is everything.
     """
     if steps == train.steps:
         return train

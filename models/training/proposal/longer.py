@@ -1,4 +1,4 @@
-"""Training a run longer than was planned: why it cannot be, from which step, with which settings. No torch import."""
+"""Training a run longer than planned: whether it is possible, from which step, with which settings. No torch import."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from terrarium.models.training.proposal.intervals import lengthened
 from terrarium.models.training.schedule import lr_factor
 
 _MUCH_LOWER = 0.5
-"""Below this share of the rate that follows, the loss rises for a while."""
+"""Below this share of the new learning rate, the loss rises for a while."""
 _TRAINED_LONGER = re.compile(r", [\d,]+ steps$")
 
 
 def why_not_longer(info: RunInfo) -> str:
-    """Why a run cannot be trained longer, in a sentence; "" where it can."""
+    """Return the reason why a run cannot be trained longer; "" if it can."""
     if info.problem:
         return info.problem
     if info.status == "imported":
@@ -35,15 +35,15 @@ def why_not_longer(info: RunInfo) -> str:
 
 
 def longer(train: TrainConfig, step: int, steps: int) -> TrainConfig:
-    """The settings of a run that continues from its checkpoint of `step`, to `steps` in all.
+    """Return the settings of a run that continues from its checkpoint of `step`, to `steps` in all.
 
-    Validations, samples and checkpoints follow the new length, and so does the learning rate: where it had fallen, it
-    rises again. A warm-up of its own and a schedule for the steps to come alone end at the same loss (0.168 against
-    0.166 nats, after 500 and 500 more steps of Tiny World), and for a few more steps they are far too much.
+    Validations, samples and checkpoints follow the new length, and so does the learning rate: if it had fallen, it
+    rises again. A new warm-up and a schedule for the remaining steps alone end at the same loss (0.168 against 0.166
+    nats, after 500 and 500 more steps of Tiny World), and are far too much for a few more steps.
 
-    It has no patience: all steps that were asked for are trained, and the best checkpoint is kept anyway. The lowest
-    loss so far was reached when the rate had fallen, so that no validation is lower until it has fallen as far again,
-    near the end: early stopping would end the run before that, however good it was to become.
+    Patience is 0: all requested steps are trained, and the best checkpoint is kept anyway. The lowest loss so far was
+    reached after the rate had fallen, so no validation is lower until it has fallen as far again, near the end: early
+    stopping would end the run before that, however good it would become.
     """
     return dataclasses.replace(lengthened(train, steps, since=step), patience=0)
 
@@ -54,10 +54,11 @@ def rate_rises(train: TrainConfig, step: int, steps: int) -> bool:
 
 
 def fork_longer(library: Library, source: RunFolder, steps: int | None = None, name: str | None = None) -> RunFolder:
-    """A queued run that continues from the last checkpoint of `source`, to `steps` in all; None: for as long again.
+    """Create a queued run that continues from the last checkpoint of `source`, to `steps` in all; None: twice as
+    many.
 
     Raises:
-        ValueError: where it cannot be trained longer, or as fork_run.
+        ValueError: if it cannot be trained longer, or as fork_run.
     """
     if problem := why_not_longer(inspect_run(source.folder)):
         raise ValueError(problem)
@@ -68,12 +69,12 @@ def fork_longer(library: Library, source: RunFolder, steps: int | None = None, n
 
 
 def longer_name(name: str, steps: int) -> str:
-    """The name of a run that continues to so many steps: “Tiny World, 3,000 steps”."""
+    """Return the name of a run that continues to `steps` steps: “Tiny World, 3,000 steps”."""
     return f"{_TRAINED_LONGER.sub('', name)}, {steps:,} steps"
 
 
 def measured_seconds(info: RunInfo, steps: int) -> float | None:
-    """How long so many steps take at the run's own measured speed; None where that is not known."""
+    """Return the seconds of `steps` steps at the run's own measured speed; None if unknown."""
     if not info.elapsed_s or not info.step:
         return None
     return info.elapsed_s / info.step * steps

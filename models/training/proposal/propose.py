@@ -1,7 +1,7 @@
 """Proposes the settings of a new run from its data, its model and this computer. No torch import.
 
-A proposal is for somebody who has chosen nothing yet: a run that learns what there is to learn, or what fits into about
-ten minutes. Rows are read a number of times (epochs), one long text to a number of tokens.
+A proposal is for users who have not chosen settings: a run that learns nearly all it can, or what fits into about ten
+minutes. Rows are read for a number of epochs, one long text for a number of tokens.
 """
 
 from __future__ import annotations
@@ -29,37 +29,38 @@ from terrarium.models.training.proposal.step_shape import (
 )
 
 BUDGET_S = 600.0
-"""Seconds that a proposed run takes at most, about."""
+"""The approximate maximum duration of a proposed run."""
 LONGER = 10
-"""How many times as long as the proposed run the other one is that is offered."""
+"""How many times as long the alternative longer run takes."""
 
 _SMALL = 1_000_000
 """Parameters up to which a fine-tuning is as long as a training from scratch."""
 _TOKENS_PER_PARAMETER = 6
-"""Of a text, for a model from scratch: 5 M tokens for the preset terrarium-tiny."""
+"""Tokens of a text per parameter, for a model from scratch: 5 M tokens for the preset terrarium-tiny."""
 _MOST_TEXT_EPOCHS = {"scratch": 20.0, "tuned": 3.0}
-"""Epochs of a short text: after more, the loss on held-out text rises."""
+"""The maximum epochs of a short text: after more, the validation loss rises."""
 _UPDATES = {"scratch": 1500.0, "tuned": 300.0}
 _EPOCHS = {"scratch": (3.0, 20.0), "tuned": (2.0, 6.0)}
-"""Of rows: the square root of so many updates by the batches of an epoch, within these numbers of epochs."""
+"""The minimum and maximum epochs of rows; in between, the square root of `_UPDATES` / batches per epoch."""
 _FEWEST_UPDATES = 30
-"""Updates for which a batch of a large model is made smaller, so that they fit into the time."""
+"""The number of updates for which a large model's batch is made smaller, so that they fit into the time."""
 _LARGE_TEXT = 10_000_000
-"""Bytes from which on a text has enough frequent pieces for a larger vocabulary. A small one needs 1,024 as well: 240
-reviews were labelled right in 59 of 100 cases with 512 tokens, in 63 with 1,024, and in 64 with 2,048 (measured)."""
+"""Bytes above which a text has enough frequent pieces for a larger vocabulary. A small text needs 1,024 as well: 240
+reviews were labelled right in 59 of 100 cases with 512 tokens, in 63 with 1,024, and in 64 with 2,048 (measured).
+"""
 _MEMORY_SHARE, _MOST_BYTES = 0.5, 4 << 30
-"""Share of the free memory, and bytes, that a step may take: other programs and the window need the rest."""
+"""The share of the free memory, and the bytes, that a step may take: other programs and the window need the rest."""
 _LENGTH_SHARE = 0.98
-"""Share of the texts that are read whole; the longer ones are cut."""
+"""The share of texts that are read whole; longer ones are truncated."""
 _EVALUATION_SHARE = 0.2
-"""Share of a run's time that its validations may take."""
+"""The share of a run's time that its validations may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """Settings of TrainConfig and TuneSpec, where data, model or computer say which.
+    """Settings of TrainConfig and TuneSpec that follow from data, model or computer.
 
-    is_cut: whether it ends before everything is learned, since more would take longer than BUDGET_S.
+    is_cut: whether the run ends before everything is learned, because more would take longer than BUDGET_S.
     """
 
     train: Mapping[str, Any]
@@ -77,11 +78,11 @@ def propose(
     """Propose the settings of a run with the model, data and mode of `spec`; not for an alignment.
 
     Args:
-        facts: None where they are not known, as for a text that is not made yet.
-        speed: what was measured here; None: as many steps as are wanted.
-        free_bytes: the memory that a training can have; None where that is not known.
-        kept: the settings of TrainConfig that the user has chosen. Others follow them, and of themselves is said what
-            would be proposed.
+        facts: None if unknown, as for a text that is not made yet.
+        speed: the measured speed; None: no time limit on the steps.
+        free_bytes: the memory available to a training; None if unknown.
+        kept: the settings of TrainConfig that the user has chosen. Others follow from them; for these settings
+            themselves, the proposal has what would be proposed.
     """
     assert spec.align is None
     model, tune, train = spec.model, spec.tune, dataclasses.replace(spec.train, grad_accum_steps=1)
@@ -120,14 +121,14 @@ def propose(
 
 
 def prolonged(train: TrainConfig, times: int = LONGER) -> dict[str, Any]:
-    """The settings of a run that is so many times as long: settings of TrainConfig."""
+    """Return the settings of TrainConfig for a run `times` times as long."""
     steps = min(train.steps * times, 1_000_000_000)
     intervals = proposed_intervals(steps)
     return {"steps": steps} | {name: value for name, value in intervals.items() if getattr(train, name)}
 
 
 def describe_reading(facts: DataFacts | None, epochs: float | None) -> str:
-    """How much a run reads, in words: “10 times through your 216 rows”; "" where that is not known."""
+    """Describe how much a run reads: “10 times through your 216 rows”; "" if unknown."""
     if facts is None or epochs is None:
         return ""
     what = "your text" if facts.unit == TEXT else f"your {format_count(facts.n_rows, 'row')}"
@@ -139,8 +140,8 @@ def describe_reading(facts: DataFacts | None, epochs: float | None) -> str:
 
 
 def describe_packing(spec: RunSpec, facts: DataFacts | None) -> str:
-    """What `batch_size` does not say of rows that are packed by their tokens: how many a step reads, and how many of
-    them are cut; "" of other data.
+    """Describe a step of rows packed by tokens, which `batch_size` does not: how many rows it reads, and how many are
+    truncated; "" for other data.
     """
     if facts is None or facts.unit != PACKED:
         return ""
@@ -154,7 +155,7 @@ def describe_packing(spec: RunSpec, facts: DataFacts | None) -> str:
 
 
 def describe_length(seconds: float | None, facts: DataFacts | None, epochs: float | None) -> str:
-    """“about 40 s: 10 times through your 216 rows”; as much of it as is known."""
+    """Describe a run's duration: “about 40 s: 10 times through your 216 rows”; parts that are unknown are left out."""
     reading = describe_reading(facts, epochs)
     if seconds is None:
         return reading[:1].upper() + reading[1:]
@@ -162,32 +163,32 @@ def describe_length(seconds: float | None, facts: DataFacts | None, epochs: floa
 
 
 def seconds_of(spec: RunSpec, facts: DataFacts | None, speed: Speed) -> float:
-    """About how long a run takes, with its validations and samples."""
+    """Estimate the seconds of a run, with its validations and samples."""
     shape = step_shape(facts, spec.model, spec.train, spec.tune)
     return run_seconds(spec, shape, facts, speed)
 
 
 def epochs_of(spec: RunSpec, facts: DataFacts | None) -> float | None:
-    """How often a run reads all of its data, None where that is not known."""
+    """Return how often a run reads all of its data, None if unknown."""
     per_epoch = step_shape(facts, spec.model, spec.train, spec.tune).per_epoch
     return None if per_epoch is None else spec.train.steps / per_epoch
 
 
 def proposed_tokenizer(model: ModelConfig, n_bytes: int | None) -> TokenizerSpec:
-    """The tokenizer of a model from scratch on so much text, None where that is not known: a new one, made for it."""
+    """Propose a new tokenizer for a model from scratch on `n_bytes` of text (None: unknown)."""
     if model.has_ngrams:
         return TokenizerSpec(kind="byte")
     return TokenizerSpec(kind="bpe", vocab_size=2048 if (n_bytes or 0) >= _LARGE_TEXT else 1024)
 
 
 def _of_memory(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The chosen settings that change what a step needs."""
+    """Return the chosen settings that affect the memory of a step."""
     names = ("optimizer", "precision", "activation_checkpointing", "state_dtype")
     return {name: chosen[name] for name in names if name in chosen}
 
 
 def _max_length(facts: DataFacts, model: ModelConfig) -> int:
-    """The longest text that is read: that of nearly all rows."""
+    """Return the longest text length to read, which covers nearly all rows."""
     most = TuneSpec(parent="-").max_length
     if facts.lengths:
         longest = facts.lengths[min(len(facts.lengths) - 1, math.ceil(_LENGTH_SHARE * len(facts.lengths)))]
@@ -206,7 +207,7 @@ def _batch(
     speed: Speed | None,
     free_bytes: int | None,
 ) -> dict[str, Any]:
-    """The size of a batch: for the data, then for the time, then for the memory."""
+    """Choose the batch size: for the data, then for the time, then for the memory."""
     rows = _rows_wanted(facts, model, tune, kind)
 
     def at(rows: int) -> tuple[TrainConfig, StepShape]:
@@ -226,7 +227,7 @@ def _batch(
 
 
 def _rows_wanted(facts: DataFacts, model: ModelConfig, tune: TuneSpec | None, kind: str) -> int:
-    """Texts in a batch."""
+    """Return the wanted number of texts in a batch."""
     if facts.unit == TEXT:
         in_text = facts.n_tokens / text_length(model, tune)
         return 4 if kind == "tuned" else 8 if in_text < 40 * TrainConfig().batch_size else TrainConfig().batch_size
@@ -238,7 +239,7 @@ def _rows_wanted(facts: DataFacts, model: ModelConfig, tune: TuneSpec | None, ki
 
 
 def _wanted_steps(facts: DataFacts, model: ModelConfig, shape: StepShape, kind: str) -> float:
-    """Updates after which about all is learned."""
+    """Return the number of updates after which nearly everything is learned."""
     assert shape.per_epoch is not None
     if facts.unit == TEXT or (kind == "scratch" and facts.unit != ITEMS and facts.n_rows > 4000):
         budget = _TOKENS_PER_PARAMETER * cost.total_parameters(model)
@@ -250,9 +251,9 @@ def _wanted_steps(facts: DataFacts, model: ModelConfig, shape: StepShape, kind: 
 
 
 def _eval_batches(facts: DataFacts | None, shape: StepShape, steps: int, interval: int) -> int:
-    """How many batches a validation has: as many as usual, or as take a small part of the time.
+    """Return the number of batches of a validation: the default, or fewer if they would take too much of the time.
 
-    A batch that is only read, and scored again, costs about two thirds of one that is learned.
+    A batch that is only read, and scored again, costs about two thirds of a training batch.
     """
     n_times = 2 + steps // interval
     affordable = _EVALUATION_SHARE * steps * shape.accumulation / n_times * 1.5
@@ -262,7 +263,7 @@ def _eval_batches(facts: DataFacts | None, shape: StepShape, steps: int, interva
 
 
 def _fitting(wanted: int, flops: float, speed: Speed | None) -> int:
-    """So many updates of `flops` operations, or as many as fit into BUDGET_S with their validations."""
+    """Return `wanted` updates of `flops` operations, or as many as fit into BUDGET_S with their validations."""
     if speed is None:
         return wanted
     fitting = max(1, int(BUDGET_S / (1 + _EVALUATION_SHARE / 2) / speed.quiet_seconds(flops)))
@@ -270,7 +271,7 @@ def _fitting(wanted: int, flops: float, speed: Speed | None) -> int:
 
 
 def _rounded_down(n: int) -> int:
-    """A round number near `n` that is not larger."""
+    """Return a round number near `n` that is not larger."""
     return next((near for share in (1.0, 0.9, 0.8) if (near := round_number(share * n)) <= n), n)
 
 
@@ -282,7 +283,7 @@ def step_memory(
     device: str = "cpu",
     precision: str = "float32",
 ) -> int:
-    """The estimated memory of the largest step in bytes."""
+    """Estimate the memory of the largest step in bytes."""
     return sum(step_memory_parts(model, shape, train, tune, device, precision).values())
 
 
@@ -294,7 +295,7 @@ def step_memory_parts(
     device: str = "cpu",
     precision: str = "float32",
 ) -> dict[str, int]:
-    """The same by what it is for (models.cost.memory)."""
+    """As `step_memory`, by purpose (models.cost.memory)."""
     return cost.memory(
         model,
         shape.most_rows,

@@ -1,4 +1,4 @@
-"""How fast a model is trained here, and how long a run takes at that speed. No torch import."""
+"""The training speed of a model on this computer, and the duration of a run at that speed. No torch import."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ _MOST_OTHERS = 0.95
 class Speed(Event):
     """The speed of a model's training, measured by a few steps on random tokens.
 
-    base_s: seconds that an update takes however little it reads; flops_per_s: of what it reads. token_s: seconds in
-    which one more token of a sample is written. others: the share of the computer that other programs took meanwhile.
+    base_s: the fixed seconds of an update, independent of its size. flops_per_s: the speed beyond that. token_s: the
+    seconds to generate one more token of a sample. others: the share of the computer that other programs used during
+    the measurement.
     """
 
     base_s: float
@@ -28,19 +29,19 @@ class Speed(Event):
     others: float = 0.0
 
     def step_seconds(self, flops: float) -> float:
-        """Seconds of an update of so many operations."""
+        """Return the seconds of an update of `flops` operations."""
         return self.base_s + flops / self.flops_per_s
 
     def quiet_seconds(self, flops: float) -> float:
-        """The same without other programs: how busy a computer is now does not say how much a run should learn."""
+        """As `step_seconds`, without other programs: a busy computer should not make a run learn less."""
         return self.step_seconds(flops) * (1 - min(self.others, _MOST_OTHERS))
 
 
 def run_seconds(spec: RunSpec, shape: StepShape, facts: DataFacts | None, speed: Speed) -> float:
-    """About how long a run takes: its steps, validations and samples, without loading and saving.
+    """Estimate the seconds of a run: its steps, validations and samples, without loading and saving.
 
-    A validation reads as the forward part of a step does, and takes a token's time however little it reads; of rows
-    with labels it reads once more, for the metric.
+    A validation costs the forward part of a step, and at least the time of a token; for rows with labels it reads
+    them once more, for the metric.
     """
     train = spec.train
     flops = update_flops(shape, spec.model, train, spec.tune)

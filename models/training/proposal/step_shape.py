@@ -1,4 +1,4 @@
-"""What one update of a run really reads and costs, from the lengths of its rows. No torch import."""
+"""The shape and cost of one update of a run, from the lengths of its rows. No torch import."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _POOL_BATCHES = 16
 
 @dataclass(frozen=True, kw_only=True)
 class StepShape:
-    """An update of the weights: `accumulation` batches of `rows` texts, each of them as long as its longest one.
+    """An update of the weights: `accumulation` batches of `rows` texts, each padded to the longest of its batch.
 
-    length: of the rows of a batch, with their padding, on average; longest: of the batch that is largest, with
-    `most_rows`. n_tokens: tokens in an update, without padding. loss_fraction: of the places, the part whose logits are
-    computed: neither padding nor what a reply answers, where that is much (SPARSE_BELOW). per_epoch: updates in which
-    all training data is read once; None where that is not known.
+    length: the average length of a batch's rows, with padding. longest: that of the largest batch, which has
+    `most_rows`. n_tokens: tokens in an update, without padding. loss_fraction: the share of positions whose logits
+    are computed; it leaves out padding and prompts if they are a large part (SPARSE_BELOW). per_epoch: updates per
+    epoch; None if unknown.
     """
 
     rows: int
@@ -38,17 +38,17 @@ class StepShape:
 
     @property
     def n_places(self) -> int:
-        """Tokens of an update, padding included: what it costs."""
+        """The tokens of an update, padding included, which determine its cost."""
         return self.accumulation * self.rows * self.length
 
 
 def text_length(model: ModelConfig, tune: TuneSpec | None) -> int:
-    """The largest number of tokens of a text in training, as RunSpec.text_length."""
+    """Return the maximum number of tokens of a training text, as RunSpec.text_length."""
     return model.context_length if tune is None else min(model.context_length, tune.max_length)
 
 
 def step_shape(facts: DataFacts | None, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> StepShape:
-    """The updates of a run; without facts, as for one long text."""
+    """Return the shape of a run's updates; without facts, as for one long text."""
     width, accumulation = text_length(model, tune), train.grad_accum_steps
     if facts is None or not facts.lengths:
         read = train.batch_size * width
@@ -81,7 +81,7 @@ def step_shape(facts: DataFacts | None, model: ModelConfig, train: TrainConfig, 
 
 
 def batch_size_for(rows: int, facts: DataFacts, model: ModelConfig, tune: TuneSpec | None) -> int:
-    """The setting `batch_size` with which a batch has about so many rows."""
+    """Return the setting `batch_size` with which a batch has about `rows` rows."""
     if facts.unit != PACKED:
         return rows
     width = text_length(model, tune)
@@ -90,7 +90,7 @@ def batch_size_for(rows: int, facts: DataFacts, model: ModelConfig, tune: TuneSp
 
 
 def update_flops(shape: StepShape, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
-    """FLOPs of the matrix products of an update, forward and backward."""
+    """Return the FLOPs of the matrix products of an update, forward and backward."""
     factor = cost.training_factor(model, tune, recomputes=train.activation_checkpointing)
     skipped = (1 - shape.loss_fraction) * cost.operations_of_targets(model)
     forward = cost.flops_per_token(model, shape.length) - skipped
@@ -98,7 +98,7 @@ def update_flops(shape: StepShape, model: ModelConfig, train: TrainConfig, tune:
 
 
 def _padded_lengths(lengths: Sequence[int], size: int, n_rows: int) -> list[int]:
-    """The lengths of the batches of a pool that has all lengths as often as the data: each that of its longest row."""
+    """Return the padded lengths of a pool's batches, whose rows are distributed like the data."""
     n = size * max(1, min(n_rows // size, _POOL_BATCHES))  # the rows that are left over are others in every epoch
     pool = [lengths[int((i + 0.5) * len(lengths) / n)] for i in range(n)]
     pool[-1] = lengths[-1]

@@ -1,4 +1,4 @@
-"""PPO's critic: a model of its own with one number as its output, read at every token of a reply."""
+"""PPO's critic: a separate model with one number as its output, read at every token of a reply."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _WEIGHTS, _OPTIMIZER = "critic.", "critic_optimizer."
 
 
 class Critic:
-    """What a reply will earn, said at each of its tokens before that is drawn.
+    """Predicts a reply's reward at each of its tokens, before that token is drawn.
 
-    It starts from the reward model, whose scores it foresees; without one, from the policy's weights and a head of
-    zeros, so that it expects nothing of any reply.
+    It starts from the reward model, whose scores it predicts; without one, from the policy's weights and a head of
+    zeros, so that its initial values are zero.
     """
 
     def __init__(self, policy: AnyModel, train: TrainConfig, lr: float, reward_model: RewardModel | None) -> None:
-        """Args: policy: before its first step. lr: of its own AdamW."""
+        """policy: the policy before its first step. lr: the learning rate of the critic's own AdamW."""
         design = dataclasses.replace(policy.config, head="sequence", n_label=1)
         start = policy if reward_model is None else reward_model.model
         self._model = build_model(design if reward_model is None else reward_model.model.config)
@@ -48,22 +48,22 @@ class Critic:
         self._model.eval()
 
     def values(self, batch: Batch) -> Tensor:
-        """Of each counted target (N), float32: what is foreseen before it."""
+        """Return the value before each counted target (N), float32."""
         with evaluating(self._model):
             return self.values_to_learn(batch)
 
     def values_to_learn(self, batch: Batch) -> Tensor:
-        """The same with gradients."""
+        """As `values`, with gradients."""
         states = batch_states(self._model, batch, counted=batch.counted)  # (N, C)
         values: Tensor = self._head(states).float()[:, 0]
         judge = self._model_of_judge
         return values if judge is None else (values - judge.mean) / judge.std
 
     def step(self, lr_multiple: float, clip: float) -> None:
-        """Update it with its gradients, clipped to the norm `clip` (0: not at all).
+        """Update the critic with its gradients, clipped to the norm `clip` (0: not clipped).
 
         Raises:
-            ValueError: where they are not finite.
+            ValueError: if they are not finite.
         """
         grads = [p.grad for p in self._model.parameters() if p.grad is not None]
         norm = float(Layout(self._model).norm(grads))
@@ -85,7 +85,7 @@ class Critic:
             optimizer.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Its weights and its optimizer's state, for a checkpoint."""
+        """Return its weights and its optimizer's state, for a checkpoint."""
         weights, states, numbers = gather(Layout(self._model), self._optimizers)
         assert not numbers
         return {
@@ -94,7 +94,7 @@ class Critic:
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take back what `tensors` gave; ValueError where it is not all there."""
+        """Load what `tensors` returned; ValueError if it is incomplete."""
         weights = {name.removeprefix(_WEIGHTS): value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
         own = self._model.state_dict()
         if {name: value.shape for name, value in weights.items()} != {name: value.shape for name, value in own.items()}:

@@ -1,6 +1,6 @@
-"""GRPO: draws replies, rewards them, and makes those likelier that earned more than others to the same prompt.
+"""GRPO: draws replies, rewards them, and makes replies likelier that earned more than others to the same prompt.
 
-DeepSeekMath (arXiv:2402.03300), without its biases unless they are asked for (Dr. GRPO, arXiv:2503.20783). Letters in
+DeepSeekMath (arXiv:2402.03300), without its biases unless configured (Dr. GRPO, arXiv:2503.20783). Letters in
 shape comments: P prompts, G replies to each, B = P · G rows, N tokens of all replies, T tokens of the longest row.
 """
 
@@ -32,11 +32,11 @@ from terrarium.models.training.stages.stage import Apply, StageStep, beta_now
 from terrarium.models.training.update import Gradients, batch_flops, gradient_norm
 
 _PASSES = 3
-"""Forward passes over all replies, but for that of the update: as they are drawn, and as both models read them."""
+"""Forward passes over all replies besides the update's: one to draw them, and one by each of policy and reference."""
 
 
 class GrpoStage:
-    """Steps of GRPO, one update of the weights for each set of rollouts, so that every ratio is 1."""
+    """GRPO steps, with one update for each set of rollouts, so every importance ratio is 1."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class GrpoStage:
         held_out: HeldOutReplies,
         judge_tensors: Mapping[str, Tensor],
     ) -> None:
-        """judge_tensors: what checkpoints keep of the judge."""
+        """judge_tensors: the judge's tensors in checkpoints."""
         self._context, self._config, self._align = context, config, align
         self._prompts, self._held_out, self._judge_tensors = prompts, held_out, judge_tensors
         self._drawer: ReplyDrawer = held_out.drawer
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
-        """Draw, reward, and update once; where no prompt has a better and a worse reply, nothing is moved."""
+        """Draw, reward, and update once; without an update if no prompt has a better and a worse reply."""
         align, beta, model = self._align, beta_now(self._context, self._align), self._drawer.model
         prompts = self._prompts.of_step(step, align.n_prompts)
         rollouts = yield from self._drawer.draw(prompts, step, align.n_replies, self._config.seed)
@@ -65,7 +65,7 @@ class GrpoStage:
             costs = [by_row(batch, of.log_probs - of.reference) for batch, of in zip(batches, read, strict=True)]
             rewards = rewards - beta * torch.cat(costs).view_as(rewards)
         advantages = group_advantages(rewards, align.scale).flatten()  # (B)
-        # Replies to a prompt that teaches nothing are not drawn to the parent either (trl#5588).
+        # Replies to a prompt without signal are not drawn to the parent either (trl#5588).
         weights = beta * has_signal(rewards).float().repeat_interleave(align.n_replies)  # (B)
         loss, has_any = 0.0, bool((advantages != 0).any())
         if has_any:
@@ -87,14 +87,14 @@ class GrpoStage:
         )
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
-        """Answer the held-out prompts, where that is due."""
+        """Answer the held-out prompts, if due."""
         return (yield from self._held_out.validate(state))
 
     def tensors(self) -> Mapping[str, Tensor]:
         return self._judge_tensors
 
     def _loss(self, batch: Batch, read: ReadReplies, advantages: Tensor, betas: Tensor, rollouts: Rollouts) -> Tensor:
-        """The share of some rows, with these advantages and KL weights (rows), in the loss of the step."""
+        """Return the contribution of some rows to the loss of the step, with their advantages and KL weights (rows)."""
         share = len(batch.inputs) / len(rollouts.replies)
         if self._align.aggregate == "dapo":
             share = int(batch.weights.count_nonzero()) / rollouts.n_tokens
@@ -102,8 +102,9 @@ class GrpoStage:
         return grpo_loss(batch, log_probs, read.log_probs, read.reference, advantages, betas, self._align) * share
 
     def _gradients(self, loss: float, rollouts: Rollouts, batches: Sequence[Batch], has_any: bool) -> Gradients:
-        """What is known of the gradients, whose operations are those of drawing, of both models' reading, and of the
-        update where there is one."""
+        """Return the figures of the gradients. Their FLOPs are those of drawing, of both models' forward passes, and
+        of the update, if any.
+        """
         context = self._context
         forward = sum(batch_flops(context.model.config, batch) for batch in batches)
         return Gradients(
@@ -123,12 +124,14 @@ def grpo_loss(
     betas: Tensor,
     align: AlignSpec,
 ) -> Tensor:
-    """The loss of a batch of replies by itself.
+    """Compute the loss of a batch of replies, independent of the other batches of the step.
 
     Args:
-        log_probs: (N), of the model, with gradients. old, reference: (N), of the one that drew them, and its reference.
-        advantages: (B), of each reply. betas: (B), the weight of its KL, where `align` counts that in the loss. align:
-            how ratios are clipped, and losses added up.
+        log_probs: (N), of the model, with gradients.
+        old, reference: (N), of the policy that drew the replies, and of the reference model.
+        advantages: (B), of each reply.
+        betas: (B), the weight of its KL, if `align` counts that in the loss.
+        align: how ratios are clipped, and losses aggregated.
     """
     rows, columns = counted(batch).to(log_probs.device).unbind(1)
     of_tokens, of_kl = (values.to(log_probs.device)[rows] for values in (advantages, betas))

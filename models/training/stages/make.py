@@ -1,4 +1,4 @@
-"""Makes the stage of a run: what its steps are made of."""
+"""Makes the training stage of a run."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ from terrarium.models.training.stages.stage import TextStage, TrainingStage
 from terrarium.models.training.tuning import build_from_base
 
 JUDGE_SCALES = {"reward_model": "judge.scale", "second_reward_model": "judge.scale-2"}
-"""What a checkpoint calls the mean and the standard deviation of the scores of a reward model, that of this setting,
-before the first step."""
+"""The names in a checkpoint of a reward model's initial mean and standard deviation of scores, by setting."""
 _SCALE_STEP = 1 << 41
-"""A step that no training has: what is drawn for that scale is always the same."""
+"""A step number that no training reaches, so that the draws for that scale are always the same."""
 _SCALE_PROMPTS, _SCALE_REPLIES = 128, 2
 _HELD_OUT_PROMPTS = 128
 
@@ -43,10 +42,10 @@ Rows = TypeVar("Rows", Pairs, RatedReplies)
 def make_stage(
     run: RunFolder, library: Library, context: TrainingContext, evaluator: Evaluator
 ) -> Generator[Event, None, TrainingStage]:
-    """The stage of a run that was set up. Yields Phase, Progress, MicroStep and Notice.
+    """Make the stage of a run that was set up. Yields Phase, Progress, MicroStep and Notice.
 
     Raises:
-        ValueError: where its data, its reward model or what its checkpoint kept of the stage does not suffice.
+        ValueError: if its data, its reward model or the stage's tensors in its checkpoint do not suffice.
     """
     align = run.spec.align
     if align is None:
@@ -66,7 +65,7 @@ class _Maker:
 
     @cached_property
     def reference(self) -> AnyModel:
-        """The model as it was before the first step."""
+        """The model before the first step."""
         return build_from_base(self.run).to(self.context.device.device).requires_grad_(False).eval()
 
     def of_pairs(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
@@ -79,7 +78,7 @@ class _Maker:
         return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
 
     def of_rated(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
-        """KTO from replies that were rated by themselves."""
+        """Make KTO from replies that were rated one by one, without pairs."""
         train, held_out = yield from self._read(corpus, RatedReplies)
         if sentence := unbalanced(train.n_good, len(train) - train.n_good, self.align):
             yield Notice(sentence=sentence)
@@ -96,7 +95,7 @@ class _Maker:
         return load_objective(kind, corpus.task)(self.context, self.align, reference)
 
     def _read(self, corpus: Corpus, kind: type[Rows]) -> Generator[Event, None, tuple[Rows, Rows | None]]:
-        """The rows to learn from, and those to validate on; None where it is never validated."""
+        """Read the rows to learn from, and those to validate on; None for the latter if the run never validates."""
         config, tokenizer = self.run.spec.train, self.context.tokenizer
         yield Phase(name=f"Reading the {kind.nouns}")
         found: list[Rows] = []
@@ -152,8 +151,10 @@ class _Maker:
         return HeldOutReplies(drawer=drawer, prompts=prompts.rows, evaluator=self.evaluator)
 
     def _wished(self, corpus: Corpus) -> HeldOutReplies | None:
-        """What is drawn at the validations of a stage that learns from pairs: replies to held-out prompts that name a
-        wish; None where they name none, or are too long."""
+        """Return the replies drawn at validations of a stage that learns from pairs, to held-out prompts with a wish.
+
+        None if no prompt has a wish, or they are too long.
+        """
         try:
             prompts = Prompts(corpus, "val", self.context.tokenizer, self._longest, at_most=_HELD_OUT_PROMPTS)
             judge = WishJudge(prompts.rows, corpus.label)
@@ -162,8 +163,7 @@ class _Maker:
         return self._held_out(prompts, judge)
 
     def _scaled_model(self, setting: str, prompts: Prompts) -> Generator[Event, None, RewardModel]:
-        """The reward model that the run keeps of a setting, in standard deviations of what it says of the parent's
-        replies."""
+        """Load the run's reward model of a setting, in standard deviations of its scores of the parent's replies."""
         yield Phase(name="Loading the reward model")
         context = self.context
         folder = self.run.folder / REWARD_MODELS[setting]

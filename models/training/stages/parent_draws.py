@@ -1,4 +1,4 @@
-"""What the parent of an aligned run can do by itself: replies that it draws, rewarded as those of the run are."""
+"""Measures the parent of an aligned run: replies that it draws, rewarded like those of the run."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from terrarium.models.training.stages.reward_reading import kept_judge
 from terrarium.models.training.tuning import build_from_base
 
 _STEP = 1 << 42
-"""A step that no training has: what is drawn here is always the same."""
+"""A step number that no training reaches, so that the draws are always the same."""
 
 
 def measure_parent(run: RunFolder, library: Library, device: str = "auto") -> Generator[Event, None, ParentCurves]:
-    """Draw from the model that `run` started from, reward it as the run does, and write down in the run's folder what
-    best-of-n buys, and where the reward would lead. Yields Phase and Progress (replies).
+    """Draw from the parent of `run`, reward the replies as the run does, and save to the run's folder what best-of-n
+    gains and where the reward would lead. Yields Phase and Progress (replies).
 
     Raises:
-        ValueError: where the run does not learn from replies, its data is gone, nothing judges its replies, or a score
-            is not finite.
+        ValueError: if the run does not learn from replies, its data no longer exists, nothing judges its replies, or
+            a score is not finite.
     """
     align = run.spec.align
     if align is None or align.task != "prompts":

@@ -1,4 +1,4 @@
-"""Measures where the KL of a fine-tuned run to its parent lies, at each of its checkpoints, on the same prompts."""
+"""Measures the KL of a fine-tuned run to its parent by position, at each of its checkpoints, on the same prompts."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from terrarium.models.tokenizers import read_tokenizer
 from terrarium.models.training.tuning import build_from_base
 
 N_REPLIES = 32
-"""Replies that are read at each checkpoint, to all prompts together."""
+"""Replies that are read at each checkpoint, for all prompts together."""
 _N_PROMPTS = 8
 _MAX_TOKENS = 64
 _ROWS = 16
-"""Replies that are read at once."""
+"""Replies in a batch."""
 _STEP = 1 << 43
-"""A step that no training has: the draws at all checkpoints have the same random numbers."""
+"""A step number that no training reaches: the draws at all checkpoints use the same random numbers."""
 
 
 def measure_position_kl(
     run: RunFolder, library: Library, device: str = "auto", *, prompt: str = "", whose: str = OWN
 ) -> Generator[Event, None, None]:
-    """Yields Phase, Progress, and a PositionKl for each checkpoint that is left, the earliest first.
+    """Yield Phase, Progress, and a PositionKl for each checkpoint that still exists, the earliest first.
 
     Args:
-        prompt: what is asked; "" for the first held-out prompts of the run's data.
-        whose: replies, OWN or PARENTS.
+        prompt: the user's message; "" for the first held-out prompts of the run's data.
+        whose: whose replies, OWN or PARENTS.
 
     Raises:
-        ValueError: where the run did not start from weights, writes no text, has no checkpoint, or its data has no
+        ValueError: if the run did not start from weights, generates no text, has no checkpoint, or its data has no
             prompts; and as `draw_replies`.
     """
     if run.spec.tune is None:
@@ -86,7 +86,7 @@ def measure_position_kl(
 
 
 def _read(model: Decoder, parent: Decoder, rows: Sequence[tuple[str, list[int], DrawnReply]]) -> list[ReadReply]:
-    """Some replies, with the text and the ids of their prompts, as both models read them."""
+    """Read some replies (prompt text, prompt ids, reply) with both models."""
     batch = reply_batch([ids for _, ids, _ in rows], [reply.ids for _, _, reply in rows])
     read = read_replies(model, parent, batch)
     lengths = [len(reply.ids) for _, _, reply in rows]
@@ -102,7 +102,7 @@ def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _held_out(library: Library, run: RunFolder) -> list[str]:
-    """What users ask first in the held-out rows of a run's data, each once."""
+    """Return the distinct first user messages of the held-out rows of a run's data."""
     corpus = open_run_corpus(library, run)
     found: dict[str, None] = {}
     for row in corpus.rows("val"):

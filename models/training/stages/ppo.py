@@ -1,7 +1,7 @@
-"""PPO: draws replies, rewards them, and makes tokens likelier after which more was earned than its critic expected.
+"""PPO: draws replies, rewards them, and makes tokens likelier that earned more than the critic expected.
 
-Proximal policy optimisation (arXiv:1707.06347) as InstructGPT has it (arXiv:2203.02155): KL to the parent in the reward
-of each token, the score at the last one. The critic is a model of its own, so that what it learns cannot spoil the
+Proximal policy optimisation (arXiv:1707.06347) as in InstructGPT (arXiv:2203.02155): KL to the parent in the reward
+of each token, the score at the last one. The critic is a separate model, so that what it learns cannot spoil the
 policy. Letters in shape comments: B replies, N tokens of all replies.
 """
 
@@ -36,13 +36,16 @@ from terrarium.models.training.stages.stage import Apply, StageStep, beta_now
 from terrarium.models.training.update import Gradients, batch_flops, gradient_norm, zero_gradients
 
 _PASSES = 4
-"""Forward passes over all replies beside the updates: as they are drawn, and as policy, reference and critic read."""
+"""Forward passes over all replies besides the updates: one to draw, and one each by policy, reference and critic."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experience:
-    """What a step learns from, each a tensor for each reply with a number for each of its tokens: log-probabilities by
-    the policy that drew it, the critic's values then, advantages (whitened over all tokens), and returns."""
+    """What a step learns from: for each reply, a tensor with a number per token.
+
+    old: log-probabilities by the policy that drew it. values: the critic's values at that time. advantages: whitened
+    over all tokens.
+    """
 
     old: Sequence[Tensor]
     values: Sequence[Tensor]
@@ -63,7 +66,7 @@ class _Sums:
 
 
 class PpoStage:
-    """Steps of PPO: several passes over the replies of a step, with an update for each minibatch."""
+    """PPO steps: several passes over the replies of a step, with an update for each minibatch."""
 
     def __init__(
         self,
@@ -75,13 +78,13 @@ class PpoStage:
         critic: Critic,
         judge_tensors: Mapping[str, Tensor],
     ) -> None:
-        """judge_tensors: what checkpoints keep of the judge."""
+        """judge_tensors: the judge's tensors in checkpoints."""
         self._context, self._config, self._align = context, config, align
         self._prompts, self._held_out, self._critic, self._judge_tensors = prompts, held_out, critic, judge_tensors
         self._model: AnyModel = held_out.drawer.model
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
-        """Draw, reward, and update; where no reply earned more than another, nothing is moved."""
+        """Draw, reward, and update; without an update if no reply earned more than another."""
         align, beta = self._align, beta_now(self._context, self._align)
         prompts = self._prompts.of_step(step, align.n_prompts)
         drawer = self._held_out.drawer
@@ -123,7 +126,7 @@ class PpoStage:
         return StageStep(gradients=gradients, figures=figures, rollouts=kept)
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
-        """Answer the held-out prompts, where that is due."""
+        """Answer the held-out prompts, if due."""
         return (yield from self._held_out.validate(state))
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -138,7 +141,7 @@ class PpoStage:
         apply: Apply,
         sums: _Sums,
     ) -> Generator[Event, None, float]:
-        """All passes over the replies; returns the largest norm of the policy's gradients."""
+        """Make all passes over the replies. Returns the largest norm of the policy's gradients."""
         align, n_rows, largest = self._align, len(rollouts.replies), 0.0
         for epoch in range(align.n_epochs):
             generator = torch.Generator().manual_seed((self._config.seed * 1_000_003 + step) * 101 + epoch)
@@ -167,8 +170,10 @@ class PpoStage:
         n_tokens: int,
         sums: _Sums,
     ) -> Generator[Event, None, tuple[float, float]]:
-        """The gradients of a minibatch, of policy and critic; returns its policy loss, and how far the policy is from
-        the one that drew the replies, in nats per token."""
+        """Compute the gradients of a minibatch, of policy and critic.
+
+        Returns its policy loss, and the KL of the policy to the one that drew the replies, in nats per token.
+        """
         align, loss, kl = self._align, 0.0, 0.0
         for i, rows in enumerate(in_parts(chosen)):
             if i:
@@ -205,7 +210,7 @@ class PpoStage:
 def make_experience(
     old: Sequence[Tensor], values: Sequence[Tensor], rewards: Sequence[Tensor], lam: float
 ) -> Experience:
-    """Advantages and returns of replies, each tensor of one with a number for each of its tokens."""
+    """Compute advantages and returns of replies; each tensor is one reply, with a number per token."""
     lengths = torch.tensor([len(of_reply) for of_reply in rewards])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, T)
     earned, foreseen = (torch.nn.utils.rnn.pad_sequence([*each], batch_first=True) for each in (rewards, values))
@@ -217,7 +222,7 @@ def make_experience(
 
 
 def _by_reply(batches: Sequence[Batch], values: Sequence[Tensor]) -> list[Tensor]:
-    """Values of the counted targets of batches, for each reply apart, on the CPU."""
+    """Split values of the counted targets of batches by reply, on the CPU."""
     found: list[Tensor] = []
     for batch, of_batch in zip(batches, values, strict=True):
         found += of_batch.cpu().clone().split(batch.weights.count_nonzero(dim=1).tolist())
@@ -225,7 +230,7 @@ def _by_reply(batches: Sequence[Batch], values: Sequence[Tensor]) -> list[Tensor
 
 
 def _token_rewards(batches: Sequence[Batch], costs: Sequence[Tensor], scores: Tensor, beta: float) -> list[Tensor]:
-    """What each token of each reply earns: −β KL, and the last one the reply's score."""
+    """Return the reward of each token of each reply: −β KL, plus the reply's score at the last token."""
     rewards = []
     for score, cost in zip(scores, _by_reply(batches, costs), strict=True):
         rewards.append(-beta * cost)

@@ -1,4 +1,4 @@
-"""Stages that learn from pairs of replies: a reward model, DPO and KTO; and KTO from replies that were rated alone.
+"""Stages that learn from pairs of replies: a reward model, DPO and KTO; and KTO from replies rated without a pair.
 
 Letters in shape comments: B pairs, 2B replies (the chosen ones first), or B rated replies.
 """
@@ -33,7 +33,7 @@ from terrarium.models.training.stages.stage import Apply, StageStep, beta_now
 from terrarium.models.training.update import Gradients, batch_flops, gradient_norm
 
 PAIRS_AT_ONCE = 8
-"""Pairs, or rated replies, of a forward and backward pass: more fall out of a CPU's cache."""
+"""Pairs, or rated replies, in a forward and backward pass: more exceed a CPU's cache."""
 
 
 ItemT = TypeVar("ItemT", EncodedPair, EncodedReply, contravariant=True)
@@ -41,9 +41,11 @@ ItemT = TypeVar("ItemT", EncodedPair, EncodedReply, contravariant=True)
 
 @dataclass(frozen=True, kw_only=True)
 class PairOutcome:
-    """What an objective makes of some pairs: losses (B), with gradients; scores: (2, B), of the chosen and the rejected
-    replies, without. more: (2, B), by TRL's names. batches: what was read. Of rated replies: (1, B) instead of
-    (2, B)."""
+    """The result of an objective for some pairs.
+
+    losses: (B), with gradients. scores: (2, B), of the chosen and the rejected replies, without gradients. more: (2,
+    B), by TRL's names. batches: the batches that were read. For rated replies: (1, B) instead of (2, B).
+    """
 
     losses: Tensor
     scores: Tensor
@@ -52,23 +54,23 @@ class PairOutcome:
 
 
 class Objective(Protocol[ItemT]):
-    """What is learned from pairs, or from rated replies."""
+    """An objective on pairs, or on rated replies."""
 
     n_passes: int
-    """Forward passes beside that of the model."""
+    """Forward passes besides the model's own."""
 
     def begin(self, items: Sequence[ItemT]) -> Generator[None, None, None]:
-        """What all items of a step have to be read for at once."""
+        """Compute what needs all items of a step together."""
 
     def outcome(self, items: Sequence[ItemT]) -> PairOutcome:
-        """Of some of its items."""
+        """Compute the outcome of some of the items."""
 
     def figures(self, items: Sequence[ItemT], outcome: PairOutcome) -> dict[str, float]:
-        """By TRL's names."""
+        """Return the figures of an outcome, by TRL's names."""
 
 
 class RewardObjective:
-    """A reward model scores the chosen reply of a pair higher."""
+    """Trains a reward model to score the chosen reply of a pair higher."""
 
     n_passes = 0
 
@@ -87,8 +89,11 @@ class RewardObjective:
         return PairOutcome(losses=losses, scores=torch.stack((chosen, rejected)).detach().cpu(), batches=[batch])
 
     def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
-        """confidence: how sure it is on average of the reply that it prefers; where that is more than its accuracy, it
-        is too sure. spearman_length: of its scores and the numbers of tokens."""
+        """Return the figures of an outcome.
+
+        confidence: the average probability of the reply that it prefers; above its accuracy, it is overconfident.
+        spearman_length: the rank correlation of its scores and the numbers of tokens.
+        """
         scores = outcome.scores
         gap = (scores[0] - scores[1]).abs()
         lengths = [len(pair.chosen) for pair in pairs] + [len(pair.rejected) for pair in pairs]
@@ -107,7 +112,7 @@ class RewardObjective:
 
 
 class _PolicyObjective:
-    """What DPO and KTO share: the log-probabilities of replies, by a model and by its reference."""
+    """Base class of DPO and KTO: the log-probabilities of replies, by the model and by its reference."""
 
     n_passes = 1
 
@@ -118,8 +123,9 @@ class _PolicyObjective:
         yield from ()
 
     def _read(self, pairs: Sequence[EncodedPair]) -> tuple[Batch, Tensor, Tensor]:
-        """The batch of some pairs, and the log-probabilities of its replies (2, B): of the model, with gradients, and
-        of the reference."""
+        """Return the batch of some pairs, and the log-probabilities (2, B) of its replies: the model's, with
+        gradients, and the reference's.
+        """
         replies = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
         batch = reply_batch([pair.prompt for pair in pairs] * 2, replies)
         of_model, of_reference = log_probs_of_rows(self._model, self._reference, batch)
@@ -136,7 +142,7 @@ class _PolicyObjective:
         )
 
     def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
-        """logps/…_change: in nats per token, since the start."""
+        """Return the figures of an outcome, by TRL's names. logps/…_change: in nats per token, since the start."""
         found = {}
         for i, side in enumerate(("chosen", "rejected")):
             found[f"rewards/{side}"] = float(outcome.scores[i].mean())
@@ -150,7 +156,7 @@ class _PolicyObjective:
 
 
 class DpoObjective(_PolicyObjective):
-    """The chosen reply of a pair becomes likelier than the rejected one, compared with the reference."""
+    """Makes the chosen reply of a pair likelier than the rejected one, relative to the reference."""
 
     def outcome(self, pairs: Sequence[EncodedPair]) -> PairOutcome:
         batch, policy, reference = self._read(pairs)
@@ -163,14 +169,14 @@ class DpoObjective(_PolicyObjective):
 
 
 class _MismatchedKl:
-    """How far a model is from its reference, by replies after the prompts of other rows: KTO's z₀."""
+    """KTO's z₀: the KL of a model to its reference, estimated on replies paired with the prompts of other rows."""
 
     def __init__(self, model: AnyModel, reference: AnyModel) -> None:
         self._model, self._reference = model, reference
         self.value = torch.zeros(())
 
     def measure(self, asked: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Generator[None, None, None]:
-        """Of prompts, each with a reply to another one: of as much of it as the context has room for."""
+        """Measure on prompts, each with a reply to another prompt, truncated at the context length."""
         room, at_once, ratios = self._model.config.context_length + 1, 2 * PAIRS_AT_ONCE, []
         for i in range(0, len(asked), at_once):
             yield
@@ -184,7 +190,7 @@ class _MismatchedKl:
 
 
 class KtoObjective(_PolicyObjective):
-    """Each reply by itself becomes likelier where it is good, and less likely where it is bad; ties say nothing."""
+    """Makes each reply of a pair likelier if it is good, and less likely if it is bad; ties have no gradient."""
 
     n_passes = 3
 
@@ -264,7 +270,7 @@ class OrpoObjective(_FreeObjective):
 
 
 class RatedKtoObjective:
-    """The same from replies that were called good or bad by themselves, without a pair (TRL's unpaired data)."""
+    """KTO from replies that were rated good or bad without a pair (TRL's unpaired data)."""
 
     n_passes = 3
 
@@ -291,7 +297,8 @@ class RatedKtoObjective:
         )
 
     def figures(self, replies: Sequence[EncodedReply], outcome: PairOutcome) -> dict[str, float]:
-        """By TRL's names, those of good replies as chosen ones; without them where there is none of a kind.
+        """Return the figures of an outcome, by TRL's names, with good replies as chosen; a kind without replies is
+        left out.
 
         rewards/accuracies: the share of replies that moved the right way.
         """
@@ -315,13 +322,13 @@ class RatedKtoObjective:
 def _weighed_kto(
     context: TrainingContext, align: AlignSpec, policy: Tensor, reference: Tensor, is_good: Tensor, kl: Tensor
 ) -> Tensor:
-    """The losses of replies with their weights, all of one shape."""
+    """Return the weighted losses of replies; all tensors have the same shape."""
     losses = kto_loss(policy, reference, is_good, kl, beta=beta_now(context, align))
     return losses * torch.where(is_good, align.desirable_weight, align.undesirable_weight)
 
 
 def unbalanced(n_good: int, n_bad: int, align: AlignSpec) -> str:
-    """A sentence where good and bad replies do not weigh about the same together, "" where they do.
+    """Return a warning if the total weights of good and bad replies are far from balanced, else "".
 
     Their ratio should lie between 1 and 4/3 (KTO, arXiv:2402.01306, equation 8).
     """
@@ -351,7 +358,7 @@ class PreferenceStage(Generic[Item]):
         replies: HeldOutReplies | None,
         evaluator: Evaluator,
     ) -> None:
-        """held_out: rows to validate on; None: it is never validated. replies: what is drawn at validations."""
+        """held_out: validation rows; None if the run never validates. replies: those drawn at validations."""
         self._context, self._config = context, config
         self._objective: Objective[Item] = objective
         self._rows: EncodedRows[Item] = rows
@@ -360,7 +367,7 @@ class PreferenceStage(Generic[Item]):
         self._held_out: list[Item] = held_out.spread(n_held_out) if held_out is not None else []
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
-        """One update; where there is no gradient at all, as among ties, nothing is moved."""
+        """Make one update; without one if there is no gradient at all, as for ties."""
         began = time.perf_counter()
         items = self._rows.of_step(step, self._config.batch_size * self._config.grad_accum_steps)
         outcome = yield from self._outcome(items, step, learns=True)
@@ -379,7 +386,7 @@ class PreferenceStage(Generic[Item]):
         return StageStep(gradients=gradients, figures=figures | {"seconds/update": time.perf_counter() - began})
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
-        """Measure the held-out rows, and what is replied to their prompts, where that is due."""
+        """Evaluate the held-out rows, and replies to their prompts, if due."""
         if not self._held_out or not self._evaluator.is_validation_due(state):
             return False
         outcome = yield from self._outcome(self._held_out, state.step, learns=False)
@@ -400,7 +407,7 @@ class PreferenceStage(Generic[Item]):
         return {}
 
     def _outcome(self, items: Sequence[Item], step: int, *, learns: bool) -> Generator[Event, None, PairOutcome]:
-        """Of all these items, without gradients; those of the mean loss are added to the weights' where it `learns`."""
+        """Compute the outcome of all items. If it `learns`, add the gradients of the mean loss to the weights'."""
         self._context.model.eval()  # dropout would make a difference between two equal models
         for _ in self._objective.begin(items):
             yield MicroStep(step=step + 1, micro_step=0)
@@ -422,13 +429,13 @@ class PreferenceStage(Generic[Item]):
 
 
 def log_probs_of_rows(model: AnyModel, reference: AnyModel, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The log-probabilities of whole replies (rows): of a model, with gradients, and of its reference, without."""
+    """Return the log-probabilities of whole replies (rows) by a model, with gradients, and by its reference."""
     with torch.no_grad():
         of_reference = by_row(batch, reply_log_probs(reference, batch))
     return by_row(batch, reply_log_probs(model, batch)), of_reference
 
 
 def _accuracy(pairs: Sequence[EncodedPair], scores: Tensor) -> float:
-    """The share of pairs, but for ties, of which the chosen reply has the higher of two scores (2, B)."""
+    """Return the share of pairs, except ties, whose chosen reply has the higher of two scores (2, B)."""
     right = [float(a > b) for pair, a, b in zip(pairs, *scores.tolist(), strict=True) if not pair.is_tie]
     return sum(right) / len(right) if right else 0.0

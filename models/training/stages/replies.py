@@ -1,4 +1,4 @@
-"""Replies that a stage draws: rewarded, read by the model and its reference, and measured on held-out prompts.
+"""Replies that a stage draws, rewards, reads with the model and its reference, and evaluates on held-out prompts.
 
 Letters in shape comments: P prompts, G replies to each, B = P · G rows, N tokens of all replies.
 """
@@ -31,11 +31,11 @@ from terrarium.models.training.evaluator import Evaluator
 from terrarium.models.training.setup import TrainingContext
 
 _MICRO_BATCH_SIZE = 16
-"""Rows of a forward and backward pass: more fall out of a CPU's cache."""
+"""Rows of a forward and backward pass: more exceed a CPU's cache."""
 _TOKENS_BETWEEN = 400
-"""Tokens that are drawn between two events, so that a chat beside it is served."""
+"""Tokens that are drawn between two events, so that a concurrent chat is served."""
 _VALIDATION_STEP = 1 << 40
-"""A step that no training has: the draws of each validation are the same."""
+"""A step number that no training reaches, so that the draws of each validation are the same."""
 _HELD_OUT_FIGURES = frozenset(
     {"reward", "gold", "completions/mean_length", "completions/clipped_ratio", "kl", "reward_disagreement"}
 )
@@ -43,8 +43,11 @@ _HELD_OUT_FIGURES = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Rollouts:
-    """The replies of a step: rows prompt by prompt. texts: what they say. rewards: (P, G), of each, without the penalty
-    for no end in `earned`. seconds: of drawing, and of rewarding. disagreement: as of Judged."""
+    """The replies of a step: rows prompt by prompt.
+
+    texts: the decoded replies. earned, rewards: (P, G), of each reply; `earned` lacks the penalty for a missing end
+    token. seconds: of drawing, and of rewarding. disagreement: as in Judged.
+    """
 
     prompts: Sequence[Prompt]
     replies: Sequence[DrawnReply]
@@ -57,29 +60,32 @@ class Rollouts:
 
     @property
     def n_tokens(self) -> int:
-        """Of all replies, with their end tokens."""
+        """The number of tokens of all replies, with their end tokens."""
         return sum(len(reply.ids) for reply in self.replies)
 
     @property
     def n_tokens_read(self) -> int:
-        """Of all replies, each with its prompt."""
+        """The number of tokens of all replies, each with its prompt."""
         return sum(len(prompt.ids) for prompt in self.prompts) + self.n_tokens
 
     def batches(self) -> list[Batch]:
-        """Its rows, in order, in parts for a forward pass each."""
+        """Return its rows, in order, as batches of a forward pass each."""
         return [self.batch(rows) for rows in in_parts(range(len(self.replies)))]
 
     def batch(self, rows: Sequence[int]) -> Batch:
-        """Some of its rows."""
+        """Return the batch of some of its rows."""
         return reply_batch([self.prompts[i].ids for i in rows], [self.replies[i].ids for i in rows])
 
     def gold_success(self, i: int) -> bool | None:
-        """`gold_success` of reply `i`."""
+        """Return `gold_success` of reply `i`."""
         return gold_success(self.prompts[i].row, self.texts[i])
 
     def figures(self) -> dict[str, float]:
-        """By TRL's names. pass@k: the share of prompts with a right reply among k, where 1 is right. gold: the share of
-        replies that are what was meant, where that is stricter than the reward."""
+        """Return its figures, by TRL's names.
+
+        pass@k: the share of prompts with a right reply (reward 1) among k. gold: the share of replies that fulfil the
+        intended goal, if that is stricter than the reward.
+        """
         lengths = [len(reply.ids) for reply in self.replies]
         rewards = self.rewards
         more: dict[str, float] = {}
@@ -108,20 +114,23 @@ class Rollouts:
 
 
 class ReplyDrawer:
-    """Draws replies from the model as it is, rewards them, and reads them with its reference."""
+    """Draws replies from the current model, rewards them, and reads them with the model and its reference."""
 
     def __init__(
         self, context: TrainingContext, align: AlignSpec, judge: Judge, reference: AnyModel, total_steps: int
     ) -> None:
-        """Raises ValueError where the tokenizer has no token that ends a reply."""
+        """Raise ValueError if the tokenizer has no token that ends a reply."""
         assert isinstance(context.model, Decoder)
         self.model, self.reference = context.model, reference
         self._tokenizer, self._align, self._judge = context.tokenizer, align, judge
         self._end, self._total_steps = reply_end(context.tokenizer), total_steps
 
     def draw(self, prompts: Sequence[Prompt], step: int, n_replies: int, seed: int) -> Generator[Event, None, Rollouts]:
-        """`n_replies` rewarded replies to each prompt, which depend on (seed, step) and the weights alone; ValueError
-        where a reward is not finite."""
+        """Draw `n_replies` rewarded replies to each prompt. They depend on (seed, step) and the weights alone.
+
+        Raises:
+            ValueError: if a reward is not finite.
+        """
         began = time.perf_counter()
         seeds = reply_seeds(seed, step, len(prompts), n_replies)
         drawing = draw_batch(self.model, [prompt.ids for prompt in prompts], seeds, self._align.max_tokens, self._end)
@@ -160,7 +169,7 @@ class ReplyDrawer:
         )
 
     def read(self, batches: Sequence[Batch], step: int) -> Generator[Event, None, list[ReadReplies]]:
-        """What the model and its reference say of each batch."""
+        """Read each batch with the model and its reference."""
         found = []
         for i, batch in enumerate(batches):
             yield MicroStep(step=step + 1, micro_step=i)
@@ -176,10 +185,12 @@ class ReplyDrawer:
         token_advantages: Sequence[Tensor] = (),
         values: Sequence[Tensor] = (),
     ) -> Row | None:
-        """The replies of a step (from 1) as they are kept, None where they are not.
+        """Return the row of a step's replies (steps count from 1) for the rollout log, or None if this step is not
+        logged.
 
         Args:
-            advantages: (B), of each reply. token_advantages, values: of each reply, where its tokens differ.
+            advantages: (B), of each reply.
+            token_advantages, values: of each reply, if its tokens differ.
         """
         if not is_kept(step, self._total_steps):
             return None
@@ -206,13 +217,15 @@ class ReplyDrawer:
 
 
 def in_parts(rows: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Rows in parts for a forward and backward pass each."""
+    """Yield the rows in groups for a forward and backward pass each."""
     for i in range(0, len(rows), _MICRO_BATCH_SIZE):
         yield rows[i : i + _MICRO_BATCH_SIZE]
 
 
 def reading_figures(rollouts: Rollouts, read: Sequence[ReadReplies]) -> dict[str, float]:
-    """Exact entropy per token and KL to the reference per reply; how far what was drawn is from what is read."""
+    """Return exact entropy per token, KL to the reference per reply, and the largest difference between the
+    log-probabilities when drawing and when reading.
+    """
     drawn = torch.tensor([value for reply in rollouts.replies for value in reply.log_probs])
     forced = torch.cat([of.log_probs for of in read]).cpu()
     return {
@@ -231,7 +244,7 @@ class HeldOutReplies:
     evaluator: Evaluator
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
-        """Measure where that is due, and write it down; whether it did."""
+        """Evaluate and record if due. Returns whether it did."""
         if not self.evaluator.is_validation_due(state):
             return False
         figures = yield from self.measure(state)
@@ -241,8 +254,10 @@ class HeldOutReplies:
         return True
 
     def measure(self, state: TrainState) -> Generator[Event, None, dict[str, float] | None]:
-        """Figures of its replies, with the exact KL to the reference; None where a stop cut it short. Says so at first
-        where the parent's replies do not suffice to learn from."""
+        """Return the figures of its replies, with the exact KL to the reference; None if a stop interrupted it.
+
+        At step 0, records a notice if the parent's replies do not suffice to learn from.
+        """
         rollouts = yield from self.drawer.draw(self.prompts, _VALIDATION_STEP, 1, 0)
         if self.evaluator.is_stopping():
             return None
@@ -257,7 +272,7 @@ class HeldOutReplies:
 
 
 def _about_start(rollouts: Rollouts) -> Generator[str, None, None]:
-    """What is wrong with a parent's replies."""
+    """Yield a sentence on each problem of a parent's replies."""
     n, cut = len(rollouts.replies), sum(not reply.ended for reply in rollouts.replies)
     if cut == n:
         longest = max(len(reply.ids) for reply in rollouts.replies)
@@ -280,7 +295,7 @@ def record_validation(
     value: float,
     loss: float = math.nan,
 ) -> Generator[Event, None, None]:
-    """Write down a validation, and yield it. metric, value: what says which one is the best."""
+    """Record a validation, and yield it. metric, value: what decides which checkpoint is the best."""
     position: dict[str, Any] = {"step": state.step, "tokens": state.tokens, "elapsed_s": evaluator.clock.seconds}
     aligned = AlignMetrics(**position, is_validation=True, figures=tuple(figures.items()))
     yield from evaluator.record.alignment(aligned)

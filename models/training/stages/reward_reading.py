@@ -1,4 +1,4 @@
-"""The reward models that a run keeps, with the scale of their scores; and what one says at every token of a reply."""
+"""The reward models of a run, with the scale of their scores, and the reward of a reply cut after each token."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from terrarium.models.training.stages.make import JUDGE_SCALES
 
 @dataclass(frozen=True, kw_only=True)
 class RewardRead(Event):
-    """The score of a reply cut after each of its tokens (n,), in standard deviations of what the parent earned."""
+    """The scores (n,) of a reply cut after each of its tokens, in standard deviations of the parent's scores."""
 
     scores: tuple[float, ...]
 
 
 def kept_judge(run: RunFolder, device: torch.device) -> Generator[Event, None, ModelJudge]:
-    """The reward models of a run, as it uses them. Yields the events of loading them, and raises as `_kept`."""
+    """Load the reward models of a run as its judge. Yields the events of loading them, and raises as `_kept`."""
     align = run.spec.align
     assert align is not None
     first = yield from _kept(run, "reward_model", device)
@@ -37,10 +37,10 @@ def kept_judge(run: RunFolder, device: torch.device) -> Generator[Event, None, M
 
 
 def _kept(run: RunFolder, setting: str, device: torch.device) -> Generator[Event, None, RewardModel]:
-    """The reward model in the folder of a run that a setting of AlignSpec names. Yields the events of loading it.
+    """Load the reward model of a run that a setting of AlignSpec names. Yields the events of loading it.
 
     Raises:
-        ValueError: where the run has no checkpoint yet, or the folder of its reward model is missing or damaged.
+        ValueError: if the run has no checkpoint yet, or the folder of its reward model is missing or damaged.
     """
     last = run.latest_checkpoint()
     if last is None:
@@ -58,12 +58,12 @@ def _kept(run: RunFolder, setting: str, device: torch.device) -> Generator[Event
 def read_rewards(
     run: RunFolder, messages: Sequence[Message], ids: Sequence[int], device: str = "auto"
 ) -> Iterator[Event]:
-    """What the reward model of a run says of a reply to a conversation, as if it ended after each of its tokens.
+    """Score a reply to a conversation with a run's reward model, as if it ended after each of its tokens.
 
     Yields RewardRead at the end.
 
     Raises:
-        ValueError: as `_kept`, and where a score is not finite.
+        ValueError: as `_kept`, and if a score is not finite.
     """
     judge = yield from _kept(run, "reward_model", choose_device(device).device)
     prompt = encode_messages(read_tokenizer(run.tokenizer_file), messages, add_generation_prompt=True)[0]

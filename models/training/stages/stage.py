@@ -1,4 +1,4 @@
-"""What makes a step of a training: gradients of batches of texts here, rewards in the modules beside it."""
+"""The interface of training stages, and the stage that learns from texts; alignment stages are in sibling modules."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from terrarium.models.training.setup import TrainingContext
 from terrarium.models.training.update import Gradients, compute_gradients
 
 Apply = Callable[[Gradients], None]
-"""Steps the optimizers with the gradients that are there; ValueError, and nothing done, where they are not finite."""
+"""Steps the optimizers with the current gradients; raises ValueError, and changes nothing, if they are not finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageStep:
-    """What a step did: `gradients` as of `compute_gradients`, figures beyond the loss, by TRL's names, and a row of
-    models.alignment.rollout_log where the replies of the step are kept."""
+    """The result of a step.
+
+    gradients: as from `compute_gradients`. figures: beyond the loss, by TRL's names. rollouts: a row of
+    models.alignment.rollout_log, if the replies of the step are logged.
+    """
 
     gradients: Gradients
     figures: dict[str, float] | None = None
@@ -32,25 +35,26 @@ class StageStep:
 
 
 def beta_now(context: TrainingContext, align: AlignSpec) -> float:
-    """The KL weight: that of the settings, or the one that was set while the run trained."""
+    """Return the KL weight: the setting, or the value that was set during training."""
     return align.beta if context.state.beta is None else context.state.beta
 
 
 class TrainingStage(Protocol):
-    """Makes the steps of a training. What one reads or draws depends on its number, the weights and `tensors` alone."""
+    """Makes the steps of a training. Each reads or draws depending on its number, the weights and `tensors` alone."""
 
     def step(self, step: int, lr_multiple: float, apply: Apply) -> Generator[Event, None, StageStep]:
-        """The update after `step` updates; calls `apply` once, more often, or not at all. Yields MicroStep between.
+        """Make the update after `step` updates; calls `apply` once, several times, or not at all. Yields MicroStep in
+        between.
 
         Args:
-            lr_multiple: what `apply` multiplies the base learning rates by.
+            lr_multiple: the factor by which `apply` multiplies the base learning rates.
         """
 
     def validate(self, state: TrainState) -> Generator[Event, None, bool]:
-        """Measure on held-out data where that is due; whether it did."""
+        """Evaluate on held-out data if due. Returns whether it did."""
 
     def tensors(self) -> Mapping[str, Tensor]:
-        """What a checkpoint keeps of the stage beside the model and its optimizers."""
+        """Return the stage's tensors for a checkpoint, besides those of the model and its optimizers."""
 
 
 @dataclass(frozen=True)

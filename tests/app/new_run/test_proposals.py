@@ -37,9 +37,8 @@ def reviews(session: Session, n: int = 240, name: str = "reviews") -> Corpus:
 
 
 @pytest.fixture
-def form(session: Session, theme: ThemeProvider, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> NewRun:
-    """The shown form, which does not measure the computer by itself: that takes seconds."""
-    monkeypatch.setattr(proposer, "_SETTLE_MS", 10**8)
+def form(session: Session, theme: ThemeProvider, qtbot: QtBot) -> NewRun:
+    """The shown form."""
     form = NewRun(session, theme)
     qtbot.addWidget(form)
     form.resize(1280, 800)
@@ -198,8 +197,9 @@ def test_after_a_start_the_next_draft_is_a_new_one(form: NewRun, session: Sessio
 
 
 def test_the_computer_is_measured_while_the_form_is_in_view(
-    session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
+    session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(proposer, "_SETTLE_MS", 1)
     form = NewRun(session, theme)
     qtbot.addWidget(form)
     form.resize(1280, 800)
