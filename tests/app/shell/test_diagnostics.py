@@ -45,7 +45,7 @@ Traceback (most recent call last):
     secret words of a template
 ValueError: /home/ann/My Texts/Ann's diary 2024.txt is missing: choose another of the 3 files.
 2026-11-27 13:34:07,000 WARNING terrarium.app.worker: Background work failed: C:\\Users\\ann\\x.txt cannot be read
-2026-11-27 13:34:07,000 INFO terrarium.app.cli: There is a design called “secret words” already, and Little secret too, by ann
+2026-11-27 13:34:07,000 INFO terrarium: There is a design called “secret words” already, and Little secret too, by ann
 torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB.
 """
 
