@@ -22,7 +22,7 @@ class StageComparer(QObject):
 
     Signals:
         changed(): the progress has changed.
-        measured(): the win rates were saved in the stages' folders.
+        measured(): the replies and their scores were saved in the stages' folders.
         failed(sentence): the comparison failed.
     """
 
@@ -75,7 +75,7 @@ class StageComparer(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop after the current step; replies generated so far are retained."""
+        """Stop after the current step; the replies of stages that have finished replying are retained."""
         self._job.cancel()
 
     @Slot(object, object)
