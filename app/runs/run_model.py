@@ -67,7 +67,7 @@ class RunModel(QAbstractListModel):
     # -- Reading the library ---------------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Reload in the background; first show the cached runs of a large library, or up to _FEW new or changed ones."""
+        """Reload in the background; first show the cached runs of a large library, or a few new or changed ones."""
         if self._index.is_large:
             self._set_runs(self._index.infos())
         elif self._index.n_unseen(_FEW + 1) <= _FEW:

@@ -150,7 +150,7 @@ class RunFolder:
 
     @property
     def best_step(self) -> int | None:
-        """The step of the best checkpoint, by the score of a task or the lowest validation loss; None if not validated."""
+        """The step of the best checkpoint, by the score of a task or the validation loss; None if there is none."""
         step = self._record.get("best_step")
         return None if step is None else int(step)
 
