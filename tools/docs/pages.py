@@ -210,7 +210,7 @@ def _stages_and_recipes() -> str:
             "",
             "## Stages of alignment",
             "",
-            "`terrarium train --align STAGE`, or “Learn from” in a new run. Their settings: [align](settings.md).",
+            "`terrarium train --stage STAGE`, or “Learn from” in a new run. Their settings: [align](settings.md).",
             "",
             _table(["stage", "name", "how it learns"], stages),
             "## Tasks",
