@@ -77,7 +77,9 @@ def test_the_commands_of_a_page_are_right(page: Path, capsys: pytest.CaptureFixt
         for line in fence.replace("\\\n", " ").splitlines():
             name, *words = shlex.split(line, comments=True) or [""]
             if name == "terrarium" and words:
+                code: object = 0
                 try:
                     cli._parser(words).parse_args(words)  # noqa: SLF001
                 except SystemExit as end:
-                    assert end.code == 0, f"“{line}”: {capsys.readouterr().err}"  # 0: of --help
+                    code = end.code
+                assert code == 0, f"“{line}”: {capsys.readouterr().err}"  # as it is after --help
