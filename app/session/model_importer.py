@@ -153,7 +153,7 @@ class ModelDownloads(QObject):
         )
 
     def start(self, id: str, file: str = "") -> bool:
-        """Download a model; arguments as in `download_model` (file: the GGUF file to download). Return whether it started."""
+        """Download a model and return whether it started. file: the GGUF file to download, as in `download_model`."""
         if self.busy:
             return self._notices.refuse(f"“{self.id}” is being downloaded: wait for it, or stop it.")
         library, hub = self._library, self.hub

@@ -36,7 +36,7 @@ _NEXT_WORLD = "next world"
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryCut(Event):
-    """The history of a resumed run: everything in its logs, and again, truncated at the checkpoint, once it has started."""
+    """The history of a resumed run: first all of its logs, and once it has started, truncated at the checkpoint."""
 
     history: RunHistory
 

@@ -17,7 +17,7 @@ class Segments(QWidget):
 
     Args:
         choices: value -> label.
-        wraps: below each other where there is too little space side by side.
+        wraps: wrap into several lines if there is too little space.
 
     Signals:
         changed(str): the user chose another value.
@@ -57,5 +57,5 @@ class Segments(QWidget):
         return self._values[self.buttons.checkedId()]
 
     def choose(self, value: str) -> None:
-        """Choose a value, without a signal."""
+        """Choose a value, without emitting a signal."""
         self.buttons.button(self._values.index(value)).setChecked(True)
