@@ -99,7 +99,7 @@ def _text_of(path: Path) -> str:
 
 
 def _newest(library: Library) -> Path:
-    """Return the folder of the newest run trained on Tiny World from scratch; ValueError if there is none."""
+    """Return the folder of the newest run trained on Tiny World from scratch. Raises ValueError if there is none."""
     from terrarium.models.runs.run_folder import RunFolder
 
     for info in library.list_runs():

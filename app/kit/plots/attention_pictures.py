@@ -75,7 +75,7 @@ def short_names(words: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """The rows or columns of a map: tick labels, and descriptions for sentences; each is a token or a block of tokens."""
+    """The rows or columns of a map, each a token or a block of tokens: tick labels, and descriptions for sentences."""
 
     ticks: tuple[tuple[float, str], ...]
     descriptions: Sequence[str]
@@ -83,8 +83,10 @@ class Side:
 
 
 def side_of(names: Sequence[str], edges: Sequence[int] | None = None) -> Side:
-    """A side of tokens with these names; `edges`: the starts of its rows or columns, and the end, if not one per token.
-    The label of a block is its first token."""
+    """Create a side of tokens with these names.
+
+    edges: the starts of its rows or columns, and the end; None: one per token. A block is labelled by its first token.
+    """
     edges = range(len(names) + 1) if edges is None else edges
     labels, descriptions = [], []
     for start, end in itertools.pairwise(edges):

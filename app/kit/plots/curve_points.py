@@ -84,7 +84,7 @@ def in_view(x: Floats, y: Floats, left: float, right: float) -> tuple[Floats, Fl
 
 
 def column_starts(x: Floats, left: float, right: float, n_columns: int) -> NDArray[np.int64]:
-    """Return the indices in x at which `n_columns` equal columns between `left` and `right` start, without empty ones."""
+    """Return the indices at which equal columns between `left` and `right` start, without empty columns."""
     starts = np.unique(np.searchsorted(x, np.linspace(left, right, n_columns + 1)))
     return np.concatenate(([0], starts[(starts > 0) & (starts < len(x))]))
 

@@ -126,7 +126,7 @@ class HeatMap(Plot[HeatPicture]):
         ends = (picture.low, picture.high)
         for value, words in sorted(
             picture.bar, key=lambda mark: mark[0] not in ends
-        ):  # the ends first: they always fit
+        ):  # the ends first, which always fit
             share = (picture.high - value) / max(picture.high - picture.low, 1e-12)
             middle = bar.top() + share * bar.height()
             middle = min(max(middle, bar.top() + metrics.height() / 2 - 2), bar.bottom() - metrics.height() / 2 + 2)

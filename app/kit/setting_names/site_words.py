@@ -9,7 +9,7 @@ PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_f
 
 
 def format_site(site: str, head: int | None = None) -> str:
-    """Format a site as “Embedding”, “Layer 3, feed-forward” or “Encoder layer 1, head 2”; unknown sites are unchanged."""
+    """Format a site as “Embedding”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”; unknown sites are unchanged."""
     found = _SITE.match(site)
     if found is None:
         return site

@@ -404,7 +404,7 @@ def _close_line(line: str) -> str:
 
 
 def _scan(line: str) -> tuple[list[tuple[str, int]], int, int]:
-    """Return the marks of emphasis open at the end, with their positions; the start of an open code span or link, or −1;
+    """Return the emphasis marks open at the end, with their positions; the start of an open code span or link, or −1;
     and the end of the last word outside all marks."""
     marks: list[tuple[str, int]] = []
     safe = i = 0
@@ -449,5 +449,5 @@ def _take_mark(marks: list[tuple[str, int]], run: str, at: int, before: str, aft
 
 
 def safe_end(text: str) -> int:
-    """Return the last position at which a long line can be split: after a word outside all marks; 0 if there is none."""
+    """Return the last position at which a long line can be split, after a word outside all marks; 0 if there is none."""
     return _scan(text)[2]
