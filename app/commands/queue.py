@@ -191,7 +191,7 @@ def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line
     run, interrupt = "", Interrupt()
 
     def leaving(job: RunJob) -> Generator[Event, None, None]:
-        """Pass on the events; remove a resumed run or a recipe from the queue when training starts, or was not needed."""
+        """Pass on the events; remove a resumed run or recipe from the queue when training starts or was not needed."""
         nonlocal run
         is_queued = item.spec is None
         for event in job.events():

@@ -116,7 +116,7 @@ def set_ends(back: QWidget, forward: QWidget, at: int, n: int) -> None:
 
 
 def why_disabled(widget: QWidget) -> str:
-    """Return why a widget, or its nearest disabled ancestor, is disabled, as passed to `set_enabled`; "" if unknown."""
+    """Return the reason passed to `set_enabled` for a widget or its nearest ancestor with a reason; "" if none has."""
     within: QWidget | None = widget
     while within is not None:
         if reason := within.property(_WHY_NOT):

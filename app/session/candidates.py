@@ -80,8 +80,8 @@ def load_candidate(library: Library, run: RunFolder, path: Path, device: str) ->
 class CandidateReply:
     """A candidate's reply.
 
-    started: the event that describes its prompt. ids: its tokens, without the end token. ended: whether it stopped at
-    an end token, and not at the length limit.
+    started: the event that describes its prompt. ids: its tokens, without the end token. ended: whether it stopped
+    before the length limit.
     """
 
     started: ReplyStarted

@@ -190,8 +190,8 @@ class Side(QWidget):
         return not self.isHidden()
 
     def fit(self, others: int, width: int) -> None:
-        """Put the part beside the views if it fits into `width` pixels, of which `others` are taken, else into its view.
-        """
+        """Put the part beside the views if it fits into `width` pixels, of which `others` are taken; else into its
+        view."""
         needed = self._part.minimumSizeHint().expandedTo(self._part.minimumSize())
         beside = others + needed.width() <= width
         if beside == self.is_beside:

@@ -449,5 +449,5 @@ def _take_mark(marks: list[tuple[str, int]], run: str, at: int, before: str, aft
 
 
 def safe_end(text: str) -> int:
-    """Return the last position at which a long line can be split, after a word outside all marks; 0 if there is none."""
+    """Return the last position at which a long line can be split, after a word outside all marks; 0 if nowhere."""
     return _scan(text)[2]

@@ -66,8 +66,8 @@ class _Open:
 
     source: its Markdown. at: its start in the document. fresh: whether the text block there is still empty. format: of
     that text block. number: of the list item with which it begins. gap: the number of empty lines before it. n_codes:
-    the number of code blocks before its end that stay. code: the final part of the code block in which it begins, else
-    "". base: the paragraph in which it begins, or None. before: the block before it.
+    the number of code blocks that are not redrawn. code: the final part of the code block in which it begins, else "".
+    base: the text block in which it begins, or None. before: the block before it.
     """
 
     source: str = ""
@@ -467,7 +467,7 @@ def _lexer(language: str) -> Lexer | None:
 
 
 def prepare_colours() -> None:
-    """Load the lexers of common languages, as each takes a moment. Thread-safe."""
+    """Load the lexers of common languages, as each takes a moment. May run on any thread."""
     for language in _USUAL:
         _lexer(language)
 
