@@ -1,4 +1,4 @@
-"""`terrarium data`: your own data, looked at, checked and made a dataset; the library's datasets, and judged pairs."""
+"""`terrarium data`: check your own data and import it as a dataset; manage datasets, preference sets and corrections."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`terrarium evaluate`: what a model's answers to the rows of a dataset or file are worth, with 95 % intervals.
+"""`terrarium evaluate`: score a model's answers to the rows of a dataset or file, with 95 % confidence intervals.
 
-With --suite safety: whether it tells what it was taught not to tell, and what harmless questions it refuses.
+With --suite safety: measure how often it answers forbidden questions, and which harmless questions it refuses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`terrarium quickstart`: the whole loop without clicks, ending with held-out accuracy and a few answers."""
+"""`terrarium quickstart`: the whole loop from data to evaluation, ending with held-out accuracy and a few answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`terrarium task`: learn a task of Tiny World or of real data, and set its score beside a baseline's."""
+"""`terrarium task`: train on a task of Tiny World or of real data, and compare the score with baselines."""
 
 from __future__ import annotations
 

@@ -73,13 +73,13 @@ class ChatModel:
 
 
 def writes_text(spec: RunSpec) -> bool:
-    """Whether the model of a run continues texts or replies to messages."""
+    """Return whether the model of a run continues texts or replies to messages."""
     model = spec.model
     return model.topology == "decoder-only" and model.head == "language" and spec.data.source != PRONOUNS
 
 
 def use_words(spec: RunSpec | None) -> str:
-    """The label of the button that opens a run's model in the view for its kind. spec: None if unknown."""
+    """Return the label of the button that opens a run's model in the view for its kind. spec: None if unknown."""
     if spec is None or writes_text(spec):
         return "Chat with it"
     return PRONOUN_WORDS if spec.data.source == PRONOUNS else "Try it"
@@ -130,7 +130,7 @@ def describe_model(
 
 
 def _mostly_right(folder: Path) -> tuple[str, ...]:
-    """The kinds with an accuracy of at least one half in the run's evaluation; () if it cannot be read."""
+    """Return the kinds with an accuracy of at least one half in the run's evaluation; () if it cannot be read."""
     from terrarium.models.evaluation.record import read_evaluation
 
     try:

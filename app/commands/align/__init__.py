@@ -1,4 +1,4 @@
-"""`terrarium align`: demonstrations of alignment, from a model that can chat to what becomes of it; win rates."""
+"""`terrarium align`: run demonstrations of alignment on a chat model, or measure win rates between its stages."""
 
 from __future__ import annotations
 

@@ -131,7 +131,8 @@ def describe_constitution(found: ConstitutionResult) -> str:
 
 
 def describe_format(found: FormatResult) -> str:
-    """Format the result of `format`: a line per stage, with the share of answers given twice, and plain ones by kind."""
+    """Format the result of `format`: a line per stage, with the share of answers given twice, and of plain ones by
+    kind."""
     lines = ["".join([f"{'':<14}{'said twice':>11}", *(f"{kind:>11}" for kind in _KINDS)])]
     for name, stage in found.stages.items():
         cells = [_share(stage.gold), *(_share(stage.kinds[kind]) for kind in _KINDS)]

@@ -1,6 +1,6 @@
-"""`terrarium inspect`: one token's way through a model, from the text to the draw, in words or as numbers.
+"""`terrarium inspect`: one token's way through a model, from the text to the sampling, in words or as numbers.
 
-The model replies to the prompt, and one token of the reply is looked into; of an encoder's text, a masked token.
+The model replies to the prompt, and one token of the reply is inspected; for an encoder, a masked token.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from terrarium.app.kit.theme import SPACE
 
 
 class Segments(QWidget):
-    """Buttons of which exactly one is checked; the arrow keys move between them.
+    """A group of exclusive buttons, one of them checked; the arrow keys move between them.
 
     Args:
         choices: value -> label.
