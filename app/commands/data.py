@@ -1,4 +1,4 @@
-"""`terrarium data`: check your own data and import it as a dataset; manage datasets, preference sets and corrections."""
+"""`terrarium data`: check your own data and import it as a dataset; manage datasets, preference sets, corrections."""
 
 from __future__ import annotations
 
