@@ -54,7 +54,7 @@ def reward_models(runs: list[RunInfo], tokenizer: str) -> list[RewardModelInfo]:
 
 
 def _is_reward_model(folder: Path) -> bool:
-    """Whether the model of a run is a reward model; False if its record cannot be read."""
+    """Return whether the model of a run is a reward model; False if its record cannot be read."""
     from terrarium.models.runs.run_folder import RunFolder
 
     try:

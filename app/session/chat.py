@@ -55,7 +55,7 @@ class ModelOpened(Event):
 
 
 def _ends_run(event: Event, run_id: str) -> bool:
-    """Whether the training of this run has ended, or another run's training begins."""
+    """Return whether this run has ended training, or another run starts."""
     match event:
         case RunStarted():
             return event.run_id != run_id

@@ -84,7 +84,7 @@ class Runs(QObject):
         return self.index.find(run_id)
 
     def has(self, run_id: str) -> bool:
-        """Whether a run with this id exists."""
+        """Return whether a run with this id exists."""
         try:
             self.find(run_id)
         except ValueError:

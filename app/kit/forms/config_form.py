@@ -93,7 +93,7 @@ class ConfigForm(QWidget):
         self._size_editors()
         self._show(config)
 
-    # -- What it holds -------------------------------------------------------------------------------------------------
+    # -- Contents -------------------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> Any:
@@ -128,7 +128,7 @@ class ConfigForm(QWidget):
         """Return the group `name`."""
         return self._groups[name]
 
-    # -- Changing it ---------------------------------------------------------------------------------------------------
+    # -- Changes ------------------------------------------------------------------------------------------------------
 
     def set_config(self, config: Any) -> None:
         """Show `config` without emitting `changed`; `problem_changed` is emitted if this resolves a problem."""
@@ -183,7 +183,7 @@ class ConfigForm(QWidget):
             if isinstance(row.editor.widget, IntBox | FloatBox):
                 row.editor.widget.interpretText()
 
-    # -- Showing it ----------------------------------------------------------------------------------------------------
+    # -- Display ------------------------------------------------------------------------------------------------------
 
     def show_group(self, group: str) -> None:
         """Unfold `group` and give its first editor the focus."""

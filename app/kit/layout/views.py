@@ -96,7 +96,7 @@ class Views(QWidget):
         else:
             self.bar.setCurrentIndex(index)
 
-    # -- Which are offered ---------------------------------------------------------------------------------------------
+    # -- Offered views ------------------------------------------------------------------------------------------------
 
     def keep_simple(self, detail: HasDetail, kept: Collection[str]) -> None:
         """While the detail is simple, hide the tabs of all views except `kept` behind a link. Call it once.

@@ -106,7 +106,7 @@ class MarkdownWriter:
         self._line_starts: list[int] = []
         self._joints = Joints(self._edit)
 
-    # -- What is written -----------------------------------------------------------------------------------------------
+    # -- Writing text --------------------------------------------------------------------------------------------------
 
     def set_text(self, text: str) -> None:
         """Show a complete text."""
@@ -338,7 +338,7 @@ class MarkdownWriter:
         self._cursor.movePosition(QTextCursor.MoveOperation.End)
         self._fresh = True
 
-    # -- What is left as it is -----------------------------------------------------------------------------------------
+    # -- What is not redrawn --------------------------------------------------------------------------------------------
 
     def _leave(self, blocks: Sequence[Block], starts: Sequence[int]) -> None:
         """Exclude the final part from redrawing: all blocks before the last one that can be parsed without them."""

@@ -65,7 +65,7 @@ class RichText(QTextBrowser):
         for bar in (self.horizontalScrollBar(), self.verticalScrollBar()):
             bar.rangeChanged.connect(self._keep_in_view)
 
-    # -- What it shows -------------------------------------------------------------------------------------------------
+    # -- Contents -------------------------------------------------------------------------------------------------------
 
     @property
     def is_markdown(self) -> bool:
@@ -154,7 +154,7 @@ class RichText(QTextBrowser):
         if not self._become_plain(self._writer.text):
             self._fit(self.document().characterCount() - 1)
 
-    # -- Its size ------------------------------------------------------------------------------------------------------
+    # -- Size ----------------------------------------------------------------------------------------------------------
 
     def set_max_width(self, pixels: int) -> None:
         """Set the width in pixels at which the text wraps."""
@@ -226,7 +226,7 @@ class RichText(QTextBrowser):
         self._theme.set_icon(widget, "check", "accent")
         QTimer.singleShot(_COPIED_MS, widget, lambda: self._theme.set_icon(widget, "copy"))
 
-    # -- How it looks --------------------------------------------------------------------------------------------------
+    # -- Painting ------------------------------------------------------------------------------------------------------
 
     def _code_area(self, block: QTextBlock) -> QRect:
         """Return the area of a code block's frame behind one of its lines."""
@@ -287,7 +287,7 @@ class RichText(QTextBrowser):
             painter.drawText(head, Qt.AlignmentFlag.AlignVCenter, name)
         painter.restore()
 
-    # -- What is done with it ------------------------------------------------------------------------------------------
+    # -- Copying and links ---------------------------------------------------------------------------------------------
 
     def loadResource(self, kind: int, name: QUrl | str) -> None:
         """Load nothing: a text must not show pictures or local files."""
