@@ -338,7 +338,7 @@ class MarkdownWriter:
         self._cursor.movePosition(QTextCursor.MoveOperation.End)
         self._fresh = True
 
-    # -- What is not redrawn --------------------------------------------------------------------------------------------
+    # -- What is not redrawn -------------------------------------------------------------------------------------------
 
     def _leave(self, blocks: Sequence[Block], starts: Sequence[int]) -> None:
         """Exclude the final part from redrawing: all blocks before the last one that can be parsed without them."""

@@ -65,7 +65,7 @@ class RichText(QTextBrowser):
         for bar in (self.horizontalScrollBar(), self.verticalScrollBar()):
             bar.rangeChanged.connect(self._keep_in_view)
 
-    # -- Contents -------------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     @property
     def is_markdown(self) -> bool:
