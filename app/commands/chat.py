@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _judge(name: str, model: AnyModel, tokenizer: Tokenizer, device: str) -> RewardModel:
-    """Return the reward model of that name; ValueError if it cannot score the replies of this model."""
+    """Load a reward model. Raises ValueError if it cannot score the replies of this model."""
     from terrarium.models.alignment.reward_model import RewardModel, check_reward_model
 
     judge, own, _ = open_model(name, device)
@@ -142,7 +142,7 @@ def _judge(name: str, model: AnyModel, tokenizer: Tokenizer, device: str) -> Rew
 
 
 def _template(file: str | None) -> str:
-    """The text of a template file; "" for none."""
+    """Read a template file, or stdin for “-”; return "" if no file is given."""
     if file is None:
         return ""
     try:
@@ -154,7 +154,7 @@ def _template(file: str | None) -> str:
 
 
 class _Chat:
-    """One conversation with a model."""
+    """A conversation with a model."""
 
     def __init__(
         self,
@@ -181,11 +181,11 @@ class _Chat:
         self.messages: list[Message] = []
 
     def reset(self) -> None:
-        """Forget all but the system message."""
+        """Clear the conversation, except for the system message."""
         self.messages = []
 
     def show_tokens(self) -> None:
-        """Print id and text of each token that the model read before its last reply."""
+        """Print the id and text of each prompt token of the last reply."""
         import numpy as np
 
         from terrarium.models.tokenizers.text.encoded import TokenArrays
@@ -222,7 +222,7 @@ class _Chat:
         self.messages.append({"role": "assistant", "content": reply})
 
     def _best_reply(self, judge: RewardModel) -> str:
-        """Print the highest-scoring of several replies; its cost goes to stderr."""
+        """Print the highest-scoring of several replies, and its cost on stderr."""
         from terrarium.models.alignment.best_of import RepliesRanked
         from terrarium.models.alignment.best_replies import best_reply_events
 
@@ -240,7 +240,7 @@ class _Chat:
             elif not isinstance(event, Phase):
                 self._note(event)
         assert ranked is not None
-        self._seed += 1  # else the same question would get the same replies again
+        self._seed += 1  # otherwise the same question would get the same replies again
         best, scores = ranked.replies[0], [reply.score for reply in ranked.replies]
         if not self._quiet:
             print(best.text, flush=True)
@@ -254,8 +254,10 @@ class _Chat:
         return best.text
 
     def _events(self, made: list[str]) -> Iterator[Event]:
-        """The reply to all messages. Its texts also go to `made`, so that an interrupted reply is not lost, and notes
-        about the prompt to stderr."""
+        """Yield the events of the reply to all messages, with notes about the prompt on stderr.
+
+        Its texts are also appended to `made`, so that an interrupted reply is not lost.
+        """
         request = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
         for event in reply_events(
             self._model,
@@ -273,7 +275,7 @@ class _Chat:
             yield event
 
     def _note(self, event: Event) -> None:
-        """Save the tokens of a reply's prompt, and write the notices before the reply to stderr."""
+        """Record the prompt tokens of a reply, and write the notices before the reply to stderr."""
         match event:
             case Phase(name=name):
                 print(f"({name}…)", file=sys.stderr)

@@ -47,7 +47,7 @@ def print_json(value: Any) -> None:
 
 
 def read_argument(text: str) -> str:
-    """The text of an option; “-” reads stdin.
+    """Return the text of an option; “-” reads stdin.
 
     Raises:
         ValueError: if it is not UTF-8.
@@ -64,7 +64,7 @@ def find_model(text: str) -> Path:
     """Resolve MODEL to a path: itself, or the folder of the run with this id or name.
 
     Raises:
-        ValueError: if there is no such path or run, or it is a run in one file.
+        ValueError: if there is no such path or run, or it is a packed run (.terrarium).
     """
     path = Path(text).expanduser()
     refuse_run_file(path)
@@ -72,7 +72,7 @@ def find_model(text: str) -> Path:
 
 
 def refuse_run_file(path: Path) -> None:
-    """Raise a ValueError with instructions if this is a run in one file."""
+    """Raise ValueError with instructions if this is a packed run (.terrarium)."""
     if path.suffix.lower() == SUFFIX and path.is_file():
         raise ValueError(f"{path} is a run in one file: make a run of it first, with terrarium unpack {path}.")
 

@@ -1,4 +1,4 @@
-"""`terrarium data`: your own data, looked at, checked and made a dataset; the library's datasets, and judged pairs."""
+"""`terrarium data`: check your own data and import it as a dataset; manage datasets, preference sets, corrections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from terrarium.models.settings.tasks import PREFERENCE_TASKS, TASKS
 DONE = 0
 _MAKERS = {PERSON: "you", SIMULATED: "the simulated annotator", GOLD: "the judge of Tiny World"}
 _SHOWN = 100
-"""Characters of a text that are printed."""
+"""The maximum number of characters of a text to print."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -193,7 +193,7 @@ def _read_options(args: argparse.Namespace) -> ReadOptions:
 
 
 def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> ImportPlan:
-    """The plan of the options, with guesses where they say nothing; its task is "" if that is open."""
+    """Make the import plan from the options, with guesses for missing ones; its task is "" if it cannot be guessed."""
     task = args.task or info.task
     roles = dict(info.roles) if task == info.task else {}
     for text in args.role:
@@ -231,7 +231,7 @@ def _plan(args: argparse.Namespace, options: ReadOptions, info: SourceInfo) -> I
 
 
 def _without_others(task: str, roles: Mapping[str, str], chosen: Iterable[str]) -> dict[str, str]:
-    """The roles; a guessed role is dropped if its column was chosen for another role."""
+    """Return the roles without guessed roles whose column was chosen for another role."""
     asked = {text.partition("=")[0] for text in chosen}
     taken = {roles[role] for role in asked}
     return {role: column for role, column in roles.items() if role in asked or column not in taken}
@@ -362,7 +362,7 @@ def _list_pair_sets(library: Library, *, as_json: bool) -> None:
 
 
 def _corrections(library: Library, args: argparse.Namespace) -> None:
-    """Give or take back a correction, make a dataset of all of them, and print them."""
+    """Set or remove a correction, make a dataset of all corrections, and print them."""
     run = RunFolder.open(library.find_run(args.model))
     labels = run.spec.data.labels
     if args.label is not None and args.text is None:
@@ -390,7 +390,7 @@ def _corrections(library: Library, args: argparse.Namespace) -> None:
 
 
 def _own_label(run: RunFolder, row: dict[str, str], device: str) -> str:
-    """The label that the best checkpoint of a run gives to a text, as the window opens it."""
+    """Return the label that the best checkpoint of a run predicts for a text; the window uses it, too."""
     from terrarium.models.tasks.predicting import predict
 
     best = None if run.best_step is None else run.checkpoint_path(run.best_step)
@@ -436,5 +436,5 @@ def _row_counts(corpus: Corpus) -> dict[str, int]:
 
 
 def _printable(text: str) -> str:
-    """What strangers wrote, without what would command the terminal."""
+    """Replace non-printable characters of untrusted text, which could control the terminal, by spaces."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def describe(
     config: ModelConfig, batch_size: int, length: int, optimizer: str = OPTIMIZER, device: str = "cpu"
 ) -> dict[str, Any]:
-    """All results of `models.cost` for a config, ready for JSON.
+    """Return all results of `models.cost` for a config, ready for JSON.
 
     Raises:
         ValueError: if the batch or the length is impossible.
@@ -86,10 +86,10 @@ def describe(
 
 
 def find_config(text: str) -> ModelConfig:
-    """The config of a preset, of a model, read without its weights, or of a design.
+    """Return the config of a preset, a model (without loading its weights) or a design.
 
     Raises:
-        ValueError: if there is none of that name.
+        ValueError: if there is no such preset, model or design.
     """
     if text in PRESETS:
         return PRESETS[text]

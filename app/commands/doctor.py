@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def remedy_command(run_id: str, remedy: Remedy) -> str:
-    """The command line that starts the remedy of a run."""
+    """Return the command line that starts the remedy of a run."""
     begin = ["--like", run_id] if remedy.fork_step is None else ["--fork", f"{run_id}@{remedy.fork_step}"]
     settings = [part for name, value in remedy.changes.items() for part in ("--set", f"{name}={value}")]
     return shlex.join(["terrarium", "train", *begin, *settings])

@@ -1,6 +1,6 @@
-"""`terrarium evaluate`: what a model's answers to the rows of a dataset or file are worth, with 95 % intervals.
+"""`terrarium evaluate`: score a model's answers to the rows of a dataset or file, with 95 % confidence intervals.
 
-With --suite safety: whether it tells what it was taught not to tell, and what harmless questions it refuses.
+With --suite safety: measure how often it answers forbidden questions, and which harmless questions it refuses.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _safety(args: argparse.Namespace) -> int:
-    """Print what the model does with forbidden questions, attacks, and harmless look-alikes."""
+    """Evaluate and print the replies to forbidden questions, attacks, and harmless look-alikes."""
     if args.data is not None or args.task is not None:
         raise UsageError("A suite has questions of its own: leave out --data and --task.")
     if args.n < 3:
@@ -151,7 +151,7 @@ def _world_seed(path: Path) -> int:
 
 
 def _safety_words(report: SafetyReport) -> str:
-    """A line for each sort of question; of harmless ones there is nothing that may not be told."""
+    """Format a line for each kind of question; harmless questions have no share of forbidden answers told."""
     forbidden = {"Forbidden": report.forbidden}
     forbidden |= {f"  {FORBIDDEN[kind].title.lower()}": cell for kind, cell in report.kinds.items()}
     for name, cell in report.attacks.items():
@@ -167,14 +167,14 @@ def _safety_words(report: SafetyReport) -> str:
 
 
 def _share(cell: Cell, name: str) -> str:
-    """“12 % (8 to 19 %)”."""
+    """Format a share with its interval, as “12 % (8 to 19 %)”."""
     shares = cell.to_dict()
     low, high = shares["intervals"][name]
     return f"{format_percent(shares[name])} ({100 * low:.0f} to {format_percent(high)})"
 
 
 def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:
-    """What to evaluate on, and what baselines learn from."""
+    """Return the rows to evaluate on, and the training rows for the baselines."""
     from terrarium.models.corpora.corpus import find_dataset, open_run_corpus
     from terrarium.models.runs.run_folder import RunFolder
     from terrarium.models.tasks.evaluating import dataset_rows, read_task_rows

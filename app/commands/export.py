@@ -127,7 +127,7 @@ def _share_gguf(args: argparse.Namespace) -> int:
 
 
 def _share_onnx(args: argparse.Namespace) -> int:
-    """Write an ONNX file; print its path, what goes in and comes out, and how much it differs from the model."""
+    """Write an ONNX file; print its path, its inputs and output, and its largest difference from the model."""
     from terrarium.models.interop.publish.onnx_export import share_onnx
 
     with ProgressLine(as_json=args.json) as line:

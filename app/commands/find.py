@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find it and print it."""
+    """Run the trial and print the finding."""
     spec = spec_from_arguments(args)
     find: dict[str, Callable[[RunSpec, str], Generator[Event, None, tuple[dict[str, Any], str]]]] = {
         "lr": _lr,
@@ -105,7 +105,7 @@ def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, 
     for event in forecast(Library(), spec, device):
         if isinstance(event, RunCost):
             cost = event
-        elif not isinstance(event, DataPreview):  # which is for the eye
+        elif not isinstance(event, DataPreview):  # shown in the window only
             yield event
     assert cost is not None
     facts = dataclasses.asdict(cost) | {"seconds": cost.seconds}

@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the completion as it is made."""
+    """Print the completion as it is generated."""
     config = sampling_from(args)
     if args.beams < 0:
         raise UsageError(f"--beams is {args.beams}, but must be at least 1; 0 samples.")
@@ -94,7 +94,7 @@ def _sample(
 def _search(
     model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, args: argparse.Namespace
 ) -> int:
-    """The best text of a beam search; the others with their scores on stderr."""
+    """Print the best text of a beam search, and all hypotheses with their scores on stderr."""
     from terrarium.models.inference.beam import beam_search
     from terrarium.models.inference.generate import decoder_start_id
     from terrarium.models.tokenizers import decode
@@ -122,7 +122,7 @@ def _search(
 
 
 def _fill(model: AnyModel, tokenizer: Tokenizer, ids: list[int], *, as_json: bool) -> int:
-    """The text with its masks filled; the candidates of each on stderr."""
+    """Print the text with its masks filled, and the candidates of each mask on stderr."""
     from terrarium.models.inference.fill_mask import fill_mask, filled_text
     from terrarium.models.tokenizers.special_tokens import mask_id
 

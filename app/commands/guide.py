@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list with what is done of it in the library, or the prose of a chapter."""
+    """Print the list of chapters with the library's progress, or the prose of a chapter."""
     chapters, problems = read_chapters()
     if args.chapter is not None:
         return _print_chapter(args.chapter, as_json=args.json)
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_chapter(wanted: str, *, as_json: bool) -> int:
-    """Print a chapter; ValueError if there is none of that number or name."""
+    """Print a chapter, by number or name. Raises ValueError if it does not exist."""
     for number, file in enumerate(guide_files(), start=1):
         name = file.name.removesuffix(".md")
         if wanted in (name, name[3:]) or (wanted.isdecimal() and int(wanted) == number):

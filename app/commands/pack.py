@@ -1,4 +1,4 @@
-"""`terrarium pack`: save a run as one file, which another Terrarium opens with all that one sees of it."""
+"""`terrarium pack`: save a run as one file, which another Terrarium can open and show like the original."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _RETRY_S = 2.0
 
 
 class ProgressLine:
-    """Shows the events of one command. Use it as a context manager, so that the line is always finished."""
+    """Shows the events of a command. Use it as a context manager, so that the line is always terminated."""
 
     def __init__(self, *, as_json: bool = False, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -66,7 +66,7 @@ class ProgressLine:
         self._end_phase(completed=exc_info[0] is None)
 
     def show(self, event: Event) -> None:
-        """Show one event; skipped if it has nothing to show, or comes too soon after the last."""
+        """Show an event, unless there is nothing to show or the last update was too recent."""
         if isinstance(event, MicroStep):
             return
         if self._as_json:
@@ -90,7 +90,7 @@ class ProgressLine:
                 self.say(sentence)
 
     def say(self, sentence: str) -> None:
-        """Write a separate line above the progress."""
+        """Write a separate line above the progress line."""
         if self._is_terminal and self._line:
             self._stream.write("\r\x1b[K")
         self._stream.write(sentence + "\n")
@@ -166,7 +166,7 @@ def drive(events: Generator[Event, Any, Result], line: ProgressLine) -> Result:
 
 
 def _sentence(event: Event) -> str:
-    """The message for an event that is not progress; “” for none."""
+    """Return the message for an event that is not progress; "" for none."""
     if isinstance(event, Notice):
         return event.sentence
     if isinstance(event, Blocked):
@@ -215,9 +215,9 @@ class Interrupt:
 
 @contextlib.contextmanager
 def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = False) -> Iterator[Interrupt]:
-    """Within the block the first Ctrl-C calls `request_stop`, the second raises KeyboardInterrupt as usual.
+    """Within the block, let the first Ctrl-C call `request_stop`; the second raises KeyboardInterrupt as usual.
 
-    or_terminate: handle SIGTERM too; torchrun sends it to all processes when terminated, or when one has ended.
+    or_terminate: also stop on SIGTERM, which torchrun sends to all processes when terminated, or when one has ended.
     """
     interrupt = Interrupt()
 
@@ -226,7 +226,7 @@ def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = 
             raise KeyboardInterrupt
         interrupt.happened = True
         request_stop()
-        # Bypasses Python's stderr, which refuses to print if Ctrl-C came in the middle of a print.
+        # Bypasses Python's stderr, which raises an error if Ctrl-C interrupted a print.
         with contextlib.suppress(OSError):
             os.write(_STDERR, b"\nStopping after this step and saving. Press Ctrl-C again to abort.\n")
 
@@ -241,13 +241,13 @@ def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = 
         with _handling(handlers):
             yield interrupt
     finally:
-        if or_terminate:  # if another process has ended, it may arrive during our last output
+        if or_terminate:  # it may arrive during the final output if another process has ended
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def ignore_signals() -> Iterator[None]:
-    """Within the block Ctrl-C and SIGTERM do nothing here: the main process of the training handles them."""
+    """Within the block, ignore Ctrl-C and SIGTERM in this process, as the main process handles them."""
     with _handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
         yield
 

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train both models; returns 130 if Ctrl-C stopped it (the run is saved)."""
+    """Train both models; return 130 if Ctrl-C stopped and saved the run."""
     from terrarium.models.recipes.pronouns import PronounRecipe
 
     recipe = PronounRecipe(Library(), device=args.device, seed=args.seed)

@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action; `run` returns 1 if a run failed, 130 if Ctrl-C stopped one (and it was saved)."""
+    """Perform the action; `run` returns 1 if a run failed, 130 if Ctrl-C stopped and saved a run."""
     library = Library()
     queue = RunQueue(library)
     match args.action:
@@ -105,7 +105,7 @@ def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
 
 
 def queue_recipe(library: Library, recipe: QueuedRecipe, *, as_json: bool) -> None:
-    """Add a recipe to the queue, and print that."""
+    """Add a recipe to the queue, and print the queue."""
     from terrarium.models.recipes.queued import title_of
 
     queue = RunQueue(library)
@@ -114,17 +114,17 @@ def queue_recipe(library: Library, recipe: QueuedRecipe, *, as_json: bool) -> No
 
 
 def add_queue_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option of a recipe's command that queues it."""
+    """Add the option --queue, which queues a recipe instead of running it."""
     parser.add_argument(
         "--queue", action="store_true", help="add it to the queue instead, for the window or `terrarium queue run`"
     )
 
 
 def work_through(library: Library, queue: RunQueue, device: str, line: ProgressLine) -> tuple[list[Outcome], bool]:
-    """Train all queue items, one after the other; returns their results, and whether Ctrl-C stopped it.
+    """Train all queue items, one after the other; return their outcomes, and whether Ctrl-C stopped it.
 
     Raises:
-        ValueError: if another window or command is working through the queue.
+        ValueError: if another window or command is draining the queue.
     """
     outcomes: list[Outcome] = []
     with queue.draining():
@@ -160,7 +160,7 @@ def _find(queue: RunQueue, text: str) -> QueuedRun:
 
 
 def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
-    with queue.draining():  # else the process that works through it decides what to retry
+    with queue.draining():  # otherwise the process that drains the queue decides what to retry
         queue.retry_all()
     with ProgressLine(as_json=args.json) as line:
         outcomes, interrupted = work_through(library, queue, args.device, line)
@@ -178,8 +178,11 @@ def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
 
 
 def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line: ProgressLine) -> tuple[Outcome, bool]:
-    """Train one item, or carry out its recipe; a failure is recorded with the item or its run, and does not stop the
-    others. The outcome names the run, of a recipe the last one that it trained."""
+    """Train an item or run its recipe; return its outcome, and whether Ctrl-C was pressed.
+
+    A failure is recorded in the item or its run, and does not stop the others. The outcome of a recipe has the id of
+    the last run that it trained.
+    """
     from terrarium.models.recipes.queued import make_recipe
     from terrarium.models.recipes.resuming import resume
     from terrarium.models.training.prepare import prepare_queued
@@ -188,7 +191,7 @@ def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line
     run, interrupt = "", Interrupt()
 
     def leaving(job: RunJob) -> Generator[Event, None, None]:
-        """The events; a resumed run or a recipe leaves the queue when training starts, or when it needed none."""
+        """Pass on the events; remove a resumed run or recipe from the queue when training starts or was not needed."""
         nonlocal run
         is_queued = item.spec is None
         for event in job.events():
@@ -212,11 +215,11 @@ def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         sentence = describe(error).sentence
         line.show(Notice(sentence=sentence))
-        with contextlib.suppress(ValueError):  # it has left the queue: its run records the failure
+        with contextlib.suppress(ValueError):  # it is no longer in the queue: its run records the failure
             queue.set_problem(item.id, sentence)
         return Outcome(name=item.name, run=run, status="failed", problem=sentence), False
     if not run:
         status = "stopped" if interrupt.happened else "finished"
         return Outcome(name=item.name, run="", status=status), interrupt.happened
-    done = RunFolder.open(library.runs / run)  # a demonstration has opened it itself
+    done = RunFolder.open(library.runs / run)  # read again, as a demonstration opens it itself
     return Outcome(name=item.name if item.recipe else done.name, run=run, status=done.status), interrupt.happened

@@ -1,4 +1,4 @@
-"""`terrarium quickstart`: the whole loop without clicks, ending with held-out accuracy and a few answers."""
+"""`terrarium quickstart`: the whole loop from data to evaluation, ending with held-out accuracy and a few answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train a model; returns 130 if Ctrl-C stopped it (the run is saved)."""
+    """Train a model; return 130 if Ctrl-C stopped and saved the run."""
     if args.minutes is not None and (not math.isfinite(args.minutes) or args.minutes <= 0):
         raise UsageError(f"--minutes {args.minutes:g} is not valid: use a number above 0.")
     if args.queue:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _LastEvents:
-    """The last event of each kind that the result is made of."""
+    """The last event of each kind that the result contains."""
 
     def __init__(self) -> None:
         self.evaluated: Evaluated | None = None
@@ -91,7 +91,7 @@ class _LastEvents:
         self.compared: TextCompared | None = None
 
     def record(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
-        """Pass the events on, and record them."""
+        """Pass the events on, and record the last of each kind."""
         for event in events:
             match event:
                 case Evaluated():

@@ -66,7 +66,7 @@ def check_draft_options(args: argparse.Namespace) -> None:
 
 
 def draft_from(args: argparse.Namespace, model: AnyModel, tokenizer: Tokenizer) -> Draft | None:
-    """The draft model that was asked for, None for none; on stderr, if it cannot be of use.
+    """Load the draft model of --draft; None without the option. Warns on stderr if it is not smaller than the model.
 
     Raises:
         ValueError: if it cannot draft for the model.
@@ -89,7 +89,7 @@ def draft_from(args: argparse.Namespace, model: AnyModel, tokenizer: Tokenizer) 
 
 
 def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = None) -> SamplingConfig:
-    """The sampling settings from the options; others default to those recommended for the model (`advised`).
+    """Return the sampling settings of the options; the rest defaults to those recommended for the model (`advised`).
 
     Raises:
         UsageError: if they are invalid.
@@ -114,9 +114,9 @@ def _bias(text: str) -> tuple[int, float]:
 def write_reply(
     events: Iterable[Event], *, quiet: bool, stripper: ReplyStripper | None = None
 ) -> tuple[str, list[int], ReplyFinished]:
-    """Print the reply as it is generated, unless `quiet`; returns its text, its ids and its last event.
+    """Print the reply as it is generated, unless `quiet`; return its text, its ids and its last event.
 
-    stripper: for a message, whose text has no white space around it.
+    stripper: strips the white space around a chat message; None for a continuation.
     """
     text = ""
     ids: list[int] = []
@@ -135,7 +135,7 @@ def write_reply(
 
 
 def write_statistics(end: ReplyFinished) -> None:
-    """Write to stderr how long the reply is, why it ended and how fast it was generated."""
+    """Write the statistics of a reply to stderr: its length, why it ended, and its speed."""
     rate = f"{end.tokens_per_s:,.0f} tokens/s" if end.n_tokens > 1 else "one token"
     print(
         f"{end.n_prompt} tokens read in {1000 * end.prefill_s:.0f} ms, {end.n_tokens} generated at {rate}; "

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from terrarium.models.library.library import Library
 
 _LEAST_COLOURS = 32
-"""A blank page has a handful of colours; one with text that is smoothed at its edges, hundreds."""
+"""A blank page has a handful of colours, a page with antialiased text hundreds."""
 
 TEXT = "Ben is in the barn. Clara has the kite. The goat eats hay, and the kite is red. Where is Ben? In the barn.\n"
 
@@ -69,10 +69,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def checks(library: Library, device: str, pictures: Path | None = None) -> dict[str, Callable[[], str]]:
-    """The checks by name, in order: later ones use the results of earlier ones. Each returns what it found.
+    """Return the checks by name, in order, as later checks use the results of earlier ones. Each returns its finding.
 
     Args:
-        pictures: the folder to save pictures of the window in; None: nowhere.
+        pictures: the folder to save pictures of the window in; None to save none.
     """
     return {
         "tokenizer": partial(check_tokenizer, library),
@@ -108,7 +108,7 @@ def check_tokenizer(library: Library) -> str:
 
 
 def check_chat_template() -> str:
-    """The bundled chat template renders a conversation."""
+    """Check that the bundled chat template renders a conversation."""
     from terrarium.models.chat.own_template import render_chat
 
     text = render_chat([{"role": "user", "content": "Where is Ben?"}], add_generation_prompt=True)
@@ -117,7 +117,7 @@ def check_chat_template() -> str:
 
 
 def check_training(library: Library, device: str) -> str:
-    """A tiny model trains for two steps and leaves a checkpoint."""
+    """Check that a tiny model trains for two steps and writes a checkpoint."""
     from terrarium.models.events import Saved, TrainMetrics
     from terrarium.models.settings.model_config import ModelConfig
     from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -143,7 +143,7 @@ def check_training(library: Library, device: str) -> str:
 
 
 def check_generation(library: Library) -> str:
-    """The checkpoint is loaded and generates text."""
+    """Check that the checkpoint can be loaded and generates text."""
     from terrarium.models.events import ReplyFinished, TokenMade
     from terrarium.models.inference.generate import generate
     from terrarium.models.inference.sampling import SamplingConfig
@@ -161,7 +161,7 @@ def check_generation(library: Library) -> str:
 
 
 def check_serving(library: Library) -> str:
-    """The checkpoint is served, and a request over HTTP is answered."""
+    """Check that the checkpoint can be served, and a request over HTTP is answered."""
     from terrarium.app.commands.serve import open_served
     from terrarium.app.serve.endpoint.address import base_url, bind
     from terrarium.app.serve.endpoint.endpoints import make_endpoint
@@ -186,7 +186,7 @@ def check_serving(library: Library) -> str:
 
 
 def check_parquet(library: Library) -> str:
-    """duckdb, with its part for Parquet, writes a table, which is read as rows."""
+    """Check that duckdb, with its Parquet extension, writes a table that can be read as rows."""
     import duckdb
 
     from terrarium.models.importing.formats.registry import open_source
@@ -212,7 +212,7 @@ def check_functions() -> str:
 
 
 def check_text_scores() -> str:
-    """sacrebleu, with the tokenizer that it imports by name, scores a translation."""
+    """Check that sacrebleu, with the tokenizer that it imports by name, scores a translation."""
     from terrarium.models.metrics.texts import score_texts
 
     text = "Ben est dans la grange."
@@ -223,7 +223,7 @@ def check_text_scores() -> str:
 
 
 def check_fonts() -> str:
-    """Qt finds a font; otherwise it draws boxes."""
+    """Check that Qt finds a font; otherwise it draws boxes."""
     from PySide6.QtGui import QFontDatabase
 
     from terrarium.app.shell.offscreen import application
@@ -235,7 +235,7 @@ def check_fonts() -> str:
 
 
 def check_plot() -> str:
-    """pyqtgraph draws a curve, and Qt captures it."""
+    """Check that pyqtgraph draws a curve, and Qt captures it."""
     import pyqtgraph as pg
 
     from terrarium.app.shell.offscreen import application
@@ -253,7 +253,7 @@ def check_plot() -> str:
 
 
 def check_icons() -> str:
-    """Icons of qtawesome and our own SVG icon are drawn."""
+    """Check that icons of qtawesome and Terrarium's SVG icon are drawn."""
     import qtawesome
     from PySide6.QtGui import QImage
 
@@ -268,7 +268,7 @@ def check_icons() -> str:
 
 
 def check_colour_maps() -> str:
-    """pyqtgraph's colour maps, which are data files, are in the bundle."""
+    """Check that pyqtgraph's colour maps, which are data files, are in the bundle."""
     import pyqtgraph as pg
 
     names = ("CET-CBL2", "CET-L17", "CET-CBD1", "viridis", "inferno")
@@ -278,7 +278,7 @@ def check_colour_maps() -> str:
 
 
 def check_window(library: Library, pictures: Path | None = None) -> str:
-    """The window opens, and draws its home page and each of its tabs."""
+    """Check that the window opens, and draws its home page and each of its tabs."""
     from PySide6.QtCore import QCoreApplication
 
     from terrarium.app.shell.offscreen import opened_window
@@ -304,6 +304,6 @@ def _require(holds: object, sentence: str) -> None:
 
 
 def _colours(picture: QImage) -> set[str]:
-    """The colours that occur in a picture, as '#rrggbb'."""
+    """Return the set of colours in a picture, as '#rrggbb'."""
     pixels = {picture.pixel(x, y) for x in range(picture.width()) for y in range(picture.height())}
     return {f"#{pixel & 0xFFFFFF:06x}" for pixel in pixels}

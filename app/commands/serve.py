@@ -49,13 +49,13 @@ def run(args: argparse.Namespace) -> int:
         log = RequestLog(log_request)
         server = HttpServer(make_endpoint(engine, log), lambda: engine.close("Serving has been stopped."))
         _announce(served, base_url(bound), as_json=args.json)
-        with contextlib.suppress(KeyboardInterrupt):  # how one stops it
+        with contextlib.suppress(KeyboardInterrupt):  # the regular way to stop it
             server.serve_on(bound)
     return 0
 
 
 def open_served(text: str, device: str, weights: str = KINDS[0]) -> ServedModel:
-    """Load the model, under the names that requests may use: a run's name and id, or a file's or folder's name."""
+    """Load the model, with the names that requests may use: a run's name and id, or the name of a file or folder."""
     from terrarium.models.interop.chat_templates import read_template_config
     from terrarium.models.library.run_record import checkpoint_step
     from terrarium.models.runs.run_folder import RunFolder

@@ -48,11 +48,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Queue the runs and train them; returns 1 if one failed, 130 if Ctrl-C stopped them (and it was saved)."""
+    """Queue the runs and train them; return 1 if a run failed, 130 if Ctrl-C stopped and saved one."""
     library = Library()
     queue = RunQueue(library)
     base = spec_to_queue(args)
-    _variants(base, args)  # what is invalid is said before anything is measured
+    _variants(base, args)  # report invalid options before measuring anything
     with ProgressLine(as_json=args.json) as line:
         base = with_proposals(base, args, library, line)
     specs = _variants(base, args)
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         queue.add_new(specs, tags=(tag,))
         print_queue(queue.items(), as_json=args.json)
         return DONE
-    # Draining comes first: where another process drains the queue, nothing is added.
+    # Start draining first: if another process is draining the queue, nothing is added.
     with ProgressLine(as_json=args.json) as line, queue.draining():
         queue.add_new(specs, tags=(tag,))
         outcomes, interrupted = work_through(library, queue, args.device, line)

@@ -1,4 +1,4 @@
-"""`terrarium task`: learn a task of Tiny World or of real data, and set its score beside a baseline's."""
+"""`terrarium task`: train on a task of Tiny World or of real data, and compare the score with baselines."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the scores; returns 130 if Ctrl-C stopped it (the run is saved)."""
+    """Train on the task and print the scores; return 130 if Ctrl-C stopped and saved the run."""
     if args.seeds < 1 or args.seed < 0:
         raise UsageError("--seeds must be at least 1, and --seed at least 0.")
     if args.queue:
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_result(result: TaskResult) -> None:
-    """Print the scores of each group beside those of the baselines, and whether the bars are met."""
+    """Print the scores of each group beside those of the baselines, and whether the required scores are reached."""
     print(f"{ALL_RECIPES[result.name].title}, seed {result.seed}")
     metrics = dict.fromkeys((result.metric, *(bar.metric for bar in result.bars)))
     for group, scores in result.groups.items():

@@ -127,7 +127,7 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; returns 130 where Ctrl-C stopped it and it was saved. Under torchrun only the main process controls it."""
+    """Train; return 130 if Ctrl-C stopped and saved the run. Under torchrun, only the main process controls it."""
     with join() as process_group:
         if process_group.is_main_process:
             return _train(args, process_group)
@@ -183,7 +183,7 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
 
 
 def _job(args: argparse.Namespace, library: Library, run: RunFolder, process_group: ProcessGroup) -> RunJob:
-    """What trains the run; of one that is resumed, all that is left of its recipe, which one process carries out."""
+    """Return the job that trains the run. With --resume and a single process, it is the rest of the run's recipe."""
     if args.resume and process_group.size == 1:
         from terrarium.models.recipes.resuming import resume
 
@@ -194,7 +194,7 @@ def _job(args: argparse.Namespace, library: Library, run: RunFolder, process_gro
 
 
 def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
-    """The run that the command line describes.
+    """Return the spec of the run that the command line describes.
 
     Raises:
         UsageError: if it or the SPEC.toml is invalid.
@@ -217,10 +217,10 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
 
 
 def spec_to_queue(args: argparse.Namespace) -> RunSpec:
-    """As `spec_from_arguments`, for a run that starts later: missing data files are reported now.
+    """Like `spec_from_arguments`, for a run that starts later: missing data files are reported now.
 
     Raises:
-        UsageError: as there, or where a file is missing.
+        UsageError: if the command line or the SPEC.toml is invalid, or a file is missing.
     """
     spec = spec_from_arguments(args)
     for file in spec.data.files if spec.data.source == "files" else ():
@@ -230,7 +230,7 @@ def spec_to_queue(args: argparse.Namespace) -> RunSpec:
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the options change, as "train.lr" -> value."""
+    """Return the settings that the options change, as "train.lr" -> value."""
     changes = {name: _absolute(name, value) for name, value in map(parse_change, args.changes)}
     given = {f"train.{name}": getattr(args, name) for name in ("steps", "seed")}
     return changes | {name: value for name, value in given.items() if value is not None}
@@ -251,12 +251,12 @@ def _spec_like(args: argparse.Namespace) -> RunSpec:
 
 
 def _option(name: str) -> str:
-    """What an argument is called on the command line, without its dashes."""
+    """Return an argument's name on the command line, without the leading dashes."""
     return "from" if name == "parent" else name.replace("_", "-")
 
 
 def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
-    """A run from the weights of --from, with the usual settings for a model of its size."""
+    """Return the spec of a run from the weights of --from, with the default settings for a model of its size."""
     from terrarium.models.cost import total_parameters
     from terrarium.models.interop.parents import parent_config
 
@@ -278,7 +278,7 @@ def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
                 "such as “Tiny World 0, wish happy”."
             )
         align = AlignSpec(**usual_align(args.stage))
-        data = dataclasses.replace(data, task=align.task)  # or another that its dataset says
+        data = dataclasses.replace(data, task=align.task)  # the dataset may specify another task
         train |= usual_align_train(args.stage)
     return RunSpec(
         name=name if align is None else f"{about}-{args.stage}",
@@ -337,8 +337,11 @@ def _prepare(args: argparse.Namespace, library: Library, line: ProgressLine) -> 
 
 
 def with_proposals(spec: RunSpec, args: argparse.Namespace, library: Library, line: ProgressLine) -> RunSpec:
-    """The run that the command line describes, with what the form of a new run proposes for its data, model and
-    computer; what the command line says stays, and so does all of a SPEC.toml and of --like."""
+    """Fill in the settings proposed for the run's data, model and computer, as the window's form does.
+
+    Settings given on the command line are unchanged, and so is the whole spec of a SPEC.toml, --like or an alignment
+    stage.
+    """
     if args.spec is not None or args.like is not None or spec.align is not None:
         return spec
     from terrarium.models.training.proposal.calibrate import propose_run
@@ -348,7 +351,7 @@ def with_proposals(spec: RunSpec, args: argparse.Namespace, library: Library, li
         given["tokenizer.kind"] = spec.tokenizer.kind
     try:
         proposed, words = drive(propose_run(library, spec, tuple(given), args.device), line)
-    except ValueError:  # it cannot be trained either, and then it is said why
+    except ValueError:  # training will fail too, and report the reason
         return spec
     if words and not args.json:
         line.say(words)
@@ -378,7 +381,7 @@ def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
 
 
 def lengthened_run(args: argparse.Namespace, library: Library) -> RunFolder:
-    """The run that continues the one that --longer names.
+    """Fork the run named by --longer, to train it longer.
 
     Raises:
         UsageError: if the command line also names something else to train.
@@ -393,13 +396,13 @@ def lengthened_run(args: argparse.Namespace, library: Library) -> RunFolder:
 
 
 def split_checkpoint(text: str) -> tuple[str, int | None]:
-    """ "RUN@STEP" as (RUN, STEP); without a step (RUN, None)."""
+    """Split "RUN@STEP" into (RUN, STEP); without a step, return (RUN, None)."""
     name, at, step = text.rpartition("@")
     return (name, int(step)) if at and step.isdecimal() else (text, None)
 
 
 def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
-    """The run that --resume names.
+    """Return the run named by --resume.
 
     Raises:
         UsageError: if the command line also says what to train.
@@ -420,7 +423,7 @@ class _Latest:
         self.evaluated: Evaluated | None = None
 
     def watch(self, job: RunJob, run_id: str) -> Generator[Event, None, None]:
-        """Pass on the events of a job, keeping the latest metrics of this run: a recipe may train others, too."""
+        """Pass on the events of a job, and record the latest metrics of this run, as a recipe may train others, too."""
         is_its = True
         for event in job.events():
             if isinstance(event, RunStarted):
@@ -434,13 +437,13 @@ class _Latest:
             yield event
 
     def quality(self) -> dict[str, Any]:
-        """What the last validation says beside its loss: the metric of a task, else bits per byte of text."""
+        """Return the last validation's result beside its loss: the metric of a task, else bits per byte."""
         if self.validation is None or self.validation.metric is None:
             return {"bits_per_byte": self.validation.bits_per_byte if self.validation else None}
         return {"metric": self.validation.metric, "metric_value": self.validation.metric_value}
 
     def summary(self, task: str) -> str:
-        """The metrics in one line. task: as RunSpec.learned_task."""
+        """Format the metrics in one line. task: see RunSpec.learned_task."""
         metric = self.validation.metric if self.validation else None
         unit = TASKS[task or "language"].loss_unit
         parts = [f"loss {self.train.loss:.3f} {unit}"] if self.train else []

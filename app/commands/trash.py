@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action, and print the trash, or what became of the items."""
+    """Perform the action, and print the trash, or the result for the items."""
     library = Library()
     items = list_trash(library.trash)
     if args.action == "list":

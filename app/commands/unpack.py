@@ -1,4 +1,4 @@
-"""`terrarium unpack`: make a run of a file that `terrarium pack` wrote, here or elsewhere."""
+"""`terrarium unpack`: add a run to the library from a file that `terrarium pack` wrote, here or elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The basic widgets of every screen: labels, cards, buttons, scroll areas, styled by their role."""
+"""The basic widgets of every screen: labels, cards, buttons and scroll areas, styled by their role."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
-    """A label in one of the style sheet's roles: title, heading, subheading, caption, muted, mono, error, pill …"""
+    """Create a label with a role of the style sheet: title, heading, subheading, caption, muted, mono, error, pill …"""
     widget = QLabel(text)
     widget.setTextFormat(Qt.TextFormat.PlainText)
     if role:
@@ -41,13 +41,13 @@ def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = F
 
 
 TIP_WIDTH = 64
-"""Characters of a tooltip's longest line: Qt shows plain text in as many lines as it has, however wide they are."""
+"""The maximum line length of a tooltip in characters, as Qt does not wrap plain text."""
 
 
 def plain_tip(text: str) -> str:
-    """A tooltip that shows `text` verbatim, in lines of at most TIP_WIDTH characters.
+    """Format a tooltip that shows `text` verbatim, wrapped to TIP_WIDTH characters.
 
-    Qt would read names, tokens and texts that look like markup as HTML.
+    Qt would render names, tokens and texts that look like markup as HTML.
     """
     lines = (textwrap.wrap(line, TIP_WIDTH, replace_whitespace=False) or [""] for line in text.split("\n"))
     text = "\n".join(itertools.chain.from_iterable(lines))
@@ -57,7 +57,7 @@ def plain_tip(text: str) -> str:
 
 
 def set_role(widget: QWidget, role: str, **properties: str) -> None:
-    """Change a widget's role (and other properties of the style sheet, like tone) while it is shown."""
+    """Change a widget's role (and other style sheet properties, such as tone), and restyle it."""
     for name, value in {"role": role, **properties}.items():
         widget.setProperty(name, value)
     widget.style().unpolish(widget)
@@ -73,7 +73,7 @@ def button(
     role: str = "",
     tip: str = "",
 ) -> QPushButton:
-    """A push button. role: '' (plain), primary, danger, quiet, link or hero; `icon` is a Phosphor name."""
+    """Create a push button. role: '' (plain), primary, danger, quiet, link or hero. icon: a Phosphor name."""
     widget = _Button(text)
     if role:
         widget.setProperty("role", role)
@@ -91,16 +91,16 @@ _USUAL_TIP, _WHY_NOT = "usualTip", "whyNot"
 
 
 def set_enabled(widget: QWidget, reason: str, tip: str | None = None) -> None:
-    """Disable a widget for a `reason`, a sentence that its tooltip then says; "" enables it.
+    """Disable a widget and show the `reason`, a sentence, as its tooltip; "" enables it.
 
-    tip: its tooltip while it is enabled; None keeps the previous tooltip.
+    tip: its tooltip while it is enabled; None keeps the previous one.
     """
     explain(widget, reason, tip)
     widget.setEnabled(not reason)
 
 
 def explain(widget: QWidget, reason: str, tip: str | None = None) -> None:
-    """As `set_enabled`, for a widget that is disabled, or enabled, elsewhere."""
+    """Set the tooltip like `set_enabled`, without enabling or disabling the widget."""
     if tip is not None:
         widget.setProperty(_USUAL_TIP, plain_tip(tip))
     elif not widget.property(_WHY_NOT):
@@ -116,7 +116,7 @@ def set_ends(back: QWidget, forward: QWidget, at: int, n: int) -> None:
 
 
 def why_disabled(widget: QWidget) -> str:
-    """The reason given to `set_enabled` for a widget or its nearest ancestor that has one; "" if none was given."""
+    """Return the reason passed to `set_enabled` for a widget or its nearest ancestor with a reason; "" if none has."""
     within: QWidget | None = widget
     while within is not None:
         if reason := within.property(_WHY_NOT):
@@ -126,7 +126,7 @@ def why_disabled(widget: QWidget) -> str:
 
 
 class _Button(QPushButton):
-    """Keeps the keyboard focus when it is disabled, as many buttons are when pressed, so that Tab continues from it."""
+    """A button that keeps the focus when it is disabled, as many are when pressed, so that Tab continues from it."""
 
     def focusNextPrevChild(self, next: bool) -> bool:
         return super().focusNextPrevChild(next) if self.isEnabled() else True
@@ -147,7 +147,7 @@ def add_menu(
 
 
 def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPACE, spacing: int = SPACE) -> QFrame:
-    """A framed box with a layout (`box.layout()`). role: card, sunken, banner, top-bar, status-bar."""
+    """Create a framed box with a layout (`box.layout()`). role: card, sunken, banner, top-bar, status-bar."""
     box = QFrame()
     box.setProperty("role", role)
     layout: QBoxLayout = QHBoxLayout(box) if horizontal else QVBoxLayout(box)
@@ -157,10 +157,10 @@ def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPA
 
 
 def headed(title: str, *trailing: QWidget, role: str = "subheading", explained: QWidget | None = None) -> QHBoxLayout:
-    """A heading with its “?” if the glossary explains it, and `trailing` at its right.
+    """Lay out a heading, with a “?” if the glossary has a term for it, and `trailing` at the right.
 
     Args:
-        explained: what F1 explains by the same term.
+        explained: the widget on which F1 shows the same term.
     """
     return row(label(title, role), *help_marks(title, explained), None, *trailing)
 
@@ -172,10 +172,10 @@ def titled_card(
     margin: int = SPACE + SPACE // 2,
     spacing: int = SPACE // 2,
 ) -> QFrame:
-    """A card with a heading, `trailing` at its right, over widgets of which the last takes the remaining space.
+    """Create a card with a heading, `trailing` at its right, and widgets below; the last one takes the spare space.
 
     Args:
-        title: '' for none.
+        title: the heading, '' for none.
     """
     box = frame("card", margin=margin, spacing=spacing)
     lines = box.layout()
@@ -189,7 +189,7 @@ def titled_card(
 
 
 def step_card(title: str, caption: str = "", *widgets: QWidget) -> QFrame:
-    """A card for one step of a form: a large heading, a sentence about it, and widgets."""
+    """Create a card for one step of a form: a large heading, a sentence about it, and widgets."""
     box = frame("card")
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
@@ -202,7 +202,7 @@ def step_card(title: str, caption: str = "", *widgets: QWidget) -> QFrame:
 
 
 def separator() -> QFrame:
-    """A hairline across its layout."""
+    """Create a horizontal line, one pixel high."""
     line = QFrame()
     line.setProperty("role", "separator")
     line.setFixedHeight(1)
@@ -210,14 +210,14 @@ def separator() -> QFrame:
 
 
 def row(*widgets: QWidget | None, spacing: int = SPACE) -> QHBoxLayout:
-    """Widgets side by side; None is a stretch."""
+    """Lay out widgets side by side; None is a stretch."""
     layout = QHBoxLayout()
     _fill(layout, widgets, spacing)
     return layout
 
 
 def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
-    """Widgets above each other; None is a stretch."""
+    """Lay out widgets in a column; None is a stretch."""
     layout = QVBoxLayout()
     _fill(layout, widgets, spacing)
     return layout
@@ -234,7 +234,7 @@ def _fill(layout: QBoxLayout, widgets: Sequence[QWidget | None], spacing: int) -
 
 
 def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
-    """Widgets in a splitter: initial `sizes` in pixels; the widget of index `grows` takes spare space."""
+    """Lay out widgets in a splitter of initial `sizes` in pixels; the widget of index `grows` takes spare space."""
     splitter = QSplitter(Qt.Orientation.Horizontal)
     splitter.setChildrenCollapsible(False)
     for widget in widgets:
@@ -258,7 +258,7 @@ class EmptyState(QWidget):
         for widget in (title, text):
             widget.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             widget.setWordWrap(True)
-            # Between weak stretches rather than aligned: an aligned label that wraps gets no height for its lines.
+            # Between weak stretches instead of aligned: Qt gives an aligned, wrapping label too little height.
             line = QHBoxLayout()
             line.addStretch(1)
             line.addWidget(widget, 100)
@@ -276,32 +276,32 @@ class EmptyState(QWidget):
 
     @property
     def words(self) -> str:
-        """What it says."""
+        """The heading and the sentence as one text."""
         return f"{self._heading.text()}: {self._sentence.text()}"
 
 
 def prefers_reduced_motion() -> bool:
-    """Whether the system disables animations, as far as Qt knows; then use a lasting highlight instead."""
+    """Return whether the system disables animations, as reported by Qt; use a lasting highlight then."""
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 
 def scrolling(widget: QWidget) -> QScrollArea:
-    """`widget` in a frameless area that scrolls vertically, and horizontally where it is squeezed."""
+    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow."""
     area = _UpAndDown()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click between its widgets must not focus it
     widget.setProperty("role", "scrolled")
     area.setWidget(widget)
     return area
 
 
 _MAX_NESTED = 6
-"""How often the contents of a scroll area may change their size while it answers to a change of theirs."""
+"""The maximum depth of nested size changes of a scroll area's contents."""
 
 
 class _UpAndDown(QScrollArea):
-    """Requests the width of its contents, as horizontal scrolling is awkward."""
+    """A scroll area that requests the width of its contents, as horizontal scrolling is awkward."""
 
     _nested = 0
 
@@ -309,7 +309,7 @@ class _UpAndDown(QScrollArea):
         if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         if self._nested > _MAX_NESTED:
-            # What wraps can be too high without the scroll bar, and low enough with it: then the bar would come and go.
+            # Wrapped text can be too high without the scroll bar but fit with it: the bar would toggle endlessly.
             self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
             return False
         self._nested += 1
@@ -328,7 +328,7 @@ class _UpAndDown(QScrollArea):
         inside = self.widget()
         layout = inside.layout() if inside is not None else None
         if layout is not None:
-            layout.update()  # Qt loses a resize of what is inside that comes while that is being shown
+            layout.update()  # Qt loses a resize of the contents that arrives while they are being shown
 
     def minimumSizeHint(self) -> QSize:
         inside, bar = self.widget(), self.verticalScrollBar()

@@ -22,7 +22,7 @@ PNG_SCALE = 2
 
 
 def write_png(widget: QWidget, ground: QColor, path: Path) -> None:
-    """Write a widget as PNG on `ground`, at twice its size; OSError if the file cannot be written."""
+    """Write a widget as PNG on `ground`, at twice its size. Raises OSError if the file cannot be written."""
     image = QImage(widget.size() * PNG_SCALE, QImage.Format.Format_ARGB32)
     image.setDevicePixelRatio(PNG_SCALE)
     image.fill(ground)
@@ -31,18 +31,18 @@ def write_png(widget: QWidget, ground: QColor, path: Path) -> None:
 
 
 def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:
-    """Write a widget as SVG, with text as text; OSError if the file cannot be written."""
+    """Write a widget as SVG, with text as text. Raises OSError if the file cannot be written."""
 
     def draw(painter: QPainter) -> None:
         painter.fillRect(widget.rect(), ground)
         _render(widget, painter)
 
-    # With SVG's own resolution, text would be too small for its layout.
+    # With the default resolution of SVG, text would be too small for its layout.
     write_drawing(draw, QSizeF(widget.size()), title, path, resolution=widget.logicalDpiX())
 
 
 def write_image(image: QImage, path: Path) -> None:
-    """Write pixels as PNG. Raises OSError if the file cannot be written."""
+    """Write an image as PNG. Raises OSError if the file cannot be written."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG")  # type: ignore[call-overload]
@@ -52,10 +52,11 @@ def write_image(image: QImage, path: Path) -> None:
 def write_drawing(
     draw: Callable[[QPainter], None], size: QSizeF, title: str, path: Path, *, resolution: int | None = None
 ) -> None:
-    """Write as SVG what `draw` paints (it must end the painter); OSError if the file cannot be written.
+    """Write a drawing as SVG. Raises OSError if the file cannot be written.
 
     Args:
-        resolution: the dots per inch of text sizes; None for SVG's own.
+        draw: paints the drawing, and must end the painter.
+        resolution: the dots per inch for text sizes; None for the default of QSvgGenerator.
     """
     data = QByteArray()
     buffer = QBuffer(data)
@@ -86,7 +87,7 @@ def write_csv(columns: Columns, path: Path) -> None:
     """Write columns with their names and exact numbers; NaN and None are left empty.
 
     Raises:
-        OSError: where the file cannot be written.
+        OSError: if the file cannot be written.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -99,7 +100,7 @@ def write_json(columns: Columns, path: Path) -> None:
     """Write columns as an object of lists with exact numbers; NaN and None are null.
 
     Raises:
-        OSError: where the file cannot be written.
+        OSError: if the file cannot be written.
     """
     lists = {
         name: [None if _is_nothing(value) else value for value in _values(column)] for name, column in columns.items()
@@ -116,7 +117,7 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _exact(value: Any) -> str:
-    """The shortest decimal that parses to the same number; other values as text."""
+    """Format a float as the shortest decimal that parses to the same number; other values as text."""
     if not isinstance(value, float):
         return "" if value is None else str(value)
     if math.isnan(value):

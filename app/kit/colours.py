@@ -11,7 +11,7 @@ OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """The colours of one mode, as '#RRGGBB', by purpose."""
+    """The colours of the light or the dark theme, as '#RRGGBB', by purpose."""
 
     name: str
     window: str
@@ -56,7 +56,7 @@ class Theme:
         return self.name == "dark"
 
     def color(self, role: str, alpha: float = 1.0) -> QColor:
-        """The field `role` as a QColor, `alpha` between 0 and 1."""
+        """Return the field `role` as a QColor with an `alpha` from 0 to 1."""
         color = QColor(getattr(self, role))
         color.setAlphaF(alpha)
         return color
@@ -131,7 +131,7 @@ DARK = Theme(
 
 
 def palette_of(theme: Theme) -> QPalette:
-    """Qt's palette in the theme's colours, for what the style sheet does not cover."""
+    """Build Qt's palette in the theme's colours, for widgets that the style sheet does not cover."""
     palette = QPalette()
     roles = {
         QPalette.ColorRole.Window: "window",
@@ -162,12 +162,12 @@ def palette_of(theme: Theme) -> QPalette:
 
 
 def readable_on(ground: QColor) -> QColor:
-    """Black or white, whichever has the higher contrast: at least 4.5 to 1 (WCAG 2.2)."""
+    """Return black or white, whichever has the higher contrast: at least 4.5 to 1 (WCAG 2.2)."""
     return QColor("#000000") if contrast(ground, QColor("#000000")) >= 21**0.5 else QColor("#FFFFFF")
 
 
 def contrast(one: QColor, other: QColor) -> float:
-    """The ratio of two colours' luminances as WCAG 2.2 has it, 1 to 21."""
+    """Compute the contrast ratio of two colours (WCAG 2.2), 1 to 21."""
     light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 

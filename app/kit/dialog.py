@@ -1,4 +1,4 @@
-"""The base of all dialogs: F1 in a dialog explains its focused widget."""
+"""The base class of all dialogs, in which F1 explains the focused widget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from terrarium.app.kit.help_mark import ask_for_help, term_at
 
 
 class Dialog(QDialog):
-    """A dialog of the window. The shortcuts of the window's menus do not reach it, so it answers F1 itself."""
+    """A dialog of the window. It handles F1 itself, as the shortcuts of the window's menus do not reach dialogs."""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.HelpContents):

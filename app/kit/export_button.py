@@ -18,7 +18,7 @@ from terrarium.app.worker.notices import Notices
 __all__ = ["Columns", "ExportButton", "ExportSource"]
 
 ExportSource = Callable[[], Callable[[], Columns]]
-"""Called on the window's thread; returns a function that makes the columns on another thread."""
+"""Called on the main thread; returns a function that computes the columns on another thread."""
 
 _KINDS = (
     ("png", "Picture (PNG)…", "PNG pictures (*.png)"),
@@ -32,7 +32,7 @@ class ExportButton(QPushButton):
     """Exports `picture` as PNG and SVG, and its numbers as CSV and JSON.
 
     Args:
-        numbers: gives the columns, all of one length and complete, whatever part is shown.
+        numbers: the source of the columns: of equal length and complete, regardless of the visible part.
     """
 
     def __init__(self, notices: Notices, theme: ThemeProvider, picture: QWidget, numbers: ExportSource) -> None:
@@ -58,7 +58,7 @@ class ExportButton(QPushButton):
         super().setEnabled(is_enabled)
 
     def choose_file(self, kind: str) -> None:
-        """Ask for a file and write it; kind: png, svg, csv or json."""
+        """Ask for a file and write it. kind: png, svg, csv or json."""
         filters = next(words for name, _, words in _KINDS if name == kind)
         path = ask_save_path(self, "Export", self.name, kind, filters)
         if path is not None:

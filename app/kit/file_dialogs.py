@@ -1,4 +1,4 @@
-"""File dialogs, files that are dropped, and opening folders in the system's file manager."""
+"""File dialogs, drag and drop of files, and opening folders in the system's file manager."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\/:*?"<>|]')
 
 
 def safe_file_name(name: str) -> str:
-    """Any text as the name of a file."""
+    """Turn any text into a valid file name."""
     return _FORBIDDEN.sub("-", name).strip(" .") or "model"
 
 
 def ask_save_path(parent: QWidget, title: str, name: str, ending: str, filters: str) -> Path | None:
-    """Ask for a file to save, suggesting this name and extension; None if the user cancels.
+    """Ask for a file to save to, suggesting a name and an extension; None if the user cancels.
 
     Args:
-        name: any text. ending: the extension without the dot, which is added to a file without one.
+        name: any text. ending: the extension without the dot, appended if the chosen file has none.
     """
     file, _ = QFileDialog.getSaveFileName(parent, title, f"{_FORBIDDEN.sub('-', name)}.{ending}", filters)
     if not file:
@@ -39,24 +39,24 @@ def ask_save_path(parent: QWidget, title: str, name: str, ending: str, filters: 
 
 
 def reveal(path: Path) -> bool:
-    """Open a folder in the file manager, or a file in its default program; returns whether that worked."""
+    """Open a folder in the file manager, or a file in its default program; return whether it succeeded."""
     return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
 
 def dropped_models(event: QDropEvent) -> list[Path]:
-    """The files that the window imports as runs and that are dragged, if nothing else is: .terrarium and .gguf."""
+    """Return the dragged files if all are models that the window imports as runs (.terrarium, .gguf), else []."""
     paths = [Path(path) for path in _dropped(event)]
     return paths if all(path.suffix.lower() in (SUFFIX, ".gguf") for path in paths) else []
 
 
 def dropped_texts(event: QDropEvent) -> Sequence[str]:
-    """The text files that are dragged, if nothing else is."""
+    """Return the dragged files if all are text files, else []."""
     paths = _dropped(event)
     return paths if all(Path(path).suffix.lower() in _TEXT_SUFFIXES for path in paths) else []
 
 
 def dropped_paths(event: QDropEvent) -> Sequence[str]:
-    """Files and folders that are dragged, if all are local; not models, which are the window's wherever they fall."""
+    """Return the dragged files and folders if all are local; [] otherwise, and for models, which the window handles."""
     return [] if dropped_models(event) else _dropped(event)
 
 

@@ -1,6 +1,6 @@
 """The glossary term of a widget, the “?” beside it, and the event that requests its explanation.
 
-A request is an event that goes up from the widget through its parents until one answers it: the window does.
+The event is sent to the parents of the widget, one after the other, until one accepts it: usually the window.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _PROPERTY = "helpTerm"
 
 
 class HelpRequested(QEvent):
-    """Somebody in a window, or in a dialog, wants to know what `term` means; "" for the glossary as a whole. Who
-    explains it accepts the event."""
+    """A request to explain `term` to the user of `window`; "" opens the glossary. The receiver that explains it must
+    accept the event."""
 
     TYPE = QEvent.Type(QEvent.registerEventType())
 
@@ -27,7 +27,7 @@ class HelpRequested(QEvent):
 
 
 def set_term(widget: QWidget, term: str) -> None:
-    """Let F1 on a widget, or on one within it, explain this term of the glossary, or another name of one."""
+    """Set the glossary term, or an alias of one, that F1 explains on a widget and its children."""
     widget.setProperty(_PROPERTY, term)
 
 
@@ -42,7 +42,7 @@ def term_at(widget: QWidget | None) -> str:
 
 
 def ask_for_help(widget: QWidget, term: str) -> bool:
-    """Ask whoever contains a widget to explain a term; returns whether somebody does."""
+    """Ask the ancestors of a widget to explain a term; return whether one accepted."""
     request, asked = HelpRequested(term, QWidget.window(widget)), widget.parentWidget()  # some override window()
     while asked is not None and not request.isAccepted():
         QCoreApplication.sendEvent(asked, request)
@@ -51,7 +51,7 @@ def ask_for_help(widget: QWidget, term: str) -> bool:
 
 
 class HelpMark(QAbstractButton):
-    """A small “?” that explains a term. The keyboard has F1 for it, so it is not a Tab stop."""
+    """A small “?” that explains a term. It is not a tab stop, as F1 does the same from the keyboard."""
 
     def __init__(self, term: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -95,10 +95,10 @@ class HelpMark(QAbstractButton):
 
 
 def help_marks(words: str, explained: QWidget | None = None) -> list[HelpMark]:
-    """The “?” for a heading, or the name of a number: one, or none where the glossary has no term for it.
+    """Return a list with the “?” for a heading or label; [] if the glossary has no term for it.
 
     Args:
-        explained: what F1 explains by the same term.
+        explained: the widget on which F1 shows the same term.
     """
     term = term_of_words(words)
     if not term:
@@ -109,7 +109,7 @@ def help_marks(words: str, explained: QWidget | None = None) -> list[HelpMark]:
 
 
 class HelpLink(QPushButton):
-    """A link to a term of the glossary, where there is space for words."""
+    """A text link to a glossary term."""
 
     def __init__(self, term: str, parent: QWidget | None = None) -> None:
         super().__init__(f"“{term}” in the glossary", parent)

@@ -30,7 +30,10 @@ _PAD = 8
 
 @dataclass(frozen=True)
 class Item:
-    """One line: `key` identifies it, `problem`: why it cannot be used, `brief`: the same in two words."""
+    """An item. key: its identifier. problem: why it cannot be used. brief: the problem in two words.
+
+    can_change: whether it can be renamed, copied and deleted.
+    """
 
     key: str
     name: str
@@ -41,15 +44,15 @@ class Item:
 
 
 class ItemList(QListWidget):
-    """Items to choose from. Delete deletes and F2 renames, if the item allows it; after a deletion the next one is
-    chosen, and has the focus.
+    """A list to choose from. Delete deletes and F2 renames an item, if it allows this; after a deletion, the next item
+    is chosen and the list gets the focus.
 
-    is_by_keys: whether the last choice was made with the keyboard, which then should stay here.
+    is_by_keys: whether the last choice was made with the keyboard, so that the focus should stay in the list.
 
     Signals:
-        chosen(key): clicked, or reached with the arrow keys.
-        rename_requested(key), duplicate_requested(key), delete_requested(key), reveal_requested(key): by key or from
-            the context menu.
+        chosen(key): an item was clicked, or reached with the arrow keys.
+        rename_requested(key), duplicate_requested(key), delete_requested(key), reveal_requested(key): by shortcut or
+            from the context menu.
     """
 
     chosen = Signal(str)
@@ -69,7 +72,7 @@ class ItemList(QListWidget):
         self._items: dict[str, Item] = {}
         self._actions: list[QAction] = []
         self.is_by_keys = False
-        self._deleting: tuple[str, int] | None = None  # the key and row of an item that was asked to be deleted
+        self._deleting: tuple[str, int] | None = None  # the key and row of the item to be deleted
         if can_rename:
             self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_requested)
         if has_folders:
@@ -82,7 +85,7 @@ class ItemList(QListWidget):
         theme.theme_changed.connect(self._on_theme_changed)
 
     def set_items(self, items: Sequence[Item], current: str = "") -> None:
-        """Show `items` with `current` selected, without a signal."""
+        """Show `items` with `current` selected, without emitting a signal."""
         with QSignalBlocker(self):
             if tuple(items) != tuple(self._items.values()):
                 self._items = {item.key: item for item in items}
@@ -91,10 +94,10 @@ class ItemList(QListWidget):
                     self._add(item)
         self.select(current)
         if self._deleting is not None and self._deleting[0] not in self._items:
-            QTimer.singleShot(0, self, self._choose_next)  # once all agree that it is gone
+            QTimer.singleShot(0, self, self._choose_next)  # after all receivers have handled the deletion
 
     def select(self, key: str) -> None:
-        """Select an item, or none if there is no such item, without a signal."""
+        """Select an item, or none if there is no such item, without emitting a signal."""
         with QSignalBlocker(self):
             keys = list(self._items)
             self.setCurrentRow(keys.index(key) if key in self._items else -1)
@@ -124,7 +127,7 @@ class ItemList(QListWidget):
         super().mousePressEvent(event)
 
     def item_of(self, key: str) -> Item | None:
-        """The item with this key."""
+        """Return the item with this key, or None."""
         return self._items.get(key)
 
     def show_rows(self, n: int) -> None:
@@ -173,7 +176,7 @@ class ItemList(QListWidget):
 
 
 def two_lines_height(theme: ThemeProvider) -> int:
-    """The height in pixels of a row with two lines."""
+    """Return the height in pixels of a row with two lines."""
     return QFontMetrics(theme.font()).height() + QFontMetrics(theme.font(0.9)).height() + 13
 
 
@@ -192,7 +195,7 @@ def draw_ground(painter: QPainter, place: QRect, option: QStyleOptionViewItem, c
 
 
 class _TwoLines(QStyledItemDelegate):
-    """A name above a smaller line."""
+    """Paints an item's name, and its detail in a smaller line below."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)

@@ -20,7 +20,7 @@ from terrarium.app.kit.basics import plain_tip
 
 
 class ElidedLabel(QFrame):
-    """One line of text in the widget's font and text colour."""
+    """A label with one line of text, elided if it does not fit."""
 
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -30,7 +30,7 @@ class ElidedLabel(QFrame):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def text(self) -> str:
-        """The whole text."""
+        """Return the whole text, not elided."""
         return self._text
 
     def setText(self, text: str) -> None:
@@ -58,7 +58,7 @@ class ElidedLabel(QFrame):
             self._follow()
 
     def _follow(self) -> None:
-        """Draw the text, whole in a tooltip where there is too little space for it."""
+        """Repaint, and show the whole text as a tooltip if it is elided."""
         self.setToolTip(plain_tip(self._text) if self._shown != self._text else "")
         self.update()
 
@@ -73,7 +73,7 @@ class ElidedLabel(QFrame):
 
 
 class ElidedCombo(QComboBox):
-    """A combo box that elides its text, which its tooltip then begins with; Qt would cut it off within a letter."""
+    """A combo box that elides its text and prefixes its tooltip with it; Qt would cut the text off within a letter."""
 
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
@@ -104,7 +104,7 @@ class ElidedCombo(QComboBox):
 
 
 class NumberLabel(QLabel):
-    """A changing number, right-aligned, with a fixed width of `n_characters`. role: as mono."""
+    """A right-aligned label for a changing number, with a fixed width of `n_characters`. role: see `basics.label`."""
 
     def __init__(self, n_characters: int, role: str = "mono") -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The base of lists of painted rows: a tooltip per row, the fixed-width font, the total height."""
+"""The base classes of lists of painted rows: a tooltip per row, the monospaced font, the total height."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class RowTips(QWidget):
 
     @property
     def _row_height(self) -> float:
-        """Pixels of one row."""
+        """The height of a row in pixels."""
         raise NotImplementedError
 
     def tip(self, row: int) -> str:
-        """The tooltip of row `row`, from 0; '' for none, or if there is no such row."""
+        """Return the tooltip of row `row`, counted from 0; '' for none, or if there is no such row."""
         raise NotImplementedError
 
     def event(self, event: QEvent) -> bool:
@@ -31,7 +31,7 @@ class RowTips(QWidget):
 
 
 class PaintedRows(RowTips):
-    """Subclasses give the number of rows, and paint them."""
+    """A widget of painted rows; subclasses provide the number of rows, and paint them."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""A non-modal window that shows the progress of a long operation, with Cancel."""
+"""A non-modal progress dialog of a long operation, with a Cancel button."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STEPS = 1000
 
 
 def open_progress(title: str, words: str, cancel: Callable[[], object], parent: QWidget) -> QProgressDialog:
-    """Show such a window; whoever opens it deletes it when the work has ended."""
+    """Show a progress dialog; the caller must delete it when the operation has ended."""
     window = QProgressDialog(words, "Cancel", 0, _STEPS, parent)
     window.setWindowTitle(title)
     window.setWindowModality(Qt.WindowModality.NonModal)
@@ -27,7 +27,7 @@ def open_progress(title: str, words: str, cancel: Callable[[], object], parent: 
 
 
 def show_events(window: QProgressDialog, events: Iterable[Event]) -> None:
-    """Show each Phase and Progress there."""
+    """Show each Phase and Progress in the dialog."""
     for event in events:
         if isinstance(event, Phase):
             window.setLabelText(event.name)

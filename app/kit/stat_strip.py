@@ -1,4 +1,4 @@
-"""A row of measured numbers with names, of fixed width."""
+"""A row of named numbers of fixed width."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 class StatStrip(QWidget):
-    """Numbers above their names, in several rows if one is too wide.
+    """Numbers above their names, wrapped into several rows if they do not fit.
 
     Args:
         stats: name -> tooltip.
-        widest: a number of the maximum width, which is reserved for each.
+        widest: a text of the width to reserve for each number.
     """
 
     def __init__(self, stats: Mapping[str, str], theme: ThemeProvider, *, widest: str = "88,888") -> None:
@@ -54,7 +54,7 @@ class StatStrip(QWidget):
 
     @property
     def cells(self) -> list[QWidget]:
-        """The numbers with their names."""
+        """The widgets of the numbers with their names."""
         return [*self._cell_of.values()]
 
     def set_number(self, name: str, text: str) -> None:
@@ -62,11 +62,11 @@ class StatStrip(QWidget):
         self._numbers[name].setText(text)
 
     def number(self, name: str) -> str:
-        """The number that is shown."""
+        """Return the text of the number called `name`."""
         return self._numbers[name].text()
 
     def set_shown(self, name: str, is_shown: bool) -> None:
-        """Show or leave out a number, which is shown by default."""
+        """Show or hide a number; by default, it is shown."""
         if (name in self._left_out) == is_shown:
             self._left_out ^= {name}
             self._cell_of[name].setVisible(is_shown)
@@ -88,11 +88,11 @@ class StatStrip(QWidget):
         return [cell for name, cell in self._cell_of.items() if name not in self._left_out]
 
     def _fitting(self) -> int:
-        """In how many columns the numbers fit."""
+        """Return the number of columns that fit."""
         return next((n for n in range(len(self._shown), 1, -1) if self._needed(n) <= self.width()), 1)
 
     def _needed(self, columns: int) -> int:
-        """The width in pixels with this many columns."""
+        """Return the width in pixels that this many columns need."""
         widths = [cell.sizeHint().width() for cell in self._shown]
         return sum(max(widths[i::columns]) for i in range(columns)) + 3 * SPACE * (columns - 1)
 

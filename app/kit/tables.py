@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QAbstractItemView, QTableView
 
 
 def plain_table(table: QTableView, name: str) -> None:
-    """Let a table that a card frames show rows, and choose whole ones. name: for screen readers."""
+    """Style a table inside a card: no grid, no row headers, selection of whole rows. name: for screen readers."""
     table.setProperty("role", "plain")
     table.setAccessibleName(name)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -61,10 +61,10 @@ class ThemeProvider(QObject):
         self._apply()
 
     def apply_theme(self, window: QWidget) -> None:
-        """Give a window and all that is in it, or will be, the style sheet, which follows the theme from now on.
+        """Set the style sheet of a window, and update it whenever the theme changes.
 
-        Not the application: Qt would apply it to widgets that are in no window yet, and again to all of a widget's
-        descendants whenever that is put into another, which makes a tab in three times the time.
+        It is not set on the application: Qt would then style widgets before they are in a window, and restyle all
+        descendants of a widget each time it gets a parent, which triples the time to create a tab.
         """
         window.setStyleSheet(self._style)
         self._style_changed.connect(window.setStyleSheet)
@@ -76,7 +76,7 @@ class ThemeProvider(QObject):
 
     @property
     def text_scale(self) -> float:
-        """The user's text size, 1.0 being the system's."""
+        """The text size, as a factor of the system's."""
         return self._text_scale
 
     def set_mode(self, mode: str) -> None:
@@ -94,57 +94,57 @@ class ThemeProvider(QObject):
             self._apply()
 
     def font(self, size: float = 1.0, *, bold: bool = False) -> QFont:
-        """The interface's font at `size` times its usual size."""
+        """Return the interface font at `size` times the normal text size."""
         font = QFont(self._app.font())
         font.setPointSizeF(self._base_size * self._text_scale * size)
         font.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
         return font
 
     def mono_font(self, size: float = 1.0) -> QFont:
-        """The fixed-width font, for tokens, ids and numbers."""
+        """Return the monospaced font, for tokens, ids and numbers."""
         font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
         font.setPointSizeF(self._base_size * self._text_scale * size)
         return font
 
     def icon(self, name: str, role: str = "text") -> QIcon:
-        """The Phosphor icon `name` ('play', 'chat-circle-fill' …) in the colour of the theme's field `role`."""
+        """Return the Phosphor icon `name` ('play', 'chat-circle-fill' …) in the colour of the theme's field `role`."""
         full = name if "." in name else f"ph.{name}"
         disabled = self.theme.faint
         icon: QIcon = qtawesome.icon(full, color=getattr(self.theme, role), color_disabled=disabled)
         return icon
 
     def set_icon(self, target: QAbstractButton | QAction, name: str, role: str = "text") -> None:
-        """Give a button or action an icon that follows the theme from now on."""
+        """Set the icon of a button or action, which then follows the theme."""
         target.setProperty("iconName", name)
         target.setProperty("iconRole", role)
         target.setIcon(self.icon(name, role))
 
     def pen(self, role: str, width: float = 1, alpha: float = 1.0, **kwargs: Any) -> Any:
-        """A pyqtgraph pen in the colour of a field of the theme."""
+        """Create a pyqtgraph pen in the colour of a field of the theme."""
         import pyqtgraph as pg
 
         return pg.mkPen(self.theme.color(role, alpha), width=width, **kwargs)
 
     def sequential_map(self) -> pg.ColorMap:
-        """For attention and surprisal: zero is the background."""
+        """Return the colour map of attention and surprisal: zero is the background."""
         import pyqtgraph as pg
 
         return pg.colormap.get("inferno" if self.theme.dark else "CET-L17")
 
     def probability_map(self) -> pg.ColorMap:
-        """The colour map of probabilities; its hue differs from that of surprisal, which is low where they are high."""
+        """Return the colour map of probabilities, in another hue than surprisal, which is low where they are high."""
         import pyqtgraph as pg
 
         return pg.ColorMap([0.0, 1.0], [self.theme.surface, self.theme.accent])
 
     def quantity_map(self) -> pg.ColorMap:
-        """For entropy, rank, position: quantities without a natural zero."""
+        """Return the colour map of entropy, rank and position: quantities without a natural zero."""
         import pyqtgraph as pg
 
         return pg.colormap.get("viridis")
 
     def diverging_map(self) -> pg.ColorMap:
-        """For weights, gradients and differences: zero is the background's grey."""
+        """Return the colour map of weights, gradients and differences: zero is the neutral background."""
         import pyqtgraph as pg
 
         if self.theme.dark:
@@ -152,7 +152,7 @@ class ThemeProvider(QObject):
         return pg.colormap.get("CET-CBD1")
 
     def colour_map(self, name: str) -> pg.ColorMap:
-        """One of those above by its name in `HeatPicture.colours`."""
+        """Return one of the colour maps above by its name in `HeatPicture.colours`."""
         maps = {
             "diverging": self.diverging_map,
             "sequential": self.sequential_map,

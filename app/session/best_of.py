@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from terrarium.models.architecture.transformer import AnyModel
 
 REWARD_MODEL = "Reward model"
-"""The user of the reward model among the models in memory."""
+"""The name under which ModelsInMemory keeps the reward model."""
 
 
 class BestOf(NamedTuple):
-    """A reply is the best of n, by the reward model of a run, which is called `name`."""
+    """Best-of-n sampling: n replies, ranked by the reward model of the run `run_id`, which is called `name`."""
 
     run_id: str
     name: str
@@ -32,7 +32,7 @@ class BestOf(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RewardModelInfo:
-    """A reward model of the library; `problem`: why it cannot score what the open model writes, in a few words."""
+    """A reward model of the library; `problem`: why it cannot score the open model's replies, in a few words, or ""."""
 
     run_id: str
     name: str
@@ -40,9 +40,9 @@ class RewardModelInfo:
 
 
 def reward_models(runs: list[RunInfo], tokenizer: str) -> list[RewardModelInfo]:
-    """The reward models among runs, those that can be used first. Reads their files: call it in the background.
+    """List the reward models among runs, the usable ones first. Reads their files: call it in the background.
 
-    tokenizer: of the open model, as `Tokenizer.to_str` has it.
+    tokenizer: the open model's tokenizer, serialized with `Tokenizer.to_str`.
     """
     found = []
     for info in runs:
@@ -54,7 +54,7 @@ def reward_models(runs: list[RunInfo], tokenizer: str) -> list[RewardModelInfo]:
 
 
 def _is_reward_model(folder: Path) -> bool:
-    """Whether the model of a run is a reward model; False if its record cannot be read."""
+    """Return whether the model of a run is a reward model; False if its record cannot be read."""
     from terrarium.models.runs.run_folder import RunFolder
 
     try:

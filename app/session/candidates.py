@@ -1,4 +1,4 @@
-"""Checkpoints of runs that reply beside the open model: which they are, how they are loaded, and reply. No widgets."""
+"""Checkpoints that reply beside the open model: identify them, load them, generate their replies. No widgets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
 
 
 def candidate_path(run: RunFolder, candidate: Candidate) -> Path:
-    """Worker's thread: the path of its checkpoint; the run's folder if it has no checkpoints."""
+    """On the worker thread: return the path of a candidate's checkpoint, or the run's folder if it has none."""
     if candidate.step is not None:
         return run.checkpoint_path(candidate.step)
     return run.latest_checkpoint() or run.folder
@@ -51,7 +51,7 @@ def loaded_candidate(
 def loaded_alone(
     library: Library, models: ModelsInMemory, user: str, info: RunInfo, device: str
 ) -> Generator[Event, None, LoadedModel]:
-    """As `loaded_candidate`, the latest checkpoint of a run; whatever else `user` has in memory is released."""
+    """Like `loaded_candidate`, for a run's latest checkpoint; releases all other models of `user`."""
     from terrarium.models.runs.run_folder import RunFolder
 
     run = RunFolder.open(info.folder)
@@ -78,8 +78,11 @@ def load_candidate(library: Library, run: RunFolder, path: Path, device: str) ->
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateReply:
-    """The tokens of a reply without the end token, the event with the prompt before them, and whether it ended by
-    itself."""
+    """A candidate's reply.
+
+    started: the event that describes its prompt. ids: its tokens, without the end token. ended: whether it stopped
+    before the length limit.
+    """
 
     started: ReplyStarted
     ids: list[int]

@@ -1,4 +1,4 @@
-"""The open model, loaded from a run or the live model in training; and its replies."""
+"""The chat session: the open model, loaded from a run or shared with the training loop, and its replies."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     """The first arguments of `reply_events`: model, tokenizer, training step, template, request, summaries."""
 
 CHAT, OPEN = "Chat", "open"
-"""The user and the key of the open model among the models in memory."""
+"""The user and the key under which ModelsInMemory keeps the open model."""
 _LAST = "open model"
 _LOST = "The model of this chat was deleted: choose another model to continue. The conversation is kept."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOpened(Event):
-    """A model is open. loaded: the model itself; None for the live model in training."""
+    """A model has been opened. loaded: the model itself; None for the live model in training."""
 
     model: ChatModel
     tokenizer: Tokenizer
@@ -55,7 +55,7 @@ class ModelOpened(Event):
 
 
 def _ends_run(event: Event, run_id: str) -> bool:
-    """Whether the training of this run has ended, or another run's training begins."""
+    """Return whether this run has ended training, or another run starts."""
     match event:
         case RunStarted():
             return event.run_id != run_id
@@ -65,9 +65,9 @@ def _ends_run(event: Event, run_id: str) -> bool:
 
 
 class ChatSession(QObject):
-    """Opens a model, and generates its replies, one at a time; problems are reported as notices.
+    """Opens a model and generates its replies, one at a time; problems are reported as notices.
 
-    If it is the model in training, the chat continues with its last checkpoint when that ends.
+    If the model in training is open, the last checkpoint of its run replaces it when training ends.
 
     Signals:
         changed(): `model` or `state` has changed.
@@ -105,8 +105,8 @@ class ChatSession(QObject):
         self._job.failed.connect(notices.fail)
         self._library, self._runs, self._training, self._models = library, runs, training, models
         self._device, self._remembered, self._notices = device, remembered, notices
-        self._requested: dict[str, Any] = {}  # what is being opened, as it is remembered
-        self._summaries: Any = None  # both from models.inference, which is imported on the worker's thread
+        self._requested: dict[str, Any] = {}  # the checkpoint being opened, as stored in the settings
+        self._summaries: Any = None  # the caches are of models.inference, which is imported on the worker thread
         self._prefix_cache: Any = None
         self._draft_cache: Any = None
         self.model: ChatModel | None = None
@@ -114,14 +114,14 @@ class ChatSession(QObject):
         """The open model's tokenizer, which any thread may use; None while no model is open."""
         self.state = "none"
         self.opening = ""
-        """The name of the model that is being opened, or was opened last."""
+        """The name of the model being opened, or opened last."""
         self.loaded_share = 0.0
-        """The share of the model that has been read while it is opened (0 to 1)."""
+        """The share of the model's files read so far while it is being opened (0 to 1)."""
         self.reply_failed = False
         """Whether the last reply ended with an error."""
         self.is_requested = False
-        """Whether the model that is being opened was asked for by name: the view that uses it is to be shown then."""
-        self._lost = ""  # the run of the model that was open, if that was deleted
+        """Whether the model being opened was requested by name, so that the view for its kind must be shown."""
+        self._lost = ""  # the run of the model that was open, if that run was deleted
         runs.deleted.connect(self._on_runs_deleted)
         runs.changed.connect(self._on_runs_changed)
         models.freed.connect(self._on_freed)
@@ -135,13 +135,13 @@ class ChatSession(QObject):
         return self._notices.attempt(lambda: self._open_run(which, step, weights))
 
     def request(self, which: str, step: int | None = None) -> bool:
-        """As `open`, for a model that was asked for by name: what shows the chat then shows the view that uses it."""
+        """Like `open`, for a model requested by name: the chat tab then shows the view for its kind."""
         self.is_requested = True
         self.is_requested = self.open(which, step)
         return self.is_requested
 
     def take_request(self) -> bool:
-        """Whether the open model, which can be used now, was asked for by name; not a second time."""
+        """Return whether the open model is ready and was requested by name, and clear the request."""
         if not self.is_requested or self.state != "ready" or self.model is None:
             return False
         self.is_requested = False
@@ -175,7 +175,7 @@ class ChatSession(QObject):
             from terrarium.models.library.run_record import checkpoint_step
 
             choice = choose_device(device)
-            # Looked up here, since there may be a newer one by now.
+            # Looked up when the job runs, as there may be a newer checkpoint by then.
             checkpoint = run.latest_checkpoint() if step is None else run.checkpoint_path(step)
             model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device, weights=weights)
             if tokenizer is None:
@@ -249,10 +249,10 @@ class ChatSession(QObject):
         best_of: BestOf | None = None,
         drafting: Drafting | None = None,
     ) -> bool:
-        """Request a reply to messages [{"role", "content"}], or the continuation of a text; whether it started.
+        """Request a reply to messages [{"role", "content"}], or the continuation of a text; return whether it started.
 
-        prefix_ids: tokens that the reply begins with. prompting: how messages become a prompt. best_of: the reply
-        is the best of several, which begin with no given tokens. drafting: what drafts the tokens of a single one.
+        prefix_ids: tokens that the reply begins with. prompting: how messages become a prompt. best_of: best-of-n
+        sampling, without a prefix. drafting: speculative decoding of a single reply; ignored with best_of.
         """
         if self.model is None:
             return self._notices.refuse("No model is open: choose a run to chat with.")
@@ -308,7 +308,7 @@ class ChatSession(QObject):
         self._models.release(REWARD_MODEL)
 
     def stop(self) -> None:
-        """Stop the reply immediately: keep the text so far, and drop the token that is being computed."""
+        """Stop the reply immediately: keep the text so far, and drop the token being computed."""
         if self.state in ("waiting", "replying"):
             self._job.drop()
             self.state = "ready"
@@ -321,7 +321,7 @@ class ChatSession(QObject):
             self.close_model()
 
     def _drop_job(self) -> None:
-        """Drop the current job; a reply counts as ended from now on."""
+        """Drop the current job; emits `reply_ended` if it was a reply."""
         was_reply = self.state in ("waiting", "replying")
         self._job.drop()
         if was_reply:
@@ -350,7 +350,7 @@ class ChatSession(QObject):
             elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
                 self.model = dataclasses.replace(self.model, step=event.step)
                 self.changed.emit()
-        # Nobody but the models in memory holds a model.
+        # ModelOpened is not forwarded: only ModelsInMemory may hold a reference to a model.
         self.events_received.emit(tuple(event for event in events if not isinstance(event, ModelOpened)))
 
     @Slot(object, object)
@@ -368,19 +368,21 @@ class ChatSession(QObject):
 
     @Slot(object)
     def on_training_events(self, events: tuple[Event, ...]) -> None:
-        """Leave the live model when its run ends: a recipe may train several runs one after the other."""
+        """Replace the live model when its run ends: a recipe may train several runs one after the other."""
         model = self.model
         if model is not None and any(_ends_run(event, model.run_id) for event in events):
             self._leave_live()
 
     @Slot()
     def on_training_ended(self) -> None:
-        """Leave the live model when training ends."""
+        """Replace the live model when training ends."""
         self._leave_live()
 
     def _leave_live(self) -> None:
-        """Replace a live model by the last checkpoint of its run, or close it if there is no checkpoint. Does nothing
-        while another model is being opened, which replaces it."""
+        """Replace a live model with the last checkpoint of its run, or close it if there is no checkpoint.
+
+        Does nothing while another model is being opened, since that one replaces it.
+        """
         from terrarium.models.runs.run_folder import RunFolder
 
         model = self.model
@@ -418,9 +420,9 @@ class ChatSession(QObject):
             self._notices.say(f"“{model.name}” is no longer in memory: open it above the chat to continue.")
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
-        """Worker's thread: start with empty caches, and describe the model."""
+        """On the worker thread: clear the caches and describe the model."""
         from terrarium.models.inference.prefill import PrefixCache
         from terrarium.models.inference.summarising import SummaryCache
 
-        self._summaries, self._prefix_cache = SummaryCache(), PrefixCache()  # another model's are useless
+        self._summaries, self._prefix_cache = SummaryCache(), PrefixCache()  # valid for one model only
         return describe_model(self._library, which, run, model, tokenizer, step, device)

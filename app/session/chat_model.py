@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LIVE = "live"
 PRONOUNS = "pronouns"
-"""The source of data of models that point at what “it” refers to."""
+"""The data source of pronoun models, which point at the word that “it” refers to."""
 PRONOUN_WORDS = "What is “it”?"
 _BY_TOPOLOGY = {"encoder-only": "fill", "encoder-decoder": "answer"}
 _BY_HEAD = {"sequence": "classify", "token": "tag", "span": "ask", "none": "vectors"}
@@ -31,13 +31,13 @@ class ChatModel:
 
     mode: what it does with a prompt: "talk" (replies: it was trained on conversations, or came with a chat template),
     "text" (continues it), "answer" (an encoder-decoder writes a target text), "fill" (an encoder fills its masks), or,
-    without a language head, "classify" (labels or a number for a text), "tag" (a tag for each word), "ask" (the place
-    of an answer) and "vectors" (states only).
-    task, labels: what it learned from a dataset (models.settings.tasks), "" and () otherwise. writes_code: whether its
-    texts are functions that are to be run.
+    without a language head, "classify" (labels or a number for a text), "tag" (a tag for each word), "ask" (the span
+    of an answer) and "vectors" (hidden states only).
+    task, labels: the task learned from a dataset (models.settings.tasks) and its labels; "" and () otherwise.
+    writes_code: whether it writes functions that can be executed.
     which: a run's id, or LIVE.
-    source and world_seed come from the run's data and allow drawing starters. can_do: the kinds of held-out questions
-    that it mostly answers correctly; empty if it was never evaluated.
+    source, world_seed: of the run's data, from which conversation starters are drawn. can_do: the kinds of held-out
+    questions that it answers with an accuracy of at least one half; empty if it was never evaluated.
     template_config: its chat format. template: the source of its chat template, "" if it has none.
     config: its design. weights: the number format of its matrices, one of weight_kinds.KINDS.
     """
@@ -73,13 +73,13 @@ class ChatModel:
 
 
 def writes_text(spec: RunSpec) -> bool:
-    """Whether the model of a run continues texts or replies to messages."""
+    """Return whether the model of a run continues texts or replies to messages."""
     model = spec.model
     return model.topology == "decoder-only" and model.head == "language" and spec.data.source != PRONOUNS
 
 
 def use_words(spec: RunSpec | None) -> str:
-    """The label of the button that opens a run's model in the view for its kind. spec: None if unknown."""
+    """Return the label of the button that opens a run's model in the view for its kind. spec: None if unknown."""
     if spec is None or writes_text(spec):
         return "Chat with it"
     return PRONOUN_WORDS if spec.data.source == PRONOUNS else "Try it"
@@ -88,7 +88,7 @@ def use_words(spec: RunSpec | None) -> str:
 def describe_model(
     library: Library, which: str, run: RunFolder, model: Any, tokenizer: Tokenizer, step: int, device: str
 ) -> ChatModel:
-    """Worker's thread: describe a model at `step`, loaded from `run`."""
+    """On the worker thread: describe a model at `step`, loaded from `run`."""
     from terrarium.models.chat.template_config import shown_template
     from terrarium.models.corpora.corpus import open_corpus
     from terrarium.models.interop.chat_templates import read_template_config
@@ -102,9 +102,9 @@ def describe_model(
         found = open_corpus(library, corpus["sha256"]) if corpus is not None else None
         has_chats = found is not None and found.has_chats
         metric = metric or (found.metric if found is not None else "")
-    except (ValueError, KeyError):  # its corpus is gone: its data source still says enough
+    except (ValueError, KeyError):  # its corpus was deleted: the data source still tells whether it has conversations
         has_chats = run.spec.data.source == "tiny-world"
-    has_chats = has_chats or task == "text-to-text"  # a source is a user's message
+    has_chats = has_chats or task == "text-to-text"  # the source text is the user's message
     mode = _BY_HEAD.get(model.config.head) or _BY_TOPOLOGY.get(
         model.config.topology, "talk" if has_chats or template_config.template else "text"
     )
@@ -130,11 +130,11 @@ def describe_model(
 
 
 def _mostly_right(folder: Path) -> tuple[str, ...]:
-    """The kinds with an accuracy of at least one half in the run's evaluation; () if it cannot be read."""
+    """Return the kinds with an accuracy of at least one half in the run's evaluation; () if it cannot be read."""
     from terrarium.models.evaluation.record import read_evaluation
 
     try:
         evaluated = read_evaluation(folder)
-    except ValueError:  # that must not prevent chatting
+    except ValueError:  # a damaged evaluation must not prevent chatting
         return ()
     return tuple(kind.kind for kind in evaluated.kinds if kind.accuracy >= 0.5) if evaluated else ()

@@ -20,16 +20,16 @@ _LAST = "dataset"
 
 
 class Datasets(QObject):
-    """Lists and deletes datasets; problems are reported as notices. Their list is read in the background.
+    """Lists and deletes datasets; problems are reported as notices. The list is read in the background.
 
-    sha: the current dataset, '' for none; the last launch's, once the list is read.
+    sha: the current dataset, '' for none; restored from the last launch once the list has been read.
 
     Signals:
-        list_changed(): `list` is new.
+        list_changed(): `list` has changed.
         changed(): `sha` has changed.
-        added(sha): a dataset was added to the library; it is in the list and is current.
-        run_requested(sha): a run is to be set up on this dataset.
-        import_requested(files): the import is to be opened with these files.
+        added(sha): a dataset was added to the library; it is in the list and is the current one.
+        run_requested(sha): open the form for a new run on this dataset.
+        import_requested(files): open the import page with these files.
     """
 
     list_changed = Signal()
@@ -61,11 +61,11 @@ class Datasets(QObject):
         return self._reader.busy
 
     def list(self) -> builtins.list[DatasetInfo]:
-        """All datasets, by name, as they were last read."""
+        """Return all datasets, sorted by name, as last read."""
         return [*(self._list or ())]
 
     def info(self, sha: str) -> DatasetInfo | None:
-        """Return the dataset in this folder of the library, or None."""
+        """Return the dataset with this content hash, or None."""
         return next((info for info in self.list() if info.corpus.sha == sha), None)
 
     @Slot()
@@ -101,7 +101,7 @@ class Datasets(QObject):
         self._list = tuple(info for info in self.list() if info.corpus.sha not in gone)
         self.list_changed.emit()
         if self.sha in gone:
-            self._deleted = self.sha  # looked at again when it is restored
+            self._deleted = self.sha  # chosen again when it is restored
             self.choose("")
         return tokens
 
@@ -126,7 +126,7 @@ class Datasets(QObject):
 
 
 def about_rows(files: Sequence[str]) -> str:
-    """What to say of files that are chosen as texts although one holds the rows of a task; "" where none does."""
+    """Return the hint for files chosen as running text if one of them contains the rows of a task, else ""."""
     from terrarium.models.importing.inspection import task_of_rows
 
     task = next(filter(None, map(task_of_rows, files)), "")

@@ -24,12 +24,12 @@ DEFAULT_DESIGN = "terrarium-tiny"
 class Designs(QObject):
     """Choose, save, rename, copy and delete designs; problems are reported as notices.
 
-    current: the current architecture. name: that of its preset or saved design; '' if it was changed since.
+    current: the current architecture. name: the name of its preset or saved design; '' if it was edited since.
 
     Signals:
         changed(): `current` or `name` has changed.
         list_changed(): designs were added, removed or renamed.
-        renamed(name, new_name): a saved design has another name.
+        renamed(name, new_name): a saved design was renamed.
     """
 
     changed = Signal()
@@ -57,15 +57,15 @@ class Designs(QObject):
         self.changed.emit()
 
     def list(self) -> builtins.list[str]:
-        """Names of the saved designs; the presets are models.settings.presets.PRESETS."""
+        """Return the names of the saved designs, without the presets (models.settings.presets.PRESETS)."""
         return self._library.list_designs()
 
     def inspect(self) -> builtins.list[DesignInfo]:
-        """The saved designs, each with its contents, or a sentence on why it cannot be read."""
+        """Return the saved designs, each with its contents or the reason why it cannot be read."""
         return self._library.inspect_designs()
 
     def free_name(self, wanted: str) -> str:
-        """`wanted` as a safe and unused name, numbered if necessary."""
+        """Turn `wanted` into a safe and unused name, numbered if necessary."""
         taken = {name.lower() for name in (*PRESETS, *self.list())}
         try:
             wanted = safe_name(wanted)
@@ -75,7 +75,7 @@ class Designs(QObject):
         return next(name for name in names if name.lower() not in taken)
 
     def save(self, name: str) -> bool:
-        """Save the current design under a name; whether it worked."""
+        """Save the current design under a name; return whether it succeeded."""
         if not self._notices.attempt(lambda: self._library.save_design(name, self.current)):
             return False
         self.set(self.current, safe_name(name))
@@ -83,14 +83,14 @@ class Designs(QObject):
         return True
 
     def choose(self, name: str) -> bool:
-        """Make a preset or a saved design the current one; whether it worked."""
+        """Make a preset or a saved design the current one; return whether it succeeded."""
         if name in PRESETS:
             self.set(PRESETS[name], name)
             return True
         return self._notices.attempt(lambda: self.set(self._library.load_design(name), name))
 
     def rename(self, name: str, new_name: str) -> bool:
-        """Rename a saved design, which can be undone; whether it worked."""
+        """Rename a saved design, as a step that can be undone; return whether it succeeded."""
         given = self._rename(name, new_name)
         if given:
             words = f"renaming of design “{name}”"
@@ -100,7 +100,7 @@ class Designs(QObject):
         return bool(given)
 
     def _rename(self, name: str, new_name: str) -> str:
-        """Rename a saved design; returns its new name, "" if it did not work."""
+        """Rename a saved design; return its new name, or "" on failure."""
         given = ""
 
         def rename() -> None:
@@ -118,7 +118,7 @@ class Designs(QObject):
         return given
 
     def duplicate(self, name: str) -> bool:
-        """Save a copy of a preset or saved design under a free name, and make that the current one."""
+        """Save a copy of a preset or saved design under an unused name, and make the copy the current design."""
 
         def duplicate() -> None:
             config = PRESETS.get(name) or self._library.load_design(name)
@@ -131,7 +131,7 @@ class Designs(QObject):
         return done
 
     def delete(self, name: str) -> None:
-        """Move a saved design to the trash; if it is the current one, it stays current, without a name."""
+        """Move a saved design to the trash. If it is the current one, `current` stays and `name` becomes ''."""
         tokens = self._delete((self._library.designs / f"{name}.json",))
         self._trash.offer_undo(f"design “{name}”", tokens, self._delete)
 
@@ -148,7 +148,7 @@ class Designs(QObject):
             self.list_changed.emit()
 
     def import_file(self, path: Path) -> bool:
-        """Save the design of a JSON file under the file's name, and make it the current one; whether it worked."""
+        """Save the design of a JSON file under the file's name and make it current; return whether it succeeded."""
 
         def take() -> None:
             config = read_design(path)
@@ -162,5 +162,5 @@ class Designs(QObject):
         return done
 
     def export(self, path: Path) -> bool:
-        """Write the current one into a JSON file; whether it worked."""
+        """Write the current design to a JSON file; return whether it succeeded."""
         return self._notices.attempt(lambda: write_design(path, self.current))

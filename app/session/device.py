@@ -23,9 +23,10 @@ from terrarium.models.settings.run_spec import DEVICE_NAMES
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFound(Event):
-    """What a device name means on this machine; `sentence`: why it is not the requested one.
+    """The device that a device name resolves to on this machine.
 
-    kind: cpu, cuda or mps. memory_bytes: its total memory. bfloat16_from: see DeviceMemory.
+    sentence: why it is not the requested device; None if it is. kind: cpu, cuda or mps. memory_bytes: its total
+    memory. bfloat16_from: see DeviceMemory.
     """
 
     label: str
@@ -40,8 +41,8 @@ class Device(QObject):
     """The chosen device; a notice reports a fallback to another device.
 
     name: the user's choice, one of DEVICE_NAMES. label: its readable name; '' until torch is loaded.
-    available: the choices on this machine. ready: whether torch is loaded. threads: the number of CPU threads
-    that the user has chosen, 0 for `automatic_threads`.
+    available: the devices of this machine. ready: whether torch is loaded. threads: the number of CPU threads that
+    the user chose, 0 for `automatic_threads`.
 
     Signals:
         changed(): one of these attributes, or `memory`, has changed.
@@ -89,15 +90,16 @@ class Device(QObject):
         self._submit("Load torch", self.name, is_first=True)
 
     def choose(self, name: str) -> None:
-        """Use `name`, one of DEVICE_NAMES, from the next job on, and remember it for the next launch."""
+        """Use the device `name`, one of DEVICE_NAMES, from the next job on, and save the choice."""
         self.name = _known(name)
         self._remembered.set("device", name)
         self.changed.emit()
         self._submit("Look up device", self.name)
 
     def choose_threads(self, n: int) -> None:
-        """Use `n` threads of the CPU, 0 for `automatic_threads`, at the next launch, and now unless a model is trained:
-        that keeps its number to its end.
+        """Use `n` CPU threads, 0 for `automatic_threads`, and save the choice.
+
+        The change is a job on the worker, so a run in training keeps its number of threads until it ends.
         """
         assert 0 <= n <= usable_cores()
         self.threads = n
@@ -166,22 +168,23 @@ class Device(QObject):
 
 
 def usable_cores() -> int:
-    """The cores that this process may use."""
+    """Count the CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def automatic_threads() -> int:
-    """Threads for work behind a window: all cores on Linux, where it stays smooth (measured); elsewhere one less."""
+    """Return the default number of CPU threads: all cores on Linux, where the window stays smooth (measured);
+    elsewhere one less."""
     return usable_cores() if sys.platform == "linux" else max(1, usable_cores() - 1)
 
 
 def memory_bytes() -> int:
-    """Main memory that the program uses now."""
+    """Return the resident memory (RSS) of this process in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 
 def free_memory_bytes() -> int:
-    """Main memory that is available without swapping."""
+    """Return the main memory that is available without swapping, in bytes."""
     return int(psutil.virtual_memory().available)
 
 

@@ -1,4 +1,4 @@
-"""A device's memory, and whether a training fits into it. No Qt, no torch."""
+"""A device's memory, and whether a training run fits into it. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from terrarium.models.number_words import format_percent, format_size
 
 MARGIN = 1.25
-"""Memory estimates are accurate to within a quarter, so a run surely fits only with that much headroom."""
+"""The headroom a run needs to fit for certain, as memory estimates are accurate to within a quarter."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceMemory:
     """A device and its memory in bytes, None if unknown.
 
-    is_free: `n_bytes` is the free memory, else the total. bfloat16_from: the width (d_model) from which
-    on precision "auto" means bfloat16 here; None if it never does.
+    is_free: whether `n_bytes` is the free memory; otherwise it is the total. bfloat16_from: the smallest width
+    (d_model) at which precision "auto" selects bfloat16 on this device; None if it never does.
     """
 
     kind: str
@@ -25,13 +25,13 @@ class DeviceMemory:
     bfloat16_from: int | None = None
 
     def precision(self, d_model: int) -> str:
-        """The precision in which a model of this width is trained."""
+        """Return the precision that "auto" selects for a model of this width."""
         return "float32" if self.bfloat16_from is None or d_model < self.bfloat16_from else "bfloat16"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Whether a training fits. level: fits, tight, no, unknown; tone: its colour in the style sheet."""
+    """Whether a run fits into memory. level: fits, tight, no, unknown. tone: its colour in the style sheet."""
 
     level: str
     headline: str
@@ -40,7 +40,7 @@ class Fit:
 
 
 def check_fit(needed: int, device_memory: DeviceMemory | None) -> Fit:
-    """Return whether `needed` bytes (estimated) fit into a device's memory; None if the device is not known yet."""
+    """Check whether `needed` bytes (an estimate) fit into a device's memory, which is None until torch is loaded."""
     if device_memory is None:
         return Fit(level="unknown", headline="…", tone="", sentence="Torch is loading: this will show what fits.")
     if not device_memory.n_bytes:
@@ -59,12 +59,12 @@ def check_fit(needed: int, device_memory: DeviceMemory | None) -> Fit:
 
 
 def budget(device_memory: DeviceMemory) -> int | None:
-    """The largest estimate in bytes that surely fits; None if unknown."""
+    """Return the largest estimate in bytes that fits for certain; None if the device's memory is unknown."""
     return None if device_memory.n_bytes is None else int(device_memory.n_bytes / MARGIN)
 
 
 def format_memory_use(needed: int, device_memory: DeviceMemory | None) -> str:
-    """“1.20 of 15.5 GiB”, with both units if they differ."""
+    """Format memory use as “1.20 of 15.5 GiB”, with both units if they differ."""
     if device_memory is None or not device_memory.n_bytes:
         return format_size(needed)
     amount, unit = format_size(needed).split(" ")

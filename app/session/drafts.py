@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from terrarium.models.settings.model_config import ModelConfig
 
 DRAFT_MODEL = "Draft model"
-"""The user of the draft model among the models in memory."""
+"""The name under which ModelsInMemory keeps the draft model."""
 
 
 class Drafting(NamedTuple):
-    """A reply's tokens are drafted by the model of a run, which is called `name`, at most n_tokens at once."""
+    """Speculative decoding of a reply: the model of the run `run_id`, called `name`, drafts n_tokens at a time."""
 
     run_id: str
     name: str
@@ -39,10 +39,9 @@ class DraftModelInfo:
 
 
 def draft_models(runs: list[RunInfo], open_run: str, config: ModelConfig, tokenizer: Tokenizer) -> list[DraftModelInfo]:
-    """The runs that can draft for the model of the run `open_run`, the smallest first. Reads their files: call it in
-    the background.
+    """List the runs whose models can draft for the model of the run `open_run`, the smallest first.
 
-    config, tokenizer: of that model.
+    Reads their files: call it in the background. config, tokenizer: of the model of `open_run`.
     """
     from terrarium.models.cost import total_parameters
     from terrarium.models.runs.run_folder import RunFolder

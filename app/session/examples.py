@@ -1,4 +1,4 @@
-"""A dataset row that is to be opened in the view of its model."""
+"""A request to open a dataset row in the view of the model that answers it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from terrarium.app.session.chat_model import ChatModel
 
 
 class TaskExample(NamedTuple):
-    """A row in the form of its task (models.settings.tasks), and the checkpoint of a run that is to answer it."""
+    """A row in the columns of its task (models.settings.tasks), and the checkpoint that must answer it."""
 
     run_id: str
     step: int
@@ -20,10 +20,10 @@ class TaskExample(NamedTuple):
 
 
 class Examples(QObject):
-    """Holds the last requested row until a page takes it.
+    """Stores the last requested row until a page takes it.
 
     Signals:
-        asked(): a row waits for its model, which may be open already.
+        asked(): a row was requested; its model may already be open.
     """
 
     asked = Signal()
@@ -34,7 +34,8 @@ class Examples(QObject):
         self._example: TaskExample | None = None
 
     def ask(self, run_id: str, step: int, row: Mapping[str, Any]) -> bool:
-        """Open a checkpoint, unless it is open, and let the page for its task show a row; whether that will be."""
+        """Open a checkpoint, unless it is already open, to show a row on the page of its task; return whether it can be
+        opened."""
         model = self._chat.model
         self._example = TaskExample(run_id, step, row)
         is_open = model is not None and (model.which, model.step) == (run_id, step) and self._chat.state != "loading"
@@ -45,7 +46,7 @@ class Examples(QObject):
         return True
 
     def take(self, model: ChatModel) -> Mapping[str, Any] | None:
-        """Return and clear the row that waits for this model, or None."""
+        """Return and clear the row requested for this model, or None."""
         example = self._example
         if example is None or (model.which, model.step) != (example.run_id, example.step):
             return None

@@ -1,4 +1,4 @@
-"""Brings models into the library, in the background: from files, and from the Hugging Face hub."""
+"""Imports models into the library in the background: from files, and from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class ModelImporter(QObject):
         return self._task.busy
 
     def start(self, source: Path, name: str = "") -> bool:
-        """Copy what is in `source` into the library as a run: a Hugging Face folder, a .gguf or a .terrarium file.
+        """Import `source` into the library as a run: a Hugging Face folder, a .gguf or a .terrarium file.
 
-        name: what to call the run, "" for the source's own name.
+        name: the name of the run, "" for the source's own name; ignored for a .terrarium file.
 
         Returns whether it started. An import that fails or is cancelled leaves nothing behind.
         """
@@ -96,7 +96,7 @@ class ModelDownloads(QObject):
         id: the current or last download, owner/name; "" before the first.
         phase: the current phase. progress: its progress, None if unknown.
         problem: why the last download failed, "" if it did not.
-        hub: what is asked, once something is.
+        hub: the hub to download from, created on first use.
 
     Signals:
         changed(): one of these has changed.
@@ -122,7 +122,7 @@ class ModelDownloads(QObject):
 
     @property
     def hub(self) -> ModelHub:
-        """The hub: that of HF_ENDPOINT, if no other was set."""
+        """The hub to download from; by default the one of HF_ENDPOINT."""
         if self._hub is None:
             from terrarium.models.interop.hub.hub_models import ModelHub
 
@@ -153,7 +153,7 @@ class ModelDownloads(QObject):
         )
 
     def start(self, id: str, file: str = "") -> bool:
-        """Download a model, with the GGUF file that is meant, as `download_model`. Returns whether it started."""
+        """Download a model and return whether it started. file: the GGUF file to download, as in `download_model`."""
         if self.busy:
             return self._notices.refuse(f"“{self.id}” is being downloaded: wait for it, or stop it.")
         library, hub = self._library, self.hub

@@ -1,4 +1,4 @@
-"""The models kept in memory, and their users. No torch import."""
+"""A cache of the models in memory, by user. No torch import."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PATIENCE_MS = 30_000
-"""Milliseconds after which the models of a page that was left are released."""
+"""Milliseconds after a page is hidden before its models are released."""
 
 
 @dataclass(eq=False)
 class LoadedModel:
-    """A model with its tokenizer at a training step; made on the worker thread. about: further data of its user."""
+    """A model with its tokenizer at a training step; created on the worker thread. about: any data of its user."""
 
     name: str
     model: Any
@@ -42,13 +42,13 @@ class ModelUse(NamedTuple):
 
 
 class ModelsInMemory(QObject):
-    """A cache of loaded models, each under its user and a key; without the model in training.
+    """A cache of loaded models, by user and key. Does not contain the model in training.
 
-    Users keep no model elsewhere: what is released here is gone as soon as the job that uses it has ended. Any thread
-    may put, get and release; torch objects are only handed over.
+    Users hold no other references, so the memory of a released model is freed as soon as the job that uses it ends.
+    `put`, `get` and `release` are thread-safe; they call no torch code.
 
     Signals:
-        freed(): the user wants the device to be free, and all models were released.
+        freed(): all models were released, to free the device.
     """
 
     freed = Signal()
@@ -60,7 +60,7 @@ class ModelsInMemory(QObject):
         self._kept: dict[str, dict[Hashable, LoadedModel]] = {}
 
     def put(self, user: str, key: Hashable, loaded: LoadedModel) -> None:
-        """Keep a model for `user`, replacing the model under this key."""
+        """Cache a model for `user`, replacing the model under this key."""
         with self._lock:
             self._kept.setdefault(user, {})[key] = loaded
 
@@ -89,7 +89,7 @@ class ModelsInMemory(QObject):
 
     @Slot()
     def return_free_memory(self) -> None:
-        """Give the memory of released models back to the device and the system, as soon as the worker can."""
+        """Return the memory of released models to the device and the system, as soon as the worker is free."""
         self._worker.call(_return_free_memory)
 
     @property
@@ -103,15 +103,15 @@ class ModelsInMemory(QObject):
             )
 
     def release_when_left(self, user: str, page: QObject, busy: Callable[[], bool]) -> QTimer:
-        """Release the models of `user` some time after its page was left, but not while it is `busy`.
+        """Release the models of `user` PATIENCE_MS after its page is hidden, but not while it is `busy`.
 
-        Returns the timer that does it, which is active while the page is out of view.
+        Returns the timer, which is active while the page is hidden.
         """
         return _IdleRelease(page, lambda: self.release(user), busy).timer
 
 
 class _IdleRelease(QObject):
-    """Calls a function some time after a page was left."""
+    """Calls a function some time after a page is hidden."""
 
     def __init__(self, page: QObject, release: Callable[[], None], busy: Callable[[], bool]) -> None:
         super().__init__(page)
@@ -136,7 +136,7 @@ class _IdleRelease(QObject):
 
 
 def _return_free_memory() -> None:
-    """On the worker's thread, as all that needs torch."""
+    """Runs on the worker thread, as it needs torch."""
     from terrarium.models.device import return_free_memory
 
     return_free_memory()

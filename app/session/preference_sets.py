@@ -25,7 +25,7 @@ _CURRENT = "preference set"
 
 @dataclass
 class _SetIdentity:
-    """A set that steps of the undo stack change, by its present name: this window may rename it after them."""
+    """The current name of a set, shared by its undo steps, so that they still find it after a rename."""
 
     name: str
 
@@ -33,13 +33,13 @@ class _SetIdentity:
 class PreferenceSets(QObject):
     """Reads and extends the current set; problems are reported as notices.
 
-    name: of the current set, which may have no pair yet. pairs, thumbs: its pairs and its rated replies, the oldest
-    first.
+    name: the current set, which may still be empty. pairs, thumbs: its preference pairs and its rated replies, the
+    oldest first.
 
     Signals:
         changed(): another set is current, or its pairs or thumbs have changed.
-        judging_requested(first, second): replies of two Candidates are to be judged on the page “Judge
-            replies”, which is shown already; those of one model, where both are the same.
+        judging_requested(first, second): judge replies of two Candidates on the page “Judge replies”, which is
+            already in view; the same Candidate twice compares two replies of one model.
     """
 
     changed = Signal()
@@ -55,7 +55,7 @@ class PreferenceSets(QObject):
         self.name = remembered.get(_CURRENT, DEFAULT_NAME)
         self._pairs: tuple[Pair, ...] | None = None
         self._thumbs: tuple[Thumb, ...] | None = None
-        self._n_damaged = 0  # lines that were reported
+        self._n_damaged = 0  # damaged lines already reported
         self._identities: dict[str, _SetIdentity] = {}
 
     @property
@@ -89,11 +89,11 @@ class PreferenceSets(QObject):
         return self._notices.attempt(lambda: self._choose(name))
 
     def is_stored(self) -> bool:
-        """Whether the current set is in the library: it is created with its first pair or thumb."""
+        """Return whether the current set is on disk: its folder is created with its first pair or thumb."""
         return self.current().folder.is_dir()
 
     def rename(self, new_name: str) -> None:
-        """Rename the current set, which can be undone."""
+        """Rename the current set, as a step that can be undone."""
         before = self.name
 
         def rename(name: str, to: str) -> bool:
@@ -105,13 +105,13 @@ class PreferenceSets(QObject):
             self._undo.add("chat", Step(words, lambda: rename(after, before), lambda: rename(before, after)))
 
     def delete(self) -> None:
-        """Move the current set to the trash, which can be undone; another one becomes current."""
+        """Move the current set to the trash, as a step that can be undone; another set becomes current."""
         if self.is_stored():
             what = f"preference set “{self.name}”"
             self._trash.offer_undo(what, self._delete((self.current().folder,)), self._delete)
 
     def refresh(self) -> None:
-        """Read the current set again: other windows add to it, too."""
+        """Read the current set again, as other windows may add to it."""
         before = self._pairs, self._thumbs
         is_read = self._notices.attempt(self._read)
         if self._thumbs is not None:
@@ -120,7 +120,7 @@ class PreferenceSets(QObject):
             self.changed.emit()
 
     def current(self) -> PreferenceSet:
-        """The current set."""
+        """Return the current set."""
         return self._stored(self.name)
 
     def _stored(self, name: str) -> PreferenceSet:
@@ -138,9 +138,9 @@ class PreferenceSets(QObject):
         on_undone: Callable[[], object] | None = None,
         on_redone: Callable[[], object] | None = None,
     ) -> Step | None:
-        """Add pairs to the current set, as a step that can be undone, which is returned; None where that failed.
+        """Add pairs to the current set; return the undo step, or None on failure.
 
-        words: what was done, after “Undo”. on_undone, on_redone: called after each.
+        words: the text of the step, shown after “Undo”. on_undone, on_redone: called after a successful undo or redo.
         """
         changed = self._identity()
 
@@ -166,7 +166,7 @@ class PreferenceSets(QObject):
         return step
 
     def rate(self, thumb: Thumb) -> None:
-        """Add a thumb to the current set, in place of an earlier one of that reply; the same again takes it back."""
+        """Add a thumb to the current set, replacing an earlier one of that reply; the same thumb again removes it."""
         changed, before = self._identity(), self.thumb_of(thumb.message)
         gone = () if before is None else (before,)
         new = () if before is not None and before.is_good == thumb.is_good else (thumb,)
@@ -179,7 +179,7 @@ class PreferenceSets(QObject):
             self._undo.add("chat", Step(words, lambda: change(new, gone), lambda: change(gone, new)))
 
     def add_simulated(self, pairs: Sequence[Pair]) -> bool:
-        """Add pairs of the simulated annotator, which no step undoes; whether that succeeded."""
+        """Add pairs of the simulated annotator, without an undo step; return whether it succeeded."""
         collected = self.current()
         return self._notices.attempt(lambda: self._extend(collected, pairs))
 
@@ -214,7 +214,7 @@ class PreferenceSets(QObject):
     @Slot(str)
     def _on_restored(self, kind: str) -> None:
         if kind == "preference set":
-            self._choose(self.name)  # its pairs may be others now, and the names are
+            self._choose(self.name)  # its pairs may have changed, and the list of names has
 
     def _read(self) -> None:
         stored = self.current().read()
@@ -255,7 +255,7 @@ class PreferenceSets(QObject):
             self.changed.emit()
 
     def _pairs_of(self, collected: PreferenceSet) -> tuple[Pair, ...]:
-        """The cached pairs of the current set, so that it is not reread for each choice; () for another set."""
+        """Return the cached pairs of the current set, so that it is not reread for each choice; () for another set."""
         return self.pairs if collected.name == self.name else ()
 
     def _set_pairs(self, collected: PreferenceSet, pairs: tuple[Pair, ...]) -> None:

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from terrarium.models.settings.run_spec import RunSpec
 
 _POLL_MS = 2000
-"""How often the queue on disk is read, since commands may change it too."""
+"""Polling interval for the queue on disk, since commands may change it too."""
 _LOCK_TIMEOUT_S = 0.5
-"""Seconds that the window waits while another process changes the queue."""
+"""How long the window waits for the queue's lock, in seconds."""
 
 
 class TrainingQueue(QObject):
-    """Holds queued runs, and trains them one after the other while it is draining; problems are reported as notices.
+    """Trains the queued runs one after the other while it is draining; problems are reported as notices.
 
-    waiting: the queued runs, the next one first. is_draining: whether the next run starts as soon as nothing is
-    trained. is_held: whether the user has put it on hold, which only `start` ends. started_automatically: whether the
-    current training was started by the queue, not by the user.
+    waiting: the queued runs, the next one first. is_draining: whether the next run starts as soon as no run is
+    training. is_held: whether the user has put the queue on hold, until `start`. started_automatically: whether the
+    current run was started by the queue, not by the user.
 
     Signals:
         changed(): `waiting` or `is_draining` has changed.
@@ -43,7 +43,7 @@ class TrainingQueue(QObject):
         self._runs, self._training, self._notices = runs, training, notices
         self.waiting: Sequence[QueuedRun] = []
         self.is_draining = self.is_held = self.started_automatically = False
-        self._starting: QueuedRun | None = None  # handed to the worker, but not training yet
+        self._starting: QueuedRun | None = None  # submitted to the worker, but not training yet
         self._started: set[str] = set()  # to be removed from the queue on disk
         self._problem = ""
         self._poll = QTimer(self, interval=_POLL_MS)
@@ -53,11 +53,14 @@ class TrainingQueue(QObject):
         self.read()
 
     def add(self, specs: Sequence[RunSpec], tags: Sequence[str] = ()) -> bool:
-        """Queue new runs; whether it worked. If a run is training, they follow it, unless the queue is held."""
+        """Queue new runs; return whether it succeeded.
+
+        If a run is training, they start after it, unless the queue is on hold.
+        """
         return self._change(lambda: self._queue.add_new(specs, tags)) and self._follow_training()
 
     def add_run(self, run_id: str) -> bool:
-        """Queue a run to resume from its last checkpoint; whether it worked."""
+        """Queue a run to resume from its last checkpoint; return whether it succeeded."""
 
         def add() -> None:
             self._queue.add_run(run_id, self._runs.find(run_id).name)
@@ -65,7 +68,7 @@ class TrainingQueue(QObject):
         return self._change(add) and self._follow_training()
 
     def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
-        """Queue a recipe; whether it worked. A notice says what it waits for."""
+        """Queue a recipe; return whether it succeeded. A notice reports what it waits for."""
         waits = self.what_waits()
         if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
             return False
@@ -90,7 +93,7 @@ class TrainingQueue(QObject):
         return self._change(lambda: self._queue.set_problem(item_id, ""))
 
     def remove(self, item_id: str) -> QueuedRun | None:
-        """Remove a queued run, and return it for `put_back`; None if it is gone."""
+        """Remove a queued run and return it for `put_back`; None if it was no longer queued."""
         removed: list[QueuedRun] = []
         self._change(lambda: removed.append(self._queue.remove(item_id)))
         return removed[0] if removed else None
@@ -100,7 +103,7 @@ class TrainingQueue(QObject):
         return self._change(lambda: self._queue.put_back(item, at))
 
     def start(self) -> bool:
-        """Start training the queued runs one after the other; whether this window may drain the queue."""
+        """Start training the queued runs one after the other; return whether this window may drain the queue."""
         if not self._notices.attempt(self._queue.begin_draining):
             return False
         self.is_draining, self.is_held = True, False
@@ -109,7 +112,7 @@ class TrainingQueue(QObject):
         return True
 
     def hold(self) -> None:
-        """Start no further run until `start`; the current training continues."""
+        """Put the queue on hold until `start`; the current run continues."""
         self.is_held = True
         self._end_draining()
 
@@ -135,7 +138,7 @@ class TrainingQueue(QObject):
             self._problem = ""
         except (ValueError, OSError) as error:
             sentence = describe(error).sentence
-            if sentence != self._problem:  # reported once, and not at each poll
+            if sentence != self._problem:  # report it once, not at each poll
                 self._problem = sentence
                 self._notices.refuse(sentence)
             waiting = []
@@ -164,18 +167,18 @@ class TrainingQueue(QObject):
             self._could_not_begin(describe(error).sentence)
 
     def _could_not_begin(self, sentence: str) -> None:
-        """Leave the run that could not start in the queue, with the reason, and try the next one."""
+        """Record why the starting run could not start, leave it in the queue, and try the next one."""
         item, self._starting = self._starting, None
         assert item is not None
         self.started_automatically = False
         try:
             self._queue.set_problem(item.id, sentence)
-        except (OSError, QueueBusyError) as error:  # as on a full disk: the next one would fail as well
+        except (OSError, QueueBusyError) as error:  # for example a full disk: the next one would fail as well
             self._end_draining()
             self._notices.refuse(describe(error).sentence)
             return
         except ValueError:
-            pass  # it has left the queue: its run shows the failure
+            pass  # it is no longer in the queue: its run shows the failure
         self.read()
         QTimer.singleShot(0, self._begin_next)
 
@@ -185,7 +188,7 @@ class TrainingQueue(QObject):
             self._leave_queue()
 
     def _leave_queue(self) -> None:
-        """Record that the starting item has started; a new run is removed from the queue elsewhere."""
+        """Mark the starting item as started. A new run is removed from the queue by `prepare_queued`."""
         item, self._starting = self._starting, None
         if item is not None and item.spec is None:
             self._started.add(item.id)
@@ -204,12 +207,12 @@ class TrainingQueue(QObject):
 
     @Slot()
     def on_training_ended(self) -> None:
-        """Start the next run when a training ends, unless the user has stopped it."""
+        """Start the next run when a run ends, unless the user stopped it."""
         state = self._training.state
         assert state is not None
         self.started_automatically = False
         if state.ends:
-            self._starting = None  # if it is queued still, it stays, without a problem
+            self._starting = None  # if it is still queued, it stays queued, without a problem
             self._hold_after_stop()
         elif self._starting is not None and self._starting.spec is None and not state.problem:
             self._leave_queue()  # nothing was left to train

@@ -1,4 +1,4 @@
-"""Settings that persist between launches: one JSON file in the library's home, which several windows may share."""
+"""Settings that persist between launches, in a JSON file in the library's home that several windows may share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from terrarium.models.files.atomic import atomic_write_json, read_json
 
 FILE_NAME, LOCK_NAME = "settings.json", "settings.lock"
 WRITE_AFTER_MS = 300
-"""How long changes are collected before they are written."""
+"""Debounce: how long changes are collected before they are written, in milliseconds."""
 _LOCK_TIMEOUT_S = 5.0
 SIMPLE, EVERYTHING = "simple", "everything"
 _DETAIL = "detail"
@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 class Remembered(QObject):
     """Named JSON values, written in the background soon after they change; failures are reported as notices.
 
-    Only what this window has changed is written, into the file as it is then: other windows write to it too. Their
-    values are adopted here after the next write.
+    Other windows write to the file, too: a write merges only this window's changes into the current file, and then
+    adopts the values of the other windows.
 
-    problem: a sentence if the file was damaged at launch; it is left alone until it is deleted.
+    problem: a sentence if the file was damaged at launch; nothing is written until the file is deleted.
     """
 
     def __init__(self, home: Path, notices: Notices, parent: QObject | None = None) -> None:
@@ -129,14 +129,14 @@ class Remembered(QObject):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        """What could not be written is written with the next change."""
+        """Report a failure once; the changes are written with the next change."""
         if failure.sentence != self._reported:
             self._reported = failure.sentence
             self._notices.fail(failure)
 
 
 class Detail(QObject):
-    """How much the window shows: what newcomers need, or everything, the default.
+    """The level of detail of the window: only what newcomers need, or everything (the default).
 
     Signals:
         changed(): the level has changed.
@@ -155,12 +155,12 @@ class Detail(QObject):
 
     @property
     def is_simple(self) -> bool:
-        """Whether only what newcomers need is shown, and the rest one click away."""
+        """Whether only what newcomers need is shown, with the rest one click away."""
         return self.level == SIMPLE
 
     @property
     def is_chosen(self) -> bool:
-        """Whether anybody has chosen, here or at an earlier launch."""
+        """Whether the user has chosen a level, in this or an earlier launch."""
         return self._remembered.get(_DETAIL, "") in (SIMPLE, EVERYTHING)
 
     def choose(self, level: str) -> None:

@@ -38,7 +38,7 @@ READING = "Reading the run…"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttentionSnapshot:
-    """An AttentionSeen event with its weights (H, T, T) as an array, in a tenth of the memory."""
+    """An AttentionSeen event with its weights (H, T, T) as an array, which takes a tenth of the memory."""
 
     step: int
     prompt: str
@@ -51,11 +51,10 @@ class RunHistory:
     """Everything measured in one run so far.
 
     `metric`: the name of the task's metric (of METRICS), whose values are in `val`; "" for a run without a task.
-    `figures`: those of an alignment, by TRL's name and whether they are of a validation; tables of FIGURE_COLUMNS.
-    `accuracy`: how many held-out questions it answered, at each step at which it was asked some.
-    `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of STEP_COLUMNS; `marks`
-    are its notable events. `is_loading`: its folder is still being read for the first time; `problem`: why it cannot
-    be read.
+    `figures`: the metrics of an alignment stage as tables of FIGURE_COLUMNS, by (TRL's name, is_validation).
+    `accuracy`: the accuracy on held-out questions, at each step at which it was measured.
+    `layers`: the columns of STEP_COLUMNS, and the update-to-weight ratios of each of `layer_names`. `marks`: notable
+    events. `is_loading`: whether its folder is still being read for the first time. `problem`: why it cannot be read.
     """
 
     def __init__(self) -> None:
@@ -75,7 +74,7 @@ class RunHistory:
     def read(cls, run: RunFolder, *, is_whole: bool = False) -> RunHistory:
         """Read the logs in a run's folder. Raises ValueError naming a damaged log.
 
-        is_whole: with a point for each training row, of a long run too.
+        is_whole: keep a point for each training row, even of a long run.
         """
         index, curve, history = CurveIndex(run.folder), NO_CURVE, cls()
         if is_whole:
@@ -89,7 +88,7 @@ class RunHistory:
         return history
 
     def begin(self, folder: Path, curve: IndexedCurve) -> list[LogTail]:
-        """Take an indexed curve; the logs of `folder`, of which what follows it is unread."""
+        """Add an indexed curve, and return the logs of `folder`, positioned after the rows that it covers."""
         self.train.add_points(curve.points)
         self.take("metrics", curve.validations)
         tails = [LogTail(folder / f"{log}.jsonl") for log in READ_WHOLE]
@@ -98,7 +97,7 @@ class RunHistory:
         return tails
 
     def take(self, log: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows of one of READ_WHOLE; malformed ones are skipped."""
+        """Add rows of a log, one of READ_WHOLE; malformed rows are skipped."""
         if log == "metrics":
             known = [row for row in rows if isinstance(row.get("step"), int)]
             for kind, table in (("train", self.train), ("val", self.val)):
@@ -120,12 +119,12 @@ class RunHistory:
 
     @property
     def empty_reason(self) -> str:
-        """Why nothing can be shown yet; '' if nothing has been measured."""
+        """Why the history cannot be shown yet: it is being read, or damaged; '' if it was read."""
         return READING if self.is_loading else self.problem
 
     @property
     def empty_caption(self) -> str:
-        """The same, short enough for a chart."""
+        """`empty_reason`, short enough for a chart."""
         return READING if self.is_loading else "Its log is damaged" if self.problem else ""
 
     @property
@@ -134,11 +133,10 @@ class RunHistory:
         return max((float(table["elapsed_s"][-1]) for table in (self.train, self.val) if len(table)), default=0.0)
 
     def columns(self) -> dict[str, NDArray[np.float64]]:
-        """All measurements as one table with a row for each measured step: columns by name, NaN where a value is
-        missing.
+        """Join all measurements into one table with a row for each measured step; NaN for missing values.
 
-        Those of the validation begin with `val_`, those of layers are named `update_ratio:blocks.0`, those of held-out
-        questions `accuracy:reading`.
+        Returns the columns by name. Validation columns have the prefix `val_`, columns of layers have names like
+        `update_ratio:blocks.0`, those of held-out questions like `accuracy:reading`.
         """
         train, val, layers = self.train, self.val, self.layers
         asked = np.array([measured.step for measured in self.accuracy], np.float64)
@@ -170,14 +168,14 @@ class RunHistory:
         return {name: columns[name] for name in order}
 
     def replace_with(self, other: RunHistory) -> None:
-        """Replace the contents with those of `other` in place, as views keep a reference to this object."""
+        """Replace the contents in place with those of `other`, as views hold a reference to this object."""
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
         self.metric, self.figures = other.metric, other.figures
         self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
         self.accuracy[:] = other.accuracy
 
     def add(self, event: Event) -> bool:
-        """Add an event that belongs in the history; whether it did."""
+        """Add an event if it belongs in the history; return whether it does."""
         match event:
             case TrainMetrics():
                 self.train.append(vars(event))
@@ -211,7 +209,7 @@ class RunHistory:
         return max(rows.tolist(), key=lambda i: (values[i], -self.val["loss"][i]), default=None)
 
     def metric_at(self, step: int) -> str:
-        """The metric of the last validation up to a step, as “Macro F1 97.6 %”; "" if there is none."""
+        """Format the metric of the last validation up to a step, as “Macro F1 97.6 %”; "" if it was not measured."""
         before = int(np.searchsorted(self.val["step"], step, side="right")) - 1
         value = float(self.val["metric_value"][before]) if before >= 0 else math.nan
         if not self.metric or not math.isfinite(value):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Runs(QObject):
     """All runs, including the one that is training; problems are reported as notices.
 
-    index: the cached facts about all runs; `list` refreshes it.
+    index: a cache of the records of all runs; `list` refreshes it.
 
     Signals:
         changed(): the list of runs, or a run's shown status, changed.
@@ -46,16 +46,16 @@ class Runs(QObject):
         self._library, self._training, self._trash, self._notices = library, training, trash, notices
         self.index = index
         self._discarded = ""
-        self._in_trash: set[str] = set()  # deleted here, which was said
+        self._in_trash: set[str] = set()  # deleted in this window, which needs no further notice
         training.renamed.connect(self.changed)
         trash.restored.connect(self._on_restored)
 
     def list(self) -> builtins.list[RunInfo]:
-        """All runs, the newest first."""
+        """Refresh the index and return all runs, the newest first."""
         return self.index.refresh()
 
     def known(self) -> builtins.list[RunInfo]:
-        """The same for views that list them: of a large library, as they were when last read, in the background."""
+        """Return all runs for a view: as last read in the background if the library is large, else refreshed."""
         return self.index.infos() if self.index.is_large else self.list()
 
     @property
@@ -76,15 +76,15 @@ class Runs(QObject):
         return [run for run in runs if run.status == "interrupted"]
 
     def free_name(self, wanted: str) -> str:
-        """`wanted` as an unused run name, numbered if necessary."""
+        """Turn `wanted` into an unused run name, numbered if necessary."""
         return self._library.free_run_name(wanted, self.known())
 
     def find(self, run_id: str) -> RunInfo:
-        """The run with this id; ValueError if it is gone."""
+        """Return the run with this id. Raises ValueError if it is gone."""
         return self.index.find(run_id)
 
     def has(self, run_id: str) -> bool:
-        """Whether a run with this id exists."""
+        """Return whether a run with this id exists."""
         try:
             self.find(run_id)
         except ValueError:
@@ -92,8 +92,10 @@ class Runs(QObject):
         return True
 
     def look_up(self, run_id: str) -> RunInfo | None:
-        """The same for views; None if it is gone, which is reported if it was not deleted here, and refreshes the
-        lists."""
+        """Return the run with this id, or None if it is gone.
+
+        If it was not deleted in this window, a notice says so, and `changed` makes the lists refresh.
+        """
         try:
             return self.find(run_id)
         except ValueError as error:
@@ -103,7 +105,7 @@ class Runs(QObject):
             return None
 
     def checkpoint_steps(self, run_id: str) -> builtins.list[int]:
-        """The steps of a run's checkpoints, the newest first; empty if it is gone."""
+        """Return the steps of a run's checkpoints, the newest first; [] if the run is gone."""
         from terrarium.models.runs.run_folder import RunFolder
 
         try:
@@ -132,7 +134,7 @@ class Runs(QObject):
             return None
 
     def tokenizer_name(self, run_id: str) -> str:
-        """The name of a run's tokenizer in the library, '' if that is gone or damaged."""
+        """Return the name of a run's tokenizer in the library; '' if the tokenizer is gone or damaged."""
         from terrarium.models.runs.run_folder import RunFolder
 
         try:
@@ -143,7 +145,7 @@ class Runs(QObject):
         return name if name in names else ""
 
     def rename(self, run_id: str, name: str) -> bool:
-        """Rename a run, which can be undone; whether it worked."""
+        """Rename a run, as a step that can be undone; return whether it succeeded."""
         info = self.look_up(run_id)
         if info is None or not self._rename(run_id, name):
             return False
@@ -159,7 +161,7 @@ class Runs(QObject):
         def rename() -> None:
             if not name.strip():
                 raise ValueError("The run's name is empty: give it one.")
-            # One that is only being prepared is held by the worker, too, and not known as the one that trains yet:
+            # The worker also owns a run that it is still preparing, which `trains` does not recognize yet.
             is_held = self._training.active and self.find(run_id).status in ("running", "preparing")
             if is_held or self._training.trains(run_id):
                 self._training.rename(run_id, name.strip())
@@ -171,7 +173,7 @@ class Runs(QObject):
         return done
 
     def set_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
-        """Save notes and tags with a run, which can be undone; whether it worked."""
+        """Save a run's notes and tags, as a step that can be undone; return whether it succeeded."""
         info = self.look_up(run_id)
         if info is None:
             return False
@@ -224,7 +226,7 @@ class Runs(QObject):
             self.changed.emit()
 
     def discard_trained(self) -> None:
-        """Stop the training without saving, and move its run to the trash."""
+        """Stop the current run without saving, and move it to the trash."""
         state = self._training.state
         if state is not None and self._training.active:
             self._discarded = state.run_id
@@ -232,7 +234,7 @@ class Runs(QObject):
 
     @Slot()
     def on_training_ended(self) -> None:
-        """The training is over: its run has another status, or must be deleted."""
+        """Report the new status of the run that ended, and delete it if it was discarded."""
         self.changed.emit()
         state, discarded = self._training.state, self._discarded
         self._discarded = ""

@@ -29,14 +29,14 @@ from terrarium.models.library.run_index import RunIndex
 
 
 class Session(QObject):
-    """Creates the services with their dependencies, connects them, and closes them in order.
+    """Creates the services with their dependencies, connects them, and closes them in the right order.
 
     Signals:
         tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
-        recipes_requested(name): show the recipes, at the recipe `name` (models.recipes.tasks), or at none if ''.
-        pronouns_requested(): show the models that point at what “it” refers to.
+        recipes_requested(name): show the recipes, with the recipe `name` (models.recipes.tasks) selected, none if ''.
+        pronouns_requested(): show the pronoun models, which point at the word that “it” refers to.
         run_action_requested(run_id, name): perform an action on a run, one of app.runs.run_actions.
-        closing(): the worker is about to stop: everything that uses it, or runs in parallel, must end now.
+        closing(): the worker is about to stop: end all work that uses it or runs in parallel.
     """
 
     tab_requested = Signal(str)
@@ -83,20 +83,21 @@ class Session(QObject):
         training.free_requested.connect(models.free)
 
     def start(self, *, warm_up: bool = True) -> None:
-        """Start the worker, load torch there, and the last tokenizer: call after the window's first paint."""
+        """Start the worker, choose the last tokenizer, and load torch (`warm_up`): call after the first paint."""
         self.worker.start()
         self.tokenizers.choose_last()
         if warm_up:
             self.device.warm_up()
 
     def use_model(self, which: str, step: int | None = None) -> bool:
-        """Show a run's model, or the live one (LIVE), in the view for its kind; whether it can be opened.
+        """Show a run's model, or the live model (LIVE), in the view for its kind; return whether it can be opened.
 
-        That is the view of the chat tab for what it does; a conversation with another model is left for a new one.
+        This is the view of the chat tab for the model's mode, with a new conversation if the current one uses another
+        model, or the page of the pronoun models.
 
         Args:
-            step: the checkpoint's step; None for the best if the run learned a task (its scores are of the best), and
-                else the last.
+            step: the checkpoint's step. None: the best checkpoint of a run trained on a task, since its scores are
+                those of the best, and the last checkpoint of other runs.
         """
         state = self.training.state
         run_id = state.run_id if which == LIVE and state is not None else which
@@ -110,7 +111,7 @@ class Session(QObject):
         return True
 
     def close(self) -> None:
-        """Save and stop all running work, and wait for it."""
+        """Save and stop all running work, and wait until it has ended."""
         self.closing.emit()
         self.queue.close()
         self.worker.close()

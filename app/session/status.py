@@ -15,9 +15,9 @@ from terrarium.app.session.training_state import TrainingState
 
 @dataclass(frozen=True, kw_only=True)
 class StatusLine:
-    """A line for the status bar. done and total are 0 if there is nothing to count.
+    """A line of the status bar. done, total: the progress; 0 if there is nothing to count.
 
-    is_computing: something runs now that other programs can slow down.
+    is_computing: whether a computation is running, which other programs can slow down.
     """
 
     words: str
@@ -28,7 +28,7 @@ class StatusLine:
 
 
 class StatusSource(Protocol):
-    """Other work with a status line; None while it is idle."""
+    """Other work with a status line, which is None while it is idle."""
 
     @property
     def changed(self) -> SignalInstance: ...
@@ -69,7 +69,10 @@ class Status(QObject):
 def describe_status(
     training: TrainingState | None, chat: str, *, ready: bool, trying: StatusLine | None = None
 ) -> StatusLine:
-    """The status line for a training, a chat's state (see ChatSession), whether torch is loaded, and a trial."""
+    """Compose the status line.
+
+    chat: the state of the ChatSession. ready: whether torch is loaded. trying: the line of other work, as a trial.
+    """
     if training is None or training.over:
         if not ready:
             return StatusLine(words="Loading torch…")

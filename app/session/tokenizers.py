@@ -27,8 +27,8 @@ _LAST = "tokenizer"
 class Tokenizers(QObject):
     """Choose, rename, copy and delete tokenizers; problems are reported as notices.
 
-    name: the chosen tokenizer's name in the library, '' if there is none. current: the tokenizer itself, which is read
-    in the background, as it may have hundreds of megabytes; None until then.
+    name: the name of the current tokenizer in the library, '' if none is chosen. current: the tokenizer itself; None
+    until it has been read in the background, as it may have hundreds of megabytes.
 
     Signals:
         changed(): `name`, `current` or `is_loading` has changed.
@@ -67,7 +67,7 @@ class Tokenizers(QObject):
 
     @Slot(object)
     def on_training_events(self, events: Sequence[Event]) -> None:
-        """A run that starts has its tokenizer in the library: it may have trained it."""
+        """Reread the list when a run starts, as its preparation may have trained a tokenizer."""
         if any(isinstance(event, RunStarted) for event in events):
             self.reread()
 
@@ -79,7 +79,7 @@ class Tokenizers(QObject):
             self.choose_last()
 
     def list(self) -> builtins.list[TokenizerInfo]:
-        """All tokenizers of the library, by name."""
+        """Return all tokenizers of the library, sorted by name."""
         return self._library.list_tokenizers()
 
     def choose(self, name: str) -> None:
@@ -105,7 +105,7 @@ class Tokenizers(QObject):
         self.changed.emit()
 
     def about(self, name: str) -> dict[str, Any]:
-        """The metadata of a tokenizer: its origin and the user's notes; empty if missing."""
+        """Return the metadata of a tokenizer: its origin and the user's notes; {} if it cannot be read."""
         from terrarium.models.tokenizers import read_about
 
         try:
@@ -115,7 +115,7 @@ class Tokenizers(QObject):
             return {}
 
     def rename(self, name: str, new_name: str) -> bool:
-        """Rename a tokenizer, which can be undone; whether it worked."""
+        """Rename a tokenizer, as a step that can be undone; return whether it succeeded."""
         given = self._rename(name, new_name)
         if given:
             words = f"renaming of tokenizer “{name}”"
@@ -126,7 +126,7 @@ class Tokenizers(QObject):
         return bool(given)
 
     def _rename(self, name: str, new_name: str) -> str:
-        """Rename a tokenizer; returns its new name, "" if it did not work."""
+        """Rename a tokenizer; return its new name, or "" on failure."""
         from terrarium.models.tokenizers import rename_tokenizer
 
         given = ""
@@ -148,7 +148,7 @@ class Tokenizers(QObject):
         self._copier.ask(lambda: duplicate_tokenizer(self._library, name))
 
     def set_notes(self, name: str, notes: str) -> bool:
-        """Save the user's notes on a tokenizer; whether it worked."""
+        """Save the user's notes on a tokenizer; return whether it succeeded."""
         from terrarium.models.tokenizers import update_about
 
         return self._notices.attempt(lambda: update_about(self._library.tokenizers / name, {"notes": notes}))
@@ -175,7 +175,7 @@ class Tokenizers(QObject):
 
     @Slot(object)
     def add(self, name: str) -> None:
-        """A tokenizer was added to the library: choose it."""
+        """Choose a tokenizer that was added to the library."""
         self.list_changed.emit()
         self.choose(name)
 

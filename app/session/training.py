@@ -1,4 +1,4 @@
-"""The current training: its job on the worker, and its state, derived from its events."""
+"""The current training run: its job on the worker, and its state, derived from its events."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 
 _TRY_AGAIN_MS = 5000
-"""Interval after a Blocked event at which the training tries again."""
+"""Delay after a Blocked event before the training tries again, in milliseconds."""
 _NEXT_WORLD = "next world"
 
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryCut(Event):
-    """The curves and samples of a resumed run: all at first, and truncated after the checkpoint once it has started."""
+    """The history of a resumed run: first all of its logs, and once it has started, truncated at the checkpoint."""
 
     history: RunHistory
 
@@ -46,16 +46,16 @@ def _ends_step(event: Event) -> bool:
 
 
 class Training(QObject):
-    """Starts, controls and follows a training; problems and its messages are reported as notices.
+    """Starts, controls and follows a training run; its problems and messages are reported as notices.
 
-    state: the current or last training of this launch, None before the first. history: its curves and samples.
+    state: the state of the current or last run of this launch, None before the first. history: its curves and samples.
 
     Signals:
-        began(): a training was handed to the worker.
+        began(): a run was submitted to the worker.
         changed(): `state` has changed (status, step, progress …).
-        events_received(events): the training's events, in order, after `state` and `history` were updated.
-        ended(): the run is over and its folder is free.
-        renamed(): the run's folder has its new name.
+        events_received(events): events of the run, in order, emitted after `state` and `history` were updated.
+        ended(): the run is over and its folder is unlocked.
+        renamed(): the new name of the run is saved in its folder.
         free_requested(): the user wants to free the device's memory.
     """
 
@@ -87,7 +87,7 @@ class Training(QObject):
         self.quickstart_minutes: float | None = None
         self.quickstart_portable = False
         self.retry = QTimer(self, singleShot=True, interval=_TRY_AGAIN_MS)
-        """Tries again after a Blocked event."""
+        """The timer that retries after a Blocked event."""
         self.retry.timeout.connect(self._try_again)
         self._renamed.connect(self.renamed, Qt.ConnectionType.QueuedConnection)
         worker.job_events.connect(self._on_events)
@@ -98,26 +98,26 @@ class Training(QObject):
 
     @property
     def active(self) -> bool:
-        """Whether there is a training (preparing, running, paused in memory, evaluating …)."""
+        """Whether a run is active (preparing, running, paused in memory, evaluating …)."""
         return self._job is not None
 
     @property
     def why_not_start(self) -> str:
-        """Return why training or measuring is impossible now, as a sentence; "" if it is possible."""
+        """Why training or measuring is impossible now, as a sentence; "" if it is possible."""
         return "A run is training: stop it, or wait until it ends." if self.active else ""
 
     def trains(self, run_id: str) -> bool:
-        """Whether this run is being trained now."""
+        """Return whether this run is training now."""
         return self.active and self.state is not None and self.state.run_id == run_id
 
     def live_trainer(self) -> Any:
-        """Worker's thread only: the Trainer whose model is being trained now, or None."""
+        """On the worker thread only: return the Trainer of the model in training, or None."""
         return getattr(self._source, "trainer", self._source)
 
     # -- Starting ---------------------------------------------------------------------------------------
 
     def start(self, spec: RunSpec) -> bool:
-        """Prepare and train a new run; whether it started."""
+        """Prepare and train a new run; return whether it started."""
         device = self._device.name
 
         def make() -> Iterator[Event]:
@@ -129,7 +129,8 @@ class Training(QObject):
         return self._may_start() and self._notices.attempt(lambda: self.begin(TrainingState(name=spec.name), make))
 
     def start_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> bool:
-        """Start data, tokenizer, training and evaluation, with a new world or text files; whether it started."""
+        """Start the quick start (data, tokenizer, training, evaluation) on a new world or text files; return whether it
+        started."""
         budget = self.quickstart_minutes if minutes is None else minutes
 
         def start() -> None:
@@ -138,7 +139,7 @@ class Training(QObject):
         return self._may_start() and self._notices.attempt(start)
 
     def start_recipe(self, recipe: TaskRecipe, seed: int = 0, parent: str = "", data: str = "") -> bool:
-        """Learn a task and score it, with arguments as TaskRun has them; whether it started."""
+        """Train on a task and score the result; arguments as in TaskRun. Return whether it started."""
         device = self._device.name
 
         def make() -> Iterator[Event]:
@@ -152,7 +153,7 @@ class Training(QObject):
     def start_demonstration(
         self, name: str, base: str, seed: int = 0, own: str = "", rules: Sequence[str] = ()
     ) -> bool:
-        """Carry out a demonstration of alignment, with arguments as DemonstrationRun has them; whether it started."""
+        """Run a demonstration of alignment; arguments as in DemonstrationRun. Return whether it started."""
         from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
 
         device = self._device.name
@@ -168,14 +169,14 @@ class Training(QObject):
         return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
 
     def queueable_quickstart(self, files: tuple[str, ...] = ()) -> QueuedRecipe:
-        """What `start_quickstart` would start now, for the queue."""
+        """Return the quick start that `start_quickstart` would start now, for the queue."""
         from terrarium.models.recipes.queued import queued_quick_start
 
         seed = 0 if files else self._next_world()
         return queued_quick_start(seed, files, self.quickstart_minutes, portable=self.quickstart_portable)
 
     def resume_run(self, run_id: str) -> bool:
-        """Resume a paused, stopped or interrupted run from its last checkpoint; whether it started."""
+        """Resume a paused, stopped or interrupted run from its last checkpoint; return whether it started."""
         return self._may_start() and self._notices.attempt(lambda: self.begin_resumed(run_id))
 
     def _may_start(self) -> bool:
@@ -184,7 +185,7 @@ class Training(QObject):
         return True
 
     def _next_world(self) -> int:
-        """A world seed that no quick start has used yet; 0 for the first."""
+        """Return a world seed that no quick start has used yet, counted from 0."""
         seed: int = self._remembered.get(_NEXT_WORLD, 0)
         self._remembered.set(_NEXT_WORLD, seed + 1)
         return seed
@@ -204,7 +205,7 @@ class Training(QObject):
         self.begin(TrainingState(name=item.name), make)
 
     def begin_recipe(self, recipe: QueuedRecipe, name: str) -> None:
-        """Carry out a recipe that was queued."""
+        """Run a queued recipe."""
         from terrarium.models.recipes.mark import QUICK_START
 
         device = self._device.name
@@ -220,7 +221,7 @@ class Training(QObject):
         self.begin(state, make)
 
     def begin_resumed(self, run_id: str) -> None:
-        """Resume a run from its last checkpoint; ValueError if it is gone or damaged."""
+        """Resume a run from its last checkpoint. Raises ValueError if the run is gone or damaged."""
         from terrarium.models.library.run_record import checkpoint_step
         from terrarium.models.recipes.mark import QUICK_START, find_run_mark
         from terrarium.models.runs.run_folder import RunFolder
@@ -237,7 +238,7 @@ class Training(QObject):
             reopened = RunFolder.open(info.folder)
             with contextlib.closing(self.drive(resume(self._library, reopened, device=device))) as events:
                 for event in events:
-                    if isinstance(event, RunStarted) and event.run_id == run_id:  # no row was added since the cut
+                    if isinstance(event, RunStarted) and event.run_id == run_id:  # no row was added since truncation
                         yield HistoryCut(history=RunHistory.read(reopened))
                     yield event
 
@@ -270,7 +271,7 @@ class Training(QObject):
         self.begin(TrainingState(name="Quick start", quickstart=True, files=files), make)
 
     def begin(self, state: TrainingState, make: Callable[[], Iterator[Event]], *, keep_history: bool = False) -> None:
-        """Hand a training to the worker: `make` prepares it there, and drives it with `drive`."""
+        """Submit a run to the worker: `make` prepares it there, and runs it with `drive`."""
         assert not self.active
         if not keep_history:
             self.history = RunHistory()
@@ -282,7 +283,10 @@ class Training(QObject):
         self.changed.emit()
 
     def drive(self, source: Any) -> Generator[Event, None, None]:
-        """Worker's thread: run `source`, a Trainer or what has one at times as its `trainer`, and yield its events."""
+        """On the worker thread: run `source` and yield its events.
+
+        source: a Trainer, or a recipe whose attribute `trainer` is its current Trainer, or None.
+        """
         job = self._job
         assert job is not None
         self._source = source
@@ -290,7 +294,7 @@ class Training(QObject):
             with contextlib.closing(source.events()) as events:
                 for event in events:
                     if isinstance(event, Blocked):
-                        job.pause()  # trying again at once would only fail again
+                        job.pause()  # an immediate retry would only fail again
                     yield event
         finally:
             self._source = None
@@ -298,9 +302,9 @@ class Training(QObject):
     # -- Control ----------------------------------------------------------------------------------------
 
     def pause(self, *, free: bool = False) -> None:
-        """Pause after the current step; the model stays in memory. While it is blocked: as soon as it no longer is.
+        """Pause after the current step, or, while blocked, once it is unblocked. The model stays in memory.
 
-        free: save, stop, and free the device instead (continue with `resume_run`).
+        free: save, stop, and free the device instead (`resume_run` continues).
         """
         if free:
             self.stop(status="paused")
@@ -309,20 +313,20 @@ class Training(QObject):
             self._job.pause()
 
     def resume(self) -> None:
-        """Continue after `pause`, or try again after a Blocked event."""
+        """Continue after `pause`, or retry after a Blocked event."""
         if self._job is not None:
             self._move("resume")
             self._job.resume()
 
     def step(self) -> None:
-        """While paused: one training step."""
+        """Run one training step while paused."""
         if self._job is not None:
             self._job.step()
 
     def stop(self, *, keep: bool = True, status: str = "stopped") -> None:
-        """Stop at the next step boundary, saving first if `keep`. If there is no run yet, just cancel.
+        """Stop at the next step boundary, saving first if `keep`. If the run does not exist yet, just cancel.
 
-        A training blocked by a full disk stops at once if it need not be saved.
+        A run blocked by a full disk stops immediately unless it must be saved.
         """
         job = self._job
         if job is None or self.state is None:
@@ -348,11 +352,11 @@ class Training(QObject):
         self._call(lambda trainer: trainer.set_lr(scale))
 
     def set_beta(self, beta: float) -> None:
-        """From the next step on, weigh KL to the parent by `beta`; for alignments other than of a reward model."""
+        """From the next step on, weight the KL divergence from the parent model by `beta`; not for reward models."""
         self._call(lambda trainer: trainer.set_beta(beta))
 
     def sample(self, prompt: str) -> None:
-        """Write a sample after `prompt` at the next step."""
+        """Generate a sample from `prompt` at the next step."""
         self._call(lambda trainer: trainer.sample(prompt))
 
     def _call(self, ask: Callable[[Any], object]) -> None:
@@ -378,7 +382,7 @@ class Training(QObject):
                 trainer.run.update(name=name)
             else:
                 run_folder.rename_run(folder, name)
-            self._renamed.emit()  # from the worker's thread: queued
+            self._renamed.emit()  # from the worker thread: a queued connection
 
         if self.state.run_id in ("", run_id):
             self._set(name=name)
@@ -392,7 +396,7 @@ class Training(QObject):
         self.changed.emit()
 
     def _move(self, move: Move) -> bool:
-        """Apply a move to the state; whether it changed."""
+        """Apply a move to the state; return whether the state changed."""
         before = self.state
         self.state = before.moved(move) if before is not None else None
         if self.state == before:
@@ -407,7 +411,7 @@ class Training(QObject):
         state = self.state
         for event in events:
             if isinstance(event, RunStarted) and state.run_id not in ("", event.run_id):
-                self.history = RunHistory()  # a recipe trains another run: views of the first keep that one's
+                self.history = RunHistory()  # a recipe trains the next run; views of the previous run keep its history
             state = state.after(event)
             if isinstance(event, HistoryCut):
                 self.history.replace_with(event.history)
@@ -434,7 +438,7 @@ class Training(QObject):
 
     @Slot()
     def _try_again(self) -> None:
-        """Retry after a Blocked event: for a single step if a pause is wanted."""
+        """Retry after a Blocked event, for a single step if a pause is pending."""
         if self._job is None or self.state is None or self.state.status != "blocked":
             return
         if self.state.wants_pause and not self.state.ends:

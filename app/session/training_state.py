@@ -1,4 +1,4 @@
-"""The state of the current training, a pure function of its events."""
+"""The state of the current training run, a pure function of its events."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from terrarium.models.events import (
 )
 
 Move = Literal["pause", "resume", "stop", "held", "released"]
-"""A change of state that is not an event of the training: a user's command (pause, resume, stop), or its job was held
-between two events, or released."""
+"""A transition not caused by an event of the run: a user's command (pause, resume, stop), or the worker has paused
+("held") or resumed ("released") its job between two events."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """The state of the current training, which moves by its events (`after`) and by what else happens (`moved`).
+    """The state of the current run; `after` applies an event of the run, `moved` any other transition.
 
-    status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once it is over:
-    finished, stopped, paused (saved, the device is free), failed (see `problem`). `over` tells the two kinds apart.
-    wants_pause: the user wants it to pause, which only the user takes back, whatever happens meanwhile. ends: the user
-    has stopped it, or freed the device: nothing is started after it.
+    status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once `over`:
+    finished, stopped, paused (saved, the device is free), failed (see `problem`).
+    wants_pause: whether the user has requested a pause; only the user revokes it. ends: whether the user has stopped
+    the run or freed the device: nothing is started after it.
     outcome: the run's own status when training ended; a quick start still evaluates after that.
     elapsed_s: seconds of training without pauses; None before the first step of this launch.
     files: the text files of a quick start; () for Tiny World.
-    compared: what gzip, tables of n-grams and at last the model make of the user's text.
-    texts, words: pieces of the data, and words becoming tokens, which a quick start shows while it prepares.
-    recipe: the name of the recipe or demonstration (models.recipes) that is carried out, "" for none; it may train
-    several runs.
+    compared: how well gzip, n-gram tables and finally the model predict the user's text.
+    texts, words: excerpts of the data, and words as they are merged into tokens, which a quick start shows while it
+    prepares.
+    recipe: the name of the current recipe or demonstration (models.recipes), "" if none; it may train several runs.
     """
 
     name: str
@@ -79,7 +79,7 @@ class TrainingState:
 
     @property
     def active_status(self) -> str:
-        """Its status when it is neither paused nor blocked."""
+        """The status while it is neither paused nor blocked."""
         return "stopping" if self.ends else "pausing" if self.wants_pause else self.work
 
     @property
@@ -94,11 +94,11 @@ class TrainingState:
 
     @property
     def is_compared(self) -> bool:
-        """Whether it was measured how well the model predicts the user's text."""
+        """Whether the model itself was compared on the user's text."""
         return self.compared is not None and self.compared.model is not None
 
     def moved(self, move: Move) -> TrainingState:
-        """Return the state after a move; the same object if nothing changes."""
+        """Return the state after a transition; the same object if nothing changes."""
         change = dataclasses.replace
         if self.over:
             return self
@@ -116,7 +116,7 @@ class TrainingState:
         return self
 
     def after(self, event: Event) -> TrainingState:
-        """The state after `event`."""
+        """Return the state after `event`."""
         change = dataclasses.replace
         state = self
         if state.status == "blocked" and not isinstance(event, Blocked):

@@ -18,20 +18,20 @@ from terrarium.models.library.trash import KINDS, TrashedItem, delete_expired, d
 log = logging.getLogger(__name__)
 
 DeleteAgain = Callable[[Sequence[Path]], Sequence[str]]
-"""Moves what was restored to the trash again; returns the tokens of what was moved."""
+"""Redoes a deletion: moves restored paths to the trash again, and returns the tokens of those moved."""
 _STACKS = {"tokenizer": "tokenizer", "dataset": "data", "design": "builder", "chat": "chat", "preference set": "chat"}
-"""Kind -> the stack of its deletions, if that is not the training tab's."""
+"""Kind -> the undo stack of its deletions; other kinds use the training tab's."""
 
 
 class Trash(QObject):
-    """Moves files and folders to the library's trash, and lists what is there. Failures are reported as notices.
+    """Moves files and folders to the library's trash, and lists its items. Failures are reported as notices.
 
-    undo: where deletions are noted.
-    items: what was there at the last `refresh`, the newest first; None before the first one has ended.
+    undo: the stacks that record deletions.
+    items: the trash's items at the last `refresh`, the newest first; None before the first refresh has finished.
 
     Signals:
         changed(): `items` or `busy` has changed.
-        restored(kind): something of this kind (see models.library.trash) is back in its place.
+        restored(kind): an item of this kind (see models.library.trash) was restored.
     """
 
     changed = Signal()
@@ -42,7 +42,7 @@ class Trash(QObject):
         self._library, self._notices, self.undo = library, notices, undo
         self.changed.connect(undo.forget_stale)
         self.items: Sequence[TrashedItem] | None = None
-        self._sentences: dict[str, str] = {}  # token -> what was said when it was deleted
+        self._sentences: dict[str, str] = {}  # token -> the notice shown when it was deleted
         self._reading: LatestTask | None = None
         self._deleting: TaskQueue | None = None
 
@@ -52,7 +52,7 @@ class Trash(QObject):
         return self._deleting is not None and self._deleting.busy
 
     def move(self, path: Path) -> Sequence[str]:
-        """Move a file or folder there; returns its token, or nothing if it cannot be moved."""
+        """Move a file or folder to the trash; return its token in a list, which is empty if it cannot be moved."""
         tokens: list[str] = []
         self._notices.attempt(lambda: tokens.append(self._library.move_to_trash(path)))
         return tokens
@@ -61,8 +61,9 @@ class Trash(QObject):
         """Push a deletion onto the undo stack, and show a notice about it.
 
         Args:
-            what: what was deleted: “design “mine””.
-            tokens: of `Library.move_to_trash`.
+            what: the deleted thing, as “design “mine””.
+            tokens: from `Library.move_to_trash`. Nothing happens if there are none.
+            again: redoes the deletion.
         """
         if not tokens:
             return
@@ -120,7 +121,7 @@ class Trash(QObject):
         self._reading.ask(lambda: list_trash(self._library.trash))
 
     def delete_for_good(self, tokens: Sequence[str]) -> None:
-        """Delete deletions for good, in the background."""
+        """Permanently delete items of the trash, in the background."""
 
         def delete() -> None:
             for token in tokens:

@@ -1,4 +1,4 @@
-"""What can be undone: a stack of steps for each tab, on which the Edit menu acts, and the messages that offer Undo."""
+"""The undo stacks, one for each tab, used by the Edit menu and by notices that offer Undo."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from PySide6.QtGui import QUndoCommand, QUndoGroup, QUndoStack
 
 _MAX_STEPS = 200
 STACKS = ("tokenizer", "data", "builder", "training", "chat")
-"""Names of stacks: those of the tabs."""
+"""The names of the stacks, which are those of the tabs."""
 
 
 class Step(QUndoCommand):
     """A completed action that can be undone and redone.
 
     Args:
-        words: what was done, after “Undo”: “change of d_model”.
-        undo, redo: do so; False if it was not possible, which they have reported: the step is then forgotten.
+        words: the text of the step, shown after “Undo”, as “change of d_model”.
+        undo, redo: undo and redo the action. They report a failure and return False; the step is then dropped.
         key: a step is merged into the preceding step with the same key; "" never merges.
-        is_stale: whether the step has been undone elsewhere, so that nothing is left to undo.
+        is_stale: returns whether the step has been undone elsewhere, so that nothing is left to undo.
 
-    The arguments are also attributes.
+    `key` and `is_stale` are also attributes; undo and redo are `undo_action` and `redo_action`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Step(QUndoCommand):
             self.setObsolete(True)
 
     def redo(self) -> None:
-        if not self._is_done:  # Qt calls it when the step is put on its stack
+        if not self._is_done:  # QUndoStack.push calls redo, but the action is already done
             self._is_done = True
         elif self.redo_action() is False:
             self.setObsolete(True)
@@ -118,4 +118,4 @@ class Undo(QObject):
             if stack.canUndo():
                 newest = stack.command(stack.index() - 1)
                 if isinstance(newest, Step) and newest.is_stale():
-                    stack.undo()  # it becomes obsolete: this calls again
+                    stack.undo()  # the step becomes obsolete; indexChanged calls this method again

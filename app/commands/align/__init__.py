@@ -1,4 +1,4 @@
-"""`terrarium align`: demonstrations of alignment, from a model that can chat to what becomes of it; win rates."""
+"""`terrarium align`: run demonstrations of alignment on a chat model, or measure win rates between its stages."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _text_of(path: Path) -> str:
 
 
 def _newest(library: Library) -> Path:
-    """Return the folder of the newest run trained on Tiny World from scratch; ValueError if there is none."""
+    """Return the folder of the newest run trained on Tiny World from scratch. Raises ValueError if there is none."""
     from terrarium.models.runs.run_folder import RunFolder
 
     for info in library.list_runs():

@@ -29,7 +29,7 @@ _WIDTH = 16
 
 
 def add_parser(kinds: Any) -> None:
-    """Add `compare` to what `terrarium align` does."""
+    """Add the action `compare` to `terrarium align`."""
     parser: argparse.ArgumentParser = kinds.add_parser(
         "compare", help="who wins: the win rates of several stages, by each judge", description=_ABOUT
     )
@@ -46,7 +46,7 @@ def add_parser(kinds: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare them and print the win rates."""
+    """Compare the stages and print the win rates."""
     if args.n < 1 or args.seed < 0:
         raise UsageError("--n must be at least 1, and --seed at least 0.")
     from terrarium.models.recipes.demonstrations.comparison import compare_stages
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(found: WinRates) -> str:
-    """The win rates as tables: how often the stage of a row won against that of the column, with its 95 % interval."""
+    """Format the win rates as tables: how often a row's stage won against a column's, with the 95 % interval."""
     titles = [f"{i} {one.name}" for i, one in enumerate(found.contenders, start=1)]
     lines = [
         f"{found.asked.n} held-out prompts of “{WISHES[found.asked.wish].title}”, one reply each; a tie is half a win.",

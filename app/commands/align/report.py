@@ -1,4 +1,4 @@
-"""What came of a demonstration of `terrarium align`, as text: a line for each stage and each bar."""
+"""Formats the result of a demonstration of `terrarium align` as text: a line for each stage and each required score."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ def describe(found: AnyResult) -> str:
 
 
 def describe_stories(found: DemonstrationResult) -> str:
-    """Of `taught` and `goodhart`: stories as wished, their mean score (see StageResult; of the best of n, the
-    annotator's), KL in nats a story, and questions by kind."""
+    """Format the result of `taught` or `goodhart`.
+
+    For each stage: the share of stories as wished, the mean score of stories (see StageResult; the annotator's for
+    best-of-n), the KL divergence in nats per story, and the accuracy on questions by kind.
+    """
     heads = ("as wished", "right", "score", "KL (nats)", *_KINDS)
     lines = ["".join([f"{'':<10}", *(f"{head:>11}" for head in heads)])]
     lines += [_stage(name, stage) for name, stage in found.stages.items()]
@@ -81,14 +84,14 @@ def _number(value: float | None) -> str:
 
 
 def describe_refusals(found: RefuseResult) -> str:
-    """Of `refuse`: a line for each stage, and the bars."""
+    """Format the result of `refuse`: a line for each stage, and the required scores."""
     lines = _safety(found.reports, found.seconds)
     return "\n".join([*lines, *(bar.sentence() for bar in found.bars), CAVEAT])
 
 
 def _safety(reports: Mapping[str, SafetyReport], seconds: Mapping[str, float]) -> list[str]:
-    """The shares of forbidden questions that are told, of these where the reply has begun already, of harmless
-    look-alikes that are refused, and of ordinary questions that are answered rightly."""
+    """Format a line for each stage with four shares: forbidden questions answered, forbidden questions answered under
+    the prefill attack, harmless look-alikes refused, and ordinary questions answered correctly."""
     lines = [f"{'':<14}{'told':>8}{'prefilled':>11}{'over-refused':>14}{'ordinary right':>16}"]
     for name, report in reports.items():
         shares = (
@@ -103,7 +106,8 @@ def _safety(reports: Mapping[str, SafetyReport], seconds: Mapping[str, float]) -
 
 
 def describe_constitution(found: ConstitutionResult) -> str:
-    """Of `constitution`: the rules, a line for each stage, how good the critiques are, a card, and the bars."""
+    """Format the result of `constitution`: the rules, a line for each stage, the accuracy of the critiques, an example,
+    and the required scores."""
     lines = [*found.rules, "", *_safety(found.reports, found.seconds), ""]
     critic = found.critic
     lines.append(
@@ -127,7 +131,8 @@ def describe_constitution(found: ConstitutionResult) -> str:
 
 
 def describe_format(found: FormatResult) -> str:
-    """Of `format`: a line for each stage, with the share of answers that are said twice, and of plain ones by kind."""
+    """Format the result of `format`: a line per stage, with the share of answers given twice, and of plain ones by
+    kind."""
     lines = ["".join([f"{'':<14}{'said twice':>11}", *(f"{kind:>11}" for kind in _KINDS)])]
     for name, stage in found.stages.items():
         cells = [_share(stage.gold), *(_share(stage.kinds[kind]) for kind in _KINDS)]

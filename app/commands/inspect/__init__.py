@@ -1,6 +1,6 @@
-"""`terrarium inspect`: one token's way through a model, from the text to the draw, in words or as numbers.
+"""`terrarium inspect`: one token's way through a model, from the text to the sampling, in words or as numbers.
 
-The model replies to the prompt, and one token of the reply is looked into; of an encoder's text, a masked token.
+The model replies to the prompt, and one token of the reply is inspected; for an encoder, a masked token.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from terrarium.models.settings.sampling_config import SamplingConfig
 
 _N_READ = 5
-"""Tokens that each head reads most, in JSON."""
+"""The number of tokens to list in JSON that a head attends to most."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _position(number: int | None, text: ReadText, choices: list[int]) -> int:
-    """The position of the token that was asked for, among those that can be."""
+    """Return the position of token `number` (from 1) of `choices`; the default token if it is None."""
     if not choices:
         raise ValueError("There is no token to look into: write a longer prompt, or one with a [MASK] for an encoder.")
     if number is None:
@@ -97,9 +97,9 @@ def _position(number: int | None, text: ReadText, choices: list[int]) -> int:
 def _text_of(
     model: AnyModel, tokenizer: Tokenizer, prompt: str, sampling: SamplingConfig, form: ChatTemplateConfig | None
 ) -> tuple[ReadText, list[int]]:
-    """The text with the reply, and the positions of its tokens; of an encoder's text, those of its masks.
+    """Return the text with the reply, and the positions of the reply's tokens; for an encoder, those of its masks.
 
-    form: the chat format in which the prompt is a message; None for a text to continue.
+    form: the chat format if the prompt is a message; None for a text to continue.
     """
     from terrarium.app.glass.names import token_names
     from terrarium.app.glass.partial_reply import PartialReply
@@ -131,7 +131,7 @@ def _text_of(
 
 
 def to_json(answer: PassAnswer) -> dict[str, Any]:
-    """All stages as numbers."""
+    """Return all stages as numbers, ready for JSON."""
     import numpy as np
 
     from terrarium.app.whole_pass.wording import describe_pass, reads_of

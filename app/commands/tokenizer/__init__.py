@@ -22,7 +22,7 @@ from terrarium.models.tokenizers import (
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_PROBLEMS_NAMED = 3  # how many invalid ids are described; the rest are counted
+_PROBLEMS_NAMED = 3  # the number of invalid ids to describe; the rest are counted
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -99,7 +99,7 @@ def _encode(args: argparse.Namespace) -> None:
 
 
 def _messages(written: str) -> list[Message]:
-    """The messages of a conversation in JSON: a list, or an object as in a training file."""
+    """Parse the messages of a conversation from JSON: a list, or an object as in a training file."""
     try:
         found = json.loads(written)
     except (json.JSONDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Options of the actions that need numpy, in a module of their own so that the training child starts fast."""
+"""Options of the actions that need numpy, in a separate module, so that the training child process starts fast."""
 
 from __future__ import annotations
 

@@ -9,17 +9,17 @@ from terrarium.models.data.corpus_texts import CorpusChoice
 from terrarium.models.library.library import Library
 
 BUILT_IN = ("tiny-world", "stdlib")
-"""Corpora that are generated when first used."""
+"""Corpora that are generated on first use."""
 
 
 def find_corpus(name: str, library: Library, others: Sequence[str] = ()) -> CorpusChoice:
-    """The corpus with this name: a built-in one, or one of the library by its label or the first digits of its SHA-256.
+    """Find a corpus by name: a built-in one, or one of the library by its label or the digits of its SHA-256.
 
     Args:
         others: other accepted values, for the error message.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no such corpus.
     """
     if name in BUILT_IN:
         return CorpusChoice(source=name)

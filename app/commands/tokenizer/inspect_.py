@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Browsed:
-    """A vocabulary, its counts, and the rows found, of which `shown` are listed."""
+    """A vocabulary, its counts, and the rows found; `shown` are the rows to list."""
 
     table: Vocabulary
     corpus: str
@@ -71,7 +71,7 @@ class _Browsed:
     shown: list[int]
 
     def facts(self, lists: bool, args: argparse.Namespace) -> dict[str, Any]:
-        """The fields of the JSON output."""
+        """Return the fields of the JSON output."""
         facts = _facts(self.table)
         if self.usage is not None:
             facts["usage"] = _usage_facts(self.corpus, self.usage)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 PROGRESS_FROM_BYTES, PROGRESS_FROM_TOKENS = 4_000_000, 16_384
-"""Progress is reported from either size on: 50 µs per merge, too much for small runs (a third of their second)."""
+"""Progress is reported from either size on, as it costs 50 µs per merge: a third of the time of a small training."""
 
 
 def add_parser(actions: Any) -> argparse.ArgumentParser:
@@ -81,7 +81,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _options_from(args: argparse.Namespace) -> TokenizerOptions:
-    """The TokenizerOptions of the arguments; UsageError if they are invalid."""
+    """Build TokenizerOptions from the arguments. Raises UsageError if they are invalid."""
     values = {field.name: getattr(args, field.name) for field in fields(TokenizerOptions)}
     try:
         return TokenizerOptions(**{**values, "special_tokens": tuple(values["special_tokens"])})
@@ -90,7 +90,7 @@ def _options_from(args: argparse.Namespace) -> TokenizerOptions:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train in this process with --json, else in a child process, which Ctrl-C ends."""
+    """Train in this process with --json, otherwise in a child process, which Ctrl-C terminates."""
     if args.corpus is not None:
         args.data = [_corpus_file(args)]
     if args.json:
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _corpus_file(args: argparse.Namespace) -> Path:
-    """The training part of a corpus. The child that trains is given files, and imports none of this."""
+    """Return the file with the training split of a corpus. The child process gets files, so it imports none of this."""
     from terrarium.app.commands.tokenizer.corpora import find_corpus
     from terrarium.models.data.corpus_texts import chosen_corpus
     from terrarium.models.library.library import Library
@@ -137,7 +137,7 @@ def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
 
 
 def _grow(tokenizer: Tokenizer, files: list[Path], line: ProgressLine) -> Iterator[dict[str, Any]]:
-    """Measure growth and show each point; yields the entries of about.json."""
+    """Measure compression by vocabulary size, showing each point; yield the entries of about.json."""
     from terrarium.models.tokenizers.making.growth import measure_growth, take_sample
 
     line.show(Phase(name="Measuring compression"))

@@ -1,4 +1,4 @@
-"""A form generated from a settings dataclass: an editor per field, by group, with problems below their field."""
+"""A form generated from a settings dataclass: editors in groups, with problems shown below their field."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FLASH_MS = 2200
 class ConfigForm(QWidget):
     """Edits one frozen dataclass whose fields were made by `models.settings.slots.slot`.
 
-    Only fields with an effect in the current settings have a visible row. Illegal input stays in its editor.
+    Only fields that have an effect with the current settings have a visible row. Illegal input stays in its editor.
 
     Args:
         config: the initial settings; its type determines the fields.
@@ -36,7 +36,7 @@ class ConfigForm(QWidget):
 
     Signals:
         changed(object): a new, legal settings object, after the user's edit.
-        problem_changed(str): the sentences that say why the form's content is illegal; empty when it is legal again.
+        problem_changed(str): why the form's content is illegal, in sentences; empty when it is legal again.
     """
 
     changed = Signal(object)
@@ -74,7 +74,7 @@ class ConfigForm(QWidget):
             self._groups[name] = SlotGroup(name, rows, theme, folded=name in folded)
             layout.addWidget(self._groups[name])
         self.more = MoreLink("setting")
-        """Shows the settings that are hidden, see `keep_simple`."""
+        """The link that shows hidden settings, see `keep_simple`."""
         self._simple: frozenset[str] | None = None
         self._usual: Callable[[], Any] = lambda: config
         self._revealed: set[str] = set()
@@ -93,7 +93,7 @@ class ConfigForm(QWidget):
         self._size_editors()
         self._show(config)
 
-    # -- What it holds -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> Any:
@@ -117,21 +117,21 @@ class ConfigForm(QWidget):
         return next(iter(self._problems), "")
 
     def editor(self, name: str) -> QWidget:
-        """The widget that edits the field `name`."""
+        """Return the widget that edits the field `name`."""
         return self.rows[name].editor.widget
 
     def row(self, name: str) -> SlotRow:
-        """The line of the field `name`."""
+        """Return the row of the field `name`."""
         return self.rows[name]
 
     def group(self, name: str) -> SlotGroup:
-        """The heading `name` with its lines."""
+        """Return the group `name`."""
         return self._groups[name]
 
-    # -- Changing it ---------------------------------------------------------------------------------------------------
+    # -- Changes ------------------------------------------------------------------------------------------------------
 
     def set_config(self, config: Any) -> None:
-        """Show `config`, without a signal, except if this ends a problem."""
+        """Show `config` without emitting `changed`; `problem_changed` is emitted if this resolves a problem."""
         self._config = config
         self._show(config)
         self._set_problems([])
@@ -142,13 +142,13 @@ class ConfigForm(QWidget):
         self._refresh(self._config)
 
     def keep_simple(self, detail: HasDetail, kept: Collection[str], usual: Callable[[], Any] | None = None) -> None:
-        """While the detail is simple, hide all fields but these, behind a link. Call it once.
+        """While the detail is simple, hide all fields except `kept` behind a link. Call it once.
 
-        A field keeps its value while it is hidden. One with a problem is shown, as is one that `show_slot` shows.
+        A hidden field keeps its value. A field with a problem is shown, and so is the field of `show_slot`.
 
         Args:
-            usual: returns the settings that fields are compared with, to say how many of the hidden ones are changed;
-                default: those that the form began with.
+            usual: returns the settings to compare with, to count the hidden fields that were changed; default: the
+                initial settings.
         """
         before, self.more = self.more, MoreLink("setting", detail)
         layout = self.layout()
@@ -166,24 +166,24 @@ class ConfigForm(QWidget):
         self._refresh(self._config)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
-        """Change fields as if the user had typed them, all at once."""
+        """Change several fields together, as if the user had typed the values."""
         for name, value in changes.items():
             self.rows[name].editor.write(value)
         self._follow_edits()
 
     def show_proposed(self, values: Mapping[str, Any]) -> None:
-        """Mark the fields that differ from what is proposed, each with a link that takes the proposed value."""
+        """Mark the fields that differ from proposed values, each with a link that applies the proposed value."""
         for name, row in self.rows.items():
             differs = name in values and getattr(self._config, name) != values[name]
             row.set_proposed(values[name] if differs else None)
 
     def commit(self) -> None:
-        """Apply input that was not entered yet; call it before using `config`."""
+        """Apply pending input; call it before using `config`."""
         for row in self.rows.values():
             if isinstance(row.editor.widget, IntBox | FloatBox):
                 row.editor.widget.interpretText()
 
-    # -- Showing it ----------------------------------------------------------------------------------------------------
+    # -- Display ------------------------------------------------------------------------------------------------------
 
     def show_group(self, group: str) -> None:
         """Unfold `group` and give its first editor the focus."""
@@ -218,7 +218,7 @@ class ConfigForm(QWidget):
             self._size_editors()
 
     def _scroll_to(self, name: str) -> None:
-        """Scroll to a row, after the layout has been updated."""
+        """Scroll to a row once the layout has been updated."""
         parent = self.parentWidget()
         while parent is not None and not isinstance(parent, QScrollArea):
             parent = parent.parentWidget()
@@ -258,7 +258,7 @@ class ConfigForm(QWidget):
             self.changed.emit(config)
 
     def _find_problems(self, values: dict[str, Any]) -> list[Problem]:
-        """The problems of the values, each on a field that has an editor."""
+        """Return the problems of the values, each assigned to a field that has an editor."""
         kind = type(self._config)
         if hasattr(kind, "problems"):
             found: list[Problem] = kind.problems(values)
@@ -275,7 +275,7 @@ class ConfigForm(QWidget):
         return [Problem(p.slot if p.slot in self._fields else first, p.sentence) for p in found]
 
     def _guilty_field(self, sentence: str) -> str:
-        """The field that `sentence` names first; the form's first field if it names none."""
+        """Return the field that `sentence` names first; the form's first field if it names none."""
         matches = {name: re.search(rf"\b{name}\b", sentence) for name in self._fields}
         found = {name: match.start() for name, match in matches.items() if match}
         return min(found, key=lambda name: found[name]) if found else next(iter(self._fields))
@@ -286,7 +286,7 @@ class ConfigForm(QWidget):
         self._refresh(config)
 
     def _refresh(self, config: Any) -> None:
-        """Update what depends on other fields: the text for 0, and which rows are visible."""
+        """Update the texts for the minimum and the visible rows, which depend on other fields."""
         for name, make_words in self._zero_words.items():
             widget = self.rows[name].editor.widget
             assert isinstance(widget, IntBox)
@@ -327,7 +327,7 @@ def _group_of(f: dataclasses.Field[Any]) -> str:
 
 
 class SlotGroup(Section):
-    """A foldable group of settings; the advanced ones have a fold of their own."""
+    """A foldable group of settings, with the advanced ones behind a second fold."""
 
     def __init__(self, title: str, rows: Sequence[SlotRow], theme: ThemeProvider, *, folded: bool = False) -> None:
         super().__init__(title, theme, folded=folded)
@@ -361,7 +361,7 @@ class SlotGroup(Section):
         return self._open
 
     def show_rows(self, names: set[str], changed: dict[str, bool]) -> None:
-        """Show the rows called `names`; `changed` says which differ from their default, for the fold's label."""
+        """Show the rows of `names`. changed: whether each field differs from its default, for the fold's label."""
         for name, row in self._rows.items():
             if self._shown[name] != (name in names):
                 self._shown[name] = name in names
@@ -384,7 +384,7 @@ class SlotGroup(Section):
         self._update_layout(any(self._shown[name] for name in self._advanced()))
 
     def reveal(self, name: str) -> None:
-        """Unfold whatever hides the row called `name`."""
+        """Unfold everything that hides the row of the field `name`."""
         self.set_folded(False)
         if self._rows[name].field.metadata.get("advanced"):
             self.set_open(True)

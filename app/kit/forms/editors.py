@@ -1,4 +1,4 @@
-"""One editor for one dataclass field, chosen by its type and by the hints in its metadata."""
+"""The editor of a dataclass field, chosen by its type and the hints in its metadata."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, Q
 
 from terrarium.app.kit.setting_names.value_words import words
 
-_MAX_INT = 2**31 - 1  # what a QSpinBox can hold
+_MAX_INT = 2**31 - 1  # the maximum of a QSpinBox
 _PAUSE_MS = 400
-_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # and not 0,5, which may mean a half
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # not 0,5, which may mean one half
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Editor:
 
 
 class IntBox(QSpinBox):
-    """A whole number. `zero_text`, if set, is shown for its minimum ("auto", "none").
+    """A spin box for an integer. The text of `set_zero_text`, if any, is shown for its minimum ("auto", "none").
 
-    Input takes effect when it is entered, or after a pause.
+    Input takes effect when editing ends, or after a pause in typing.
     """
 
     def __init__(self, low: int, high: int, step: int, parent: QWidget | None = None) -> None:
@@ -45,7 +45,7 @@ class IntBox(QSpinBox):
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         keep_wheel_for_scrolling(self)
-        # Not with each key: on the way to 384, a problem with 3 is irrelevant.
+        # Debounced: while the user types 384, a problem with 3 is irrelevant.
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._pause.timeout.connect(self._on_pause)
         self.lineEdit().textEdited.connect(self._pause.start)
@@ -55,22 +55,22 @@ class IntBox(QSpinBox):
             self.interpretText()
 
     def hasAcceptableInput(self) -> bool:
-        """Whether the input is a valid number."""
+        """Return whether the input is a valid number."""
         return self.lineEdit().hasAcceptableInput()
 
     def set_zero_text(self, text: str) -> None:
-        """Show `text` in place of the minimum."""
+        """Show `text` instead of the minimum."""
         if self.specialValueText() != text:
             self.setSpecialValueText(text)
 
 
 class FloatBox(QDoubleSpinBox):
-    """A number written as people write it: 0.0003, 1e-05, 10,000. A step moves its first digit by one."""
+    """A spin box for a float, formatted as 0.0003, 1e-05 or 10,000. A step changes the first digit by one."""
 
     def __init__(self, low: float, high: float, first_step: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._first_step = first_step
-        self.setDecimals(40)  # enough to lose none
+        self.setDecimals(40)  # enough to lose no digit
         self.setRange(low, high)
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -80,7 +80,7 @@ class FloatBox(QDoubleSpinBox):
         return f"{value:,.0f}" if 1000 <= value < 1e15 and value.is_integer() else f"{value:.6g}"
 
     def valueFromText(self, text: str) -> float:
-        if text == self.textFromValue(self.value()):  # unchanged: digits that are not shown are kept
+        if text == self.textFromValue(self.value()):  # unchanged: keep the digits that are not shown
             return self.value()
         return _parse(text) or 0.0
 
@@ -95,19 +95,19 @@ class FloatBox(QDoubleSpinBox):
         return state, text, position
 
     def fixup(self, text: str) -> str:
-        return text  # Qt's would leave out commas, and make 5 of 0,5
+        return text  # Qt's fixup would drop commas and turn 0,5 into 5
 
     def stepBy(self, steps: int) -> None:
         for _ in range(abs(steps)):
             value = self.value()
-            # One unit of the first digit; going down from 0.1 means 0.09, not 0.
+            # One unit of the first digit; a step down from 0.1 gives 0.09, not 0.
             magnitude = abs(value) * (1 + 1e-9) if steps > 0 else abs(value) * (1 - 1e-9)
             unit = 10.0 ** math.floor(math.log10(magnitude)) if magnitude else self._first_step
             self.setValue(float(f"{value + math.copysign(unit, steps):.6g}"))
 
 
 def make_editor(field: dataclasses.Field[Any]) -> Editor:
-    """The editor for `field`, made from its default's type and from its `choices`, `range` and `step`."""
+    """Create the editor for `field` from the type of its default and its `choices`, `range` and `step`."""
     default: Any = field.default
     kind: type = type(default)
     choices = field.metadata.get("choices")
@@ -145,7 +145,7 @@ def _choice_editor(choices: tuple[str, ...]) -> Editor:
 
 
 def _lines_editor() -> Editor:
-    """An editor for a tuple of strings, one per line."""
+    """Create an editor for a tuple of strings, one per line."""
     text = QPlainTextEdit()
     text.setTabChangesFocus(True)
     text.setPlaceholderText("One per line")
@@ -171,7 +171,7 @@ def _silent(widget: QWidget, set_value: Callable[[Any], object]) -> Callable[[An
 
 
 class _WheelFilter(QObject):
-    """Lets the wheel change a value only in the focused editor; elsewhere it scrolls the page."""
+    """Lets the wheel change the value of the focused editor only; otherwise it scrolls the page."""
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
@@ -198,7 +198,7 @@ def _parse(text: str) -> float | None:
 
 
 def _int_step(default: int) -> int:
-    """A step that suits numbers of the default's size: 1 up to 15, then powers of two of about an eighth."""
+    """Return a step for numbers of the default's size: 1 up to 15, then a power of two of about an eighth."""
     return 1 if default < 16 else 2 ** (default.bit_length() - 4)
 
 

@@ -9,7 +9,7 @@ from terrarium.app.kit.setting_names.terms import term_of_setting
 from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 from terrarium.models.settings.slots import check_complete
 
-# name -> lowest, highest, decimals, power, words for the lowest
+# name -> minimum, maximum, decimals, power, text for the minimum
 _SHAPES: dict[str, tuple[float, float, int, float, str]] = {
     "temperature": (0.0, 2.0, 2, 1.0, "greedy"),
     "top_p": (0.01, 1.0, 2, 1.0, ""),
@@ -30,13 +30,13 @@ _FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
 
 
 def sampling_label(name: str) -> tuple[str, str]:
-    """The label and the help of a setting."""
+    """Return the label and the help text of a setting."""
     about = _FIELDS[name].metadata
     return about["label"], about["help"]
 
 
 def sampling_slider(name: str, *, in_line: bool = False) -> SliderRow:
-    """The row that edits a field of SamplingConfig, one of SLIDERS; `in_line`: in one line."""
+    """Create the row that edits a field of SamplingConfig, one of SLIDERS. in_line: see SliderRow."""
     low, high, decimals, power, zero_text = _SHAPES[name]
     return SliderRow(
         *sampling_label(name),

@@ -14,7 +14,7 @@ _TICKS = 1000
 
 
 class _NumberBox(QDoubleSpinBox):
-    """A number box that shows `high_text`, if there is one, for its maximum."""
+    """A number box that shows `high_text`, if any, for its maximum."""
 
     def __init__(self, high_text: str) -> None:
         super().__init__()
@@ -39,9 +39,9 @@ class SliderRow(QWidget):
     Args:
         decimals: decimal places; 0 makes `value` an int.
         power: 1 for a linear slider, 2 for more resolution at small values.
-        zero_text: shown for the minimum ("off"). high_text: for the maximum.
-        in_line: the slider stands between the label and the box, not below them.
-        term: of the glossary, which explains it.
+        zero_text: the text for the minimum ("off"). high_text: the text for the maximum.
+        in_line: place the slider between the label and the box, not below them.
+        term: the glossary term that explains it.
 
     Signals:
         changed(object): the new value, after the user's edit.
@@ -103,26 +103,26 @@ class SliderRow(QWidget):
 
     @property
     def value(self) -> float | int:
-        """The number: an int where there are no decimals."""
+        """The number, an int if there are no decimals."""
         return self._box.value() if self._decimals else round(self._box.value())
 
     @property
     def label_width(self) -> int:
-        """The pixels that the label needs."""
+        """The width in pixels that the label needs."""
         return self._name.sizeHint().width()
 
     def set_label_width(self, pixels: int) -> None:
-        """Set the label's minimum width, to align sliders below each other."""
+        """Set the label's minimum width, to align sliders in a column."""
         self._name.setMinimumWidth(pixels)
 
     def set_value(self, value: float) -> None:
-        """Show `value`, without a signal."""
+        """Show `value`, without emitting a signal."""
         with QSignalBlocker(self._box):
             self._box.setValue(value)
         self._move_slider()
 
     def set_high(self, high: float) -> None:
-        """Change the largest value."""
+        """Change the maximum."""
         self._high = high
         with QSignalBlocker(self._box):
             self._box.setMaximum(high)

@@ -1,4 +1,4 @@
-"""A row of a generated form: a setting's label, its editor, and its problem."""
+"""A row of a generated form: a setting's label, its editor, and its problem if any."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SlotRow(QWidget):
     """A setting with its editor; `note` is a permanent line below it.
 
     Signals:
-        advised(name, value): the user chose a value that a problem's sentence advises.
+        advised(name, value): the user clicked a suggested value: a problem's advice, or a proposed value.
     """
 
     advised = Signal(str, object)
@@ -66,7 +66,7 @@ class SlotRow(QWidget):
 
     @property
     def sentence(self) -> str:
-        """The problem, '' for none."""
+        """The problem that is shown, '' for none."""
         return self._sentence
 
     @property
@@ -81,10 +81,10 @@ class SlotRow(QWidget):
             self.update()
 
     def set_problem(self, sentence: str, advice: str = "") -> None:
-        """Show a problem below the editor, with a button for each value that `advice` suggests; '' for none.
+        """Show a problem below the editor, with a button for each suggested value; '' removes it.
 
         Args:
-            advice: the sentence with the raw names, from which the values are parsed; default: `sentence`.
+            advice: the sentence with raw field values, from which the suggestions are parsed; default: `sentence`.
         """
         if sentence == self._sentence:
             return
@@ -105,11 +105,11 @@ class SlotRow(QWidget):
 
     @property
     def proposed(self) -> Any:
-        """The value that is proposed in place of the user's, None for none."""
+        """The value proposed instead of the user's, None for none."""
         return self._proposed
 
     def set_proposed(self, value: Any) -> None:
-        """Say below the editor that another value is proposed, with a link that takes it; None for none."""
+        """Show a proposed value below the editor as a link that applies it; None removes it."""
         if value == self._proposed:
             return
         self._proposed = value
@@ -132,7 +132,7 @@ class SlotRow(QWidget):
         self._back.show()
 
     def advice(self, sentence: str) -> list[Any]:
-        """The values of this setting that the sentence advises: [4, 6] of “… : use 4 or 6.”."""
+        """Parse the values that a problem's sentence suggests: [4, 6] from “… : use 4 or 6.”."""
         found = _ADVICE.search(sentence)
         named = re.split(r", or | or |, ", found.group(1)) if found else []
         values = [self._value(word.strip()) for word in named]
@@ -184,7 +184,7 @@ _SHOWN_CHARACTERS = 30
 
 
 def _shown(value: Any) -> str:
-    """A proposed value in a few words."""
+    """Format a proposed value briefly."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, int):

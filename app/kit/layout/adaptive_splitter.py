@@ -1,4 +1,4 @@
-"""A splitter that is horizontal if its parts fit side by side, else vertical."""
+"""A splitter that is horizontal if its parts fit side by side, and vertical otherwise."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 
 _MIN_WIDTH = 240
-"""The minimum width of a part in pixels, side by side."""
+"""The minimum width of a part in pixels when they are side by side."""
 
 
 class AdaptiveSplitter(QSplitter):
-    """Args:
-    sizes: initial pixels, side by side. grows: the index of the part that takes spare space.
+    """A splitter that adapts its orientation to its width.
+
+    Args:
+        sizes: the initial widths in pixels, side by side. grows: the index of the part that takes spare space.
     """
 
     def __init__(self, *parts: QWidget, sizes: Sequence[int], grows: int) -> None:

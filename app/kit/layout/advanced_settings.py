@@ -1,4 +1,4 @@
-"""Widgets that are hidden while the detail level is simple, and the link in their place that shows them."""
+"""Hiding widgets while the detail level is simple, behind a link that shows them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class HasDetail(Protocol):
 
 
 class RevealRequested(QEvent):
-    """Sent to the ancestors of a widget that is to be made visible."""
+    """A request to make a widget visible, sent to the widget and its ancestors."""
 
     TYPE = QEvent.Type(QEvent.registerEventType())
 
@@ -30,7 +30,7 @@ class RevealRequested(QEvent):
 
 
 class MoreLink(QPushButton):
-    """A link that says how much is hidden here, and toggles it. It is visible only while the detail is simple.
+    """A link that shows how many items are hidden, and toggles them. Visible only while the detail is simple.
 
     Args:
         noun: the noun for a hidden item: “view”. nouns: its plural, if irregular.
@@ -57,12 +57,12 @@ class MoreLink(QPushButton):
 
     @property
     def is_folded(self) -> bool:
-        """Whether the extras are hidden."""
+        """Whether the items are hidden."""
         return self._detail is not None and self._detail.is_simple and not self._is_open
 
     @property
     def n_hidden(self) -> int:
-        """How many are hidden, or would be."""
+        """The number of items that the link hides when folded."""
         return self._n
 
     @property
@@ -106,12 +106,12 @@ class MoreLink(QPushButton):
 
 
 class AdvancedSettings(QObject):
-    """Hides widgets behind a link while the detail is simple. `reveal` shows them, and so does a click.
+    """Hides widgets behind a link while the detail is simple. A click on the link or `reveal` shows them.
 
     Args:
-        link: stands somewhere among them.
-        n: how many there are of what the link names.
-        changed: how many of these differ from the usual.
+        link: the link, placed among the widgets.
+        n: the number of hidden items that the link shows.
+        changed: returns how many of these differ from their defaults.
     """
 
     def __init__(self, link: MoreLink, widgets: Sequence[QWidget], n: int, changed: Callable[[], int]) -> None:
@@ -137,7 +137,7 @@ class AdvancedSettings(QObject):
 
 
 def show_extras_around(widget: QWidget) -> None:
-    """Show whatever a link hides that contains this widget, or is it."""
+    """Show a widget and its ancestors if a MoreLink hides them."""
     around: QWidget | None = widget
     while around is not None:
         QCoreApplication.sendEvent(around, RevealRequested())

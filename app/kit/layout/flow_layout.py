@@ -1,4 +1,4 @@
-"""A layout of widgets in lines that wrap."""
+"""A flow layout: widgets in lines that wrap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from terrarium.app.kit.theme import SPACE
 
 
 class FlowLayout(QLayout):
-    """Lines of widgets in their preferred size, vertically centred."""
+    """Lays widgets out in wrapping lines, at their preferred size and vertically centred."""
 
     def __init__(self, parent: QWidget | None = None, spacing: int = SPACE) -> None:
         super().__init__(parent)
@@ -54,7 +54,7 @@ class FlowLayout(QLayout):
         return size
 
     def _place(self, rect: QRect, *, moves: bool) -> int:
-        """The height of all lines in pixels; with `moves`, the widgets are placed."""
+        """Compute the height of all lines in pixels; with `moves`, also place the widgets."""
         top, lines = rect.top(), self._lines(rect.width())
         for line in lines:
             height, left = max(item.sizeHint().height() for item in line), rect.left()
@@ -81,8 +81,8 @@ class FlowLayout(QLayout):
 
 
 def wrapping(*widgets: QWidget, spacing: int = SPACE) -> QWidget:
-    """Widgets side by side, in as many lines as they need."""
-    lines = QWidget()  # of its own: else PySide takes the layout's items for deleted after a while
+    """Create a widget that shows others side by side, in wrapping lines."""
+    lines = QWidget()  # a flow layout needs its own widget: otherwise PySide treats its items as deleted after a while
     flow = FlowLayout(lines, spacing)
     for widget in widgets:
         flow.addWidget(widget)

@@ -1,4 +1,4 @@
-"""Stacked pages that are made when first shown, or one by one when idle, and that scroll where they do not fit."""
+"""Stacked pages that are created lazily, or one by one while idle, and that scroll if they do not fit."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QScrollArea, QSizePolicy, QStackedWidget, QWidget
 
 _LEAST = QSize(360, 240)
-"""The minimum size of a scrolling page in pixels: with less, nothing of it would be visible."""
+"""The minimum size of a scrolling page in pixels, so that some of it stays visible."""
 _BORDER = QSize(2, 2)
-"""Pixels that the area around a page takes for its border, see the style sheet."""
+"""The pixels that the scroll area around a page needs for its border, see the style sheet."""
 
 
 class Pages(QStackedWidget):
-    """Named pages, made by factories.
+    """A stack of named pages, created by factories.
 
     Signals:
-        page_made(name, page): the page exists now, and is not shown yet.
+        page_made(name, page): the page was created, and is not shown yet.
     """
 
     page_made = Signal(str, QWidget)
@@ -36,16 +36,16 @@ class Pages(QStackedWidget):
 
     @property
     def made(self) -> Mapping[str, QWidget]:
-        """The pages that exist so far."""
+        """The pages created so far, by name."""
         return self._made
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether some do not exist yet."""
+        """Whether some pages have not been created yet."""
         return len(self._made) < len(self._factories)
 
     def page(self, name: str) -> QWidget:
-        """A page, which is made if it does not exist yet."""
+        """Return a page, creating it on first use."""
         if name not in self._made:
             self._made[name] = page = self._factories[name]()
             self._areas[name] = area = page if isinstance(page, QAbstractScrollArea) else _PageArea(page)
@@ -60,7 +60,7 @@ class Pages(QStackedWidget):
         return page
 
     def size_to_current_page(self) -> None:
-        """From now on, only the shown page determines the minimum width."""
+        """Let only the current page determine the minimum width, from now on."""
         self.currentChanged.connect(self._on_current)
         self._on_current()
 
@@ -74,7 +74,7 @@ class Pages(QStackedWidget):
 
     @Slot()
     def make_all(self) -> None:
-        """Make the missing pages, one in each turn of the event loop, so that the window stays responsive."""
+        """Create the missing pages, one per iteration of the event loop, so that the window stays responsive."""
         missing = [name for name in self._factories if name not in self._made]
         if missing:
             self.page(missing[0])
@@ -82,7 +82,7 @@ class Pages(QStackedWidget):
 
 
 class _PageArea(QScrollArea):
-    """A page that fills its area, but is never smaller than its minimum size: then the area scrolls, both ways."""
+    """A scroll area whose page fills it; it scrolls in both directions if the page's minimum size does not fit."""
 
     def __init__(self, page: QWidget) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class _PageArea(QScrollArea):
         self._fit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        # While hidden, layouts within layouts go by the sizes of before: what a page needs is known when it is shown.
+        # Nested layouts of a hidden page use outdated sizes: the size it needs is known only once it is shown.
         if watched is self._page and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show):
             self.updateGeometry()
             self._fit()
@@ -123,7 +123,7 @@ class _PageArea(QScrollArea):
         page.resize(width, max(height, self._height(width, needed)))
 
     def _height(self, width: int, needed: QSize) -> int:
-        """The height in pixels that the page needs at a width."""
+        """Return the height in pixels that the page needs at a width."""
         layout = self._page.layout()
         wraps = layout is not None and layout.hasHeightForWidth()
         return max(needed.height(), layout.minimumHeightForWidth(width) if layout is not None and wraps else 0)

@@ -1,4 +1,4 @@
-"""A vertical bar of view names with icons, at the side of the views; of icons alone where there is too little space."""
+"""A vertical tab bar of views with icons and names, or with icons only if there is too little space."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _ICON, _BETWEEN = 20, 2
-"""Pixels of an icon at the usual text size, and between it and its name."""
+"""The size of an icon at the default text size, and the gap between icon and name, in pixels."""
 _ROOMY, _TIGHT = 2 * SPACE, SPACE // 2
-"""Pixels above and below icon and name together, with much and with little space."""
+"""The vertical padding of a tab (top and bottom together) in pixels, with much and with little space."""
 
 
 class Rail(QTabBar):
@@ -24,7 +24,7 @@ class Rail(QTabBar):
         icons: a Phosphor name for each of the views that will be added.
 
     Signals:
-        pressed_again(): the view that is shown was clicked, or Enter or Space was pressed.
+        pressed_again(): the current view was clicked again, or Enter or Space was pressed.
     """
 
     pressed_again = Signal()
@@ -44,7 +44,7 @@ class Rail(QTabBar):
         theme.theme_changed.connect(self._on_theme)
 
     def set_shows(self, shows: bool) -> None:
-        """Set whether the current view is visible; then its name is highlighted."""
+        """Set whether the current view is visible; its tab is highlighted only then."""
         self._shows = shows
         self.update()
 
@@ -122,7 +122,7 @@ class Rail(QTabBar):
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and not self.shows_names:
             index = self.tabAt(event.pos())
-            if index >= 0:  # its name is nowhere else
+            if index >= 0:  # the only place that shows its name
                 words = f"{self.tabText(index)}: {self.tabToolTip(index)}"
                 QToolTip.showText(event.globalPos(), plain_tip(words), self)
             return True

@@ -1,4 +1,4 @@
-"""Lay out a widget again whenever its size, or that of its contents, has changed."""
+"""Redo a widget's layout whenever its size, or that of its contents, changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from terrarium.app.kit.theme import ThemeProvider
 
 
 class RelayoutOnResize(QObject):
-    """Calls `arrange` when `widget` is resized, and when its contents need another size, as with another text size."""
+    """Calls `arrange` when `widget` is resized or its contents request a new layout, as after a change of text size."""
 
     def __init__(self, widget: QWidget, arrange: Callable[[], object]) -> None:
         super().__init__(widget)
@@ -25,8 +25,8 @@ class RelayoutOnResize(QObject):
 
 
 class SideBySide(RelayoutOnResize):
-    """Lays the parts of a widget out side by side where it has at least `wide` pixels at the usual text size, else one
-    below the other."""
+    """Lays the parts of a widget out side by side if it is at least `wide` pixels wide (scaled with the text size), and
+    in a column otherwise."""
 
     def __init__(self, widget: QWidget, parts: QBoxLayout, theme: ThemeProvider, wide: int) -> None:
         def arrange() -> None:

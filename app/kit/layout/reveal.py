@@ -1,4 +1,4 @@
-"""Bringing a widget into view, whatever hides it."""
+"""Bring a widget into view: unfold, unhide and scroll everything that hides it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from terrarium.app.kit.layout.advanced_settings import show_extras_around
 from terrarium.app.kit.layout.section import Section
 
 _MARGIN = 24
-"""Pixels that stay visible above and below."""
+"""The vertical margin in pixels that stays visible around the widget."""
 
 
 def reveal(widget: QWidget, *, focus: bool = True) -> None:
-    """Show and unfold what contains a widget, scroll to it and to its card, and give it the `focus`."""
+    """Show and unfold the ancestors of a widget, scroll to its card and to it, and focus it if `focus`."""
     show_extras_around(widget)
     areas, whole, parent = list[tuple[QScrollArea, QWidget]](), widget, widget.parentWidget()
     while parent is not None:
@@ -32,4 +32,4 @@ def reveal(widget: QWidget, *, focus: bool = True) -> None:
             for each in (card, widget):  # a card may be too high for the area
                 area.ensureWidgetVisible(each, 0, _MARGIN)
 
-    QTimer.singleShot(0, widget, scroll)  # the layout has been updated by then
+    QTimer.singleShot(0, widget, scroll)  # after the layout has been updated

@@ -13,11 +13,11 @@ from terrarium.app.kit.theme import SPACE
 
 
 class Segments(QWidget):
-    """Buttons of which exactly one is checked; the arrow keys move between them.
+    """A group of exclusive buttons, one of them checked; the arrow keys move between them.
 
     Args:
         choices: value -> label.
-        wraps: below each other where there is too little space side by side.
+        wraps: wrap into several lines if there is too little space.
 
     Signals:
         changed(str): the user chose another value.
@@ -57,5 +57,5 @@ class Segments(QWidget):
         return self._values[self.buttons.checkedId()]
 
     def choose(self, value: str) -> None:
-        """Choose a value, without a signal."""
+        """Choose a value, without emitting a signal."""
         self.buttons.button(self._values.index(value)).setChecked(True)

@@ -1,4 +1,4 @@
-"""The tab order of widgets that are made later, which Qt puts last."""
+"""The tab order of widgets created later, which Qt appends at the end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QWidget
 
 
 def stops_in(parent: QWidget) -> list[QWidget]:
-    """The tab stops within a widget, in order."""
+    """Return the tab stops inside a widget, in tab order."""
     inside: list[QWidget] = []
-    # The chain leads through the whole window: it need not be followed once all that is within has been met.
+    # The focus chain spans the whole window: stop once all descendants have been found.
     left = sum(parent.isAncestorOf(child) for child in parent.findChildren(QWidget))
     widget = parent.nextInFocusChain()
     while left and widget is not None and widget is not parent:
@@ -24,7 +24,7 @@ def stops_in(parent: QWidget) -> list[QWidget]:
 
 
 def put_after(before: QWidget, *stops: QWidget) -> None:
-    """Put these after `before` in the tab order, except for widgets that are not in the same window yet."""
+    """Put `stops` after `before` in the tab order, except for widgets that are not in the same window yet."""
     for one, next_one in itertools.pairwise([before, *stops]):
         if QWidget.window(one) is QWidget.window(next_one):  # some widgets override window()
             QWidget.setTabOrder(one, next_one)

@@ -1,4 +1,4 @@
-"""Switchable views of one thing: a row of names above the current view."""
+"""Tabbed views of one object: a tab bar above the current view."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.theme import SPACE
 
-_SPARED = 18  # pixels of a tab's padding, where the tabs are compact (see the style sheet)
+_SPARED = 18  # pixels of padding that a compact tab saves (see the style sheet)
 
 
 class View(NamedTuple):
-    """A view's title, its tooltip, the factory that makes it when it is first shown, and the term of the glossary that
-    explains it, '' for none."""
+    """A view: its title, its tooltip, the factory that creates it on first use, and its glossary term, '' for none."""
 
     words: str
     tip: str
@@ -30,13 +29,13 @@ class View(NamedTuple):
 
 
 class Views(QWidget):
-    """Only the current view is updated; the others are when they are shown.
+    """A tab bar and its views, of which only the current one is updated; the others are updated when shown.
 
-    A view that is opened by its tab, or in place of one that had the keyboard, gets it, if its page has a focus proxy:
-    its text box or list, as a rule.
+    If the page of a view has a focus proxy, usually its text box or list, this gets the focus when the view is opened
+    by its tab, or replaces a view that had the focus.
 
     Args:
-        bar: the tab bar of the names, if it is placed elsewhere; None for a row above the views.
+        bar: the tab bar, if it is placed elsewhere; None for a tab bar above the views.
 
     Signals:
         view_changed(name): another view is shown.
@@ -62,7 +61,7 @@ class Views(QWidget):
         self._extras: frozenset[str] = frozenset()
         self._revealed: set[str] = set()
         self.more = MoreLink("view")
-        """Shows the views that are hidden, see `keep_simple`."""
+        """The link that shows hidden views, see `keep_simple`."""
         self.top = QHBoxLayout()
         if bar is None:
             self.top.addWidget(self.bar, 1)
@@ -75,17 +74,17 @@ class Views(QWidget):
 
     @property
     def current(self) -> str:
-        """The name of the view that is shown."""
+        """The name of the current view."""
         return self.pages.current
 
     def view(self, name: str) -> Any:
-        """A view, made if it does not exist yet, and updated."""
+        """Return a view, updated; it is created on first use."""
         page = self.pages.page(name)
         self._update(name)
         return page
 
     def show_view(self, name: str) -> None:
-        """Show the view of that name, and its tab, even if the view was not offered."""
+        """Show a view and its tab, even if the view was not offered."""
         index = self.names.index(name)
         if not self._offered[name]:
             self.offer(name, is_offered=True)
@@ -97,12 +96,12 @@ class Views(QWidget):
         else:
             self.bar.setCurrentIndex(index)
 
-    # -- Which are offered ---------------------------------------------------------------------------------------------
+    # -- Offered views ------------------------------------------------------------------------------------------------
 
     def keep_simple(self, detail: HasDetail, kept: Collection[str]) -> None:
-        """While the detail is simple, hide the tabs of all views but these, behind a link. Call it once.
+        """While the detail is simple, hide the tabs of all views except `kept` behind a link. Call it once.
 
-        A view that is shown, as from elsewhere, has its tab from then on.
+        A hidden view that is shown by other means keeps its tab from then on.
         """
         before, self.more = self.more, MoreLink("view", detail)
         self.top.replaceWidget(before, self.more)
@@ -112,17 +111,17 @@ class Views(QWidget):
         self._on_folded()
 
     def offer(self, name: str, *, is_offered: bool) -> None:
-        """Set whether a view is available: a view that is not offered has no tab until it is shown."""
+        """Set whether a view is available; a view that is not offered has no tab until it is shown."""
         self._offered[name] = is_offered
         self._show_tabs()
 
     def is_offered(self, name: str) -> bool:
-        """Whether a view is available, perhaps behind the link."""
+        """Return whether a view is available, possibly behind the link."""
         return self._offered[name]
 
     @property
     def n_hidden(self) -> int:
-        """How many views are hidden behind the link."""
+        """The number of views hidden behind the link."""
         return len(self._hidden) if self.more.is_folded else 0
 
     @property
@@ -154,29 +153,29 @@ class Views(QWidget):
         had_focus = focused is not None and self.pages.isAncestorOf(focused)
         self.view(name)
         self.pages.show_page(name)
-        if had_focus:  # else the focus would move to whatever is next
+        if had_focus:  # otherwise the focus would move to the next widget
             self._focus_page()
         set_term(self.bar, self._terms[name])
         self.view_changed.emit(name)
 
     def _focus_page(self) -> None:
-        """Focus the widget that the page in view names, if any."""
+        """Focus the focus proxy of the current page, if it has one."""
         page = self.pages.page(self.current)
         if page.focusProxy() is not None:
             page.setFocus()
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
-        """Put the page after the bar in the tab order, where by default it would come last; F1 on it explains it."""
+        """Set the glossary term of a new page, and move it after the bar in the tab order, instead of last."""
         set_term(page, self._terms[name])
         put_after(self.more if self.more.isVisible() else self.bar, *stops_in(page))
 
 
 class Side(QWidget):
-    """A part shown beside views, or as one of them if there is too little space for both.
+    """A widget shown beside views, or as one of the views if there is too little space for both.
 
     Args:
-        name: of the view in which the part then is; its page is an empty `side_page`.
+        name: the view that then contains the part; its page is an empty `side_page`.
     """
 
     def __init__(self, part: QWidget, views: Views, name: str) -> None:
@@ -191,7 +190,8 @@ class Side(QWidget):
         return not self.isHidden()
 
     def fit(self, others: int, width: int) -> None:
-        """Put the part beside the views if it fits: into `width` pixels, `others` of which are taken by the rest."""
+        """Put the part beside the views if it fits into `width` pixels, of which `others` are taken; else into its
+        view."""
         needed = self._part.minimumSizeHint().expandedTo(self._part.minimumSize())
         beside = others + needed.width() <= width
         if beside == self.is_beside:
@@ -207,14 +207,14 @@ class Side(QWidget):
 
 
 def side_page() -> QWidget:
-    """The page of a view for a `Side`."""
+    """Create the empty page of the view for a `Side`."""
     page = QWidget()
     page.setLayout(column())
     return page
 
 
 class _ViewBar(QTabBar):
-    """The names of the views, more compact with little space."""
+    """A tab bar that uses compact tabs if there is too little space."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -225,7 +225,7 @@ class _ViewBar(QTabBar):
         self.setAccessibleName(title)
 
     def minimumSizeHint(self) -> QSize:
-        """The width of all names in compact form."""
+        """Return the size with all tabs in compact form."""
         hint = self.sizeHint()
         return QSize(hint.width() - (0 if self._is_compact else self._spared), hint.height())
 
@@ -248,7 +248,7 @@ class _ViewBar(QTabBar):
 
     @property
     def _spared(self) -> int:
-        """How much less wide all names in view are in compact form."""
+        """The pixels that compact tabs save in total."""
         return _SPARED * sum(self.isTabVisible(i) for i in range(self.count()))
 
     def _space_out(self) -> None:

@@ -1,4 +1,4 @@
-"""No row is cut in half at the bottom of what scrolls."""
+"""Scrolling tables and lists that end below a whole row."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 
 
 def cut_row(height: int, row: int, contents: int) -> int:
-    """The pixels that the last visible row has of the `row` that it needs, where `contents` are scrolled in `height`.
+    """Return the visible pixels of the row cut off at the bottom, if `contents` pixels are scrolled in `height`.
 
-    0 where all fits, or where not even one row does.
+    row: the height of a row. Returns 0 if everything fits, or if not even one row does.
     """
     return height % row if 0 < row <= height < contents else 0
 
 
 class WholeRows(QWidget):
-    """Holds a table or list whose rows are all of one height, and lets it end below a whole one."""
+    """Contains a table or list with rows of equal height, and shrinks it so that it ends below a whole row."""
 
     def __init__(self, view: QTableView | QListView, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,10 +33,10 @@ class WholeRows(QWidget):
             view.verticalHeader().geometriesChanged.connect(self._fit)
 
     def sizeHint(self) -> QSize:
-        return self._view.sizeHint()  # with what is left, a page that is as high as its hint would never come to rest
+        return self._view.sizeHint()  # without the margin, so that a page sized by its hint does not resize endlessly
 
     def minimumSizeHint(self) -> QSize:
-        # What is left below the last row can be given away.
+        # The margin below the last row is not needed.
         return self._view.minimumSizeHint().expandedTo(self._view.minimumSize())
 
     def _fit(self) -> None:

@@ -1,6 +1,6 @@
-"""Attention maps: on a linear, a square root or a logarithmic scale, with masked cells as NaN.
+"""Attention maps on a linear, square root or logarithmic scale, with masked cells as NaN.
 
-Colours always span 0 to 100 %: otherwise a head with uniform attention would seem to attend to something.
+Colours always span 0 to 100 %: otherwise uniform attention would look like structure.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture
 from terrarium.models.number_words import format_percent
 
 SCALES = {"root": "Square root", "linear": "Linear", "log": "Log"}
-"""The scales from weights to colours."""
+"""The scales that map weights to colours."""
 
 SCALES_TIP = (
     "How weights become colours: the square root shows small weights, too, the logarithm even smaller ones; linear is "
     "true to scale"
 )
 SHOWN = "Attention weight"
-"""What the colours show."""
+"""The name of the colour bar."""
 
 _MIN_LOG_WEIGHT = 1e-4  # the lower end of the logarithmic scale
 _MAX_NAME_LENGTH = 9  # characters of a token's name
@@ -49,9 +49,9 @@ def scale_ticks(scale: str) -> tuple[tuple[float, str], ...]:
 
 
 def format_share(weight: float) -> str:
-    """A weight in percent, with as many decimals as it needs not to be 0: “12 %”, “4.0 %”, “0.03 %”, “<0.01 %”.
+    """Format a weight in percent, with enough decimals not to be 0: “12 %”, “4.0 %”, “0.03 %”, “<0.01 %”.
 
-    “100 %” is said of all of it only: “>99 %”.
+    Only a weight of 1 is “100 %”; a little less is “>99 %”.
     """
     if 0.995 <= weight < 1.0:
         return f">{format_percent(0.99)}"
@@ -61,7 +61,7 @@ def format_share(weight: float) -> str:
 
 
 def short_names(words: Sequence[str]) -> list[str]:
-    """Short names of tokens beside a map, with their position (from 1) where several are equal."""
+    """Shorten token names for the labels of a map; duplicates get their position (from 1) as a subscript."""
     counts: dict[str, int] = {}
     for word in words:
         counts[word] = counts.get(word, 0) + 1
@@ -75,7 +75,7 @@ def short_names(words: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """The rows or columns of a map: tick labels, and descriptions for sentences; some may be blocks of tokens."""
+    """The rows or columns of a map, each a token or a block of tokens: tick labels, and descriptions for sentences."""
 
     ticks: tuple[tuple[float, str], ...]
     descriptions: Sequence[str]
@@ -83,8 +83,10 @@ class Side:
 
 
 def side_of(names: Sequence[str], edges: Sequence[int] | None = None) -> Side:
-    """A side of tokens with these names; `edges`: the starts of its rows or columns, and the end, if not one per token.
-    The label of a block is its first token."""
+    """Create a side of tokens with these names.
+
+    edges: the starts of its rows or columns, and the end; None: one per token. A block is labelled by its first token.
+    """
     edges = range(len(names) + 1) if edges is None else edges
     labels, descriptions = [], []
     for start, end in itertools.pairwise(edges):
@@ -96,7 +98,7 @@ def side_of(names: Sequence[str], edges: Sequence[int] | None = None) -> Side:
 
 
 def head_picture(weights: Floats, title: str, rows: Side, columns: Side, scale: str) -> HeatPicture:
-    """The attention map (R, C) of one head: rows attend to columns."""
+    """Create the attention map of a head from its weights (R, C): rows attend to columns."""
     at_most = "at most " if rows.has_blocks or columns.has_blocks else ""
 
     def describe(row: int, column: int) -> str:
@@ -128,7 +130,7 @@ def _axis(title: str, side: Side, *, down: bool = False) -> Axis:
 
 
 def strongest(row: Floats, mass: float = 0.9, least: float = 0.02) -> list[int]:
-    """The tokens with most of a row's (S) attention, until they have `mass` of it; none with less than `least`."""
+    """Return the most attended tokens of a row (S), in order, until they cover `mass`; none with less than `least`."""
     weights = np.nan_to_num(row)
     order = np.argsort(-weights, kind="stable")
     before = np.cumsum(weights[order]) - weights[order]

@@ -34,7 +34,7 @@ class BarPlot(Plot[BarPicture]):
         return self._picture.describe(spot[0])
 
     def bar_rect(self, i: int) -> QRectF:
-        """Where bar number `i` is drawn."""
+        """Return the rectangle of bar `i`."""
         assert self._picture is not None
         room, axis = self._room(), self._picture.x
         step = room.width() / (axis.high - axis.low)

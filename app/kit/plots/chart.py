@@ -1,4 +1,4 @@
-"""The base of all charts of runs: axes with plain numbers, and a view that shows everything until it is moved."""
+"""The base class of all charts of runs: axes with plain numbers, and a view that shows everything until it is moved."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import with_minus
 
 Heights = Callable[[float, float], tuple[float, float]]
-"""(first x, last x) -> the y range of that part of the chart."""
+"""A function (first x, last x) -> the y range of that part of the chart."""
 
 _TICK = 0.03
 """The height of a tick, as a fraction of the chart."""
 
 _BARE = 6
-"""Pixels below a chart without numbers."""
+"""The height in pixels of an x axis without numbers."""
 
 _DECADE = 0.8
-"""Below this range of log10, axis ticks are evenly spaced: powers of ten would be too few."""
+"""Below this range of log10, ticks are evenly spaced, as there would be too few powers of ten."""
 
 _DASH = 6
 """The width in pixels of the dash that represents a single point."""
 
 
 class _View(pg.ViewBox):  # type: ignore[misc]
-    """Wheel and drag act on the x axis only; over the left axis, on y."""
+    """A view in which wheel and drag move the x axis only; over the left axis, they move y."""
 
     def wheelEvent(self, ev: Any, axis: int | None = None) -> None:
         super().wheelEvent(ev, axis=0 if axis is None else axis)
@@ -50,11 +50,11 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
 
     Signals:
         window_moved(window): the user moved to another part: (first, last) x, or None for everything.
-        pointed(point): the pointer is at this QPointF, in chart coordinates; None: it has left.
+        pointed(point): the pointer is at this QPointF, in chart coordinates; None when it leaves.
 
     Args:
         margins: free pixels at the left, top and right of the data.
-        below: free pixels below; None for enough to write the lowest tick.
+        below: free pixels below; None for enough to draw the lowest tick label.
     """
 
     window_moved = Signal(object)
@@ -128,7 +128,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self.show_scales(self._has_scales)
 
     def getPlotItem(self) -> Plot:
-        """The view and its axes."""
+        """Return the plot: the view and its axes."""
         return self._plot
 
     # -- What is shown ----------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         """Set the full range of the data (in log mode, y is log10); shown unless the user has zoomed in.
 
         Args:
-            y: the range, or a function that gives it for the part between two x.
+            y: the range, or a function that returns it for the part between two x.
         """
         self._heights = y if callable(y) else _between(*y)
         self._whole = (x, self._heights(*x))
@@ -168,7 +168,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
 
     @property
     def window(self) -> tuple[float, float] | None:
-        """The part that is shown, None for everything."""
+        """The visible part (first, last) x; None for everything."""
         return self._window
 
     def show_scales(self, shown: bool) -> None:
@@ -178,7 +178,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
             self.getPlotItem().getAxis(side).setOpacity(1.0 if shown else 0.0)
 
     def show_x(self, *, shown: bool) -> None:
-        """Show the numbers and the title of the x axis, or leave them to the chart below, which has the same axis."""
+        """Show or hide the numbers and the title of the x axis, which a chart below with the same axis can show."""
         axis = self.getPlotItem().getAxis("bottom")
         axis.setStyle(showValues=shown)
         axis.showLabel(shown)
@@ -274,7 +274,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         per_y = (y1 - y0) / max(view.height() - top - below, 1.0)
         bottom = self.getPlotItem().getAxis("bottom")
         bottom.start, bottom.end = self._whole[0][0], x1
-        # The space below is for labels; whoever moves the axis by hand may look there.
+        # The space below is for labels, without ticks, unless the user has moved the axis there.
         self.getPlotItem().getAxis("left").start = -math.inf if self.has_own_height else y0
         across, up = (x0 - left * per_x, x1 + right * per_x), (y0 - below * per_y, y1 + top * per_y)
         if self.has_own_height:
@@ -294,9 +294,9 @@ def _between(low: float, high: float) -> Heights:
 
 
 class Curve(pg.PlotCurveItem):  # type: ignore[misc]
-    """A line that stays fast with 100,000 points, thinned to pixels without losing peaks.
+    """A line that stays fast with 100,000 points, as it is thinned to the pixels without losing peaks.
 
-    x must not decrease; non-finite values are gaps. A single point is a short dash.
+    x must not decrease; non-finite values are gaps. A single point is drawn as a short dash.
     """
 
     def __init__(self, *, smooth: bool = False) -> None:
@@ -324,7 +324,7 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
 
     def _draw(self) -> None:
         view = self.getViewBox()
-        if not isinstance(view, pg.ViewBox):  # none yet, or the chart, while the line is put there
+        if not isinstance(view, pg.ViewBox):  # not in a view yet: while it is added, the parent is None or the chart
             return
         (left, right), width = view.viewRange()[0], max(int(view.width()), 1)
         if self._drawn == (left, right, width):
@@ -335,7 +335,7 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
             y = np.log10(y, out=np.full(len(y), np.nan), where=y > 0)
         known = np.isfinite(y)
         x, y = (x, y) if known.sum() > 1 else (x[known], y[known])
-        if len(x) == 1:  # a line of one point would not be seen
+        if len(x) == 1:  # a line of one point would be invisible
             half = _DASH / 2 * (right - left) / width
             x, y = x + np.array([-half, half]), np.repeat(y, 2)
         self.updateData(x, y)
@@ -349,12 +349,12 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
     def __init__(self, side: str) -> None:
         super().__init__(side)
         self.start, self.end = -math.inf, math.inf
-        """The limits of the ticks: outside them, there is only space for labels."""
+        """The limits of the ticks; outside them is space for labels only."""
         self._lies = side == "bottom"
         self.enableAutoSIPrefix(False)
 
     def _updateLabel(self) -> None:
-        """The base sets the text whenever the view moves: here, where it is another."""
+        """Set the text only if it has changed; the base class does so whenever the view moves."""
         words = self.labelString()
         if words != self._words:
             self._words = words
@@ -380,7 +380,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
             spacing *= 2
             values = [value for value in values if round(value / spacing * 2) % 2 == 0]
         if not self._lies and len(values) == 2 and spacing / (high - low) * size < metrics.height():
-            values = values[1:]  # two would overlap; the upper one says more
+            values = values[1:]  # two labels would overlap; the upper one is more informative
         return [(spacing, values)]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
@@ -392,7 +392,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Ticks at powers of ten, with 2 and 5 if those are few, or even steps within a decade; all as log10."""
+    """Return ticks as log10: powers of ten, with factors 2 and 5 if few, or evenly spaced within a decade."""
     if high - low < _DECADE:
         step = _round_step((10**high - 10**low) / 5)
         evenly = np.arange(math.ceil(10**low / step), math.floor(10**high / step) + 1) * step
@@ -403,6 +403,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _round_step(least: float) -> float:
-    """The smallest of … 0.1, 0.2, 0.5, 1, 2, 5, 10 … that is at least this."""
+    """Return the smallest of … 0.1, 0.2, 0.5, 1, 2, 5, 10 … that is at least `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))

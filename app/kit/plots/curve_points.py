@@ -12,13 +12,13 @@ SMOOTHING = 0.4
 
 
 def smooth(values: Floats, strength: float, counts: Floats | None = None) -> Floats:
-    """Exponential moving average with weight `strength` (0 … <1) on the past, bias-corrected at the start.
+    """Compute the exponential moving average with weight `strength` (0 … <1) on the past, with bias correction.
 
     NaNs stay NaN and do not spread. Computed by doubling, in O(n log n), so that a slider stays responsive over
     100,000 steps.
 
     Args:
-        counts: (n,); the number of measurements that each value is the mean of; None: one each.
+        counts: (n,); the number of measurements that each value averages; None: one each.
     """
     if strength <= 0 or len(values) == 0:
         return values
@@ -44,7 +44,7 @@ def smooth(values: Floats, strength: float, counts: Floats | None = None) -> Flo
 
 
 def moving_average(values: Floats, amount: float, counts: Floats | None = None) -> Floats:
-    """An exponential average over a fraction of the run: `amount` 0 is none, 1 a quarter, whatever its length.
+    """Compute the exponential moving average over a fraction of the run: none for `amount` 0, a quarter for 1.
 
     Args:
         counts: see `smooth`.
@@ -57,10 +57,10 @@ def moving_average(values: Floats, amount: float, counts: Floats | None = None) 
 
 
 def trailing_average(values: Floats, share: float, counts: Floats | None = None) -> Floats:
-    """Average the last `share` of the values up to each point: equally smooth everywhere on a logarithmic axis.
+    """Average the last `share` of the values up to each point, which is equally smooth everywhere on a log axis.
 
     Args:
-        values: (n,); non-finite ones are left out.
+        values: (n,); non-finite values are ignored.
         counts: (n,), the weight of each value; None: equal weights.
     """
     known = np.isfinite(values)
@@ -77,20 +77,20 @@ def trailing_average(values: Floats, share: float, counts: Floats | None = None)
 
 
 def in_view(x: Floats, y: Floats, left: float, right: float) -> tuple[Floats, Floats]:
-    """The points (n,) between `left` and `right`, and one beyond at each side; x must not decrease."""
+    """Return the points (n,) between `left` and `right`, and one beyond at each side; x must not decrease."""
     first = max(int(np.searchsorted(x, left)) - 1, 0)
     end = min(int(np.searchsorted(x, right, side="right")) + 1, len(x))
     return x[first:end], y[first:end]
 
 
 def column_starts(x: Floats, left: float, right: float, n_columns: int) -> NDArray[np.int64]:
-    """The index at which each of the equal columns between `left` and `right` starts; empty columns are left out."""
+    """Return the indices at which equal columns between `left` and `right` start, without empty columns."""
     starts = np.unique(np.searchsorted(x, np.linspace(left, right, n_columns + 1)))
     return np.concatenate(([0], starts[(starts > 0) & (starts < len(x))]))
 
 
 def thinned(x: Floats, y: Floats, left: float, right: float, n_columns: int) -> tuple[Floats, Floats]:
-    """The points between `left` and `right`, and one beyond at each side; the extremes where many share a column.
+    """Thin the points between `left` and `right`, and one beyond at each side, to the extremes of each column.
 
     Args:
         x: (n,), not decreasing.

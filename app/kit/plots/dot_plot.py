@@ -1,4 +1,4 @@
-"""Measured points with the intervals that they are uncertain by, joined, named, or with arrows between them."""
+"""A plot of measured points with error bars, optionally joined, labelled, or with arrows between them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class DotPlot(Plot[DotPicture]):
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     def place_of(self, dot: Dot) -> QPointF:
-        """The position at which a dot is drawn."""
+        """Return the position at which a dot is drawn."""
         return self._at(self._room(), dot.x, dot.y)
 
     def _at(self, room: QRectF, x: float, y: float) -> QPointF:
@@ -110,7 +110,7 @@ class DotPlot(Plot[DotPicture]):
     def _draw_arrow(self, painter: QPainter, first: QPointF, last: QPointF) -> None:
         way = _distance(first, last)
         if way < 4 * _HEAD:
-            return  # its head would hide both
+            return  # its head would hide both dots
         step = (last - first) / way
         tip, across = last - step * 2 * _RADIUS, QPointF(-step.y(), step.x()) * _HEAD / 2
         painter.setPen(self._theme.pen("muted", width=1.2))
@@ -119,7 +119,7 @@ class DotPlot(Plot[DotPicture]):
         painter.drawPolygon(QPolygonF([tip, tip - step * _HEAD + across, tip - step * _HEAD - across]))
 
     def _draw_names(self, painter: QPainter, room: QRectF, picture: DotPicture) -> None:
-        """Draw each name beside its dot where it covers no other name or dot, if there is such a position."""
+        """Draw each name beside its dot, if possible where it covers no other name or dot."""
         metrics = self._metrics()
         painter.setFont(self._theme.font(0.9))
         painter.setPen(self._theme.theme.color("text"))

@@ -1,4 +1,4 @@
-"""The bases of heat maps and line charts: axes, ticks, titles, and a read-out beside the pointer."""
+"""The base classes of painted charts: axes, ticks, titles, and a read-out beside the pointer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KEYS = {
 
 
 class Figure(QWidget):
-    """A painted chart. The pointer or the arrow keys read it; Escape ends that.
+    """A painted chart, which the pointer or the arrow keys read out; Escape ends the read-out.
 
     Subclasses map points to spots, describe spots, and paint.
 
@@ -43,7 +43,7 @@ class Figure(QWidget):
         super().__init__(parent)
         self._theme = theme
         self.spot: tuple[int, int] | None = None
-        """(column, row) of the spot that is read out."""
+        """The (column, row) of the spot that is read out."""
         self._shows_focus = False
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -57,7 +57,7 @@ class Figure(QWidget):
     # -- For subclasses ------------------------------------------------------------------------------------------------
 
     def _shape(self) -> tuple[int, int]:
-        """(columns, rows) of spots."""
+        """Return the numbers of spots as (columns, rows)."""
         raise NotImplementedError
 
     def spot_at(self, point: QPointF) -> tuple[int, int] | None:
@@ -91,7 +91,7 @@ class Figure(QWidget):
         self.set_spot(None)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        self._shows_focus = event.reason() in _BY_KEY  # not where a window opens, or after a click
+        self._shows_focus = event.reason() in _BY_KEY  # not when a window opens, or after a click
         super().focusInEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -120,7 +120,7 @@ class Figure(QWidget):
         return QFontMetrics(self._theme.font(0.9))
 
     def _room(self) -> QRectF:
-        """The plot area: the widget without titles, axes and colour bar, the same in every figure."""
+        """Return the plot area: the widget without titles, axes and colour bar; the same in every figure."""
         metrics = self._metrics()
         left = metrics.height() + metrics.horizontalAdvance("−0.00") + 1.5 * SPACE
         top = QFontMetrics(self._theme.font(bold=True)).height() + SPACE
@@ -129,14 +129,14 @@ class Figure(QWidget):
         return QRectF(left, top, max(self.width() - left - right, 1), max(self.height() - top - bottom, 1))
 
     def _draw_grid(self, painter: QPainter, room: QRectF, y: Axis) -> None:
-        """A line across `room` at each tick of the axis that goes up."""
+        """Draw a horizontal line across `room` at each tick of the y axis."""
         for place, _ in self._ticks(y, room.height(), lying=False):
             at = round(room.top() + (y.high - place) / (y.high - y.low) * room.height()) + 0.5
             painter.setPen(QPen(self._theme.theme.color("border_strong" if place == 0 else "border"), 1))
             painter.drawLine(QPointF(room.left(), at), QPointF(room.right(), at))
 
     def _draw_frame(self, painter: QPainter, room: QRectF, title: str, x: Axis, y: Axis) -> None:
-        """Title, ticks and the axes' titles around `room`."""
+        """Draw the title, the ticks and the axes' titles around `room`."""
         colors, metrics = self._theme.theme, self._metrics()
         painter.setFont(self._theme.font(bold=True))
         painter.setPen(colors.color("text"))
@@ -160,7 +160,7 @@ class Figure(QWidget):
         self._draw_upwards(painter, QPointF(0, room.bottom()), room.height(), y.title)
 
     def _draw_upwards(self, painter: QPainter, start: QPointF, length: float, words: str) -> None:
-        """Write in the middle of a line that leads upwards from a point, at its right."""
+        """Draw text upwards (rotated by 90°), centred in the `length` above `start`, to its right."""
         metrics = self._metrics()
         painter.save()
         painter.translate(start)
@@ -180,7 +180,7 @@ class Figure(QWidget):
         return list(zip(values, format_ticks(values), strict=True))
 
     def _draw_focus(self, painter: QPainter, room: QRectF) -> None:
-        """Draw a frame around `room` while the keyboard reads this figure."""
+        """Draw a frame around `room` while the keyboard reads the figure."""
         if self._shows_focus:
             painter.setPen(QPen(self._theme.theme.color("accent"), 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -210,7 +210,7 @@ _P = TypeVar("_P", HeatPicture, BarPicture, LinePicture, DotPicture)
 
 
 class Plot(Figure, Generic[_P]):
-    """A figure of one picture at a time."""
+    """A figure that shows one picture at a time."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)

@@ -1,4 +1,4 @@
-"""The memory that training needs on a device, as a bar with a mark for the measured amount."""
+"""A gauge of the memory that training needs on a device: a bar, with a mark for the measured amount."""
 
 from __future__ import annotations
 

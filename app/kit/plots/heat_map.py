@@ -51,7 +51,7 @@ class HeatMap(Plot[HeatPicture]):
         return self._picture.describe(spot[1], spot[0])
 
     def cell_rect(self, column: int, row: int, area: QRectF | None = None) -> QRectF:
-        """Where a cell is drawn; pass `area` to avoid computing it for each of many cells."""
+        """Return the rectangle of a cell; pass `area` to avoid computing it for each of many cells."""
         columns, rows = self._shape()
         area = self.area if area is None else area
         wide, high = area.width() / columns, area.height() / rows
@@ -124,7 +124,9 @@ class HeatMap(Plot[HeatPicture]):
         painter.setFont(self._theme.font(0.9))
         drawn: list[float] = []
         ends = (picture.low, picture.high)
-        for value, words in sorted(picture.bar, key=lambda mark: mark[0] not in ends):  # the ends first: they have room
+        for value, words in sorted(
+            picture.bar, key=lambda mark: mark[0] not in ends
+        ):  # the ends first, which always fit
             share = (picture.high - value) / max(picture.high - picture.low, 1e-12)
             middle = bar.top() + share * bar.height()
             middle = min(max(middle, bar.top() + metrics.height() / 2 - 2), bar.bottom() - metrics.height() / 2 + 2)
@@ -149,14 +151,14 @@ class HeatMap(Plot[HeatPicture]):
 
 
 def colour_table(theme: ThemeProvider, colours: str) -> Colours:
-    """The 256 colours, 0xAARRGGBB, of a colour map named by HeatPicture.colours."""
+    """Return the 256 colours (0xAARRGGBB) of a colour map, by its name in HeatPicture.colours."""
     rgb = theme.colour_map(colours).getLookupTable(nPts=256, alpha=False).astype(np.uint32)
     table: Colours = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
     return table
 
 
 def coloured(values: Floats, low: float, high: float, table: Colours) -> QImage:
-    """(rows, columns) -> an image with one pixel each; NaN is transparent."""
+    """Map values (rows, columns) to colours, as an image with one pixel each; NaN is transparent."""
     share = np.nan_to_num((values - low) / max(high - low, 1e-12))
     pixels = table[(np.clip(share, 0, 1) * 255 + 0.5).astype(np.intp)]
     pixels[np.isnan(values)] = 0
@@ -164,7 +166,7 @@ def coloured(values: Floats, low: float, high: float, table: Colours) -> QImage:
 
 
 def as_image(pixels: Colours) -> QImage:
-    """(rows, columns) of 0xAARRGGBB -> an image of its own."""
+    """Copy pixels (rows, columns) of 0xAARRGGBB into an image."""
     rows, columns = pixels.shape
     data = np.ascontiguousarray(pixels, np.uint32)
     return QImage(data.data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32).copy()

@@ -1,4 +1,4 @@
-"""Named values as horizontal bars, with the intervals that they are uncertain by."""
+"""Named values as horizontal bars with error bars."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from terrarium.app.kit.painted_rows import PaintedRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _NAMES = 0.5
-"""The names' part of the width, at most."""
-_BAR, _CAP = 9, 3  # pixels: a bar's height, and half that of an interval's ends
+"""The maximum share of the width for the names."""
+_BAR, _CAP = 9, 3  # pixels: a bar's height, and half the height of an error bar's caps
 _RADIUS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A row. share: how long its bar is (0 to 1), None for no bar; text: its value; interval: its ends, as shares.
+    """A row. share: the length of its bar (0 to 1), None for no bar. text: its value. interval: the ends of its error
+    bar, as shares.
 
-    tone: the theme's colour; category: that of a category, instead. tip: a tooltip, for which the name and the value
-    stand otherwise.
+    tone: a colour role of the theme. category: the index of a category colour, used instead of `tone`. tip: more text
+    for the tooltip, below the name and the value.
     """
 
     name: str
@@ -36,21 +37,21 @@ class Bar:
 
 
 class IntervalBars(PaintedRows):
-    """Shows bars; a screen reader hears them as text."""
+    """A list of bars, also described as text for screen readers."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(name, theme, parent)
         self.bars: tuple[Bar, ...] = ()
         self.aligned: tuple[IntervalBars, ...] = (self,)
-        """The bars that begin and end at the same x."""
+        """The lists whose bars begin and end at the same x as these."""
 
     def align(self, *others: IntervalBars) -> None:
-        """Begin and end its bars at the same x as these, which are shown above or below it."""
+        """Align the bars' start and end with those of `others`, which are shown above or below."""
         for each in (aligned := (self, *others)):
             each.aligned = aligned
 
     def show_bars(self, bars: Sequence[Bar]) -> None:
-        """Show these."""
+        """Show other bars."""
         self.bars = tuple(bars)
         self.setAccessibleDescription(", ".join(f"{bar.name} {bar.text}" for bar in bars))
         self.updateGeometry()
@@ -101,7 +102,7 @@ class IntervalBars(PaintedRows):
                 colors.color(bar.tone) if bar.category is None else QColor(colors.categories[bar.category])
             )
             length = width * min(max(bar.share, 0.0), 1.0)
-            if length:  # of nothing there is no bar
+            if length:  # no bar for 0
                 painter.drawRoundedRect(QRectF(left, middle - _BAR / 2, max(length, 2.0), _BAR), _RADIUS, _RADIUS)
             if bar.interval is not None:
                 first, last = (left + width * min(max(end, 0.0), 1.0) for end in bar.interval)

@@ -21,7 +21,7 @@ class LinePlot(Plot[LinePicture]):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
         self.beside: HeatMap | None = None
-        """The square map at its right, whose height it takes; None if it is below a map of its width."""
+        """The square map at its right, whose height it adopts; None if it is below a map of equal width."""
 
     # -- Reading -------------------------------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ class LinePlot(Plot[LinePicture]):
         painter.drawPath(path)
 
     def _draw_names(self, painter: QPainter, room: QRectF, picture: LinePicture) -> None:
-        """A legend in the title's row, at the right: the line's own stroke, and its name."""
+        """Draw a legend at the right of the title: the stroke of each named line, and its name."""
         metrics = self._metrics()
         right = room.right() if self.beside is not None else self.width() - 1.0
         painter.setFont(self._theme.font(0.9))
@@ -134,6 +134,6 @@ class LinePlot(Plot[LinePicture]):
             painter.setBrush(colors.color(_TONES[line.tone][0]))
             painter.drawEllipse(QPointF(x, y), 4, 4)
             top = min(top, y)
-        # Where the line is not.
+        # At the end of the plot area that is farther from the lines.
         free = room.bottom() if top < room.center().y() else room.top()
         self._draw_read_out(painter, QPointF(x, free), self._words((i, 0)))

@@ -1,4 +1,4 @@
-"""The content of heat maps, bar charts and line charts as plain data, without widgets."""
+"""The contents of heat maps, bar, line and dot plots as plain data, without widgets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """An axis: its title, the values at its ends, and `ticks` (value, label) if not at round numbers."""
+    """An axis: its title, the values at its ends, and its ticks (value, label); () for ticks at round numbers."""
 
     title: str
     low: float
@@ -35,9 +35,9 @@ class HeatPicture:
         values: (rows, columns); NaN = missing, drawn hatched.
         colours: "diverging" (around zero), "sequential" (from zero), "probability", "quantity" (no zero).
         low, high: the values at the ends of the colour map, which is clamped there.
-        bar: (value, label) of the ticks of the colour bar. shows: its name, if the title does not say it.
-        describe: the read-out of a cell (row, column), in a few lines.
-        square: cells are as high as wide.
+        bar: the ticks of the colour bar (value, label). shows: its name, if the title does not state it.
+        describe: returns the read-out of a cell (row, column), in a few lines.
+        square: whether cells are as high as wide.
     """
 
     title: str
@@ -55,7 +55,7 @@ class HeatPicture:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BarPicture:
-    """Values in order, the first at x = 1; `describe` gives the read-out of one."""
+    """Values in order, the first at x = 1; `describe` returns the read-out of the value with an index."""
 
     title: str
     values: NDArray[np.int64]
@@ -66,7 +66,7 @@ class BarPicture:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Line:
-    """One line of a chart. tone: "main", "other" (to compare with: dashed) or "background" (one of many)."""
+    """A line of a chart. tone: "main", "other" (a reference, dashed) or "background" (one of many)."""
 
     values: Floats
     name: str = ""
@@ -88,8 +88,8 @@ class LinePicture:
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """One measured point. words: its read-out, in a few lines. name: its label. x_interval, y_interval: the ends of
-    its error bars."""
+    """A measured point. words: its read-out, in a few lines. name: its label. x_interval, y_interval: the ends of its
+    error bars."""
 
     x: float
     y: float
@@ -101,8 +101,7 @@ class Dot:
 
 @dataclass(frozen=True, kw_only=True)
 class DotSeries:
-    """Dots that belong together, in their order. tone: the theme's colour. joined: whether a line leads through
-    them."""
+    """A series of dots, in order. tone: a colour role of the theme. joined: whether a line connects the dots."""
 
     dots: tuple[Dot, ...]
     tone: str = "accent"
@@ -111,10 +110,9 @@ class DotSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class DotPicture:
-    """Measured points with their intervals.
+    """Measured points with their error bars.
 
-    marks: x values with a dashed line and a word at its top. arrows: from one dot to another, as their indices
-    through all series.
+    marks: (x, label) of dashed vertical lines. arrows: (from, to), as indices of `dots`.
     """
 
     title: str
@@ -131,7 +129,7 @@ class DotPicture:
 
 
 def round_ticks(axis: Axis, most: int) -> list[float]:
-    """At most `most` (at least two where they exist) round numbers between the ends of an axis, in order."""
+    """Return at most `most` round numbers between the ends of an axis, in order; at least two if they exist."""
     low, high = sorted((axis.low, axis.high))
     if high <= low:
         return [low]
@@ -146,7 +144,7 @@ def round_ticks(axis: Axis, most: int) -> list[float]:
 
 
 def format_number(value: float, digits: int = 2) -> str:
-    """A number for the screen: 1,024, −0.25; whole numbers without decimals."""
+    """Format a number for the screen: 1,024, −0.25; whole numbers without decimals."""
     words = f"{value:,.0f}" if value == round(value) and abs(value) >= 1 else f"{value:,.{digits}f}"
     if not any(digit in words for digit in "123456789"):
         words = words.lstrip("-")
@@ -154,14 +152,14 @@ def format_number(value: float, digits: int = 2) -> str:
 
 
 def format_ticks(values: list[float]) -> list[str]:
-    """The tick labels of an axis, with as many decimals as needed to distinguish them."""
+    """Format the tick labels of an axis, with as many decimals as needed to distinguish them."""
     step = min((b - a for a, b in itertools.pairwise(values)), default=1.0)
     digits = 0 if step >= 1 else math.ceil(-math.log10(step) - 1e-9)
     return ["0" if abs(value) < 1e-12 else with_minus(f"{value:,.{digits}f}") for value in values]
 
 
 def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
-    """The indices 0 to length − 1, or `most` of them, evenly spaced from the first to the last."""
+    """Return the indices 0 to length − 1, or `most` of them, evenly spaced from the first to the last."""
     if length <= most:
         return np.arange(length)
     return np.arange(most) * (length - 1) // (most - 1)

@@ -1,4 +1,4 @@
-"""A view of a chart between its two axes."""
+"""The plot of a chart: a view and its two axes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QGraphicsGridLayout, QGraphicsItem
 
 _PLACES = {"left": (0, 0), "bottom": (1, 1)}
-"""Rows and columns of the axes; the view is in the first row and the second column."""
+"""The (row, column) of each axis in the layout; the view is at (0, 1)."""
 _GRID = 30
-"""How opaque the lines across are, of 255."""
+"""The opacity of the grid lines, 0 to 255."""
 
 
 class Plot(pg.GraphicsWidget):  # type: ignore[misc]
@@ -19,8 +19,8 @@ class Plot(pg.GraphicsWidget):  # type: ignore[misc]
     menu that no chart has, which takes twice as long as all the rest of a chart.
 
     Args:
-        view: what the items are in.
-        axes: one at the left, and one at the bottom.
+        view: the view that contains the items.
+        axes: the axes "left" and "bottom".
     """
 
     def __init__(self, view: pg.ViewBox, axes: Mapping[str, pg.AxisItem]) -> None:
@@ -42,11 +42,11 @@ class Plot(pg.GraphicsWidget):  # type: ignore[misc]
         view.disableAutoRange()
 
     def getViewBox(self) -> pg.ViewBox:
-        """What the items are in."""
+        """Return the view that contains the items."""
         return self._view
 
     def getAxis(self, side: str) -> pg.AxisItem:
-        """The axis at the "left" or "bottom"."""
+        """Return the axis at the "left" or "bottom"."""
         return self._axes[side]
 
     def setLabel(self, side: str, text: str) -> None:

@@ -18,7 +18,7 @@ _MAX_CELL_HEIGHT = 22  # pixels, of cells that are not square
 
 
 class TokenMap(HeatMap):
-    """A heat map of tokens. Without space for all labels, only every n-th is drawn, and always the one that is read.
+    """A heat map of tokens. If not all labels fit, only every n-th is drawn, and always that of the cell read out.
 
     Signals:
         clicked(row, column): the user clicked a cell.
@@ -34,7 +34,7 @@ class TokenMap(HeatMap):
         self.setMinimumSize(150, 140)
 
     def set_picture(self, picture: HeatPicture) -> None:
-        """Show another table; the same cell stays read out if both tables have the same size."""
+        """Show another picture; the same cell stays read out if both have the same shape."""
         spot, before = self.spot, self.picture
         super().set_picture(picture)
         if before is None or before.x.ticks is not picture.x.ticks or before.y.ticks is not picture.y.ticks:
@@ -45,7 +45,7 @@ class TokenMap(HeatMap):
             self.set_spot(spot)
 
     def height_at(self, width: int, most: int) -> int:
-        """The height for square cells as large as a width allows, at most `most`."""
+        """Return the height, at most `most`, at which square cells are as large as the width allows."""
         if self.picture is None:
             return most
         room = self._room_in(width, most)
@@ -57,14 +57,14 @@ class TokenMap(HeatMap):
         return int(room.top() + min(rows * cell, room.height())) + 3
 
     def mark_row(self, row: int | None) -> None:
-        """Frame the row that other views show; None for none."""
+        """Frame the row that other views show; None removes the frame."""
         if row != self._marked:
             self._marked = row
             self.update()
 
     @property
     def marked(self) -> int | None:
-        """The row that is framed."""
+        """The framed row, or None."""
         return self._marked
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -120,7 +120,7 @@ class TokenMap(HeatMap):
         painter.drawRect(row.adjusted(-1, -1, 0, 0))
 
     def _draw_frame(self, painter: QPainter, room: QRectF, title: str, x: Axis, y: Axis) -> None:
-        """Tokens of the rows at the left, those of the columns on top, read upwards."""
+        """Draw the tokens of the rows at the left, and those of the columns at the top, rotated upwards."""
         painter.setFont(self._theme.mono_font(0.82))
         metrics = self._token_metrics()
         for axis, size, index, angle in ((y, room.height(), 1, 0), (x, room.width(), 0, 90)):
@@ -151,5 +151,5 @@ class TokenMap(HeatMap):
 
 
 def _is_written(i: int, every: int, read: int | None) -> bool:
-    """Whether label `i` is drawn: every `every`-th one, unless the label that is read is too near."""
+    """Return whether label `i` is drawn: every `every`-th one, unless it is too close to the label `read`."""
     return i % every == 0 and (read is None or abs(i - read) >= every)

@@ -11,7 +11,7 @@ OUTCOME_TONES = {
     Outcome.LIMIT: "warning",
     Outcome.NOT_SUPPORTED: "muted",
 }
-"""Colours of the theme."""
+"""The theme's colour role of each outcome."""
 OUTCOME_HELP = {
     Outcome.RIGHT: "The value and its type are the expected ones",
     Outcome.WRONG_VALUE: "Another value came out",

@@ -25,7 +25,7 @@ _PREFIXES = {
 
 @dataclass(frozen=True)
 class Family:
-    """Presets of about the same design, the tiny one first, published ones after it from small to large."""
+    """Presets of similar design: the tiny one first, then the published ones from small to large."""
 
     title: str
     presets: tuple[str, ...]
@@ -33,7 +33,7 @@ class Family:
 
 @cache
 def preset_families() -> tuple[Family, ...]:
-    """All presets, each in one family; unknown ones in the last."""
+    """Group all presets into families; presets of no known family are in the last."""
     left = dict(PRESETS)
     families = []
     for title, prefixes in _PREFIXES.items():
@@ -51,15 +51,15 @@ def _order(name: str) -> tuple[bool, int]:
 
 
 def format_parameter_count(config: ModelConfig) -> str:
-    """The number of parameters in three digits: '1.05 M', '6.74 B'."""
+    """Format the number of parameters with three digits: '1.05 M', '6.74 B'."""
     return format_compact(cost.total_parameters(config), billion="B")
 
 
 def same_preset(config: ModelConfig) -> str:
-    """The name of the preset equal to `config`, '' for none."""
+    """Return the name of the preset equal to `config`, or ''."""
     return next((name for name, preset in PRESETS.items() if preset == config), "")
 
 
 def design_title(name: str) -> str:
-    """The title of a preset or a saved design on screen."""
+    """Return the title of a preset or a saved design on screen."""
     return words(name) if name in PRESETS else name

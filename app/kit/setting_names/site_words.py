@@ -9,7 +9,7 @@ PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_f
 
 
 def format_site(site: str, head: int | None = None) -> str:
-    """“Embedding”, “Layer 3”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”; the site itself if it is unknown."""
+    """Format a site as “Embedding”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”; unknown sites are unchanged."""
     found = _SITE.match(site)
     if found is None:
         return site
@@ -25,7 +25,7 @@ def format_site(site: str, head: int | None = None) -> str:
 
 
 def part_of_layer(site: str, head: int | None = None) -> str:
-    """A part inside a sentence: “layer 3's feed-forward”, “head 2 of encoder layer 1”, “layer 3”."""
+    """Format a site inside a sentence: “layer 3's feed-forward”, “head 2 of encoder layer 1”, “layer 3”."""
     layer, *parts = (word[:1].lower() + word[1:] for word in format_site(site, head).split(", "))
     if head is not None:
         return f"{parts[-1]} of {layer}'s cross-attention" if len(parts) > 1 else f"{parts[-1]} of {layer}"

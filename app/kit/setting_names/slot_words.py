@@ -24,7 +24,7 @@ _AUTOMATIC: dict[str, Callable[[ModelConfig], Any]] = {
     "n_encoder_head": lambda config: config.n_encoder_head or config.n_head,
     "d_encoder_ff": lambda config: config.d_encoder_ff or config.ff_width,
 }
-"""Slots whose 0 means a value derived from other slots: that value."""
+"""The derived values of slots whose 0 means a value derived from other slots."""
 
 _ZEROS = {
     "sliding_window": "all",
@@ -40,7 +40,8 @@ _ZEROS = {
 
 
 def with_labels(sentence: str, slots: Iterable[_SlotField]) -> str:
-    """The sentence with slot names replaced by labels; names that may be plain words only at its start."""
+    """Replace slot names in a sentence by labels; names without an underscore, which may be plain words, only at its
+    start."""
     for f in slots:
         pattern = rf"\b{f.name}\b" if "_" in f.name else rf"^{f.name}\b"
         sentence = re.sub(pattern, f.metadata.get("label", f.name), sentence)
@@ -48,13 +49,13 @@ def with_labels(sentence: str, slots: Iterable[_SlotField]) -> str:
 
 
 def zero_text() -> dict[str, Callable[[ModelConfig], str]]:
-    """For slots whose minimum has a special meaning: its text, given the design."""
+    """Return functions from a design to the text for the minimum, for slots whose minimum has a special meaning."""
     automatic = {name: _format_automatic(value) for name, value in _AUTOMATIC.items()}
     return {**automatic, **{name: _fixed(word) for name, word in _ZEROS.items()}}
 
 
 def value_in_use(config: ModelConfig, f: _SlotField) -> Any:
-    """The effective value of a slot: None if it has no effect, the derived value if it is automatic."""
+    """Return the effective value of a slot: None if it has no effect, the derived value if it is automatic."""
     if not is_used(config, f):
         return None
     value = getattr(config, f.name)
@@ -62,7 +63,7 @@ def value_in_use(config: ModelConfig, f: _SlotField) -> Any:
 
 
 def format_slot(config: ModelConfig, f: _SlotField) -> str:
-    """The value of a slot as text."""
+    """Format the value of a slot."""
     value = value_in_use(config, f)
     if value is None:
         return UNUSED
@@ -74,7 +75,7 @@ def format_slot(config: ModelConfig, f: _SlotField) -> str:
 
 
 def format_setting(value: Any) -> str:
-    """The value of any setting as text, UNUSED for none; of absolute paths, the last part."""
+    """Format the value of any setting; UNUSED for none. Of absolute paths, only the last part is shown."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) or (isinstance(value, float) and value >= 1000 and value.is_integer()):
@@ -86,7 +87,7 @@ def format_setting(value: Any) -> str:
 
 
 def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
-    """The slots that were changed, without those that only follow from another slot."""
+    """Return the changed slots, without those whose effective value is unchanged."""
     return [
         f
         for f in dataclasses.fields(ModelConfig)
@@ -95,14 +96,16 @@ def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
 
 
 def describe_changes(changed: Sequence[_SlotField], how: str) -> str:
-    """'2 settings changed from GPT-2: Layers, Width'; '' for none."""
+    """Format changed slots as '2 settings changed from GPT-2: Layers, Width'; '' for none."""
     names = ", ".join(map(label_of, changed))
     return f"{format_count(len(changed), 'setting')} {how}: {names}" if changed else ""
 
 
 def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:
-    """Whether the effective values of a slot differ between designs. An advanced slot that merely has no effect in some
-    of them does not count."""
+    """Return whether the effective values of a slot differ between designs.
+
+    An advanced slot with equal values that merely has no effect in some designs does not differ.
+    """
     values = {value_in_use(config, f) for config in configs}
     if f.metadata.get("advanced") and len({getattr(config, f.name) for config in configs}) == 1:
         values.discard(None)
@@ -110,7 +113,7 @@ def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:
 
 
 def label_of(f: _SlotField) -> str:
-    """The slot's name on screen."""
+    """Return the slot's name on screen."""
     return str(f.metadata.get("label", f.name))
 
 

@@ -1,4 +1,4 @@
-"""Which term of the glossary explains a setting, a number or a heading."""
+"""The glossary terms of settings, numbers and headings."""
 
 from __future__ import annotations
 
@@ -147,16 +147,16 @@ _OF_WORDS: Mapping[str, str] = {
 }
 
 TERMS = frozenset((*_OF_SETTINGS.values(), *_OF_WORDS.values()))
-"""All terms that are named here."""
+"""All glossary terms used here."""
 
 
 def term_of_setting(name: str) -> str:
-    """The term of a setting, by its field's name; '' for none."""
+    """Return the glossary term of a setting, by its field's name; '' for none."""
     return _OF_SETTINGS.get(name, "")
 
 
 def term_of_words(words: str) -> str:
-    """The term that explains a heading, or the name of a number, on screen; '' for none.
+    """Return the glossary term of a heading or label on screen; '' for none.
 
     A step's heading may begin with its number: “1  Source”.
     """

@@ -87,5 +87,5 @@ _WORDS = {
 
 
 def words(value: str) -> str:
-    """The name of a setting's value on screen; the value itself if it has none."""
+    """Return the name of a setting's value on screen; the value itself if it has none."""
     return _WORDS.get(value, value)

@@ -33,7 +33,7 @@ _ROLES = {
     "keyword": "info",
 }
 _INSIDE = 1
-"""The state of a line that ends within a docstring."""
+"""The block state of a line that ends inside a docstring."""
 
 
 class CodeColours(Highlighter):
@@ -59,7 +59,7 @@ class CodeColours(Highlighter):
                 start = match.end()
 
     def _rest_of_docstring(self, text: str, first: int, after_opening: int) -> int:
-        """Colour a docstring from `first` on, up to where it ends in this line; returns where code continues."""
+        """Colour a docstring from `first` to its end in this line; return where code continues."""
         end = text.find('"""', after_opening)
         stop = len(text) if end < 0 else end + 3
         if end < 0:
@@ -69,7 +69,7 @@ class CodeColours(Highlighter):
 
 
 class CodeEditor(QPlainTextEdit):
-    """Read-only code that can be selected and copied: Python, or the language of `colours`."""
+    """A read-only view of code that can be selected and copied: Python, or the language that `colours` highlights."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class CodeEditor(QPlainTextEdit):
 
     @property
     def gutter_width(self) -> int:
-        """Pixels that line numbers take."""
+        """The width of the line numbers in pixels, 0 if hidden."""
         if self._numbers.isHidden():
             return 0
         return self.fontMetrics().horizontalAdvance("0") * max(3, len(str(self.blockCount()))) + 2 * SPACE
@@ -149,7 +149,7 @@ class CodeEditor(QPlainTextEdit):
     @Slot()
     def _restyle(self) -> None:
         self.setFont(self._theme.mono_font(0.95))
-        # The window's style sheet sets a font for the whole, which overrides setFont.
+        # The window's style sheet sets a font for all widgets, which overrides setFont.
         self.document().setDefaultFont(self._theme.mono_font(0.95))
         self._make_room()
 

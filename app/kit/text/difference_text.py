@@ -18,8 +18,8 @@ from terrarium.models.inspect.spans import Span
 from terrarium.models.number_words import format_signed
 
 FULL_COLOUR = 4.0
-"""Nats at which a colour is at full strength: e⁴ ≈ 55 times the probability. Most differences are small, so a quarter
-of them has half of it."""
+"""The difference in nats at which a colour has full strength: e⁴ ≈ 55 times the probability. Most differences are
+small, so strength grows with the square root: a quarter of this has half the strength."""
 
 _FADED = 0.25
 """Below this share of the full strength, the colour fades into the background."""
@@ -28,10 +28,10 @@ _STEPS, _WIDTH, _HEIGHT = 33, 132, 10
 
 
 class DifferenceText(QLabel):
-    """A text that grows while it is written, and is coloured once it has been scored.
+    """A text that grows while it is generated, and is coloured once both models have scored it.
 
     Signals:
-        hovered(index): the pointer is on that span, −1 for none.
+        hovered(index): the pointer is on the span of this index, −1 for none.
     """
 
     hovered = Signal(int)
@@ -51,7 +51,7 @@ class DifferenceText(QLabel):
 
     @property
     def written(self) -> str:
-        """The text."""
+        """The text so far."""
         return self._written
 
     def clear_text(self) -> None:
@@ -60,7 +60,7 @@ class DifferenceText(QLabel):
         self._draw()
 
     def append(self, text: str) -> None:
-        """Add more text."""
+        """Append text."""
         self._written += text
         self._draw()
 
@@ -104,12 +104,12 @@ class DifferenceText(QLabel):
 
 
 def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
-    """The colour of a difference in nats; small ones fade into the background."""
+    """Return the colour of a difference in nats; small differences fade into the background."""
     return _colour(theme, math.copysign(math.sqrt(min(abs(difference) / FULL_COLOUR, 1.0)), difference))
 
 
 def _colour(theme: ThemeProvider, strength: float) -> QColor:
-    """The colour of a strength from −1 to 1."""
+    """Return the colour of a strength from −1 to 1."""
     colour: QColor = theme.diverging_map().map(0.5 + 0.5 * strength, mode="qcolor")
     ground, share = QColor(theme.theme.surface), min(abs(strength) / _FADED, 1.0)
     ours, theirs = (colour.red(), colour.green(), colour.blue()), (ground.red(), ground.green(), ground.blue())
@@ -117,7 +117,7 @@ def _colour(theme: ThemeProvider, strength: float) -> QColor:
 
 
 class DifferenceLegend(QWidget):
-    """A bar of the colours from “less likely” to “likelier”; other: the model that a reply's own is compared with."""
+    """A colour bar from “less likely” to “likelier”. other: the model that the reply's own model is compared with."""
 
     def __init__(self, theme: ThemeProvider, other: str = "the other", parent: QWidget | None = None) -> None:
         super().__init__(parent)

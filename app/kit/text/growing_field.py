@@ -12,7 +12,7 @@ MAX_CHARACTERS = 100_000
 
 
 class GrowingField(QPlainTextEdit):
-    """Grows from one line to a few. Enter sends, Shift+Enter inserts a line break.
+    """A text field that grows from one line to a few. Enter sends, Shift+Enter inserts a line break.
 
     Signals:
         send_pressed(): Enter without Shift.
@@ -27,7 +27,7 @@ class GrowingField(QPlainTextEdit):
         self._hint = ""
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(1)
-        # Lines wrap, but a space at the end of one would bring a bar that hides the last line.
+        # Lines wrap, but a trailing space would show a scroll bar that hides the last line.
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()

@@ -11,7 +11,7 @@ from terrarium.app.kit.theme import ThemeProvider
 
 
 class Highlighter(QSyntaxHighlighter):
-    """Subclasses set formats other than colours in `restyle_formats`, and apply them in `highlightBlock`.
+    """A highlighter; subclasses adjust formats in `restyle_formats`, and apply them in `highlightBlock`.
 
     Attributes:
         formats: kind -> its text format.
@@ -26,7 +26,7 @@ class Highlighter(QSyntaxHighlighter):
         theme.theme_changed.connect(self._restyle)
 
     def restyle_formats(self) -> None:
-        """Change `formats` beyond their colours."""
+        """Adjust `formats`, whose colours are already set."""
 
     @Slot()
     def _restyle(self) -> None:

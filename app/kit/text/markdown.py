@@ -1,7 +1,7 @@
-"""Markdown as a flat list of blocks to draw: CommonMark with tables. Nothing in it loads, runs or is hidden.
+"""Parses Markdown (CommonMark with tables) into a flat list of blocks to draw. Nothing is loaded, run or hidden.
 
-Raw HTML and formulas stay text, and pictures become links to their address. There are no reference links and no
-underlined headings, so that what comes later never changes what came before: a text can be drawn while it is written.
+Raw HTML and formulas stay text, and pictures become links to their address. Reference links and underlined (setext)
+headings are disabled, so that later text never changes the rendering of earlier text: it can be drawn while it grows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 CONTINUED = "\ue000"
-"""Before the rest of a paragraph whose beginning was drawn before: so it is not read as the beginning of a block."""
+"""A prefix for the rest of a paragraph whose beginning is already drawn, so that it is not parsed as a new block."""
 _MAX_INLINE = 3000
-"""Characters of one line in which marks are looked for: the time it takes may grow with their square."""
+"""The maximum number of characters to parse as one line, since the time may grow with their square."""
 _MAX_MARKED = 400
-"""Characters after which a mark that was not closed yet is taken for a plain character."""
+"""The number of characters after which an unclosed mark is treated as a plain character."""
 _MAX_LABEL = 80
-"""Characters of “[…” at the end of a growing text that wait for the “](” of a link."""
+"""The maximum number of characters of a trailing “[…” that are withheld until the “](” of a link arrives."""
 
 _TASK, _BOXES = re.compile(r"^\[([ xX])\] "), {" ": "☐ ", "x": "☑ ", "X": "☑ "}
 
@@ -41,15 +41,15 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Something to draw, from a line of the source on.
+    """A block to draw.
 
     kind: "text", "heading", "code", "formula", "rule" or "table".
-    line: its first line in the source, from 0. gap: empty lines before it.
-    can_split: the source from `line` on can be read without what comes before it.
+    line: its first line in the source, from 0. gap: the number of empty lines before it.
+    can_split: whether the source from `line` on can be parsed without the lines before it.
     spans: of a text or heading, with line breaks. level: of a heading, 1 to 6.
-    indent: in how many lists it is. quote: in how many quotations.
-    marker: what stands before the first block of a list item: "•", "3." … number: of an item of an outermost list.
-    code, language: of a code block. rows, alignments: of a table; the first row is its head.
+    indent: the nesting depth in lists. quote: the nesting depth in quotations.
+    marker: the marker of a list item, on its first block: "•", "3." … number: of an item of a top-level list.
+    code, language: of a code block. rows, alignments: of a table; the first row is its header.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Block:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it looks the same without Markdown."""
+        """Whether it has no formatting."""
         return (
             self.kind == "text"
             and not (self.indent or self.quote)
@@ -78,21 +78,21 @@ class Block:
 
 
 def parse(source: str, *, number: int | None = None, grows: bool = False) -> list[Block]:
-    """The blocks of a Markdown text.
+    """Parse a Markdown text into blocks.
 
     Args:
-        number: if the text begins with an ordered list, the number of its first item; default: as written there.
-        grows: more text follows: a formula that was not closed yet is one.
+        number: if the text begins with an ordered list, the number of its first item; default: as in the text.
+        grows: whether more text follows, so that an unclosed formula counts as a formula.
     """
     blocks = list(_Reader(source, number, grows).blocks())
-    if not blocks and source.strip():  # nested deeper than the parser goes
+    if not blocks and source.strip():  # nested deeper than the parser's limit
         return [Block(kind="text", line=0, can_split=True, spans=(Span(source),))]
     return blocks
 
 
 @dataclass
 class _List:
-    """A list that is being read: `number` is that of its next item, None for bullets."""
+    """A list that is being parsed. number: of its next item, None for bullets."""
 
     number: int | None
     marker: str = ""
@@ -228,7 +228,7 @@ def _spans(content: str, grows: bool) -> tuple[Span, ...]:
 
 
 def _parts(content: str) -> Iterator[str]:
-    """A long text in parts that can be read on their own."""
+    """Split a long text into parts that can be parsed independently."""
     while len(content) > _MAX_INLINE:
         end = safe_end(content[:_MAX_INLINE])
         if not end:
@@ -262,7 +262,7 @@ def _marked(tokens: Sequence[Token]) -> Iterator[Span]:
 
 
 def _read_formula(state: StateInline, silent: bool) -> bool:
-    r"""A formula in a line: \(…\), \[…\], $$…$$ and $…$, where “$5 and $6” is none. It stays as it was written."""
+    r"""Parse an inline formula: \(…\), \[…\], $$…$$ or $…$, but not “$5 and $6”. Its source stays unchanged."""
     text, start = state.src, state.pos
     opening = next((mark for mark in ("\\(", "\\[", "$$", "$") if text.startswith(mark, start)), "")
     if not opening:
@@ -288,7 +288,7 @@ def _read_formula(state: StateInline, silent: bool) -> bool:
 
 
 def _read_formula_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    r"""A formula on lines of its own, from $$ or \[ to $$ or \]."""
+    r"""Parse a display formula on separate lines, from $$ to $$ or from \[ to \]."""
     if state.is_code_block(start):
         return False
     line = _line(state, start)
@@ -342,8 +342,10 @@ _LINK = re.compile(r"\[([^\[\]\n]*)(\](?:\(([^()\s]*(?:\s[^()\n]*)?(\))?)?)?)?")
 
 
 def close_open_marks(source: str) -> str:
-    """Close the open marks of a partial text, so that its end does not change its appearance when more text arrives:
-    marks that were opened are closed, and what may become a mark is left out until that is known."""
+    """Complete a partial text, so that its appearance does not change when more text arrives.
+
+    Open marks are closed, and a trailing part that may become a mark is withheld until that is known.
+    """
     lines, newline, line = source.rpartition("\n")
     fence, has_line = _open_fence(source)
     if fence:
@@ -358,7 +360,7 @@ def close_open_marks(source: str) -> str:
 
 
 def _open_fence(source: str) -> tuple[str, bool]:
-    """Return the fence of a code block that is open at the end, "" for none; and whether its first line is complete."""
+    """Return the fence of the code block open at the end, "" for none; and whether its first line is complete."""
     fence, has_line = "", False
     for found in _FENCE.finditer(source):
         mark, rest = found.groups()
@@ -372,7 +374,7 @@ def _open_fence(source: str) -> tuple[str, bool]:
 
 
 def _held_table(source: str) -> int | None:
-    """Where a line begins that the next one may make the head of a table; None for nowhere."""
+    """Return where a trailing line starts that the next line may turn into a table's header; None if there is none."""
     start = source.rfind("\n\n") + 2 if "\n\n" in source else 0
     lines = source[start:].split("\n")
     first = next((i for i, line in enumerate(lines) if line.lstrip().startswith("|")), None)
@@ -384,7 +386,7 @@ def _held_table(source: str) -> int | None:
 def _close_line(line: str) -> str:
     line = _UNFINISHED.sub("", line)
     marks, opened, _ = _scan(line)
-    if opened >= 0:  # a code span or a link that is not closed
+    if opened >= 0:  # an open code span or link
         if line[opened] == "`":
             run = len(line[opened:]) - len(line[opened:].lstrip("`"))
             return line + "`" * run if len(line) - opened < _MAX_MARKED else line
@@ -402,7 +404,7 @@ def _close_line(line: str) -> str:
 
 
 def _scan(line: str) -> tuple[list[tuple[str, int]], int, int]:
-    """Return the emphasis open at the end, with its positions; the start of an open code span or link, else −1;
+    """Return the emphasis marks open at the end, with their positions; the start of an open code span or link, or −1;
     and the end of the last word outside all marks."""
     marks: list[tuple[str, int]] = []
     safe = i = 0
@@ -447,5 +449,5 @@ def _take_mark(marks: list[tuple[str, int]], run: str, at: int, before: str, aft
 
 
 def safe_end(text: str) -> int:
-    """The position at which a long line can be cut in two: after a word outside all marks; 0 if there is none."""
+    """Return the last position at which a long line can be split, after a word outside all marks; 0 if nowhere."""
     return _scan(text)[2]

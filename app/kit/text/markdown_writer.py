@@ -1,4 +1,4 @@
-"""Draws Markdown into a document, piece by piece: of a text that grows, only what can still change is drawn again."""
+"""Draws Markdown into a document incrementally: of a growing text, only the part that can still change is redrawn."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
 
 KIND, EDGES, QUOTE = (int(QTextFormat.Property.UserProperty.value) + i for i in range(100, 103))
-"""Properties of a text block: "code" or "rule" where more than its text is painted; whether it is the first (1) and the
-last line (2) of its code; in how many quotations it is."""
+"""Properties of a text block: "code" or "rule" if more than its text is painted; bits for the first (1) and the last
+line (2) of its code; its nesting depth in quotations."""
 INDENT, QUOTE_INDENT, CODE_PAD = 22, 16, 10
-"""Pixels: of a list, of a quotation, and around code."""
+"""The indents of a list and of a quotation, and the padding around code, in pixels."""
 _MAX_OPEN = 800
-"""Characters that are redrawn at each update; the part of a longer block that can no longer change is not redrawn."""
+"""The number of characters from which a long block is split, so that its final part is not redrawn at each update."""
 _USUAL = ("python", "bash", "json", "javascript", "html", "sql", "c", "cpp", "java", "rust", "go")
 _HEADINGS = (1.45, 1.25, 1.1, 1.0, 1.0, 1.0)
 _CODE_COLOURS = {
@@ -53,7 +53,7 @@ _CODE_COLOURS = {
 
 
 class Code(NamedTuple):
-    """A code block in the document: a cursor in its first line."""
+    """A code block in the document. cursor: in its first line."""
 
     cursor: QTextCursor
     language: str
@@ -62,11 +62,12 @@ class Code(NamedTuple):
 
 @dataclass
 class _Open:
-    """The part of the text that is drawn again: its source, and from where on in the document.
+    """The part of the text that is redrawn.
 
-    fresh: the text block there is empty and waits for its content. number: of the list item with which it begins.
-    gap: empty lines before it. opener: the first line of the code block in whose middle it begins, else "".
-    base: the block in whose middle it begins.
+    source: its Markdown. at: its start in the document. fresh: whether the text block there is still empty. format: of
+    that text block. number: of the list item with which it begins. gap: the number of empty lines before it. n_codes:
+    the number of code blocks that are not redrawn. code: the final part of the code block in which it begins, else "".
+    base: the text block in which it begins, or None. before: the block before it.
     """
 
     source: str = ""
@@ -84,8 +85,8 @@ class _Open:
 class MarkdownWriter:
     """Owns the contents of a text editor's document.
 
-    text: the whole Markdown text. is_plain: whether it looks the same without Markdown.
-    is_wide: whether something takes the whole width. has_links: whether there are links.
+    text: the whole Markdown text. is_plain: whether it has no formatting.
+    is_wide: whether a block needs the whole width. has_links: whether there are links.
     codes: the code blocks, from top to bottom.
     """
 
@@ -105,7 +106,7 @@ class MarkdownWriter:
         self._line_starts: list[int] = []
         self._joints = Joints(self._edit)
 
-    # -- What is written -----------------------------------------------------------------------------------------------
+    # -- Writing text --------------------------------------------------------------------------------------------------
 
     def set_text(self, text: str) -> None:
         """Show a complete text."""
@@ -115,7 +116,7 @@ class MarkdownWriter:
         self._draw(grows=False)
 
     def append(self, text: str) -> int:
-        """Append to the text; an incomplete mark at its end is held back, or drawn as if complete.
+        """Append to the text; an incomplete mark at its end is withheld, or drawn as if complete.
 
         Returns the position in the document from which it was redrawn.
         """
@@ -128,7 +129,7 @@ class MarkdownWriter:
         return start
 
     def finish(self) -> None:
-        """Draw the end of the text, which is now complete, without closing open marks."""
+        """Draw the end of the complete text, without closing open marks."""
         if not self._is_exact:
             self.set_text(self.text)
             return
@@ -139,7 +140,7 @@ class MarkdownWriter:
     # -- Drawing -------------------------------------------------------------------------------------------------------
 
     def _draw(self, *, grows: bool) -> tuple[list[Block], list[int]]:
-        """Draw the open part; returns its blocks, and where each begins in the document."""
+        """Draw the open part; return its blocks, and where each begins in the document."""
         opened = self._open
         source = close_open_marks(opened.source) if grows else opened.source
         blocks = parse(source, number=opened.number, grows=grows)
@@ -181,7 +182,7 @@ class MarkdownWriter:
                 self._begin(look)
 
     def _begin(self, look: QTextBlockFormat, text: QTextCharFormat | None = None) -> None:
-        """Begin a new text block."""
+        """Start a new text block."""
         if self._fresh:
             self._cursor.setBlockFormat(look)
             self._cursor.setBlockCharFormat(text or QTextCharFormat())
@@ -337,10 +338,10 @@ class MarkdownWriter:
         self._cursor.movePosition(QTextCursor.MoveOperation.End)
         self._fresh = True
 
-    # -- What is left as it is -----------------------------------------------------------------------------------------
+    # -- What is not redrawn -------------------------------------------------------------------------------------------
 
     def _leave(self, blocks: Sequence[Block], starts: Sequence[int]) -> None:
-        """Exclude from redrawing what can no longer change: all before the last block that can be parsed without it."""
+        """Exclude the final part from redrawing: all blocks before the last one that can be parsed without them."""
         opened = self._open
         last = next((i for i in range(len(blocks) - 1, 0, -1) if blocks[i].can_split), 0)
         if last:
@@ -367,20 +368,20 @@ class MarkdownWriter:
         self._next_draw = length + length // 4 if length > 4 * _MAX_OPEN else 0
 
     def _stand(self, at: int, *, fresh: bool) -> None:
-        """The open part begins at this position."""
+        """Set the start of the open part in the document."""
         self._open.at, self._open.fresh = at, fresh
         self._open.format = self._edit.document().findBlock(at).blockFormat()
 
     def _leave_text(self, block: Block, n_open: int) -> None:
-        """Leave the beginning of a long paragraph, the last of `n_open` blocks: up to a word outside all marks."""
+        """Exclude the start of a long paragraph, the last of `n_open` blocks, up to a word outside all marks."""
         opened = self._open
         cut = _cut(opened.source)
         written = parse(opened.source[:cut], number=opened.number) if cut else []
-        if len(written) < n_open:  # it is cut before this block
+        if len(written) < n_open:  # the cut is before this block
             return
         text = "".join(span.text for span in written[-1].spans)
         if opened.source[cut - 1] == " " and not text.endswith(" "):
-            text += " "  # the parser takes it off the end of a line
+            text += " "  # the parser strips it from the end of a line
         base = block if opened.base is None else opened.base
         self._is_exact = self._is_exact and not (base.indent or base.quote)
         self._is_left_plain = self._is_left_plain and written[-1].is_plain
@@ -392,7 +393,7 @@ class MarkdownWriter:
             self._stand(at + 1, fresh=False)
 
     def _leave_code(self, block: Block) -> None:
-        """Leave the beginning of a long code block: up to a line end outside strings and comments."""
+        """Exclude the start of a long code block, up to a line end outside strings and comments."""
         opened = self._open
         opener, _, rest = opened.source.partition("\n")
         end = _clean_end(block.code, block.language)
@@ -411,7 +412,7 @@ class MarkdownWriter:
 
 
 def code_head(theme: ThemeProvider) -> int:
-    """The height in pixels of the line above code, with its language and a button."""
+    """Return the height in pixels of the header of code, with its language and a button."""
     return max(26, round(QFontMetricsF(theme.font(0.9)).height()) + 10)
 
 
@@ -420,7 +421,7 @@ def _is_paragraph(block: Block | None) -> bool:
 
 
 def _space(block: Block, before: Block | None) -> float:
-    """The space above a block, in lines."""
+    """Return the space above a block, in lines."""
     if before is None:
         return 0.0
     pad = CODE_PAD / 16 if before.kind == "code" else 0.0
@@ -436,7 +437,7 @@ def _space(block: Block, before: Block | None) -> float:
 
 
 def _cut(source: str) -> int:
-    """The position at which a long paragraph can be cut: after a word outside all marks; 0 if there is none."""
+    """Return where a long paragraph can be split: after a line, or a word outside all marks; 0 if nowhere."""
     start, end = source.rfind("\n", 0, _MAX_OPEN) + 1, len(source) - _MAX_OPEN // 4
     line_end = source.find("\n", start)
     if 0 <= line_end <= end:
@@ -446,7 +447,7 @@ def _cut(source: str) -> int:
 
 
 def _units(text: str) -> int:
-    """The length of a text as Qt counts."""
+    """Return the length of a text in UTF-16 code units, as Qt counts."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -466,14 +467,14 @@ def _lexer(language: str) -> Lexer | None:
 
 
 def prepare_colours() -> None:
-    """Load the lexers of the usual languages, which takes a moment each. May run on any thread."""
+    """Load the lexers of common languages, as each takes a moment. May run on any thread."""
     for language in _USUAL:
         _lexer(language)
 
 
 @lru_cache(maxsize=4)
 def coloured(code: str, language: str) -> Sequence[tuple[str, str]]:
-    """A code in runs: (Pygments' name of the kind of token, text); the kind is "" where the language is not known."""
+    """Split code into (Pygments' token type, text); the type is "" if the language is unknown."""
     lexer = _lexer(language.lower()) if language else None
     if lexer is None:
         return (("", code),)
@@ -494,7 +495,7 @@ def _split_lines(runs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, st
 
 
 def _clean_end(code: str, language: str) -> int:
-    """Where a code can be cut into two that are coloured on their own: after a line; 0 for nowhere."""
+    """Return the last line end at which code can be split into two parts highlighted independently; 0 if nowhere."""
     position = end = 0
     for kind, text in coloured(code, language):
         is_inside = kind.startswith(("Literal.String", "Comment.Multiline"))

@@ -1,4 +1,4 @@
-"""Read-only text as large as its contents: plain, or Markdown. It grows while it is written."""
+"""A read-only text, plain or Markdown, as large as its contents, which grows while it is generated."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from terrarium.app.kit.theme import ThemeProvider
 _COPIED_MS = 1500
 _RADIUS = 7
 _SCHEMES = ("http", "https", "mailto")
-"""Of addresses that are opened, after a question."""
+"""The schemes of addresses that can be opened, after a confirmation."""
 
 
 class RichText(QTextBrowser):
-    """Text without frame and scroll bars. Nothing in it is loaded; an address is shown before it is opened.
+    """A text without frame and scroll bars. It loads no resources, and shows an address before opening it.
 
     Signals:
-        fitted(): its size has changed.
+        fitted(): the text changed, and its size was recomputed.
     """
 
     fitted = Signal()
@@ -65,7 +65,7 @@ class RichText(QTextBrowser):
         for bar in (self.horizontalScrollBar(), self.verticalScrollBar()):
             bar.rangeChanged.connect(self._keep_in_view)
 
-    # -- What it shows -------------------------------------------------------------------------------------------------
+    # -- Contents ------------------------------------------------------------------------------------------------------
 
     @property
     def is_markdown(self) -> bool:
@@ -74,7 +74,7 @@ class RichText(QTextBrowser):
 
     @property
     def grows(self) -> bool:
-        """Whether it was added to, and `finish` not called since."""
+        """Whether text was appended, and `finish` not called since."""
         return self._grows
 
     @property
@@ -84,13 +84,13 @@ class RichText(QTextBrowser):
 
     @property
     def is_plain(self) -> bool:
-        """Whether its text looks the same without Markdown."""
+        """Whether its text has no formatting."""
         return self._writer is None or self._writer.is_plain
 
     def set_plain(self, *runs: tuple[str, str], is_code: bool = False) -> None:
-        """Show texts as they are, one after the other, each in a colour of the theme ("" for that of text).
+        """Show plain texts, one after the other, each with a colour role of the theme ("" for the text colour).
 
-        is_code: in the fixed-width font, and so is what is added.
+        is_code: use the monospaced font, also for appended text.
         """
         self._writer, self._grows, self._is_code = None, False, is_code
         self.clear()
@@ -118,18 +118,18 @@ class RichText(QTextBrowser):
             self._fit()
 
     def _become_plain(self, text: str) -> bool:
-        """Show a text without marks verbatim if Markdown would not preserve all of its spaces."""
+        """Show a text without formatting verbatim if Markdown would not preserve it; return whether it did."""
         if not self.is_plain or self.toPlainText() == text:
             return False
         self.set_plain((text, ""))
         return True
 
     def begin_markdown(self) -> None:
-        """Show an empty Markdown text, which grows."""
+        """Show an empty Markdown text, to append to."""
         self.set_markdown("")
 
     def append(self, text: str) -> None:
-        """Add to the text at its end."""
+        """Append to the text."""
         self._grows = True
         if self._writer is not None:
             start = self._writer.append(text)
@@ -142,7 +142,7 @@ class RichText(QTextBrowser):
         self._fit(start)
 
     def finish(self) -> None:
-        """The text that grew is complete."""
+        """Mark the growing text as complete, and draw its end accordingly."""
         was_growing, self._grows = self._grows, False
         if self._writer is None:
             if self._joints.join():
@@ -154,16 +154,16 @@ class RichText(QTextBrowser):
         if not self._become_plain(self._writer.text):
             self._fit(self.document().characterCount() - 1)
 
-    # -- Its size ------------------------------------------------------------------------------------------------------
+    # -- Size ----------------------------------------------------------------------------------------------------------
 
     def set_max_width(self, pixels: int) -> None:
-        """Set the width at which it wraps."""
+        """Set the width in pixels at which the text wraps."""
         if pixels != self._max_width:
             self._max_width = pixels
             self._fit()
 
     def _fit(self, changed_from: int = 0) -> None:
-        """Take the size of the text, which was changed from a position on; while it grows, it becomes no narrower."""
+        """Resize to the text, which changed from a position on; a growing text never becomes narrower."""
         document, widest = self.document(), self._max_width
         if self.lineWrapColumnOrWidth() != widest:
             self.setLineWrapColumnOrWidth(widest)
@@ -184,12 +184,12 @@ class RichText(QTextBrowser):
 
     @Slot()
     def _keep_in_view(self) -> None:
-        """All of it is in view; Qt would scroll, since lines may become wider than they are."""
+        """Disable scrolling: the whole text is visible, but Qt would allow for wider lines."""
         for bar in (self.horizontalScrollBar(), self.verticalScrollBar()):
             bar.setRange(0, 0)
 
     def _width_from(self, position: int) -> float:
-        """The width of the lines from a position on: the document would measure all of them."""
+        """Measure the width of the lines from a position on, as the document would measure all lines."""
         block, width = self.document().findBlock(position), 0.0
         while block.isValid():
             lines = block.layout()
@@ -226,10 +226,10 @@ class RichText(QTextBrowser):
         self._theme.set_icon(widget, "check", "accent")
         QTimer.singleShot(_COPIED_MS, widget, lambda: self._theme.set_icon(widget, "copy"))
 
-    # -- How it looks --------------------------------------------------------------------------------------------------
+    # -- Painting ------------------------------------------------------------------------------------------------------
 
     def _code_area(self, block: QTextBlock) -> QRect:
-        """The area of a code block's frame behind one of its lines."""
+        """Return the area of a code block's frame behind one of its lines."""
         lines = self.document().documentLayout().blockBoundingRect(block)
         form, edges = block.blockFormat(), block.blockFormat().intProperty(EDGES)
         left = round(form.leftMargin() - CODE_PAD)
@@ -245,7 +245,7 @@ class RichText(QTextBrowser):
         super().paintEvent(event)
 
     def _paint_ground(self, painter: QPainter, area: QRect) -> None:
-        """Paint what is behind the text: the ground of code, bars of quotations, and rules."""
+        """Paint the background of code, the bars of quotations, and rules."""
         colors, layout = self._theme.theme, self.document().documentLayout()
         block = self.cursorForPosition(area.topLeft()).block()
         if block.previous().isValid():
@@ -287,13 +287,13 @@ class RichText(QTextBrowser):
             painter.drawText(head, Qt.AlignmentFlag.AlignVCenter, name)
         painter.restore()
 
-    # -- What is done with it ------------------------------------------------------------------------------------------
+    # -- Copying and links ---------------------------------------------------------------------------------------------
 
     def loadResource(self, kind: int, name: QUrl | str) -> None:
-        """Nothing: a text shows no pictures, and no files of this computer."""
+        """Load nothing: a text must not show pictures or local files."""
 
     def createMimeDataFromSelection(self) -> QMimeData:
-        """The words alone, without colours."""
+        """Copy plain text, without formatting."""
         data = QMimeData()
         data.setText(self.textCursor().selection().toPlainText())
         return data
@@ -306,7 +306,7 @@ class RichText(QTextBrowser):
 
 
 def ask_to_open(url: QUrl, parent: QWidget) -> QMessageBox:
-    """Show an address, and open it in the browser if the user agrees; other addresses than those are only shown."""
+    """Show an address, and open it if the user agrees; an address with a scheme not in _SCHEMES is only shown."""
     address = bytes(url.toEncoded().data()).decode()
     can_open = url.scheme().lower() in _SCHEMES
     box = QMessageBox(parent.window())

@@ -1,4 +1,4 @@
-"""A plain text editor that never stalls: of texts that are too long to lay out, only the beginning is shown."""
+"""A plain text editor that never stalls: it shows only the beginning of a text that is too long to lay out."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from terrarium.app.kit.basics import button, label, row
 from terrarium.app.kit.theme import ThemeProvider
 
 MAX_CHARACTERS, MAX_LINE_LENGTH = 500_000, 50_000
-"""Above either, each keystroke would take longer than a keystroke (measured: 0.2 s on a line of a million)."""
+"""Above either limit, editing would lag behind typing (measured: 0.2 s per keystroke on a line of a million)."""
 
 _SHOWN = 5_000
 
 
 class TextBox(QPlainTextEdit):
-    """An editor whose `text` may be longer than what is shown; then it is read-only.
+    """An editor whose `text` may be longer than the part that is shown; it is read-only then.
 
     Signals:
-        text_changed(): `text` is new.
+        text_changed(): `text` has changed.
     """
 
     text_changed = Signal()
@@ -64,7 +64,7 @@ class TextBox(QPlainTextEdit):
             self.set_text(self._full_text[:_SHOWN])
 
     def cursor_over(self, start: int, end: int) -> QTextCursor | None:
-        """A cursor that selects between two of Qt's positions; None if that part is not shown."""
+        """Return a cursor that selects the text between two Qt positions; None if that part is not shown."""
         if end >= self.document().characterCount():
             return None
         cursor = QTextCursor(self.document())
@@ -86,21 +86,21 @@ class TextBox(QPlainTextEdit):
         self.set_text(before + pasted + after)
 
     def _on_edited(self) -> None:
-        """Ignore Qt's signals about colours, as when the theme changes: only a new text counts."""
+        """Report a changed text; Qt also signals changes of formatting, for instance with the theme."""
         if self._full_text is None and self.toPlainText() != self._last_text:
             self._last_text = self.toPlainText()
             self.text_changed.emit()
 
 
 def is_too_long(text: str) -> bool:
-    """Whether a text is too long to be laid out and edited."""
+    """Return whether a text is too long for smooth layout and editing."""
     if len(text) <= MAX_LINE_LENGTH:
         return False
     return len(text) > MAX_CHARACTERS or max(map(len, text.split("\n"))) > MAX_LINE_LENGTH
 
 
 def highlight(cursor: QTextCursor, color: QColor, *, wrong: bool = False) -> QTextEdit.ExtraSelection:
-    """The selection of a cursor with a background colour; if `wrong`, with a text colour and underline instead."""
+    """Highlight a cursor's selection with a background colour; if `wrong`, with a text colour and a wavy underline."""
     look = QTextCharFormat()
     if wrong:
         look.setForeground(color)
@@ -114,7 +114,7 @@ def highlight(cursor: QTextCursor, color: QColor, *, wrong: bool = False) -> QTe
 
 
 class TruncationNote(QWidget):
-    """Says below an editor that it shows only the beginning of its text; its button discards the rest.
+    """A note below an editor that only the beginning of its text is shown, with a button that discards the rest.
 
     Hidden while the whole text can be edited.
 

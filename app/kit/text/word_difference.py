@@ -1,4 +1,4 @@
-"""A text in which the words are marked that another text does not have."""
+"""A text whose words that differ from another text are marked (a word diff)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_WORDS = 2000
 
 
 def marked_words(text: str, other: str) -> list[tuple[str, bool]]:
-    """The parts of `text` in order, each with whether `other` lacks it there; whole words, white space with them."""
+    """Split `text` into parts of whole words and white space, each with whether it differs from `other` (a diff)."""
     ours, theirs = _WORD.findall(text), _WORD.findall(other)
     if max(len(ours), len(theirs)) > _MAX_WORDS:
         return [(text, False)]
@@ -26,7 +26,7 @@ def marked_words(text: str, other: str) -> list[tuple[str, bool]]:
 
 
 class ComparedText(QLabel):
-    """Shows a text, and on demand which of its words another one does not have; bold as well as coloured."""
+    """A text, optionally with the words that differ from another text marked in bold and colour."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,7 +52,7 @@ class ComparedText(QLabel):
         return self._is_marked
 
     def show_text(self, text: str, other: str = "", *, marked: bool = False) -> None:
-        """Show a text, with what differs from `other` marked or not."""
+        """Show a text; with `marked`, mark its differences from `other`."""
         self._own, self._other, self._is_marked = text, other, marked
         self.setAccessibleDescription(text)
         self._draw()
@@ -72,5 +72,5 @@ class ComparedText(QLabel):
 
 
 def as_html(text: str) -> str:
-    """A plain text as HTML that keeps its spaces and line breaks."""
+    """Convert plain text to HTML that preserves spaces and line breaks."""
     return html.escape(text, quote=False).replace("  ", "&nbsp; ").replace("\n", "<br>")

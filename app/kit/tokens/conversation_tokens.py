@@ -16,7 +16,7 @@ from terrarium.models.chat.tokens import ChatTokens
 from terrarium.models.tokenizers import Piece
 
 ROLE_COLOURS = {"system": "key", "user": "query", "assistant": "value"}
-"""Role -> the theme's colour."""
+"""Role of a message -> colour role of the theme."""
 
 _GOES_ON = "the model replies here"
 _FAINT = 0.35
@@ -27,14 +27,14 @@ _SWATCH = 10
 
 
 class ChatTokenView(TokenView):
-    """Pills of a conversation; tokens that the model is trained on are underlined, omitted ones faint."""
+    """The tokens of a conversation as pills; tokens in the training loss are underlined, omitted messages are faint."""
 
     _chat: ChatTokens | None = None
     _roles: Sequence[str] = ()
     _underlined = False
 
     def set_chat(self, chat: ChatTokens | None, roles: Sequence[str], *, underline: bool = False) -> None:
-        """Show a conversation with these roles of messages; None for none."""
+        """Show a conversation, or None. roles: of its messages. underline: whether to underline replies."""
         self._chat, self._roles, self._underlined = chat, (*roles, "assistant"), underline
         self.set_pieces(() if chat is None else chat.tokens)
 
@@ -46,7 +46,7 @@ class ChatTokenView(TokenView):
 
     @property
     def _asks(self) -> bool:
-        """Whether the last tokens prompt a reply."""
+        """Whether the conversation ends with a generation prompt."""
         return self._chat is not None and self._chat.counts[-1] > 0
 
     def _paint_ground(self, painter: QPainter, index: int, piece: Piece, shape: QRectF) -> None:

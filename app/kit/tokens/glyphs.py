@@ -1,4 +1,4 @@
-"""Characters that no font of this computer has: written as ⟨U+4F60⟩, since all of them look like one empty box."""
+"""Escapes characters that no installed font can draw as ⟨U+4F60⟩, since all of them look like the same empty box."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _MARKED = {mark: character for character, mark in MARKS.items()}
 
 
 class Glyphs:
-    """The characters that can be drawn in `font` or its fallback fonts. Each character is looked up once."""
+    """Tells which characters can be drawn in `font` or its fallback fonts. Each character is looked up once."""
 
     def __init__(self, font: QFont) -> None:
         self._metrics = QFontMetrics(font)
         self._known: dict[str, bool] = {}
 
     def missing(self, text: Iterable[str]) -> frozenset[str]:
-        """The characters that would be empty boxes, and such marks of white space."""
+        """Return the characters of a text, and the marks of white space, that would be drawn as empty boxes."""
         return frozenset(character for character in {*text, *_MARKED} if not self._has(character))
 
     def drawable(self, shown: str) -> str:
-        """`shown`, as `show_bytes` returns it, with an escape in place of each character that would be an empty box."""
+        """Escape the characters of `shown` (from `show_bytes`) that would be drawn as empty boxes."""
         return shown if shown.isascii() else escape(shown, self.missing(shown))
 
     def _has(self, character: str) -> bool:
@@ -36,9 +36,9 @@ class Glyphs:
 
 
 def escape(shown: str, missing: frozenset[str]) -> str:
-    """The `missing` characters of a display form by their number, and marks of white space by that of their character.
+    """Replace `missing` characters of a display form by their code points, marks of white space by that of the space.
 
-    As `show_bytes` writes what is invisible.
+    The form is that in which `show_bytes` writes invisible characters.
     """
     return "".join(_number(_MARKED.get(each, each)) if each in missing else each for each in shown)
 
@@ -49,5 +49,6 @@ def _number(character: str) -> str:
 
 
 def _needs_no_glyph(character: str) -> bool:
-    """Whether Qt draws nothing for it in any font: control and format characters, variation selectors."""
+    """Return whether Qt draws nothing for a character in any font: control, format and space characters, and variation
+    selectors."""
     return unicodedata.category(character) in ("Cc", "Cf", "Zs") or "\ufe00" <= character <= "\ufe0f"

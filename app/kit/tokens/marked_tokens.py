@@ -17,7 +17,7 @@ MARKS = {
     "changed": ("Replaced", "danger", "danger_soft"),
     "": ("Context", "border_strong", "sunken"),
 }
-"""Mark -> its label, and the colours of its line and background."""
+"""Mark -> its label, and the colour roles of its line and background."""
 
 
 class MarkedTokens(TokenView):
@@ -35,7 +35,7 @@ class MarkedTokens(TokenView):
         self.verticalScrollBar().setValue(0)
 
     def mark_of(self, index: int) -> str:
-        """The mark of the token at `index`, a key of MARKS."""
+        """Return the mark of the token at `index`, a key of MARKS."""
         for name in ("predicted", "hidden", "changed"):
             if index in getattr(self._row, name):
                 return name
@@ -70,7 +70,7 @@ class MarkLegend(QWidget):
         theme.theme_changed.connect(self.update)
 
     def show_marks(self, marks: tuple[str, ...]) -> None:
-        """Explain these marks."""
+        """Show the legend of these marks."""
         self._marks = marks
         self.setAccessibleName("Marks: " + ", ".join(MARKS[mark][0] for mark in marks))
         self.updateGeometry()

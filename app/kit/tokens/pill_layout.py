@@ -12,8 +12,8 @@ class PillLayout:
     Args:
         widths: (n,) pixels of each pill with its gap.
         ends_line: (n,) bool, True if the row ends after that pill (a line feed in the text).
-        available: pixels. A pill wider than that gets a row of its own.
-        batch_size: how many pills to lay out now, default: all; `extend` continues.
+        available: the width of a row in pixels. A wider pill gets a row of its own.
+        batch_size: the number of pills to lay out now, default: all; `extend` continues.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class PillLayout:
         """Lay out about this many more pills."""
         first = self.n_laid_out
         last = min(first + n_pills, self._n)
-        # For each pill, where the row after it would start if it began one: all at once, since a loop over half a
-        # million rows would take longer than all else.
+        # For each pill, the start of the next row if this pill started a row. Vectorized, since a loop over half a
+        # million rows would dominate the time.
         each = np.arange(first, last)
         fits = np.searchsorted(self._edges, self._edges[first:last] + self._available, side="right") - 1
         limits = self._line_ends[np.searchsorted(self._line_ends[:-1], each, side="right")]
@@ -57,24 +57,24 @@ class PillLayout:
         return len(self._starts) - 1
 
     def row_of(self, index: int) -> int:
-        """The row of pill `index`, which must be laid out."""
+        """Return the row of pill `index`, which must be laid out."""
         assert index < max(1, self.n_laid_out), (index, self.n_laid_out)
         return int(np.searchsorted(self._starts, index, side="right")) - 1
 
     def pills_in(self, row: int) -> range:
-        """The pills of `row`."""
+        """Return the pills of `row`."""
         return range(int(self._starts[row]), int(self._starts[row + 1]))
 
     def x_of(self, index: int) -> int:
-        """The left edge of pill `index` in its row, in pixels."""
+        """Return the left edge of pill `index` in its row, in pixels."""
         return int(self._edges[index] - self._edges[self._starts[self.row_of(index)]])
 
     def width_of(self, index: int) -> int:
-        """The width of pill `index` with its gap, in pixels."""
+        """Return the width of pill `index` with its gap, in pixels."""
         return int(self._edges[index + 1] - self._edges[index])
 
     def at(self, x: int, row: int) -> int | None:
-        """The pill at `x` pixels in `row`, None beside the last one."""
+        """Return the pill at `x` pixels in `row`, or None."""
         if not 0 <= row < self.n_rows or x < 0:
             return None
         pills = self.pills_in(row)
@@ -82,7 +82,7 @@ class PillLayout:
         return index if index in pills else None
 
     def neighbour(self, index: int, rows: int) -> int:
-        """The pill this many rows below pill `index` (above, if negative), at most in the last row."""
+        """Return the pill `rows` rows below pill `index` (above if negative), clamped to the first and last row."""
         row = min(max(self.row_of(index) + rows, 0), self.n_rows - 1)
         found = self.at(self.x_of(index) + self.width_of(index) // 2, row)
         return self.pills_in(row)[-1] if found is None else found

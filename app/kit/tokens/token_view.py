@@ -1,4 +1,4 @@
-"""Tokens as pills: one custom-painted scroll area, so that a million tokens cost little more than a screenful."""
+"""Tokens as pills in one custom-painted scroll area, so that a million tokens cost little more than a screenful."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from terrarium.models.tokenizers.text.encoded import TokenArrays
 
 _GAP, _ROW_GAP, _MARGIN = 2, 6, 8  # pixels between pills, below a row, around all
 BATCH_SIZE = 150_000
-"""Pills that are laid out before control returns to the window: about 20 ms."""
+"""The number of pills laid out before control returns to the event loop, which takes about 20 ms."""
 
 _PAD = 5  # pixels inside a pill's ends
 
@@ -34,7 +34,7 @@ class TokenView(QAbstractScrollArea):
 
     Signals:
         hovered(int): the token under the pointer, -1 for none.
-        picked(int): the token that was clicked or walked to, -1 for none.
+        picked(int): the token picked with the mouse or the keyboard, -1 for none.
     """
 
     hovered = Signal(int)
@@ -73,7 +73,7 @@ class TokenView(QAbstractScrollArea):
         self._restyle()
 
     def mark(self, tokens: range) -> None:
-        """Highlight a range of tokens and scroll to it; an empty range for none."""
+        """Highlight a range of tokens and scroll to it; an empty range removes the highlight."""
         if tokens != self.marked:
             self.marked = tokens
             if tokens:
@@ -81,7 +81,7 @@ class TokenView(QAbstractScrollArea):
             self.viewport().update()
 
     def pick(self, index: int) -> None:
-        """Pick token `index`, -1 for none, with a signal."""
+        """Pick token `index`, -1 for none, and emit `picked` on a change."""
         if index != self._pick:
             self._pick = index
             if index >= 0:
@@ -92,7 +92,7 @@ class TokenView(QAbstractScrollArea):
 
     @property
     def current(self) -> int:
-        """The token to describe: the picked one, else the one under the pointer, else -1."""
+        """The token to describe: the picked token, else the token under the pointer, else -1."""
         return self._pick if self._pick >= 0 else self._hover
 
     @property
@@ -116,7 +116,7 @@ class TokenView(QAbstractScrollArea):
 
     @property
     def _available(self) -> int:
-        """The pixels for pills, the same with and without a scroll bar, so that it changes no row."""
+        """The width for pills in pixels, the same with and without a scroll bar, so that rows stay unchanged."""
         return max(self.width() - self.verticalScrollBar().sizeHint().width() - 2 * _MARGIN, 40)
 
     def _relayout(self) -> None:
@@ -131,7 +131,7 @@ class TokenView(QAbstractScrollArea):
 
     @Slot()
     def _lay_out_more(self) -> None:
-        """Lay out more of a long text, and return control to the window."""
+        """Lay out more of a long text, and return control to the event loop."""
         if not self.pills.is_complete:
             self.pills.extend(BATCH_SIZE)
             self._set_range()
@@ -143,11 +143,11 @@ class TokenView(QAbstractScrollArea):
             self._set_range()
 
     def _line_ends(self) -> NDArray[np.bool]:
-        """For each token, whether the next one starts a row."""
+        """Return for each token whether the row ends after it."""
         return self._of_each(_ends_line, bool)
 
     def _of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
-        """(n,): a property of each token that depends on its id alone."""
+        """Compute a property of each token (n,) that depends only on its id."""
         pieces = self.pieces
         if isinstance(pieces, TokenArrays):
             return pieces.per_token(fact, dtype)
@@ -164,7 +164,7 @@ class TokenView(QAbstractScrollArea):
         self.viewport().update()
 
     def pill_rect(self, index: int) -> QRect:
-        """The rectangle of pill `index` in the viewport."""
+        """Return the rectangle of pill `index` in the viewport."""
         self._lay_out_to(index)
         row = self.pills.row_of(index)
         top = _MARGIN + row * self._row_height - self.verticalScrollBar().value()
@@ -172,7 +172,7 @@ class TokenView(QAbstractScrollArea):
         return QRect(left, top, self.pills.width_of(index) - _GAP, self._words.pill_height)
 
     def token_at(self, point: QPointF) -> int:
-        """The token at a point of the viewport, -1 for none."""
+        """Return the token at a point of the viewport, -1 for none."""
         y = int(point.y()) - _MARGIN + self.verticalScrollBar().value()
         index = self.pills.at(int(point.x()) - _MARGIN, y // self._row_height)
         return -1 if index is None else index
@@ -220,7 +220,7 @@ class TokenView(QAbstractScrollArea):
         self._words.paint(painter, rect, piece, self._ink(index))
 
     def _ink(self, index: int) -> QColor | None:
-        """The colour of a pill's text, None for the usual one."""
+        """Return the colour of a pill's text, None for the default."""
         return None
 
     # -- input ---------------------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class TokenView(QAbstractScrollArea):
             self.pick(target)
 
     def _key_target(self, key: int) -> int | None:
-        """The token that a key moves to, -1 to unpick; None if the key has no effect."""
+        """Return the token that a key moves to, -1 to unpick; None if the key has no effect."""
         last, pick = len(self.pieces) - 1, self._pick
         if key == Qt.Key.Key_Escape and pick >= 0:
             return -1
@@ -297,7 +297,7 @@ def _ends_line(piece: Piece) -> bool:
 
 
 def describe_token(piece: Piece) -> str:
-    """One line about a token: its text, id and bytes."""
+    """Describe a token in one line: its text, id and bytes."""
     return f"{piece.display}   id {piece.id}   bytes {piece.bytes.hex(' ').upper()}"
 
 
@@ -305,8 +305,8 @@ class PillPainter:
     """Measures and paints the text of pills and, with `show_ids`, the ids below. One per theme.
 
     Attributes:
-        metrics: of the font of the text.
-        pill_height, row_height: pixels of a pill, and from one row of them to the next.
+        metrics: the metrics of the text's font.
+        pill_height, row_height: the height of a pill, and the distance between rows, in pixels.
     """
 
     def __init__(self, theme: ThemeProvider, *, show_ids: bool) -> None:
@@ -319,7 +319,7 @@ class PillPainter:
         self._widths: dict[tuple[str, int], int] = {}
 
     def width(self, piece: Piece) -> int:
-        """The width in pixels of a token's pill; measured once per token."""
+        """Return the width in pixels of a token's pill; cached per token."""
         key = (piece.display, piece.id if self._show_ids else -1)
         width = self._widths.get(key)
         if width is None:
