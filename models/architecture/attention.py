@@ -21,12 +21,12 @@ from terrarium.models.settings.model_config import ModelConfig
 
 @dataclass(frozen=True)
 class AttentionContext:
-    """What all attention layers of a stack share in one forward pass: the mask and the rotation."""
+    """The mask and the rotation that all attention layers of a stack share in one forward pass."""
 
     mask: Tensor | None = None
     """(B or 1, 1 or H, T, S): bool, True = may be attended to; or float, added to the scores."""
     causal: bool = False
-    """Whether attention is causal where `mask` is None."""
+    """Whether attention is causal if `mask` is None."""
     rotation: tuple[Tensor, Tensor] | None = None
     """RoPE's cos and sin for queries and keys, each (B or 1, 1, T, D)."""
 
@@ -87,8 +87,8 @@ class Attention(nn.Module):
         return self.output(out.to(x.dtype).transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor, norm: nn.Module | None) -> Tensor:
-        """(B, T, n·D) -> (B, n, T, D), normalised if there is a norm: before the transposition, after which it would
-        have to copy."""
+        """(B, T, n·D) -> (B, n, T, D), normalised if there is a norm. The norm comes before the transposition; after
+        it, a copy would be needed."""
         heads = x.unflatten(-1, (-1, self.head_dim))
         return (heads if norm is None else norm(heads)).transpose(1, 2)  # type: ignore[no-any-return]
 

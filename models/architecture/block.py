@@ -40,12 +40,12 @@ class Block(nn.Module):
         self.feed_forward = MixtureOfExperts(config) if config.n_expert else FeedForward(config)
         self.dropout = nn.Dropout(config.dropout)
         self.recomputes = False
-        """Whether a forward pass that will be followed by a backward pass keeps its input alone: the backward pass
-        computes the rest of it again, with the same dropout (Chen et al., “Training Deep Nets with Sublinear Memory
+        """Whether activation checkpointing is on: a training forward pass saves only the block's input, and the
+        backward pass recomputes the rest, with the same dropout (Chen et al., “Training Deep Nets with Sublinear Memory
         Cost”, 2016, arXiv:1604.06174)."""
 
     def forward(self, x: Tensor, context: AttentionContext, *, trace: Trace | None = None, **more: Any) -> Tensor:
-        """x (B, T, C) -> (B, T, C), or (N, C) with `keep`. Arguments as of `compute`."""
+        """x (B, T, C) -> (B, T, C), or (N, C) with `keep`. For the arguments see `compute`."""
         is_training = torch.is_grad_enabled() and more.get("cache") is None
         if not (self.recomputes and is_training and (trace is None or trace.wanted <= {"router"})):
             return self.compute(x, context, trace=trace, **more)
@@ -76,10 +76,10 @@ class Block(nn.Module):
         Args:
             context: mask and rotation of self-attention; `memory_context`: of cross-attention to `memory` (B, S, C).
             segments: (B, T) long; the short convolutions do not cross segment boundaries.
-            memory: the encoder's output; None where the cache holds its keys and values already.
+            memory: the encoder's output; None if the cache already has its keys and values.
             site: the block's path, for the trace.
-            keep: (N) long; which of the B·T tokens' states are wanted, without a trace. Tokens see one another no more
-                after attention, but for the short convolution, so only theirs go through the feed-forward.
+            keep: (N) long; indices of the B·T tokens whose states are returned; not with a trace. Apart from the short
+                convolution, tokens do not interact after attention, so only these go through the feed-forward.
         """
 
         def attend(h: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Block(nn.Module):
         return x
 
     def _feed_some(self, x: Tensor, keep: Tensor, cache: LayerCache | None, segments: Tensor | None) -> Tensor:
-        """The feed-forward sublayer for some tokens, x (B, T, C) -> (N, C)."""
+        """Apply the feed-forward sublayer to the tokens `keep`: x (B, T, C) -> (N, C)."""
         kept = x.flatten(0, 1).index_select(0, keep)
         if self.feed_forward_conv is None:
             h = self.feed_forward_norm(kept) if self.is_pre else kept
@@ -129,7 +129,7 @@ class Block(nn.Module):
 
 
 def recompute_blocks(model: nn.Module, recomputes: bool) -> None:
-    """Set whether the backward pass computes each block of a model again (`Block.recomputes`)."""
+    """Turn activation checkpointing of all blocks of a model on or off (`Block.recomputes`)."""
     for module in model.modules():
         if isinstance(module, Block):
             module.recomputes = recomputes

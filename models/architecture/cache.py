@@ -1,7 +1,7 @@
 """The KV cache of a decoder, passed as an argument and never stored in a module.
 
-It is for generation, not for training: tokens are written in place into tensors with spare capacity, since copying
-everything for each new token would take most of the time.
+For generation only, not for training: keys and values are written in place into tensors with spare capacity, because
+copying the whole cache for each new token would take most of the time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class LayerCache:
     def __init__(self) -> None:
         self.length = 0
         self.spare = 0
-        """How many more inputs (tails) are kept than are needed, so that as many tokens can be forgotten."""
+        """The number of extra inputs retained in `tails`, and so the number of tokens that can be rolled back."""
         self.tails: dict[str, Tensor] = {}
         self.cross: tuple[Tensor, Tensor] | None = None
         """Keys and values of the encoder's output, each (B, G, S, D): computed once for all target tokens."""
@@ -35,7 +35,7 @@ class LayerCache:
         return self.extend_both(torch.stack((keys, values)))
 
     def extend_both(self, new: Tensor) -> tuple[Tensor, Tensor]:
-        """As `extend`, with keys and values in one tensor (2, B, G, T, D)."""
+        """Do the same as `extend`, with keys and values in one tensor (2, B, G, T, D)."""
         before, n = self.length, new.size(3)
         self.length = length = before + n
         kept = self._kept
@@ -57,13 +57,13 @@ class LayerCache:
         return before if before is None else before[:, before.size(1) - size :]
 
     def rollback(self, n: int) -> None:
-        """Forget the last n tokens, at most `spare` of them."""
+        """Remove the last n tokens, at most `spare` of them."""
         assert 0 <= n <= min(self.length, self.spare)
         self.length -= n
         self.tails = {site: tail[:, : tail.size(1) - n] for site, tail in self.tails.items()}
 
     def select(self, rows: Tensor) -> None:
-        """Keep only the given rows of the batch, in that order."""
+        """Retain only the given rows of the batch, in that order."""
         if self._kept is not None:
             self._kept = self._kept[:, rows]
         self.tails = {site: tail[rows] for site, tail in self.tails.items()}
@@ -78,7 +78,8 @@ class LayerCache:
 
 
 def _grown(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
-    """A larger copy of `kept` (at first an empty tensor like `new`), with capacity for more than `length` tokens."""
+    """Return a larger copy of `kept` (or an empty tensor like `new` if None), with capacity for more than `length`
+    tokens."""
     both, batch, heads, _, width = new.shape
     larger = new.new_empty(both, batch, heads, length + max(32, length // 4), width)
     if kept is not None:
@@ -113,12 +114,12 @@ class KVCache:
 
     @property
     def source_length(self) -> int:
-        """Tokens of the encoder's text, S; 0 if there is none."""
+        """The number of the encoder's tokens, S; 0 without a source."""
         cross = self.layers[0].cross
         return 0 if cross is None else cross[0].size(2)
 
     def select(self, rows: Tensor) -> None:
-        """Keep only the given rows of the batch, in that order (rows: 1-D long or bool)."""
+        """Retain only the given rows of the batch, in that order (rows: 1-D long or bool)."""
         for layer in self.layers:
             layer.select(rows)
         if self.mask is not None:
@@ -132,29 +133,31 @@ class KVCache:
         return self.mask is None and not any(layer.tails for layer in self.layers)
 
     def truncate(self, n: int) -> None:
-        """Forget all but the first n tokens; only if `can_truncate`."""
+        """Remove all but the first n tokens; only if `can_truncate`."""
         assert self.can_truncate
         assert all(layer.length >= n for layer in self.layers)
         for layer in self.layers:
             layer.length = n
 
     def reserve_rollback(self, n: int) -> None:
-        """Keep from now on what `rollback` needs for up to n tokens."""
+        """Retain enough inputs from now on to roll back up to n tokens."""
         for layer in self.layers:
             layer.spare = n
 
     def rollback(self, n: int) -> None:
-        """Forget the last n tokens, as many as `reserve_rollback` allowed before they were read; not with padding.
+        """Remove the last n tokens, at most as many as `reserve_rollback` reserved before they were read; not with
+        padding.
 
-        Everything is then as if they had never been read: attention masks depend on positions only, so that keys and
-        values in a sliding window's reach are still there, and short convolutions have their earlier inputs.
+        The cache is then in the state before they were read: attention masks depend on positions only, so keys
+        and values within a sliding window are still cached, and short convolutions have their earlier inputs.
         """
         assert self.mask is None
         for layer in self.layers:
             layer.rollback(n)
 
     def prefix(self, n: int) -> KVCache:
-        """A cache of the first n tokens in the same memory; only the tokens that it held before may be appended."""
+        """Return a cache of the first n tokens that shares this one's memory; only the same tokens may be appended to
+        it."""
         first = KVCache(len(self.layers))
         for layer, kept in zip(first.layers, self.layers, strict=True):
             layer.share(kept)

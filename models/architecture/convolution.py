@@ -65,8 +65,8 @@ def _mix(padded: Tensor, weight: Tensor, length: int) -> Tensor:
 class ShortConv(nn.Module):
     """A causal depthwise convolution over the last W tokens, added to its input: a Canon layer.
 
-    Source: Physics of Language Models, part 4.1 (Allen-Zhu, 2025). It lets a token see its neighbours before attention;
-    without it, a small model is slow to learn to bind a name to what is said about it.
+    Source: Physics of Language Models, part 4.1 (Allen-Zhu, 2025). It gives a token access to its neighbours before
+    attention; without it, a small model is slow to learn to bind a name to its attributes.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -78,7 +78,7 @@ class ShortConv(nn.Module):
     def forward(self, x: Tensor, tail: Tensor | None, segments: Tensor | None) -> Tensor:
         """x (B, T, C) -> (B, T, C).
 
-        `tail` holds the W - 1 inputs before x (B, W - 1, C), None = zeros. With `segments` (B, T), nothing crosses
+        `tail` is the W - 1 inputs before x (B, W - 1, C), None = zeros. With `segments` (B, T), nothing crosses
         from one segment into the next.
         """
         past, weight = self.width - 1, self.weight.to(x.dtype)
@@ -97,7 +97,7 @@ class ShortConv(nn.Module):
 
 
 def convolve(conv: ShortConv | None, x: Tensor, cache: LayerCache | None, site: str, segments: Tensor | None) -> Tensor:
-    """Apply `conv` if there is one, continuing from the inputs that the cache holds for `site`."""
+    """Apply `conv` if there is one, continuing from the cached inputs of `site`."""
     if conv is None:
         return x
     tail = None if cache is None else cache.shift(site, x, conv.width - 1)

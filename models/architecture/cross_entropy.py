@@ -1,4 +1,4 @@
-"""The cross-entropy of a language head, without the logits of all targets at once.
+"""The cross-entropy of a language head, computed block by block, so the logits of all targets never exist together.
 
 Letters in shape comments: N targets, C d_model, V vocab_size, R the targets of one block.
 """
@@ -17,9 +17,9 @@ from terrarium.models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
 
 @torch.no_grad()
 def cross_entropies(states: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor, dtype: torch.dtype) -> Tensor:
-    """The negative log-likelihood of each target in nats, (N) float32, without gradients.
+    """Compute the negative log-likelihood of each target in nats, (N) float32, without gradients.
 
-    Arguments as of `weighted_cross_entropy`.
+    For the arguments see `weighted_cross_entropy`.
     """
     found = [
         (torch.logsumexp(logits, dim=1) - logits.gather(1, targets[rows, None])[:, 0])
@@ -31,15 +31,15 @@ def cross_entropies(states: Tensor, table: Tensor, bias: Tensor | None, targets:
 def weighted_cross_entropy(
     states: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """Sum of weight × negative log-likelihood in nats, a float32 scalar with a gradient.
+    """Compute the sum of weight × negative log-likelihood in nats, a float32 scalar with a gradient.
 
-    The gradients are made along with the loss, block by block, so the logits (R, V) of one block at a time are all that
-    is held, as in Liger Kernel (arXiv:2410.10989), section 3.2. It cannot be differentiated twice.
+    The gradients are computed along with the loss, block by block, so only the logits (R, V) of one block are in memory
+    at a time, as in Liger Kernel (arXiv:2410.10989), section 3.2. It cannot be differentiated twice.
 
     Args:
-        states: (N, C), what the head multiplies with `table` (V, C), its matrix; bias: (V) or None.
+        states: (N, C), the input of the head's matrix `table` (V, C); bias: (V) or None.
         targets, weights: (N) long and float32; without gradients.
-        dtype: in which matrices are multiplied; the softmax is float32.
+        dtype: the precision of the matrix products; the softmax is float32.
     """
     if not torch.is_grad_enabled():
         return (cross_entropies(states, table, bias, targets, dtype) * weights).sum()
@@ -93,7 +93,8 @@ class _WeightedCrossEntropy(torch.autograd.Function):
 
 
 def _blocks(states: Tensor, table: Tensor, bias: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
-    """Which targets, and their logits (R, V) in float32, which may be changed in place. One buffer serves all."""
+    """Yield slices of the targets with their logits (R, V) in float32. One buffer is reused, and may be changed in
+    place."""
     size = LOSS_ROWS if states.device.type == "cpu" else GPU_LOSS_ROWS
     buffer = states.new_empty(min(size, len(states)), len(table), dtype=torch.float32)
     for start in range(0, len(states), size):

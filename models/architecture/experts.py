@@ -1,4 +1,4 @@
-"""Feed-forward layers: one for all tokens, or a mixture of experts, of which a router chooses a few per token.
+"""Feed-forward layers: dense, or a mixture of experts with a router that chooses a few per token.
 
 Letters in shape comments: B batch, T tokens, N = B·T, C d_model, F d_ff, E n_expert, k n_expert_used.
 """
@@ -44,7 +44,7 @@ check_complete(_CURVES, ACTIVATIONS, "code of activations")
 
 
 class FeedForward(nn.Module):
-    """Position-wise feed-forward: two matrices, or three where the activation is gated."""
+    """Position-wise feed-forward: two matrices, or three if the activation is gated."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -89,8 +89,8 @@ class MixtureOfExperts(nn.Module):
 
 
 def balance_loss(trace: Trace, add_up: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-    """Load-balancing loss: the mean over layers of E · Σᵢ fᵢ · Pᵢ, where fᵢ is the fraction of tokens routed to
-    expert i and Pᵢ its mean probability; 1 where the load is even.
+    """Compute the load-balancing loss: the mean over layers of E · Σᵢ fᵢ · Pᵢ, where fᵢ is the fraction of tokens
+    routed to expert i and Pᵢ its mean probability; 1 if the load is even.
 
     With several processes, `add_up` all-reduces a tensor (sum); the result is this process's share of the loss.
 

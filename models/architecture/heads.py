@@ -30,7 +30,7 @@ class LanguageHead(nn.Module):
         return F.linear(self.features(hidden), self.table(table), self.bias)
 
     def features(self, hidden: Tensor) -> Tensor:
-        """What is multiplied with the table: (…, C) -> (…, C)."""
+        """Compute the input of the table's matrix product: (…, C) -> (…, C)."""
         if self.transform is not None:
             hidden = self.transform(hidden)
         return hidden if self.scale == 1.0 else hidden * self.scale
@@ -71,7 +71,7 @@ class LabelHead(nn.Linear):
 
 
 def make_head(config: ModelConfig) -> nn.Module | None:
-    """The head that a design names; None for "none"."""
+    """Build the head of a design; None for "none"."""
     if config.head == "language":
         return LanguageHead(config)
     return None if config.head == "none" else LabelHead(config)

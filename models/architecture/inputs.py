@@ -69,7 +69,7 @@ def check_cache(cache: KVCache | None, n_layer: int, n_rows: int) -> None:
 
 
 def check_ablations(model: nn.Module, trace: Trace | None) -> None:
-    """Raise ValueError where a trace ablates or patches what the model does not have: it would silently do nothing."""
+    """Raise ValueError if a trace ablates or patches a site that the model lacks, which would silently do nothing."""
     if trace is None:
         return
     if trace.patches or trace.known:

@@ -24,18 +24,19 @@ def is_fixed(name: str, config: ModelConfig) -> bool:
 def look_back(stack: Stack, embedding: Tensor) -> None:
     """Make the first layer a short convolution: its head h looks 1 + h mod `lookback` tokens back, and copies.
 
-    Binding a name to what is said about it needs tokens that know their neighbours. Where a design has no short
-    convolution, attention has to find that out first ("previous-token heads", Elhage et al., "A Mathematical Framework
-    for Transformer Circuits", 2021), and small models hardly do. Here they have it from the start, and as it does not
-    change, the other layers can rely on it: if it is trained, or if its feed-forward adds to what is copied, binding is
-    not learned in the same time (measured on Tiny World). So the whole layer is fixed, and its feed-forward silent.
+    Binding a name to its attributes needs tokens with access to their neighbours. If a design has no short
+    convolution, attention has to learn that first ("previous-token heads", Elhage et al., "A Mathematical Framework
+    for Transformer Circuits", 2021), and small models hardly do. Here it is there from the start and fixed, so the
+    other layers can rely on it: if it is trained, or if its feed-forward adds to the copies, binding is not learned in
+    the same time (measured on Tiny World). So the whole layer is fixed, and its feed-forward silent.
 
-    Each head copies D channels of the embeddings, with random factors, by which distances can be told apart. Its
-    queries and keys are made of one channel, which is the same in all embeddings: with RoPE, their product depends on
+    Each head copies D channels of the embeddings, with random factors, which distinguish the distances. Its
+    queries and keys are computed from one channel, which is the same in all embeddings: with RoPE, their product
+        depends on
     the distance alone.
 
     Args:
-        stack: of a decoder with RoPE and QK-norm, its weights drawn already; embedding: its table (V, C).
+        stack: of a decoder with RoPE and QK-norm, its weights already initialised; embedding: its table (V, C).
     """
     config, first = stack.config, stack.blocks[0]
     assert isinstance(first, Block)

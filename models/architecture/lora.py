@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 DOWN, UP = "lora_a", "lora_b"
-"""What the parameters A and B of an adapter are called, beside the matrix's `weight`."""
+"""The names of an adapter's parameters A and B, beside the matrix's `weight`."""
 
 
 class LoraLinear(nn.Linear):
     """A linear layer with an adapter: W x + scale · B (A x), where A is (r, N) and B (M, r).
 
-    W and the bias are those of `linear`, and frozen. B starts as zeros, so the output is W x at first, bit for bit.
+    W and the bias are those of `linear`, frozen. B starts as zeros, so the output is W x at first, bit for bit.
     """
 
     def __init__(self, linear: nn.Linear, r: int, scale: float, dropout: float = 0.0) -> None:
@@ -71,7 +71,7 @@ def add_adapters(model: nn.Module, r: int, scale: float, dropout: float = 0.0) -
 
 
 def scale_of(model: nn.Module) -> float | None:
-    """What the adapters of a model are multiplied by; None where it has none."""
+    """Return the scale of a model's adapters, or None if it has none."""
     return next((module.scale for module in model.modules() if isinstance(module, LoraLinear)), None)
 
 

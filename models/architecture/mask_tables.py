@@ -18,7 +18,8 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedText:
-    """What determines the mask of a text: padding at its end, and whether two documents are packed into one row."""
+    """The properties of a text that determine its mask: padding at its end, and whether two documents are packed into
+    one row."""
 
     length: int
     n_padding: int = 0
@@ -59,9 +60,9 @@ def seen_pairs(config: ModelConfig, text: MaskedText, edges: Ints) -> Ints:
 
 
 def seen_from(config: ModelConfig, text: MaskedText, query: int) -> tuple[int, int]:
-    """(start, stop) of the real tokens that self-attention at token `query` can see.
+    """(start, stop) of the real tokens that self-attention at token `query` can attend to.
 
-    A padding token sees itself as well.
+    A padding token attends to itself as well.
     """
     start, stop = next((a, b) for a, b in text.documents() if a <= query < b)
     reach = (config.sliding_window or text.length) - 1
@@ -71,7 +72,7 @@ def seen_from(config: ModelConfig, text: MaskedText, query: int) -> tuple[int, i
 
 
 def seen_across(source: MaskedText) -> tuple[int, int]:
-    """(start, stop) of the source tokens that a decoder's cross-attention can see, from any token."""
+    """(start, stop) of the source tokens that a decoder's cross-attention attends to, the same for every token."""
     return 0, source.n_real or source.length  # a source that is all padding is seen whole
 
 

@@ -28,15 +28,16 @@ def within_reach(config: ModelConfig, distance: Tensor) -> Tensor:
 def self_attention_mask(
     config: ModelConfig, distance: Tensor, mask: Tensor | None, segments: Tensor | None
 ) -> Tensor | None:
-    """The mask of self-attention, (B or 1, 1, T, S) bool; None where the default suffices.
+    """The mask of self-attention, (B or 1, 1, T, S) bool; or None if the default suffices.
 
-    The default: causal in a decoder, everything in an encoder. A query always sees itself, so that the softmax of a
+    The default: causal in a decoder, everything in an encoder. A query always attends to itself, so that the softmax of
+        a
     padding token stays finite.
 
     Args:
         distance: key - query (T, S).
         mask: (B, S) bool, True = a real token.
-        segments: (B, S) long, of packed documents that do not see each other; only if T = S.
+        segments: (B, S) long, of packed documents that do not attend to each other; only if T = S.
     """
     length, seen = distance.shape
     has_window = 0 < config.sliding_window < seen
@@ -51,7 +52,8 @@ def self_attention_mask(
 
 
 def cross_attention_mask(source_mask: Tensor | None) -> Tensor | None:
-    """Which source tokens a decoder may see: (B, S) bool -> (B, 1, 1, S); one that is all padding is seen whole."""
+    """Return the mask of cross-attention: (B, S) bool -> (B, 1, 1, S). A source that is all padding is attended to
+    whole."""
     if source_mask is None:
         return None
     return (source_mask | ~source_mask.any(dim=1, keepdim=True))[:, None, None, :]

@@ -1,4 +1,4 @@
-"""Embeddings of n-grams: what is added to a token's embedding for the pair, the triple … of tokens that it ends.
+"""N-gram embeddings, added to a token's embedding for the pair, the triple … of tokens that ends with it.
 
 Letters in shape comments: B batch, T tokens, C d_model, N max_ngram, W d_ngram.
 """
@@ -14,7 +14,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.model_slots import NGRAM_BASE, NGRAM_PRIME
 
 SITE = "ngrams"
-"""Where the cache of the first layer keeps the ids before."""
+"""The site of the preceding ids in the first layer's cache."""
 
 
 class NGramEmbedding(nn.Module):
@@ -39,7 +39,7 @@ class NGramEmbedding(nn.Module):
         """Token ids (B, T) long -> (B, T, C).
 
         Args:
-            cache: of the first layer; the ids continue those that it holds.
+            cache: of the first layer; the ids continue the cached ones.
             mask: (B, T) bool, True = not padding, which belongs to no n-gram.
             apart: (B, T) long; n-grams do not cross from one segment into the next.
         """
@@ -49,7 +49,8 @@ class NGramEmbedding(nn.Module):
     def rows(
         self, ids: Tensor, cache: LayerCache | None = None, mask: Tensor | None = None, apart: Tensor | None = None
     ) -> Tensor:
-        """The row of the table (B, T, N - 1) long for each n-gram that ends with a token; arguments as of `forward`."""
+        """The row of the table (B, T, N - 1) long for each n-gram that ends with a token; for the arguments see
+        `forward`."""
         numbers, reach = ids.long() + 1, len(self.powers)  # 0: nothing, before the text
         if mask is not None:
             numbers = numbers * mask

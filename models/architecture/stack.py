@@ -51,12 +51,12 @@ class Stack(nn.Module):
     ) -> Tensor:
         """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`, packing = segments.
 
-        With `keep` (N) long, only those of these of the B·T tokens: (N, C); for them alone the last block is computed
-        to its end. A trace needs all.
+        With `keep` (N) long, indices into the B·T tokens, only their states (N, C): the last feed-forward is computed
+        for these alone. Not with a trace.
 
         Raises:
             ValueError: if the tokens do not fit the context, a mask or position is malformed, packing is given with a
-                cache that holds tokens, or the cache is of another model or batch size.
+                non-empty cache, or the cache is of another model or batch size.
         """
         assert keep is None or trace is None
         length, past = x.size(1), cache.length if cache is not None else 0
@@ -134,7 +134,7 @@ class Stack(nn.Module):
 
 
 def _seen_mask(mask: Tensor | None, cache: KVCache | None, x: Tensor) -> Tensor | None:
-    """Which of all keys are not padding, (B, S) bool, None = all; `mask` is appended to the cache's."""
+    """Return which of all keys are not padding, (B, S) bool, None = all; `mask` is appended to the cache's."""
     if cache is None or (mask is None and cache.mask is None):
         return mask
     present = mask if mask is not None else torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)

@@ -12,14 +12,14 @@ WANTED = ("attention", "residual", "router", "parts", "heads")
 
 
 class Patch(NamedTuple):
-    """Replaces a result by `values` wherever `where` (bool) is true. Both broadcast to the result's shape."""
+    """Replaces a module's output by `values` wherever `where` (bool) is true. Both broadcast to the result's shape."""
 
     where: Tensor
     values: Tensor
 
 
 class Trace:
-    """Collects what is `wanted` from a forward pass, and applies ablations and patches in it.
+    """Collects the `wanted` activations of a forward pass, and applies ablations and patches.
 
     A site is a module's path: "blocks.0.attention" (in an encoder-decoder "encoder.blocks.0.attention",
     "decoder.blocks.0.cross_attention", …). Not a dataclass: FSDP2 would pass copies of it to blocks.
@@ -34,7 +34,8 @@ class Trace:
     ) -> None:
         assert wanted <= set(WANTED), wanted
         self.wanted = wanted
-        """What to collect: "attention" (slower, since it is not fused then), "residual", "router", "parts", "heads"."""
+        """What to collect: "attention" (slower, because then it is not fused), "residual", "router", "parts",
+        "heads"."""
         self.ablated_heads = ablated_heads or {}
         """Heads whose result is set to zero, by the attention's site."""
         self.patches = patches or {}
@@ -49,7 +50,8 @@ class Trace:
         self.router: dict[str, tuple[Tensor, Tensor]] = {}
         """By the feed-forward's site: the router's probabilities (N, E) of N tokens, the chosen experts (N, k) long."""
         self.parts: dict[str, Tensor] = {}
-        """What each attention, cross-attention and feed-forward adds to the residual stream (B, T, C), by its site."""
+        """The output that each attention, cross-attention and feed-forward adds to the residual stream (B, T, C), by
+        its site."""
         self.heads: dict[str, Tensor] = {}
         """The output of each head (B, H, T, D) before the output matrix, by the attention's site."""
 

@@ -20,7 +20,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 class Model(nn.Module):
-    """What all topologies share: the embedding, the initial weights, and the number of parameters."""
+    """The base of all topologies: the embedding, the initial weights, and the number of parameters."""
 
     config: ModelConfig
     embedding: nn.Embedding
@@ -68,7 +68,7 @@ class Model(nn.Module):
     def logits(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """Final hidden states -> the head's logits: (…, C) -> (…, V) of tokens, (…, L) of labels, (…, 2) of a span.
 
-        Labels of whole texts are read off one state: (B, T, C) -> (B, L). mask: see `pooled`.
+        Labels of whole texts are predicted from one state: (B, T, C) -> (B, L). mask: see `pooled`.
 
         Raises:
             ValueError: if the model has no head.
@@ -80,13 +80,13 @@ class Model(nn.Module):
         return head(self.pooled(hidden, mask) if self.config.head == "sequence" else hidden)  # type: ignore[no-any-return]
 
     def check_head(self) -> nn.Module:
-        """The head; ValueError where there is none."""
+        """Return the head; ValueError if there is none."""
         if self.head is None:
             raise ValueError("This encoder has no head, so it makes no logits: call model.hidden() for its states.")
         return self.head
 
     def pooled(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The state (B, T, C) -> (B, C) that stands for a text: that of its last token, which has seen all others.
+        """The state (B, T, C) -> (B, C) that represents a text: that of its last token, which attends to all others.
 
         mask: (B, T) bool, True = not padding.
         """
@@ -128,13 +128,13 @@ class Decoder(Model, Stack):
         Args:
             mask: (B, T) bool, True = not padding; nothing attends to padding.
             positions: (B, T) or (T,) long, default 0…T−1 after the cached tokens, regardless of the mask.
-            segments: (B, T) long; tokens see only their own segment (packed documents).
-            cache: is extended by T tokens; the ids continue what it holds.
+            segments: (B, T) long; tokens attend only to their own segment (packed documents).
+            cache: is extended by T tokens; the ids continue the cached ones.
             trace: collects activations, and applies ablations.
 
         Raises:
             ValueError: if the tokens do not fit the context or the cache, an id, position, segment or mask is
-                malformed, segments are given with a cache that holds tokens, or a head to ablate does not exist.
+                malformed, segments are given with a non-empty cache, or a head to ablate does not exist.
         """
         hidden = self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
         return self.logits(hidden, mask)
@@ -150,7 +150,7 @@ class Decoder(Model, Stack):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep`, as of `Stack.transform`."""
+        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         check_ablations(self, trace)
         x = self.embed(ids, mask=mask, segments=segments, cache=cache)
         return self.transform(x, mask=mask, positions=positions, packing=segments, cache=cache, trace=trace, keep=keep)
@@ -163,7 +163,7 @@ class Decoder(Model, Stack):
         segments: Tensor | None = None,
         cache: KVCache | None = None,
     ) -> Tensor:
-        """As `Model.embed`, with the n-grams that the tokens end; arguments as of `forward`."""
+        """Embed as in `Model.embed`, with the n-grams that the tokens end; for the arguments see `forward`."""
         x = super().embed(ids)
         if self.ngrams is None:
             return x
@@ -173,7 +173,7 @@ class Decoder(Model, Stack):
 
 
 class Encoder(Model, Stack):
-    """A bidirectional model: every token sees the whole text. Its head predicts masked tokens, or labels."""
+    """A bidirectional model: every token attends to the whole text. Its head predicts masked tokens, or labels."""
 
     def __init__(self, config: ModelConfig) -> None:
         assert config.topology == "encoder-only"
@@ -200,7 +200,7 @@ class Encoder(Model, Stack):
             mask: (B, T) bool, True = not padding; nothing attends to padding.
             positions: (B, T) or (T,) long, default 0…T−1 regardless of the mask.
             segments: (B, T) long: with segment embeddings (n_segment), the segment that a token belongs to
-                (default 0); without, packed documents that do not see each other.
+                (default 0); without, packed documents that do not attend to each other.
             trace: collects activations, and applies ablations.
 
         Raises:
@@ -228,7 +228,7 @@ class Encoder(Model, Stack):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the last block: -> (B, T, C), or (N, C) with `keep`, as of `Stack.transform`."""
+        """As `forward`, up to the last block: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         if cache is not None:
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
         check_ablations(self, trace)
@@ -292,7 +292,7 @@ class EncoderDecoder(Model):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep`, as of `Stack.transform`."""
+        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         check_ablations(self, trace)
         memory = None
         if cache is None or not cache.has_source:

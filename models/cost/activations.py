@@ -111,7 +111,7 @@ def _stack(
     source_length: int,
     recomputes: bool,
 ) -> Value:
-    """models.architecture.stack.Stack.transform, with cross-attention to `memory` where it is given."""
+    """models.architecture.stack.Stack.transform, with cross-attention to `memory` if given."""
     tape, rows = recorder.tape, batch * length
     tape.part = POSITIONS
     scheme = scheme_of(config)

@@ -87,7 +87,7 @@ def block_matrices(config: ModelConfig) -> int:
 
 
 def attention_weights(config: ModelConfig, *, biases: bool = False) -> int:
-    """Parameters of one layer's query, key, value and output matrices; with `biases`, those too where it has any."""
+    """Parameters of one layer's query, key, value and output matrices; with `biases`, including its biases, if any."""
     inner, shared = config.n_head * config.head_dim, config.kv_heads * config.head_dim
     weights = 2 * config.d_model * (inner + shared)
     return weights + (config.d_model + inner + 2 * shared) * (biases and config.attention_bias)

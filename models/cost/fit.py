@@ -35,9 +35,9 @@ class Proposal:
 
 
 def split_update(texts: int, at_most: int) -> tuple[int, int]:
-    """The size and number of micro-batches of at most so many texts, for updates of `texts` texts.
+    """Return the size and number of micro-batches, of a limited size, for updates of `texts` texts.
 
-    Exactly so many, where that takes no more than about twice as many micro-batches as needed; else a few more.
+    They make up exactly `texts` if that takes at most about twice as many micro-batches as needed; else a few more.
     """
     largest = min(texts, at_most)
     for size in range(largest, largest // 2, -1):
@@ -74,7 +74,7 @@ def proposals(
     Empty if it fits already, or if nothing helps.
 
     Args:
-        recomputes, state_dtype: as of `cost.memory`; what is in use already is not proposed.
+        recomputes, state_dtype: see `cost.memory`; options already in use are not proposed.
     """
 
     def needed(
@@ -163,9 +163,9 @@ def proposals(
 
 
 def _first(n: int, is_legal: Callable[[int], bool], fits: Callable[[int], bool]) -> int | None:
-    """The first legal one of 0…n−1 that fits, by bisection (later ones need less); None if there is none.
+    """Return the first legal change of 0…n−1 that fits, by bisection (later ones need less); None if there is none.
 
-    There may be hundreds, so only those are looked at that the bisection meets.
+    There may be hundreds, so only those that the bisection visits are evaluated.
     """
     best = next((i for i in range(n - 1, -1, -1) if is_legal(i)), None)
     if best is None or not fits(best):
@@ -204,7 +204,7 @@ def _experts(config: ModelConfig) -> Sequence[Change]:
 
 
 def _layers(config: ModelConfig) -> Sequence[Change]:
-    """Fewer layers; the encoder's depth shrinks in proportion where it has its own."""
+    """Fewer layers; the encoder's depth shrinks in proportion if it has its own."""
     was, encoder = config.n_layer, config.n_encoder_layer
     changes = []
     for n in range(was - 1, 0, -1):

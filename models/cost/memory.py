@@ -18,7 +18,7 @@ from terrarium.models.settings.tune_spec import TuneSpec
 FLOAT32_BYTES = 4
 HEAP_HOLES = 0.42
 """The holes on glibc's heap as a share of the tensors there: with this, six trainings of 12 million parameters took
-within 6 % of what is estimated (tests/models/cost/test_peak_memory.py). None where blocks have pages of their own."""
+within 6 % of what is estimated (tests/models/cost/test_peak_memory.py). None if blocks have pages of their own."""
 
 STATE_BYTES = {"float32": 4, "bfloat16": 2}
 """Bytes per number of an optimizer's state, by TrainConfig.state_dtype."""
@@ -45,12 +45,12 @@ def activation_bytes(
     fused attention) is left out.
 
     Args:
-        source_length: of an encoder-decoder's sources; default: as `length`.
+        source_length: of an encoder-decoder's sources; default: `length`.
         loss_fraction: the fraction of the tokens that are part of the loss; only those get logits.
         device: "cpu", or another: CUDA's kernels keep less (dropout masks, attention with dropout, RMSNorm).
         precision: "float32", or "bfloat16" for autocast.
-        recomputes: whether the backward pass computes each block again (TrainConfig.activation_checkpointing).
-        accumulates: whether gradients of an earlier micro-batch are there (TrainConfig.grad_accum_steps > 1). Otherwise
+        recomputes: whether the backward pass recomputes each block (TrainConfig.activation_checkpointing).
+        accumulates: whether gradients of an earlier micro-batch exist (TrainConfig.grad_accum_steps > 1). Otherwise
             the backward pass makes their buffers while it frees the activations, so the peak has only some of them.
     """
     batch = Batch(
@@ -67,7 +67,7 @@ def activation_bytes(
 def _activations(
     config: ModelConfig, batch: Batch, is_cuda: bool, half: bool, recomputes: bool, accumulates: bool
 ) -> Mapping[str, int]:
-    """`activations`, kept: whoever shows a design wants their sum, and then each by itself."""
+    """Return `activations`, cached: a view of a design asks for their sum and then for each of them."""
     return activations(config, batch, is_cuda=is_cuda, half=half, recomputes=recomputes, accumulates=accumulates)
 
 
@@ -91,9 +91,9 @@ def memory(
     The optimizer state per weight is defined in models.settings.optimizers. "Activations" is the sum of
     `activation_bytes`, which has the same arguments; "Gradients" are those that are there at the same time. "Allocator"
     is what a CPU loses to holes between tensors that are not large. "Update" is what an update needs beyond the memory
-    that was freed until then: the other gradients, what Muon needs to orthogonalise, and the copy of the weights that
-    tells how much they change (TrainConfig.layer_interval). A checkpoint needs nothing (models.training.saving). The
-    runtime itself comes on top.
+    that was freed until then: the other gradients, what Muon needs to orthogonalise, and the copy of the weights
+    that measures how much they change (TrainConfig.layer_interval). A checkpoint needs nothing
+    (models.training.saving). The runtime itself comes on top.
 
     Args:
         tune: of a fine-tuning: what is frozen has neither gradients nor optimizer state, and of the layers below the
@@ -153,8 +153,8 @@ def update_bytes(config: ModelConfig, device: str) -> int:
 def _muon_bytes(rows: int, columns: int, n: int, device: str) -> int:
     """At most the bytes of Muon (models.training.optim) for n matrices: updates, their stack, an iteration's products.
 
-    They are stacked in float32, where the device is not fast at bfloat16. A CPU takes large ones one after the other:
-    what goes in and what comes out, in either precision, and the products of one.
+    They are stacked in float32 if the device is not fast at bfloat16. A CPU processes large ones one after the other:
+    the inputs and the outputs, in either precision, and the products of one.
     """
     matrix, gram = rows * columns, min(rows, columns) ** 2
     if device == "cpu" and matrix > BATCHED:
@@ -173,7 +173,7 @@ def kv_cache_bytes(
 ) -> int:
     """Bytes of the keys and values of `batch_size` texts of `length` tokens while generating.
 
-    An encoder-decoder also keeps the source's (`source_length` tokens, default: as `length`), one for each layer of the
+    An encoder-decoder also keeps the source's (`source_length` tokens, default: `length`), one for each layer of the
     decoder; an encoder keeps nothing. With a sliding window only its tokens are needed: `windowed` = False counts all,
     which Terrarium's own cache keeps. Left out: the cache's spare capacity, and the few inputs of the short
     convolutions.

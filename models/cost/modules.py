@@ -38,7 +38,7 @@ class StepRecorder:
         return self.tape.add([a, b], a.numel, width=width, passes=[v for v in (a, b) if v.width == width])
 
     def cast(self, x: Value, width: int) -> Value:
-        """x cast to numbers of `width` bytes; no operation where it has that width already."""
+        """x cast to numbers of `width` bytes; no operation if it already has that width."""
         return x if x.width == width else self.tape.add([x], x.numel, width=width)
 
     def dropout(self, x: Value, rate: float) -> Value:
@@ -65,11 +65,11 @@ class StepRecorder:
         return _NORMS[config.norm](self, x, rows)
 
     def convolution(self, config: ModelConfig, x: Value) -> Value:
-        """The short convolution, where there is one."""
+        """The short convolution, if any."""
         return self.tape.add([x], x.numel, saves=[x], back_work=x.size) if config.conv_width else x
 
     def feed_forward(self, config: ModelConfig, x: Value, rows: int) -> Value:
-        """Two matrices, three where they are gated."""
+        """Two matrices, three if gated."""
         width = config.ff_width
         gate = self.linear(x, rows, width, bias=config.ff_bias) if config.is_gated else None
         h = self.linear(x, rows, width, bias=config.ff_bias)

@@ -2,7 +2,7 @@
 
 A multiplication and an addition count as two, as in PaLM's appendix B (arXiv:2204.02311). Norms, activations, softmax
 and embedding look-ups are left out. Attention is counted as for a token late in the text: all `length` keys, or those
-in its sliding window; that earlier tokens see fewer is not subtracted, as is usual in papers. Of a mixture,
+in its sliding window; that earlier tokens attend to fewer is not subtracted, as is usual in papers. Of a mixture,
 only the experts in use count.
 """
 
@@ -71,7 +71,7 @@ def operations_of_targets(config: ModelConfig) -> int:
 def flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
     """FLOPs of the forward pass for one token of a text of `length` tokens (default: the context).
 
-    In an encoder-decoder: for one token of the target, together with its share of reading the source; where both are
+    In an encoder-decoder: for one token of the target, together with its share of reading the source; if both are
     of one length, that is one token of each.
     """
     length = config.context_length if length is None else length
@@ -97,7 +97,7 @@ def recomputed_share(config: ModelConfig, length: int | None = None, source_leng
 
 
 def _seen(config: ModelConfig, length: int) -> int:
-    """How many tokens of `length` a token sees at most."""
+    """Return the maximum number of tokens of `length` that a token attends to."""
     window = config.sliding_window
     if not window:
         return length

@@ -13,7 +13,7 @@ CROSS = "Cross-attention"
 
 @dataclass(frozen=True)
 class PartNames:
-    """The names of the components of one stack, prefixed with “Encoder” or “Decoder” where there are two."""
+    """The names of the components of one stack, prefixed with “Encoder” or “Decoder” if there are two."""
 
     stack: str = ""
 

@@ -1,4 +1,4 @@
-"""A training step as torch's autograd runs it, in bytes alone: what is allocated, kept for backward, and freed.
+"""A simulation of torch's autograd in bytes: what a training step allocates, saves for backward, and frees.
 
 The rules are autograd's. A result of the forward pass is freed after its last use unless an operation saved it. The
 backward pass runs the operations from the last to the first: each computes the gradients of its inputs, then frees
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 GRADIENTS = "Gradients"
 ON_HEAP = "On the heap"
-"""How much of what is there at the peak, whatever its component, is in tensors of less than `HEAP_LIMIT` bytes."""
+"""The bytes at the peak, across components, that are in tensors of less than `HEAP_LIMIT` bytes."""
 
 HEAP_LIMIT = 1 << 25
 """glibc comes to take smaller blocks from its heap, where holes remain between them; larger ones have pages of their
@@ -63,7 +63,7 @@ class Operation:
     output: Value
     saved: Sequence[Buffer]
     own: Buffer
-    """What it saves in addition to inputs and output: masks, statistics, indices."""
+    """The bytes saved in addition to inputs and output: masks, statistics, indices."""
     work: int
     back_work: int
     weight: int
@@ -71,13 +71,13 @@ class Operation:
     passes: Sequence[Value]
     """The inputs that receive the output's gradient unchanged, without a new tensor (sums)."""
     ahead: Sequence[Buffer]
-    """The gradients of the inputs, where the forward pass makes them already."""
+    """The gradients of the inputs, if the forward pass already computes them."""
 
 
 @dataclass(eq=False)
 class Region:
-    """The operations from `start` to `end`, of which the forward pass keeps nothing but what they read, `inputs`: the
-    backward pass computes them again (activation checkpointing)."""
+    """The operations from `start` to `end`, of which the forward pass saves only their `inputs`: the
+    backward pass recomputes them (activation checkpointing)."""
 
     start: int
     end: int
@@ -134,12 +134,12 @@ class Tape:
         """Record an operation and return its result.
 
         Args:
-            saves, saves_output, own: what it keeps for the backward pass: inputs, its result, and `own` further bytes.
+            saves, saves_output, own: what it saves for the backward pass: inputs, its result, and `own` further bytes.
             work, back_work: bytes that it needs only while it runs, forward and backward; the gradient of a weight
                 that is used once is counted here: it is added to the weight's own buffer immediately.
             weight: bytes of that buffer, in float32.
             passes: inputs that receive the result's gradient unchanged.
-            makes_gradients: whether the forward pass makes the gradients of the inputs already.
+            makes_gradients: whether the forward pass already computes the gradients of the inputs.
         """
         buffer = Buffer(numel * width, self.part)
         output = Value(numel, width, buffer, has_grad=has_grad and any(value.has_grad for value in inputs))

@@ -58,8 +58,8 @@ def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
 
 
 def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig:
-    """The design whose activations a fine-tuning keeps for its backward pass, about: that of the layers from the first
-    trained one on, and at least one layer, since each needs room while it computes."""
+    """Return a design with about the activations that a fine-tuning saves for its backward pass: the layers from the
+    first trained one on, and at least one layer, since each needs memory while it computes."""
     if tune is None or tune.mode in ("all", "lora") or tune.train_embeddings:
         return config
     n = tune.n_last if tune.mode == "last" else 1
@@ -114,7 +114,7 @@ def _layer(stack: ModelConfig, n_attention: int) -> tuple[int, int]:
 
 
 def _adapters(config: ModelConfig, r: int) -> int:
-    """The parameters of adapters of rank r beside all matrices of all blocks: r · (rows + columns) of each."""
+    """Count the parameters of adapters of rank r beside all matrices of all blocks: r · (rows + columns) of each."""
     sides = 0
     for stack, parts in stacks(config):
         width, inner, shared = stack.d_model, stack.n_head * stack.head_dim, stack.kv_heads * stack.head_dim
