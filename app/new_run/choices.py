@@ -43,7 +43,7 @@ DEFAULT_PROMPTS = {
     "pronouns": (),
 }
 _STORY = DEFAULT_PROMPTS["tiny-world"]
-"""The default prompt where replies are drawn to prompts."""
+"""The default prompt of runs that sample replies to prompts."""
 _SIMPLE = ("steps",)
 """The settings that are shown while the detail is simple."""
 _COLUMN_CHARACTERS = 44
@@ -54,10 +54,10 @@ class RunChoices(QScrollArea):
 
     Signals:
         changed(): a choice or `problem` has changed.
-        lr_requested(), batch_requested(): the user wants to find one.
+        lr_requested(), batch_requested(): the user asks to find a learning rate or a batch size.
 
     Args:
-        pickers: of the weights to start from and of what is learned instead of texts, which may have been made before.
+        pickers: those of the starting weights and of the alignment stage; created if None.
     """
 
     changed = Signal()
@@ -112,17 +112,17 @@ class RunChoices(QScrollArea):
         self._arrange()
 
     def _arrange(self) -> None:
-        """Two columns where both fit, else one below the other; what they need changes with what is chosen."""
+        """Arrange the cards in two columns if they fit, else in one. Their minimum width depends on the choices."""
         wide = self.width() >= 2 * self._least_column + 3 * SPACE
         wanted = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
         if wanted != self._sides.direction():
             self._sides.setDirection(wanted)
-            # A layout that waits to be arranged anew says nothing of another change: make the scroll area ask it here.
+            # A layout with a pending relayout does not report further changes: make the scroll area query it here.
             self.setWidgetResizable(True)
 
     @property
     def least_width(self) -> int:
-        """The width in pixels that the cards need, one below the other."""
+        """The minimum width of the cards in one column, in pixels."""
         return self._least_column + SPACE + self.verticalScrollBar().sizeHint().width()
 
     @property
@@ -133,34 +133,34 @@ class RunChoices(QScrollArea):
 
     @property
     def problem(self) -> str:
-        """Why the choices cannot be trained, in a sentence; '' where they can."""
+        """Why the choices cannot be trained, in a sentence; '' if they can."""
         first = self.start.problem or (self.align.problem if self.align_spec is not None else "")
         of_data = "" if self.draws else self.data.problem
         return first or of_data or self.form.problem or self._task_problem()
 
     @property
     def waits_for_data(self) -> bool:
-        """Whether what is missing is data, which has yet to be chosen."""
+        """Whether the only problem is that no data has been chosen yet."""
         return bool(self.problem) and self.problem == self.data.problem
 
     @property
     def align_spec(self) -> AlignSpec | None:
-        """What the run learns from instead of texts; None where it learns from texts, or starts from nothing."""
+        """The alignment stage of the run; None if it learns from texts, or its starting model cannot reply."""
         return self.align.spec if self._can_align else None
 
     @property
     def draws(self) -> bool:
-        """Whether the run draws replies to prompts, and learns from their rewards."""
+        """Whether the run samples replies to prompts, and learns from their rewards."""
         return self.align_spec is not None and self.align_spec.task == "prompts"
 
     @property
     def data_spec(self) -> DataSpec:
-        """The data of the run; ValueError where there is a `problem`."""
+        """The data of the run. Raises ValueError if there is a `problem`."""
         return self.wish.spec if self.draws else self.data.spec
 
     @property
     def dataset(self) -> DatasetInfo | None:
-        """The dataset that was chosen, None where the run learns from something else."""
+        """The chosen dataset, None if the run learns from something else."""
         return None if self.draws else self.data.info
 
     @property
@@ -173,9 +173,9 @@ class RunChoices(QScrollArea):
 
     @property
     def design_config(self) -> ModelConfig:
-        """The design of the run: the chosen one or that of the model that it starts from, with the head of its task.
+        """The design of the run: the chosen one or that of the starting model, with the head of the task.
 
-        Its vocabulary is not yet that of the tokenizer.
+        Its vocabulary size is not yet that of the tokenizer.
         """
         config = self.start.config or self._session.designs.current
         info = self.dataset
@@ -216,15 +216,16 @@ class RunChoices(QScrollArea):
         )
 
     def ask_for_data(self) -> None:
-        """Propose data for the model, and bring that into view, with the keyboard on its source."""
+        """Propose data for the model, scroll to it, and focus its source."""
         self.data.propose_like()
         reveal(self.data.source)
 
     def learn_from(self, sha: str, *, keeps_model: bool = False) -> None:
-        """Choose a dataset of the library; for preferences also what can learn from them, by DPO from pairs, and by KTO
-        from rated replies: the model that wrote them, else the open one, or the newest run that can reply.
+        """Choose a dataset of the library. For preferences also choose the stage (DPO for pairs, KTO for rated replies)
+        and a model: the one that wrote the replies, else, if the chosen one cannot reply, the open chat model or the
+        newest run that can.
 
-        keeps_model: learn with the model that is chosen. Where it cannot, `problem` says so.
+        keeps_model: keep the chosen model. If it cannot learn from the dataset, `problem` says so.
         """
         info = self._session.datasets.info(sha)
         stage = first_stage_for(info.corpus.task) if info is not None and info.corpus.task in PREFERENCE_TASKS else ""
@@ -238,16 +239,16 @@ class RunChoices(QScrollArea):
         self.data.set_dataset(sha)
 
     def _writer_of(self, dataset: str) -> str:
-        """The run that wrote the most replies of the set that a dataset was made from, "" if it is gone or unknown."""
+        """Return the run that wrote the most replies of a dataset and still has a model, "" if there is none."""
         runs = self._session.runs
         try:
             writers = writers_of(self._session.library, dataset)
-        except ValueError:  # its file is damaged, which is said where the set is shown
+        except ValueError:  # its file is damaged, which is reported where the set is shown
             return ""
         return next((id for id in writers if runs.has(id) and runs.find(id).has_model), "")
 
     def _replying_run(self) -> str:
-        """The id of a run that can reply, "" for none."""
+        """Return the id of a run that can reply, "" if there is none."""
         model, runs = self._session.chat.model, self._session.runs
         if model is not None and model.is_chat_model:
             return model.run_id
@@ -270,8 +271,8 @@ class RunChoices(QScrollArea):
         self.changed.emit()
 
     def begin(self) -> None:
-        """Start a draft of its own, in which nothing of an earlier one is left but the design, which the builder shows:
-        random weights, Tiny World, and what is proposed for them."""
+        """Start a new draft: random weights, Tiny World and their proposed settings. Only the design, which the builder
+        shows, is retained."""
         self.proposed.begin({"prompts": DEFAULT_PROMPTS["tiny-world"]})
         self.start.set_spec(None)
         self.align.set_spec(None)
@@ -282,17 +283,17 @@ class RunChoices(QScrollArea):
         self.changed.emit()
 
     def propose(self, proposal: Proposal) -> None:
-        """Fill in what is proposed, except where the user has chosen something else."""
+        """Fill in proposed settings, except those that the user has changed."""
         self.start.propose(proposal.tune)
         self.proposed.propose(proposal.train)
 
     def _propose_tokenizer(self) -> None:
-        """A tokenizer for this data and design, unless the user has chosen one."""
+        """Propose a tokenizer for the data and design, unless the user has chosen one."""
         if not self.proposed.is_held:
             self.tokenizer.propose(proposed_tokenizer(self._session.designs.current, self._n_bytes()))
 
     def _n_bytes(self) -> int | None:
-        """How much text there is; None where that is not known."""
+        """Return the size of the text in bytes, None if unknown."""
         info = self.dataset
         if info is not None:
             return info.corpus.n_bytes
@@ -369,11 +370,11 @@ class RunChoices(QScrollArea):
 
     @Slot()
     def _show_finders(self) -> None:
-        """There is something to find where texts are learned, and its setting can be seen."""
+        """Show the finders' buttons if the run learns from texts and the settings they fill in are visible."""
         self._finders.setVisible(self.align_spec is None and not self.form.more.is_folded)
 
     def _follow_mode(self) -> None:
-        """Propose the usual settings for what is trained, when another model, mode or stage was chosen."""
+        """Propose the usual settings when another model, mode or stage was chosen."""
         config, mode = self.start.config, self.start.form.config.mode if self.start.run_id else ""
         align = self.align_spec
         chosen = self.start.run_id, mode, align.stage if align is not None else ""

@@ -35,14 +35,14 @@ SOURCES = (
 )
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _OFFERED = SOURCES[:4]
-"""Other sources belong to a recipe, and are listed only when such a run is repeated."""
+"""The sources that are always listed. Others belong to a recipe, and are listed only when such a run is repeated."""
 
 
 class DataPicker(QWidget):
     """Chooses a DataSpec.
 
     Signals:
-        changed(): `spec` or `problem` is new.
+        changed(): `spec` or `problem` has changed.
     """
 
     changed = Signal()
@@ -118,7 +118,7 @@ class DataPicker(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why there is no `spec`, '' where there is one."""
+        """Why there is no valid `spec`, in a sentence; '' if there is one."""
         if self.source.currentData() == "files" and not self._files:
             return "Choose at least one text file to train on, or another source."
         if self.source.currentData() == "dataset" and self.info is None:
@@ -127,7 +127,7 @@ class DataPicker(QWidget):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The text files that were chosen last."""
+        """The last chosen text files."""
         return self._files
 
     @property
@@ -137,7 +137,7 @@ class DataPicker(QWidget):
 
     @property
     def spec(self) -> DataSpec:
-        """The chosen data; ValueError where there is a `problem`."""
+        """The chosen data. Raises ValueError if there is a `problem`."""
         info = self.info
         if info is not None:
             corpus = info.corpus
@@ -196,19 +196,19 @@ class DataPicker(QWidget):
         self.changed.emit()
 
     def set_learned(self, spec: DataSpec) -> None:
-        """What the model that the run starts from has learned from, which is said of that dataset."""
+        """Set the data that the starting model was trained on, which is noted at that dataset."""
         self._learned = spec
         self._show_dataset()
 
     def prefer(self, model: ModelConfig) -> None:
-        """Of the datasets, propose one that this model can learn, as long as the user has chosen none."""
+        """Propose a dataset that this model can learn, as long as the user has chosen none."""
         if (model.topology, model.head) != self._model:
             self._model = model.topology, model.head
             self._reload()
 
     def propose_like(self) -> None:
-        """Choose a dataset of the task that the model has learned, rather another one than its own: no file yet where
-        it has learned from texts."""
+        """Choose a dataset of the task that the model was trained on, preferably a different one. For a model trained on
+        texts, choose text files, with none selected yet."""
         if self._learned.source != "dataset":
             self.set_files(())
             return
@@ -217,7 +217,7 @@ class DataPicker(QWidget):
         self._reload()
 
     def _proposed(self) -> str:
-        """The dataset that is proposed after what the model has learned, "" for none."""
+        """Return the dataset that is proposed given the model's training data, "" for none."""
         alike = [info for info in self._datasets.list() if info.corpus.task == self._learned.task]
         others = sorted(alike, key=self._is_learned)
         return others[0].corpus.sha if self._proposes and others else ""
@@ -226,12 +226,12 @@ class DataPicker(QWidget):
         return self._learned.source == "dataset" and self._learned.dataset in (info.corpus.sha, info.name)
 
     def _suits(self, info: DatasetInfo) -> tuple[bool, bool]:
-        """Whether the model can learn a dataset by imitation, and whether it has the head for it already."""
+        """Return whether the model can learn a dataset by imitation, and whether it already has the head for it."""
         heads, (topology, head) = TASKS[info.corpus.task].heads, self._model
         return topology in heads and info.corpus.task not in ALIGNED_TASKS, heads.get(topology) == head
 
     def _choose_dataset(self, name: str) -> None:
-        """Choose a dataset by its folder's name, or by its own."""
+        """Choose a dataset by its hash or its name."""
         found = next((info for info in self._datasets.list() if name in (info.corpus.sha, info.name)), None)
         self._wanted, self._proposes = name, False
         self.source.setCurrentIndex(self.source.findData("dataset"))
@@ -272,7 +272,7 @@ class DataPicker(QWidget):
 
     @Slot()
     def _reload(self) -> None:
-        """List the datasets again, keeping the choice; without one, the first that suits the model best."""
+        """List the datasets again, keeping the choice; by default the first that suits the model best."""
         was, known = self._proposed() or self._wanted, self._datasets.list()
         with QSignalBlocker(self.dataset):
             self.dataset.clear()
@@ -291,7 +291,7 @@ class DataPicker(QWidget):
         self.changed.emit()
 
     def _show_dataset(self) -> None:
-        """Show what the chosen dataset is, and the metrics of its task."""
+        """Show the description of the chosen dataset, and the metrics of its task."""
         info = self._datasets.info(self.dataset.currentData() or "")
         chosen = self.metric_box.currentData()
         self.metric_box.clear()

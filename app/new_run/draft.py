@@ -29,27 +29,27 @@ from terrarium.models.training.proposal.propose import seconds_of, step_memory
 from terrarium.models.training.proposal.step_shape import StepShape, text_length, update_flops
 
 _ROWS_AT_ONCE = 16
-"""Replies that an alignment reads in one pass (models.training.stages)."""
+"""Replies in one forward pass of an alignment (models.training.stages)."""
 _MIN_STEPS = 20
-"""The first steps of a run are slower, so a shorter one says little about the speed."""
+"""Minimum steps of a run whose speed is used: the first steps are slower."""
 _ALIKE = 1.5
-"""Ratio of operations per update up to which a run of the same model tells the speed."""
+"""Maximum ratio of operations per update at which the speed of a run of the same model is used."""
 _COMPARABLE = 5.0
-"""Ratio of operations per update up to which another run tells about how long one takes: of small updates, most of the
-time is not spent on operations."""
+"""Maximum ratio of operations per update at which the speed of another run gives an estimate: small updates spend most
+of their time on overhead."""
 _N_COMPARED = 20
-"""Of that many runs, the newest, the one that is most alike tells the speed."""
+"""How many of the newest runs are searched for the most similar one."""
 
 
 class TimeEstimate(NamedTuple):
-    """How long a run takes. source: what that is derived from, in words, as: the speed of “Tiny World”."""
+    """How long a run takes. source: what the estimate is based on, for example: the speed of “Tiny World”."""
 
     seconds: float
     source: str
 
 
 class RunDraft:
-    """The choices as a RunSpec, and their trials. `like`: name of the run whose settings they are, '' for none."""
+    """The choices as a RunSpec, and their trials. like: name of the run that the settings come from, '' for none."""
 
     def __init__(self, session: Session, choices: RunChoices, trials: Trials, proposer: Proposer) -> None:
         self.session, self.choices, self.trials, self.proposer = session, choices, trials, proposer
@@ -61,7 +61,7 @@ class RunDraft:
 
     @property
     def default_name(self) -> str:
-        """A name that no run has, after what is learned from which model, or the run whose settings these are."""
+        """An unused run name, derived from the model and the data, or from the run that the settings come from."""
         of, model = self.choices, self.choices.start.name or self.session.designs.name or "my-design"
         on = of.wish.title.lower() if of.draws else of.dataset.name if of.dataset is not None else ""
         is_corrected = bool(of.start.name) and on.startswith(corrections_name(model))
@@ -78,15 +78,14 @@ class RunDraft:
 
     @property
     def trainable(self) -> RunSpec | None:
-        """The spec of the current choices as they are, with the design that it will have; None where a choice is
-        missing."""
+        """The spec of the current choices, without uncommitted edits; None if there is a problem with a choice."""
         if self.choices.problem:
             return None
         return self._chosen(self.default_name)
 
     @property
     def learned(self) -> RunSpec | None:
-        """The same where the run learns from texts or rows, which can be looked at."""
+        """As `trainable`; None also if the run does not learn from texts or rows, whose size can be measured."""
         spec = self.trainable
         if spec is None or spec.align is not None or spec.data.source == "pronouns":
             return None
@@ -94,19 +93,19 @@ class RunDraft:
 
     @property
     def shape(self) -> StepShape | None:
-        """What an update reads; None where the run does not learn from texts or rows."""
+        """The rows and tokens of an update; None if the run does not learn from texts or rows."""
         spec = self.learned
         return None if spec is None else self.proposer.shape(spec)
 
     def spec(self) -> RunSpec:
-        """The spec of the current choices; ValueError says what is missing."""
+        """Commit pending edits and return the spec of the choices. Raises ValueError with the `problem` of the choices."""
         self.choices.form.commit()
         if self.choices.problem:
             raise ValueError(self.choices.problem)
         return self._chosen(self.name or self.default_name)
 
     def _chosen(self, name: str) -> RunSpec:
-        """The spec of the current choices, without fields that are still being edited."""
+        """Return the spec of the current choices, without fields that are still being edited."""
         of = self.choices
         return RunSpec(
             name=name,
@@ -120,7 +119,7 @@ class RunDraft:
 
     @property
     def problem(self) -> str:
-        """Why the run cannot start now, in a sentence; '' where it can."""
+        """Why the run cannot start now, in a sentence; '' if it can."""
         if self.choices.problem:
             return self.choices.problem
         if self.session.training.active:
@@ -129,13 +128,13 @@ class RunDraft:
 
     @property
     def n_classes(self) -> int:
-        """How many answers a prediction of the run chooses from, as RunSpec.n_classes; 0 while that is not known."""
+        """The number of classes of a prediction, as RunSpec.n_classes; 0 while unknown."""
         return 0 if self.choices.problem else self._chosen(self.default_name).n_classes
 
     def mode_costs(self, on: DeviceMemory | None) -> dict[str, tuple[int, int]]:
-        """How many weights each mode of a fine-tuning would train, and the estimated memory of a step in bytes.
+        """Return, per fine-tuning mode, the number of trained weights and the estimated memory of a step in bytes.
 
-        Empty where the run starts from nothing. on: the memory of the device, None if that is not known.
+        Empty if the run starts from random weights, or has a problem. on: the memory of the device, None if unknown.
         """
         spec = self.trainable
         if spec is None or spec.tune is None:
@@ -144,7 +143,7 @@ class RunDraft:
         return {mode: (trained(each.model, each.tune).total, self._bytes(each, on)) for mode, each in modes.items()}
 
     def step_bytes(self, on: DeviceMemory | None) -> int:
-        """The estimated memory of a step in bytes, as `mode_costs`; 0 where a choice is missing."""
+        """Return the estimated memory of a step in bytes; 0 if there is a problem with a choice."""
         spec = self.trainable
         return 0 if spec is None else self._bytes(spec, on)
 
@@ -153,7 +152,7 @@ class RunDraft:
         return step_bytes(spec.model, spec.train, spec.tune, spec.align, on, shape)
 
     def try_out(self, kind: str, *, below: int | None = None) -> bool:
-        """Start a trial of the current choices; whether it started."""
+        """Start a trial of the current choices. Return whether it started."""
         try:
             spec = self.spec()
         except ValueError as error:
@@ -162,12 +161,12 @@ class RunDraft:
         return self.trials.start(kind, spec, below=below)
 
     def measured(self) -> RunCost | None:
-        """The measured cost of exactly the current choices, None where there is none."""
+        """Return the measured cost of exactly the current choices, None if not measured."""
         trial = self.trials.state
         return trial.cost if trial.cost_of is not None and self.matches(trial.cost_of) else None
 
     def base_rate(self) -> BaseRate | None:
-        """The measured base rate of the current model and wish, None where there is none."""
+        """Return the measured base rate of the current model and wish, None if not measured."""
         trial = self.trials.state
         known = trial.base_of
         if trial.base is None or known is None or self.choices.problem or known.align is None:
@@ -177,10 +176,12 @@ class RunDraft:
         return trial.base if same and now.align and now.align.max_tokens == known.align.max_tokens else None
 
     def estimated_time(self) -> TimeEstimate | None:
-        """From a run of the same model whose steps are about as large; else from what was measured here; else from the
-        operations per second of that of the newest runs whose steps are most alike in size, the longest of them, unless
-        theirs are far larger or smaller. Where replies are drawn, from how long that took for the base rate. None where
-        there is none, and while this computer is measured."""
+        """Estimate how long the run takes, None if unknown or while this computer's speed is being measured.
+
+        Sources in order: the speed of a run of the same model with steps of about the same size; the measured speed of
+        this computer; the operations per second of the newest run whose steps are closest in size (ties: the one with
+        the most steps), within a factor of _COMPARABLE. An alignment uses the time of its base rate trial instead.
+        """
         align = self.choices.align_spec
         if align is not None:
             base = self.base_rate()
@@ -198,8 +199,8 @@ class RunDraft:
             if (per_step := _flops_per_step(info)) is not None
             and per_step / _COMPARABLE < flops < per_step * _COMPARABLE
         ]
-        # A small model uses the processor worse: its speed says little about that of a large one. And of a short run,
-        # much of the time is that of its first tests.
+        # Small models use the processor less efficiently, so their speed does not carry over to large ones. Short
+        # runs spend much of their time on the first evaluations.
         per_step, info = min(
             known, key=lambda each: (abs(math.log(each[0] / flops)), -each[1].step), default=(0.0, None)
         )
@@ -246,10 +247,10 @@ def step_bytes(
     on: DeviceMemory | None,
     shape: StepShape | None = None,
 ) -> int:
-    """The estimated memory of a step in bytes; shape: what it reads, None for as much as it may.
+    """Estimate the memory of a step in bytes. shape: its rows and tokens, None for the maximum.
 
-    An alignment reads a few replies at once, and has other models of about this size: the parent, with which all but a
-    reward model are compared; a reward model; and PPO's critic, which is trained as well.
+    An alignment processes a few replies per pass, and has further models of about this size in memory: the reference
+    model (except when training a reward model), reward models, and PPO's critic, which is trained as well.
     """
     kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
     if train.precision != "auto":
@@ -273,7 +274,7 @@ def step_bytes(
 
 
 def _flops_per_step(info: RunInfo) -> float | None:
-    """FLOPs of an update of a run, from the tokens that it has read; None where they are not known."""
+    """Return the FLOPs of an update of a run, from the tokens that it has read; None if unknown."""
     spec = info.spec
     if spec is None or not info.tokens:
         return None
@@ -286,7 +287,7 @@ def _flops_per_step(info: RunInfo) -> float | None:
 
 
 def _is_alike(info: RunInfo, spec: RunSpec) -> bool:
-    """Whether a run trained such a model in such a way."""
+    """Whether a run has the same model (apart from the vocabulary size), fine-tuning mode and optimizer as `spec`."""
     other = info.spec
     if other is None:
         return False

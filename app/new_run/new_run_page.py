@@ -37,10 +37,10 @@ _MEASURING = "Measuring this computer… How long the run takes is proposed when
 
 
 class NewRun(QWidget):
-    """The form from which a run starts.
+    """The page on which a new run is set up and started.
 
     Args:
-        choices: its left part, which may have been made before.
+        choices: the form on its left; created if None.
     """
 
     def __init__(self, session: Session, theme: ThemeProvider, choices: RunChoices | None = None) -> None:
@@ -140,16 +140,16 @@ class NewRun(QWidget):
 
     @property
     def name(self) -> QLineEdit:
-        """Where the run's name is typed."""
+        """The input for the run's name."""
         return self.review.name
 
     @property
     def start(self) -> QPushButton:
-        """The button that starts it."""
+        """The button that starts the run."""
         return self.review.start
 
     def begin(self) -> None:
-        """Start a draft of its own: nothing that was chosen for an earlier one is left but the design."""
+        """Start a new draft: reset all choices of the previous one except the design."""
         self._is_over = False
         self.choices.begin()
         self._forget_name()
@@ -157,12 +157,12 @@ class NewRun(QWidget):
         self._later.start()
 
     def begin_if_over(self) -> None:
-        """Start a draft of its own if the last one was started or queued."""
+        """Start a new draft if the last one was started or queued."""
         if self._is_over:
             self.begin()
 
     def learn_from(self, sha: str) -> None:
-        """Choose a dataset of the library: for the fine-tuning that is being set up, else for a draft of its own."""
+        """Choose a dataset of the library, for the fine-tuning that is being set up, else for a new draft."""
         is_tuning = bool(self.choices.start.run_id) and not self._is_over and not self.choices.proposed.is_held
         if not is_tuning:
             self.begin()
@@ -170,7 +170,7 @@ class NewRun(QWidget):
 
     @property
     def is_settled(self) -> bool:
-        """Whether what is shown is of the choices as they are, and nothing of them is being looked at."""
+        """Whether the review is up to date with the choices, and the proposer is idle."""
         return not self._later.isActive() and not self.proposer.busy
 
     def _forget_name(self) -> None:
@@ -183,8 +183,8 @@ class NewRun(QWidget):
 
         Args:
             tokenizer_name: a tokenizer of the library to use, if it still exists, instead of training a new one.
-            like: name of the run whose settings they are.
-            differs: what they differ in from that run's, in sentences.
+            like: name of the run that the settings come from.
+            differs: how they differ from that run's, in sentences.
         """
         self._is_over = False
         size = spec.model.vocab_size  # set by the tokenizer, not by the preset
@@ -203,9 +203,9 @@ class NewRun(QWidget):
         self._later.start()
 
     def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
-        """Set all choices to those of a run, including its tokenizer where the library still has it.
+        """Set all choices to those of a run, including its tokenizer if the library still has it.
 
-        design: to take instead of the run's own; with more steps where it learns in more of them.
+        design: replaces that of the run. A design with previous-token heads, if the run has none, gets more steps.
         """
         spec = self.session.runs.spec(run_id)
         if spec is None:
@@ -222,12 +222,12 @@ class NewRun(QWidget):
         self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name, differs=differs)
 
     def show_stage(self, parent: str, stage: str = "", reward_model: str = "", dataset: str = "") -> None:
-        """Set all choices for a run from the weights of another one.
+        """Set all choices for a run that starts from the weights of another run.
 
         Args:
-            parent: a run's id, with @STEP where its last checkpoint is not meant. stage: of AlignSpec, "" for a
-                fine-tuning. reward_model: a run's id, "" for the judge of a wish. dataset: the name of the pairs to
-                learn from, "" for any.
+            parent: a run's id, with @STEP for another checkpoint than the last. stage: as AlignSpec.stage, "" for a
+                fine-tuning. reward_model: a run's id, "" for the judge of a wish. dataset: the name of the preference
+                dataset, "" for any.
         """
         self.begin()
         choices, (run_id, _, step) = self.choices, parent.partition("@")
@@ -246,13 +246,13 @@ class NewRun(QWidget):
         self.views.show_view("choices")
 
     def show_tuning(self, run_id: str) -> None:
-        """Set all choices for a fine-tuning of a run's model, and ask what it is to learn."""
+        """Set all choices for a fine-tuning of a run's model, and ask for its data."""
         self.show_stage(run_id)
         if self.choices.start.run_id == run_id:
             self.choices.ask_for_data()
 
     def show_review(self) -> None:
-        """Show what will run, with the button that starts it, where there is no room for that beside the form."""
+        """Open the review, with the start button, if there is no room for it beside the form."""
         if not self._side.is_beside:
             self.views.show_view("review")
 
@@ -311,7 +311,7 @@ class NewRun(QWidget):
             self._later.start()
             state = self.session.training.state
             if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
-                self.name.setText(self._submitted_name)  # no run was created: keep the draft
+                self.name.setText(self._submitted_name)  # no run was created: restore the draft
                 self._is_over = False
 
     @Slot()
@@ -352,14 +352,14 @@ class NewRun(QWidget):
         self._show_cost()
 
     def _follow_proposal(self) -> None:
-        """Fill in what is proposed for the choices as they are; where that changes one, this is called again."""
+        """Fill in the proposed settings for the current choices. If that changes a choice, this is called again."""
         self.proposer.look(self.draft.learned, self.choices.proposed.edited)
         proposal = self.proposer.proposal
         if proposal is not None and not self.choices.proposed.is_held:
             self.choices.propose(proposal)
 
     def _show_length(self) -> None:
-        """Say how long the run takes and what it reads, and what a longer one costs."""
+        """Show how long the run takes, what it reads, and how long a longer run takes."""
         spec, facts, proposal = self.draft.learned, self.proposer.facts, self.proposer.proposal
         if spec is None:
             self.choices.proposed.show_length("", "", is_cut=False)

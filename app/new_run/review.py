@@ -39,7 +39,7 @@ from terrarium.models.training.proposal.step_shape import StepShape
 _CHARACTERS = 33
 """Width in characters: fits the longest fact, the memory, in one line."""
 _WIDE = 520
-"""Pixels from which on the facts and the costs stand side by side, at the usual text size."""
+"""Minimum width in pixels, at the usual text size, for facts and costs side by side."""
 _NONE = "–"
 _MEASURE = (
     "Train this run for a few steps to measure its cost. The text and the tokenizer are prepared and kept; nothing "
@@ -74,7 +74,7 @@ class RunReview(QFrame):
     """The card at the right of the form, or in a view of its own.
 
     Signals:
-        start_asked(): train it now. queue_asked(): add it to the queue.
+        start_asked(): train the run now. queue_asked(): add it to the queue.
         measure_asked(), cancel_asked(): measure its cost; stop measuring.
         fit_asked(): find the largest batch that fits, and use it.
     """
@@ -229,8 +229,8 @@ class RunReview(QFrame):
         """Show the run, why it cannot start ('' where it can), and whether it can be queued.
 
         Args:
-            n_classes: as RunSpec.n_classes. is_wrong: whether the problem is an error, rather than a choice that is
-                still to be made. shape: what an update reads; None of an alignment, or where a choice is missing.
+            n_classes: as RunSpec.n_classes. is_wrong: whether the problem is an error, rather than a missing choice.
+                shape: the rows and tokens of an update; None for an alignment, or if a choice is missing.
         """
         self._align = align
         set_enabled(self.queue, "" if can_wait else problem)
@@ -254,7 +254,7 @@ class RunReview(QFrame):
         self.facts["guess"].setText(f"{math.log(n_classes):.3f} nats" if has_guess else _NONE)
 
     def show_template_name(self, name: str, differs: str = "") -> None:
-        """Show the name of the run whose settings these are, and what differs; '' for none."""
+        """Show the name of the run that the settings come from, and what differs; '' for none."""
         self.like.setText(f"Like “{name}”, for llama.cpp" if differs else f"Like “{name}”" if name else "")
         self.like.setVisible(bool(name))
         self.differs.setText(differs)
@@ -274,7 +274,7 @@ class RunReview(QFrame):
         """Show the cost of this run, measured or estimated, and the progress of a trial.
 
         Args:
-            estimated: bytes of a step, 0 while that is not known. cannot_try: why no trial can start, "" if one can.
+            estimated: bytes of a step, 0 while unknown. cannot_try: why no trial can start, "" if it can.
             is_measuring: whether the time will be known soon.
         """
         self._show_trial(trial)
@@ -321,7 +321,7 @@ class RunReview(QFrame):
         self.note.setVisible(bool(words))
 
     def _about_time(self, expected: TimeEstimate | None) -> str:
-        """What is known of the time, and how to know more."""
+        """Return a note on the time estimate, and how to get a better one."""
         guess = "" if expected is None else f"The time is a guess from {expected.source}. {_NOT_COUNTED}"
         if self._align is None:
             return f"{guess or 'The time is unknown until measured.'} Measure to know it, and the exact memory."

@@ -1,4 +1,4 @@
-"""What the weights of a run start from: nothing, or a model of the library, and which of its weights are trained."""
+"""The picker of a run's starting weights (random, or a model of the library) and of the fine-tuning mode."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.tune_spec import TUNE_MODES, TuneSpec
 
 _SMALL = 1_000_000
-"""Up to this many parameters, all weights are the better choice (see _WHY_ALL)."""
+"""Up to this many parameters, training all weights is the better choice (see _WHY_ALL)."""
 _WHY_ALL = "For a model this small, training all weights is the best choice: LoRA makes it forget more"
 _WHY_ALL_OF_WRITER = ", and with tied and frozen token rows it cannot say new words"
 _WHY_LORA = "LoRA trains few numbers beside the frozen weights, so that a large model fits into memory."
@@ -42,7 +42,7 @@ class StartPicker(QWidget):
     """Chooses a TuneSpec, or none. A model from outside the library is imported first, then listed and chosen.
 
     Signals:
-        changed(): `spec` or `problem` is new.
+        changed(): `spec` or `problem` has changed.
     """
 
     changed = Signal()
@@ -190,7 +190,7 @@ class StartPicker(QWidget):
             set_role(self._modes[mode], "small", tone="ok" if chosen else "")
 
     def _offer(self, mode: str, *, is_offered: bool) -> None:
-        """Offer a mode, or leave it out where it would train nothing, as the head of tied weights."""
+        """Show a mode, or hide it if it would train nothing, for example the head of tied weights."""
         for widget in (self._modes[mode], *self.costs[mode]):
             widget.setVisible(is_offered)
         box = self.form.editor("mode")
@@ -198,38 +198,38 @@ class StartPicker(QWidget):
         model, view, at = box.model(), box.view(), TUNE_MODES.index(mode)
         assert isinstance(model, QStandardItemModel)
         assert isinstance(view, QListView)
-        model.item(at).setEnabled(is_offered)  # the keyboard passes over it
+        model.item(at).setEnabled(is_offered)  # skipped by the keyboard
         view.setRowHidden(at, not is_offered)
 
     def _usual(self) -> TuneSpec:
-        """What is proposed for the mode that is chosen."""
+        """Return the proposed settings of the chosen mode."""
         return dataclasses.replace(_HELD, mode=self.form.config.mode, **self._proposed)
 
     @property
     def config(self) -> ModelConfig | None:
-        """The design of the model that is started from, None for none."""
+        """The design of the starting model, None for random weights."""
         return self._config
 
     @property
     def run_id(self) -> str:
-        """The run that is started from, '' for none."""
+        """The id of the run to start from, '' for random weights."""
         return str(self.choice.currentData() or "")
 
     @property
     def name(self) -> str:
-        """What the model that is started from is called, '' for none."""
+        """The name of the starting model, '' for random weights."""
         return self.choice.currentText().rpartition("  ·  ")[0] if self.run_id else ""
 
     @property
     def problem(self) -> str:
-        """Why `spec` cannot be had, in a sentence; '' where it can."""
+        """Why `spec` is invalid, in a sentence; '' if it is valid."""
         if not self.run_id:
             return ""
         return self.form.problem if self._config is not None else "The settings of this model cannot be read."
 
     @property
     def spec(self) -> TuneSpec | None:
-        """The chosen model and mode; None to start from nothing."""
+        """The chosen model and mode; None for random weights."""
         if not self.run_id:
             return None
         step = self.checkpoint.currentData()
@@ -237,7 +237,7 @@ class StartPicker(QWidget):
         return dataclasses.replace(chosen, parent=f"{self.run_id}@{step}" if step else self.run_id)
 
     def set_spec(self, spec: TuneSpec | None) -> None:
-        """Choose `spec`; a model that is gone is not chosen."""
+        """Choose `spec`, or random weights if its model is gone."""
         run_id, _, step = spec.parent.partition("@") if spec is not None else ("", "", "")
         with QSignalBlocker(self):
             self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
@@ -250,7 +250,7 @@ class StartPicker(QWidget):
         self.changed.emit()
 
     def propose(self, changes: Mapping[str, Any]) -> None:
-        """Fill in what is proposed for a fine-tuning, except where the user has chosen something else."""
+        """Fill in proposed fine-tuning settings, except those that the user has changed."""
         new = {
             name: value for name, value in changes.items() if getattr(self.form.config, name) == self._proposed[name]
         }
@@ -292,7 +292,7 @@ class StartPicker(QWidget):
         self.changed.emit()
 
     def _show_choice(self) -> None:
-        """Show the checkpoints, and what a model of this size is usually tuned with."""
+        """Show the checkpoints, and the usual fine-tuning mode for a model of this size."""
         run_id = self.run_id
         self._tuning.setVisible(bool(run_id))
         spec = self._session.runs.spec(run_id) if run_id else None
@@ -321,12 +321,12 @@ class StartPicker(QWidget):
         self.changed.emit()
 
     def show_task(self, *, writes: bool) -> None:
-        """What is to be learned is another task: one of writing texts, or not."""
+        """Update for another task. writes: whether the model generates text."""
         self._writes = writes
         self._show_why()
 
     def _show_why(self) -> None:
-        """Say why this mode is proposed, or what speaks against another."""
+        """Explain why this mode is proposed, or what the disadvantage of another one is."""
         config, tune = self._config, self.form.config
         is_small = config is not None and cost.total_parameters(config) <= _SMALL
         why = ""
