@@ -207,8 +207,8 @@ class DataPicker(QWidget):
             self._reload()
 
     def propose_like(self) -> None:
-        """Choose a dataset of the task that the model was trained on, preferably a different one. For a model trained on
-        texts, choose text files, with none selected yet."""
+        """Choose a dataset of the task that the model was trained on, preferably a different one. For a model trained
+        on texts, choose text files, with none selected yet."""
         if self._learned.source != "dataset":
             self.set_files(())
             return

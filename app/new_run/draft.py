@@ -98,7 +98,7 @@ class RunDraft:
         return None if spec is None else self.proposer.shape(spec)
 
     def spec(self) -> RunSpec:
-        """Commit pending edits and return the spec of the choices. Raises ValueError with the `problem` of the choices."""
+        """Commit pending edits and return the spec of the choices; ValueError with their `problem` if there is one."""
         self.choices.form.commit()
         if self.choices.problem:
             raise ValueError(self.choices.problem)
