@@ -1,1 +1,1 @@
-"""The lineage of a run: the tree of stages that it belongs to, one prompt asked of all, who wins, and its origin."""
+"""The lineage of a run: its tree of stages, replies to one prompt, win rates and origin."""

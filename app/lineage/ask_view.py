@@ -1,4 +1,4 @@
-"""One prompt, asked of every stage with the same seed, side by side."""
+"""The replies of every stage to one prompt with the same seed, side by side."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CARD = 300  # pixels, at least
 
 
 class AskView(QWidget):
-    """Lets every stage reply to one prompt."""
+    """Samples and shows a reply of every stage to one prompt."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -103,7 +103,7 @@ class AskView(QWidget):
         """Whether stages are asked."""
         return self.asker.busy
 
-    # -- What is asked -------------------------------------------------------------------------------------------------
+    # -- Input ---------------------------------------------------------------------------------------------------------
 
     def show_stages(self, stages: Sequence[LineageNode], rewarders: Sequence[LineageNode], tree: StageTree) -> None:
         """Ask these stages of a tree, and let reward models score their replies."""
@@ -140,7 +140,7 @@ class AskView(QWidget):
         waits = "Waiting for the current training step" if self._session.training.active else "Starting"
         self.status.setText(f"{waits}…")
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -1,5 +1,5 @@
-"""Asks every stage the same prompt with the same seed: what each replies, how much likelier it finds that than its
-parent, and how every reward model scores it."""
+"""Samples a reply of every stage to one prompt with the same seed, compares its log-probability under the stage and its
+parent, and scores it with the reward models."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ class StageReplied(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StageCompared(Event):
-    """How likely a stage finds its own reply, and how likely its parent does; None, with the problem in a sentence,
-    where that cannot be known."""
+    """The log-probability of a stage's reply under the stage and under its parent.
+
+    `parent` is None if the stage has no parent, or if `problem` says why it could not be computed.
+    """
 
     stage: str
     own: Judgement
@@ -60,7 +62,7 @@ class RepliesScored(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StageFailed(Event):
-    """A stage cannot reply: why, in a sentence."""
+    """A stage cannot reply; `problem` says why, in a sentence."""
 
     stage: str
     problem: str
@@ -68,7 +70,7 @@ class StageFailed(Event):
 
 @dataclass(frozen=True)
 class _Answer:
-    """A reply, and what is needed to score it; not the model, of which one at a time is in memory."""
+    """A reply with the config and tokenizer needed to score it. No model: only one at a time is in memory."""
 
     reply: CandidateReply
     config: ModelConfig
@@ -76,12 +78,12 @@ class _Answer:
 
 
 class StageAsker(QObject):
-    """Asks all stages one prompt, one after the other; each model is loaded for that and not kept.
+    """Samples the replies of all stages to one prompt, one stage after the other, unloading each model afterwards.
 
     Signals:
-        changed(): `busy` is new.
+        changed(): `busy` has changed.
         events_received(events): StageReplied, StageCompared, StageFailed, RepliesScored and Phase, in order.
-        failed(failure): something that was not foreseen.
+        failed(failure): an unexpected error.
     """
 
     changed = Signal()
@@ -99,16 +101,16 @@ class StageAsker(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether stages are asked, or wait for the worker."""
+        """Whether a job is running or waiting for the worker."""
         return self._job.busy
 
     def start(
         self, stages: Sequence[LineageNode], rewarders: Sequence[LineageNode], prompt: str, sampling: SamplingConfig
     ) -> None:
-        """Ask `stages`, and let the reward models score what they say.
+        """Sample a reply of each of `stages` and score the replies with the reward models.
 
         Raises:
-            ValueError: where there is no stage, or the prompt is empty.
+            ValueError: if there is no stage, or the prompt is empty.
         """
         if not stages:
             raise ValueError("No stage is chosen: choose at least one, at the top right.")
@@ -126,11 +128,11 @@ class StageAsker(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop after the current token; the texts so far stay."""
+        """Stop after the current token; the text so far remains."""
         self._job.cancel()
 
     def forget(self) -> None:
-        """Stop, and report nothing more."""
+        """Cancel and drop all further events."""
         self._job.drop()
         self.changed.emit()
 
@@ -147,7 +149,7 @@ def _ask_all(
     prompt: str,
     sampling: SamplingConfig,
 ) -> Iterator[Event]:
-    """Worker's thread. What goes wrong with one stage is said of that one, and the others are asked."""
+    """Run on the worker thread. An error of one stage is reported for it, and the others continue."""
     answers: dict[str, _Answer] = {}
     for stage in stages:
         try:
@@ -170,7 +172,7 @@ def _ask_all(
 
 
 def _loaded(library: Library, stage: LineageNode, device: str) -> Generator[Event, None, LoadedModel]:
-    """The last checkpoint of a stage; ValueError where it has none, or it was deleted meanwhile."""
+    """Load the last checkpoint of a stage; raise ValueError if it has none or was deleted."""
     if stage.folder is None:
         raise ValueError(f"{stage.name} is no longer in the library, so it cannot reply: restore it from the trash.")
     run = RunFolder.open(stage.folder)
@@ -214,17 +216,17 @@ def _compared(
 
 
 def _parent_model(library: Library, stage: LineageNode, device: str) -> Generator[Event, None, AnyModel]:
-    """The model that a stage started from: the weights that it has kept, or of a fork the checkpoint of its parent.
+    """Load the model that a stage started from: its own copy in base/, or for a fork the checkpoint of its parent.
 
     Raises:
-        ValueError: where that is gone, or has another vocabulary.
+        ValueError: if it is missing, or has another vocabulary size.
     """
     from terrarium.models.device import choose_device
     from terrarium.models.interop.loading import load_model_events
 
     assert stage.folder is not None
     path: Path = stage.folder / BASE
-    if stage.is_fork or not path.is_dir():  # a fork of a fine-tuning keeps what that started from
+    if stage.is_fork or not path.is_dir():  # the base/ of a fork holds the base of its parent
         parent = library.runs / stage.parent
         if not (parent / "run.json").is_file():
             raise ValueError("Its parent is no longer in the library, so what became likelier is unknown.")

@@ -10,7 +10,7 @@ from terrarium.app.kit.theme import ThemeProvider
 
 
 class ClickableCard(QFrame):
-    """A frame whose edge shows the pointer and the focus. `icon` is a label for the layout.
+    """A frame whose border shows hover and focus. `icon` is a label for the layout.
 
     Args:
         can_open: whether it can be clicked. stands_out: whether it is coloured. dashed: whether its edge is dashed.
@@ -34,7 +34,7 @@ class ClickableCard(QFrame):
         self.restyle()
 
     def restyle(self) -> None:
-        """Take the theme's colours."""
+        """Apply the colours of the theme."""
         role = "accent" if self._stands_out else "muted"
         self.icon.setPixmap(self._theme.icon(self._icon_name, role).pixmap(QSize(18, 18)))
         self.update()

@@ -16,7 +16,7 @@ from terrarium.models.events import Event, Phase, Progress
 
 
 class StageComparer(QObject):
-    """Measures win rates, one comparison at a time; cancelled when a training starts, which would wait for it.
+    """Measures win rates, one comparison at a time; cancelled when a training run starts, which would otherwise wait.
 
     phase, done, total: the progress of the current comparison.
 

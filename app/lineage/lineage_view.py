@@ -1,4 +1,4 @@
-"""The lineage of a run: the tree of stages that it belongs to, one prompt asked of all, who wins, and its origin."""
+"""The lineage view of a run: its tree of stages, replies to one prompt, win rates and origin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COMPARED = ("ask", "rates")
 
 
 class LineageView(QWidget):
-    """Shows where a run stands among those that come from one another.
+    """Shows a run among its ancestors and descendants.
 
     Signals:
         run_asked(run_id): the user wants to see another run.
@@ -43,7 +43,7 @@ class LineageView(QWidget):
         self._run: ShownRun | None = None
         self._shown_id = ""
         self.tree: StageTree | None = None
-        """The stages; None while they are read, or if that failed."""
+        """The tree of stages; None until first read, while the run is being prepared, or if reading failed."""
         self.parts = Segments("Part of the lineage", _PARTS)
         self.stages = StageTreeView(theme)
         self.asked = AskView(session, theme)
@@ -53,7 +53,7 @@ class LineageView(QWidget):
         self._legend = TreeLegend(theme)
         self._pages = {"tree": self.stages, "ask": self.asked, "rates": self.rates, "origin": self.origin}
         self._note = label("", "muted", wrap=True)
-        # Not stacked: a hidden page would claim its height. The stretch is for none of them.
+        # Not stacked: a hidden page would claim its height. The last stretch fills the space if none is visible.
         whole = column(self._note, *self._pages.values(), None)
         whole.insertLayout(0, row(self.parts, None, self._legend, self.choice))
         for page in self._pages.values():
@@ -89,10 +89,10 @@ class LineageView(QWidget):
         self._read()
 
     def refresh(self) -> None:
-        """What a run came from does not change while it grows; its numbers are read again when it has ended."""
+        """Do nothing: a growing run keeps its lineage; the tree is read again when the list of runs changes."""
 
     def show_part(self, name: str) -> None:
-        """Show one of the parts."""
+        """Show a part by name."""
         self.parts.choose(name)
         self._show_part()
 
@@ -147,7 +147,7 @@ class LineageView(QWidget):
 
     @Slot()
     def _show_chosen(self) -> None:
-        """Let the part in view show what is compared."""
+        """Pass the chosen stages to the visible part."""
         if self.tree is not None and self.parts.value == "ask":
             self.asked.show_stages(self.choice.chosen, self.choice.rewarders, self.tree)
         elif self.tree is not None and self.parts.value == "rates":

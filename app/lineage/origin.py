@@ -24,9 +24,9 @@ _SHA = 12  # digits of a SHA-256 that are shown
 class Link:
     """One link of a lineage.
 
-    kind: "run", "tokenizer", "corpus" or "model" (imported); key: its id or name, '' where the library lacks it;
-    facts: short texts about it; problem: a sentence where it is missing or was changed; made: how the link above it was
-    made from it.
+    kind: "run", "tokenizer", "corpus" or "model" (imported); key: its id or name, '' if missing from the library;
+    facts: short texts about it; problem: a sentence if it is missing or was changed; made: how the link above it
+    was made from it.
     """
 
     kind: str
@@ -39,9 +39,9 @@ class Link:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The run first, then what it was made from; and the runs made from it, the oldest first.
+    """The chain of a run (itself first, then its origins) and its children, oldest first.
 
-    can_be_forked: whether it was trained here, or is an imported model.
+    can_be_forked: False for an imported model, True for a run that was trained here.
     """
 
     chain: tuple[Link, ...]
@@ -50,10 +50,10 @@ class Lineage:
 
 
 def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Lineage:
-    """The lineage of the run in `folder`; `runs` are all runs of the library.
+    """Return the lineage of the run in `folder`; `runs` are all runs of the library.
 
     Raises:
-        ValueError: where its run.json is missing or damaged, naming it.
+        ValueError: if its run.json is missing or damaged, naming it.
     """
     run = RunFolder.open(folder)
     known = {info.id: info for info in runs}
@@ -84,7 +84,7 @@ def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Linea
 
 
 def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link, dict[str, Any]]]:
-    """The parent, its parent and so on, each with its lineage; ends at a missing or repeated run."""
+    """Yield the ancestors, nearest first, each with its lineage; ends at a missing or repeated run."""
     lineage, seen = run.lineage, {run.id}
     while isinstance(parent := lineage.get("parent"), dict):
         identity, step = str(parent.get("run")), parent.get("step")
@@ -110,7 +110,7 @@ def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link
 
 
 def _how_made(step: int | None, *, is_tuned: bool) -> str:
-    """How a run was made from its parent; step: of the parent, None where it is unknown."""
+    """Describe how a run was made from its parent; step: of the parent's checkpoint, None if unknown."""
     if step is None:
         return "started from its weights" if is_tuned else "forked from it"
     return f"started from its weights at step {step:,}" if is_tuned else f"forked at step {step:,}"

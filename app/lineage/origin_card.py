@@ -21,7 +21,7 @@ _KINDS = {
 
 
 class LineageCard(ClickableCard):
-    """Shows a link. It can be clicked where `opens`, its tooltip, says what a click does."""
+    """A card of a link; clickable if `opens`, the tooltip of the click, is given."""
 
     def __init__(self, link: Link, theme: ThemeProvider, opens: str = "", *, stands_out: bool = False) -> None:
         words, icon = _KINDS[link.kind]

@@ -1,4 +1,4 @@
-"""What a run was made from, down to its tokenizer and its text, and what was made from it, as a chain of cards."""
+"""The origin of a run (parents, tokenizer, text) and its children, as a chain of cards."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class OriginView(QWidget):
 
     @property
     def lineage(self) -> Lineage | None:
-        """The lineage shown; None while it is being read, or if that failed."""
+        """The lineage shown; None while it is being read, or if reading failed."""
         return self._lineage
 
     def show_run(self, run: ShownRun) -> None:

@@ -1,4 +1,4 @@
-"""What a stage replied, coloured by what it made likelier than its parent; and what a reward model thinks of all."""
+"""Cards of a stage's reply, coloured by the log-ratio to its parent, and of a reward model's scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_PARENT = "It was trained from scratch, so there is nothing to compare it wit
 
 
 class ReplyCard(QWidget):
-    """A stage and its reply. parent: the name of what it started from, "" for nothing."""
+    """A stage and its reply. parent: the name of the parent stage, "" if none."""
 
     def __init__(self, stage: LineageNode, parent: str, theme: ThemeProvider) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ReplyCard(QWidget):
         self.clear_reply()
 
     def clear_reply(self, hint: str = "Its reply appears here.") -> None:
-        """Show nothing."""
+        """Clear the reply, its verdict and its scores, and show `hint`."""
         self.spans, self._ended = [], ""
         self.text.clear_text()
         self.text.hide()
@@ -57,7 +57,7 @@ class ReplyCard(QWidget):
             words.hide()
 
     def take(self, events: Sequence[Event]) -> None:
-        """Show events of the reply, all new text at once."""
+        """Apply events of the reply; all new text is appended in one update."""
         text = "".join(event.text for event in events if isinstance(event, TokenMade))
         if text:
             self.hint.hide()
@@ -86,7 +86,7 @@ class ReplyCard(QWidget):
         self.verdict.show()
 
     def show_problem(self, problem: str) -> None:
-        """Say why it has no reply."""
+        """Show why there is no reply."""
         self.clear_reply(problem)
 
     def show_scores(self, scores: Mapping[str, float]) -> None:
@@ -117,7 +117,7 @@ class ScoreCard(QWidget):
         self.show_scores({}, "")
 
     def show_scores(self, scores: Mapping[str, float], problem: str) -> None:
-        """Show the score of each stage's reply (name → score), the highest first; or why there are none."""
+        """Show the score of each stage's reply (name → score), the highest first; or, without scores, the problem."""
         low, high = min(scores.values(), default=0.0), max(scores.values(), default=1.0)
         width = high - low or 1.0
         ranked = sorted(scores.items(), key=lambda item: -item[1])

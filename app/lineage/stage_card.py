@@ -29,14 +29,14 @@ _NOTHING = "No held-out numbers yet"
 
 
 class StageCard(ClickableCard):
-    """Shows a stage. A click, or Enter, shows its run.
+    """A card of a stage. A click or Enter opens its run.
 
     Args:
-        parent: what it started from. steps: what its button offers; no button without any. is_shown: whether its run is
-            the one that is shown.
+        parent: the stage it started from. steps: the entries of its button; no button if empty. is_shown: whether its
+            run is the one shown.
 
     Signals:
-        step_chosen(does): an entry of its button: a NextRun or a Judging; None where it cannot be done.
+        step_chosen(does): an entry of its button was chosen: a NextRun or a Judging; None if unavailable.
     """
 
     step_chosen = Signal(object)

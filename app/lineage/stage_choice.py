@@ -17,11 +17,12 @@ _MAX_AT_FIRST, _MAX_REWARDERS = 8, 2
 
 
 class StageChoice(QPushButton):
-    """Chooses some of the stages that can reply, and some reward models; at first the root, and what was made at about
-    the time of the run that is shown, with what that learned from.
+    """A menu button that selects stages that can reply, and reward models.
+
+    The default is the root, the stages created closest in time to the run shown, and the reward models they used.
 
     Signals:
-        changed(): `chosen` or `rewarders` is new.
+        changed(): `chosen` or `rewarders` has changed.
     """
 
     changed = Signal()
@@ -59,8 +60,10 @@ class StageChoice(QPushButton):
         self._fill()
 
     def _usual(self, run_id: str) -> Iterator[str]:
-        """The root, and the stages that were made at about the time of the run that is shown; the reward models that
-        these learned from, that of the run first."""
+        """Yield the default ids: the root, the stages created closest in time to the run shown, their reward models.
+
+        If the run shown is a reward model, it comes first. If no stage used one, the closest in time are taken.
+        """
         by_age = sorted(self._offered, key=lambda stage: stage.created)
         at = next((i for i, stage in enumerate(by_age) if stage.id == run_id), len(by_age))
         near = [by_age[i] for i in sorted(range(len(by_age)), key=lambda i: (abs(i - at), i))]

@@ -1,4 +1,4 @@
-"""What is said of a stage: what it is, how it learned, what it cost, and what it is worth."""
+"""Texts about a stage: its kind, start, settings, data, cost and held-out results."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ KINDS = {
     **{name: (kind.words.title, kind.words.icon, kind.words.learned) for name, kind in STAGE_KINDS.items()},
     GONE: ("Gone", "trash", "No longer in the library"),
 }
-"""Kind of a stage → what it is called, its icon, and what that means."""
+"""Kind of a stage → its title, icon and meaning."""
 _TITLES = {KNOWS: "Skills", LOSS: "Validation loss", "gold": "As meant", "kl": "KL"}
-"""Of held-out numbers, where the titles of the figures are too long or there is none."""
+"""Short titles of held-out metrics whose figure has a long title or none."""
 
 
 def kind_words(stage: LineageNode) -> str:
-    """What a stage is called: “PPO”, or “PPO, fork” where it continues another run."""
+    """Return the title of a stage's kind: “PPO”, or “PPO, fork” if it continues another run."""
     title = KINDS[stage.kind][0]
     return f"{title}, fork" if stage.is_fork and stage.kind != FORKED else title
 
 
 def describe_start(stage: LineageNode, parent: LineageNode | None) -> str:
-    """What its weights were at first, in a sentence; "" for random ones."""
+    """Describe the initial weights in a sentence; "" for a stage without a parent."""
     if not stage.parent:
         return ""
     name = parent.name if parent is not None else stage.parent
@@ -50,7 +50,7 @@ def describe_start(stage: LineageNode, parent: LineageNode | None) -> str:
 
 
 def describe_settings(stage: LineageNode) -> str:
-    """The settings by which stages of a kind differ, in a line."""
+    """Summarise in one line the settings that distinguish stages of a kind."""
     spec = stage.spec
     if spec is None or stage.kind == IMPORTED:
         return ""
@@ -69,7 +69,7 @@ def describe_settings(stage: LineageNode) -> str:
 
 
 def describe_source(stage: LineageNode) -> str:
-    """What it learned from, and what rewarded it."""
+    """Describe the training data and the source of the rewards."""
     if stage.kind == GONE:
         return "No longer in the library; the runs made from it have its weights."
     if stage.spec is None or stage.spec.align is None or stage.spec.align.task != "prompts":
@@ -79,7 +79,7 @@ def describe_source(stage: LineageNode) -> str:
 
 
 def describe_cost(stage: LineageNode) -> str:
-    """Steps and seconds, and the status where it has not finished."""
+    """Format the number of steps and the duration, and the status unless finished."""
     if stage.kind in (GONE, IMPORTED) or stage.spec is None:
         return ""
     total, done = stage.spec.train.steps, max(stage.trained, stage.step)
@@ -89,12 +89,12 @@ def describe_cost(stage: LineageNode) -> str:
 
 
 def describe_held_out(stage: LineageNode) -> str:
-    """The held-out numbers that are recorded, in a line; "" for none."""
+    """Format the recorded held-out metrics in one line; "" if there are none."""
     return " · ".join(_figure(found) for found in stage.held_out)
 
 
 def describe_details(stage: LineageNode) -> str:
-    """The same numbers with what they mean, and their parts, in lines."""
+    """Format the held-out metrics, each with its definition and its parts, on several lines."""
     lines = []
     for found in stage.held_out:
         if found.name == KNOWS:

@@ -22,16 +22,16 @@ _REWARD_SHIFT = 14.0  # pixels between the lines of weights and of rewards, wher
 
 
 class Place(NamedTuple):
-    """Where a stage stands: columns count from the root, rows from the top."""
+    """The grid position of a stage: columns count from the root, rows from the top."""
 
     column: int
     row: int
 
 
 def places(tree: StageTree) -> dict[str, Place]:
-    """Where the stages stand: each to the right of what it is drawn below, the first one beside it.
+    """Lay out the stages on a grid: each one column right of its parent, the first child in the same row.
 
-    What learned from a reward model stands in a row below it, so that the line of its weights passes there.
+    Children of a reward model start one row lower, which leaves room for the line of their weights.
     """
     found: dict[str, Place] = {}
     below: dict[str, list[str]] = {}
@@ -39,7 +39,7 @@ def places(tree: StageTree) -> dict[str, Place]:
         below.setdefault(tree.above(stage), []).append(stage.id)
 
     def place(id: str, column: int, at: int) -> int:
-        """Place a stage and all below it; returns the next free row."""
+        """Place a stage and its descendants; return the next free row."""
         found[id] = Place(column, at)
         stage = tree.find(id)
         next_row = at + 1 if stage is not None and stage.kind == REWARD else at
@@ -49,14 +49,14 @@ def places(tree: StageTree) -> dict[str, Place]:
         return max(next_row, at + 1)
 
     place(tree.stages[0].id, 0, 0)
-    for stage in tree.stages:  # in a damaged library some hang on nothing
+    for stage in tree.stages:  # in a damaged library, some are not connected to the root
         if stage.id not in found:
             place(stage.id, 0, max(each.row for each in found.values()) + 1)
     return found
 
 
 class StageTreeView(QScrollArea):
-    """Shows a StageTree, and the stage whose run is shown among it.
+    """Draws a StageTree and highlights the stage of the run shown.
 
     Signals:
         run_asked(run_id): show a run.
@@ -76,7 +76,7 @@ class StageTreeView(QScrollArea):
         theme.theme_changed.connect(self._restyle)
 
     def show_tree(self, tree: StageTree, run_id: str) -> None:
-        """Show a tree with one of its runs standing out."""
+        """Show a tree with one of its runs highlighted."""
         at = self.horizontalScrollBar().value(), self.verticalScrollBar().value()
         was_here = run_id in self.cards
         self.cards = {}
@@ -112,7 +112,7 @@ class StageTreeView(QScrollArea):
 
 
 class TreeLegend(QWidget):
-    """What the two kinds of lines mean."""
+    """The legend of the two kinds of lines."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -35,7 +35,7 @@ class WinMatrix(Figure):
         super().__init__(theme)
         self.names: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
-        """What stands below each name."""
+        """The text below each name."""
         self.grid: Grid = ()
         self._is_narrow = False
 
@@ -189,7 +189,7 @@ class WinMatrix(Figure):
 
 
 def describe_match(first: str, second: str, match: Match | None) -> str:
-    """How often a stage won against another one, in a sentence."""
+    """Describe in a sentence how often a stage won against another."""
     if match is None:
         return f"{first} against {second}: not measured"
     share = match.win_rate

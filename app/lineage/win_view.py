@@ -1,4 +1,4 @@
-"""Who wins: every stage against every other one, by the judge of a wish, by a reward model, and by the user."""
+"""The pairwise win rates of stages, by the judge of a wish, by a reward model, or by the user."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class WinRatesView(QWidget):
         self._stages: tuple[LineageNode, ...] = ()
         self._is_stale = False
         self.rates: WinRates | None = None
-        """What is shown; None while nothing is known."""
+        """The win rates shown; None until they have been read."""
         self.comparer = StageComparer(session, self)
         session.status.add(self.comparer)
         self.judge = Segments("Who judges", _TITLES, "Who says which of two replies is better")
@@ -149,10 +149,10 @@ class WinRatesView(QWidget):
         whole.setStretchFactor(self.empty, 1)
         self.setLayout(whole)
 
-    # -- What is compared ----------------------------------------------------------------------------------------------
+    # -- Comparison ----------------------------------------------------------------------------------------------------
 
     def show_stages(self, stages: Sequence[LineageNode], rewarders: Sequence[LineageNode]) -> None:
-        """Compare these stages, which can reply; rewarders: the reward models among the family."""
+        """Compare these stages, which can reply; rewarders: the reward models of the same tree."""
         if tuple(stages) == self._stages and self.rewarder.count() == len(rewarders):
             return
         self._stages = tuple(stages)
@@ -168,7 +168,7 @@ class WinRatesView(QWidget):
 
     @property
     def asked(self) -> Asked | None:
-        """What the stages are asked; None without stages."""
+        """The wish, world seed and number of prompts that the stages reply to; None without stages."""
         if not self._stages or self._stages[0].folder is None:
             return None
         try:
@@ -179,7 +179,7 @@ class WinRatesView(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether something is measured or looked up."""
+        """Whether win rates are being measured or read."""
         return self.comparer.busy or self._kept.busy
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -189,14 +189,14 @@ class WinRatesView(QWidget):
 
     @Slot()
     def _on_preferences(self) -> None:
-        """The user has judged a pair, most likely on another page."""
+        """Read the win rates again: the user has judged a pair, usually on another page."""
         self._is_stale = True
         if self.isVisible():
             self.look_up()
 
     @Slot()
     def look_up(self) -> None:
-        """Show what is kept of this comparison."""
+        """Show the saved results of this comparison."""
         self._is_stale = False
         asked = self.asked
         self._say("")
@@ -208,7 +208,7 @@ class WinRatesView(QWidget):
         self._kept.ask(lambda: _kept(library, folders, asked, reward_model))
 
     def start(self) -> None:
-        """Measure."""
+        """Start measuring."""
         asked = self.asked
         if asked is not None and not self._session.training.active:
             self._say("")
@@ -221,11 +221,11 @@ class WinRatesView(QWidget):
             self.rates = rates
             self._show_rates()
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     @property
     def grid(self) -> Grid | None:
-        """The grid of the judge that is chosen; None where nothing is known of it."""
+        """The grid of the chosen judge; None if it has no results."""
         grid = self.rates.grids.get(self.judge.value) if self.rates is not None else None
         return grid if grid is not None and any(match is not None for cells in grid for match in cells) else None
 
