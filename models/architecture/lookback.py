@@ -32,8 +32,7 @@ def look_back(stack: Stack, embedding: Tensor) -> None:
 
     Each head copies D channels of the embeddings, with random factors, which distinguish the distances. Its
     queries and keys are computed from one channel, which is the same in all embeddings: with RoPE, their product
-        depends on
-    the distance alone.
+    depends on the distance alone.
 
     Args:
         stack: of a decoder with RoPE and QK-norm, its weights already initialised; embedding: its table (V, C).

@@ -31,8 +31,7 @@ def self_attention_mask(
     """The mask of self-attention, (B or 1, 1, T, S) bool; or None if the default suffices.
 
     The default: causal in a decoder, everything in an encoder. A query always attends to itself, so that the softmax of
-        a
-    padding token stays finite.
+    a padding token stays finite.
 
     Args:
         distance: key - query (T, S).

@@ -86,7 +86,7 @@ class Model(nn.Module):
         return self.head
 
     def pooled(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The state (B, T, C) -> (B, C) that represents a text: that of its last token, which attends to all others.
+        """The state (B, T, C) -> (B, C) that represents a text: that of its last token, which has access to all others.
 
         mask: (B, T) bool, True = not padding.
         """

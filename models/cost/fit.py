@@ -35,7 +35,7 @@ class Proposal:
 
 
 def split_update(texts: int, at_most: int) -> tuple[int, int]:
-    """Return the size and number of micro-batches, of a limited size, for updates of `texts` texts.
+    """Return the size and number of micro-batches, of `at_most` texts each, for updates of `texts` texts.
 
     They make up exactly `texts` if that takes at most about twice as many micro-batches as needed; else a few more.
     """

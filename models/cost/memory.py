@@ -18,7 +18,7 @@ from terrarium.models.settings.tune_spec import TuneSpec
 FLOAT32_BYTES = 4
 HEAP_HOLES = 0.42
 """The holes on glibc's heap as a share of the tensors there: with this, six trainings of 12 million parameters took
-within 6 % of what is estimated (tests/models/cost/test_peak_memory.py). None if blocks have pages of their own."""
+within 6 % of what is estimated (tests/models/cost/test_peak_memory.py). No holes if blocks have pages of their own."""
 
 STATE_BYTES = {"float32": 4, "bfloat16": 2}
 """Bytes per number of an optimizer's state, by TrainConfig.state_dtype."""
