@@ -12,7 +12,7 @@ WANTED = ("attention", "residual", "router", "parts", "heads")
 
 
 class Patch(NamedTuple):
-    """Replaces the result at a site by `values` wherever `where` (bool) is true. Both broadcast to the result's shape."""
+    """Replaces the result at a site by `values` where `where` (bool) is true. Both broadcast to the result's shape."""
 
     where: Tensor
     values: Tensor
