@@ -1,4 +1,4 @@
-"""A dialog that writes a run's model for other programs: as a file, a folder or a model on the hub, or its adapter."""
+"""A dialog that exports a run's model or adapter for other programs: as a file, a folder or a model on the hub."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _KINDS = {
 
 
 class ExportDialog(Dialog):
-    """Asks for a format, a place and a licence; writes in the background, and shows what came of it.
+    """Asks for a format, a destination and a licence, exports in the background, and shows the result.
 
     Args:
         config: the run's design.
 
     Signals:
-        same_asked(design): a run like this one is wanted, with this ModelConfig, which can become a GGUF file.
+        same_asked(design): set up a run like this one with this ModelConfig, which can be exported as GGUF.
     """
 
     same_asked = Signal(object)
@@ -166,11 +166,11 @@ class ExportDialog(Dialog):
 
     @property
     def quantisation(self) -> str:
-        """The chosen format of the file's matrices."""
+        """The chosen quantisation format of a GGUF file."""
         return self.formats.value
 
     def _grow(self) -> None:
-        """Make room for what has appeared."""
+        """Grow the window if its contents need more height."""
         layout = self.layout()
         assert layout is not None
         needed = max(layout.totalHeightForWidth(self.width()), layout.totalMinimumSize().height())
@@ -179,14 +179,14 @@ class ExportDialog(Dialog):
 
     @property
     def _ending(self) -> str:
-        """What the name of the file that is written ends in; "" of a folder."""
+        """The suffix of the exported file, without a dot; "" for a folder or the hub."""
         if self.kind.value == "adapter":
             return "gguf" if self.adapter_as.value == "gguf" else ""
         return self.kind.value if self.kind.value in ("gguf", "onnx") else ""
 
     @property
     def _refusal(self) -> tuple[str, str]:
-        """Why the chosen format is not for this model, plainly and in detail; "" where it is."""
+        """Why the chosen format does not support this model, in a sentence and in detail; "" if it does."""
         if self.kind.value == "onnx":
             return self._onnx_refusal, ""
         return self._gguf_refusal if self._ending == "gguf" else ("", "")
@@ -232,7 +232,7 @@ class ExportDialog(Dialog):
 
     @Slot()
     def _check(self) -> None:
-        """Show what there is to choose, and allow what can be done."""
+        """Show the options of the chosen format, and enable what is possible."""
         busy, (refusal, details) = self.export.busy, self._refusal
         is_gguf, is_hub, is_adapter = (self.kind.value == kind for kind in ("gguf", "hub", "adapter"))
         self.about.setText(self._about[self.kind.value])
@@ -318,11 +318,11 @@ class ExportDialog(Dialog):
     def _on_failed(self, sentence: str) -> None:
         self.problem.setText(sentence)
         if self.kind.value == "hub":
-            self.export.look_up_token()  # one that is no longer accepted is forgotten
+            self.export.look_up_token()  # a rejected token has been deleted
         self._check()
 
     def reject(self) -> None:
-        """Cancel what is being written; otherwise close."""
+        """Cancel a running export; otherwise close."""
         if self.export.busy:
             self.export.cancel()
             self._check()
@@ -335,7 +335,7 @@ class ExportDialog(Dialog):
 
 
 def about_folder(config: ModelConfig) -> str:
-    """What a design's Hugging Face folder is for."""
+    """Describe which programs load the Hugging Face folder of a design."""
     from terrarium.models.interop.families import family_for_export
     from terrarium.models.interop.terrarium import CODE
 
@@ -349,7 +349,7 @@ def about_folder(config: ModelConfig) -> str:
 
 
 def _about_onnx(config: ModelConfig) -> str:
-    """What a design's ONNX file is for."""
+    """Describe which programs run the ONNX file of a design."""
     about = "One file for onnxruntime, also in a browser or on a phone; compared with the model when it is written."
     if config.topology == "decoder-only":
         about += " It has no cache, so it reads the whole text again for each token."
@@ -357,7 +357,7 @@ def _about_onnx(config: ModelConfig) -> str:
 
 
 def _named(words: str, field: QWidget, *more: QWidget) -> QVBoxLayout:
-    """A field with what stands beside it, under its name."""
+    """Lay out a field and the widgets beside it below a caption."""
     name = label(words)
     name.setBuddy(field)
     under = column(name, spacing=SPACE // 2)
@@ -366,7 +366,7 @@ def _named(words: str, field: QWidget, *more: QWidget) -> QVBoxLayout:
 
 
 class _Formats(QWidget):
-    """The formats of a GGUF file with their sizes, of which one is chosen."""
+    """Radio buttons for the quantisation formats of a GGUF file, with their sizes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -389,17 +389,17 @@ class _Formats(QWidget):
 
     @property
     def value(self) -> str:
-        """The chosen one."""
+        """The chosen format."""
         chosen = self._group.checkedButton()
         assert chosen is not None
         return chosen.text()
 
     def size_of(self, name: str) -> str:
-        """The size that is shown of a format."""
+        """Return the displayed size of a format."""
         return self._sizes[name].text()
 
     def set_sizes(self, sizes: dict[str, int]) -> None:
-        """The sizes that are known; a format without one cannot be chosen."""
+        """Show the size of each format, and disable formats without one."""
         for choice in self._group.buttons():
             name = choice.text()
             set_enabled(choice, "" if name in sizes else _TOO_NARROW)

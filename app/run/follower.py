@@ -16,8 +16,8 @@ from terrarium.models.files.log_tail import LogTail
 from terrarium.models.runs.curve_index import AT_ONCE, CurveIndex
 
 _POLL_MS, _DAMAGED_POLL_MS, _BEHIND_POLL_MS = 1000, 10_000, 0
-"""Milliseconds between polls: longer for a damaged log, because each poll reads it from the beginning, and 0 while a
-long log without an index is read and shown in parts."""
+"""Milliseconds between polls: longer for a damaged log, because each poll rereads it, and 0 while a long log without an
+index is read and shown in parts."""
 
 
 class RunFollower(QObject):
@@ -140,7 +140,11 @@ class RunReader:
         self._tails: dict[str, LogTail] = {}
 
     def advance(self) -> LogUpdate:
-        """Return the update since the last call; a ValueError names a damaged file; the next call reads all again."""
+        """Return the update since the last call.
+
+        Raises:
+            ValueError: a file is damaged, as the message says. The next call reads everything again.
+        """
         try:
             if not self._tails or any(tail.was_replaced() for tail in self._tails.values()):
                 return self._read_all()

@@ -22,7 +22,7 @@ from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.spec_changes import inactive_fields
 
 _FIXED = ("optimizer",)
-"""A fork cannot change these: its checkpoint holds the optimizer's state."""
+"""Settings that a fork cannot change: its checkpoint contains the optimizer's state."""
 
 
 class ForkDialog(Dialog):
@@ -109,7 +109,7 @@ class ForkDialog(Dialog):
 
     @property
     def problem(self) -> str:
-        """Why the fork cannot be made, '' where it can."""
+        """Why the fork cannot be created, in a sentence; '' if it can."""
         if not self._checkpoints:
             return "This run has no checkpoint yet, so it cannot be forked."
         if self.form.problem:
@@ -123,7 +123,7 @@ class ForkDialog(Dialog):
 
     @Slot()
     def _on_checkpoint(self) -> None:
-        """Propose the number of steps: as many again if the checkpoint is at the run's last step."""
+        """Propose the total steps: the run's own number, added to the checkpoint's if that is at the run's end."""
         step, own = self.checkpoint.currentData(), self._run.spec.train.steps
         if step is not None and not self._keeps_steps and self.form.config.steps == self._proposed:
             self._proposed = step + own if step >= own else own

@@ -24,15 +24,15 @@ from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.tasks import TASKS
 
 _NO_SCORE = "Its score appears here when it has ended."
-"""In its place, so that the buttons do not move when it arrives."""
+"""A placeholder for the score, so that the buttons do not move when it is shown."""
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
 class RunHead(QFrame):
-    """Shows a run's state and the actions that it allows.
+    """Shows the state of a run and the actions that it allows.
 
     Signals:
-        action_asked(run_id, name): do something to the run, one of app.runs.run_actions.
+        action_asked(run_id, name): apply an action of app.runs.run_actions to the run.
         settings_asked(): show its settings. scores_asked(): show its scores.
     """
 
@@ -141,7 +141,7 @@ class RunHead(QFrame):
         lines.addLayout(noted)
         lines.addWidget(self.problem)
         bar = QWidget()
-        flow = FlowLayout(bar)  # in a widget of its own: else PySide takes its items for deleted after a while
+        flow = FlowLayout(bar)  # in its own widget: otherwise PySide considers its items deleted after a while
         for each in buttons:
             flow.addWidget(each)
         below = row()
@@ -211,7 +211,7 @@ class RunHead(QFrame):
         saved = last_saved_step(info.folder)
         self.resume_saved.setText("Resume training" if saved >= info.step else f"Resume from step {saved:,}")
         set_enabled(self.resume_saved, self._session.training.why_not_start)
-        set_enabled(self.more, "")  # a training that is over or stops has disabled it
+        set_enabled(self.more, "")  # show_live disables it while a training is stopping
         whole = info.problem is None
         no_model = "" if info.has_model else "It has no checkpoint yet."
         for each in (self.chat, self.tune, self.longer):

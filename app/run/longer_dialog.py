@@ -1,4 +1,4 @@
-"""A dialog that trains a run longer: how many steps more, and how long they take."""
+"""A dialog that trains a run longer, by a number of steps with their estimated time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from terrarium.models.number_words import format_about, format_count, format_dur
 from terrarium.models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
 
 _TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
-"""How many times as many steps as the run has come, in words."""
+"""Additional steps as a multiple of the steps trained so far, and the label of each choice."""
 _REST, _OWN = 0, 1000
-"""The other choices: what is left of the plan, and a custom number. (A button group gives ids of its own to -1.)"""
+"""Ids of the other choices: the remaining planned steps, and a custom number. (QButtonGroup replaces the id -1.)"""
 _MAX_STEPS = 1_000_000_000
 _WIDTH = 560
 """Pixels at the usual text size."""
@@ -28,13 +28,13 @@ _RATE_RISES = "The learning rate, which has fallen, rises again: for a short whi
 
 
 class LongerDialog(Dialog):
-    """Asks how much longer a run is to be trained, and does it.
+    """Asks how much longer to train a run, then starts or queues that.
 
-    What is left of a run's plan resumes the run itself, unless it has stopped early; all else is a new run, which
+    The remaining planned steps resume the run itself, unless it was stopped early; other numbers create a fork, which
     continues its curves.
 
     Signals:
-        tune_asked(): the run cannot be continued, and is to be fine-tuned instead.
+        tune_asked(): fine-tune the run instead, because it cannot be continued.
     """
 
     tune_asked = Signal()
@@ -77,7 +77,7 @@ class LongerDialog(Dialog):
         caption = label("Name")
         caption.setBuddy(self.name)
         self._name = (caption, self.name)
-        for widget in self._name:  # so that the buttons stay where they are
+        for widget in self._name:  # so that the buttons do not move
             policy = widget.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
             widget.setSizePolicy(policy)
@@ -100,7 +100,7 @@ class LongerDialog(Dialog):
 
     @property
     def _left(self) -> int:
-        """The steps that are left of its plan, 0 where it has come to its end."""
+        """The remaining planned steps; 0 if the run is not resumable."""
         return max(0, self._info.total_steps - self._step) if self._info.status in RESUMABLE else 0
 
     def _make_choices(self) -> QGridLayout:
@@ -130,12 +130,12 @@ class LongerDialog(Dialog):
 
     @property
     def _resumes(self) -> bool:
-        """Whether the run itself is to be resumed: one that stopped early would at once do so again."""
+        """Whether to resume the run itself: a run that was stopped early would immediately stop again."""
         return self.choices.checkedId() == _REST and not self._info.early_stop
 
     @property
     def n_more(self) -> int:
-        """How many steps more were chosen."""
+        """The chosen number of additional steps."""
         choice = self.choices.checkedId()
         return self.steps.value() if choice == _OWN else self._left if choice == _REST else choice * self._step
 
@@ -157,7 +157,9 @@ class LongerDialog(Dialog):
         self.about.setText(self._what_happens(to, resumes=resumes))
         busy = "Another run is training: add this one to the queue." if self._session.training.active else ""
         set_enabled(self.start, busy)
-        (self.wait if busy else self.start).setDefault(True)  # Enter after a number trains: Cancel is the first button
+        (self.wait if busy else self.start).setDefault(
+            True
+        )  # otherwise Enter in the number field would press Cancel, the first button
 
     def _what_happens(self, to: int, *, resumes: bool) -> str:
         spec = self._info.spec

@@ -44,19 +44,19 @@ from terrarium.models.settings.run_spec import RunSpec
 
 _REDRAW_MS = 300
 _POLL_MS = 2000
-"""Milliseconds between polls of an idle run's status, which another process may change."""
+"""Milliseconds between polls of the status of a run that another process may train."""
 
 
 class RunView(QWidget):
-    """Shows one run: live if this session trains it, else by following its folder.
+    """Shows a run: live if this session trains it, else by following its folder.
 
     Signals:
-        action_asked(run_id, name): do something to the run, one of app.runs.run_actions.
+        action_asked(run_id, name): apply an action of app.runs.run_actions to the run.
         checkpoint_chat_asked(run_id, step): chat with one of its checkpoints.
-        example_asked(run_id, step, row): use one of them on a row of data.
-        same_asked(run_id, design): set up a new run with its settings, and another ModelConfig.
+        example_asked(run_id, step, row): apply one of its checkpoints to a row of data.
+        same_asked(run_id, design): set up a new run with its settings and a different ModelConfig.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
-        step_chosen(does): what is to be done next with a stage of its lineage.
+        step_chosen(does): take a next step with a stage of its lineage.
     """
 
     action_asked = Signal(str, str)
@@ -75,7 +75,7 @@ class RunView(QWidget):
         self.history = RunHistory()
         self._dirty = False
         self.exported: list[str] = []
-        """The names of the files and folders that models were exported to since launch."""
+        """The names of the exported files, folders and hub models since launch."""
         self.forks = Forks(session.library, session.runs, session.training, session.queue, session.notices, self)
         self._tensorboard = TensorBoardExport(session.runs, session.notices, self)
         self.packer = RunPacker(session, self)
@@ -120,11 +120,11 @@ class RunView(QWidget):
 
     @property
     def run_id(self) -> str:
-        """The id of the run shown, '' for one that is still being prepared."""
+        """The id of the shown run, '' while it is still being prepared."""
         return self._run_id
 
     def show_run(self, run_id: str) -> None:
-        """Show a run of the library; '' shows the current training before it has a run."""
+        """Show a run of the library; '' shows the current training before its run exists."""
         info = self._session.runs.look_up(run_id) if run_id else None
         if run_id and info is None:
             return
@@ -149,7 +149,7 @@ class RunView(QWidget):
         self._show_state()
 
     def _dataset_name(self, spec: RunSpec, folder: Path | None) -> str:
-        """What the dataset of a run is called, or was when the run began; '' where it has none, or nothing says it."""
+        """Return the current name of a run's dataset, or that at the start of the run; '' if none or unknown."""
         known = self._session.datasets.info(spec.data.dataset)
         if known is not None or folder is None or spec.data.source != "dataset":
             return known.name if known is not None else ""
@@ -171,7 +171,7 @@ class RunView(QWidget):
         elif self._run_id:
             try:
                 self.head.show_resting(self._session.runs.find(self._run_id))
-            except ValueError:  # it is gone: the list shows another page
+            except ValueError:  # it was deleted: the list shows another page
                 self.follower.stop()
 
     # -- Following --------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class RunView(QWidget):
             return
         was_live = self.history is self._session.training.history
         if self._run_id != state.run_id or (self.live and not was_live):
-            self.show_run(state.run_id)  # it has a folder now, or was resumed
+            self.show_run(state.run_id)  # its folder was created, or it was resumed
             return
         if self._run_id and was_live and not self.live and not self.follower.is_following:
             with contextlib.suppress(ValueError):  # from now on, another process may resume it
@@ -202,7 +202,7 @@ class RunView(QWidget):
 
     @Slot()
     def _on_poll(self) -> None:
-        """Update the status: another process may train the run, and end without notice."""
+        """Update the status: another process may train the run, and end without a signal."""
         if self._run_id and not self.live and self.isVisible():
             self._show_state()
 
@@ -220,7 +220,7 @@ class RunView(QWidget):
     # -- Actions ----------------------------------------------------------------------------------------
 
     def do(self, name: str) -> None:
-        """Do something to the run that is shown, by its name in run_actions."""
+        """Apply an action to the shown run, by its name in run_actions."""
         training = self._session.training
         steers: Mapping[str, Callable[[], object]] = {
             "save": training.save,
@@ -232,7 +232,7 @@ class RunView(QWidget):
             "discard": self._session.runs.discard_trained,
         }
         if name in steers:
-            if self.live:  # its menu was open while it ended, and another run may be training by now
+            if self.live:  # it may have ended while its menu was open, and another run may be training
                 steers[name]()
             return
         does: Mapping[str, Callable[[], object]] = {
@@ -247,7 +247,7 @@ class RunView(QWidget):
         does[name]()
 
     def ask_for_longer(self) -> None:
-        """Open the dialog that trains the run longer, or says why it cannot be."""
+        """Open the dialog that trains the run longer, or explains why that is impossible."""
         info = self._session.runs.look_up(self._run_id)
         if info is None:
             return
@@ -269,7 +269,7 @@ class RunView(QWidget):
 
     @Slot(str)
     def _on_stopped(self, run_id: str) -> None:
-        """Show the run that ends at the peak, unless this one still learns."""
+        """Show the new run that ends at a checkpoint, unless the shown run is still training."""
         if not self.live:
             self.run_asked.emit(run_id)
 
@@ -328,7 +328,7 @@ class RunView(QWidget):
             self._tensorboard.write(self._run_id, Path(folder))
 
     def export_model(self) -> ExportDialog | None:
-        """Ask how the run's model is to be exported, in a dialog; None where the run cannot be read."""
+        """Open the export dialog. Return it, or None if the run cannot be read."""
         info = self._session.runs.look_up(self._run_id)
         if self._spec is None or info is None:
             return None

@@ -14,20 +14,21 @@ from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.session.session import Session
 
 _SIMPLE = ("curves", "rewards", "replies", "machine", "scores", "doctor")
-"""What is offered while the detail is simple."""
+"""The views that are offered while the detail is simple."""
 _VIEWS_OF_IMPORTED = ("scores", "lineage")
 _VIEWS_OF_ALIGNED = ("rewards", "replies")
 
 
 class RunViews(Views):
-    """Views of the same run; the visible one is updated while the run grows.
+    """Views of the same run; the visible one is updated during training.
 
     Signals:
-        fork_asked(run_id, step), chat_asked(run_id, step), stop_asked(run_id, step): about one of its checkpoints.
-        example_asked(run_id, step, row): use one of its checkpoints on a row of data.
+        fork_asked(run_id, step), chat_asked(run_id, step): fork or chat with one of its checkpoints.
+        stop_asked(run_id, step): create a run that ends at one of its checkpoints.
+        example_asked(run_id, step, row): apply one of its checkpoints to a row of data.
         remedy_asked(run_id, remedy): apply a remedy of the doctor.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
-        step_chosen(does): what is to be done next with a stage of its lineage (see app.lineage.next_steps).
+        step_chosen(does): take a next step with a stage of its lineage (see app.lineage.next_steps).
     """
 
     fork_asked = Signal(str, int)
@@ -72,7 +73,7 @@ class RunViews(Views):
         self.keep_simple(session.detail, _SIMPLE)
 
     def show_run(self, run: ShownRun) -> None:
-        """Show a run, the first one in its curves: charts take a tenth of a second to make."""
+        """Show a run. The first view is created here, not in the constructor: its charts take a tenth of a second."""
         self._run = run
         self._offer_views(run)
         if self.current:
@@ -81,9 +82,10 @@ class RunViews(Views):
             self.show_view(self._view_before_import)
 
     def _offer_views(self, run: ShownRun) -> None:
-        """An imported model has scores and a lineage only; the earlier view comes back with the next run.
+        """Enable the views of a run.
 
-        One that learns from rewards has two views more, and begins with them: its loss says nothing.
+        An imported model only has scores and a lineage; the previous view is restored with the next trained run. An
+        aligned run has two more views and starts with the rewards, because its loss is not informative.
         """
         info = self._session.runs.look_up(run.id) if run.id else None
         is_trained = info is None or info.status != "imported"
@@ -103,14 +105,14 @@ class RunViews(Views):
         if is_offered == self.is_offered("rewards"):
             return
         if not is_offered and self.current in _VIEWS_OF_ALIGNED:
-            self.show_view("curves")  # a bar whose current tab is hidden chooses one by itself
+            self.show_view("curves")  # otherwise the tab bar selects another tab when the current one is hidden
         for name in _VIEWS_OF_ALIGNED:
             self.offer(name, is_offered=is_offered)
         if is_offered and self.current in ("", "curves"):
             self.show_view("rewards")
 
     def refresh(self) -> None:
-        """The run has grown: redraw the visible view."""
+        """Redraw the visible view after the run has progressed."""
         self._update(self.current)
 
     def _update(self, name: str) -> None:

@@ -25,13 +25,13 @@ from terrarium.models.settings.slots import is_used
 from terrarium.models.settings.spec_changes import inactive_fields, value_of
 
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
-"""Settings that are proposed first, in this order."""
+"""The first settings to propose, in this order."""
 _NOW_CHARACTERS = 14
 _LEFT_OUT = (
     *("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id", "tune.parent"),
     *("align.stage", "align.reward_model"),
 )
-"""Settings that cannot vary, or belong to the tokenizer."""
+"""Settings that cannot be varied, or belong to the tokenizer."""
 
 
 class SweepDialog(Dialog):
