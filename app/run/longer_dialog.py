@@ -157,9 +157,8 @@ class LongerDialog(Dialog):
         self.about.setText(self._what_happens(to, resumes=resumes))
         busy = "Another run is training: add this one to the queue." if self._session.training.active else ""
         set_enabled(self.start, busy)
-        (self.wait if busy else self.start).setDefault(
-            True
-        )  # otherwise Enter in the number field would press Cancel, the first button
+        default = self.wait if busy else self.start
+        default.setDefault(True)  # otherwise Enter in the number field would press Cancel, the first button
 
     def _what_happens(self, to: int, *, resumes: bool) -> str:
         spec = self._info.spec

@@ -108,8 +108,8 @@ class RunView(QWidget):
         head.settings_asked.connect(self.show_settings)
         head.scores_asked.connect(lambda: views.show_view("scores"))
         head.action_asked.connect(self.action_asked)
-        self.follower.loaded.connect(self._on_quickstart_finished)
-        self.follower.appended.connect(self._on_quickstart_finished)
+        self.follower.loaded.connect(self._on_progressed)
+        self.follower.appended.connect(self._on_progressed)
         self.follower.failed.connect(session.notices.refuse)
         session.training.changed.connect(self._on_training)
         session.training.events_received.connect(self._on_events)
@@ -196,7 +196,7 @@ class RunView(QWidget):
             self._dirty = True
 
     @Slot()
-    def _on_quickstart_finished(self) -> None:
+    def _on_progressed(self) -> None:
         self._dirty = True
         self._show_state()
 

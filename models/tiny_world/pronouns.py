@@ -18,8 +18,8 @@ from terrarium.models.tiny_world.lexicon import ANIMALS
 IT = "it"
 BEINGS = ("animal", *ANIMALS)
 HELD_OUT_ONE_IN = 4
-"""Of the adjectives that fit a noun, one in so many is held out, as of the nouns that an adjective fits. Not by a hash,
-so that both splits are balanced like the whole: any two nouns have equally many adjectives in either split."""
+"""Of the adjectives that fit a noun, and of the nouns that an adjective fits, one in so many is held out. Not by a
+hash, so that both splits are balanced like the whole: any two nouns have equally many adjectives in either split."""
 
 
 @dataclass(frozen=True)

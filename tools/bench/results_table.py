@@ -28,7 +28,7 @@ def check_machine(path: Path, machine: Mapping[str, Any]) -> None:
 
 
 def write_results(path: Path, machine: Mapping[str, Any], results: Sequence[Result]) -> None:
-    """Put results into the file, replacing older results of the same name; ValueError as of `check_machine`."""
+    """Put results into the file, replacing older results of the same name; ValueError as in `check_machine`."""
     check_machine(path, machine)
     rows = {row["name"]: row for row in read_results(path)["results"]} if path.exists() else {}
     rows |= {result.name: {**result.to_dict(), "date": machine["date"]} for result in results}

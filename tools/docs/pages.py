@@ -1,4 +1,7 @@
-"""The generated pages of the documentation: they are made of the registries that the program itself reads."""
+"""The generated pages of the documentation, made of the registries that the program itself reads.
+
+mkdocs calls `on_files` and `on_page_markdown` (`hooks` in mkdocs.yml).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from terrarium.app import cli
 from terrarium.app.guide.chapters import Chapter, Step, read_chapters
@@ -47,6 +54,19 @@ _MOVED = {
     "LICENSE": "license.md",
 }
 """Where on the site the files of the repository are."""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages."""
+    for path, content in generated_pages().items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Point links that leave docs, as to the guide's chapters, to where that is on the site."""
+    path = page.file.src_uri
+    return markdown if page.file.generated_by else with_site_links(markdown, f"docs/{path}", path)
 
 
 def generated_pages() -> dict[str, str]:

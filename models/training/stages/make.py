@@ -50,14 +50,17 @@ def make_stage(
     align = run.spec.align
     if align is None:
         return TextStage(context, run.spec.train, evaluator)
-    maker = _Maker(run=run, align=align, context=context, evaluator=evaluator)
+    builder = _StageBuilder(run=run, align=align, context=context, evaluator=evaluator)
     corpus = open_run_corpus(library, run)
-    make = {"preference": maker.of_pairs, "unpaired": maker.of_rated, "prompts": maker.of_prompts}
-    return (yield from make[run.spec.data.task](corpus))
+    if align.kind.draws:
+        return (yield from builder.from_prompts(corpus))
+    if run.spec.data.task == "unpaired":
+        return (yield from builder.from_rows(corpus, RatedReplies))
+    return (yield from builder.from_rows(corpus, Pairs))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Maker:
+class _StageBuilder:
     run: RunFolder
     align: AlignSpec
     context: TrainingContext
@@ -68,31 +71,22 @@ class _Maker:
         """The model before the first step."""
         return build_from_base(self.run).to(self.context.device.device).requires_grad_(False).eval()
 
-    def of_pairs(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
-        config = self.run.spec.train
-        train, held_out = yield from self._read(corpus, Pairs)
+    def from_rows(self, corpus: Corpus, rows: type[Rows]) -> Generator[Event, None, TrainingStage]:
+        """Build a stage that learns from pairs, or from replies that were rated one by one."""
+        align, config = self.align, self.run.spec.train
+        train, held_out = yield from self._read(corpus, rows)
+        if isinstance(train, RatedReplies) and (sentence := unbalanced(train.n_good, len(train) - train.n_good, align)):
+            yield Notice(sentence=sentence)
         yield Phase(name="Training")
-        objective = self._objective(corpus)
-        writes = self.align.kind.head == "language"
+        reference = self.reference if REFERENCE in align.kind.needs else None
+        objective = self._load_objective()(self.context, align, reference)
+        writes = align.kind.head == "language"
         replies = self._wished(corpus) if held_out is not None and writes else None
         return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
 
-    def of_rated(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
-        """Make KTO from replies that were rated one by one, without pairs."""
-        train, held_out = yield from self._read(corpus, RatedReplies)
-        if sentence := unbalanced(train.n_good, len(train) - train.n_good, self.align):
-            yield Notice(sentence=sentence)
-        yield Phase(name="Training")
-        objective = self._objective(corpus)
-        replies = None if held_out is None else self._wished(corpus)
-        config = self.run.spec.train
-        return PreferenceStage(self.context, config, objective, train, held_out, replies, self.evaluator)
-
-    def _objective(self, corpus: Corpus) -> Any:
-        """Make the objective of the stage for the rows of a corpus."""
-        kind = self.align.kind
-        reference = self.reference if REFERENCE in kind.needs else None
-        return load_objective(kind, corpus.task)(self.context, self.align, reference)
+    def _load_objective(self) -> Any:
+        """Import what learns in the stage from the run's data."""
+        return load_objective(self.align.kind, self.run.spec.data.task)
 
     def _read(self, corpus: Corpus, kind: type[Rows]) -> Generator[Event, None, tuple[Rows, Rows | None]]:
         """Read the rows to learn from, and those to validate on; None for the latter if the run never validates."""
@@ -114,7 +108,8 @@ class _Maker:
             found.append(rows)
         return found[0], found[1] if len(found) > 1 else None
 
-    def of_prompts(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
+    def from_prompts(self, corpus: Corpus) -> Generator[Event, None, TrainingStage]:
+        """Build a stage that draws replies to prompts and learns from their rewards."""
         align, context, config = self.align, self.context, self.run.spec.train
         prompts = Prompts(corpus, "train", context.tokenizer, self._longest, config.seed)
         held_out = Prompts(corpus, "val", context.tokenizer, self._longest)
@@ -132,7 +127,7 @@ class _Maker:
             for setting, model in models.items()
         }
         replies = self._held_out(held_out, judge)
-        make = partial(load_objective(align.kind, corpus.task), context, config, align, prompts, replies)
+        make = partial(self._load_objective(), context, config, align, prompts, replies)
         if CRITIC not in align.kind.needs:
             stage: TrainingStage = make(judge_tensors=judge_tensors)
             return stage
