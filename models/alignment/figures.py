@@ -36,6 +36,7 @@ _OVERFITS = (
     "fewer passes."
 )
 
+_FREE_REWARD = "Without a reference (SimPO, ORPO): its log-probability per token, times β."
 FIGURES: Mapping[str, Figure] = MappingProxyType(
     {
         "reward": Figure(
@@ -211,9 +212,10 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "rewards/accuracies": Figure(
             title="Right order",
             help="The share of pairs of which the model has made the better reply likelier than the worse one, beyond "
-            "what its parent did. Of replies that were rated alone: the share of good ones that became likelier and of "
-            "bad ones that became less likely.",
-            healthy="60 to 90 %. At the first step none: both models are the same.",
+            "what its parent did; without a reference (SimPO, ORPO), in which it finds the better reply likelier per "
+            "token. Of replies that were rated alone: the share of good ones that became likelier and of bad ones that "
+            "became less likely.",
+            healthy="60 to 90 %. At the first step none where there is a reference: both models are the same.",
             low=0.6,
             high=0.9,
             unit="share",
@@ -225,24 +227,27 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         ),
         "rewards/margins": Figure(
             title="Margin",
-            help="By how much more the better reply has become likelier than the worse one, times β.",
+            help="By how much more the better reply has become likelier than the worse one, times β; without a "
+            "reference (SimPO, ORPO), by how much likelier it is per token, times β.",
             plain="By how much it prefers the better reply of a pair.",
-            healthy="0 at the first step, then rises.",
+            healthy="Rises, from 0 where there is a reference.",
             unit="nats × β",
             alert=Alert(
-                message="The worse replies have become likelier than the better ones.",
+                message="The worse replies are likelier than the better ones.",
                 is_triggered=ends_outside(0.0, NO_END, 20),
             ),
         ),
         "rewards/chosen": Figure(
             title="Reward, better",
-            help="By how much likelier the better reply has become than its parent has it, times β (rewards/chosen).",
+            help="By how much likelier the better reply has become than its parent has it, times β (rewards/chosen). "
+            f"{_FREE_REWARD}",
             healthy="Rises a little, or falls less than that of the worse ones: only the margin is learned.",
             unit="nats × β",
         ),
         "rewards/rejected": Figure(
             title="worse",
-            help="By how much likelier the worse reply has become than its parent has it, times β (rewards/rejected).",
+            help="By how much likelier the worse reply has become than its parent has it, times β (rewards/rejected). "
+            f"{_FREE_REWARD}",
             healthy="Falls.",
             unit="nats × β",
         ),

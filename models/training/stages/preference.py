@@ -142,17 +142,8 @@ class _PolicyObjective:
         )
 
     def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
-        """Return the figures of an outcome, by TRL's names. logps/…_change: in nats per token, since the start."""
-        found = {}
-        for i, side in enumerate(("chosen", "rejected")):
-            found[f"rewards/{side}"] = float(outcome.scores[i].mean())
-            found[f"logps/{side}"] = float(outcome.more["logps"][i].mean())
-            found[f"logps/{side}_change"] = float(outcome.more["change"][i].mean())
-        return found | {
-            "rewards/margins": float((outcome.scores[0] - outcome.scores[1]).mean()),
-            "rewards/accuracies": _accuracy(pairs, outcome.scores),
-            "kl_coef": beta_now(self._context, self._align),
-        }
+        """Return the figures by TRL's names. logps/…_change: since the start, in nats per token."""
+        return _pair_figures(pairs, outcome) | {"kl_coef": beta_now(self._context, self._align)}
 
 
 class DpoObjective(_PolicyObjective):
@@ -242,14 +233,7 @@ class _FreeObjective:
 
     def figures(self, pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
         """Return the figures by TRL's names; a reward is β times the log-probability per token."""
-        found = {}
-        for i, side in enumerate(("chosen", "rejected")):
-            found[f"rewards/{side}"] = float(outcome.scores[i].mean())
-            found[f"logps/{side}"] = float(outcome.more["logps"][i].mean())
-        return found | {
-            "rewards/margins": float((outcome.scores[0] - outcome.scores[1]).mean()),
-            "rewards/accuracies": _accuracy(pairs, outcome.scores),
-        }
+        return _pair_figures(pairs, outcome)
 
 
 class SimpoObjective(_FreeObjective):
@@ -433,6 +417,20 @@ def log_probs_of_rows(model: AnyModel, reference: AnyModel, batch: Batch) -> tup
     with torch.no_grad():
         of_reference = by_row(batch, reply_log_probs(reference, batch))
     return by_row(batch, reply_log_probs(model, batch)), of_reference
+
+
+def _pair_figures(pairs: Sequence[EncodedPair], outcome: PairOutcome) -> dict[str, float]:
+    """Return the rewards and the log-probabilities of both sides, their margin, and the share of pairs in order."""
+    found = {}
+    for i, side in enumerate(("chosen", "rejected")):
+        found[f"rewards/{side}"] = float(outcome.scores[i].mean())
+        for name, key in (("logps", f"logps/{side}"), ("change", f"logps/{side}_change")):
+            if name in outcome.more:
+                found[key] = float(outcome.more[name][i].mean())
+    return found | {
+        "rewards/margins": float((outcome.scores[0] - outcome.scores[1]).mean()),
+        "rewards/accuracies": _accuracy(pairs, outcome.scores),
+    }
 
 
 def _accuracy(pairs: Sequence[EncodedPair], scores: Tensor) -> float:
