@@ -32,29 +32,31 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Train both models; return 130 if Ctrl-C stopped and saved the run."""
+    from terrarium.models.recipes.job import RunJob
     from terrarium.models.recipes.pronouns import PronounRecipe
 
-    recipe = PronounRecipe(Library(), device=args.device, seed=args.seed)
-    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(recipe.request_stop) as interrupt:
-        drive(recipe.events(), line)
+    recipe = PronounRecipe(seed=args.seed)
+    job = RunJob(Library(), recipe, device=args.device)
+    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(job.request_stop) as interrupt:
+        drive(job.events(), line)
     if args.json:
-        print_json(_as_json(recipe))
+        print_json(_as_json(recipe, job.seconds))
     else:
-        print_result(recipe)
+        print_result(recipe, job.seconds)
     return INTERRUPTED if interrupt.happened else DONE
 
 
-def _as_json(recipe: PronounRecipe) -> dict[str, Any]:
+def _as_json(recipe: PronounRecipe, seconds: float) -> dict[str, Any]:
     return {
         "models": {
             topology: {"run": str(recipe.runs[topology].folder), **dataclasses.asdict(result)}
             for topology, result in recipe.results.items()
         },
-        "seconds": recipe.seconds,
+        "seconds": seconds,
     }
 
 
-def print_result(recipe: PronounRecipe) -> None:
+def print_result(recipe: PronounRecipe, seconds: float) -> None:
     """Print the results of both models, and of baseline rules that ignore the adjective."""
     for topology, result in recipe.results.items():
         print(f"{_NAMES[topology]}: {2 * result.n_pairs} sentences of {result.n_pairs} held-out pairs")
@@ -66,7 +68,7 @@ def print_result(recipe: PronounRecipe) -> None:
     if recipe.results:
         rules = next(iter(recipe.results.values())).rules
         print("without a model: " + ", ".join(f"{name} {_percent(share).strip()}" for name, share in rules.items()))
-    print(f"took {recipe.seconds:.0f} s")
+    print(f"took {seconds:.0f} s")
 
 
 def _percent(share: float) -> str:

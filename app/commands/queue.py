@@ -14,13 +14,13 @@ from terrarium.app.worker.failures import describe
 from terrarium.models.events import Notice, RunStarted
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
-from terrarium.models.runs.run_queue import QueuedRecipe, QueuedRun, RunQueue
+from terrarium.models.runs.run_queue import QueuedRun, RecipeSpec, RunQueue
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from terrarium.models.events import Event
-    from terrarium.models.recipes.resuming import RunJob
+    from terrarium.models.recipes.job import RunJob
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -104,9 +104,9 @@ def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
         print("The queue is empty.")
 
 
-def queue_recipe(library: Library, recipe: QueuedRecipe, *, as_json: bool) -> None:
+def queue_recipe(library: Library, recipe: RecipeSpec, *, as_json: bool) -> None:
     """Add a recipe to the queue, and print the queue."""
-    from terrarium.models.recipes.queued import title_of
+    from terrarium.models.recipes.recipe_specs import title_of
 
     queue = RunQueue(library)
     queue.add_recipe(recipe, title_of(recipe))
@@ -183,8 +183,7 @@ def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line
     A failure is recorded in the item or its run, and does not stop the others. The outcome of a recipe has the id of
     the last run that it trained.
     """
-    from terrarium.models.recipes.queued import make_recipe
-    from terrarium.models.recipes.resuming import resume
+    from terrarium.models.recipes.recipes import make_job, resume
     from terrarium.models.training.prepare import prepare_queued
 
     line.show(Notice(sentence=f"“{item.name}”"))
@@ -206,7 +205,7 @@ def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line
 
     try:
         if item.recipe is not None:
-            job = make_recipe(library, item.recipe, device)
+            job = make_job(library, item.recipe, device)
         else:
             folder = drive(prepare_queued(library, queue, item), line)
             run, job = folder.id, resume(library, folder, device=device)

@@ -15,12 +15,12 @@ from terrarium.models.corpora.text_corpora import check_text_files
 from terrarium.models.evaluation.text_verdict import TRIGRAM, sentence_of, table_words
 from terrarium.models.events import Evaluated, Event, SampleMade, TextCompared, ValMetrics
 from terrarium.models.library.library import Library
-from terrarium.models.recipes.queued import queued_quick_start
+from terrarium.models.recipes.recipe_specs import quick_start_spec
 
 if TYPE_CHECKING:
     from terrarium.models.evaluation.held_out_questions import AnsweredQuestion
     from terrarium.models.events import KindAccuracy
-    from terrarium.models.recipes.quickstart import QuickStart
+    from terrarium.models.recipes.job import RunJob
 
 DONE, INTERRUPTED = 0, 130
 _COLUMNS = ("kind", "questions", "model", "most frequent", "last mentioned", "without story")
@@ -58,26 +58,21 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--minutes {args.minutes:g} is not valid: use a number above 0.")
     if args.queue:
         check_text_files(args.data or (), is_all=True)
-        recipe = queued_quick_start(args.seed, args.data or (), args.minutes, portable=args.portable)
+        recipe = quick_start_spec(args.seed, args.data or (), args.minutes, portable=args.portable)
         queue_recipe(Library(), recipe, as_json=args.json)
         return DONE
+    from terrarium.models.recipes.job import RunJob
     from terrarium.models.recipes.quickstart import QuickStart
 
-    quickstart = QuickStart(
-        Library(),
-        minutes=args.minutes,
-        device=args.device,
-        seed=args.seed,
-        files=tuple(args.data or ()),
-        portable=args.portable,
-    )
+    quickstart = QuickStart(args.minutes, args.seed, tuple(args.data or ()), portable=args.portable)
+    job = RunJob(Library(), quickstart, device=args.device)
     last = _LastEvents()
-    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(quickstart.request_stop) as interrupt:
-        drive(last.record(quickstart.events()), line)
+    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(job.request_stop) as interrupt:
+        drive(last.record(job.events()), line)
     if args.json:
-        print_json(_as_json(quickstart, last))
+        print_json(_as_json(job, last))
     else:
-        _print_result(quickstart, last)
+        _print_result(job, last)
     return INTERRUPTED if interrupt.happened else DONE
 
 
@@ -105,10 +100,10 @@ class _LastEvents:
             yield event
 
 
-def _as_json(quickstart: QuickStart, last: _LastEvents) -> dict[str, Any]:
+def _as_json(job: RunJob, last: _LastEvents) -> dict[str, Any]:
     kinds = last.evaluated.kinds if last.evaluated else ()
     return {
-        "run": str(quickstart.run.folder) if quickstart.run else None,
+        "run": str(job.run.folder) if job.run else None,
         "accuracy": last.evaluated.accuracy if last.evaluated else None,
         "accuracy_by_kind": {kind.kind: kind.accuracy for kind in kinds},
         "baselines": {
@@ -125,26 +120,27 @@ def _as_json(quickstart: QuickStart, last: _LastEvents) -> dict[str, Any]:
         "bits_per_byte": last.validation.bits_per_byte if last.validation else None,
         "compared": dataclasses.asdict(last.compared) if last.compared else None,
         "sample": last.sample.prompt + last.sample.text if last.sample else None,
-        "seconds": quickstart.seconds,
+        "seconds": job.seconds,
     }
 
 
-def _print_result(quickstart: QuickStart, last: _LastEvents) -> None:
-    if last.evaluated:
+def _print_result(job: RunJob, last: _LastEvents) -> None:
+    is_text = job.run is not None and job.run.spec.data.source == "files"
+    if last.evaluated and job.result:
         _print_table(last.evaluated.kinds)
-        _print_chat([answers[0] for answers in quickstart.answers.values()])
-    elif last.sample and quickstart.files:
+        _print_chat([answers[0] for answers in job.result.values()])
+    elif last.sample and is_text:
         print(f"{last.sample.prompt}{last.sample.text}\n")
-    if last.validation and quickstart.files:
+    if last.validation and is_text:
         loss = last.validation.loss
         bits = last.validation.bits_per_byte
         also = "" if bits is None else f", {bits:.3f} bits/byte"
         print(f"validation: {loss:.3f} nats/token, perplexity {math.exp(loss):.2f}{also}")
     if last.compared is not None and last.compared.model is not None:
         _print_comparison(last.compared)
-    print(f"took {quickstart.seconds:.0f} s")
-    if quickstart.run:
-        print(quickstart.run.folder)
+    print(f"took {job.seconds:.0f} s")
+    if job.run:
+        print(job.run.folder)
     if last.evaluated:
         print(f"held-out accuracy: {100 * last.evaluated.accuracy:.1f} %")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from terrarium.app.commands.common import UsageError, add_common, print_json
@@ -13,7 +12,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.number_words import format_minutes
 from terrarium.models.published.corpora import COLLECTIONS
-from terrarium.models.recipes.queued import queued_task
+from terrarium.models.recipes.recipe_specs import task_spec
 from terrarium.models.recipes.tasks.published import ALL_RECIPES
 from terrarium.models.recipes.tasks.tasks_table import Bar
 
@@ -62,30 +61,23 @@ def run(args: argparse.Namespace) -> int:
     if args.queue:
         if args.seeds > 1 or args.minutes is not None:
             raise UsageError("--queue takes one seed and the recipe's own number of steps: omit --seeds and --minutes.")
-        recipe = queued_task(args.name, args.seed, args.parent, args.data)
+        recipe = task_spec(args.name, args.seed, args.parent, args.data)
         queue_recipe(Library(), recipe, as_json=args.json)
         return DONE
+    from terrarium.models.recipes.job import RunJob
     from terrarium.models.recipes.tasks.results import summary_of
     from terrarium.models.recipes.tasks.running import TaskRun
 
     results: list[TaskResult] = []
-    parent = str(Path(args.parent).expanduser()) if args.parent else ""
     for seed in range(args.seed, args.seed + args.seeds):
-        task = TaskRun(
-            Library(),
-            ALL_RECIPES[args.name],
-            device=args.device,
-            seed=seed,
-            minutes=args.minutes,
-            parent=parent,
-            data=args.data,
-        )
-        with ProgressLine(as_json=args.json) as line, stop_on_interrupt(task.request_stop) as interrupt:
-            drive(task.events(), line)
-        if task.result is not None:
-            results.append(task.result)
+        task = TaskRun(ALL_RECIPES[args.name], seed=seed, minutes=args.minutes, parent=args.parent, data=args.data)
+        job = RunJob(Library(), task, device=args.device)
+        with ProgressLine(as_json=args.json) as line, stop_on_interrupt(job.request_stop) as interrupt:
+            drive(job.events(), line)
+        if job.result is not None:
+            results.append(job.result)
             if not args.json:
-                print_result(task.result)
+                print_result(job.result)
         if interrupt.happened:
             return INTERRUPTED
     summary = summary_of(results)

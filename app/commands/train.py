@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from terrarium.models.events import Event
-    from terrarium.models.recipes.resuming import RunJob
+    from terrarium.models.recipes.job import RunJob
+    from terrarium.models.training.trainer import Trainer
 
 DONE, INTERRUPTED = 0, 130
 _BY_OPTIONS = ("preset", "data", "dataset", "tokenizer", "vocab_size", "parent", "mode", "stage")
@@ -182,10 +183,10 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
     return INTERRUPTED if interrupt.happened and folder.status != "finished" else DONE
 
 
-def _job(args: argparse.Namespace, library: Library, run: RunFolder, process_group: ProcessGroup) -> RunJob:
+def _job(args: argparse.Namespace, library: Library, run: RunFolder, process_group: ProcessGroup) -> RunJob | Trainer:
     """Return the job that trains the run. With --resume and a single process, it is the rest of the run's recipe."""
     if args.resume and process_group.size == 1:
-        from terrarium.models.recipes.resuming import resume
+        from terrarium.models.recipes.recipes import resume
 
         return resume(library, run, device=args.device)
     from terrarium.models.training.trainer import Trainer
@@ -422,7 +423,7 @@ class _Latest:
         self.validation: ValMetrics | None = None
         self.evaluated: Evaluated | None = None
 
-    def watch(self, job: RunJob, run_id: str) -> Generator[Event, None, None]:
+    def watch(self, job: RunJob | Trainer, run_id: str) -> Generator[Event, None, None]:
         """Pass on the events of a job, and record the latest metrics of this run, as a recipe may train others, too."""
         is_its = True
         for event in job.events():

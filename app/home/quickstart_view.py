@@ -50,12 +50,12 @@ _RESULT, _HISTORY = "result", "history"
 
 def stage_of(state: TrainingState) -> int:
     """Return the index of the current stage in STAGES; the last one once the model is ready for chat."""
-    return CHAT if state.over and state.status != "failed" else _reached(state)
+    return CHAT if state.is_over and state.status != "failed" else _reached(state)
 
 
 def _reached(state: TrainingState) -> int:
     """Return the stage that was reached, also after a stop or a failure."""
-    if state.evaluated is not None or state.is_compared or (state.over and state.status == "finished"):
+    if state.evaluated is not None or state.is_compared or (state.is_over and state.status == "finished"):
         return CHAT
     if state.outcome and not _was_cut_short(state):
         return EVALUATION
@@ -67,7 +67,7 @@ def _reached(state: TrainingState) -> int:
 
 
 def _was_cut_short(state: TrainingState) -> bool:
-    return state.over and state.status in ("stopped", "paused") and not state.has_result
+    return state.is_over and state.status in ("stopped", "paused") and not state.has_result
 
 
 def _title(state: TrainingState, stage: int) -> str:
@@ -267,10 +267,10 @@ class QuickStartView(QWidget):
         self._title.setText(_title(state, stage))
         self.stop.setVisible(self._is_current)
         set_enabled(self.stop, "It stops after the current step." if state.status == "stopping" else "")
-        self.again.setVisible(state.over and (failed or not state.run_id))
+        self.again.setVisible(state.is_over and (failed or not state.run_id))
         self.another.setVisible(failed and bool(state.files))
-        is_open = bool(state.run_id and (state.total_steps or state.over)) and stage >= TRAINING and not failed
-        self.chat.setVisible(not (state.over and not is_open))
+        is_open = bool(state.run_id and (state.total_steps or state.is_over)) and stage >= TRAINING and not failed
+        self.chat.setVisible(not (state.is_over and not is_open))
         self.chat.setText(_LEARNED if stage == CHAT else _LEARNING)
         set_enabled(self.chat, "" if is_open else "As soon as it has its first weights", "Talk to your model")
         self.preparing.show_state(state)
@@ -288,7 +288,7 @@ class QuickStartView(QWidget):
         elif has_result and state.compared is not None:
             self.result.show_text(state.compared, history)
         self.bits.show_tables(state.compared)
-        has_begun = bool(state.run_id) or state.over
+        has_begun = bool(state.run_id) or state.is_over
         shows_result = has_result and self.shows.value == _RESULT
         self.shows.setVisible(has_result)
         for each in (self.stepper, self._progress):

@@ -21,10 +21,10 @@ from terrarium.app.worker.failures import Failure
 from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.number_words import format_count, format_minutes
 from terrarium.models.published.corpora import COLLECTIONS, read_collection
-from terrarium.models.recipes.queued import queued_task
+from terrarium.models.recipes.recipe_specs import task_spec
 from terrarium.models.recipes.tasks.published import PublishedRecipe
 from terrarium.models.recipes.tasks.tasks_table import TaskRecipe
-from terrarium.models.runs.run_queue import QueuedRecipe
+from terrarium.models.runs.run_queue import RecipeSpec
 from terrarium.models.settings.tasks import TASKS
 
 _FILES = "files of recipes"
@@ -120,7 +120,7 @@ class RecipeCard(Tile):
         self.open.setVisible(bool(self._missing) and not is_going)
         self.choices.setEnabled(not is_going)
         note, problem = self._file_note or self._missing or self.choices.unusual, self._drop_problem
-        if state is not None and state.over and not problem:
+        if state is not None and state.is_over and not problem:
             if state.status == "failed":
                 problem = state.problem
             elif state.status in ("stopped", "paused"):
@@ -130,14 +130,14 @@ class RecipeCard(Tile):
     # -- What is done --------------------------------------------------------------------------------------------------
 
     @property
-    def queued(self) -> QueuedRecipe | None:
+    def recipe_spec(self) -> RecipeSpec:
         choices = self.choices
-        return queued_task(self.recipe.name, choices.seed.value(), choices.parent_model, choices.data)
+        return task_spec(self.recipe.name, choices.seed.value(), choices.parent_model, choices.data)
 
     def _on_start(self) -> None:
         self._drop_problem = ""
         choices = self.choices
-        if self._session.training.start_recipe(self.recipe, choices.seed.value(), choices.parent_model, choices.data):
+        if self._session.training.start_recipe(self.recipe_spec):
             files = {**self._session.remembered.get(_FILES, {}), self.recipe.name: choices.data}
             self._session.remembered.set(_FILES, files)
 

@@ -26,8 +26,8 @@ from terrarium.models.recipes.demonstrations.bases import STRONG, Base
 from terrarium.models.recipes.demonstrations.demonstrated import Demonstrated
 from terrarium.models.recipes.demonstrations.demonstrations_table import AlignRecipe
 from terrarium.models.recipes.demonstrations.kept import Halted
-from terrarium.models.recipes.queued import queued_demonstration
-from terrarium.models.runs.run_queue import QueuedRecipe
+from terrarium.models.recipes.recipe_specs import demonstration_spec
+from terrarium.models.runs.run_queue import RecipeSpec
 
 _MAX_SEED = 999_999
 _NEEDS = (
@@ -199,7 +199,7 @@ class DemonstrationCard(Tile):
             widget.setEnabled(not is_going)
         set_enabled(self.judge, "" if self.base.base is not None else "There is no model that can chat yet.")
         self._show_time()
-        problem = state.problem if state is not None and state.over and state.status == "failed" else ""
+        problem = state.problem if state is not None and state.is_over and state.status == "failed" else ""
         note = self._missing or self._halted_words() or self._first_words()
         self.show_words("" if is_going else note, problem)
 
@@ -247,14 +247,14 @@ class DemonstrationCard(Tile):
     # -- What is done --------------------------------------------------------------------------------------------------
 
     @property
-    def queued(self) -> QueuedRecipe | None:
+    def recipe_spec(self) -> RecipeSpec | None:
         base = self.base.base
-        return None if base is None else queued_demonstration(self.recipe.name, base.run_id, *self._chosen())
+        return None if base is None else demonstration_spec(self.recipe.name, base.run_id, *self._chosen())
 
     def _on_start(self) -> None:
-        base = self.base.base
-        if base is not None:
-            self._session.training.start_demonstration(self.recipe.name, base.run_id, *self._chosen())
+        recipe = self.recipe_spec
+        if recipe is not None:
+            self._session.training.start_recipe(recipe)
 
     def _chosen(self) -> tuple[int, str, Sequence[str]]:
         """The seed, the set of the user's own pairs, "" for none, and the rules."""

@@ -15,7 +15,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.recipes.recipe_progress import RecipeProgress
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
-from terrarium.models.runs.run_queue import QueuedRecipe
+from terrarium.models.runs.run_queue import RecipeSpec
 
 _WIDE = 760
 """Pixels from which on the two halves of details stand side by side, at the usual text size."""
@@ -140,8 +140,8 @@ class Tile(QFrame):
         return self._session.training.active and self.state is not None
 
     @property
-    def queued(self) -> QueuedRecipe | None:
-        """What waits in the queue where something else is training now; None where it needs something first."""
+    def recipe_spec(self) -> RecipeSpec | None:
+        """The recipe with the user's choices; None if something is missing."""
         raise NotImplementedError
 
     @property
@@ -203,7 +203,7 @@ class Tile(QFrame):
         """Start it, or add it to the queue where something else is training."""
         if not self._session.training.active:
             self._on_start()
-        elif (recipe := self.queued) is not None:
+        elif (recipe := self.recipe_spec) is not None:
             self._session.queue.add_recipe(recipe, self._title)
 
     def _on_start(self) -> None:

@@ -161,14 +161,14 @@ class RunHead(QFrame):
         left = state.seconds_left if state.status in ("running", "preparing", "evaluating") else None
         self._show_progress(done, total, left, None if staging else state.elapsed_s, steps=not staging)
         can_pause = state.status in ("running", "preparing", "evaluating", "blocked")
-        can_pause = can_pause and not (state.wants_pause or state.ends)
+        can_pause = can_pause and not (state.wants_pause or state.wants_stop)
         waits_paused = state.status == "blocked" and state.wants_pause
         spec = self._session.runs.spec(state.run_id) if state.run_id else None
         self._show_note(_NO_SCORE if _is_scored(spec) else "", is_scored=_is_scored(spec))
         set_enabled(self.scores, _NO_SCORE)
         self._show_problem(f"{state.problem} It pauses as soon as there is room." if waits_paused else state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
-        stops = "It stops after the current step." if state.status == "stopping" or state.over else ""
+        stops = "It stops after the current step." if state.status == "stopping" or state.is_over else ""
         set_enabled(self.pause, "" if can_pause else stops or "It pauses after the current step.")
         can_resume = state.status in ("paused", "blocked")
         set_enabled(self.resume, "" if can_resume else "It pauses after the current step, and can then be resumed.")

@@ -213,8 +213,8 @@ class Serving(QObject):
                 if served is None:
                     raise ModelGoneError(f"“{chosen.name}” is no longer in memory.")
                 return ModelLease(model=served.model, step=served.step)
-            trainer = self._training.live_trainer()
-            if trainer is None or trainer.run.id != chosen.run_id:
+            trainer = self._training.live_trainer(chosen.run_id)
+            if trainer is None:
                 raise ModelGoneError(f"The training of “{chosen.name}” has just ended.")
             return ModelLease(model=trainer.model, step=trainer.step)
 

@@ -207,9 +207,9 @@ class ChatSession(QObject):
         loaded = self._models.get(CHAT, OPEN)
         if loaded is not None:
             return loaded.model, loaded.tokenizer, loaded.step
-        trainer, model = self._training.live_trainer(), self.model
-        is_its = trainer is not None and model is not None and trainer.run.id == model.run_id
-        if model is None or model.which != LIVE or not is_its:
+        model = self.model
+        trainer = self._training.live_trainer(model.run_id) if model is not None and model.which == LIVE else None
+        if trainer is None:
             raise ValueError("The model is no longer open: choose one above the chat.")
         return trainer.model, trainer.tokenizer, trainer.step
 

@@ -13,7 +13,7 @@ from terrarium.app.worker.failures import describe
 from terrarium.app.worker.notices import Notices
 from terrarium.models.events import RunStarted
 from terrarium.models.library.library import Library
-from terrarium.models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
+from terrarium.models.runs.run_queue import QueueBusyError, QueuedRun, RecipeSpec, RunQueue
 
 if TYPE_CHECKING:
     from terrarium.models.settings.run_spec import RunSpec
@@ -67,7 +67,7 @@ class TrainingQueue(QObject):
 
         return self._change(add) and self._follow_training()
 
-    def add_recipe(self, recipe: QueuedRecipe, name: str) -> bool:
+    def add_recipe(self, recipe: RecipeSpec, name: str) -> bool:
         """Queue a recipe; return whether it succeeded. A notice reports what it waits for."""
         waits = self.what_waits()
         if not self._change(lambda: self._queue.add_recipe(recipe, name)) or not self._follow_training():
@@ -158,7 +158,7 @@ class TrainingQueue(QObject):
         self._starting, self.started_automatically = item, by_itself
         try:
             if item.recipe is not None:
-                self._training.begin_recipe(item.recipe, item.name)
+                self._training.begin_recipe(item.recipe)
             elif item.spec is not None:
                 self._training.begin_queued(item)
             else:
@@ -211,7 +211,7 @@ class TrainingQueue(QObject):
         state = self._training.state
         assert state is not None
         self.started_automatically = False
-        if state.ends:
+        if state.wants_stop:
             self._starting = None  # if it is still queued, it stays queued, without a problem
             self._hold_after_stop()
         elif self._starting is not None and self._starting.spec is None and not state.problem:

@@ -73,7 +73,7 @@ def describe_status(
 
     chat: the state of the ChatSession. ready: whether torch is loaded. trying: the line of other work, as a trial.
     """
-    if training is None or training.over:
+    if training is None or training.is_over:
         if not ready:
             return StatusLine(words="Loading torch…")
         if trying is not None and chat not in ("loading", "replying"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from terrarium.app.session.device import Device
 from terrarium.app.session.remembered import Remembered
 from terrarium.app.session.run_history import RunHistory
-from terrarium.app.session.training_state import Move, TrainingState
+from terrarium.app.session.training_state import TrainingState
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.job import Job
 from terrarium.app.worker.notices import Notices
@@ -24,9 +24,11 @@ from terrarium.models.library.run_index import RunIndex
 from terrarium.models.library.run_record import inspect_run
 
 if TYPE_CHECKING:
-    from terrarium.models.recipes.tasks.tasks_table import TaskRecipe
-    from terrarium.models.runs.run_queue import QueuedRecipe, QueuedRun
+    from terrarium.models.recipes.job import RunJob
+    from terrarium.models.runs.run_folder import RunFolder
+    from terrarium.models.runs.run_queue import QueuedRun, RecipeSpec
     from terrarium.models.settings.run_spec import RunSpec
+    from terrarium.models.training.trainer import Trainer
 
 
 _TRY_AGAIN_MS = 5000
@@ -39,6 +41,14 @@ class HistoryCut(Event):
     """The history of a resumed run: first all of its logs, and once it has started, truncated at the checkpoint."""
 
     history: RunHistory
+
+
+def _recipe_state(kind: str, recipe: str, files: tuple[str, ...], **others: Any) -> TrainingState:
+    """Return the first state of a recipe of this kind and name."""
+    from terrarium.models.recipes.mark import QUICK_START
+
+    is_quickstart = kind == QUICK_START
+    return TrainingState(recipe=recipe, quickstart=is_quickstart, files=files if is_quickstart else (), **others)
 
 
 def _ends_step(event: Event) -> bool:
@@ -81,7 +91,7 @@ class Training(QObject):
         self._worker, self._library, self._index, self._device = worker, library, index, device
         self._remembered, self._notices = remembered, notices
         self._job: Job | None = None
-        self._source: Any = None
+        self._run_job: RunJob | None = None  # on the worker thread
         self.state: TrainingState | None = None
         self.history = RunHistory()
         self.quickstart_minutes: float | None = None
@@ -110,79 +120,49 @@ class Training(QObject):
         """Return whether this run is training now."""
         return self.active and self.state is not None and self.state.run_id == run_id
 
-    def live_trainer(self) -> Any:
-        """On the worker thread only: return the Trainer of the model in training, or None."""
-        return getattr(self._source, "trainer", self._source)
+    def live_trainer(self, run_id: str = "") -> Trainer | None:
+        """On the worker thread only: return the Trainer of the model in training, or None. run_id: only of this run."""
+        return None if self._run_job is None else self._run_job.live(run_id)
 
     # -- Starting ---------------------------------------------------------------------------------------
 
     def start(self, spec: RunSpec) -> bool:
         """Prepare and train a new run; return whether it started."""
-        device = self._device.name
 
-        def make() -> Iterator[Event]:
-            from terrarium.models.training.trainer import Trainer, prepare_run
+        def make() -> RunJob:
+            from terrarium.models.recipes.job import RunJob, SingleRun
+            from terrarium.models.training.prepare import prepare_run
 
-            run = yield from prepare_run(self._library, spec)
-            yield from self.drive(Trainer(run, self._library, device=device))
+            recipe = SingleRun(lambda library: prepare_run(library, spec))
+            return RunJob(self._library, recipe, device=self._device.name)
 
-        return self._may_start() and self._notices.attempt(lambda: self.begin(TrainingState(name=spec.name), make))
+        return self._attempt(lambda: self.begin(TrainingState(name=spec.name), make))
+
+    def start_recipe(self, recipe: RecipeSpec) -> bool:
+        """Carry out a recipe: a quick start, a task or a demonstration; return whether it started."""
+        return self._attempt(lambda: self.begin_recipe(recipe))
 
     def start_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> bool:
         """Start the quick start (data, tokenizer, training, evaluation) on a new world or text files; return whether it
-        started."""
+        started.
+        """
+        return self._attempt(lambda: self.begin_recipe(self.next_quickstart(minutes, files)))
+
+    def next_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> RecipeSpec:
+        """Return the next quick start, on a new world or text files, with the user's choices."""
+        from terrarium.models.recipes.recipe_specs import quick_start_spec
+
         budget = self.quickstart_minutes if minutes is None else minutes
-
-        def start() -> None:
-            self.begin_quickstart(budget, 0 if files else self._next_world(), files)
-
-        return self._may_start() and self._notices.attempt(start)
-
-    def start_recipe(self, recipe: TaskRecipe, seed: int = 0, parent: str = "", data: str = "") -> bool:
-        """Train on a task and score the result; arguments as in TaskRun. Return whether it started."""
-        device = self._device.name
-
-        def make() -> Iterator[Event]:
-            from terrarium.models.recipes.tasks.running import TaskRun
-
-            yield from self.drive(TaskRun(self._library, recipe, device=device, seed=seed, parent=parent, data=data))
-
-        state = TrainingState(name=recipe.title, recipe=recipe.name)
-        return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
-
-    def start_demonstration(
-        self, name: str, base: str, seed: int = 0, own: str = "", rules: Sequence[str] = ()
-    ) -> bool:
-        """Run a demonstration of alignment; arguments as in DemonstrationRun. Return whether it started."""
-        from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-
-        device = self._device.name
-
-        def make() -> Iterator[Event]:
-            from terrarium.models.recipes.demonstrations.running import DemonstrationRun
-
-            yield from self.drive(
-                DemonstrationRun(self._library, name, base, seed=seed, own=own, rules=rules, device=device)
-            )
-
-        state = TrainingState(name=DEMONSTRATIONS[name].title, recipe=name)
-        return self._may_start() and self._notices.attempt(lambda: self.begin(state, make))
-
-    def queueable_quickstart(self, files: tuple[str, ...] = ()) -> QueuedRecipe:
-        """Return the quick start that `start_quickstart` would start now, for the queue."""
-        from terrarium.models.recipes.queued import queued_quick_start
-
-        seed = 0 if files else self._next_world()
-        return queued_quick_start(seed, files, self.quickstart_minutes, portable=self.quickstart_portable)
+        return quick_start_spec(0 if files else self._next_world(), files, budget, portable=self.quickstart_portable)
 
     def resume_run(self, run_id: str) -> bool:
         """Resume a paused, stopped or interrupted run from its last checkpoint; return whether it started."""
-        return self._may_start() and self._notices.attempt(lambda: self.begin_resumed(run_id))
+        return self._attempt(lambda: self.begin_resumed(run_id))
 
-    def _may_start(self) -> bool:
+    def _attempt(self, begin: Callable[[], None]) -> bool:
         if self.active:
             return self._notices.refuse("A run is already training. Stop it or wait.")
-        return True
+        return self._notices.attempt(begin)
 
     def _next_world(self) -> int:
         """Return a world seed that no quick start has used yet, counted from 0."""
@@ -192,112 +172,80 @@ class Training(QObject):
 
     def begin_queued(self, item: QueuedRun) -> None:
         """Prepare and train a queued new run."""
-        device = self._device.name
 
-        def make() -> Iterator[Event]:
+        def make() -> RunJob:
+            from terrarium.models.recipes.job import RunJob, SingleRun
             from terrarium.models.runs.run_queue import RunQueue
             from terrarium.models.training.prepare import prepare_queued
-            from terrarium.models.training.trainer import Trainer
 
-            run = yield from prepare_queued(self._library, RunQueue(self._library), item)
-            yield from self.drive(Trainer(run, self._library, device=device))
+            recipe = SingleRun(lambda library: prepare_queued(library, RunQueue(library), item))
+            return RunJob(self._library, recipe, device=self._device.name)
 
         self.begin(TrainingState(name=item.name), make)
 
-    def begin_recipe(self, recipe: QueuedRecipe, name: str) -> None:
-        """Run a queued recipe."""
-        from terrarium.models.recipes.mark import QUICK_START
+    def begin_recipe(self, recipe: RecipeSpec) -> None:
+        """Carry out a recipe from its beginning."""
+        from terrarium.models.recipes.recipe_specs import title_of
 
-        device = self._device.name
+        def make() -> RunJob:
+            from terrarium.models.recipes.recipes import make_job
 
-        def make() -> Iterator[Event]:
-            from terrarium.models.recipes.queued import make_recipe
-
-            yield from self.drive(make_recipe(self._library, recipe, device))
+            return make_job(self._library, recipe, self._device.name)
 
         files = tuple(recipe.arguments.get("files", ()))
-        is_quickstart = recipe.kind == QUICK_START
-        state = TrainingState(name=name, recipe=recipe.name, quickstart=is_quickstart, files=files)
-        self.begin(state, make)
+        self.begin(_recipe_state(recipe.kind, recipe.name, files, name=title_of(recipe)), make)
 
     def begin_resumed(self, run_id: str) -> None:
-        """Resume a run from its last checkpoint. Raises ValueError if the run is gone or damaged."""
+        """Resume a run, and the recipe that it belongs to, from its last checkpoint. Raises ValueError if the run is
+        gone or damaged.
+        """
         from terrarium.models.library.run_record import checkpoint_step
-        from terrarium.models.recipes.mark import QUICK_START, find_run_mark
+        from terrarium.models.recipes.mark import RunMark, find_run_mark
         from terrarium.models.runs.run_folder import RunFolder
 
-        info, device = self._index.find(run_id), self._device.name
+        info = self._index.find(run_id)
         run = RunFolder.open(info.folder)
-        self.history = RunHistory()
-        self.history.is_loading = True
 
-        def make() -> Iterator[Event]:
-            from terrarium.models.recipes.resuming import resume
+        def make() -> RunJob:
+            from terrarium.models.recipes.recipes import resume
 
-            yield HistoryCut(history=RunHistory.read(run))  # shown while the model is being prepared
-            reopened = RunFolder.open(info.folder)
-            with contextlib.closing(self.drive(resume(self._library, reopened, device=device))) as events:
-                for event in events:
-                    if isinstance(event, RunStarted) and event.run_id == run_id:  # no row was added since truncation
-                        yield HistoryCut(history=RunHistory.read(reopened))
-                    yield event
+            return resume(self._library, RunFolder.open(info.folder), device=self._device.name)
 
-        checkpoint = run.latest_checkpoint()
+        checkpoint, data = run.latest_checkpoint(), run.spec.data
         saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
-        mark, data = find_run_mark(run.folder), run.spec.data
-        is_quick = mark is not None and mark.kind == QUICK_START
-        state = TrainingState(
-            name=info.name,
-            run_id=run.id,
-            saved_step=saved_step,
-            recipe=mark.name if mark is not None else "",
-            quickstart=is_quick,
-            files=data.files if is_quick and data.source == "files" else (),
-        )
-        self.begin(state, make, keep_history=True)
+        mark = find_run_mark(run.folder) or RunMark(kind="")
+        files = data.files if data.source == "files" else ()
+        state = _recipe_state(mark.kind, mark.name, files, name=info.name, run_id=run.id, saved_step=saved_step)
+        self.begin(state, make, resumed=run)
 
-    def begin_quickstart(self, minutes: float | None, seed: int, files: tuple[str, ...] = ()) -> None:
-        """Run the whole loop from data to evaluation, on the Tiny World of `seed` or on text files."""
-        device, portable = self._device.name, self.quickstart_portable
-
-        def make() -> Iterator[Event]:
-            from terrarium.models.recipes.quickstart import QuickStart
-
-            quickstart = QuickStart(
-                self._library, minutes=minutes, device=device, seed=seed, files=files, portable=portable
-            )
-            yield from self.drive(quickstart)
-
-        self.begin(TrainingState(name="Quick start", quickstart=True, files=files), make)
-
-    def begin(self, state: TrainingState, make: Callable[[], Iterator[Event]], *, keep_history: bool = False) -> None:
-        """Submit a run to the worker: `make` prepares it there, and runs it with `drive`."""
+    def begin(self, state: TrainingState, make: Callable[[], RunJob], *, resumed: RunFolder | None = None) -> None:
+        """Submit a job to the worker: `make` makes it there. resumed: the run whose history is shown at first."""
         assert not self.active
-        if not keep_history:
-            self.history = RunHistory()
+        self.history = RunHistory()
+        self.history.is_loading = resumed is not None
         self.state = state
-        # Set before the job is submitted: the worker reads it in `drive`.
-        self._job = Job(state.name, make, is_step=_ends_step)
+        self._job = Job(state.name, lambda: self._events(make, resumed), is_step=_ends_step)
         self._worker.submit(self._job)
         self.began.emit()
         self.changed.emit()
 
-    def drive(self, source: Any) -> Generator[Event, None, None]:
-        """On the worker thread: run `source` and yield its events.
-
-        source: a Trainer, or a recipe whose attribute `trainer` is its current Trainer, or None.
-        """
+    def _events(self, make: Callable[[], RunJob], resumed: RunFolder | None) -> Generator[Event, None, None]:
+        """On the worker thread: yield the events of the job."""
         job = self._job
         assert job is not None
-        self._source = source
+        if resumed is not None:
+            yield HistoryCut(history=RunHistory.read(resumed))  # shown while the model is being prepared
+        self._run_job = make()
         try:
-            with contextlib.closing(source.events()) as events:
+            with contextlib.closing(self._run_job.events()) as events:
                 for event in events:
                     if isinstance(event, Blocked):
                         job.pause()  # an immediate retry would only fail again
+                    if resumed is not None and isinstance(event, RunStarted) and event.run_id == resumed.id:
+                        yield HistoryCut(history=RunHistory.read(resumed))  # no row was added since truncation
                     yield event
         finally:
-            self._source = None
+            self._run_job = None
 
     # -- Control ----------------------------------------------------------------------------------------
 
@@ -334,9 +282,9 @@ class Training(QObject):
         gives_up = self.state.status == "blocked" and not keep
 
         def ask() -> None:
-            if self._source is not None:
-                self._source.request_stop(keep=keep, status=status)
-            if self._source is None or gives_up:
+            if self._run_job is not None:
+                self._run_job.request_stop(keep=keep, status=status)
+            if self._run_job is None or gives_up:
                 job.cancel()
             job.resume()
 
@@ -359,7 +307,7 @@ class Training(QObject):
         """Generate a sample from `prompt` at the next step."""
         self._call(lambda trainer: trainer.sample(prompt))
 
-    def _call(self, ask: Callable[[Any], object]) -> None:
+    def _call(self, ask: Callable[[Trainer], object]) -> None:
         """Run `ask(trainer)` on the worker between two events, if there is a trainer."""
 
         def run() -> None:
@@ -377,29 +325,25 @@ class Training(QObject):
         folder = self._library.runs / run_id
 
         def rename() -> None:
-            trainer = self.live_trainer()
-            if trainer is not None and trainer.run.id == run_id:
+            trainer = self.live_trainer(run_id)
+            if trainer is not None:
                 trainer.run.update(name=name)
             else:
                 run_folder.rename_run(folder, name)
             self._renamed.emit()  # from the worker thread: a queued connection
 
         if self.state.run_id in ("", run_id):
-            self._set(name=name)
+            self.state = dataclasses.replace(self.state, name=name)
+            self.changed.emit()
         self._worker.call(rename)
 
     # -- Following --------------------------------------------------------------------------------------
 
-    def _set(self, **changes: Any) -> None:
-        assert self.state is not None
-        self.state = dataclasses.replace(self.state, **changes)
-        self.changed.emit()
-
-    def _move(self, move: Move) -> bool:
-        """Apply a move to the state; return whether the state changed."""
+    def _move(self, event: str, **changes: Any) -> bool:
+        """Apply an event of session.life, and other `changes` of the state; return whether the state changed."""
         before = self.state
-        self.state = before.moved(move) if before is not None else None
-        if self.state == before:
+        self.state = before.moved(event, **changes) if before is not None else None
+        if self.state is before:
             return False
         self.changed.emit()
         return True
@@ -441,7 +385,7 @@ class Training(QObject):
         """Retry after a Blocked event, for a single step if a pause is pending."""
         if self._job is None or self.state is None or self.state.status != "blocked":
             return
-        if self.state.wants_pause and not self.state.ends:
+        if self.state.wants_pause and not self.state.wants_stop:
             self._job.step()
         else:
             self._job.resume()
@@ -451,7 +395,7 @@ class Training(QObject):
         if job is not self._job or self.state is None:
             return
         self._job = None
-        self._set(status=self.state.outcome or "stopped", over=True, seconds_left=None)
+        self._move("ended", seconds_left=None)
         state = self.state
         ended_early = inspect_run(self._library.runs / state.run_id).early_stop if state.run_id else ""
         if ended_early and state.status == "stopped":
@@ -465,6 +409,6 @@ class Training(QObject):
         if job is None or job is not self._job:
             return
         self._job, self.history.is_loading = None, False
-        self._set(status="failed", over=True, problem=failure.sentence, seconds_left=None)
+        self._move("failed", problem=failure.sentence, seconds_left=None)
         self._notices.fail(failure)
         self.ended.emit()

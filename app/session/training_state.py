@@ -1,11 +1,12 @@
-"""The state of the current training run, a pure function of its events."""
+"""The state of the current training: its life, and what its events have said. A pure function of them."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any
 
+from terrarium.app.session.life import BLOCKED, FAILED, Life, after
 from terrarium.models.events import (
     Blocked,
     Evaluated,
@@ -23,20 +24,12 @@ from terrarium.models.events import (
     WordsMerged,
 )
 
-Move = Literal["pause", "resume", "stop", "held", "released"]
-"""A transition not caused by an event of the run: a user's command (pause, resume, stop), or the worker has paused
-("held") or resumed ("released") its job between two events."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """The state of the current run; `after` applies an event of the run, `moved` any other transition.
+    """The state of the current run; `after` applies an event of its job, `moved` an event of anybody else.
 
-    status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once `over`:
-    finished, stopped, paused (saved, the device is free), failed (see `problem`).
-    wants_pause: whether the user has requested a pause; only the user revokes it. ends: whether the user has stopped
-    the run or freed the device: nothing is started after it.
-    outcome: the run's own status when training ended; a quick start still evaluates after that.
+    life: its status, and what the user wants. problem: why it is blocked, or has failed.
     elapsed_s: seconds of training without pauses; None before the first step of this launch.
     files: the text files of a quick start; () for Tiny World.
     compared: how well gzip, n-gram tables and finally the model predict the user's text.
@@ -46,11 +39,7 @@ class TrainingState:
     """
 
     name: str
-    status: str = "preparing"
-    over: bool = False
-    wants_pause: bool = False
-    ends: bool = False
-    outcome: str = ""
+    life: Life = field(default_factory=Life)
     quickstart: bool = False
     files: tuple[str, ...] = ()
     recipe: str = ""
@@ -73,14 +62,29 @@ class TrainingState:
     words: tuple[WordMerges, ...] = ()
 
     @property
-    def work(self) -> str:
-        """The current phase, regardless of pauses and blocks: preparing, running or evaluating."""
-        return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
+    def status(self) -> str:
+        """See Life."""
+        return self.life.status
 
     @property
-    def active_status(self) -> str:
-        """The status while it is neither paused nor blocked."""
-        return "stopping" if self.ends else "pausing" if self.wants_pause else self.work
+    def is_over(self) -> bool:
+        """See Life."""
+        return self.life.is_over
+
+    @property
+    def wants_stop(self) -> bool:
+        """See Life."""
+        return self.life.wants_stop
+
+    @property
+    def wants_pause(self) -> bool:
+        """See Life."""
+        return self.life.wants_pause
+
+    @property
+    def outcome(self) -> str:
+        """See Life."""
+        return self.life.outcome
 
     @property
     def share(self) -> float:
@@ -97,41 +101,26 @@ class TrainingState:
         """Whether the model itself was compared on the user's text."""
         return self.compared is not None and self.compared.model is not None
 
-    def moved(self, move: Move) -> TrainingState:
-        """Return the state after a transition; the same object if nothing changes."""
-        change = dataclasses.replace
-        if self.over:
+    def moved(self, event: str, **changes: Any) -> TrainingState:
+        """Return the state after an event of session.life, and with other `changes`; the same if nothing changes."""
+        life = after(self.life, event)
+        if life is self.life and not changes:
             return self
-        match move, self.status:
-            case "stop", _:
-                return change(self, ends=True, status="stopping", problem="")
-            case "pause", status if not self.ends:
-                return change(self, wants_pause=True, status=status if status in ("paused", "blocked") else "pausing")
-            case "resume", status if self.wants_pause and not self.ends:
-                return change(self, wants_pause=False, status="blocked" if status == "blocked" else self.work)
-            case "held", status if self.active_status == "pausing" and status != "blocked":
-                return change(self, status="paused")
-            case "released", "paused":  # for one step
-                return change(self, status=self.work)
-        return self
+        problem = self.problem if life.status in (BLOCKED, FAILED) else ""
+        return dataclasses.replace(self, life=life, **{"problem": problem, **changes})
 
     def after(self, event: Event) -> TrainingState:
-        """Return the state after `event`."""
-        change = dataclasses.replace
-        state = self
-        if state.status == "blocked" and not isinstance(event, Blocked):
-            state = change(state, status=state.active_status, problem="")
+        """Return the state after an event of the run's job."""
+        state, change = self.moved(life_event(event)), dataclasses.replace
         match event:
             case Phase():
                 phases = state.phases if event.name == state.phase else (*state.phases, event.name)
-                status = state.active_status if state.outcome else state.status
-                return change(state, phase=event.name, phases=phases, done=0, total=0, seconds_left=None, status=status)
+                return change(state, phase=event.name, phases=phases, done=0, total=0, seconds_left=None)
             case Progress():
                 return change(state, done=event.done, total=event.total, seconds_left=event.seconds_left)
             case RunStarted():
-                started = change(
+                return change(
                     state,
-                    outcome="",
                     run_id=event.run_id,
                     name=event.name,
                     step=event.step,
@@ -140,7 +129,6 @@ class TrainingState:
                     precision=event.precision,
                     saved_step=state.saved_step if state.run_id in ("", event.run_id) else None,
                 )
-                return started if state.status == "paused" else change(started, status=started.active_status)
             case TrainMetrics():
                 return change(
                     state,
@@ -156,11 +144,25 @@ class TrainingState:
             case Saved():
                 return change(state, saved_step=event.step)
             case Blocked():
-                return change(state, status="blocked", problem=event.reason)
+                return change(state, problem=event.reason)
             case Evaluated():
                 return change(state, evaluated=event)
             case TextCompared():
                 return change(state, compared=event)
             case Finished():
-                return change(state, outcome=event.status, status=event.status, step=event.step, seconds_left=None)
+                return change(state, step=event.step, seconds_left=None)
         return state
+
+
+def life_event(event: Event) -> str:
+    """Return the event of session.life that an event of the run's job is."""
+    match event:
+        case RunStarted():
+            return "started"
+        case Phase():
+            return "phase"
+        case Blocked():
+            return "blocked"
+        case Finished():
+            return "saved" if event.status == "paused" else event.status
+    return "progress"

@@ -57,7 +57,7 @@ from terrarium.app.shell.view_and_help import ViewAndHelp
 from terrarium.app.shell.window_place import MIN_SIZE, SIZE, remember_place
 from terrarium.app.worker.failures import DISK_FULL
 from terrarium.models.corpora.text_corpora import check_text_files
-from terrarium.models.recipes.queued import title_of
+from terrarium.models.recipes.recipe_specs import title_of
 
 if TYPE_CHECKING:
     from terrarium.app.training.training_tab import TrainingTab
@@ -262,7 +262,7 @@ class MainWindow(QMainWindow):
         if session.training.active and not (self._grows and not files):
             if not session.notices.attempt(lambda: check_text_files(files, is_all=True)):
                 return
-            recipe = session.training.queueable_quickstart(files)
+            recipe = session.training.next_quickstart(files=files)
             session.queue.add_recipe(recipe, title_of(recipe))
         elif self._grows or session.training.start_quickstart(files=files):
             self.show_quickstart()

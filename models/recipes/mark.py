@@ -1,10 +1,10 @@
-"""The mark of a recipe's run: recipe.json `{kind, arguments, result}` in its folder. No torch import."""
+"""The mark of a recipe's run: recipe.json `{kind, arguments, job, part, result}` in its folder. No torch import."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,25 @@ from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.library.run_record import MARK_FILE as MARK_FILE
 from terrarium.models.library.run_record import QUICK_START as QUICK_START
 
-TASK, DEMONSTRATION = "task", "demonstration"
-"""Kinds of recipes, besides QUICK_START; models.recipes.resuming maps each to its class."""
+TASK, DEMONSTRATION, PRONOUNS = "task", "demonstration", "pronouns"
+"""Kinds of recipes, besides QUICK_START; models.recipes.recipes maps each to its class."""
 _OF_STAGE = "demonstration.json"
+"""The mark of a demonstration's stage before version 0.3."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunMark:
     """The recipe that a run belongs to.
 
-    kind: QUICK_START, TASK or DEMONSTRATION. arguments: all that is needed to resume it, with `name` if a kind has
-    several recipes. result: None until it has finished.
+    kind: a key of models.recipes.recipes.RECIPES. arguments: all that is needed to make it again, with `name` if a
+    kind has several recipes. result: None until it has finished. job: identifies the job that began the run; the runs
+    that a job trains share it ("" before version 0.3). part: which of them this run is, "" for the main one.
     """
 
     kind: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    job: str = ""
+    part: str = ""
     result: Mapping[str, Any] | None = None
 
     @property
@@ -37,8 +41,7 @@ class RunMark:
 
 def write_run_mark(run: Path, mark: RunMark) -> None:
     """Write the mark into the folder of a run, replacing an earlier one."""
-    arguments, result = dict(mark.arguments), None if mark.result is None else dict(mark.result)
-    atomic_write_json(run / MARK_FILE, {"kind": mark.kind, "arguments": arguments, "result": result})
+    atomic_write_json(run / MARK_FILE, asdict(mark))
 
 
 def read_run_mark(run: Path) -> RunMark | None:
@@ -55,7 +58,13 @@ def read_run_mark(run: Path) -> RunMark | None:
         about = {"kind": TASK, "arguments": arguments, "result": about.get("result")}
     if not isinstance(about.get("arguments"), dict) or not isinstance(about.get("result"), dict | None):
         raise ValueError(f"{run / MARK_FILE} is damaged: start the recipe again.")
-    return RunMark(kind=str(about["kind"]), arguments=about["arguments"], result=about["result"])
+    return RunMark(
+        kind=str(about["kind"]),
+        arguments=about["arguments"],
+        job=str(about.get("job", "")),
+        part=str(about.get("part", "")),
+        result=about["result"],
+    )
 
 
 def find_run_mark(run: Path) -> RunMark | None:
@@ -66,14 +75,14 @@ def find_run_mark(run: Path) -> RunMark | None:
 
 
 def add_result(run: Path, result: Mapping[str, Any]) -> None:
-    """Add the result of the recipe to the mark of a run, which must exist."""
+    """Add the result of the recipe to the mark of a run, which must exist; it replaces an earlier one."""
     mark = read_run_mark(run)
     assert mark is not None
     write_run_mark(run, replace(mark, result=result))
 
 
 def _read_stage_mark(run: Path) -> RunMark | None:
-    """Read the mark of a demonstration's stage, which models.recipes.demonstrations.demonstrated writes."""
+    """Read the mark of a demonstration's stage in its earlier format."""
     if not (run / _OF_STAGE).is_file():
         return None
     about = read_json(run / _OF_STAGE)

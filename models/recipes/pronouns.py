@@ -2,57 +2,52 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from typing import Any
 
 from terrarium.models.events import Event, Phase
-from terrarium.models.library.library import Library
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.mark import PRONOUNS
 from terrarium.models.recipes.pronoun_specs import KINDS, NAMES, pronoun_spec
 from terrarium.models.runs.run_folder import RunFolder
-from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation, write_pronouns
+from terrarium.models.tasks.pronouns.evaluation import PronounEvaluation, read_pronouns, write_pronouns
 from terrarium.models.tasks.pronouns.resolving import evaluate_pronouns
 from terrarium.models.training.prepare import prepare_run
-from terrarium.models.training.trainer import Trainer
 
 
 class PronounRecipe:
     """Trains both models, one after the other, and evaluates each.
 
-    During training, `trainer` is the live Trainer. `runs` and `results` have the folders and evaluations of finished
-    models, by topology.
+    `runs` and `results` have the folders and evaluations of finished models, by topology.
     """
 
-    def __init__(self, library: Library, *, device: str = "auto", seed: int = 0) -> None:
-        self._library, self._device, self._seed = library, device, seed
-        self._stop: tuple[bool, str] | None = None
-        self.trainer: Trainer | None = None
+    kind = PRONOUNS
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self._seed = seed
         self.runs: dict[str, RunFolder] = {}
         self.results: dict[str, PronounEvaluation] = {}
-        self.seconds = 0.0
 
-    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """Stop after the current step; that run is saved, and nothing else is started."""
-        self._stop = (keep, status)
-        if self.trainer is not None:
-            self.trainer.request_stop(keep, status)
+    @classmethod
+    def made_from(cls, arguments: Mapping[str, Any]) -> PronounRecipe:
+        """Make the recipe from its arguments; TypeError if they are invalid."""
+        return cls(**arguments)
 
-    def events(self) -> Generator[Event, None, None]:
-        """Yield all events of both trainings, and a Phase before each evaluation."""
-        started_at = time.perf_counter()
+    def arguments(self) -> dict[str, Any]:
+        return {"seed": self._seed}
+
+    def work(self, job: RunJob) -> Generator[Event, None, None]:
+        """Train and evaluate the models; yields a Phase before each evaluation."""
         for topology in KINDS:
-            name = self._library.free_run_name(NAMES[topology])
-            run = yield from prepare_run(self._library, pronoun_spec(topology, name, self._seed))
-            # Matrices this small are multiplied faster by one thread than by two.
-            self.trainer = Trainer(run, self._library, device=self._device, allow_threads=1)
-            if self._stop is not None:  # Ctrl-C may come at any point
-                self.trainer.request_stop(*self._stop)
-            with contextlib.closing(self.trainer.events()) as events:
-                yield from events
-            if self._stop is not None:
-                break
-            yield Phase(name="Evaluating on held-out pairs")
-            result = evaluate_pronouns(self.trainer.model, self.trainer.tokenizer, self.trainer.step)
-            write_pronouns(run.folder, result)
+            run = job.find(topology)
+            result = read_pronouns(run.folder) if run is not None else None
+            if run is None:
+                name = job.library.free_run_name(NAMES[topology])
+                run = yield from prepare_run(job.library, pronoun_spec(topology, name, self._seed))
+            if result is None:
+                # Matrices this small are multiplied faster by one thread than by two.
+                trainer = yield from job.train(run, topology, threads=1)
+                yield Phase(name="Evaluating on held-out pairs")
+                result = evaluate_pronouns(trainer.model, trainer.tokenizer, trainer.step)
+                write_pronouns(run.folder, result)
             self.runs[topology], self.results[topology] = run, result
-        self.seconds = time.perf_counter() - started_at

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import statistics
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,13 +18,14 @@ from terrarium.models.data.sources import prepare_corpus
 from terrarium.models.device import choose_device, pick_precision
 from terrarium.models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from terrarium.models.evaluation.record import write_comparison, write_evaluation
-from terrarium.models.events import Evaluated, Event, Finished, Noted, Phase, Progress, TextsShown, WordsMerged
+from terrarium.models.events import Evaluated, Event, Noted, Phase, Progress, TextsShown, WordsMerged
 from terrarium.models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import EARLY_STOP
 from terrarium.models.recipes import own_text
 from terrarium.models.recipes.first_look import merge_words
-from terrarium.models.recipes.mark import QUICK_START, RunMark, write_run_mark
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.mark import QUICK_START
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -94,15 +95,14 @@ TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, conv_width=4, d_ff=0)
 class QuickStart:
     """Trains a model from scratch, on Tiny World or on text `files`, and evaluates it.
 
-    After the events, `answers` has every held-out question with its reply (Tiny World only), and `seconds` the total
-    time. During training, `trainer` is the live Trainer and `run` its folder.
+    Its result is every held-out question with the model's reply, by kind ({} for a text).
     """
+
+    kind = QUICK_START
 
     def __init__(
         self,
-        library: Library,
         minutes: float | None = None,
-        device: str = "auto",
         seed: int = 0,
         files: Sequence[Path | str] = (),
         *,
@@ -118,104 +118,76 @@ class QuickStart:
         """
         if minutes is not None and minutes <= 0:
             raise ValueError(f"A quick start cannot last {minutes} minutes: use a number above 0.")
-        self._library, self._device, self._seed = library, device, seed
         self.files = tuple(str(file) for file in files)
-        self._portable = portable
+        self._seed, self._portable = seed, portable
         self._minutes = own_text.MINUTES if minutes is None and self.files else minutes
-        self.trainer: Trainer | None = None
-        self.run: RunFolder | None = None
-        self.answers: dict[str, list[AnsweredQuestion]] = {}
-        self.seconds = 0.0
-        self._stop: tuple[bool, str] | None = None
-        self._is_training = False
-        self._threads: int | None = None
 
     @classmethod
-    def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> QuickStart:
-        """Return the rest of a stopped or paused quick start: training from the last checkpoint, and evaluation."""
-        data = run.spec.data
-        start = cls(library, device=device, seed=data.seed, files=data.files if data.source == "files" else ())
-        start.run = run
-        return start
+    def made_from(cls, arguments: Mapping[str, Any]) -> QuickStart:
+        """Make the recipe from its arguments; TypeError or ValueError if they are invalid."""
+        return cls(**arguments)
 
-    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """Stop after the current step, or at the next event before or after training; nothing is evaluated."""
-        self._stop = (keep, status)
-        if self.trainer is not None:
-            self.trainer.request_stop(keep, status)
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "seed": self._seed,
+            "files": list(self.files),
+            "minutes": self._minutes,
+            "portable": self._portable,
+        }
 
-    def events(self) -> Generator[Event, None, None]:
-        """Run everything from data to evaluation; the last event is Evaluated (Tiny World) or TextCompared."""
-        threads = torch.get_num_threads()
-        started_at = time.perf_counter()
-        try:
-            with contextlib.closing(self._events(started_at)) as events:
-                for event in events:
-                    yield event
-                    if self._stop is not None and not self._is_training:
-                        break
-        finally:
-            self.seconds = time.perf_counter() - started_at
-            torch.set_num_threads(threads)
+    def work(self, job: RunJob) -> Generator[Event, None, dict[str, list[AnsweredQuestion]]]:
+        """Do everything from data to evaluation; the last event is Evaluated (Tiny World) or TextCompared."""
+        run, batches, threads = job.find(), None, None
+        if run is None:
+            run, batches, threads = yield from self._prepare(job)
+        elif run.spec.data.source == "files":
+            yield (yield from own_text.known_tables(job.library, run))
+        stopped_early = False
+        training = job.train(run, threads=threads, batches=batches)
+        while True:
+            try:
+                event = next(training)
+            except StopIteration as end:
+                trainer: Trainer = end.value
+                break
+            stopped_early = stopped_early or (isinstance(event, Noted) and event.event == EARLY_STOP)
+            yield event
+        if run.spec.data.source == "files":
+            if stopped_early:
+                own_text.keep_best(run)
+            yield from own_text.compare_with_tables(job.library, run)
+            return {}
+        assert isinstance(trainer.model, Decoder)
+        evaluation = evaluate(trainer.model, trainer.tokenizer, World(run.spec.data.seed))
+        return (yield from self._save_result(evaluation, run.folder))
 
-    def _events(self, started_at: float) -> Generator[Event, None, None]:
-        if self.run is None:
-            self.run, batches = yield from self._prepare(started_at)
-        else:
-            batches = None
-            if self.files:
-                yield (yield from own_text.known_tables(self._library, self.run))
-        yield from self._train(self.run, batches)
-
-    def _prepare(self, started_at: float) -> Generator[Event, None, tuple[RunFolder, Batches]]:
-        """Make a new run with its mark, and its training batches."""
-        spec = self.first_spec()
-        corpus = yield from prepare_corpus(self._library, spec.data)
+    def _prepare(self, job: RunJob) -> Generator[Event, None, tuple[RunFolder, Batches, int]]:
+        """Make a new run, its training batches, and the number of threads to train it with."""
+        began = time.perf_counter()
+        spec = self.first_spec(job.library)
+        corpus = yield from prepare_corpus(job.library, spec.data)
         texts = read_shown_texts(corpus)
         yield TextsShown(texts=texts)
         compared = (yield from own_text.check_text(corpus, self.files)) if self.files else None
         if compared is not None:
             yield compared
         yield Phase(name="Training the tokenizer")
-        name = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
+        name = yield from prepare_tokenizer(job.library, spec.tokenizer, corpus, spec.name)
         yield Phase(name="Reading the text")
-        tokenizer = load_tokenizer(name, self._library)
+        tokenizer = load_tokenizer(name, job.library)
         yield WordsMerged(words=merge_words(tokenizer, texts))
         design = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
         batches = yield from make_batches_events(corpus, tokenizer, design, spec.train)
-        spec = yield from self._fit_steps(dataclasses.replace(spec, model=design), batches, started_at)
-        run = RunFolder.create(self._library, spec, name, corpus.sha)
-        arguments = {"seed": self._seed, "minutes": self._minutes, "portable": self._portable}
-        write_run_mark(run.folder, RunMark(kind=QUICK_START, arguments=arguments))
+        spec = dataclasses.replace(spec, model=design)
+        seconds = yield from self._step_seconds(spec, batches, job.device)
+        threads = min(seconds, key=lambda threads: seconds[threads])
+        torch.set_num_threads(threads)
+        train = self._fit_steps(spec.train, batches.n_batches, seconds[threads], time.perf_counter() - began)
+        run = RunFolder.create(job.library, dataclasses.replace(spec, train=train), name, corpus.sha)
+        job.mark(run)
         if compared is not None:
             write_comparison(run.folder, compared)
-        return run, batches
-
-    def _train(self, run: RunFolder, batches: Batches | None) -> Generator[Event, None, None]:
-        """Train the run, and evaluate it if training finished."""
-        self.trainer = Trainer(
-            run, self._library, device=self._device, allow_threads=self._threads, made_batches=batches
-        )
-        if self._stop is not None:  # Ctrl-C may come at any point
-            self.trainer.request_stop(*self._stop)
-        finished = stopped_early = False
-        self._is_training = True
-        with contextlib.closing(self.trainer.events()) as events:
-            for event in events:
-                stopped_early = stopped_early or (isinstance(event, Noted) and event.event == EARLY_STOP)
-                finished = isinstance(event, Finished) and (event.status == "finished" or stopped_early)
-                yield event
-        self._is_training = False
-        if finished and self.files:
-            if stopped_early:
-                own_text.keep_best(run)
-            yield from own_text.compare_with_tables(self._library, run)
-        elif finished:
-            world = World(self._seed)
-            model = self.trainer.model
-            assert isinstance(model, Decoder)
-            evaluation = evaluate(model, self.trainer.tokenizer, world)
-            self.answers = yield from self._save_result(evaluation, run.folder)
+        return run, batches, threads
 
     def _save_result(
         self, evaluation: Generator[Event, None, dict[str, list[AnsweredQuestion]]], folder: Path
@@ -230,10 +202,10 @@ class QuickStart:
                 write_evaluation(folder, event)
             yield event
 
-    def first_spec(self) -> RunSpec:
+    def first_spec(self, library: Library) -> RunSpec:
         """Return the spec without the number of steps."""
         if self.files:
-            return own_text.text_spec(self._library, self.files, self._design(TEXT_MODEL), self._seed)
+            return own_text.text_spec(library, self.files, self._design(TEXT_MODEL), self._seed)
         world = World(self._seed)
         facts = world.facts
         prompts = (
@@ -253,52 +225,51 @@ class QuickStart:
     def _design(self, model: ModelConfig) -> ModelConfig:
         return with_previous_token_heads(model) if self._portable else model
 
-    def _fit_steps(self, spec: RunSpec, batches: Batches, started_at: float) -> Generator[Event, None, RunSpec]:
-        """Set the number of steps: on Tiny World, those that fit into the remaining time, if limited. Also chooses
-        the faster number of threads.
+    def _step_seconds(self, spec: RunSpec, batches: Batches, device: str) -> Generator[Event, None, dict[int, float]]:
+        """Time a few training steps with all threads and with half of them. Returns the mean seconds per step of each
+        number of threads.
         """
         yield Phase(name="Measuring this device")
         cores = torch.get_num_threads()
-        seconds: dict[int, float] = {}
         candidates = sorted({cores, max(1, cores // 2)})
+        seconds: dict[int, float] = {}
         for i, threads in enumerate(candidates):
             torch.set_num_threads(threads)
-            done, total = i * PROBE_STEPS, len(candidates) * PROBE_STEPS
-            seconds[threads] = yield from self._step_seconds(spec.model, spec.train, batches, done, total)
-        self._threads = min(seconds, key=lambda threads: seconds[threads])
-        torch.set_num_threads(self._threads)
+            times: list[float] = []
+            for passed in _time_steps(spec.model, spec.train, batches, device):
+                times.append(passed)
+                yield Progress(done=i * PROBE_STEPS + len(times), total=len(candidates) * PROBE_STEPS)
+            seconds[threads] = statistics.fmean(times[PROBE_STEPS // 4 :])
+        return seconds
+
+    def _fit_steps(self, train: TrainConfig, n_batches: int, step_s: float, passed_s: float) -> TrainConfig:
+        """Set the number of steps: on Tiny World, those that fit into the remaining time, if limited.
+
+        step_s: the seconds that a step takes. passed_s: those that have passed since the quick start began.
+        """
         if self.files:
             assert self._minutes is not None
-            factor = LOOKBACK_STEPS if self._portable else 1.0
-            train = own_text.fit_steps(spec.train, self._minutes, batches.n_batches, factor)
-            return dataclasses.replace(spec, train=train)
+            return own_text.fit_steps(train, self._minutes, n_batches, LOOKBACK_STEPS if self._portable else 1.0)
         most = steps = PORTABLE_STEPS if self._portable else STEPS
         if self._minutes is not None:
-            usable = 60 * self._minutes * (1 - MARGIN_SHARE - EVALUATION_SHARE)
-            left = usable - (time.perf_counter() - started_at)
-            steps = max(own_text.MIN_STEPS, min(most, int(left / seconds[self._threads])))
-        warmup = min(spec.train.warmup_steps, steps // 4)
-        train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
-        return dataclasses.replace(spec, train=train)
+            left = 60 * self._minutes * (1 - MARGIN_SHARE - EVALUATION_SHARE) - passed_s
+            steps = max(own_text.MIN_STEPS, min(most, int(left / step_s)))
+        return dataclasses.replace(train, steps=steps, warmup_steps=min(train.warmup_steps, steps // 4))
 
-    def _step_seconds(
-        self, config: ModelConfig, train: TrainConfig, batches: Batches, done: int, total: int
-    ) -> Generator[Event, None, float]:
-        """Return the mean seconds per training step on throw-away weights, after `done` of `total` timed steps."""
-        device = choose_device(self._device).device
-        dtype = pick_precision(train, config, device)
-        model = Decoder(config).to(device)
-        optimizers = make_optimizers(model, train)
-        times = []
-        for step in range(PROBE_STEPS):
-            started_at = time.perf_counter()
-            batch = batches.batch(step)
-            loss = weighted_nll(model, batch, dtype) / batch.weights.sum()
-            loss.backward()
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-            loss.item()  # waits for a GPU to finish
-            times.append(time.perf_counter() - started_at)
-            yield Progress(done=done + step + 1, total=total)
-        return statistics.fmean(times[PROBE_STEPS // 4 :])
+
+def _time_steps(config: ModelConfig, train: TrainConfig, batches: Batches, device_name: str) -> Iterator[float]:
+    """Yield the seconds of each of PROBE_STEPS training steps, on throw-away weights."""
+    device = choose_device(device_name).device
+    dtype = pick_precision(train, config, device)
+    model = Decoder(config).to(device)
+    optimizers = make_optimizers(model, train)
+    for step in range(PROBE_STEPS):
+        began = time.perf_counter()
+        batch = batches.batch(step)
+        loss = weighted_nll(model, batch, dtype) / batch.weights.sum()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        loss.item()  # waits for a GPU to finish
+        yield time.perf_counter() - began

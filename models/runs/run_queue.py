@@ -21,8 +21,8 @@ _READABLE = (1, FORMAT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueuedRecipe:
-    """A recipe that is to be carried out, as models.recipes.queued makes it: its kind, and its arguments (JSON)."""
+class RecipeSpec:
+    """A recipe as plain data (JSON): its kind, a key of models.recipes.recipes.RECIPES, and its arguments."""
 
     kind: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class QueuedRun:
     name: str
     spec: RunSpec | None = None
     run: str = ""
-    recipe: QueuedRecipe | None = None
+    recipe: RecipeSpec | None = None
     tags: tuple[str, ...] = ()
     problem: str = ""
 
@@ -109,7 +109,7 @@ class RunQueue:
             items.append(added)
         return added
 
-    def add_recipe(self, recipe: QueuedRecipe, name: str) -> QueuedRun:
+    def add_recipe(self, recipe: RecipeSpec, name: str) -> QueuedRun:
         """Append a recipe, to be carried out from its beginning."""
         added = QueuedRun(id=uuid.uuid4().hex[:12], name=name, recipe=recipe)
         with self._changing() as items:
@@ -208,7 +208,7 @@ class RunQueue:
                 run=str(data["run"]),
                 recipe=None
                 if recipe is None
-                else QueuedRecipe(kind=str(recipe["kind"]), arguments={**recipe["arguments"]}),
+                else RecipeSpec(kind=str(recipe["kind"]), arguments={**recipe["arguments"]}),
                 tags=tuple(str(tag) for tag in data["tags"]),
                 problem=str(data["problem"]),
             )

@@ -27,7 +27,8 @@ from terrarium.models.events import Event, result_of
 from terrarium.models.library.library import Library
 from terrarium.models.preferences.dataset import preference_corpus
 from terrarium.models.recipes.demonstrations.demonstration import Bench, load_chat_model
-from terrarium.models.recipes.demonstrations.stages import checkpoint_of, stage_spec, train_stage
+from terrarium.models.recipes.demonstrations.stages import Stages, checkpoint_of, stage_spec
+from terrarium.models.recipes.job import RunJob, SingleRun
 from terrarium.models.recipes.quickstart import QuickStart
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.run_spec import DataSpec
@@ -226,7 +227,8 @@ class Nursery:
     """Trains runs once, each when it is first asked for."""
 
     def __init__(self, library: Library, base: str) -> None:
-        self._library, self._bench = library, Bench(library=library, base=base, device="cpu")
+        self._library = library
+        self._bench = Bench(stages=Stages(RunJob(library, SingleRun(), device="cpu")), base=base)
 
     def run(self, name: str) -> RunFolder:
         """The run of that name, with what belongs to it; where there is a rule, with what it refuses."""
@@ -251,7 +253,7 @@ class Nursery:
         spec = stage_spec(self._library, one.name, start, data, usual | dict(one.train))
         assert spec.tune is not None
         tune = dataclasses.replace(spec.tune, measure_forgetting=not one.start, **one.tune)
-        return (yield from train_stage(self._library, dataclasses.replace(spec, tune=tune), "cpu"))
+        return (yield from self._bench.stages.train(dataclasses.replace(spec, tune=tune)))
 
     def _corpus(self, one: Full) -> Generator[Event, None, Corpus]:
         if one.data in ANNOTATORS:
@@ -285,7 +287,7 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Nursery:
     if BASE:
         return Nursery(Library(Path(HOME)), BASE)
     library = Library(tmp_path_factory.mktemp("aligned"))
-    quick = QuickStart(library, device="cpu")
+    quick = RunJob(library, QuickStart(), device="cpu")
     for _ in quick.events():
         pass
     assert quick.run is not None

@@ -16,6 +16,7 @@ from terrarium.models.recipes.demonstrations.bases import format_accuracy
 from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
 from terrarium.models.recipes.demonstrations.running import DemonstrationRun
 from terrarium.models.recipes.demonstrations.strength import base_accuracy
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.quickstart import QuickStart
 from terrarium.models.runs.run_folder import RunFolder
 from tests.models.interop.support import drive
@@ -39,7 +40,7 @@ def quick_start(library: Library, world: int) -> RunFolder:
     known = [info for info in library.list_runs() if info.parent is None and info.status == "finished"]
     run = next((RunFolder.open(info.folder) for info in known if info.name == f"Tiny World {world}"), None)
     if run is None:
-        start = QuickStart(library, seed=world)
+        start = RunJob(library, QuickStart(seed=world))
         drive(start.events())
         assert start.run is not None
         run = RunFolder.open(start.run.folder)
@@ -52,7 +53,7 @@ def test_reaches_its_goals_from_a_quick_start(full_library: Library, name: str) 
     for world in WORLDS:
         given = quick_start(full_library, world)
         for seed in SEEDS:
-            run = DemonstrationRun(full_library, name, given.id, seed=seed)
+            run = RunJob(full_library, DemonstrationRun(name, given.id, seed=seed))
             drive(run.events())
             assert run.result is not None
             base = RunFolder.open(full_library.find_run(run.result.base))

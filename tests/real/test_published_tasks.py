@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from terrarium.models.library.library import Library
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.tasks.published import PUBLISHED_RECIPES
 from terrarium.models.recipes.tasks.results import TaskResult
 from terrarium.models.recipes.tasks.running import FROM_SCRATCH, TaskRun
@@ -32,10 +33,10 @@ def package_folder(name: str) -> Path:
 
 def run_recipe(library: Library, name: str, parent: str = "") -> TaskResult:
     data = str(PACKAGES / FILES[name]) if name in FILES else ""
-    task = TaskRun(library, PUBLISHED_RECIPES[name], data=data, parent=parent)
+    task = RunJob(library, TaskRun(PUBLISHED_RECIPES[name], data=data, parent=parent))
     for _ in task.events():
         pass
-    assert task.result is not None
+    assert isinstance(task.result, TaskResult)
     print(json.dumps(task.result.to_dict(), indent=1))  # noqa: T201
     return task.result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from terrarium.models.library.library import Library
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.tasks.running import TaskRun
 from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
 
@@ -14,7 +15,7 @@ SEED = 7
 
 @pytest.mark.parametrize("name", TASK_RECIPES)
 def test_reaches_its_bars(library: Library, name: str) -> None:
-    task = TaskRun(library, TASK_RECIPES[name], seed=SEED)
+    task = RunJob(library, TaskRun(TASK_RECIPES[name], seed=SEED))
     for _ in task.events():
         pass
     assert task.result is not None

@@ -324,14 +324,15 @@ class Photographer:
         """Learn a task of Tiny World; shoot its scores, and the page of the chat tab with a row that it answers."""
         from terrarium.app.chat.chat_tab import ChatTab
         from terrarium.app.run_views.scores.scores_view import ScoreParts, ScoresView
+        from terrarium.models.recipes.job import RunJob
         from terrarium.models.recipes.tasks.running import TaskRun
         from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
 
         window, session = self._window, self._session
-        task = TaskRun(session.library, TASK_RECIPES[name], device=session.device.name, minutes=minutes)
-        self._run_job("Learn a task", task.events)
-        assert task.run is not None
-        run_id = task.run.id
+        job = RunJob(session.library, TaskRun(TASK_RECIPES[name], minutes=minutes), device=session.device.name)
+        self._run_job("Learn a task", job.events)
+        assert job.run is not None
+        run_id = job.run.id
         session.runs.changed.emit()
         window.show_tab("training")
         window.training.show_run(run_id)

@@ -15,7 +15,7 @@ from terrarium.models.files.encodings import SAVE_AS_UTF8, encoding_of_file
 from terrarium.models.library.library import Library
 from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS, N_EACH
 from terrarium.models.recipes.demonstrations.results import CONSTITUTION, REFUSE
-from terrarium.models.recipes.queued import queued_demonstration
+from terrarium.models.recipes.recipe_specs import demonstration_spec
 
 DONE, INTERRUPTED = 0, 130
 _STAGES = "Each stage becomes a run of its own; one that was cut short goes on where it was."
@@ -60,23 +60,23 @@ def run(args: argparse.Namespace) -> int:
     if args.n < 3 or args.seed < 0:
         raise UsageError("--n must be at least 3, and --seed at least 0.")
     from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+    from terrarium.models.recipes.job import RunJob
     from terrarium.models.runs.run_folder import RunFolder
     from terrarium.models.tiny_world.constitution import parse_rules
 
     library = Library()
     base = RunFolder.open(library.find_run(args.base) if args.base else _newest(library))
-    recipe = DEMONSTRATIONS[args.what]
-    own = args.preferences if recipe.asks_own else ""
-    rules = parse_rules(_text_of(args.rules)) if recipe.asks_rules and args.rules is not None else ()
+    offer = DEMONSTRATIONS[args.what]
+    own = args.preferences if offer.asks_own else ""
+    rules = parse_rules(_text_of(args.rules)) if offer.asks_rules and args.rules is not None else ()
     if args.queue:
-        queue_recipe(library, queued_demonstration(args.what, base.id, args.seed, own, rules), as_json=args.json)
+        queue_recipe(library, demonstration_spec(args.what, base.id, args.seed, own, rules), as_json=args.json)
         return DONE
-    demonstration = DemonstrationRun(
-        library, args.what, base.id, seed=args.seed, own=own, rules=rules, n_each=args.n, device=args.device
-    )
-    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(demonstration.request_stop):
-        drive(demonstration.events(), line)
-    found = demonstration.result
+    recipe = DemonstrationRun(args.what, base.id, seed=args.seed, own=own, rules=rules, n_each=args.n)
+    job = RunJob(library, recipe, device=args.device)
+    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(job.request_stop):
+        drive(job.events(), line)
+    found = job.result
     if found is None:
         return INTERRUPTED
     if args.json:

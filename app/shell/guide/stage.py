@@ -41,6 +41,7 @@ from terrarium.app.new_run.choices import DEFAULT_PROMPTS
 from terrarium.app.shell.guide.anchors import ANCHORS, NO_REPLY, GuidedWindow
 from terrarium.app.shell.guide.window_state_reader import WindowStateReader
 from terrarium.models.corpora.corpus import list_corpora
+from terrarium.models.recipes.recipe_specs import task_spec
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -196,9 +197,7 @@ class MainWindowDriver:
             case ShowDataset(task=task):
                 self._show_dataset(task)
             case StartRecipe(name=name):
-                run = self._chat_run()
-                recipe = self._window.training.recipes.cards[name].recipe
-                self._session.training.start_recipe(recipe, parent=run.id)
+                self._session.training.start_recipe(task_spec(name, parent=self._chat_run().id))
             case PointAt(anchor=anchor):
                 self._point_at(anchor)
             case Press(anchor=anchor):

@@ -27,7 +27,6 @@ from terrarium.models.evaluation.safety import N_EACH
 from terrarium.models.evaluation.safety_report import SafetyReport
 from terrarium.models.events import Event, Notice, Phase
 from terrarium.models.inference.many_replies import generate_in_batches
-from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_count
 from terrarium.models.preferences.dataset import build_preference_corpus
 from terrarium.models.recipes.demonstrations.demonstration import check_can_reply, load_chat_model
@@ -40,7 +39,7 @@ from terrarium.models.recipes.demonstrations.results import (
     Health,
     RoundResult,
 )
-from terrarium.models.recipes.demonstrations.stages import StageControl, stage_spec, train_stage
+from terrarium.models.recipes.demonstrations.stages import Stages, stage_spec
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from terrarium.models.settings.run_spec import DataSpec
@@ -76,15 +75,13 @@ _N_HEALTH, _N_CARDS = 96, 6
 
 
 def constitution(
-    library: Library,
+    stages: Stages,
     base: str,
     *,
     rules: Sequence[str] = RULES,
     seed: int = 0,
     world_seed: int = 0,
-    device: str = "auto",
     n_each: int = N_EACH,
-    control: StageControl | None = None,
 ) -> Generator[Event, None, ConstitutionResult]:
     """Run the demonstration on a chat model. Yields the events of its trainings and measurements.
 
@@ -93,43 +90,24 @@ def constitution(
         rules: of the constitution, see `kind_of_rule`.
         seed: of the trainings and draws.
         world_seed: of the world that the model was trained on.
-        control: of its trainings.
 
     Raises:
         ValueError: if there is no such model, it cannot chat, a rule does not apply to this world, or a training
             fails.
     """
-    check_can_reply(library, base)
+    check_can_reply(stages.library, base)
     for rule in rules:
         kind_of_rule(rule)
-    loop = _Loop(
-        library=library,
-        rules=tuple(rules),
-        seed=seed,
-        world_seed=world_seed,
-        device=device,
-        n_each=n_each,
-        control=control,
-    )
+    loop = _Loop(stages=stages, rules=tuple(rules), seed=seed, world_seed=world_seed, n_each=n_each)
     return (yield from loop.run(base))
 
 
 class _Loop:
     """The stages, one after the other, and their measurements."""
 
-    def __init__(
-        self,
-        *,
-        library: Library,
-        rules: Sequence[str],
-        seed: int,
-        world_seed: int,
-        device: str,
-        n_each: int,
-        control: StageControl | None,
-    ) -> None:
-        self.library, self.rules, self.seed, self.control = library, rules, seed, control
-        self.world_seed, self.device, self.n_each = world_seed, device, n_each
+    def __init__(self, *, stages: Stages, rules: Sequence[str], seed: int, world_seed: int, n_each: int) -> None:
+        self.stages, self.library, self.device = stages, stages.library, stages.device
+        self.rules, self.seed, self.world_seed, self.n_each = rules, seed, world_seed, n_each
         self.secrets = Secrets(World(world_seed))
         self.reports: dict[str, SafetyReport] = {}
         self.health: dict[str, Health] = {}
@@ -139,7 +117,7 @@ class _Loop:
     def run(self, base: str) -> Generator[Event, None, ConstitutionResult]:
         began = time.perf_counter()
         spec = lesson_spec(self.library, LESSONS["helpful"], base, self.seed, self.world_seed)
-        helpful = yield from train_stage(self.library, spec, self.device, control=self.control)
+        helpful = yield from self.stages.train(spec)
         yield from self._measured("helpful", helpful.id, began)
         began = time.perf_counter()
         taught = self._taught()
@@ -198,14 +176,14 @@ class _Loop:
         data = DataSpec(source="dataset", dataset=corpus.label, task="chat")
         steps, rate = STEPS[stage], RATES[stage]
         spec = fine_tuning(self.library, title, parent, data, steps, self.seed, rate=rate)
-        return (yield from train_stage(self.library, spec, self.device, corpus, self.control))
+        return (yield from self.stages.train(spec, corpus))
 
     def _prefer(self, title: str, parent: str, pairs: Corpus) -> Generator[Event, None, RunFolder]:
         align = AlignSpec(**usual_align("dpo") | {"max_tokens": MAX_REPLY_TOKENS, "nll_weight": 1.0})
         data = DataSpec(source="dataset", dataset=pairs.label, task="preference")
         train = usual_align_train("dpo") | {"seed": self.seed, "steps": STEPS["preferred"], "lr": RATES["preferred"]}
         spec = stage_spec(self.library, title, parent, data, train, align)
-        return (yield from train_stage(self.library, spec, self.device, pairs, self.control))
+        return (yield from self.stages.train(spec, pairs))
 
     # Data
 

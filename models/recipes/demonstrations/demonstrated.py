@@ -1,15 +1,13 @@
-"""Reads and writes demonstration.json in a run's folder: the demonstration that it is a stage of, and the result."""
+"""The demonstration that a run is a stage of, and its result, in the run's mark (models.recipes.mark)."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.recipes.demonstrations.results import (
     CONSTITUTION,
     FORMAT,
@@ -20,8 +18,8 @@ from terrarium.models.recipes.demonstrations.results import (
     FormatResult,
     RefuseResult,
 )
+from terrarium.models.recipes.mark import DEMONSTRATION, add_result, find_run_mark, read_run_mark
 
-_FILE = "demonstration.json"
 _RESULTS: Mapping[str, type[RefuseResult | ConstitutionResult | FormatResult]] = {
     REFUSE: RefuseResult,
     CONSTITUTION: ConstitutionResult,
@@ -57,45 +55,35 @@ class Demonstrated:
     created: str
 
 
-def mark_stage(run: Path, mark: DemonstrationMark) -> None:
-    """Mark a run as a stage of a demonstration; an earlier result is retained."""
-    try:
-        is_kept = read_demonstrated(run) is not None
-    except ValueError:
-        is_kept = False
-    if not is_kept:
-        atomic_write_json(run / _FILE, dataclasses.asdict(mark))
-
-
 def read_stage_mark(run: Path) -> DemonstrationMark | None:
-    """Read the mark of the run in this folder; None if it has none, or the file is damaged."""
+    """Read the demonstration of the run in this folder; None if it has none, or its mark is damaged."""
+    mark = find_run_mark(run)
     try:
-        return mark_of(read_json(run / _FILE))
-    except (OSError, ValueError, KeyError, TypeError):
+        return mark_of(mark.arguments) if mark is not None and mark.kind == DEMONSTRATION else None
+    except (ValueError, KeyError, TypeError):
         return None
 
 
-def write_demonstrated(mark: DemonstrationMark, run: Path, result: AnyResult, seconds: float | None) -> None:
-    """Save a result beside the run of its last stage, replacing an earlier one."""
-    found = {"result": result.to_dict(), "seconds": seconds, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-    atomic_write_json(run / _FILE, dataclasses.asdict(mark) | found)
+def write_demonstrated(run: Path, result: AnyResult, seconds: float | None) -> None:
+    """Add a result to the mark of the last stage's run, replacing an earlier one."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    add_result(run, {"result": result.to_dict(), "seconds": seconds, "created": created})
 
 
 def read_demonstrated(run: Path) -> Demonstrated | None:
     """Read a finished demonstration from the folder of its last stage; None for any other run.
 
     Raises:
-        ValueError: if the file is damaged; the message names it.
+        ValueError: if the mark is damaged; the message names the file.
     """
-    if not (run / _FILE).is_file():
-        return None
-    about = read_json(run / _FILE)
-    if about.get("result") is None:
+    found = read_run_mark(run)
+    if found is None or found.kind != DEMONSTRATION or found.result is None:
         return None
     try:
-        mark, data, seconds = mark_of(about), about["result"], about["seconds"]
-        result = _RESULTS.get(mark.name, DemonstrationResult).from_dict(data)
+        mark, about = mark_of(found.arguments), found.result
+        result = _RESULTS.get(mark.name, DemonstrationResult).from_dict(about["result"])
         _ = [bar.is_met for bar in result.bars]  # raises if a measurement for it is missing
+        seconds = about["seconds"]
         return Demonstrated(
             mark=mark,
             run=run,
@@ -104,7 +92,7 @@ def read_demonstrated(run: Path) -> Demonstrated | None:
             created=str(about["created"]),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{run / _FILE} is damaged ({error!r}): start the demonstration again.") from error
+        raise ValueError(f"The mark in {run} is damaged ({error!r}): start the demonstration again.") from error
 
 
 def mark_of(about: Mapping[str, Any]) -> DemonstrationMark:

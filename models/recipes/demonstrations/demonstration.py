@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +40,7 @@ from terrarium.models.recipes.demonstrations.bases import STRONG, format_accurac
 from terrarium.models.recipes.demonstrations.demonstrations_table import N_EACH
 from terrarium.models.recipes.demonstrations.kept import Kept, as_it_is
 from terrarium.models.recipes.demonstrations.results import StageResult
-from terrarium.models.recipes.demonstrations.stages import StageControl, checkpoint_of, stage_spec, train_stage
+from terrarium.models.recipes.demonstrations.stages import Stages, checkpoint_of, stage_spec
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
 from terrarium.models.settings.model_config import ModelConfig
@@ -81,18 +81,16 @@ def load_chat_model(library: Library, model: str, device: str) -> tuple[Decoder,
 class Bench:
     """Trains and measures the stages of a demonstration.
 
-    base: a run, or a path. accuracy: its held-out accuracy, None if unknown. n_each: questions of each kind that a
-    stage is asked. control: of its trainings.
+    stages: trains them. base: a run, or a path. accuracy: its held-out accuracy, None if unknown. n_each: questions of
+    each kind that a stage is asked.
     """
 
-    library: Library
+    stages: Stages
     base: str
     accuracy: float | None = None
     seed: int = 0
     world_seed: int = 0
-    device: str = "auto"
     n_each: int = N_EACH
-    control: StageControl = field(default_factory=StageControl, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         config = check_can_reply(self.library, self.base)
@@ -102,14 +100,19 @@ class Bench:
                 f"{MAX_REPLY_TOKENS}, beside what is asked: choose a model with a longer one."
             )
 
+    @property
+    def library(self) -> Library:
+        """The library of all runs."""
+        return self.stages.library
+
     @cached_property
     def _device(self) -> torch.device:
-        return choose_device(self.device).device
+        return choose_device(self.stages.device).device
 
     @cached_property
     def base_model(self) -> tuple[Decoder, Tokenizer]:
         """The base with its tokenizer."""
-        return load_chat_model(self.library, self.base, self.device)
+        return load_chat_model(self.library, self.base, self.stages.device)
 
     @cached_property
     def base_name(self) -> str:
@@ -246,7 +249,7 @@ class Bench:
         data = DataSpec(source="dataset", dataset=corpus.label, task=aligned.task)
         values = usual_align_train(stage) | {"seed": self.seed} | dict(train or {})
         spec = stage_spec(self.library, title, self.base, data, values, aligned)
-        return (yield from train_stage(self.library, spec, self.device, corpus, self.control))
+        return (yield from self.stages.train(spec, corpus))
 
     # Measuring
 

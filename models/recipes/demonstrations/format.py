@@ -18,7 +18,6 @@ from terrarium.models.recipes.demonstrations.demonstration import Bench, load_ch
 from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS
 from terrarium.models.recipes.demonstrations.refuse import Lesson, lesson_spec
 from terrarium.models.recipes.demonstrations.results import FORMAT, FormatResult, FormatStage
-from terrarium.models.recipes.demonstrations.stages import train_stage
 from terrarium.models.tiny_world.reply_format import (
     ASKED_KINDS,
     TWICE,
@@ -52,7 +51,7 @@ def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
         spec = lesson_spec(bench.library, lesson, bench.base, bench.seed, bench.world_seed)
-        run = yield from train_stage(bench.library, spec, bench.device, control=bench.control)
+        run = yield from bench.stages.train(spec)
         stages[name] = yield from _measured(bench, run.id, began, run.id)
     return FormatResult(base=bench.base, seed=bench.seed, stages=stages)
 
@@ -60,7 +59,7 @@ def format_replies(bench: Bench) -> Generator[Event, None, FormatResult]:
 def _measured(bench: Bench, name: str, began: float, run: str = "") -> Generator[Event, None, FormatStage]:
     """Measure held-out questions, always the same ones, with the new format and without it."""
     yield Phase(name=f"Measuring {name_of(bench.library, name)}")
-    model, tokenizer = load_chat_model(bench.library, name, bench.device)
+    model, tokenizer = load_chat_model(bench.library, name, bench.stages.device)
     world = World(bench.world_seed)
     n_each = max(1, bench.n_each * 2 // 3)  # for three kinds, so 2 · n_each in all
     questions = [each for kind in ASKED_KINDS for each in held_out_questions(world, kind, n_each)]

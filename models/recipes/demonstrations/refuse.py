@@ -22,7 +22,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.recipes.demonstrations.demonstration import check_can_reply, kept_beside, load_chat_model
 from terrarium.models.recipes.demonstrations.demonstrations_table import BASE_STAGE, DEMONSTRATIONS, STARTS
 from terrarium.models.recipes.demonstrations.results import REFUSE, RefuseResult
-from terrarium.models.recipes.demonstrations.stages import StageControl, stage_spec, train_stage
+from terrarium.models.recipes.demonstrations.stages import Stages, stage_spec
 from terrarium.models.settings.run_spec import DataSpec, RunSpec
 from terrarium.models.tiny_world.refusals import HELPFUL, REFUSALS, REFUSALS_ONLY
 from terrarium.models.tiny_world.world import MAX_REPLY_TOKENS, World
@@ -56,14 +56,7 @@ LESSONS: Mapping[str, Lesson] = {
 
 
 def refuse(
-    library: Library,
-    base: str,
-    *,
-    seed: int = 0,
-    world_seed: int = 0,
-    device: str = "auto",
-    n_each: int = N_EACH,
-    control: StageControl | None = None,
+    stages: Stages, base: str, *, seed: int = 0, world_seed: int = 0, n_each: int = N_EACH
 ) -> Generator[Event, None, RefuseResult]:
     """Run the demonstration on a chat model. Yields the events of its trainings and measurements.
 
@@ -71,11 +64,11 @@ def refuse(
         base: a run, or a path.
         seed: of the trainings.
         world_seed: of the world that the model was trained on.
-        control: of its trainings.
 
     Raises:
         ValueError: if there is no such model, it cannot chat, or a training fails.
     """
+    library, device = stages.library, stages.device
     check_can_reply(library, base)
     reports: dict[str, SafetyReport] = {}
     seconds: dict[str, float] = {}
@@ -92,7 +85,7 @@ def refuse(
     for name, lesson in LESSONS.items():
         began = time.perf_counter()
         spec = lesson_spec(library, lesson, models[STARTS[name]], seed, world_seed)
-        run = yield from train_stage(library, spec, device, control=control)
+        run = yield from stages.train(spec)
         models[name] = run.id
         reports[name] = yield from measure_safety(library, run.id, world_seed, device, n_each)
         seconds[name] = time.perf_counter() - began

@@ -1,8 +1,7 @@
-"""The stages of a demonstration, each a separate run: found again or trained, and stoppable."""
+"""The stages of a demonstration, each a separate run, which is found again or trained."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -12,54 +11,68 @@ from terrarium.models.events import Event, Phase
 from terrarium.models.interop.parents import parent_config
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import checkpoint_step
-from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_stage
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.align_spec import AlignSpec
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from terrarium.models.settings.tune_spec import TuneSpec, usual_train
 from terrarium.models.training.prepare import prepare_run
-from terrarium.models.training.trainer import Trainer
 
 
-class StageStoppedError(ValueError):
-    """A stage was stopped before its end."""
+class Stages:
+    """Trains the stages of a demonstration with its job. A run that exists already is not trained again.
 
-
-class StageControl:
-    """Controls a running demonstration: it stops the training of the current stage, and each stage's run gets the
-    mark.
-
-    trainer: of the stage that is being trained, None between two. stage: the title of what is being trained, ""
-    between two. done: the titles of the stages before it. n_found: the number of stages that existed already,
-    complete or in part. last: the run that was trained last. stop: as for Trainer.request_stop, None until a stop is
-    requested.
+    current: the title of what is being trained, "" between two. done: the titles of the stages before it. n_found: the
+    number of stages that existed already, complete or in part. last: the run that was trained last.
     """
 
-    def __init__(self, mark: DemonstrationMark | None = None) -> None:
-        self.mark = mark
-        self.trainer: Trainer | None = None
-        self.stop: tuple[bool, str] | None = None
-        self.stage = ""
+    def __init__(self, job: RunJob) -> None:
+        self.job = job
+        self.current = ""
         self.done: tuple[str, ...] = ()
         self.n_found = 0
         self.last: RunFolder | None = None
 
-    def request_stop(self, keep: bool, status: str) -> None:
-        """Stop the training of a stage after the current step."""
-        self.stop = (keep, status)
-        if self.trainer is not None:
-            self.trainer.request_stop(keep, status)
+    @property
+    def library(self) -> Library:
+        """The library of all runs."""
+        return self.job.library
 
-    def trained(self, trainer: Trainer) -> Generator[Event, None, None]:
-        """Yield the events of a training, with `trainer` set until it ends."""
-        self.trainer = trainer
-        if self.stop is not None:  # a stop may be requested at any point
-            trainer.request_stop(*self.stop)
-        try:
-            with contextlib.closing(trainer.events()) as events:
-                yield from events
-        finally:
-            self.trainer = None
+    @property
+    def device(self) -> str:
+        """The device that models are trained and measured on."""
+        return self.job.device
+
+    def train(self, spec: RunSpec, corpus: Corpus | None = None) -> Generator[Event, None, RunFolder]:
+        """Return the finished run of a spec: an existing one with the data `corpus`, resumed if necessary, or a new
+        one.
+
+        corpus: None if the spec's dataset name identifies it. Yields the events of the training.
+
+        Raises:
+            ValueError: if the training fails.
+        """
+        self.current = spec.name
+        yield Phase(name=spec.name)
+        run = _known_run(self.library, spec, corpus)
+        self.n_found += run is not None
+        if run is None:
+            free = dataclasses.replace(spec, name=self.library.free_run_name(spec.name))
+            run = yield from prepare_run(self.library, free)
+        run = yield from self.finish(run)
+        self.current, self.done = "", (*self.done, spec.name)
+        return run
+
+    def finish(self, run: RunFolder) -> Generator[Event, None, RunFolder]:
+        """Train a run to its end, unless it has finished, and return it."""
+        self.last = run
+        self.job.mark(run)
+        if run.status == "finished":
+            return run
+        yield from self.job.train(run)
+        self.job.trainer = None  # its model is measured as it was saved, and need not stay in memory
+        self.last = RunFolder.open(run.folder)
+        return self.last
 
 
 def stage_spec(
@@ -90,38 +103,6 @@ def checkpoint_of(library: Library, model: str) -> str:
         return model
     last = RunFolder.open(path).latest_checkpoint()
     return model if last is None else f"{path.name}@{checkpoint_step(last)}"
-
-
-def train_stage(
-    library: Library, spec: RunSpec, device: str, corpus: Corpus | None = None, control: StageControl | None = None
-) -> Generator[Event, None, RunFolder]:
-    """Return the finished run of a spec: an existing one with the data `corpus`, resumed if necessary, or a new one.
-
-    corpus: None if the spec's dataset name identifies it. Yields the events of the training.
-
-    Raises:
-        ValueError: if the training fails; StageStoppedError if it was stopped.
-    """
-    control = StageControl() if control is None else control
-    control.stage = spec.name
-    yield Phase(name=spec.name)
-    run = _known_run(library, spec, corpus)
-    control.n_found += run is not None
-    if run is None:
-        free = dataclasses.replace(spec, name=library.free_run_name(spec.name))
-        run = yield from prepare_run(library, free)
-    control.last = run
-    if control.mark is not None:
-        mark_stage(run.folder, control.mark)
-    if run.status != "finished":
-        yield from control.trained(Trainer(run, library, device))
-        control.last = run = RunFolder.open(run.folder)
-    if run.status != "finished":
-        raise StageStoppedError(
-            f"The run {run.name!r} was stopped before its end: start the demonstration again to go on."
-        )
-    control.stage, control.done = "", (*control.done, spec.name)
-    return run
 
 
 def _known_run(library: Library, spec: RunSpec, corpus: Corpus | None) -> RunFolder | None:

@@ -13,13 +13,11 @@ from terrarium.models.events import Evaluated, Event, Phase
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import checkpoint_step
 from terrarium.models.recipes.demonstrations.bases import can_be_trained_on, is_strong, steps_of_strong
-from terrarium.models.recipes.demonstrations.demonstrated import mark_stage
 from terrarium.models.recipes.demonstrations.demonstration import check_can_reply, load_chat_model
-from terrarium.models.recipes.demonstrations.stages import StageControl, StageStoppedError
+from terrarium.models.recipes.demonstrations.stages import Stages
 from terrarium.models.runs.fork import fork_run
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.tiny_world.world import World
-from terrarium.models.training.trainer import Trainer
 
 
 def measure_base(library: Library, base: str, device: str = "auto") -> Generator[Event, None, float]:
@@ -49,39 +47,28 @@ def base_accuracy(library: Library, base: RunFolder, device: str = "auto") -> Ge
     return (yield from measure_base(library, base.id, device))
 
 
-def strong_base(
-    library: Library, base: RunFolder, device: str, control: StageControl
-) -> Generator[Event, None, tuple[RunFolder, float]]:
+def strong_base(stages: Stages, base: RunFolder) -> Generator[Event, None, tuple[RunFolder, float]]:
     """Return a base that is good enough, and its accuracy.
 
     This is the given base or, if it is too weak but was trained on Tiny World here, a fork with more steps, which is
     trained unless it exists.
-
-    Raises:
-        StageStoppedError: if the training was stopped.
     """
+    library, device = stages.library, stages.device
     accuracy = yield from base_accuracy(library, base, device)
     if is_strong(accuracy) or not can_be_trained_on(base.spec, base.status):
         return base, accuracy
     last = base.latest_checkpoint()
     if last is None:
         return base, accuracy
-    control.stage = f"Training {base.name} on"
-    yield Phase(name=control.stage)
+    stages.current = f"Training {base.name} on"
+    yield Phase(name=stages.current)
     steps = steps_of_strong(checkpoint_step(last))
     longer = _known_fork(library, base, steps)
     if longer is None:
         name = library.free_run_name(f"{base.name}, trained on")
         longer = fork_run(library, base, name=name, train=dataclasses.replace(base.spec.train, steps=steps))
-    if control.mark is not None:
-        mark_stage(longer.folder, control.mark)
-    if longer.status != "finished":
-        control.last = longer
-        yield from control.trained(Trainer(longer, library, device))
-        longer = RunFolder.open(longer.folder)
-    if longer.status != "finished":
-        raise StageStoppedError(f"The run {longer.name!r} was stopped before its end.")
-    control.stage = ""
+    longer = yield from stages.finish(longer)
+    stages.current = ""
     return longer, (yield from base_accuracy(library, longer, device))
 
 

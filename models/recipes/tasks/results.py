@@ -11,15 +11,7 @@ from typing import Any
 
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.metrics.report import Report, report_from_dict
-from terrarium.models.recipes.mark import (
-    MARK_FILE,
-    TASK,
-    RunMark,
-    add_result,
-    find_run_mark,
-    read_run_mark,
-    write_run_mark,
-)
+from terrarium.models.recipes.mark import MARK_FILE, TASK, add_result, read_run_mark
 from terrarium.models.recipes.tasks.tasks_table import Bar
 
 ALL = ""
@@ -121,33 +113,6 @@ def summary_of(results: Sequence[TaskResult]) -> dict[str, Any]:
         "seconds": sum(one["seconds"] for one in each),
         "seeds": each,
     }
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeMark:
-    """The recipe of a run. name: in ALL_RECIPES. has_own_rows: whether its rows are the user's own."""
-
-    name: str
-    seed: int
-    has_own_rows: bool
-
-
-def mark_run(run: Path, mark: RecipeMark) -> None:
-    """Mark a run as one of a recipe, without a score yet."""
-    arguments = {"name": mark.name, "seed": mark.seed, "own_rows": mark.has_own_rows}
-    write_run_mark(run, RunMark(kind=TASK, arguments=arguments))
-
-
-def read_mark(run: Path) -> RecipeMark | None:
-    """Read the recipe of the run in this folder; None if it has none, or the mark is damaged."""
-    mark = find_run_mark(run)
-    if mark is None or mark.kind != TASK:
-        return None
-    try:
-        about = mark.arguments
-        return RecipeMark(name=str(about["name"]), seed=int(about["seed"]), has_own_rows=bool(about["own_rows"]))
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def write_result(result: TaskResult) -> None:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
+from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_dataset, open_corpus
-from terrarium.models.events import Event, Finished, Phase, Progress
+from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import inspect_run
 from terrarium.models.metrics.report import Report
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.mark import TASK
+from terrarium.models.recipes.recipe_specs import absolute_path
 from terrarium.models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
 from terrarium.models.recipes.tasks.results import (
     ALL,
     GroupScores,
-    RecipeMark,
     TaskResult,
-    mark_run,
-    read_mark,
     write_result,
 )
 from terrarium.models.recipes.tasks.tasks_table import TaskRecipe, with_steps
@@ -33,14 +37,13 @@ from terrarium.models.settings.run_spec import DataSpec, RunSpec
 from terrarium.models.settings.tasks import TASKS
 from terrarium.models.tasks.evaluating import dataset_rows, evaluate_predictions, read_task_rows, score_groups
 from terrarium.models.tasks.predicting import Prediction, predict
-from terrarium.models.tasks.scoring import TaskRows, write_scores
+from terrarium.models.tasks.scoring import write_scores
 from terrarium.models.tasks.writing import Writing
 from terrarium.models.tiny_world.splits import split_of
 from terrarium.models.tokenizers import encode_text
 from terrarium.models.training.estimates.findings import RunCost
 from terrarium.models.training.estimates.forecast import forecast
 from terrarium.models.training.prepare import prepare_run
-from terrarium.models.training.trainer import Trainer
 
 THREADS = 1
 """Matrices this small are multiplied as fast by one thread as by two, and the other core is left to other programs."""
@@ -52,6 +55,8 @@ _OTHER_SHARE = 0.25
 """The share of given minutes that is reserved for everything except training."""
 _SPARE = 16
 """Tokens that a text may be longer than the longest of training: one that never ends is wrong anyway."""
+_SCRATCH = "from scratch"
+"""The part of a job that trains a fine-tuned model's twin from scratch."""
 FROM_SCRATCH, BEFORE = "From scratch", "Before fine-tuning"
 """The additional baselines of a fine-tuned model, depending on whether its recipe can start from scratch."""
 
@@ -59,28 +64,29 @@ _ANSWERS = frozenset({"label", "labels", "score", "tags", "answers", "target"})
 """The columns with the answers that a model must find."""
 
 
-class TaskRun:
-    """Runs a recipe once. After the events, `result` has the scores, None if it was stopped.
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
+    """A trained model with its run."""
 
-    During training, `trainer` is the live Trainer and `run` its folder. The scores are also written there, as by
-    `terrarium evaluate`, with those of the groups and baselines among the details; so is the result, which
-    models.recipes.tasks.results reads.
+    run: RunFolder
+    model: AnyModel
+    tokenizer: Tokenizer
+    template: ChatTemplateConfig
+
+
+class TaskRun:
+    """Learns a task of a recipe. Its result is a TaskResult.
+
+    The scores are also written to the run's folder, as by `terrarium evaluate`, with those of the groups and baselines
+    among the details; so is the result, which models.recipes.tasks.results reads.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        recipe: TaskRecipe,
-        *,
-        device: str = "auto",
-        seed: int = 0,
-        minutes: float | None = None,
-        parent: str = "",
-        data: str = "",
-    ) -> None:
-        """Prepare the task without running it.
+    kind = TASK
 
-        Args:
+    def __init__(
+        self, recipe: TaskRecipe, *, seed: int = 0, minutes: float | None = None, parent: str = "", data: str = ""
+    ) -> None:
+        """Args:
             minutes: as many steps as fit into them; None for the recipe's own number.
             parent: a model to fine-tune instead of starting from scratch.
             data: the user's own rows, in the task's form, instead of Tiny World's: a file of JSON lines, or a dataset
@@ -93,166 +99,104 @@ class TaskRun:
         if minutes is not None and minutes <= 0:
             raise ValueError(f"A task cannot be learned in {minutes} minutes: use a number above 0.")
         self.recipe, self.seed = recipe, seed
-        self._library, self._device, self._minutes = library, device, minutes
-        self._parent, self._data = parent, data
+        self._minutes, self._parent, self._data = minutes, absolute_path(parent), absolute_path(data)
         if isinstance(recipe, PublishedRecipe) and recipe.needs_parent and not parent:
-            self._parent, self._data = data, ""
+            self._parent, self._data = self._data, ""
         self._has_own_rows = _are_own_rows(recipe, self._data)
-        self._stop: tuple[bool, str] | None = None
-        self._is_training = self._is_resumed = False
-        self._threads = THREADS
-        self.trainer: Trainer | None = None
-        self.run: RunFolder | None = None
-        self.result: TaskResult | None = None
 
     @classmethod
-    def resumed(cls, library: Library, run: RunFolder, *, device: str = "auto") -> TaskRun | None:
-        """Return the rest of a recipe whose run was stopped or paused, from its last checkpoint; None without a
-        recipe.
-
-        Other models that it had trained for comparison are no longer known.
+    def made_from(cls, arguments: Mapping[str, Any]) -> TaskRun:
+        """Make the recipe from its arguments; KeyError if there is no such task, TypeError or ValueError if an
+        argument is invalid.
         """
-        mark = read_mark(run.folder)
-        if mark is None or mark.name not in ALL_RECIPES:
-            return None
-        task = cls(library, ALL_RECIPES[mark.name], device=device, seed=mark.seed)
-        task.run, task._is_resumed, task._has_own_rows = run, True, mark.has_own_rows
+        others = dict(arguments)
+        recipe, has_own_rows = ALL_RECIPES[others.pop("name")], others.pop("own_rows", None)
+        task = cls(recipe, **others)
+        if has_own_rows is not None:  # marks before version 0.3 do not say which
+            task._has_own_rows = bool(has_own_rows)
         return task
 
-    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """Stop after the current step, or at the next event before or after training; nothing is scored then."""
-        self._stop = (keep, status)
-        if self.trainer is not None:
-            self.trainer.request_stop(keep, status)
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "name": self.recipe.name,
+            "seed": self.seed,
+            "minutes": self._minutes,
+            "parent": self._parent,
+            "data": self._data,
+            "own_rows": self._has_own_rows,
+        }
 
-    def events(self) -> Generator[Event, None, None]:
-        """Run everything from data to score.
+    def work(self, job: RunJob) -> Generator[Event, None, TaskResult]:
+        """Do everything from data to score.
 
         Raises:
             ValueError: if the data or the parent does not suit the task, or training fails.
         """
-        self._threads = threads = torch.get_num_threads()
+        threads, began = torch.get_num_threads(), time.perf_counter()
         torch.set_num_threads(THREADS)
-        try:
-            with contextlib.closing(self._events(time.perf_counter())) as events:
-                for event in events:
-                    yield event
-                    if self._stop is not None and not self._is_training:
-                        break
-        finally:
-            torch.set_num_threads(threads)
-
-    def _events(self, began: float) -> Generator[Event, None, None]:
-        if self._is_resumed:
-            assert self.run is not None
-            before_s = inspect_run(self.run.folder).elapsed_s or 0.0
-            yield from self._train_and_score(self.run, {}, began - before_s)
-            return
-        spec = yield from self._first_spec()
-        if self._minutes is not None:
-            spec = yield from self._fitted(spec, began)
+        run = job.find()
+        if run is not None:
+            spec = run.spec
+            began -= inspect_run(run.folder).elapsed_s or 0.0
+        else:
+            spec = yield from self._first_spec(job.library)
+            if self._minutes is not None:
+                spec = yield from self._fitted(spec, job, began)
         beside: dict[str, Sequence[Prediction]] = {}
         if isinstance(self.recipe, PublishedRecipe) and spec.tune is not None and not self.recipe.needs_parent:
-            plain = self.recipe.spec(
-                self._library.free_run_name(f"{spec.name}, from scratch"), self.seed, data=spec.data
-            )
-            run = yield from prepare_run(self._library, plain)
-            if not (yield from self._train(run)):
-                return
-            beside[FROM_SCRATCH] = yield from self._predict()
-        run = yield from prepare_run(self._library, spec)
-        mark_run(run.folder, RecipeMark(name=self.recipe.name, seed=self.seed, has_own_rows=self._has_own_rows))
-        yield from self._train_and_score(run, beside, began)
-
-    def _train_and_score(
-        self, run: RunFolder, beside: Mapping[str, Sequence[Prediction]], began: float
-    ) -> Generator[Event, None, None]:
-        """Train and score a run. beside: the predictions of other models, by title."""
-        if not (yield from self._train(run)):
-            return
-        beside = dict(beside)
+            other = job.find(_SCRATCH)
+            if other is None and run is None:
+                name = job.library.free_run_name(f"{spec.name}, from scratch")
+                other = yield from prepare_run(job.library, self.recipe.spec(name, self.seed, data=spec.data))
+            if other is not None:
+                trained = yield from self._train(job, other, threads, _SCRATCH)
+                beside[FROM_SCRATCH] = yield from _predict(job.library, trained)
+        if run is None:
+            run = yield from prepare_run(job.library, spec)
+        trained = yield from self._train(job, run, threads)
         if isinstance(self.recipe, PublishedRecipe) and self.recipe.needs_parent:
             yield Phase(name="Asking the model as it was before")
-            beside[BEFORE] = yield from self._predict_before()
-        groups = yield from self._score(beside)
+            beside[BEFORE] = yield from _predict_before(job.library, trained)
+        groups = yield from self._score(job.library, trained, beside)
         result = self._result(run, groups, time.perf_counter() - began)
         write_result(result)
-        self.result = result
+        return result
 
-    def _train(self, run: RunFolder) -> Generator[Event, None, bool]:
-        """Train a run. Returns whether it finished."""
-        self.run = run
-        allowed = min(_THREADS_OF_LARGE, self._threads) if _is_large(self.recipe, run.spec) else THREADS
+    def _train(self, job: RunJob, run: RunFolder, threads: int, part: str = "") -> Generator[Event, None, _Trained]:
+        """Train a run with at most `threads`, unless it has finished already, beside the main run."""
+        if part and run.status == "finished":
+            model, tokenizer = load_model(run.folder)
+            assert tokenizer is not None
+            template = read_kept_template_config(run.folder) or ChatTemplateConfig()
+            return _Trained(run=run, model=model, tokenizer=tokenizer, template=template)
+        allowed = min(_THREADS_OF_LARGE, threads) if _is_large(self.recipe, run.spec) else THREADS
         torch.set_num_threads(allowed)
-        self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=allowed)
-        if self._stop is not None:  # Ctrl-C may come at any point
-            self.trainer.request_stop(*self._stop)
-        finished = False
-        self._is_training = True
-        with contextlib.closing(self.trainer.events()) as events:
-            for event in events:
-                finished = isinstance(event, Finished) and event.status == "finished"
-                yield event
-        self._is_training = False
-        return finished
+        trainer = yield from job.train(run, part, threads=allowed)
+        template = trainer.context.template
+        return _Trained(run=run, model=trainer.model, tokenizer=trainer.tokenizer, template=template)
 
-    def _predict(self) -> Generator[Event, None, Sequence[Prediction]]:
-        """Predict with the model that was trained last."""
-        assert self.run is not None
-        assert self.trainer is not None
-        data, labels = self._test_rows(), self.run.spec.data.labels
-        yield Phase(name="Predicting")
-        return (
-            yield from predict(
-                self.trainer.model, self.trainer.tokenizer, data.task, data.rows, labels, writing=self._writing()
-            )
-        )
-
-    def _predict_before(self) -> Generator[Event, None, Sequence[Prediction]]:
-        """Predict with the parent, whose weights are saved in the run."""
-        assert self.run is not None
-        assert self.trainer is not None
-        data = self._test_rows()
-        parent, _ = load_model(self.run.folder / BASE)
-        return (yield from predict(parent, self.trainer.tokenizer, data.task, data.rows, (), writing=self._writing()))
-
-    def _corpus(self) -> Corpus:
-        assert self.run is not None
-        return open_corpus(self._library, self.run.made_from("corpus"))
-
-    def _test_rows(self) -> TaskRows:
-        return dataset_rows(self._corpus())
-
-    def _writing(self) -> Writing:
-        assert self.run is not None
-        assert self.trainer is not None
-        context_length = self.run.spec.model.context_length
-        targets = [row["target"] for row in self._corpus().read_examples("train") if "target" in row]
-        longest = max((len(encode_text(self.trainer.tokenizer, target)) for target in targets), default=0)
-        return Writing(max_tokens=min(context_length, longest + _SPARE), template=self.trainer.context.template)
-
-    def _first_spec(self) -> Generator[Event, None, RunSpec]:
+    def _first_spec(self, library: Library) -> Generator[Event, None, RunSpec]:
         """Return the spec with the recipe's number of steps."""
         recipe = self.recipe
         if isinstance(recipe, PublishedRecipe):
             recipe.check_parent(self._parent)
         if isinstance(recipe, PublishedRecipe) and not self._has_own_rows:
-            corpus = yield from recipe.dataset(self._library, self._data, self.seed)
+            corpus = yield from recipe.dataset(library, self._data, self.seed)
         elif self._data:
-            corpus = own_dataset(self._library, self._data, recipe.task)
+            corpus = own_dataset(library, self._data, recipe.task)
         else:
-            name = self._library.free_run_name(f"{recipe.title}, Tiny World {self.seed}")
+            name = library.free_run_name(f"{recipe.title}, Tiny World {self.seed}")
             return recipe.spec(name, self.seed, parent=self._parent)
         data = DataSpec(source="dataset", dataset=corpus.sha, task=corpus.task)
         about = f"seed {self.seed}" if corpus.label.startswith(recipe.title) else corpus.label
-        name = self._library.free_run_name(f"{recipe.title}, {about}")
+        name = library.free_run_name(f"{recipe.title}, {about}")
         return recipe.spec(name, self.seed, data=data, parent=self._parent)
 
-    def _fitted(self, spec: RunSpec, began: float) -> Generator[Event, None, RunSpec]:
+    def _fitted(self, spec: RunSpec, job: RunJob, began: float) -> Generator[Event, None, RunSpec]:
         """Return the spec with as many steps as fit into the minutes."""
         assert self._minutes is not None
         cost: RunCost | None = None
-        for event in forecast(self._library, spec, self._device):
+        for event in forecast(job.library, spec, job.device):
             if isinstance(event, RunCost):
                 cost = event
             elif isinstance(event, Phase | Progress):
@@ -263,15 +207,16 @@ class TaskRun:
         steps = max(_MIN_STEPS, min(_MAX_TIMES * spec.train.steps, int(1000 * left / cost.ms_per_step)))
         return dataclasses.replace(spec, train=with_steps(spec.train, steps))
 
-    def _score(self, beside: Mapping[str, Sequence[Prediction]]) -> Generator[Event, None, Mapping[str, GroupScores]]:
+    def _score(
+        self, library: Library, trained: _Trained, beside: Mapping[str, Sequence[Prediction]]
+    ) -> Generator[Event, None, Mapping[str, GroupScores]]:
         """Score the model and the baselines by group; writes the model's scores to the run's folder.
 
         beside: the predictions of other models, by their title among the baselines.
         """
-        assert self.run is not None
-        run, corpus, data = self.run, self._corpus(), self._test_rows()
-        labels = run.spec.data.labels
-        found = yield from evaluate_predictions(data, (yield from self._predict()), labels)
+        run, corpus = trained.run, _corpus_of(library, trained.run)
+        data, labels = dataset_rows(corpus), run.spec.data.labels
+        found = yield from evaluate_predictions(data, (yield from _predict(library, trained)), labels)
         reports = {ALL: found.report} | (yield from score_groups(data, found.predictions, labels))
         yield Phase(name="Scoring simple rules on the same rows")
         others = dict(beside)
@@ -310,6 +255,34 @@ class TaskRun:
             groups=groups,
             bars=() if self._has_own_rows else self.recipe.bars,
         )
+
+
+def _corpus_of(library: Library, run: RunFolder) -> Corpus:
+    return open_corpus(library, run.made_from("corpus"))
+
+
+def _predict(library: Library, trained: _Trained) -> Generator[Event, None, Sequence[Prediction]]:
+    """Predict the answers of the test rows."""
+    corpus = _corpus_of(library, trained.run)
+    data, labels = dataset_rows(corpus), trained.run.spec.data.labels
+    yield Phase(name="Predicting")
+    writing = _writing(corpus, trained)
+    return (yield from predict(trained.model, trained.tokenizer, data.task, data.rows, labels, writing=writing))
+
+
+def _predict_before(library: Library, trained: _Trained) -> Generator[Event, None, Sequence[Prediction]]:
+    """Predict with the parent, whose weights are saved in the run."""
+    corpus = _corpus_of(library, trained.run)
+    data, (parent, _) = dataset_rows(corpus), load_model(trained.run.folder / BASE)
+    writing = _writing(corpus, trained)
+    return (yield from predict(parent, trained.tokenizer, data.task, data.rows, (), writing=writing))
+
+
+def _writing(corpus: Corpus, trained: _Trained) -> Writing:
+    targets = [row["target"] for row in corpus.read_examples("train") if "target" in row]
+    longest = max((len(encode_text(trained.tokenizer, target)) for target in targets), default=0)
+    max_tokens = min(trained.run.spec.model.context_length, longest + _SPARE)
+    return Writing(max_tokens=max_tokens, template=trained.template)
 
 
 def _are_own_rows(recipe: TaskRecipe, data: str) -> bool:

@@ -43,7 +43,7 @@ def test_both_models_are_trained_and_reported(
 
 
 def test_the_result_is_printed(library: Library, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    recipe = PronounRecipe(library)
+    recipe = PronounRecipe()
     result = PronounEvaluation(
         step=2,
         n_pairs=3,
@@ -54,7 +54,7 @@ def test_the_result_is_printed(library: Library, capsys: pytest.CaptureFixture[s
         rules={"the first": 0.5},
     )
     recipe.results, recipe.runs = {"decoder-only": result}, {"decoder-only": SimpleNamespace(folder=tmp_path)}
-    print_result(recipe)
+    print_result(recipe, 1.0)
     out = capsys.readouterr().out
     assert out.startswith("causal model: 6 sentences of 3 held-out pairs\n")
     assert "scores within a pair differ by 0 at most" in out

@@ -25,6 +25,8 @@ from terrarium.app.training import training_tab
 from terrarium.models.evaluation import held_out_questions
 from terrarium.models.library.library import Library
 from terrarium.models.recipes import pronoun_specs, quickstart
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.tasks import running
 from terrarium.models.recipes.tasks.tasks_table import with_steps
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.settings.sampling_config import SamplingConfig
@@ -68,7 +70,7 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
         if not home.exists():
             half_made = Library(tmp_path_factory.mktemp("grown"))
             with little_world():
-                for _ in quickstart.QuickStart(half_made, minutes=0.02, device="cpu", seed=0).events():
+                for _ in RunJob(half_made, quickstart.QuickStart(0.02), device="cpu").events():
                     pass
             half_made.home.rename(home)
     return home
@@ -88,7 +90,9 @@ def small_trainings() -> Iterator[None]:
         make_little(patch)
         make_little_refusals(patch)
         patch.setattr(prepare, "train_in_child", train_here)
-        patch.setattr(training_tab, "RecipesPage", partial(RecipesPage, recipes={n: small(n) for n in SMALL_RECIPES}))
+        recipes = {name: small(name) for name in SMALL_RECIPES}
+        patch.setattr(running, "ALL_RECIPES", recipes)
+        patch.setattr(training_tab, "RecipesPage", partial(RecipesPage, recipes=recipes))
         short = with_steps(pronoun_specs.TRAINING, 2)
         short = dataclasses.replace(short, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0)
         patch.setattr(pronoun_specs, "TRAINING", short)

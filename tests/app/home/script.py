@@ -28,24 +28,26 @@ class Script:
 
     def __init__(self, session: Session, until: Until, files: tuple[str, ...] = ()) -> None:
         self._session, self._until = session, until
-        self._events: list[Event] = []
+        self._left: list[Event] = []
         self._more = threading.Semaphore(0)
         self._is_over = False
-        session.training.begin(TrainingState(name="Quick start", quickstart=True, files=files), self._make)
+        state = TrainingState(name="Quick start", quickstart=True, files=files)
+        session.training.begin(state, lambda: self)  # type: ignore[arg-type, return-value]
 
-    def _make(self) -> Iterator[Event]:
+    def events(self) -> Iterator[Event]:
+        """As those of a job."""
         while True:
             self._more.acquire()
             if self._is_over:
                 return
-            yield self._events.pop(0)
+            yield self._left.pop(0)
 
     def give(self, *events: Event) -> None:
         """The next events; returns when they have been heard."""
         heard: list[Event] = []
         self._session.training.events_received.connect(heard.extend)
         for event in events:
-            self._events.append(event)
+            self._left.append(event)
             self._more.release()
         self._until(lambda: len(heard) == len(events))
         self._session.training.events_received.disconnect(heard.extend)

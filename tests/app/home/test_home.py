@@ -19,7 +19,7 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.evaluation.record import write_evaluation
 from terrarium.models.events import Evaluated
-from terrarium.models.recipes.queued import queued_quick_start
+from terrarium.models.recipes.recipe_specs import quick_start_spec
 from tests.app.home.script import STARTED, Script, trained
 from tests.app.small_models import put_model
 
@@ -139,7 +139,7 @@ def test_the_next_step_has_the_focus_once_it_is_known(
 
 def test_what_could_not_start_is_told(home: Home, session: Session, until: Until) -> None:
     """In a library without a model, too; it does not wait."""
-    recipe = queued_quick_start(files=["/nowhere/book.txt"])
+    recipe = quick_start_spec(files=["/nowhere/book.txt"])
     assert session.queue.add_recipe(recipe, "Quick start with book.txt")
     assert home.running.waiting.text() == "1 run waiting"
     session.queue.start()

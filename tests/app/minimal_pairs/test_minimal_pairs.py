@@ -22,6 +22,7 @@ from terrarium.app.minimal_pairs.pronoun_models import PRONOUNS
 from terrarium.app.session.session import Session
 from terrarium.models.library.library import Library
 from terrarium.models.recipes import pronoun_specs as specs
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.pronoun_specs import KINDS
 from terrarium.models.recipes.pronouns import PronounRecipe
 from terrarium.models.tasks.pronouns import resolving
@@ -53,7 +54,7 @@ def little_recipe() -> Iterator[None]:
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library with both pronoun models."""
     home = tmp_path_factory.mktemp("grown")
-    list(PronounRecipe(Library(home), device="cpu").events())
+    list(RunJob(Library(home), PronounRecipe(), device="cpu").events())
     return home
 
 

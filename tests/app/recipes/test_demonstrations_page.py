@@ -16,6 +16,7 @@ from terrarium.app.recipes.demonstration_card import DemonstrationCard
 from terrarium.app.recipes.recipes_page import RecipesPage
 from terrarium.app.run.fork_dialog import ForkDialog
 from terrarium.app.session.candidates import Candidate
+from terrarium.app.session.life import Life
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.evaluation.record import write_evaluation
@@ -28,14 +29,14 @@ from terrarium.models.recipes.demonstrations.demonstrated import (
     DemonstrationMark,
     read_demonstrated,
     read_stage_mark,
-    write_demonstrated,
 )
 from terrarium.models.recipes.demonstrations.results import RefuseResult
-from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.mark import MARK_FILE
 from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.app.small_models import put_model
-from tests.models.recipes.demonstrations.support import make_little, safety_report
+from tests.models.recipes.demonstrations.support import make_little, put_demonstrated, safety_report
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -105,7 +106,7 @@ def test_goodhart_from_start_to_the_peak(
     state = session.training.state
     assert state is not None
     assert "Measuring PPO past its peak" in state.phases
-    card.going.show_state(dataclasses.replace(state, status="running"))
+    card.going.show_state(dataclasses.replace(state, life=Life(status="running")))
     assert card.going.phase.text() == "Training “PPO past its peak”: step 2 of 2"
     assert [line.text()[:1] for line in card.going.stages] == ["✓", "▸"]
     names = {info.name for info in session.runs.list()}
@@ -171,14 +172,14 @@ def test_stopped_and_gone_on_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(taught.STEPS, "rm_few", 3)
-    clicked, work = threading.Event(), DemonstrationRun.events
+    clicked, work = threading.Event(), RunJob.events
 
-    def held_until_clicked(run: DemonstrationRun) -> Iterator[Event]:
+    def held_until_clicked(run: RunJob) -> Iterator[Event]:
         for event in work(run):
             yield event
             assert not isinstance(event, RunStarted) or clicked.wait(60)
 
-    monkeypatch.setattr(DemonstrationRun, "events", held_until_clicked)
+    monkeypatch.setattr(RunJob, "events", held_until_clicked)
     mine = Pair(prompt=({"role": "user", "content": "Say it"},), a=Reply(content="a"), b=Reply(content="b"), choice="a")
     skipped = dataclasses.replace(mine, id="x", choice="skip")
     PreferenceSet(library, "Mine").add([mine, skipped])
@@ -326,7 +327,7 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
         ],
     )
     mark = DemonstrationMark(name="refuse", base=base, seed=3, n_each=100)
-    write_demonstrated(mark, library.runs / last, result, 150.0)
+    put_demonstrated(mark, library.runs / last, result, 150.0)
     tab.recipes.reload()
     card = tab.recipes.demonstrations["refuse"]
     until(lambda: card.result.isVisible())
@@ -363,9 +364,7 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     qtbot.mouseClick(view.links["eroded"], Qt.MouseButton.LeftButton)
     until(lambda: tab.run_view.run_id == last)
 
-    write_demonstrated(
-        dataclasses.replace(mark, seed=4), library.runs / base, dataclasses.replace(result, seed=4), None
-    )
+    put_demonstrated(dataclasses.replace(mark, seed=4), library.runs / base, dataclasses.replace(result, seed=4), None)
     tab.show_recipes()
     tab.recipes.show_result("refuse")
     until(lambda: view.list.count() == 2)
@@ -374,7 +373,7 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     assert view.shown is not None
     qtbot.mouseClick(view.back, Qt.MouseButton.LeftButton)
     assert tab.focusWidget() is card.result
-    (library.runs / base / "demonstration.json").write_text("{")
+    (library.runs / base / MARK_FILE).write_text("{")
     tab.recipes.reload()
     until(lambda: not tab.recipes.busy and "1 before" not in card.when.text())  # what is damaged is left out
 

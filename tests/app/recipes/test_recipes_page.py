@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, QRect, Qt
@@ -19,15 +21,14 @@ from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.events import Event, Finished, Phase, RunStarted, TrainMetrics
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.report import Report, Score
-from terrarium.models.recipes.queued import queued_task
+from terrarium.models.recipes.mark import RunMark, read_run_mark, write_run_mark
+from terrarium.models.recipes.recipe_specs import task_spec
+from terrarium.models.recipes.tasks import running
 from terrarium.models.recipes.tasks.published import ALL_RECIPES
 from terrarium.models.recipes.tasks.results import (
     ALL,
     GroupScores,
-    RecipeMark,
     TaskResult,
-    mark_run,
-    read_mark,
     read_result,
     write_result,
 )
@@ -46,8 +47,10 @@ STEPS = 6
 def mood() -> Iterator[TaskRecipe]:
     """A recipe of seconds, whose dataset is as small."""
     recipe = small("mood")
-    with few_rows():
-        yield dataclasses.replace(recipe, train=with_steps(recipe.train, STEPS))
+    recipe = dataclasses.replace(recipe, train=with_steps(recipe.train, STEPS))
+    with few_rows(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "ALL_RECIPES", {**running.ALL_RECIPES, "mood": recipe})
+        yield recipe
 
 
 @pytest.fixture
@@ -125,7 +128,7 @@ def test_beside_a_training_it_is_queued_and_follows(
     heard: Heard,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("terrarium.models.recipes.queued.ALL_RECIPES", {"mood": mood})
+    monkeypatch.setattr("terrarium.models.recipes.recipe_specs.ALL_RECIPES", {"mood": mood})
     card = page.cards["mood"]
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state.step >= 1)  # type: ignore[union-attr]
@@ -134,7 +137,7 @@ def test_beside_a_training_it_is_queued_and_follows(
     press(card, qtbot)
     assert heard.notices[-1] == f"“{mood.title}” is in the queue and starts after “tiny”."
     (item,) = RunQueue(session.library).items()
-    assert item.recipe == queued_task("mood", 3), "it is on disk, also for another launch"
+    assert item.recipe == task_spec("mood", 3), "it is on disk, also for another launch"
     session.queue.hold()
     session.training.stop()
     until(lambda: not session.training.active)
@@ -161,7 +164,9 @@ def test_stopped_and_resumed(page: RecipesPage, session: Session, until: Until, 
     session.training.events_received.disconnect(stop)
     (run,) = session.runs.list()
     assert run.status == "stopped"
-    assert read_mark(run.folder) == RecipeMark(name="mood", seed=0, has_own_rows=False)
+    mark = read_run_mark(run.folder)
+    assert mark is not None
+    assert (mark.kind, mark.name, mark.result) == ("task", "mood", None)
     assert "stopped before it was scored" in card.note.text()
     assert card.start.isEnabled()
     assert session.training.resume_run(run.id)
@@ -287,7 +292,7 @@ def write(library: Library, day: int, groups: dict[str, tuple[float, float]], ba
     """The id of a run with a result: the scores of the model and of a rule, by group."""
     run = make_run(library, ModelConfig(), f"run {day}", created=f"2026-01-{day:02}T00:00:00")
     outcomes = {"right": 540, "wrong value": 30, "exception": 20, "limit": 6, "not supported": 4}
-    mark_run(run, RecipeMark(name="code", seed=2, has_own_rows=not bars))
+    write_run_mark(run, RunMark(kind="task", arguments={"name": "code", "seed": 2}))
     scored = {
         group: GroupScores(
             report=report("pass_at_1", own, outcomes=outcomes), baselines={"A rule": report("pass_at_1", rule)}
@@ -380,7 +385,8 @@ def test_a_recipe_that_trains_two_runs(session: Session, until: Until) -> None:
         seen.append((training.state.run_id, training.state.status, len(training.history.train)))
 
     session.training.events_received.connect(look)
-    session.training.begin(TrainingState(name="two", recipe="sentiment"), make)
+    job: Any = SimpleNamespace(events=make)
+    session.training.begin(TrainingState(name="two", recipe="sentiment"), lambda: job)
     until(lambda: not session.training.active)
     assert seen[-1] == ("tuned", "evaluating", 1), "the curve is that of the second run"
     state = session.training.state

@@ -127,7 +127,7 @@ def test_a_run_that_stopped_early_says_so_and_is_not_resumed(
     rate = {"lr": 1.0, "schedule": "constant", "warmup_steps": 0}  # at which no validation is better than the first
     train = dataclasses.replace(tiny_spec.train, steps=40, eval_interval=2, patience=2, **rate)
     session.training.start(dataclasses.replace(tiny_spec, train=train))
-    until(lambda: session.training.state is not None and session.training.state.over)
+    until(lambda: session.training.state is not None and session.training.state.is_over)
     (info,) = session.runs.list()
     until(lambda: not tab.run_view.live)
     head = tab.run_view.head

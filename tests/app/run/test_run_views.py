@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.run.fork_dialog import ForkDialog
 from terrarium.app.run.lr_dialog import LrDialog
 from terrarium.app.run.spec_view import SpecView
+from terrarium.app.session.life import Life
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.app.training.training_tab import TrainingTab
@@ -74,7 +75,9 @@ def test_a_fork_from_the_head(tab: TrainingTab, session: Session, source: str, u
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     until(
         lambda: (
-            session.training.state is not None and session.training.state.name == "fork" and session.training.state.over
+            session.training.state is not None
+            and session.training.state.name == "fork"
+            and session.training.state.is_over
         )
     )
     fork = next(run for run in session.runs.list() if run.name == "fork")
@@ -159,7 +162,7 @@ def test_the_menu_controls_the_training(
 
 def test_after_a_failed_training_the_menu_of_any_run_works(tab: TrainingTab, session: Session, source: str) -> None:
     head = tab.run_view.head
-    head.show_live(TrainingState(name="failed", status="stopping"), "none")
+    head.show_live(TrainingState(name="failed", life=Life(status="stopping")), "none")
     assert not head.more.isEnabled()
     head.show_resting(session.runs.find(source))
     assert head.more.isEnabled()

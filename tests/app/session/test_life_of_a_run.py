@@ -204,7 +204,7 @@ class LifeOfRuns:
             assert self.state.step == self.paused_at
         if self.is_stopped and not self.is_active:
             assert not self.session.queue.is_draining
-        if self.is_active and self.state.wants_pause and not self.state.ends:
+        if self.is_active and self.state.wants_pause and not self.state.wants_stop:
             assert self.state.status in ("pausing", "paused", "blocked", "running")  # which is for one step
 
     def what_is_told_is_true(self) -> None:
@@ -245,7 +245,7 @@ class LifeOfRuns:
 
     @property
     def is_stopping(self) -> bool:
-        return self.is_active and self.state.ends
+        return self.is_active and self.state.wants_stop
 
     @property
     def settled(self) -> bool:

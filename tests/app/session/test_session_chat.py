@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,10 +20,11 @@ from terrarium.models.inference.reply import ReplyStarted
 from terrarium.models.interop import loading
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.sampling_config import SamplingConfig
-from terrarium.models.training.trainer import Trainer, prepare_run
+from terrarium.models.training.trainer import prepare_run
 from tests.app.heard import Heard, Until, long
 from tests.app.small_models import put_model
 
@@ -56,18 +58,17 @@ def test_chat_with_the_model_as_it_is_while_it_trains(
 class TwoRuns:
     """A recipe that trains two runs, one after the other."""
 
-    def __init__(self, library: Library, runs: Sequence[RunFolder]) -> None:
-        self._library, self._runs = library, runs
-        self.trainer: Trainer | None = None
+    kind = ""
 
-    def events(self) -> Iterator[Event]:
+    def __init__(self, runs: Sequence[RunFolder]) -> None:
+        self._runs = runs
+
+    def arguments(self) -> dict[str, Any]:
+        return {}
+
+    def work(self, job: RunJob) -> Generator[Event, None, None]:
         for run in self._runs:
-            self.trainer = Trainer(run, self._library, device="cpu")
-            yield from self.trainer.events()
-
-    def request_stop(self, keep: bool, status: str) -> None:
-        assert self.trainer is not None
-        self.trainer.request_stop(keep, status)
+            yield from job.train(run)
 
 
 def test_the_chat_keeps_its_own_model_when_a_recipe_trains_another_one(
@@ -75,14 +76,14 @@ def test_the_chat_keeps_its_own_model_when_a_recipe_trains_another_one(
 ) -> None:
     specs = [dataclasses.replace(long(tiny_spec), name=name) for name in ("first", "second")]
     first, second = (result_of(prepare_run(library, spec)) for spec in specs)
-    recipe, training = TwoRuns(library, (first, second)), session.training
-    training.begin(TrainingState(name="two"), lambda: training.drive(recipe))
+    job, training = RunJob(library, TwoRuns((first, second)), device="cpu"), session.training
+    training.begin(TrainingState(name="two"), lambda: job)
     until(lambda: training.state is not None and training.state.step >= 2)
     session.chat.open("live")
     until(lambda: session.chat.state == "ready")
     assert session.chat.model is not None
     assert session.chat.model.run_id == first.id
-    session.worker.call(lambda: recipe.request_stop(True, "stopped"))
+    session.worker.call(lambda: job.trainer and job.trainer.request_stop())  # as early stopping does
     until(lambda: training.state is not None and training.state.run_id == second.id and training.state.step >= 2)
     assert training.state is not None
     assert training.state.saved_step is None, "that of the first run is not its"

@@ -19,7 +19,7 @@ from terrarium.app.session.session import Session
 from terrarium.models.events import Event, Phase, RunStarted
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
-from terrarium.models.runs.run_queue import QueueBusyError, QueuedRecipe, QueuedRun, RunQueue
+from terrarium.models.runs.run_queue import QueueBusyError, QueuedRun, RecipeSpec, RunQueue
 from terrarium.models.settings.run_spec import DataSpec, RunSpec
 from tests.app.heard import Heard, Until, long
 
@@ -138,7 +138,7 @@ def test_a_hold_stays_until_the_user_ends_it(
     session.queue.hold()
     assert panel.title.text() == "1 run queued, held"
     assert session.queue.add([named(tiny_spec, "third")])
-    assert session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    assert session.queue.add_recipe(RecipeSpec(kind="task", arguments={"name": "telepathy"}), "Telepathy")
     assert "“Telepathy” is in the queue, which is held: press Start in the queue." in heard.notices
     assert not session.queue.is_draining
     assert not panel.start.isHidden()
@@ -188,7 +188,9 @@ def test_a_fork_is_trained_or_waits(session: Session, heard: Heard, tiny_spec: R
     assert forks.fork(source.id, 8, name="fork", train=slower)
     until(
         lambda: (
-            session.training.state is not None and session.training.state.name == "fork" and session.training.state.over
+            session.training.state is not None
+            and session.training.state.name == "fork"
+            and session.training.state.is_over
         )
     )
     fork = next(run for run in session.runs.list() if run.name == "fork")
@@ -297,8 +299,8 @@ def test_a_recipe_of_which_nothing_is_left_to_train_leaves_the_queue(
         def events(self) -> Iterator[Event]:
             yield Phase(name="Measuring")
 
-    monkeypatch.setattr("terrarium.models.recipes.queued.make_recipe", lambda *args: Nothing())
-    assert session.queue.add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
+    monkeypatch.setattr("terrarium.models.recipes.recipes.make_job", lambda *args: Nothing())
+    assert session.queue.add_recipe(RecipeSpec(kind="demonstration", arguments={"name": "taught"}), "Taught")
     session.queue.add([named(tiny_spec, "second")])
     session.queue.start()
     until(lambda: ended(session))
@@ -327,8 +329,8 @@ def test_a_recipe_that_is_still_in_a_locked_queue_is_not_carried_out_twice(
             raise QueueBusyError("Another process changes the queue: try again in a moment.")
         return remove(queue, item_id)
 
-    monkeypatch.setattr("terrarium.models.recipes.queued.make_recipe", lambda *args: Something())
-    assert session.queue.add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
+    monkeypatch.setattr("terrarium.models.recipes.recipes.make_job", lambda *args: Something())
+    assert session.queue.add_recipe(RecipeSpec(kind="demonstration", arguments={"name": "taught"}), "Taught")
     (recipe,) = session.queue.waiting
     session.queue.add([named(tiny_spec, "second")])
     with monkeypatch.context() as locked:
@@ -346,14 +348,14 @@ def test_the_notice_names_what_a_recipe_waits_for(
 ) -> None:
     session.training.start(named(tiny_spec, "first", steps=10_000, eval_interval=0))
     session.queue.add([named(tiny_spec, "second")])
-    session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    session.queue.add_recipe(RecipeSpec(kind="task", arguments={"name": "telepathy"}), "Telepathy")
     session.training.stop()
     until(lambda: not session.training.active)
     assert "“Telepathy” is in the queue and starts after “second”." in heard.notices
 
 
 def test_a_recipe_that_cannot_start_stays_with_the_reason(session: Session, until: Until) -> None:
-    assert session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    assert session.queue.add_recipe(RecipeSpec(kind="task", arguments={"name": "telepathy"}), "Telepathy")
     session.queue.start()
     until(lambda: not session.queue.is_draining and not session.training.active)
     (item,) = session.queue.waiting

@@ -20,6 +20,7 @@ from terrarium.models.evaluation.record import read_evaluation
 from terrarium.models.events import Blocked, Event, Finished, Phase, RunStarted, TrainMetrics
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import RecipeSpec
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.training import setup
 from tests.app.heard import Heard, Until, long
@@ -32,7 +33,7 @@ def test_a_run_from_start_to_finish(session: Session, heard: Heard, tiny_spec: R
     until(lambda: not session.training.active)
     assert not heard.failures
     assert heard.statuses == ["preparing", "running", "finished"]
-    assert session.training.state.over
+    assert session.training.state.is_over
     assert session.training.state.step == session.training.state.total_steps == 12
     steps = [event.step for event in heard.events if isinstance(event, TrainMetrics)]
     assert steps == list(range(1, 13))
@@ -234,10 +235,10 @@ def test_each_quick_start_has_a_new_world(
 ) -> None:
     seeds: list[int] = []
 
-    def note(training: Training, minutes: float, seed: int, files: tuple[str, ...]) -> None:
-        seeds.append(seed)
+    def note(training: Training, recipe: RecipeSpec) -> None:
+        seeds.append(recipe.arguments["seed"])
 
-    monkeypatch.setattr(Training, "begin_quickstart", note)
+    monkeypatch.setattr(Training, "begin_recipe", note)
     assert session.training.start_quickstart()
     assert session.training.start_quickstart(files=(str(text_file),))
     assert session.training.start_quickstart()
@@ -311,7 +312,7 @@ class FullDisk:
 def test_a_blocked_training_waits_says_why_and_tries_again(session: Session, until: Until) -> None:
     training, trainer = session.training, FullDisk()
     training.retry.setInterval(10)
-    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    training.begin(TrainingState(name="full"), lambda: trainer)  # type: ignore[arg-type, return-value]
     until(lambda: session.training.state is not None and session.training.state.status == "blocked")
     assert session.training.state is not None
     assert "free some space" in session.training.state.problem
@@ -358,7 +359,7 @@ def test_a_pause_outlives_a_full_disk(session: Session, until: Until, asked_firs
     """Whether it was asked for just before the disk was full, or meanwhile: only the user takes it back."""
     training, trainer = session.training, FullUntilFreed()
     training.retry.setInterval(10)
-    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    training.begin(TrainingState(name="full"), lambda: trainer)  # type: ignore[arg-type, return-value]
     until(lambda: training.state is not None and training.state.step == 1)
     if asked_first:
         training.pause()
@@ -380,7 +381,7 @@ def test_a_pause_outlives_a_full_disk(session: Session, until: Until, asked_firs
 def test_a_pause_can_be_taken_back_while_the_disk_is_full(session: Session, until: Until) -> None:
     training, trainer = session.training, FullUntilFreed()
     training.retry.setInterval(10)
-    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    training.begin(TrainingState(name="full"), lambda: trainer)  # type: ignore[arg-type, return-value]
     trainer.goes_on.set()
     until(lambda: training.state is not None and training.state.status == "blocked")
     training.pause()
@@ -396,7 +397,7 @@ def test_a_pause_can_be_taken_back_while_the_disk_is_full(session: Session, unti
 def test_a_blocked_training_can_be_stopped(session: Session, until: Until) -> None:
     training, trainer = session.training, FullDisk()
     training.retry.setInterval(1_000_000)
-    training.begin(TrainingState(name="full"), lambda: training.drive(trainer))
+    training.begin(TrainingState(name="full"), lambda: trainer)  # type: ignore[arg-type, return-value]
     until(lambda: session.training.state is not None and session.training.state.status == "blocked")
     session.training.stop()
     until(lambda: not session.training.active)

@@ -35,7 +35,7 @@ from terrarium.models.events import Evaluated, KindAccuracy
 from terrarium.models.interop.publish.gguf_export import write_gguf
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
 from terrarium.models.library.library import Library
-from terrarium.models.runs.run_queue import QueuedRecipe
+from terrarium.models.runs.run_queue import RecipeSpec
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import RunSpec
@@ -185,7 +185,7 @@ def test_home_says_what_could_not_start_and_tries_again_or_removes_it(
 ) -> None:
     session = window.session
     put_run(library, "other", ModelConfig(n_layer=1))
-    session.queue.add_recipe(QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "Telepathy")
+    session.queue.add_recipe(RecipeSpec(kind="task", arguments={"name": "telepathy"}), "Telepathy")
     session.queue.start()
     until(lambda: bool(session.queue.waiting[0].problem) and not session.training.active)
     home = window.home

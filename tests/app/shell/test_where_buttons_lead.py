@@ -15,6 +15,7 @@ from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.home.quickstart_view import QuickStartView
 from terrarium.app.minimal_pairs.minimal_pairs_page import MinimalPairs
 from terrarium.app.session.chat_model import use_words
+from terrarium.app.session.life import Life
 from terrarium.app.session.training_state import TrainingState
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.task_pages.label_page import LabelPage
@@ -140,7 +141,9 @@ def test_the_result_of_a_quick_start_stays_its_own_when_a_queued_run_follows(
     page.chat_requested.disconnect()
     page.inside_requested.connect(asked.append)
     page.chat_requested.connect(asked.append)
-    training.state = TrainingState(name="Tiny World", quickstart=True, run_id="grown", status="finished", over=True)
+    training.state = TrainingState(
+        name="Tiny World", quickstart=True, run_id="grown", life=Life(status="finished", is_over=True)
+    )
     training.changed.emit()
     training.start(long(tiny_spec))
     until(lambda: training.state is not None and training.state.step >= 1)

@@ -180,7 +180,7 @@ def test_a_menu_that_was_open_while_its_run_ended_stops_no_other(
     for words in ("Stop and discard the run", "Stop without saving", "Pause and free the device"):
         entries[words].trigger()
         assert training.state is not None
-        assert not training.state.ends, words
+        assert not training.state.wants_stop, words
     training.stop()
     until(lambda: not training.active)
 

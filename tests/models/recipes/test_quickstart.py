@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import random
 import string
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -35,8 +36,9 @@ from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import checkpoint_step
 from terrarium.models.recipes import own_text, quickstart
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.quickstart import QuickStart
-from terrarium.models.recipes.resuming import resume
+from terrarium.models.recipes.recipes import resume
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.tiny_world import corpus
 from terrarium.models.tiny_world.questions import KINDS
@@ -66,8 +68,8 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "MAX_REPLY_TOKENS", 4)
 
 
-def tiny(library: Library, **options: object) -> QuickStart:
-    return QuickStart(library, minutes=0.001, device="cpu", seed=3, **options)  # type: ignore[arg-type]
+def tiny(library: Library, files: Sequence[Path] = ()) -> RunJob:
+    return RunJob(library, QuickStart(0.001, 3, files), device="cpu")
 
 
 def of(kind: type[Event], events: list[Event]) -> list[Event]:
@@ -92,7 +94,7 @@ def test_tiny_world_from_nothing_to_an_evaluation(library: Library) -> None:
     assert isinstance(evaluated, Evaluated)
     assert [(kind.kind, kind.n) for kind in evaluated.kinds] == [(kind, 4) for kind in KINDS]
     assert 0 <= evaluated.accuracy <= 1
-    assert set(start.answers) == set(KINDS)
+    assert set(start.result) == set(KINDS)
     assert start.seconds > 0
 
     measured = [event for event in events if isinstance(event, AccuracyMeasured)]
@@ -141,7 +143,7 @@ def test_a_text_ends_with_its_validation_loss(library: Library, text: Path, monk
     assert 0 < validated.bits_per_byte < 8
     assert of(SampleMade, events)
     assert not of(Evaluated, events)
-    assert start.answers == {}
+    assert start.result == {}
     assert start.run is not None
     assert start.run.spec.name == "My-words"
 
@@ -191,7 +193,7 @@ def test_stopping_during_evaluation_keeps_the_run_without_a_result(library: Libr
     assert not isinstance(after_training[0], Evaluated)
     assert start.run is not None
     assert start.run.status == "finished"
-    assert not start.answers
+    assert start.result is None
 
 
 def test_stopping_during_training_keeps_the_run_unevaluated(library: Library, text: Path) -> None:
@@ -206,7 +208,7 @@ def test_stopping_during_training_keeps_the_run_unevaluated(library: Library, te
     assert of(Saved, events)
     assert start.run is not None
     assert start.run.status == "stopped"
-    assert not start.answers
+    assert start.result is None
 
 
 def test_one_that_was_stopped_is_resumed_to_its_evaluation(library: Library) -> None:
@@ -217,13 +219,13 @@ def test_one_that_was_stopped_is_resumed_to_its_evaluation(library: Library) -> 
     assert start.run is not None
     assert read_evaluation(start.run.folder) is None
     rest = resume(library, RunFolder.open(start.run.folder), device="cpu")
-    assert isinstance(rest, QuickStart)
+    assert isinstance(rest.recipe, QuickStart)
     events = list(rest.events())
     steps = [event.step for event in events if isinstance(event, TrainMetrics)]
     assert steps == list(range(6, N_STEPS + 1))
     assert isinstance(events[-1], Evaluated)
     assert read_evaluation(start.run.folder) == events[-1]
-    assert set(rest.answers) == set(KINDS)
+    assert set(rest.result) == set(KINDS)
     assert len(library.list_runs()) == 1
 
 
@@ -247,8 +249,8 @@ def test_a_text_that_was_stopped_is_resumed_to_its_end(library: Library, text: P
     text.unlink()  # the corpus has what was read of it
     (start.run.folder / "text_comparison.json").write_text("{}")  # what is damaged is measured again
     rest = resume(library, RunFolder.open(start.run.folder), device="cpu")
-    assert isinstance(rest, QuickStart)
-    assert rest.files == (str(text),)
+    assert isinstance(rest.recipe, QuickStart)
+    assert rest.recipe.files == (str(text),)
     (finished,) = of(Finished, list(rest.events()))
     assert isinstance(finished, Finished)
     assert (finished.status, finished.step) == ("finished", N_STEPS)
@@ -307,7 +309,7 @@ def test_the_budget_of_a_text_is_steps_that_no_clock_changes(
     monkeypatch.setattr(quickstart.time, "perf_counter", lambda: next(hours))
     planned = []
     for minutes in (None, 0.5):
-        start = QuickStart(library, minutes=minutes, device="cpu", files=[text])
+        start = RunJob(library, QuickStart(minutes, files=[text]), device="cpu")
         events = start.events()
         assert next(event for event in events if isinstance(event, RunStarted))
         events.close()
@@ -330,7 +332,7 @@ def test_a_slow_machine_learns_as_much(library: Library, monkeypatch: pytest.Mon
     monkeypatch.setattr(quickstart.time, "perf_counter", lambda: next(hours))
     planned = []
     for minutes in (None, 3):
-        start = QuickStart(library, minutes=minutes, device="cpu", seed=3)
+        start = RunJob(library, QuickStart(minutes, 3), device="cpu")
         events = start.events()
         assert next(event for event in events if isinstance(event, RunStarted))
         events.close()
@@ -353,7 +355,7 @@ def test_closing_at_any_time_keeps_the_library_intact(library: Library, text: Pa
 
 def test_bad_input_is_refused_in_a_sentence(library: Library, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot last 0 minutes"):
-        QuickStart(library, minutes=0)
+        QuickStart(minutes=0)
     (tmp_path / "three.txt").write_text("Anna sat down")
     (tmp_path / "short.txt").write_text("Anna sat.\n" * 100)
     (tmp_path / "again.txt").write_text("Anna sat down on the old mat by the door.\n" * 1000)
@@ -404,9 +406,7 @@ def test_a_portable_one_has_a_graph_of_llama_cpp(library: Library, tmp_path: Pat
     text = tmp_path / "story.txt"
     text.write_text("The cat sat on the mat and looked at the bat. " * 200, encoding="utf-8")
     files = (text,) if with_text else ()
-    plain, portable = (
-        QuickStart(library, device="cpu", files=files, portable=each).first_spec().model for each in (False, True)
-    )
+    plain, portable = (QuickStart(files=files, portable=each).first_spec(library).model for each in (False, True))
     assert graph_of(portable).name == "qwen3"
     assert portable.lookback == 4
     assert portable.n_layer == plain.n_layer + 1

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_notes import read_notes
-from terrarium.models.runs.run_queue import QueuedRecipe, RunQueue
+from terrarium.models.runs.run_queue import RecipeSpec, RunQueue
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.spec_changes import changed_spec
 from terrarium.models.training.prepare import prepare_queued
@@ -136,7 +136,7 @@ def test_a_damaged_queue_is_reported_and_left_alone(library: Library, queue: Run
 
 
 def test_a_recipe_is_kept_as_it_was_queued(library: Library) -> None:
-    recipe = QueuedRecipe(kind="task", arguments={"name": "mood", "seed": 2, "parent": "", "data": ""})
+    recipe = RecipeSpec(kind="task", arguments={"name": "mood", "seed": 2, "parent": "", "data": ""})
     added = RunQueue(library).add_recipe(recipe, "Moods")
     (item,) = RunQueue(library).items()
     assert item == added

@@ -23,6 +23,7 @@ from terrarium.app.run_views.scores.comparison import distinct_names
 from terrarium.app.run_views.scores.prediction_words import format_answer
 from terrarium.app.run_views.scores.scores_view import ScoresView
 from terrarium.app.run_views.scores.summary import describe_lead
+from terrarium.app.session.life import Life
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.corpora.corpus import list_corpora
@@ -182,7 +183,9 @@ def test_the_page_of_a_run_says_its_validation_score_and_leads_to_the_scores(
     run_view.resize(1000, 700)
     run_view.show()
     buttons = head.chat.mapTo(run_view, QPoint()).y()
-    head.show_live(TrainingState(name="it learns", status="running", run_id=run_id, step=1, total_steps=9), "none")
+    head.show_live(
+        TrainingState(name="it learns", life=Life(status="running"), run_id=run_id, step=1, total_steps=9), "none"
+    )
     qtbot.wait_until(lambda: not head.scores.isEnabled())
     assert head.chat.mapTo(run_view, QPoint()).y() == buttons, "nothing moves when the score arrives"
     head.show_resting(session.runs.find(run_id))

@@ -23,7 +23,7 @@ from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.tiny_world.constitution import RULES
 from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
-from tests.models.recipes.demonstrations.support import constitution_result, make_little_refusals
+from tests.models.recipes.demonstrations.support import constitution_result, make_little_refusals, stages_of
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def test_where_nothing_can_be_learned_from_a_sentence_says_so(
 
     monkeypatch.setattr(Critic, "critiques", unsure)
     with pytest.raises(ValueError, match=r"Of \d\d replies hardly any can be learned from"):
-        result_of(recipe.constitution(library, base, device="cpu", n_each=3))
+        result_of(recipe.constitution(stages_of(library), base, n_each=3))
     assert len(library.list_runs()) == 3, "old rows alone are not learned from: it ends with the critic"
 
 

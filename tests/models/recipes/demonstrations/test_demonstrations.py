@@ -18,18 +18,21 @@ from terrarium.models.preferences.store import SIMULATED, Pair, PreferenceSet, R
 from terrarium.models.recipes import own_text, quickstart
 from terrarium.models.recipes.demonstrations import bases, goodhart, running, taught
 from terrarium.models.recipes.demonstrations.bases import list_bases
-from terrarium.models.recipes.demonstrations.demonstrated import mark_stage, read_demonstrated
+from terrarium.models.recipes.demonstrations.demonstrated import read_demonstrated
 from terrarium.models.recipes.demonstrations.demonstration import Bench
 from terrarium.models.recipes.demonstrations.kept import list_halted
 from terrarium.models.recipes.demonstrations.results import StageResult
 from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.job import RunJob, SingleRun
+from terrarium.models.recipes.mark import MARK_FILE, RunMark, write_run_mark
 from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.recipes.recipes import resume
 from terrarium.models.runs.run_folder import RunFolder, rename_run
 from terrarium.models.tiny_world import corpus
 from terrarium.models.tokenizers import train_tokenizer
 from tests.app.small_models import put_model
 from tests.models.interop.support import drive
-from tests.models.recipes.demonstrations.support import make_little
+from tests.models.recipes.demonstrations.support import job_of, make_little, stages_of
 
 _KINDS = ("knowledge", "requests", "reading", "state", "sums", "translation")
 
@@ -83,7 +86,7 @@ def test_what_people_have_judged_comes_first(library: Library, base: str) -> Non
         for i in range(2)
     ]
     PreferenceSet(library, "Mine").add([*mine, dataclasses.replace(mine[0], id="x", choice="skip")])
-    run = DemonstrationRun(library, "taught", base, device="cpu", own="Mine")
+    run = job_of(library, "taught", base, own="Mine")
     events = run.events()
     assert next(event for event in events if isinstance(event, RunStarted))
     assert run.trainer is not None
@@ -94,7 +97,7 @@ def test_what_people_have_judged_comes_first(library: Library, base: str) -> Non
 
 def test_a_base_may_be_called_what_no_folder_can(library: Library, base: str) -> None:
     rename_run(library.find_run(base), "Mine: 1/2?")
-    work = DemonstrationRun(library, "taught", base, device="cpu")
+    work = job_of(library, "taught", base)
     for event in (events := work.events()):
         if isinstance(event, RunStarted):
             break
@@ -112,13 +115,13 @@ def test_a_set_without_choices_is_refused_in_a_sentence(
 def test_a_model_that_cannot_reply_is_refused(library: Library) -> None:
     encoder = put_model(library, train_tokenizer([""], "byte", 0), "encoder-only")
     with pytest.raises(ValueError, match="cannot reply"):
-        Bench(library=library, base=encoder)
+        Bench(stages=stages_of(library), base=encoder)
 
 
 def test_a_short_context_is_refused(library: Library) -> None:
     short = put_model(library, train_tokenizer([""], "byte", 0), "decoder-only", context_length=8)
     with pytest.raises(ValueError, match="context of 8 tokens"):
-        Bench(library=library, base=short)
+        Bench(stages=stages_of(library), base=short)
 
 
 def test_goodhart_has_its_curves_and_the_step_to_fork_from(
@@ -138,19 +141,25 @@ def test_goodhart_has_its_curves_and_the_step_to_fork_from(
     kept = read_demonstrated(library.find_run(run))
     assert kept is not None
     assert json.loads(json.dumps(kept.result.to_dict())) == found, "it can be opened again"
-    mark_stage(kept.run, dataclasses.replace(kept.mark, n_each=9))
+    job_of(library, "goodhart", base, n_each=9).mark(RunFolder.open(kept.run))
     assert read_demonstrated(kept.run) == kept, "what a stage has come to is kept when another try begins"
     assert main(["align", "goodhart", "--base", base, "--n", "3", "--device", "cpu"]) == 0
     words = capsys.readouterr().out  # of what is there already
     for part in ("best_of", "Best of n by the annotator's own score", "SHORT", "Stop at the peak", "goals mean little"):
         assert part in words
-    (kept.run / "demonstration.json").write_text('{"name": "goodhart", "result": {}}')
-    with pytest.raises(ValueError, match=r"demonstration\.json is damaged"):
+    (kept.run / MARK_FILE).unlink()
+    was = dataclasses.asdict(kept.mark) | {"result": found, "seconds": 1, "created": ""}
+    (kept.run / "demonstration.json").write_text(json.dumps(was))
+    old = read_demonstrated(kept.run)
+    assert old is not None
+    assert (old.mark, old.result) == (kept.mark, kept.result), "as before version 0.3"
+    write_run_mark(kept.run, RunMark(kind="demonstration", arguments={"name": "goodhart"}, result={}))
+    with pytest.raises(ValueError, match="is damaged"):
         read_demonstrated(kept.run)
 
 
 def test_it_goes_on_where_it_was_cut_short(library: Library, base: str) -> None:
-    bench = Bench(library=library, base=base, n_each=3, device="cpu")
+    bench = Bench(stages=stages_of(library), base=base, n_each=3)
     events = goodhart.goodhart(bench)
     for event in events:
         if isinstance(event, TrainMetrics) and event.total_steps == 2:
@@ -207,7 +216,9 @@ def test_bars_of_goodhart_are_those_of_the_issue() -> None:
 
 
 def test_what_is_below_a_limit_never_looks_as_if_it_had_reached_it(library: Library, base: str) -> None:
-    notes = [Bench(library=library, base=base, accuracy=accuracy).note for accuracy in (0.97, 0.96999, 0.9649)]
+    notes = [
+        Bench(stages=stages_of(library), base=base, accuracy=accuracy).note for accuracy in (0.97, 0.96999, 0.9649)
+    ]
     assert notes[0] == ""
     assert "decoder-only answers 96.9\u00a0% of the held-out questions. Below 97\u00a0%" in notes[1]
     assert "96.4\u00a0%" in notes[2]
@@ -217,7 +228,7 @@ def test_stopped_between_two_stages_it_has_not_finished(
     library: Library, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "faster_thread_count", lambda: 1)
-    run = DemonstrationRun(library, "goodhart", base, device="cpu")
+    run = job_of(library, "goodhart", base)
     seen, threads = [], set()
     torch.set_num_threads(2)
     try:
@@ -235,15 +246,15 @@ def test_stopped_between_two_stages_it_has_not_finished(
     assert run.result is None
     assert run.trainer is None
     (stage,) = (info for info in library.list_runs() if info.is_tuned)
-    again = DemonstrationRun.resumed(library, RunFolder.open(stage.folder), device="cpu")
-    assert again is not None
-    assert again.mark == run.mark
-    assert DemonstrationRun.resumed(library, RunFolder.open(library.runs / base)) is None
+    again = resume(library, RunFolder.open(stage.folder), device="cpu").recipe
+    assert isinstance(again, DemonstrationRun)
+    assert again.arguments() == run.recipe.arguments()
+    assert isinstance(resume(library, RunFolder.open(library.runs / base)).recipe, SingleRun)
 
 
 def test_what_was_measured_before_the_first_run_is_kept(library: Library, base: str) -> None:
     """Stopped while the best of n is written: the base and the prompts that are done are not asked again."""
-    run, folder = DemonstrationRun(library, "goodhart", base, device="cpu"), library.runs / base / "demonstrations"
+    run, folder = job_of(library, "goodhart", base), library.runs / base / "demonstrations"
     for event in run.events():
         if isinstance(event, Progress) and (folder / "best of 4, prompt 0.json").exists():
             run.request_stop()
@@ -252,15 +263,17 @@ def test_what_was_measured_before_the_first_run_is_kept(library: Library, base: 
     written = {path: path.stat().st_mtime_ns for path in folder.glob("*.json") if "stopped" not in path.name}
     assert {path.stem for path in written} == {"stories", "kinds", "best of 4, prompt 0"}
     (halted,) = list_halted(library.runs / base)
-    assert (halted.mark, halted.stages) == (run.mark, ())
+    made = run.recipe
+    assert isinstance(made, DemonstrationRun)
+    assert (halted.mark, halted.stages) == (made.mark, ())
     assert halted.phase == "Writing 4 stories for each of 32 prompts"
-    again = DemonstrationRun(library, "goodhart", base, device="cpu")
+    again = job_of(library, "goodhart", base)
     seen = list(again.events())
     assert again.result is not None
     assert {path: path.stat().st_mtime_ns for path in written} == written
     assert not any(isinstance(event, Evaluated) for event in seen), "how good the base is was measured once"
     assert not list(list_halted(library.runs / base)), "it has come to its end"
-    other = DemonstrationRun(library, "goodhart", base, device="cpu", seed=1)
+    other = job_of(library, "goodhart", base, seed=1)
     for event in other.events():
         if isinstance(event, RunStarted):
             other.request_stop()
@@ -274,7 +287,7 @@ def test_what_is_damaged_is_measured_again(library: Library, base: str) -> None:
     folder.mkdir()
     for name in ("stories", "kinds", "stopped-goodhart"):
         (folder / f"{name}.json").write_text('{"about": ')
-    bench = Bench(library=library, base=base, n_each=3, device="cpu")
+    bench = Bench(stages=stages_of(library), base=base, n_each=3)
     _, (stage, _) = drive(bench.measured(None))
     _, (again, _) = drive(bench.measured(None))
     assert json.dumps(again.to_dict()) == json.dumps(stage.to_dict())
@@ -291,7 +304,7 @@ def test_a_weak_base_is_trained_on_first(
     narrow = dataclasses.replace(quickstart.TINY_WORLD_MODEL, n_layer=1, d_model=32)
     monkeypatch.setattr(quickstart, "TINY_WORLD_MODEL", narrow)
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
-    quick = QuickStart(library, minutes=0.001, device="cpu", seed=3)
+    quick = RunJob(library, QuickStart(0.001, 3), device="cpu")
     monkeypatch.setattr(own_text, "MIN_STEPS", 2)
     drive(quick.events())
     assert quick.run is not None
@@ -299,7 +312,7 @@ def test_a_weak_base_is_trained_on_first(
     (listed,) = list_bases(library.list_runs())
     assert (listed.run_id, listed.n_more) == (weak, 2)
     assert listed.seconds_more is not None
-    run = DemonstrationRun(library, "goodhart", weak, device="cpu")
+    run = job_of(library, "goodhart", weak)
     for event in run.events():
         if isinstance(event, TrainMetrics):
             run.request_stop()

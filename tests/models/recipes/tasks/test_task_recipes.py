@@ -14,6 +14,9 @@ from terrarium.models.events import Event, Phase, TrainMetrics
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.metrics.report import report_from_dict
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.recipes import resume
+from terrarium.models.recipes.tasks import running
 from terrarium.models.recipes.tasks.results import ALL, TaskResult, read_result, summary_of
 from terrarium.models.recipes.tasks.running import TaskRun
 from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES, Bar, with_steps
@@ -47,13 +50,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.fixture(scope="module")
 def results(home: Library) -> Results:
     """What a recipe comes to, run when it is first asked for, and its events."""
-    return functools.cache(lambda name: run_recipe(TaskRun(home, small(name), device="cpu")))
+    return functools.cache(lambda name: run_recipe(home, TaskRun(small(name))))
 
 
-def run_recipe(task: TaskRun) -> tuple[TaskResult, list[Event]]:
-    events = list(task.events())
-    assert task.result is not None
-    return task.result, events
+def run_recipe(library: Library, task: TaskRun) -> tuple[TaskResult, list[Event]]:
+    job = RunJob(library, task, device="cpu")
+    events = list(job.events())
+    assert job.result is not None
+    return job.result, events
 
 
 @pytest.mark.parametrize("name", TASK_RECIPES)
@@ -140,7 +144,7 @@ def test_several_seeds_are_averaged(results: Results) -> None:
 
 
 def test_a_seed_is_a_world_of_its_own(library: Library, results: Results) -> None:
-    result, _ = run_recipe(TaskRun(library, small("mood"), device="cpu", seed=1))
+    result, _ = run_recipe(library, TaskRun(small("mood"), seed=1))
     spec = RunFolder.open(result.run).spec
     assert (spec.train.seed, spec.data.dataset) == (1, "Tiny World 1, mood")
     assert RunFolder.open(results("mood")[0].run).spec.data.dataset == "Tiny World 0, mood"
@@ -148,7 +152,7 @@ def test_a_seed_is_a_world_of_its_own(library: Library, results: Results) -> Non
 
 def test_from_a_parent(library: Library, results: Results) -> None:
     parent = results("mood")[0].run
-    result, events = run_recipe(TaskRun(library, small("mood"), device="cpu", parent=str(parent), minutes=0.001))
+    result, events = run_recipe(library, TaskRun(small("mood"), parent=str(parent), minutes=0.001))
     run = RunFolder.open(result.run)
     assert run.spec.tune is not None
     assert run.lineage["parent"]["name"] == RunFolder.open(parent).name
@@ -159,7 +163,7 @@ def test_ones_own_rows(library: Library, tmp_path: Path) -> None:
     file = tmp_path / "colours.jsonl"
     rows = [{"text": f"the {colour} thing {i}", "label": colour} for i in range(50) for colour in ("red", "blue")]
     file.write_text("".join(json.dumps(row) + "\n" for row in (*rows, rows[0])))
-    result, _ = run_recipe(TaskRun(library, small("mood"), device="cpu", data=str(file)))
+    result, _ = run_recipe(library, TaskRun(small("mood"), data=str(file)))
     assert list(result.groups) == [ALL]
     assert result.bars == (), "they are for Tiny World"
     assert result.metric == "accuracy"
@@ -168,7 +172,7 @@ def test_ones_own_rows(library: Library, tmp_path: Path) -> None:
     corpus = open_corpus(library, run.made_from("corpus"))
     texts = {split: {row["text"] for row in corpus.read_examples(split)} for split in corpus.splits}
     assert sum(map(len, texts.values())) == len(rows) == len(set().union(*texts.values()))
-    again, _ = run_recipe(TaskRun(library, small("mood"), device="cpu", data=corpus.label))
+    again, _ = run_recipe(library, TaskRun(small("mood"), data=corpus.label))
     assert RunFolder.open(again.run).made_from("corpus") == run.made_from("corpus")
 
 
@@ -176,16 +180,17 @@ def test_rows_of_another_form_are_one_sentence(library: Library, tmp_path: Path)
     file = tmp_path / "few.jsonl"
     file.write_text('{"text": "a", "label": "b"}\n')
     with pytest.raises(ValueError, match="too few different rows"):
-        list(TaskRun(library, small("mood"), data=str(file)).events())
+        list(RunJob(library, TaskRun(small("mood"), data=str(file))).events())
     with pytest.raises(ValueError, match="nothing says which of its columns are words and tags"):
-        list(TaskRun(library, small("names"), data=str(file)).events())
+        list(RunJob(library, TaskRun(small("names"), data=str(file))).events())
     with pytest.raises(ValueError, match="cannot be learned in 0 minutes"):
-        TaskRun(library, small("mood"), minutes=0)
+        TaskRun(small("mood"), minutes=0)
 
 
 @pytest.mark.parametrize("moment", [Phase, TrainMetrics])
-def test_stopped(library: Library, moment: type[Event]) -> None:
-    task = TaskRun(library, small("mood"), device="cpu")
+def test_stopped(library: Library, moment: type[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "ALL_RECIPES", {"mood": small("mood")})
+    task = RunJob(library, TaskRun(small("mood")), device="cpu")
     for event in task.events():
         if isinstance(event, moment):
             task.request_stop()
@@ -194,10 +199,9 @@ def test_stopped(library: Library, moment: type[Event]) -> None:
         assert task.run is not None
         assert RunFolder.open(task.run.folder).status == "stopped"
         assert read_result(task.run.folder) is None
-        rest = TaskRun.resumed(library, RunFolder.open(task.run.folder), device="cpu")
-        assert rest is not None
-        result, _ = run_recipe(rest)
-        assert (result.run, result.bars) == (task.run.folder, small("mood").bars)
+        rest = resume(library, RunFolder.open(task.run.folder), device="cpu")
+        assert [*rest.events()]
+        assert (rest.result.run, rest.result.bars) == (task.run.folder, small("mood").bars)
 
 
 def test_a_bar_is_reached_from_below_or_above() -> None:

@@ -16,6 +16,7 @@ from terrarium.models.architecture.transformer import build_model
 from terrarium.models.events import ARROW, Event, Finished, SampleMade, ValMetrics
 from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
+from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.pronoun_specs import KINDS, pronoun_spec
 from terrarium.models.recipes.pronouns import PronounRecipe
 from terrarium.models.settings.run_spec import RunSpec
@@ -217,8 +218,8 @@ def test_the_recipe_trains_and_evaluates_both(
 
     monkeypatch.setattr("terrarium.models.recipes.pronouns.pronoun_spec", narrow)
     monkeypatch.setattr("terrarium.models.tasks.pronouns.resolving.evaluation_pairs", lambda: evaluation_pairs(100))
-    recipe = PronounRecipe(library, device="cpu")
-    events = drive(recipe.events())
+    recipe = PronounRecipe()
+    events = drive(RunJob(library, recipe, device="cpu").events())
     assert [event.status for event in events if isinstance(event, Finished)] == ["finished", "finished"]
     losses = [event.loss for event in events if isinstance(event, ValMetrics)]
     assert losses[1] < 0.3
@@ -251,8 +252,9 @@ def test_samples_resolve_it(tokenizer: Tokenizer) -> None:
 
 
 def test_a_stopped_recipe_keeps_its_run(library: Library) -> None:
-    recipe = PronounRecipe(library, device="cpu")
-    events = recipe.events()
-    recipe.request_stop()
+    recipe = PronounRecipe()
+    job = RunJob(library, recipe, device="cpu")
+    events = job.events()
+    job.request_stop()
     drive(events)
     assert recipe.runs == recipe.results == {}

@@ -16,46 +16,45 @@ from terrarium.models.events import Event, Phase
 from terrarium.models.library.library import Library
 from terrarium.models.recipes import own_text, quickstart
 from terrarium.models.recipes.demonstrations.running import DemonstrationRun
-from terrarium.models.recipes.queued import (
-    make_recipe,
-    queued_demonstration,
-    queued_quick_start,
-    queued_task,
+from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.recipes.recipe_specs import (
+    demonstration_spec,
+    quick_start_spec,
+    task_spec,
     title_of,
 )
-from terrarium.models.recipes.quickstart import QuickStart
+from terrarium.models.recipes.recipes import make_job
 from terrarium.models.recipes.tasks.running import TaskRun
-from terrarium.models.runs.run_queue import QueuedRecipe, RunQueue
+from terrarium.models.runs.run_queue import RecipeSpec, RunQueue
 
 
 def test_each_kind_becomes_what_carries_it_out(library: Library, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("Once upon a time.\n" * 100, encoding="utf-8")
     for recipe, kind, title in (
-        (queued_quick_start(3), QuickStart, "Quick start"),
-        (queued_quick_start(files=(text,), minutes=0.5), QuickStart, "Quick start with text.txt"),
-        (queued_task("mood", 1), TaskRun, "Moods"),
-        (queued_demonstration("taught", "base", 2), DemonstrationRun, ""),
+        (quick_start_spec(3), QuickStart, "Quick start"),
+        (quick_start_spec(files=(text,), minutes=0.5), QuickStart, "Quick start with text.txt"),
+        (task_spec("mood", 1), TaskRun, "Moods"),
+        (demonstration_spec("taught", "base", 2), DemonstrationRun, ""),
     ):
-        assert isinstance(make_recipe(library, recipe), kind)
+        made = make_job(library, recipe).recipe
+        assert isinstance(made, kind)
+        assert recipe.arguments.items() <= made.arguments().items()
         assert title_of(recipe) == title or not title
-    made = make_recipe(library, queued_task("mood", 1))
-    assert isinstance(made, TaskRun)
-    assert (made.recipe.name, made.seed) == ("mood", 1)
 
 
 @pytest.mark.parametrize(
     ("recipe", "sentence"),
     [
-        (QueuedRecipe(kind="task", arguments={"name": "telepathy"}), "no recipe 'telepathy'"),
-        (QueuedRecipe(kind="dream"), "no recipe 'dream'"),
-        (QueuedRecipe(kind="task", arguments={"name": "mood", "colour": "red"}), "queue it again"),
-        (queued_quick_start(files=("/nowhere/gone.txt",)), "gone.txt is gone: put it back"),
+        (RecipeSpec(kind="task", arguments={"name": "telepathy"}), "no recipe 'telepathy'"),
+        (RecipeSpec(kind="dream"), "no recipe 'dream'"),
+        (RecipeSpec(kind="task", arguments={"name": "mood", "colour": "red"}), "queue it again"),
+        (quick_start_spec(files=("/nowhere/gone.txt",)), "gone.txt is gone: put it back"),
     ],
 )
-def test_what_cannot_start_says_why(library: Library, recipe: QueuedRecipe, sentence: str) -> None:
+def test_what_cannot_start_says_why(library: Library, recipe: RecipeSpec, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        make_recipe(library, recipe)
+        make_job(library, recipe)
 
 
 def test_commands_queue_recipes_and_the_queue_carries_them_out(
@@ -74,7 +73,7 @@ def test_commands_queue_recipes_and_the_queue_carries_them_out(
     queue = RunQueue(library)
     assert [item.recipe.arguments["seed"] for item in queue.items() if item.recipe is not None] == [0, 4]
     queue.remove(queue.items()[1].id)
-    queue.add_recipe(QueuedRecipe(kind="dream"), "A dream")
+    queue.add_recipe(RecipeSpec(kind="dream"), "A dream")
     assert main(["queue", "run"]) == 1
     out = capsys.readouterr().out
     assert out.startswith("finished   Quick start with text.txt")
@@ -99,8 +98,8 @@ def test_a_recipe_that_is_stopped_before_it_trains_stays_in_the_queue(
             pass
 
     monkeypatch.setenv("TERRARIUM_HOME", str(library.home))
-    monkeypatch.setattr("terrarium.models.recipes.queued.make_recipe", lambda *args: Measuring())
-    RunQueue(library).add_recipe(QueuedRecipe(kind="demonstration", arguments={"name": "taught"}), "Taught")
+    monkeypatch.setattr("terrarium.models.recipes.recipes.make_job", lambda *args: Measuring())
+    RunQueue(library).add_recipe(RecipeSpec(kind="demonstration", arguments={"name": "taught"}), "Taught")
     assert main(["queue", "run"]) == 130
     assert capsys.readouterr().out.startswith("stopped    Taught")
     assert [item.name for item in RunQueue(library).items()] == ["Taught"]

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from terrarium.models.library.library import Library
-from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, mark_stage
+from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark
 from terrarium.models.recipes.demonstrations.running import DemonstrationRun
+from terrarium.models.recipes.job import SingleRun
 from terrarium.models.recipes.mark import MARK_FILE, RunMark, find_run_mark, read_run_mark, write_run_mark
+from terrarium.models.recipes.pronouns import PronounRecipe
 from terrarium.models.recipes.quickstart import QuickStart
-from terrarium.models.recipes.resuming import RECIPES, resume
-from terrarium.models.recipes.tasks.results import RecipeMark, mark_run, read_mark
+from terrarium.models.recipes.recipes import RECIPES, resume
 from terrarium.models.recipes.tasks.running import TaskRun
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.training.trainer import Trainer
 from tests.models.training.support import make_run
 
 
@@ -39,7 +39,8 @@ def test_the_marks_of_earlier_versions_are_read(tmp_path: Path) -> None:
     (tmp_path / MARK_FILE).write_text('{"name": "mood", "seed": 2, "own_rows": true, "result": {"seconds": 3}}')
     arguments = {"name": "mood", "seed": 2, "own_rows": True}
     assert read_run_mark(tmp_path) == RunMark(kind="task", arguments=arguments, result={"seconds": 3})
-    assert read_mark(tmp_path) == RecipeMark(name="mood", seed=2, has_own_rows=True)
+    made = RECIPES["task"](arguments)
+    assert {**arguments, "data": "", "parent": "", "minutes": None} == made.arguments()
 
 
 @pytest.mark.parametrize("damaged", ["{", "[]", '{"kind": "task"}', '{"kind": "task", "arguments": {}, "result": 3}'])
@@ -50,19 +51,22 @@ def test_a_damaged_mark_is_named_and_does_not_keep_the_run_from_training(
     with pytest.raises(ValueError, match=r"recipe\.json is damaged"):
         read_run_mark(run.folder)
     assert find_run_mark(run.folder) is None
-    assert isinstance(resume(library, run), Trainer)
+    assert isinstance(resume(library, run).recipe, SingleRun)
 
 
 def test_each_run_is_resumed_as_what_it_is(library: Library, run: RunFolder) -> None:
-    assert isinstance(resume(library, run), Trainer)
-    mark_stage(run.folder, DemonstrationMark(name="taught", base="a", seed=0, n_each=3))
-    assert isinstance(resume(library, run), DemonstrationRun)
-    mark_run(run.folder, RecipeMark(name="mood", seed=0, has_own_rows=False))
-    assert isinstance(resume(library, run), TaskRun)
-    mark_run(run.folder, RecipeMark(name="of a newer version", seed=0, has_own_rows=False))
-    assert isinstance(resume(library, run), Trainer)
+    assert isinstance(resume(library, run).recipe, SingleRun)
+    mark = DemonstrationMark(name="taught", base="a", seed=0, n_each=3)
+    (run.folder / "demonstration.json").write_text(json.dumps(dataclasses.asdict(mark)))  # as before version 0.3
+    assert isinstance(resume(library, run).recipe, DemonstrationRun)
+    write_run_mark(run.folder, RunMark(kind="task", arguments={"name": "mood", "seed": 0, "own_rows": False}))
+    assert isinstance(resume(library, run).recipe, TaskRun)
+    write_run_mark(run.folder, RunMark(kind="task", arguments={"name": "of a newer version", "seed": 0}))
+    assert isinstance(resume(library, run).recipe, SingleRun)
     write_run_mark(run.folder, RunMark(kind="quick-start"))
-    assert isinstance(resume(library, run), QuickStart)
+    assert isinstance(resume(library, run).recipe, QuickStart)
     write_run_mark(run.folder, RunMark(kind="of a newer version"))
-    assert isinstance(resume(library, run), Trainer)
-    assert set(RECIPES) == {"quick-start", "task", "demonstration"}
+    assert isinstance(resume(library, run).recipe, SingleRun)
+    write_run_mark(run.folder, RunMark(kind="pronouns", arguments={"seed": 1}))
+    assert isinstance(resume(library, run).recipe, PronounRecipe)
+    assert set(RECIPES) == {"quick-start", "task", "demonstration", "pronouns"}
