@@ -17,7 +17,7 @@ from terrarium.app.session.chat_model import PRONOUN_WORDS, use_words
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.library.library import RunInfo
-from terrarium.models.library.run_record import RESUMABLE, last_saved_step
+from terrarium.models.library.run_record import last_saved_step
 from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.number_words import format_done, format_duration
 from terrarium.models.settings.run_spec import RunSpec
@@ -209,7 +209,8 @@ class RunHead(QFrame):
         self.menu.run_id = info.id
         self.chat.setText(use_words(info.spec))
         saved = last_saved_step(info.folder)
-        self.resume_saved.setText("Resume training" if saved >= info.step else f"Resume from step {saved:,}")
+        train = "Resume training" if saved >= info.step else f"Resume from step {saved:,}"
+        self.resume_saved.setText("Measure it now" if info.is_unmeasured else train)
         set_enabled(self.resume_saved, self._session.training.why_not_start)
         set_enabled(self.more, "")  # show_live disables it while a training is stopping
         whole = info.problem is None
@@ -227,7 +228,7 @@ class RunHead(QFrame):
                 self.tune: whole,
                 self.longer: whole and info.status not in ("running", "imported"),
                 self.fork: whole and info.status != "imported",
-                self.resume_saved: whole and info.status in RESUMABLE and not info.early_stop,
+                self.resume_saved: whole and info.can_resume,
                 self.settings: whole,
             }
         )

@@ -13,7 +13,7 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import use_words
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
-from terrarium.models.library.run_record import RESUMABLE, RunInfo, last_saved_step
+from terrarium.models.library.run_record import RunInfo, last_saved_step
 
 _TRAINING = "It is training: stop it, or wait until it ends."
 _DAMAGED = "The run is damaged."
@@ -82,12 +82,15 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     no_model = damaged or ("" if info.has_model else _NO_MODEL)
     no_checkpoint = damaged or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
     ended = ""
-    if info.status not in RESUMABLE or info.early_stop:
+    if not info.can_resume:
         why = info.early_stop or "It has come to its end."
         ended = _IMPORTED if imported else f"{why} “Train longer…” continues from there."
     no_resume = damaged or (_TRAINING if own else ended or session.training.why_not_start)
     is_held = _TRAINING if own or info.status == "running" else ""
-    start = RunAction("resume", "Resume training", "play", "Continue from its last checkpoint", no_resume)
+    words, tip = "Resume training", "Continue from its last checkpoint"
+    if info.is_unmeasured:
+        words, tip = "Measure it now", "Its training has finished, but what it has learned was not measured"
+    start = RunAction("resume", words, "play", tip, no_resume)
     if not (damaged or own or ended) and no_resume:
         tip = "It continues from its last checkpoint when what trains now has ended"
         start = RunAction("queue", "Resume it after this training", "queue", tip)

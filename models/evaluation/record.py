@@ -21,17 +21,16 @@ from terrarium.models.events import (
     TextCompared,
 )
 from terrarium.models.files.atomic import atomic_write_json, read_json
+from terrarium.models.library.run_record import COMPARISON_FILE, EVALUATION_FILE
 
-_FILE = "evaluation.json"
 _FORGETTING = "forgetting.json"
 _OVER_REFUSAL = "over_refusal.json"
-_COMPARISON = "text_comparison.json"
 Record = TypeVar("Record")
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
     """Write the evaluation to the run's folder, replacing an earlier one."""
-    atomic_write_json(folder / _FILE, dataclasses.asdict(evaluated))
+    atomic_write_json(folder / EVALUATION_FILE, dataclasses.asdict(evaluated))
 
 
 def read_evaluation(folder: Path) -> Evaluated | None:
@@ -40,7 +39,7 @@ def read_evaluation(folder: Path) -> Evaluated | None:
     Raises:
         ValueError: if the file is damaged; the message names it.
     """
-    return _read(folder / _FILE, _evaluated)
+    return _read(folder / EVALUATION_FILE, _evaluated)
 
 
 def _evaluated(data: dict[str, Any]) -> Evaluated:
@@ -174,7 +173,7 @@ def _over_refusal(data: dict[str, Any]) -> OverRefusal:
 
 def write_comparison(folder: Path, compared: TextCompared) -> None:
     """Write the comparison to the run's folder, replacing an earlier one."""
-    atomic_write_json(folder / _COMPARISON, {"format": 1, **dataclasses.asdict(compared)})
+    atomic_write_json(folder / COMPARISON_FILE, {"format": 1, **dataclasses.asdict(compared)})
 
 
 def read_comparison(folder: Path) -> TextCompared | None:
@@ -183,7 +182,7 @@ def read_comparison(folder: Path) -> TextCompared | None:
     Raises:
         ValueError: if the file is damaged; the message names it.
     """
-    return _read(folder / _COMPARISON, _comparison)
+    return _read(folder / COMPARISON_FILE, _comparison)
 
 
 def _comparison(data: dict[str, Any]) -> TextCompared:

@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Lock
 
 from terrarium.models.library.lowest_loss import LowestLoss, find_lowest_loss
-from terrarium.models.library.run_record import RunInfo, inspect_run, listed_status
+from terrarium.models.library.run_record import MARK_FILE, RunInfo, inspect_run, listed_status
 
-_WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
+_WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints", MARK_FILE)
 _RECORDED_STATUS = {"running": "running", "interrupted": "running", "queued": "queued", "preparing": "queued"}
 """The status in run.json of runs whose shown status depends on the lock."""
 

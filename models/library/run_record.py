@@ -26,8 +26,10 @@ EARLY_STOP = "early stop"
 """The event that records why a run ended before its last step."""
 CHAT_FORM = "chat_form.json"
 """The file with the chat template published with a run's model (models.chat.template_config)."""
-MARK_FILE, QUICK_START = "recipe.json", "quick-start"
-"""The file that marks a run as part of a recipe (models.recipes.mark), and the recipe kind that includes forks."""
+MARK_FILE, QUICK_START, TASK = "recipe.json", "quick-start", "task"
+"""The file that marks a run as part of a recipe (models.recipes.mark), and two kinds of recipes."""
+EVALUATION_FILE, COMPARISON_FILE = "evaluation.json", "text_comparison.json"
+"""The files with the measurements of models.evaluation.record."""
 
 _REMEDY = "Put an intact copy of it back, or delete the run."
 
@@ -40,6 +42,7 @@ class RunInfo:
     from, as a fork or (`is_tuned`) in a training of its own; `best_loss` its lowest validation loss, `best_metric` the
     name and best value of its task's metric, and `size_bytes` its size on disk, all None until measured (see
     run_index). `early_stop`: why early stopping ended it, in a sentence, "" where something else did.
+    `is_unmeasured`: its training has finished, but its recipe was cut off before it measured the model.
     `spec`: None where it cannot be read.
     """
 
@@ -61,7 +64,13 @@ class RunInfo:
     parent: tuple[str, int] | None = None
     is_tuned: bool = False
     early_stop: str = ""
+    is_unmeasured: bool = False
     spec: RunSpec | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether something is left to do: to train, but for a run that early stopping has ended, or to measure."""
+        return self.is_unmeasured or (self.status in RESUMABLE and not self.early_stop)
 
     @property
     def has_model(self) -> bool:
@@ -111,6 +120,7 @@ def inspect_run(folder: Path) -> RunInfo:
         parent=parent_of(record),
         is_tuned=is_from_weights(record),
         early_stop=_early_stop(folder, record) if status == "stopped" else "",
+        is_unmeasured=status == "finished" and _is_unmeasured(folder),
         spec=spec,
     )
 
@@ -144,6 +154,20 @@ def is_from_weights(record: dict[str, Any]) -> bool:
     match record.get("lineage", {}).get("parent"):
         case {"kind": "weights"}:
             return True
+    return False
+
+
+def _is_unmeasured(folder: Path) -> bool:
+    """Whether the recipe of a finished run lacks its result: a quick start's evaluation, or the scores of a task."""
+    with suppress(OSError, ValueError, AttributeError):
+        mark = read_json(folder / MARK_FILE)
+        if mark.get("result") is not None or mark.get("part"):
+            return False
+        if mark.get("kind") == QUICK_START:  # before version 0.3, its result was only in these
+            compared = folder / COMPARISON_FILE
+            is_compared = compared.is_file() and read_json(compared).get("model") is not None
+            return not (is_compared or (folder / EVALUATION_FILE).is_file())
+        return mark.get("kind") == TASK
     return False
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.library.run_record import MARK_FILE as MARK_FILE
 from terrarium.models.library.run_record import QUICK_START as QUICK_START
+from terrarium.models.library.run_record import TASK as TASK
 
-TASK, DEMONSTRATION, PRONOUNS = "task", "demonstration", "pronouns"
-"""Kinds of recipes, besides QUICK_START; models.recipes.recipes maps each to its class."""
+DEMONSTRATION, PRONOUNS = "demonstration", "pronouns"
+"""Kinds of recipes, besides QUICK_START and TASK; models.recipes.recipes maps each to its class."""
 _OF_STAGE = "demonstration.json"
 """The mark of a demonstration's stage before version 0.3."""
 

@@ -18,6 +18,7 @@ from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import checkpoint_step
 from terrarium.models.number_words import format_size
+from terrarium.models.recipes.mark import add_result
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -144,4 +145,5 @@ def compare_with_tables(library: Library, run: RunFolder) -> Generator[Event, No
         compared, model, tokenizer, open_run_corpus(library, run), checkpoint_step(last)
     )
     write_comparison(run.folder, compared)
+    add_result(run.folder, {"bits_per_byte": compared.model})
     yield compared

@@ -25,7 +25,7 @@ from terrarium.models.library.run_record import EARLY_STOP
 from terrarium.models.recipes import own_text
 from terrarium.models.recipes.first_look import merge_words
 from terrarium.models.recipes.job import RunJob
-from terrarium.models.recipes.mark import QUICK_START
+from terrarium.models.recipes.mark import QUICK_START, add_result
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -200,6 +200,7 @@ class QuickStart:
                 return end.value  # type: ignore[no-any-return]
             if isinstance(event, Evaluated):
                 write_evaluation(folder, event)
+                add_result(folder, {"accuracy": event.accuracy})
             yield event
 
     def first_spec(self, library: Library) -> RunSpec:
