@@ -6,7 +6,7 @@ the status: views read it, and Training sends the events. docs/develop/life.md s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 PREPARING, RUNNING, EVALUATING = "preparing", "running", "evaluating"
@@ -70,6 +70,20 @@ def after(life: Life, event: str) -> Life:
         return life
     changed = _after(life, event)
     return life if changed == life else changed
+
+
+def all_moves() -> Iterator[tuple[Life, str, Life]]:
+    """Yield each life that can be reached, with each event and the life after it."""
+    known: set[Life] = set()
+    left = [Life()]
+    while left:
+        life = left.pop()
+        if life not in known:
+            known.add(life)
+            for event in EVENTS:
+                new = after(life, event)
+                left.append(new)
+                yield life, event, new
 
 
 def _after(life: Life, event: str) -> Life:

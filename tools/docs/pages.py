@@ -23,6 +23,8 @@ from terrarium.app.help.glossary import load_glossary
 from terrarium.app.help.pictures import PICTURES
 from terrarium.app.help.places import PLACES
 from terrarium.app.lineage.stage_words import KINDS
+from terrarium.app.session import life
+from terrarium.app.session.life import all_moves
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
 from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
@@ -84,6 +86,7 @@ def generated_pages() -> dict[str, str]:
         "reference/settings.md": _settings(),
         "reference/stages-and-recipes.md": _stages_and_recipes(),
         "reference/metrics.md": _metrics(),
+        "reference/life.md": _life(),
         "reference/glossary.md": _glossary(),
         "guide/index.md": _guide(chapters),
         **{f"guide/{chapter.name}.md": _chapter(chapter) for chapter in chapters},
@@ -253,6 +256,25 @@ def _metrics() -> str:
         for name, each in METRICS.items()
     ]
     return f"# Metrics\n\n{_table(['metric', 'name', 'meaning', 'unit', 'better'], rows)}"
+
+
+def _life() -> str:
+    leads: dict[str, dict[str, set[str]]] = {}
+    for before, event, after in all_moves():
+        if after is not before:
+            leads.setdefault(event, {}).setdefault(before.status, set()).add(after.status)
+    rows = []
+    for event, (sender, words) in life.EVENTS.items():
+        by_end: dict[str, list[str]] = {}
+        for status, ends in leads[event].items():
+            by_end.setdefault(" or ".join(sorted(ends)), []).append(status)
+        where = "; ".join(f"{', '.join(sorted(starts))} → **{end}**" for end, starts in sorted(by_end.items()))
+        rows.append((f"`{event}`", sender, words, where))
+    words = (
+        "Every event of `app/session/life.py`, who sends it, and to which status it leads from each other one. Where "
+        "there are two, what the user wants decides. An event that is not listed for a status changes nothing there."
+    )
+    return f"# The life of a training\n\n{words}\n\n{_table(['event', 'sender', 'what it says', 'leads to'], rows)}"
 
 
 def _glossary() -> str:

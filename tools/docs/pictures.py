@@ -1,12 +1,17 @@
-"""Pictures of the documentation: the layers, out of the import contracts, and the way of a prompt and of a loss."""
+"""Pictures of the documentation: the layers (out of the import contracts), the way of a prompt and of a loss, and the
+life of a training.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+from terrarium.app.session import life
 from tools.docs.pages import ROOT
+
+Place = tuple[int, int, int, int]
 
 _ROW, _GAP, _WIDTH, _LETTER = 34, 8, 920, 7.2
 """Height of a row, space between boxes, width of a picture, and of a letter, in pixels."""
@@ -39,6 +44,33 @@ LOSS = (
     ("Run page", "charts, samples, diagnosis", "window"),
 )
 
+WORKING, OVER = "working", "over"
+PLACES: Mapping[str, Place] = {
+    WORKING: (10, 10, 900, 92),
+    life.PREPARING: (60, 56, 150, 28),
+    life.RUNNING: (385, 56, 150, 28),
+    life.EVALUATING: (710, 56, 150, 28),
+    life.BLOCKED: (10, 190, 180, 28),
+    life.PAUSING: (370, 190, 150, 28),
+    life.PAUSED: (600, 190, 150, 28),
+    life.STOPPING: (790, 190, 120, 28),
+    OVER: (10, 306, 900, 40),
+}
+"""Where each status is drawn: x, y, width and height. Two are frames, around several statuses."""
+MOVES = (
+    (life.PREPARING, life.RUNNING, "started", 0),
+    (life.RUNNING, life.EVALUATING, "finished, then phase", 0),
+    (WORKING, life.BLOCKED, "blocked", 40),
+    (life.BLOCKED, WORKING, "progress", 125),
+    (WORKING, OVER, "ended or failed", 240),
+    (WORKING, life.PAUSING, "pause", 445),
+    (life.PAUSING, life.PAUSED, "held", 0),
+    (life.PAUSED, WORKING, "resume", 675),
+    (WORKING, life.STOPPING, "stop", 850),
+    (life.STOPPING, OVER, "ended", 850),
+)
+"""The moves that are drawn: from, to, the events, and x of an arrow that leads up or down."""
+
 
 def pictures() -> dict[str, str]:
     """Return the SVG of each picture by its path in the repository."""
@@ -49,6 +81,7 @@ def pictures() -> dict[str, str]:
         **{f"docs/develop/layers-{name.rpartition('.')[2]}.svg": draw_layers(rows) for name, rows in layers.items()},
         "docs/develop/prompt.svg": draw_way(PROMPT),
         "docs/develop/loss.svg": draw_way(LOSS),
+        "docs/develop/life.svg": draw_life(),
     }
 
 
@@ -80,6 +113,30 @@ def draw_way(stations: Sequence[tuple[str, str, str]]) -> str:
         parts += _box(x, y, 150, name)
         parts += [f'<text class="note" x="{x + 162}" y="{y + 19}">{escape(note)}</text>']
     return _svg(parts, 28 + len(stations) * (_ROW + 12))
+
+
+def draw_life() -> str:
+    """Draw the statuses of a training, and the moves between them."""
+    ends = ", ".join(dict.fromkeys(life.ENDS))
+    parts: list[str] = []
+    for name, (x, y, width, height) in PLACES.items():
+        if name in (WORKING, OVER):
+            words = "nothing holds it" if name == WORKING else f"the job has ended: {ends}"
+            parts.append(f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="10" style="fill:none"/>')
+            parts.append(f'<text class="note" x="{x + width / 2:g}" y="{y + 24}" text-anchor="middle">{words}</text>')
+        else:
+            parts += _box(x, y, width, name)
+    for start, end, words, at in MOVES:
+        (x, y, width, height), (to_x, to_y, _, to_height) = PLACES[start], PLACES[end]
+        if at:
+            begin, reach = (y + height, to_y - 2) if y < to_y else (y, to_y + to_height + 2)
+            parts.append(f'<path d="M{at} {begin}V{reach}" marker-end="url(#arrow)"/>')
+            parts.append(f'<text class="note" x="{at + 8}" y="{(begin if begin > 200 else 102) + 48}">{words}</text>')
+        else:
+            middle = (x + width + to_x) / 2
+            parts.append(f'<path d="M{x + width} {y + 14}H{to_x - 2}" marker-end="url(#arrow)"/>')
+            parts.append(f'<text class="note" x="{middle:g}" y="{y + 8}" text-anchor="middle">{words}</text>')
+    return _svg(parts, 356)
 
 
 def _box(x: int, y: int, width: int, name: str) -> Iterator[str]:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import pytest
 
-from terrarium.app.session.life import BLOCKED, ENDS, EVENTS, JOB, PAUSED, PAUSING, STOPPING, USER, WORK, Life, after
+from terrarium.app.session.life import (
+    BLOCKED,
+    ENDS,
+    EVENTS,
+    JOB,
+    PAUSED,
+    PAUSING,
+    STOPPING,
+    USER,
+    WORK,
+    all_moves,
+)
 from terrarium.app.session.training_state import TrainingState, life_event
 from terrarium.models.events import Blocked, Event, Finished, Phase, Progress, RunStarted
 
 STATUSES = {*WORK, PAUSING, PAUSED, BLOCKED, STOPPING, *ENDS}
 
 
-def all_moves() -> list[tuple[Life, str, Life]]:
-    """Each life that can be reached, each event there, and the life after it."""
-    found: list[tuple[Life, str, Life]] = []
-    known: set[Life] = set()
-    left = [Life()]
-    while left:
-        life = left.pop()
-        if life not in known:
-            known.add(life)
-            moves = [(life, event, after(life, event)) for event in EVENTS]
-            found += moves
-            left += [new for _, _, new in moves]
-    return found
-
-
 def test_whatever_happens_the_users_word_is_kept() -> None:
-    moves = all_moves()
+    moves = list(all_moves())
     assert len({life for life, _, _ in moves}) > 60
     assert {life.status for life, _, _ in moves} == STATUSES
     for before, event, new in moves:

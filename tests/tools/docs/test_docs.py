@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import shlex
@@ -13,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from terrarium.app import cli
+from terrarium.app.session import life
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.settings.align_spec import STAGES
 from tests import ROOT
 from tools.docs.pages import SETTINGS, generated_pages, with_site_links
-from tools.docs.pictures import draw_layers, pictures
+from tools.docs.pictures import MOVES, OVER, WORKING, draw_layers, pictures
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/**/*.md"))
 
@@ -66,6 +68,19 @@ def test_the_pictures_are_those_of_the_code() -> None:
     assert rows["a"] == rows["b"] < rows["c"]
     old = {name for name, picture in pictures().items() if (ROOT / name).read_text(encoding="utf-8") != picture}
     assert old == set(), "python -m tools.docs.pictures draws them again"
+
+
+def test_the_machine_is_drawn_as_it_is() -> None:
+    def is_at(each: life.Life, place: str) -> bool:
+        if place == OVER:
+            return each.is_over
+        return not each.is_over and (each.status in life.WORK if place == WORKING else each.status == place)
+
+    lives = {before for before, _, _ in life.all_moves()}
+    for start, end, words, _ in MOVES:
+        for events in words.split(" or "):
+            ends = [functools.reduce(life.after, events.split(", then "), each) for each in lives if is_at(each, start)]
+            assert any(is_at(each, end) for each in ends), (start, events, end)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
