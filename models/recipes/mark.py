@@ -40,6 +40,14 @@ class RunMark:
         return str(self.arguments.get("name", ""))
 
 
+def absolute_path(text: str) -> str:
+    """Return the absolute path of a file or folder, for arguments that are read in another working directory; the name
+    of something in the library is unchanged.
+    """
+    path = Path(text).expanduser()
+    return str(path.resolve()) if text and path.exists() else text
+
+
 def write_run_mark(run: Path, mark: RunMark) -> None:
     """Write the mark into the folder of a run, replacing an earlier one."""
     atomic_write_json(run / MARK_FILE, asdict(mark))

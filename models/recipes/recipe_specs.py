@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from terrarium.models.recipes.mark import DEMONSTRATION, QUICK_START, TASK
+from terrarium.models.recipes.mark import DEMONSTRATION, QUICK_START, TASK, absolute_path
 from terrarium.models.recipes.tasks.published import ALL_RECIPES
 from terrarium.models.runs.run_queue import RecipeSpec
 
@@ -33,12 +33,6 @@ def demonstration_spec(name: str, base: str, seed: int = 0, own: str = "", rules
     """Return a demonstration of DEMONSTRATIONS with these arguments of DemonstrationRun."""
     arguments = {"name": name, "base": base, "seed": seed, "own": own, "rules": list(rules)}
     return RecipeSpec(kind=DEMONSTRATION, arguments=arguments)
-
-
-def absolute_path(text: str) -> str:
-    """Return the absolute path of a file or folder; the name of something in the library is unchanged."""
-    path = Path(text).expanduser()
-    return str(path.resolve()) if text and path.exists() else text
 
 
 def title_of(recipe: RecipeSpec) -> str:

@@ -21,8 +21,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import inspect_run
 from terrarium.models.metrics.report import Report
 from terrarium.models.recipes.job import RunJob
-from terrarium.models.recipes.mark import TASK
-from terrarium.models.recipes.recipe_specs import absolute_path
+from terrarium.models.recipes.mark import TASK, absolute_path
 from terrarium.models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
 from terrarium.models.recipes.tasks.results import (
     ALL,

@@ -115,9 +115,9 @@ def test_the_model_in_training_is_served_until_it_ends(
 ) -> None:
     live_trainer = session.training.live_trainer
 
-    def on_the_worker() -> object:
+    def on_the_worker(run_id: str = "") -> object:
         assert threading.current_thread() is not threading.main_thread()
-        return live_trainer()
+        return live_trainer(run_id)
 
     monkeypatch.setattr(session.training, "live_trainer", on_the_worker)
     session.training.start(long(tiny_spec))

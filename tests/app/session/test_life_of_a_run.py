@@ -1,33 +1,48 @@
-"""The life of runs in a session without a window: whatever is done with them, in any order, on a disk that fills up."""
+"""The life of runs in a session without a window: whatever is done with them, in any order, on a disk that fills up and
+with a process that dies.
+
+TERRARIUM_LIVES: how many lives are lived, each drawn at random (12 by default, always the same).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import itertools
 import os
+import shutil
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, note, settings
+from hypothesis import Phase as HypothesisPhase
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from PySide6.QtCore import QCoreApplication, QEventLoop
 from PySide6.QtWidgets import QApplication
 
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
+from terrarium.models.events import Event, Phase
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import RunInfo
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.mark import find_run_mark
 from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.runs.run_queue import RecipeSpec
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.training import saving
+from terrarium.models.training.prepare import prepare_run
 from tests.app.heard import Heard
 
 PATIENCE_S = 30
-EXAMPLES = 12
+LIVES = int(os.environ.get("TERRARIUM_LIVES", "0"))
+EXAMPLES = LIVES or 12
 EXPECTED = (
     *("full", "already", "no checkpoint", "It was stopped", "is empty", "is being trained: stop it"),
     "was deleted meanwhile",
@@ -37,9 +52,32 @@ EXPECTED = (
 
 MOVES = (
     *("start", "resume_run", "go_on", "go_on", "pause", "resume", "step", "stop", "free_the_device", "fill_the_disk"),
-    *("free_the_disk", "rename", "delete", "queue", "close_and_open"),
+    *("free_the_disk", "rename", "delete", "queue", "close_and_open", "start_recipe", "go_on", "queue_recipe", "die"),
+    *("start_the_queue", "hold_the_queue"),
 )
 """What can be done: methods of LifeOfRuns."""
+
+
+class TwoRuns:
+    """A recipe of two short runs, with a phase before, between and after."""
+
+    kind = "two runs"
+
+    def __init__(self, spec: RunSpec) -> None:
+        self._spec = spec
+
+    def arguments(self) -> dict[str, Any]:
+        return {"spec": self._spec.to_dict()}
+
+    def work(self, job: RunJob) -> Generator[Event, None, None]:
+        for part in ("first", "second"):
+            yield Phase(name=f"Before the {part}")
+            run = job.find(part)
+            if run is None:
+                name = job.library.free_run_name(f"{self._spec.name}, {part}")
+                run = yield from prepare_run(job.library, dataclasses.replace(self._spec, name=name))
+            yield from job.train(run, part)
+        yield Phase(name="Measuring")
 
 
 class Disk:
@@ -80,6 +118,12 @@ class LifeOfRuns:
         self.session.training.retry.setInterval(5)
         self.heard = Heard(self.session)
         self.is_stopped, self.paused_at = False, None
+
+    @property
+    def recipe(self) -> RecipeSpec:
+        """A recipe whose runs have names of their own."""
+        short = dataclasses.replace(self.base.train, steps=4)
+        return RecipeSpec(kind="two runs", arguments=TwoRuns(dataclasses.replace(self.spec, train=short)).arguments())
 
     @property
     def spec(self) -> RunSpec:
@@ -128,7 +172,7 @@ class LifeOfRuns:
 
     def step(self, n: int) -> None:
         """One more step, unless there is no room for what it writes."""
-        if self.paused_at is None or not self.state.total_steps:
+        if self.paused_at is None or self.state.total_steps - self.state.step < 2:
             return
         before = self.state.step
         self.session.training.step()
@@ -186,8 +230,42 @@ class LifeOfRuns:
             self.session.queue.start()
             self.is_stopped = False
 
+    def start_the_queue(self, n: int) -> None:
+        if not self.is_stopping:
+            self.session.queue.start()
+            self.is_stopped = False
+
+    def hold_the_queue(self, n: int) -> None:
+        self.session.queue.hold()
+
+    def start_recipe(self, n: int) -> None:
+        if self.is_active:
+            return
+        assert self.session.training.start_recipe(self.recipe)
+        self.is_stopped = False
+
+    def queue_recipe(self, n: int) -> None:
+        assert self.session.queue.add_recipe(self.recipe, f"recipe {n}")
+
     def close_and_open(self, n: int) -> None:
         self._close()
+        self._open()
+
+    def die(self, n: int) -> None:
+        """Go on with what is on the disk between two events: what a process that dies there leaves behind."""
+        home, copied = self.library.home.with_name(f"{self.library.home.name}+"), threading.Event()
+
+        def copy() -> None:
+            shutil.rmtree(home, ignore_errors=True)
+            self.library.home.mkdir(exist_ok=True)
+            with contextlib.suppress(shutil.Error):  # a checkpoint that is being written beside
+                shutil.copytree(self.library.home, home)
+            copied.set()
+
+        self.session.worker.call(copy)
+        self._wait(copied.is_set)
+        self._close()
+        self.library = Library(home)
         self._open()
 
     # -- What must hold --------------------------------------------------------------------------------------------
@@ -218,13 +296,18 @@ class LifeOfRuns:
 
     def end(self) -> None:
         self._close()
+        parts: Counter[tuple[str, str]] = Counter()
         for run in self.library.list_runs():
+            mark = find_run_mark(run.folder)
+            if mark is not None:
+                parts[mark.job, mark.part] += 1
             folder = RunFolder.open(run.folder)
             folder.acquire()  # nobody holds it any more
             folder.release()
             steps = [row["step"] for row in folder.read_metrics() if row["kind"] == "train"]
             assert all(after == before + 1 for before, after in itertools.pairwise(steps))
             assert folder.best_step is None or folder.checkpoint_path(folder.best_step).is_dir()
+        assert set(parts.values()) <= {1}, "no part of a recipe is begun twice"
 
     def _close(self) -> None:
         self.session.close()
@@ -273,7 +356,13 @@ def test_whatever_is_done_with_runs_nothing_is_lost(
     )
     spec, disk, numbers = dataclasses.replace(tiny_spec, name="a", train=train), Disk(monkeypatch), itertools.count()
 
-    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=(Phase.generate,))
+    monkeypatch.setattr(
+        "terrarium.models.recipes.recipes.RECIPES",
+        {"two runs": lambda arguments: TwoRuns(RunSpec.from_dict(arguments["spec"], where="recipe"))},
+    )
+    generate = (HypothesisPhase.generate,)
+
+    @settings(max_examples=EXAMPLES, derandomize=not LIVES, database=None, deadline=None, phases=generate)
     @given(st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 5)), min_size=20, max_size=30))
     def live(moves: Sequence[tuple[str, int]]) -> None:
         life = LifeOfRuns(tmp_path / str(next(numbers)), spec, disk)
