@@ -11,7 +11,7 @@ from terrarium.app.kit.basics import button, label, row, set_enabled, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.runs.run_actions import RunMenu
+from terrarium.app.runs.run_actions import RunMenu, resume_words
 from terrarium.app.runs.run_delegate import TONES
 from terrarium.app.session.chat_model import PRONOUN_WORDS, use_words
 from terrarium.app.session.session import Session
@@ -68,7 +68,7 @@ class RunHead(QFrame):
             self._ask("resume"),
             icon="play-fill",
             role="primary",
-            tip="Resume from the last checkpoint",
+            tip="Continue from its last checkpoint",
         )
         self.chat = button(
             "Chat with it", theme, self._ask("chat"), icon="chat-circle", tip="Use this model in the chat tab"
@@ -208,10 +208,11 @@ class RunHead(QFrame):
         self._show_problem(info.problem or "")
         self.menu.run_id = info.id
         self.chat.setText(use_words(info.spec))
-        saved = last_saved_step(info.folder)
-        train = "Resume training" if saved >= info.step else f"Resume from step {saved:,}"
-        self.resume_saved.setText("Measure it now" if info.is_unmeasured else train)
-        set_enabled(self.resume_saved, self._session.training.why_not_start)
+        saved, (words, tip) = last_saved_step(info.folder), resume_words(info)
+        if saved < info.step:
+            words = f"Resume from step {saved:,}"
+        self.resume_saved.setText(words)
+        set_enabled(self.resume_saved, self._session.training.why_not_start, tip)
         set_enabled(self.more, "")  # show_live disables it while a training is stopping
         whole = info.problem is None
         no_model = "" if info.has_model else "It has no checkpoint yet."

@@ -75,6 +75,13 @@ def _steering(session: Session, state: TrainingState) -> list[ActionGroup]:
     return [ActionGroup(learns), ActionGroup(ends)]
 
 
+def resume_words(info: RunInfo) -> tuple[str, str]:
+    """Return the label and the tooltip of what continues a run."""
+    if info.is_unmeasured:
+        return "Evaluate now", "Its training has finished, but its evaluation was cut off"
+    return "Resume training", "Continue from its last checkpoint"
+
+
 def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     own = session.training.trains(info.id)
     imported = info.status == "imported"
@@ -87,9 +94,7 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
         ended = _IMPORTED if imported else f"{why} “Train longer…” continues from there."
     no_resume = damaged or (_TRAINING if own else ended or session.training.why_not_start)
     is_held = _TRAINING if own or info.status == "running" else ""
-    words, tip = "Resume training", "Continue from its last checkpoint"
-    if info.is_unmeasured:
-        words, tip = "Measure it now", "Its training has finished, but what it has learned was not measured"
+    words, tip = resume_words(info)
     start = RunAction("resume", words, "play", tip, no_resume)
     if not (damaged or own or ended) and no_resume:
         tip = "It continues from its last checkpoint when what trains now has ended"

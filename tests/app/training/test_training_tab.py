@@ -22,8 +22,10 @@ from terrarium.app.runs.run_model import loss_points
 from terrarium.app.session.run_history import RunHistory, Table
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
-from terrarium.models.events import SampleMade, TrainMetrics, ValMetrics
+from terrarium.models.events import Finished, SampleMade, TrainMetrics, ValMetrics
 from terrarium.models.library.run_record import RunInfo
+from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.quickstart import QuickStart
 from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec
@@ -117,6 +119,29 @@ def test_the_buttons_follow_the_state_of_the_run(
     session.training.stop(keep=False)
     until(lambda: not session.training.active)
     assert head.resume_saved.text() == f"Resume from step {saved:,}"
+
+
+@pytest.mark.usefixtures("little_quickstart")
+def test_a_quick_start_that_was_cut_off_before_its_evaluation_is_evaluated(
+    tab: TrainingTab, session: Session, story_file: Path, until: Until, qtbot: QtBot
+) -> None:
+    job = RunJob(session.library, QuickStart(0.001, files=[story_file]), device="cpu")
+    events = job.events()
+    assert next(event for event in events if isinstance(event, Finished))
+    events.close()  # as when the program is killed there
+    assert job.run is not None
+    session.runs.changed.emit()
+    tab.show_run(job.run.id)
+    head = tab.run_view.head
+    until(lambda: head.resume_saved.isVisibleTo(tab))
+    assert head.resume_saved.text() == "Evaluate now"
+    assert "its evaluation was cut off" in head.resume_saved.toolTip()
+    qtbot.mouseClick(head.resume_saved, Qt.MouseButton.LeftButton)
+    until(lambda: session.training.state is not None and session.training.state.is_over)
+    assert session.training.state is not None
+    assert session.training.state.has_result
+    until(lambda: not head.resume_saved.isVisibleTo(tab))
+    assert not session.runs.find(job.run.id).can_resume
 
 
 def test_a_run_shows_its_own_settings_not_the_forms(
