@@ -106,7 +106,7 @@ class LifeOfRuns:
 
     def __init__(self, home: Path, spec: RunSpec, disk: Disk) -> None:
         self.library, self.base, self.disk = Library(home), spec, disk
-        self.n_runs = 0
+        self.n_runs = self.n_began = 0
         self.names: dict[str, str] = {}
         self.paused_at: int | None = None
         self.is_stopped = False
@@ -116,8 +116,12 @@ class LifeOfRuns:
         self.session = Session(self.library)
         self.session.start(warm_up=False)
         self.session.training.retry.setInterval(5)
+        self.session.training.began.connect(self._on_began)
         self.heard = Heard(self.session)
         self.is_stopped, self.paused_at = False, None
+
+    def _on_began(self) -> None:
+        self.n_began, self.paused_at = self.n_began + 1, None
 
     @property
     def recipe(self) -> RecipeSpec:
@@ -157,10 +161,11 @@ class LifeOfRuns:
     def pause(self, n: int) -> None:
         if not self.is_active:
             return
+        n_began = self.n_began
         self.session.training.pause()
         if not self.disk.is_full:
             self._wait(lambda: self.settled and self.state.status != "blocked")
-            if self.is_active:
+            if self.is_active and self.n_began == n_began:  # it may have failed just now, and the next one begun
                 assert self.state.status == "paused"
                 self.paused_at = self.state.step
 
