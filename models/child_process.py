@@ -209,8 +209,7 @@ class _Running:
 
 
 class _Reader(threading.Thread):
-    """Puts the answers in a queue: None at the end of the stream, b"" for an answer of more than `max_bytes`, which ends
-    the reading."""
+    """Puts the answers in a queue: None at the end of the stream, b"" for one over `max_bytes`, which ends it, too."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(name="answers of a child", daemon=True)

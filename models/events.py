@@ -63,8 +63,7 @@ class ProgressMeter:
         self._total, self._began, self._first = total, time.monotonic(), -1
 
     def progress(self, done: int) -> Progress:
-        """Return the Progress at `done`. Work done before the first call, by an earlier attempt, does not count in the
-        speed."""
+        """Return the Progress at `done`. The speed excludes work done before the first call, by an earlier attempt."""
         if self._first < 0:
             self._first = done
         seconds, n = time.monotonic() - self._began, done - self._first

@@ -1,8 +1,7 @@
 """An HTTP client of a Hugging Face hub: cancellable requests, and downloads that resume and are verified.
 
 HF_ENDPOINT, HF_HUB_OFFLINE and the user's login are honoured, as by huggingface_hub. Functions that wait for the
-network are generators that yield Progress several times a second, so that they can be closed at any time. No torch
-import.
+network are generators that yield Progress several times a second, and can be closed at any time. No torch import.
 """
 
 from __future__ import annotations

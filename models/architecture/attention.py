@@ -1,7 +1,6 @@
 """Attention: multi-head, grouped-query (arXiv:2305.13245) or multi-query; self-attention or cross-attention.
 
-Letters in shape comments: B batch, T tokens (queries), S keys, C d_model, H n_head, G n_kv_head,
-D head_dim.
+Letters in shape comments: B batch, T tokens (queries), S keys, C d_model, H n_head, G n_kv_head, D head_dim.
 """
 
 from __future__ import annotations

@@ -50,8 +50,7 @@ class LayerCache:
         self._kept, self.length = other._kept, other.length
 
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
-        """Return the `size` inputs before x (B, T, C), or None at the start, and store the last ones for the next
-        call."""
+        """Return the `size` inputs before x (B, T, C), or None at the start; store the last ones for the next call."""
         before = self.tails.get(site)
         joined = F.pad(x, (0, 0, size, 0)) if before is None else torch.cat((before, x), dim=1)
         self.tails[site] = joined[:, max(0, joined.size(1) - size - self.spare) :]
@@ -79,8 +78,7 @@ class LayerCache:
 
 
 def _grown(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
-    """Return a larger copy of `kept` (or an empty tensor like `new` if None), with capacity for more than `length`
-    tokens."""
+    """Return a copy of `kept` (None: an empty tensor like `new`) with capacity for more than `length` tokens."""
     both, batch, heads, _, width = new.shape
     larger = new.new_empty(both, batch, heads, length + max(32, length // 4), width)
     if kept is not None:
@@ -146,19 +144,17 @@ class KVCache:
             layer.spare = n
 
     def rollback(self, n: int) -> None:
-        """Remove the last n tokens, at most as many as `reserve_rollback` reserved before they were read.
+        """Remove the last n tokens, at most as many as `reserve_rollback` reserved before; not supported with padding.
 
         The cache is then in the state before they were read: attention masks depend on positions only, so keys and
-        values within a sliding window are still cached, and short convolutions have their earlier inputs. Not supported
-        with padding.
+        values within a sliding window are still cached, and short convolutions have their earlier inputs.
         """
         assert self.mask is None
         for layer in self.layers:
             layer.rollback(n)
 
     def prefix(self, n: int) -> KVCache:
-        """Return a cache of the first n tokens that shares this cache's memory; only the same tokens may be appended
-        to it."""
+        """Return a cache of the first n tokens that shares this one's memory; append only the same tokens to it."""
         first = KVCache(len(self.layers))
         for layer, kept in zip(first.layers, self.layers, strict=True):
             layer.share(kept)

@@ -18,8 +18,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedText:
-    """The properties of a text that determine its mask: padding at its end, and whether two documents are packed into
-    one row."""
+    """The properties of a text that determine its mask: padding at its end, and a second document packed into it."""
 
     length: int
     n_padding: int = 0

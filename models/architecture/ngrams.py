@@ -49,8 +49,7 @@ class NGramEmbedding(nn.Module):
     def rows(
         self, ids: Tensor, cache: LayerCache | None = None, mask: Tensor | None = None, apart: Tensor | None = None
     ) -> Tensor:
-        """Compute the table row of each n-gram that ends with a token, (B, T, N - 1) long; arguments as for
-        `forward`."""
+        """Compute the table rows of the n-grams that end with each token, (B, T, N - 1); arguments as for `forward`."""
         numbers, reach = ids.long() + 1, len(self.powers)  # 0 stands for positions before the text
         if mask is not None:
             numbers = numbers * mask

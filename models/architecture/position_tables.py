@@ -64,8 +64,7 @@ def rope_similarity(
     """Compute the score of a query and an equal key at each distance, relative to that at distance 0: (P) -> (P).
 
     This is the mean over pairs of cos(angle · distance), for vectors whose pairs have equal norms; with YaRN, times the
-    square of its attention factor. With a `window`, each value is the mean over that many distances from the given one
-    on.
+    square of its attention factor. With a `window`, each value is the mean over that many distances from its own on.
     """
     similarity = _mean_cosine(rope_frequencies(config, length, scaled=scaled), distances, window)
     return similarity * np.float32(attention_factor(config) ** 2) if scaled else similarity

@@ -118,10 +118,10 @@ class Stack(nn.Module):
     def attention_context(
         self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0
     ) -> AttentionContext:
-        """Return mask and rotation for tokens at `positions` (B or 1, T) after `past` others; mask (B, S), packing
-        (B, T).
+        """Return mask and rotation for tokens at `positions` (B or 1, T), after `past` others.
 
-        Distances are differences of indices in the row, not of positions, since padding shifts query and key alike.
+        mask: (B, S). packing: (B, T). Distances are differences of indices in the row, not of positions, since padding
+        shifts query and key alike.
         """
         distance = distances(positions.size(1), past, positions.device)
         allowed = self_attention_mask(self.config, distance, mask, packing)

@@ -50,8 +50,7 @@ class Trace:
         self.router: dict[str, tuple[Tensor, Tensor]] = {}
         """The router's probabilities (N, E) of N tokens and their experts (N, k) long, by the feed-forward's site."""
         self.parts: dict[str, Tensor] = {}
-        """The output that each attention, cross-attention and feed-forward adds to the residual stream (B, T, C), by
-        its site."""
+        """What each attention, cross-attention and feed-forward adds to the residual stream (B, T, C), by site."""
         self.heads: dict[str, Tensor] = {}
         """The output of each head (B, H, T, D) before the output matrix, by the attention's site."""
 

@@ -1,7 +1,6 @@
 """The three topologies, assembled from the slots of a ModelConfig: Decoder, Encoder and EncoderDecoder.
 
-Letters in shape comments: B batch, T tokens, S keys (in an encoder-decoder: source tokens), C d_model,
-V vocab_size.
+Letters in shape comments: B batch, T tokens, S keys (in an encoder-decoder: source tokens), C d_model, V vocab_size.
 """
 
 from __future__ import annotations
@@ -66,8 +65,7 @@ class Model(nn.Module):
             look_back(self, self.embedding.weight)
 
     def logits(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Compute the head's logits from final hidden states: (…, C) -> (…, V) of tokens, (…, L) of labels, (…, 2) of
-        a span.
+        """Compute the head's logits: final hidden states (…, C) -> tokens (…, V), labels (…, L) or a span (…, 2).
 
         Labels of whole texts are predicted from one state: (B, T, C) -> (B, L). mask: see `pooled`.
 

@@ -19,8 +19,7 @@ class SchemeCode:
 
     functions: functions and classes before the attention layer. constants: numbers, by name. needs_math: whether this
     code uses the module `math`. member: the line that creates its module in a stack, with {n_head} and {causal}. added:
-    the expression that is added to embeddings, with {length}, or to scores, with {n_head}, by the scheme's
-    `applied_to`.
+    the expression that is added to embeddings, with {length}, or to scores, with {n_head} (see `applied_to`).
     """
 
     functions: Callable[[ModelConfig], Code] = lambda config: None

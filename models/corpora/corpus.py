@@ -2,11 +2,10 @@
 
 A corpus is the folder corpora/<first 12 digits of its SHA-256>/ with about.json and, depending on its kind, train.txt
 and val.txt ("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} per line). A dataset is
-a corpus of examples with a task; its rows have the columns of that task, and it may have a third split, test. No torch
-import.
+a corpus of examples with a task; its rows have the columns of that task, and it may have a third split, test.
 
 A large corpus has a split of more than one block (models.corpora.blocks): about.json has the digest of each block, and
-train.offsets … (int64) the offset of each line. It is never read completely into memory.
+train.offsets … (int64) the offset of each line. It is never read completely into memory. No torch import.
 """
 
 from __future__ import annotations

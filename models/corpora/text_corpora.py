@@ -43,9 +43,8 @@ def build_text_corpus_events(
 ) -> Generator[Event, None, Corpus]:
     """Build a corpus from one or more text files in UTF-8, or in UTF-16 with a byte order mark.
 
-    The end of the joined text is for validation (`split_index`). Yields Progress (bytes read). A text of more than one
-    block is never in memory as a whole, and validation begins at the first line of the last `val_fraction` of its
-    bytes.
+    Yields Progress (bytes read). The end of the joined text is for validation (`split_index`). A text of more than one
+    block is never in memory as a whole, and validation begins at the first line in its last `val_fraction` of bytes.
 
     Args:
         max_bytes: the maximum to read, from the beginning of the first file on; 0 = all.

@@ -37,8 +37,7 @@ class Proposal:
 def split_update(texts: int, at_most: int) -> tuple[int, int]:
     """Return the size and number of micro-batches, of `at_most` texts each, for updates of `texts` texts.
 
-    They add up to exactly `texts` if that takes at most about twice as many micro-batches as needed, otherwise to a few
-    more.
+    They add up to `texts` if that takes at most about twice as many micro-batches as needed, else to slightly more.
     """
     largest = min(texts, at_most)
     for size in range(largest, largest // 2, -1):

@@ -17,9 +17,9 @@ from terrarium.models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
 HEAP_HOLES = 0.42
-"""Fragmentation of glibc's heap as a share of the tensors there: with this value, six trainings of 12 million
-parameters took within 6 % of the estimate (tests/models/cost/test_peak_memory.py). Blocks with pages of their own cause
-none."""
+"""Fragmentation of glibc's heap as a share of the tensors there; blocks with pages of their own cause none. With this
+value, the memory of six trainings of 12 million parameters was within 6 % of the estimate
+(tests/models/cost/test_peak_memory.py)."""
 
 STATE_BYTES = {"float32": 4, "bfloat16": 2}
 """Bytes per number of an optimizer's state, by TrainConfig.state_dtype."""

@@ -112,8 +112,7 @@ class Tape:
     # Recording
 
     def parameter(self, numel: int) -> Value:
-        """Return a weight with several uses. It exists before the step, so only its gradient counts, while it is
-        accumulated."""
+        """Return a weight with several uses. Only its gradient counts, while it is accumulated, as it exists before."""
         return Value(numel, 4, Buffer(0, self.part), is_parameter=True)
 
     def add(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Prefix of files and folders that are still being written; safe to delete once their writer is gone."""
+"""Prefix of files and folders that are still being written; safe to delete after their writer has ended."""
 
 
 TRIES = 50 if os.name == "nt" else 1

@@ -92,7 +92,7 @@ class RunIndex:
 
     @property
     def is_large(self) -> bool:
-        """Whether there are so many runs that even checking which of them changed takes a while."""
+        """Whether there are so many runs that merely detecting changes takes a while."""
         return len(self._known) > _MANY
 
     def infos(self) -> list[RunInfo]:

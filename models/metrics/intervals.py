@@ -58,7 +58,7 @@ def mean(values: Sequence[float] | Array) -> Measure:
 
 
 def divide(numerator: Array, denominator: Array, default: float = 0.0) -> Array:
-    """Divide two arrays elementwise; `default` where the denominator is 0."""
+    """Divide two arrays elementwise; the result is `default` where the denominator is 0."""
     shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
     quotients = np.full(shape, default, dtype=np.float64)
     return np.divide(numerator, denominator, out=quotients, where=np.broadcast_to(denominator != 0, shape))

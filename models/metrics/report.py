@@ -18,8 +18,7 @@ _ALL_RIGHT = "Every item is right: the interval is Wilson's, of the share of ite
 class Score:
     """The value of a metric, or None if undefined; `note` then says why.
 
-    interval: the 95 % confidence interval, if computed. measure: the metric as a function of the items, for
-    comparisons.
+    interval: the 95 % confidence interval, if computed. measure: the metric as a function of items, for comparisons.
     """
 
     value: float | None
@@ -37,8 +36,7 @@ class Report:
     """The evaluation of predictions: scores by metric name (`METRICS`), with one headline metric.
 
     n: the number of scored items. details: task-specific results (confusion matrix, entities by type, signature, …),
-    JSON-serializable; see the scoring functions. item_scores: one number per item, 1 if perfect, to sort the worst
-    first.
+    JSON-serializable; see the scoring functions. item_scores: one number per item, 1 if perfect, for sorting.
     """
 
     headline: str
@@ -136,8 +134,7 @@ def bootstrapped(
 ) -> Score:
     """Compute the score of a measure with its bootstrap interval; `undefined`: the note if it has no value.
 
-    If all items score alike (for example, all are right), every resample has the same value, so there is no bootstrap
-    interval.
+    If all items score alike (for example, all are right), every resample has the same value, and there is no interval.
 
     Args:
         is_share: whether the metric is 1 if every item is right, and falls with their share, as F1 does; Wilson's

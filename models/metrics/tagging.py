@@ -1,7 +1,6 @@
 """Scores of tags, one per word: of the entities that they mark, and of the tags themselves. No torch import.
 
-Entities and their scores equal seqeval's; the counts of partly right entities equal nervaluate's (SemEval 2013, task
-9.1).
+Entities and their scores equal seqeval's, the counts of partly right entities nervaluate's (SemEval 2013, task 9.1).
 """
 
 from __future__ import annotations

@@ -29,8 +29,7 @@ _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
 """Fields that checkpoints of format 1 lack, with their values."""
 
 _LATER: dict[str, Any] = {"val_score": None, "best_score": None, "highest_score": None, "beta": None, "asked_step": -1}
-"""Fields that checkpoints lack which are older than tasks, alignment stages or held-out questions, with their
-values."""
+"""Fields, with their values, that checkpoints older than tasks, alignment stages or held-out questions lack."""
 
 
 @dataclass(kw_only=True)

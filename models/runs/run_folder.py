@@ -290,7 +290,7 @@ class RunFolder:
         return notices
 
     def read_metrics(self) -> list[Row]:
-        """Return all rows of `each_metric`, some 2 KB each in memory."""
+        """Return all rows of `each_metric`, which take about 2 KB of memory each."""
         return list(self.each_metric())
 
     def each_metric(self) -> Iterator[Row]:

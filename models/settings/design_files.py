@@ -26,8 +26,7 @@ def read_design(path: Path) -> ModelConfig:
     """Return the architecture in a JSON file.
 
     Raises:
-        ValueError: if the file is missing, not JSON, or not a valid design; the message names the file, the mistake and
-            the remedy.
+        ValueError: if the file is missing, not JSON, or not a valid design; names the file, the mistake and the remedy.
     """
     data = _parsed(path)
     if not isinstance(data, dict):

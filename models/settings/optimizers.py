@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 COUNTS = {1: "one", 2: "two"}
 BATCHED = 128 * 128
-"""Matrix elements up to which Muon batches the orthogonalisation on a CPU too, where it is faster (measured)."""
+"""Number of matrix elements up to which Muon batches the orthogonalisation on a CPU, too: measured to be faster."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,9 @@ DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 """The devices that a run can use. The device is not part of the spec, since machines differ."""
 
 LOSS_ROWS, GPU_LOSS_ROWS = 512, 4096
-"""Targets per block of logits in training (models.architecture.cross_entropy), on a CPU and on other devices. These
-blocks fit a CPU's cache and are large enough for efficient matrix products; saves a quarter to a half of the time
-(measured)."""
+"""Targets per block of logits in training (models.architecture.cross_entropy), on a CPU and on other devices. Such
+blocks fit a CPU's cache, and are large enough for efficient matrix products: a quarter to a half less time (measured).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

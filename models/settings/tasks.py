@@ -38,8 +38,7 @@ class Task:
     title: its name on screen. help: what the model learns, for the setting's help. columns: required in a row;
     optional_columns: optional. heads: topology -> the `ModelConfig.head` that learns the task; topologies that cannot
     learn it are left out. metrics: names of models.metrics.metrics_table, the usual headline first; a metric whose
-    `higher_is_better` is None cannot be the headline. label_column: the column of the labels, if they are from a fixed
-    list.
+    `higher_is_better` is None cannot be the headline. label_column: the column of labels from a fixed list, if any.
     """
 
     title: str
