@@ -49,7 +49,7 @@ class NGramEmbedding(nn.Module):
     def rows(
         self, ids: Tensor, cache: LayerCache | None = None, mask: Tensor | None = None, apart: Tensor | None = None
     ) -> Tensor:
-        """Compute the table rows of the n-grams that end with each token, (B, T, N - 1); arguments as for `forward`."""
+        """Return the table rows (B, T, N - 1) long of the n-grams that end with each token; see `forward`."""
         numbers, reach = ids.long() + 1, len(self.powers)  # 0 stands for positions before the text
         if mask is not None:
             numbers = numbers * mask

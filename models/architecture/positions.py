@@ -19,7 +19,10 @@ from terrarium.models.settings.slots import check_complete
 
 
 def sinusoidal(positions: Tensor, width: int) -> Tensor:
-    """Compute interleaved sines and cosines (Attention Is All You Need, section 3.5): positions (…) -> (…, width)."""
+    """Compute sinusoidal encodings: positions (…) -> (…, width) float32, sines and cosines interleaved.
+
+    Source: Attention Is All You Need, section 3.5.
+    """
     exponents = torch.arange(0, width, 2, dtype=torch.float32, device=positions.device) / width
     angles = positions[..., None].float() * 10_000.0**-exponents
     waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)

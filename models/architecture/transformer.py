@@ -85,9 +85,9 @@ class Model(nn.Module):
         return self.head
 
     def pooled(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the state that represents each text: (B, T, C) -> (B, C), the one of its last real token.
+        """Return the state that represents each text: (B, T, C) -> (B, C), that of its last token.
 
-        mask: (B, T) bool, True = not padding.
+        The last token has access to all others. mask: (B, T) bool, True = not padding.
         """
         if mask is None:
             return hidden[:, -1]
