@@ -36,7 +36,8 @@ class Report:
     """The evaluation of predictions: scores by metric name (`METRICS`), with one headline metric.
 
     n: the number of scored items. details: task-specific results (confusion matrix, entities by type, signature, …),
-    JSON-serializable; see the scoring functions. item_scores: one number per item, 1 if perfect, for sorting.
+    JSON-serializable; see the scoring functions. item_scores: one number per item, higher is better, for sorting; 1 if
+    perfect, except in regression (negated absolute errors).
     """
 
     headline: str
