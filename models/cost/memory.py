@@ -134,7 +134,7 @@ def memory(
 
 
 def update_bytes(config: ModelConfig, device: str) -> int:
-    """Return the bytes that Muon allocates to update all matrices of the same shape together, at most over shapes."""
+    """Return the bytes that Muon allocates to update all matrices of a shape together, the maximum over shapes."""
     sizes: Counter[tuple[int, int]] = Counter()
     for stack, parts in stacks(config):
         layers, width = stack.n_layer, stack.d_model

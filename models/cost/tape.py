@@ -112,7 +112,7 @@ class Tape:
     # Recording
 
     def parameter(self, numel: int) -> Value:
-        """Return a weight with several uses. Only its gradient counts, while it is accumulated, as it exists before."""
+        """Return a weight with several uses. It exists before the step: only its gradient counts, until complete."""
         return Value(numel, 4, Buffer(0, self.part), is_parameter=True)
 
     def add(
@@ -158,7 +158,7 @@ class Tape:
         return len(self._steps)
 
     def repeat(self, start: int, end: int, times: int) -> None:
-        """Count the memory saved by the operations from `start` to `end` `times` more, as few layers are recorded."""
+        """Count what the operations from `start` to `end` save `times` more, since only a few layers are recorded."""
         if times > 0:
             self._steps.append(Repeat(start, end, times))
 
