@@ -1,4 +1,4 @@
-"""Child processes of this program, and calls in one with time and memory limits, for untrusted input.
+"""Child processes of this program, and function calls in them with time and memory limits, for untrusted input.
 
 Arguments and results of a call are JSON, so the child's output cannot execute code in the parent. No torch import.
 """
@@ -29,27 +29,27 @@ from terrarium.models.events import Event, Progress, result_of
 from terrarium.models.number_words import format_size
 
 ANSWER_CALLS = "answer-calls"
-"""The argument with which this program answers calls (app.__main__)."""
+"""The command-line argument that makes this program serve calls (app.__main__)."""
 
 _CHECK_S = 0.02
-"""Polling interval of the child's memory, in seconds; a process can allocate some 50 MB within it."""
+"""Polling interval of the child's memory, in seconds; a process can allocate about 50 MB in that time."""
 
 _START_S = 120.0
-"""Limit on the start of a child: seconds on a busy machine, much less on others."""
+"""Limit on a child's start-up time, which is seconds on a busy machine, and much less on others."""
 
 _IDLE_BYTES = 1 << 27
-"""Resident memory that a child may keep between two calls; without any call, it has 20 to 60 MB."""
+"""Resident memory above which a child is killed after a call; before any call, it has 20 to 60 MB."""
 
 _LENGTH_BYTES = 8
 _OUT_OF_MEMORY = 78
-"""Exit code of a child that was denied memory; nothing else ends with it."""
+"""Exit code of a child that ran out of memory; not used otherwise."""
 
 _NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)
-"""On Windows: without a console of its own."""
+"""The flag that starts a child without a console of its own on Windows; 0 on other systems."""
 
 
 def own_command() -> list[str]:
-    """The command that starts this program."""
+    """Return the command line that starts this program."""
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "terrarium"]
 
 
@@ -57,7 +57,7 @@ def start_child(arguments: list[str], *, stdin: int, stdout: int, stderr: int) -
     """Start a command line of this program, with the environment that it needs.
 
     Args:
-        stdin, stdout, stderr: as subprocess.Popen's.
+        stdin, stdout, stderr: as in subprocess.Popen.
     """
     environment = dict(os.environ)
     if not getattr(sys, "frozen", False):
@@ -83,7 +83,7 @@ class LimitError(ValueError):
 
 
 class ChildProcess:
-    """A child process, started lazily by the first call and restarted after a kill. Serializes calls of threads."""
+    """A child process, started lazily by the first call and restarted after a kill. Serializes calls from threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -105,7 +105,8 @@ class ChildProcess:
             errors: subclasses of ValueError that it may raise; they have one argument, the message.
 
         Raises:
-            ValueError: whatever the function raises; LimitError if the child was killed or crashed.
+            ValueError: if the function raises one.
+            LimitError: if the call exceeded a limit or crashed the child.
             RuntimeError: for any other error of the function, with its traceback.
         """
         return result_of(self.call_events(function, *args, limits=limits, errors=errors))
@@ -113,7 +114,7 @@ class ChildProcess:
     def call_events(
         self, function: Callable[..., Any], *args: Any, limits: Limits, errors: tuple[type[ValueError], ...] = ()
     ) -> Generator[Event, None, Any]:
-        """Like `call`, but yield Progress of unknown total every few milliseconds. Closing it kills the child."""
+        """Like `call`, but yields Progress of unknown total every few milliseconds. Closing it kills the child."""
         while not self._lock.acquire(timeout=_CHECK_S):
             yield Progress(done=0, total=0)
         try:
@@ -124,8 +125,8 @@ class ChildProcess:
             request = {"module": function.__module__, "function": function.__qualname__, "args": args}
             answer = yield from self._running.ask(request, limits)
             if self._running.memory_bytes() > _IDLE_BYTES:
-                self.kill()  # it keeps what it has read, and the next call may be far off
-        except BaseException:  # also where this is closed: the answer would come to the next call
+                self.kill()  # it does not free what it has read, and the next call may be a long time off
+        except BaseException:  # also when the generator is closed: the next call would receive this answer
             self.kill()
             raise
         finally:
@@ -138,14 +139,14 @@ class ChildProcess:
         raise kind(answer["sentence"])
 
     def kill(self) -> None:
-        """Kill the child, if there is one."""
+        """Kill the child, if it is running."""
         if self._running is not None:
             self._running.kill()
             self._running = None
 
 
 class _Running:
-    """One process, and the thread that reads its answers."""
+    """A running child, and the thread that reads its answers."""
 
     def __init__(self) -> None:
         pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
@@ -157,7 +158,7 @@ class _Running:
         self._reader.start()
         self._process: psutil.Process | None = None
         self.kill = weakref.finalize(self, _end, self._child, self._reader)
-        """Kills it, as does the end of this program."""
+        """Kills the child; also called at the exit of this program."""
 
     @property
     def is_alive(self) -> bool:
@@ -165,11 +166,11 @@ class _Running:
 
     @property
     def pid(self) -> int:
-        """That of Python itself: on Windows, the child may be no more than its launcher."""
+        """The process id of Python itself: on Windows, the child that was started may be only a launcher."""
         return self._child.pid if self._process is None else self._process.pid
 
     def memory_bytes(self) -> int:
-        """The resident memory; 0 if it has ended, or not begun."""
+        """Return the child's resident memory in bytes; 0 before it has started and after it has ended."""
         try:
             return 0 if self._process is None else int(self._process.memory_info().rss)
         except psutil.Error:
@@ -208,7 +209,7 @@ class _Running:
 
 
 class _Reader(threading.Thread):
-    """Puts the answers in a queue: None at their end, b"" for one that has more than `max_bytes`, which is not read."""
+    """Puts the answers in a queue: None at the end of the stream, b"" for one over `max_bytes`, which ends it, too."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(name="answers of a child", daemon=True)
@@ -222,7 +223,7 @@ class _Reader(threading.Thread):
                 self.answers.put(b"")
                 return
             answer = self._stream.read(length)
-            if len(answer) < length:  # it has ended while it sent
+            if len(answer) < length:  # the child ended while it was sending
                 break
             self.answers.put(answer)
         self.answers.put(None)
@@ -234,7 +235,7 @@ def _end(child: subprocess.Popen[bytes], reader: _Reader) -> None:
     reader.join()
     for stream in (child.stdin, child.stdout):
         assert stream is not None
-        with contextlib.suppress(OSError):  # a request that it did not read
+        with contextlib.suppress(OSError):  # closing flushes a request that the child did not read
             stream.close()
 
 
@@ -262,16 +263,16 @@ def answer_calls() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is meant for the parent
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)  # whatever a library prints
+    os.dup2(nowhere, 1)  # discards what libraries print
     _send(answers, {"pid": os.getpid()})
     while (length := _read_length(requests)) is not None:
         request = json.loads(requests.read(length))
         seconds, memory_bytes = request["limits"]
-        if sys.platform == "linux":  # elsewhere, only the parent watches
+        if sys.platform == "linux":  # on other systems, only the parent checks the memory
             import resource
 
             resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, resource.RLIM_INFINITY))
-        # If the parent is killed meanwhile, nobody else would end this.
+        # Ends this process if the parent was killed during the call.
         faulthandler.dump_traceback_later(2 * seconds, exit=True, file=nowhere)
         try:
             _send(answers, _answer_to(request))
@@ -288,5 +289,5 @@ def _answer_to(request: dict[str, Any]) -> dict[str, Any]:
         return {"sentence": str(error), "kinds": [kind.__name__ for kind in type(error).__mro__]}
     except MemoryError:
         raise
-    except BaseException:  # noqa: BLE001 (a panic in Rust is no Exception)
+    except BaseException:  # noqa: BLE001 (a Rust panic is not an Exception)
         return {"details": traceback.format_exc()}

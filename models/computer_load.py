@@ -1,4 +1,4 @@
-"""How much of this computer other programs use."""
+"""Measures the load of other programs on this computer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.models.number_words import format_percent
 
 @dataclass(frozen=True)
 class Times:
-    """Processor seconds of all cores together: in total, busy, and our own with our child processes."""
+    """Processor seconds of all cores: in total, busy, and those of this process and its children."""
 
     total: float
     busy: float
@@ -21,7 +21,7 @@ class Times:
 
 
 class ComputerLoad:
-    """Measures the share of the processors' time that other programs use."""
+    """Measures the share of the processor time that other programs use."""
 
     def __init__(self, read: Callable[[], Times] | None = None) -> None:
         self._read = read or read_times
@@ -38,7 +38,7 @@ class ComputerLoad:
 
 
 def read_times() -> Times:
-    """The processor times of now: about 10 ms on a computer with some hundred processes.
+    """Return the processor times of now: about 10 ms on a computer with some hundred processes.
 
     On Windows and macOS, a child process that has ended no longer counts as ours.
     """
@@ -47,14 +47,14 @@ def read_times() -> Times:
     idle = times.idle + getattr(times, "iowait", 0.0)
     process, own = psutil.Process(), 0.0
     for each in (process, *process.children(recursive=True)):
-        with contextlib.suppress(psutil.Error):  # it has just ended
+        with contextlib.suppress(psutil.Error):  # the process has just ended
             spent = each.cpu_times()
             own += spent.user + spent.system + spent.children_user + spent.children_system
     return Times(total=total, busy=total - idle, own=own)
 
 
 def describe_load(share: float | None) -> str:
-    """What slows the work down here, in a few words; "" if others use less than half of the computer."""
+    """Describe the load of other programs as a clause; "" if they use less than half of the computer."""
     if share is None or share < 0.5:
         return ""
     return f"other programs use {format_percent(share)} of this computer"

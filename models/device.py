@@ -1,4 +1,4 @@
-"""Choosing the device and the precision, and sentences for when that fails."""
+"""Choosing the device and the precision, and messages for when that fails."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class DeviceChoice:
 
 
 def return_free_memory() -> None:
-    """Give memory that is not in use back to the device and to the operating system."""
+    """Return unused cached memory to the device and to the operating system."""
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        with contextlib.suppress(OSError, AttributeError):  # the C library is not glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def available_devices() -> tuple[str, ...]:
-    """The devices that torch supports here, the fastest first; "cpu" is always the last."""
+    """Return the devices that torch supports here, the fastest first; "cpu" is always the last."""
     found = []
     if torch.cuda.is_available():
         found.append("cuda")
@@ -52,9 +52,9 @@ def available_devices() -> tuple[str, ...]:
 
 
 def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
-    """The named device after a trial; the CPU, with a sentence, if it does not work. "auto" = the fastest.
+    """Return the named device if it works in a trial, otherwise the CPU with a sentence. "auto" = the fastest.
 
-    `index` counts CUDA devices from 0.
+    `index`: the CUDA device, counted from 0.
 
     Raises:
         ValueError: for an unknown name.
@@ -82,15 +82,15 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
 
 
 def set_thread_count(n: int) -> None:
-    """Set the number of threads with which torch computes what this thread asks for."""
+    """Set the number of threads that torch uses for the computations of the calling thread."""
     torch.set_num_threads(n)
 
 
 def faster_thread_count(rounds: int = 12) -> int:
-    """All threads that torch uses now, or half as many if a small training step is currently faster with those: beside
-    another busy program, each thread waits for the others to be run.
+    """Return the number of threads that torch uses now, or half of it if a small training step is faster with that.
 
-    Measured with matrices of a quick start's size, by turns, in a tenth of a second.
+    Beside another busy program, fewer threads can be faster, because each thread waits until the others are scheduled.
+    Measures alternately, with matrices of a quick start's size, in a tenth of a second.
     """
     n = torch.get_num_threads()
     if n == 1:
@@ -109,12 +109,12 @@ def faster_thread_count(rounds: int = 12) -> int:
 
 
 def core_count() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished its work, as before a clock is read."""
+    """Wait until the device has finished its work, for example before reading a clock."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -122,7 +122,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
+    """Return whether the device multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
@@ -131,10 +131,10 @@ def bf16_is_fast(device: torch.device) -> bool:
 
 
 def pick_precision(train: TrainConfig, model: ModelConfig, device: torch.device) -> torch.dtype:
-    """The dtype of matrix products in training; weights, updates and validation are always float32.
+    """Return the dtype of matrix products in training; weights, updates and validation are always float32.
 
     "auto" is bfloat16 if the device supports it in hardware and the model is wide enough to gain more than the
-    conversions cost.
+    conversions cost (BFLOAT16_FROM).
     """
     if train.precision == "float32":
         return torch.float32
@@ -144,7 +144,7 @@ def pick_precision(train: TrainConfig, model: ModelConfig, device: torch.device)
 
 
 def seed_global(seed: int, device: torch.device) -> None:
-    """Seed the generator of dropout on `device`, as torch.manual_seed, but 0.1 ms faster."""
+    """Seed the generator of dropout on `device`, like torch.manual_seed, but 0.1 ms faster."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -153,7 +153,7 @@ def seed_global(seed: int, device: torch.device) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python raised `error` because memory ran out."""
+    """Return whether torch or Python raised `error` because memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = ("not enough memory", "DefaultCPUAllocator", "can't allocate memory", "out of memory")
@@ -161,7 +161,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def describe_out_of_memory(device: torch.device, remedy: str = "") -> str:
-    """A sentence with advice for when training ran out of memory; `remedy` replaces the general advice."""
+    """Return the message for a training that ran out of memory; `remedy` replaces the general advice."""
     memory = (
         "The memory of this computer" if device.type == "cpu" else f"The memory of the {device.type.upper()} device"
     )

@@ -1,4 +1,4 @@
-"""Events that long computations yield: immutable, used by the worker and the command line alike. No torch import."""
+"""The immutable events that long computations yield, for the worker and the command line alike. No torch import."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def result_of(work: Generator[object, None, Result]) -> Result:
 
 
 def reporting(work: Generator[object, None, Result], event: Reported) -> Generator[Reported, None, Result]:
-    """Run a generator to its end and return its result; yields `event` wherever it yields."""
+    """Run a generator to its end and return its result; yields `event` instead of each of its events."""
     while True:
         try:
             next(work)
@@ -42,7 +42,7 @@ def reporting(work: Generator[object, None, Result], event: Reported) -> Generat
 
 @dataclass(frozen=True, kw_only=True)
 class Phase(Event):
-    """A phase of a longer job begins, with a name fit for a status line: “Training the tokenizer”."""
+    """A phase of a longer job begins; its name is for a status line: “Training the tokenizer”."""
 
     name: str
 
@@ -57,13 +57,13 @@ class Progress(Event):
 
 
 class ProgressMeter:
-    """Makes the Progress of a phase that begins now, with the seconds left at the average speed so far."""
+    """Creates the Progress events of a phase that begins now, with the seconds left at the average speed so far."""
 
     def __init__(self, total: int) -> None:
         self._total, self._began, self._first = total, time.monotonic(), -1
 
     def progress(self, done: int) -> Progress:
-        """Progress at `done`; what was done at the first call, by an earlier try, is not counted in the speed."""
+        """Return the Progress at `done`. The speed excludes work done before the first call, by an earlier attempt."""
         if self._first < 0:
             self._first = done
         seconds, n = time.monotonic() - self._began, done - self._first
@@ -88,14 +88,14 @@ class ShownText:
 
 @dataclass(frozen=True, kw_only=True)
 class TextsShown(Event):
-    """Some of the data that is being made or read."""
+    """Examples of the data that is being generated or read."""
 
     texts: tuple[ShownText, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WordMerges:
-    """A word, and the tokens that it consists of: at first its characters, then after each merge of a tokenizer."""
+    """A word, and its tokens after each merge of a tokenizer; the first state is its characters."""
 
     word: str
     states: tuple[tuple[str, ...], ...]
@@ -103,14 +103,14 @@ class WordMerges:
 
 @dataclass(frozen=True, kw_only=True)
 class WordsMerged(Event):
-    """How some words become tokens, by the tokenizer just trained."""
+    """The merges of some words by the tokenizer just trained."""
 
     words: tuple[WordMerges, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class VocabularyGrowth(Event):
-    """How well the first tokens of a BPE vocabulary compress, measured on `sample_bytes` bytes."""
+    """The compression by the first `vocab_size` tokens of a BPE vocabulary, measured on `sample_bytes` bytes."""
 
     vocab_size: int
     bytes_per_token: float
@@ -132,7 +132,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class MicroStep(Event):
-    """Between two micro-batches: nothing to show, but other jobs may run now."""
+    """A pause between two micro-batches in which other jobs may run; there is nothing to show."""
 
     step: int
     micro_step: int
@@ -140,12 +140,11 @@ class MicroStep(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainMetrics(Event):
-    """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, without pauses.
+    """An optimizer step. `loss`: in nats per token. `elapsed_s`: the run's own clock, without pauses.
 
-    `bits_per_byte` is the loss in another unit, or None as in ValMetrics. `memory_bytes` is the memory in use on
-    the device (on the CPU: by this process), or None if not measured at this step. `peak_share` is the estimated
-    arithmetic of the step divided by what the fastest matrix product measured on this machine would do in that time
-    (model FLOPs utilization).
+    `bits_per_byte`: the loss in another unit, or None as in ValMetrics. `memory_bytes`: the memory in use on the device
+    (on the CPU: by this process), or None if not measured at this step. `peak_share`: the estimated FLOPs of the step,
+    divided by those of the fastest matrix product measured on this machine in the same time (model FLOPs utilization).
     """
 
     step: int
@@ -174,13 +173,13 @@ class LayerMetrics(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ValMetrics(Event):
-    """Loss on the validation split, in nats/token and in bits per byte of its text.
+    """The validation loss, in nats per token and in bits per byte of the text.
 
-    The latter is None where only some tokens are predicted (masked tokens, span corruption), or where their weights
+    `bits_per_byte` is None if only some tokens are predicted (masked tokens, span corruption), or if their weights
     differ (prompt loss weight below 1). `loss_error` is the standard error of the loss, a mean over tokens.
 
-    A dataset's task also has its `metric` (models.metrics) and its value, None where it is undefined. An alignment has
-    a metric only: its loss is not a number (NaN).
+    For a dataset's task, `metric` (models.metrics) and `metric_value` are set; the value is None if undefined. An
+    alignment has only a metric: its loss is NaN.
     """
 
     step: int
@@ -195,7 +194,7 @@ class ValMetrics(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignMetrics(Event):
-    """Figures of a step of an alignment, or of the validation after it (`is_validation`), by TRL's names."""
+    """The figures of an alignment step, or of the validation after it (`is_validation`), by TRL's names."""
 
     step: int
     tokens: int
@@ -205,7 +204,7 @@ class AlignMetrics(Event):
 
 
 ARROW = " → "
-"""In a sample: separates the prompt as the model read it, with its gaps, from the model's text."""
+"""Separates, in a sample, the prompt as the model read it (with gaps, if any) from the model's text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,9 +220,9 @@ class SampleMade(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionSeen(Event):
-    """One layer's attention in a pinned prompt: weights (H, T, S), rows of `ids` over columns of `ids`.
+    """The attention of a layer on a pinned prompt: weights (H, T, S), with `ids` as rows and as columns.
 
-    `site` is the module's path, as in models.architecture.trace.
+    `site`: the module's path, as in models.architecture.trace.
     """
 
     step: int
@@ -235,7 +234,7 @@ class AttentionSeen(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Noted(Event):
-    """Something happened to the run at `step`, as in events.jsonl: started, resumed, saved, learning rate …"""
+    """An entry of the run's events.jsonl at `step`: started, resumed, saved, learning rate …"""
 
     step: int
     event: str
@@ -252,7 +251,7 @@ class Saved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Blocked(Event):
-    """Work is blocked until the `reason` (a sentence) is removed; requesting the next event tries again."""
+    """Work is blocked by the `reason` (a sentence), such as a full disk; requesting the next event tries again."""
 
     reason: str
 
@@ -270,10 +269,9 @@ class Finished(Event):
 class Speculated:
     """How speculative decoding produced a token.
 
-    outcome: accepted (the draft model proposed it), replaced (the model rejected the proposal and
-    sampled this token), or bonus (the extra token that a pass of the model yields beyond the draft).
-    proposed: the draft model's token; −1 for a bonus. p, q: its probability in the model and in the draft
-    model, both after the sampling settings.
+    outcome: accepted (the draft model proposed it), replaced (the model rejected the proposal and sampled this token),
+    or bonus (the extra token that a pass of the model yields after the draft). proposed: the draft model's token; −1
+    for a bonus. p, q: its probability in the model and in the draft model, both after the sampling settings.
     """
 
     outcome: str
@@ -284,12 +282,13 @@ class Speculated:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenMade(Event):
-    """One generated token. `text` is the new text that it completes: empty while a character is still incomplete.
+    """A generated token. `text`: the new text that it completes, empty while a character is incomplete.
 
-    Of the model's own distribution at this position, before any sampling setting: the token's `probability` and `rank`
-    (1 = most probable), the `entropy` in nats, and, where requested, the most probable tokens in `top`: ids and natural
-    logarithms of their probabilities. `draw` is the random number in [0, 1) that selected the token; None where nothing
-    was drawn (temperature 0), or not from this distribution alone: with a draft model, see `speculated`.
+    From the model's own distribution at this position, before any sampling setting: the token's `probability` and
+    `rank` (1 = most probable), the `entropy` in nats, and, if requested, the most probable tokens in `top`: ids and
+    natural logarithms of their probabilities. `draw`: the random number in [0, 1) that selected the token; None if
+    nothing was drawn (temperature 0), or if the token was not drawn from this distribution alone: with a draft model,
+    see `speculated`.
     """
 
     id: int
@@ -306,8 +305,8 @@ class TokenMade(Event):
 class ReplyFinished(Event):
     """A generation has ended. `reason`: stop (end token or stop text), or length (max_tokens or full context).
 
-    With a draft model: how many tokens it drafted (n_drafted), how many of them are in the reply (n_accepted), and in
-    how many passes the model made all n_tokens (n_passes); 0 without one.
+    With a draft model: the number of tokens that it drafted (n_drafted), of those in the reply (n_accepted), and of the
+    model's passes for all n_tokens (n_passes). All 0 without one.
     """
 
     reason: str
@@ -322,7 +321,7 @@ class ReplyFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class KindAccuracy:
-    """Held-out accuracy of one kind of question, with its baselines (all shares between 0 and 1)."""
+    """Held-out accuracy on a kind of question, with its baselines (all between 0 and 1)."""
 
     kind: str
     n: int
@@ -334,7 +333,7 @@ class KindAccuracy:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutAnswer:
-    """A model's reply to a held-out question. gold: the right answer; for requested stories, one of many."""
+    """A model's reply to a held-out question. gold: the right answer; for a requested story, one of many."""
 
     kind: str
     question: str
@@ -345,9 +344,9 @@ class HeldOutAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated(Event):
-    """The held-out evaluation is done. `accuracy` is the headline figure: the mean of the headline kinds.
+    """The held-out evaluation is complete. `accuracy`: the headline figure, the mean over the headline kinds.
 
-    answers: to the first question of each kind; () if they were not retained.
+    answers: those to the first question of each kind; () if they were not retained.
     """
 
     accuracy: float
@@ -358,9 +357,9 @@ class Evaluated(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyMeasured(Event):
-    """Held-out accuracy at `step` of a training, on few questions of each kind, always the same ones.
+    """Held-out accuracy at `step` of a training, on a few questions of each kind, always the same ones.
 
-    accuracy: the mean of the headline kinds, as in Evaluated. answers: to the first question of each kind.
+    accuracy: the mean over the headline kinds, as in Evaluated. answers: those to the first question of each kind.
     """
 
     step: int
@@ -376,10 +375,9 @@ class AccuracyMeasured(Event):
 class TextCompared(Event):
     """Bits per byte of the held-out end of a text, under models fitted to the rest.
 
-    n_held_out, n_train: numbers of held-out and of training bytes. gzip: growth of the compressed training text when
-    the held-out bytes are appended. trigram, table: Kneser–Ney n-gram models of bytes, of order 3 and of the best
-    order, `table_order`.
-    model: the run's model after `step` steps, or None before the first evaluation.
+    n_held_out, n_train: the numbers of held-out and training bytes. gzip: the growth of the compressed training text
+    when the held-out bytes are appended. trigram, table: Kneser–Ney n-gram models of bytes, of order 3 and of the best
+    order, `table_order`. model: the run's model after `step` steps, or None before the first evaluation.
     """
 
     n_held_out: int
@@ -396,8 +394,8 @@ class TextCompared(Event):
 class KnownFigure:
     """A model's score on one kind of question, or its loss on a text.
 
-    kind: the kind of question, or "loss". value: the share of right answers (0 to 1), or nats per token. n: how many
-    questions, or tokens, it is measured on.
+    kind: the kind of question, or "loss". value: the share of right answers (0 to 1), or nats per token. n: the number
+    of questions or tokens.
     """
 
     kind: str
@@ -407,7 +405,7 @@ class KnownFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class KnowledgeMeasured(Event):
-    """Forgetting check: a fine-tuned model's scores at `step` on its parent's training corpus, `corpus` (a label)."""
+    """Forgetting check: a fine-tuned model's scores at `step` on its parent's data, labelled `corpus`."""
 
     step: int
     corpus: str

@@ -1,7 +1,7 @@
 """An HTTP client of a Hugging Face hub: cancellable requests, and downloads that resume and are verified.
 
-HF_ENDPOINT, HF_HUB_OFFLINE and the user's login are honoured, as by huggingface_hub. What waits for the network is a
-generator that yields Progress several times a second, so that it can be closed at any time. No torch import.
+HF_ENDPOINT, HF_HUB_OFFLINE and the user's login are honoured, as by huggingface_hub. Functions that wait for the
+network are generators that yield Progress several times a second, and can be closed at any time. No torch import.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from terrarium.models.files.atomic import replace_path
 Result = TypeVar("Result")
 
 TIMEOUT_S = 20.0
-"""Seconds without an answer, or without a byte of one, after which a request is given up."""
+"""Seconds without an answer, or without a byte of one, after which a request fails."""
 _TICK_S = 0.1
 _MAX_WAITING = 16
-"""Parts of a download that wait to be written."""
+"""Maximum number of received chunks that wait to be written."""
 _MAX_TRIES = 5
-"""How often a download resumes automatically after a lost connection, if each attempt received data."""
+"""Maximum number of attempts of a download that loses its connection; each must receive data."""
 _CHUNK_BYTES = 1 << 22
 
 
@@ -43,14 +43,14 @@ class HubFile:
 
 
 class HubClient:
-    """A hub: that of HF_ENDPOINT, or of another address.
+    """A client of a hub: that of HF_ENDPOINT, or another.
 
     Attributes:
-        pages: the prefix of a repository's page, as “datasets/”.
-        missing: the end of the sentence for a repository that is not found: why, and what to do.
+        pages: the prefix of the paths of repository pages, such as “datasets/”.
+        missing: the end of the message for a repository that is not found: why, and what to do.
 
     Args:
-        endpoint: its address; "" for that of the environment.
+        endpoint: the hub's address; "" for that of the environment.
     """
 
     pages = ""
@@ -61,7 +61,7 @@ class HubClient:
 
     @property
     def endpoint(self) -> str:
-        """Its address, without a slash at the end."""
+        """The hub's address, without a slash at the end."""
         if self._endpoint:
             return self._endpoint.rstrip("/")
         from huggingface_hub import constants
@@ -80,13 +80,13 @@ class HubClient:
         return HfApi(endpoint=self.endpoint)
 
     def reach(self) -> None:
-        """Raise immediately if the hub is unreachable; for a list, huggingface_hub would retry for 23 seconds."""
+        """Raise immediately if the hub is unreachable; when listing, huggingface_hub would retry for 23 seconds."""
         from huggingface_hub import get_session
 
         get_session().head(self.endpoint, timeout=TIMEOUT_S)
 
     def answer(self, ask: Callable[[], Result], what: str) -> Generator[Event, None, Result]:
-        """Call `ask` on a thread and return its result. The thread is abandoned when the generator is closed.
+        """Call `ask` on a thread and return its result. The thread is abandoned if the generator is closed.
 
         Raises:
             ValueError: with a message, if the hub refuses, fails, does not answer or is unreachable.
@@ -118,7 +118,7 @@ class HubClient:
         Yields Progress (bytes of all files). Closing it leaves the received bytes in a .part file beside the target.
 
         Raises:
-            ValueError: if a file cannot be downloaded, or is damaged and then deleted; with a message about `what`.
+            ValueError: if a file cannot be downloaded, or arrived damaged (it is deleted); with a message about `what`.
         """
         meter, done = ProgressMeter(sum(file.size for *_, file in files)), 0
 
@@ -162,7 +162,7 @@ class HubClient:
         replace_path(part, target)
 
     def _is_sound(self, part: Path, file: HubFile, progress: Callable[[int], Progress]) -> Generator[Event, None, bool]:
-        """Check the received file against the hub's checksum, if there is one; returns whether it matches."""
+        """Return whether the received file matches the hub's checksum, if there is one."""
         digest = hashlib.sha256() if file.sha256 else hashlib.sha1(f"blob {file.size}\0".encode())
         expected = file.sha256 or file.git_sha1
         with part.open("rb") as stream:
@@ -188,7 +188,7 @@ class HubClient:
             from huggingface_hub import get_session
             from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
-            # Compressed on the way, its bytes would not be those that the range counts.
+            # If the transfer were compressed, the range would not count the bytes of the file.
             headers = build_hf_headers() | {"Accept-Encoding": "identity"}
             headers |= {"Range": f"bytes={start}-"} if start else {}
             try:
@@ -232,7 +232,7 @@ class HubClient:
         """Convert a network or hub error to a ValueError with a message; other errors are returned unchanged."""
         if isinstance(error, ValueError) and type(error) is ValueError:
             return error
-        kinds = {kind.__name__ for kind in type(error).__mro__}  # the library moves these classes between its modules
+        kinds = {kind.__name__ for kind in type(error).__mro__}  # by name: these classes move between modules
         status = getattr(getattr(error, "response", None), "status_code", 0)
         if "OfflineModeIsEnabled" in kinds:
             sentence = "HF_HUB_OFFLINE is set, so nothing is asked of the Hugging Face hub: unset it, or open a file."
@@ -259,7 +259,7 @@ class HubClient:
 
 
 def part_of(target: Path, file: HubFile) -> Path:
-    """The file that holds what has arrived of a download so far."""
+    """Return the path of the partial file of a download."""
     mark = (file.sha256 or file.git_sha1)[:16] or str(file.size)
     return target.with_name(f"{target.name}.{mark}.part")
 

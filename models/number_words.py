@@ -9,12 +9,12 @@ _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def format_percent(share: float, digits: int = 0) -> str:
-    """A fraction as a percentage, “53 %”, with a no-break space."""
+    """Format a fraction as a percentage, “53 %”, with a no-break space."""
     return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def format_prob(p: float) -> str:
-    """A probability with at least two significant digits: “41.2 %”, “0.31 %”, “0.0042 %”, “<0.0001 %”, “>99.9 %”."""
+    """Format a probability with two significant digits or more: “41.2 %”, “0.31 %”, “<0.0001 %”, “>99.9 %”."""
     if 0.9995 <= p < 1.0:
         return f">{format_percent(0.999, 1)}"
     if p < 1e-6:
@@ -24,7 +24,7 @@ def format_prob(p: float) -> str:
 
 
 def format_done(share: float) -> str:
-    """How much of a work is done as a percentage, rounded down: “100 %” is said of all of it only."""
+    """Format the progress of work as a percentage, rounded down, so that “100 %” means that all of it is done."""
     return format_percent(math.floor(100 * share + 1e-9) / 100)
 
 
@@ -34,24 +34,24 @@ def format_of_100(share: float) -> str:
 
 
 def with_minus(number: str) -> str:
-    """A formatted number with a real minus sign, “−0.25” for “-0.25”; an exponent keeps its hyphen."""
+    """Replace the hyphen of a formatted number by a minus sign: “−0.25” for “-0.25”; an exponent keeps its hyphen."""
     return f"−{number[1:]}" if number.startswith("-") else number
 
 
 def format_exponent(value: float) -> str:
-    """A number far from 1 in two digits: “1.2e-3”."""
+    """Format a number far from 1 with two digits: “1.2e-3”."""
     digits, _, exponent = f"{value:.1e}".partition("e")
     return f"{digits}e{int(exponent)}"
 
 
 def format_signed(value: float, digits: int = 2) -> str:
-    """“+1.20”, “−0.35”, “0.00”."""
+    """Format a number with its sign: “+1.20”, “−0.35”, “0.00”."""
     words = with_minus(f"{value:+.{digits}f}")
     return words if words.strip("+−0.") else words[1:]
 
 
 def format_compact(n: float, *, billion: str = "G") -> str:
-    """A count in three digits: “812”, “12.3 k”, “124 M”, “1.20 G”; `billion`: the suffix for 10⁹."""
+    """Format a count with three digits: “812”, “12.3 k”, “124 M”, “1.20 G”; `billion`: the suffix for 10⁹."""
     for factor, letter in ((1e12, "T"), (1e9, billion), (1e6, "M"), (1e3, "k")):
         if n >= 0.9995 * factor:
             return f"{_three_digits(n / factor)} {letter}"
@@ -59,13 +59,13 @@ def format_compact(n: float, *, billion: str = "G") -> str:
 
 
 def format_size(n_bytes: float) -> str:
-    """A size in three digits with binary units: “640 B”, “12.3 KiB”, “1.20 GiB”, “16.8 TiB”."""
+    """Format a size with three digits and binary units: “640 B”, “12.3 KiB”, “1.20 GiB”, “16.8 TiB”."""
     factor, unit = size_unit(n_bytes)
     return f"{n_bytes:.0f} B" if unit == "B" else f"{_three_digits(n_bytes / factor)} {unit}"
 
 
 def size_unit(n_bytes: float) -> tuple[int, str]:
-    """The largest binary unit that is not larger than a size, as bytes and symbol: (2³⁰, “GiB”)."""
+    """Return the largest binary unit not larger than a size, as bytes and symbol: (2³⁰, “GiB”)."""
     number = 0
     while number < len(_SIZE_UNITS) - 1 and n_bytes >= 1024 ** (number + 1):
         number += 1
@@ -73,12 +73,12 @@ def size_unit(n_bytes: float) -> tuple[int, str]:
 
 
 def _three_digits(x: float) -> str:
-    """A number of at least 1 in three digits: “1.20”, “12.3”, “124”; from 1,000 on, as many as it has."""
+    """Format a number of at least 1 with three digits: “1.20”, “12.3”, “124”; from 1,000 on, all of its digits."""
     return f"{x:.{2 if x < 9.995 else 1 if x < 99.95 else 0}f}"
 
 
 def format_count(n: int, one: str, many: str = "") -> str:
-    """A count with its noun: “1 token”, “2,310 tokens”; `many`: the plural, if irregular."""
+    """Format a count with its noun: “1 token”, “2,310 tokens”; `many`: the plural, if irregular."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
@@ -86,24 +86,24 @@ _FEW = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "n
 
 
 def format_few(n: int, one: str) -> str:
-    """As format_count, with numbers up to ten as words: “two columns”."""
+    """Format a count with its noun, with numbers up to ten as words: “two columns”."""
     return format_count(n, one) if n >= len(_FEW) else f"{_FEW[n]} {one}{'' if n == 1 else 's'}"
 
 
 def describe_speculation(n_drafted: int, n_accepted: int, n_tokens: int, n_passes: int) -> str:
-    """What speculative decoding saved: “31 of 40 drafted tokens accepted (78 %), 2.9 tokens per pass of the model.”"""
+    """Describe speculative decoding: “31 of 40 drafted tokens accepted (78 %), 2.9 tokens per pass of the model.”"""
     share = f" ({format_percent(n_accepted / n_drafted)})" if n_drafted else ""
     passes = f"{n_tokens / n_passes:.1f} tokens per pass of the model" if n_passes else "no pass of the model"
     return f"{n_accepted:,} of {format_count(n_drafted, 'drafted token')} accepted{share}, {passes}."
 
 
 def format_times(n: int) -> str:
-    """A frequency: “never”, “once”, “2,310 times”."""
+    """Format a frequency: “never”, “once”, “2,310 times”."""
     return "once" if n == 1 else f"{n:,} times" if n else "never"
 
 
 def format_duration(seconds: float, *, fine: bool = False) -> str:
-    """A duration: “45 s”, “3 min 20 s”, “2 h 5 min”; with `fine` also “850 ms” and “3.2 s” below a minute."""
+    """Format a duration: “45 s”, “3 min 20 s”, “2 h 5 min”; with `fine` also “850 ms” and “3.2 s” below a minute."""
     if fine and seconds < 59.95:
         return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
     whole = max(0, round(seconds))
@@ -132,7 +132,7 @@ def format_speed(tokens_per_s: float) -> str:
 
 
 def format_date(written: str) -> str:
-    """A time in ISO 8601 as “25 Nov, 13:03”, in local time; other text is returned unchanged."""
+    """Format a time in ISO 8601 as “25 Nov, 13:03”, in local time; other text is returned unchanged."""
     try:
         moment = datetime.fromisoformat(written).astimezone()
     except ValueError:
@@ -142,5 +142,5 @@ def format_date(written: str) -> str:
 
 
 def capitalized(text: str) -> str:
-    """A text with a capital at its start; other capitals stay, which str.capitalize lowers: “a JSON object”."""
+    """Capitalise the first letter of a text; unlike str.capitalize, it does not change the others: “a JSON object”."""
     return text[:1].upper() + text[1:]

@@ -1,7 +1,6 @@
 """Attention: multi-head, grouped-query (arXiv:2305.13245) or multi-query; self-attention or cross-attention.
 
-Letters in shape comments: B batch, T tokens (queries), S keys, C d_model, H n_head, G n_kv_head,
-D head_dim.
+Letters in shape comments: B batch, T tokens (queries), S keys, C d_model, H n_head, G n_kv_head, D head_dim.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """x (B, T, C) -> (B, T, C).
 
-        With `is_cross`, keys and values come from `memory` (B, S, C), or from the cache if it holds them.
+        With `is_cross`, keys and values come from `memory` (B, S, C), or from the cache if it has them.
         """
         batch, length, _ = x.shape
         q = self._split(self.query(x), self.query_norm)  # (B, H, T, D)
@@ -87,8 +86,8 @@ class Attention(nn.Module):
         return self.output(out.to(x.dtype).transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor, norm: nn.Module | None) -> Tensor:
-        """(B, T, n·D) -> (B, n, T, D), normalised if there is a norm. The norm comes before the transposition; after
-        it, a copy would be needed."""
+        """Split into heads: (B, T, n·D) -> (B, n, T, D), normalised if there is a norm. Normalising before the
+        transposition avoids a copy."""
         heads = x.unflatten(-1, (-1, self.head_dim))
         return (heads if norm is None else norm(heads)).transpose(1, 2)  # type: ignore[no-any-return]
 

@@ -22,7 +22,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 class Block(nn.Module):
-    """One layer of a stack. The output of each sublayer is added to the residual stream.
+    """A layer of a stack. The output of each sublayer is added to the residual stream.
 
     The norm comes before the sublayer (pre-norm), or after the sum (post-norm).
     """
@@ -49,7 +49,7 @@ class Block(nn.Module):
         is_training = torch.is_grad_enabled() and more.get("cache") is None
         if not (self.recomputes and is_training and (trace is None or trace.wanted <= {"router"})):
             return self.compute(x, context, trace=trace, **more)
-        traces = [trace]  # for the first time only: what it collects belongs to the loss, and is not freed earlier
+        traces = [trace]  # used only in the forward pass: the loss depends on what it collects
 
         def compute(x: Tensor) -> Tensor:
             return self.compute(x, context, trace=traces.pop() if traces else None, **more)
@@ -74,9 +74,9 @@ class Block(nn.Module):
         """x (B, T, C) -> (B, T, C), or (N, C) with `keep`.
 
         Args:
-            context: mask and rotation of self-attention; `memory_context`: of cross-attention to `memory` (B, S, C).
+            context: mask and rotation of self-attention; `memory_context`: of cross-attention.
             segments: (B, T) long; the short convolutions do not cross segment boundaries.
-            memory: the encoder's output; None if the cache already has its keys and values.
+            memory: the encoder's output (B, S, C); None if the cache already has its keys and values.
             site: the block's path, for the trace.
             keep: (N) long; indices of the B·T tokens whose states are returned; not with a trace. Apart from the short
                 convolution, tokens do not interact after attention, so only these go through the feed-forward.

@@ -12,13 +12,13 @@ from torch import Tensor
 
 
 class LayerCache:
-    """One layer's keys and values (B, G, S, D) and the last inputs of its short convolutions (B, W - 1 or more, C); the
-    first layer's also has the last tokens, as numbers for n-grams (B, N - 1 or more, 1)."""
+    """The cache of a layer: keys and values (B, G, S, D), and the last inputs of its short convolutions (B, W - 1 or
+    more, C). That of the first layer also has the last tokens, as numbers for n-grams (B, N - 1 or more, 1)."""
 
     def __init__(self) -> None:
         self.length = 0
         self.spare = 0
-        """The number of extra inputs retained in `tails`, and so the number of tokens that can be rolled back."""
+        """The number of extra inputs retained in `tails`, and so the maximum number of tokens to roll back."""
         self.tails: dict[str, Tensor] = {}
         self.cross: tuple[Tensor, Tensor] | None = None
         """Keys and values of the encoder's output, each (B, G, S, D): computed once for all target tokens."""
@@ -27,7 +27,7 @@ class LayerCache:
 
     @property
     def n_rows(self) -> int | None:
-        """Sequences in the batch, B; None before the first tokens."""
+        """The batch size, B; None before the first tokens."""
         return None if self._kept is None else self._kept.size(1)
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,7 +35,7 @@ class LayerCache:
         return self.extend_both(torch.stack((keys, values)))
 
     def extend_both(self, new: Tensor) -> tuple[Tensor, Tensor]:
-        """Do the same as `extend`, with keys and values in one tensor (2, B, G, T, D)."""
+        """Like `extend`, with keys and values in one tensor (2, B, G, T, D)."""
         before, n = self.length, new.size(3)
         self.length = length = before + n
         kept = self._kept
@@ -50,7 +50,7 @@ class LayerCache:
         self._kept, self.length = other._kept, other.length
 
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
-        """Return the `size` inputs before x (B, T, C), None at the start, and remember the last ones."""
+        """Return the `size` inputs before x (B, T, C), or None at the start; store the last ones for the next call."""
         before = self.tails.get(site)
         joined = F.pad(x, (0, 0, size, 0)) if before is None else torch.cat((before, x), dim=1)
         self.tails[site] = joined[:, max(0, joined.size(1) - size - self.spare) :]
@@ -78,8 +78,7 @@ class LayerCache:
 
 
 def _grown(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
-    """Return a larger copy of `kept` (or an empty tensor like `new` if None), with capacity for more than `length`
-    tokens."""
+    """Return a copy of `kept` (None: an empty tensor like `new`) with capacity for more than `length` tokens."""
     both, batch, heads, _, width = new.shape
     larger = new.new_empty(both, batch, heads, length + max(32, length // 4), width)
     if kept is not None:
@@ -93,28 +92,28 @@ class KVCache:
     def __init__(self, n_layer: int) -> None:
         self.layers = [LayerCache() for _ in range(n_layer)]
         self.mask: Tensor | None = None
-        """Which of the cached tokens are not padding, (B, S) bool; None = all."""
+        """The mask of the cached tokens, (B, S) bool, True = not padding; None = no padding."""
         self.source_mask: Tensor | None = None
-        """Which of the encoder's tokens are not padding, (B, S) bool; None = all."""
+        """The mask of the encoder's tokens, (B, S) bool, True = not padding; None = no padding."""
 
     @property
     def length(self) -> int:
-        """Tokens in the cache, S."""
+        """The number of tokens in the cache, S."""
         return self.layers[0].length
 
     @property
     def n_rows(self) -> int | None:
-        """Sequences in the batch, B; None before the first tokens."""
+        """The batch size, B; None before the first tokens."""
         return self.layers[0].n_rows
 
     @property
     def has_source(self) -> bool:
-        """Whether the cache holds an encoder's keys and values."""
+        """Whether the cache has an encoder's keys and values."""
         return self.layers[0].cross is not None
 
     @property
     def source_length(self) -> int:
-        """The number of the encoder's tokens, S; 0 without a source."""
+        """The number of source tokens, S; 0 without a source."""
         cross = self.layers[0].cross
         return 0 if cross is None else cross[0].size(2)
 
@@ -129,7 +128,7 @@ class KVCache:
 
     @property
     def can_truncate(self) -> bool:
-        """Whether the cache depends on single tokens only: no short convolutions, no n-grams, no padding."""
+        """Whether the cache can be cut after any token: no tails (of short convolutions or n-grams), no padding."""
         return self.mask is None and not any(layer.tails for layer in self.layers)
 
     def truncate(self, n: int) -> None:
@@ -145,19 +144,17 @@ class KVCache:
             layer.spare = n
 
     def rollback(self, n: int) -> None:
-        """Remove the last n tokens, at most as many as `reserve_rollback` reserved before they were read; not with
-        padding.
+        """Remove the last n tokens, at most as many as `reserve_rollback` reserved before; not supported with padding.
 
-        The cache is then in the state before they were read: attention masks depend on positions only, so keys
-        and values within a sliding window are still cached, and short convolutions have their earlier inputs.
+        The cache is then in the state before they were read: attention masks depend on positions only, so keys and
+        values within a sliding window are still cached, and short convolutions have their earlier inputs.
         """
         assert self.mask is None
         for layer in self.layers:
             layer.rollback(n)
 
     def prefix(self, n: int) -> KVCache:
-        """Return a cache of the first n tokens that shares this one's memory; only the same tokens may be appended to
-        it."""
+        """Return a cache of the first n tokens that shares this one's memory; append only the same tokens to it."""
         first = KVCache(len(self.layers))
         for layer, kept in zip(first.layers, self.layers, strict=True):
             layer.share(kept)
@@ -165,7 +162,7 @@ class KVCache:
         return first
 
     def clear_tails(self, mask: Tensor) -> None:
-        """Zero the tails' inputs that are padding, after prompts padded on the left; mask (B, T) bool."""
+        """Zero the inputs in tails that are padding, after prompts padded on the left; mask (B, T) bool."""
         for layer in self.layers:
             for site, tail in layer.tails.items():
                 real = F.pad(mask, (tail.size(1), 0))[:, -tail.size(1) :]  # (B, W - 1)

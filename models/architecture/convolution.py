@@ -35,7 +35,7 @@ class _ShortConvolution(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         for_x, for_weight = gradient * (weight[-1] + 1), torch.zeros_like(weight)
-        ones = x.new_ones(1, x.size(0) * x.size(1))  # a product with them is a sum, a quarter faster
+        ones = x.new_ones(1, x.size(0) * x.size(1))  # summing by a matrix product is a quarter faster
 
         def add_up(products: Tensor, row: int) -> None:
             flat = products.flatten(0, 1)
@@ -49,12 +49,12 @@ class _ShortConvolution(torch.autograd.Function):
 
 
 def _reach(x: Tensor, weight: Tensor) -> range:
-    """The offsets, in tokens back, that the convolution reaches within x."""
+    """Return the offsets, in tokens back, at which the convolution reads within x; 0 is not included."""
     return range(1, min(weight.size(0), x.size(1)))
 
 
 def _mix(padded: Tensor, weight: Tensor, length: int) -> Tensor:
-    """The same for the last `length` tokens of `padded` (B, length + W - 1, C)."""
+    """Compute the convolution for the last `length` tokens of `padded` (B, length + W - 1, C)."""
     past = weight.size(0) - 1
     out = padded[:, past:] * (weight[past] + 1)
     for back in range(1, past + 1):

@@ -93,8 +93,7 @@ class _WeightedCrossEntropy(torch.autograd.Function):
 
 
 def _blocks(states: Tensor, table: Tensor, bias: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
-    """Yield slices of the targets with their logits (R, V) in float32. One buffer is reused, and may be changed in
-    place."""
+    """Yield slices of the targets with their logits (R, V) in float32, in one reused buffer that may be modified."""
     size = LOSS_ROWS if states.device.type == "cpu" else GPU_LOSS_ROWS
     buffer = states.new_empty(min(size, len(states)), len(table), dtype=torch.float32)
     for start in range(0, len(states), size):

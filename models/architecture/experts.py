@@ -18,7 +18,7 @@ from terrarium.models.settings.slots import check_complete
 
 
 def activate(kind: str, h: Tensor, gate: Tensor | None) -> Tensor:
-    """The activation `kind` of h (…, F), or gated: of `gate` (…, F), times h (GLU variants, arXiv:2002.05202)."""
+    """Apply the activation `kind` to h (…, F) or, if gated, to `gate` (…, F), times h (GLU, arXiv:2002.05202)."""
     curve = _CURVES[kind]
     return curve(h) if gate is None else curve(gate) * h
 
@@ -72,7 +72,7 @@ class MixtureOfExperts(nn.Module):
         self.experts = nn.ModuleList(FeedForward(config) for _ in range(config.n_expert))
 
     def forward(self, x: Tensor, trace: Trace | None = None, site: str = "") -> Tensor:
-        """x (B, T, C) -> (B, T, C); a trace gets the router's probabilities and choices."""
+        """x (B, T, C) -> (B, T, C); a trace collects the router's probabilities and choices."""
         tokens = x.flatten(0, -2)  # (N, C)
         probabilities = torch.softmax(self.router(tokens).float(), dim=-1)  # (N, E)
         shares, chosen = probabilities.topk(self.n_used, dim=-1)  # (N, k)

@@ -30,13 +30,13 @@ class LanguageHead(nn.Module):
         return F.linear(self.features(hidden), self.table(table), self.bias)
 
     def features(self, hidden: Tensor) -> Tensor:
-        """Compute the input of the table's matrix product: (…, C) -> (…, C)."""
+        """Compute the states that are multiplied with the output matrix: (…, C) -> (…, C)."""
         if self.transform is not None:
             hidden = self.transform(hidden)
         return hidden if self.scale == 1.0 else hidden * self.scale
 
     def table(self, embedding: Tensor) -> Tensor:
-        """The matrix (V, C) of this head: `embedding`, if tied."""
+        """Return the output matrix (V, C): the embedding matrix if tied."""
         return embedding if self.weight is None else self.weight
 
 

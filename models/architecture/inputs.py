@@ -1,4 +1,4 @@
-"""Validation of the arguments of a forward pass: one sentence for each mistake.
+"""Validation of the arguments of a forward pass, with a message for each mistake.
 
 Letters in shape comments: B batch, T tokens, C d_model.
 """
@@ -16,7 +16,7 @@ from terrarium.models.architecture.trace import Trace
 
 
 def look_up(table: nn.Embedding, ids: Tensor, what: str) -> Tensor:
-    """Rows of an embedding: ids (…) long -> (…, C).
+    """Look up rows of an embedding: ids (…) long -> (…, C).
 
     Raises:
         ValueError: if an id, called `what` in the message, is not an integer or has no row. (On a GPU, torch itself
@@ -38,7 +38,7 @@ def check_ids(ids: Tensor) -> None:
 
 
 def check_mask(mask: Tensor | None, shape: Sequence[int]) -> None:
-    """Raise ValueError unless `mask` is a bool mask of the shape (B, T): numbers would be added to the scores."""
+    """Raise ValueError unless `mask` is None or bool with the shape (B, T): numbers would be added to the scores."""
     if mask is None:
         return
     if mask.dtype != torch.bool:

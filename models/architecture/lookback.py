@@ -1,4 +1,4 @@
-"""A first layer whose heads look a few tokens back: a short convolution, written as attention.
+"""The look-back layer: a fixed first layer whose heads attend a few tokens back, a short convolution as attention.
 
 Letters in shape comments: V vocab_size, C d_model, H n_head, D head_dim.
 """
@@ -16,26 +16,27 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 def is_fixed(name: str, config: ModelConfig) -> bool:
-    """Whether the parameter with this name is never trained: those of a first layer that looks back."""
+    """Return whether a parameter is never trained, because it belongs to the look-back layer."""
     return config.looks_back and name.startswith("blocks.0.")
 
 
 @torch.no_grad()
 def look_back(stack: Stack, embedding: Tensor) -> None:
-    """Make the first layer a short convolution: its head h looks 1 + h mod `lookback` tokens back, and copies.
+    """Turn the first layer into a short convolution: head h attends to the token 1 + h mod `lookback` back, and copies.
 
-    Binding a name to its attributes needs tokens with access to their neighbours. If a design has no short
-    convolution, attention has to learn that first ("previous-token heads", Elhage et al., "A Mathematical Framework
-    for Transformer Circuits", 2021), and small models hardly do. Here it is there from the start and fixed, so the
-    other layers can rely on it: if it is trained, or if its feed-forward adds to the copies, binding is not learned in
-    the same time (measured on Tiny World). So the whole layer is fixed, and its feed-forward silent.
+    Binding a name to its attributes requires access to neighbouring tokens. Without a short convolution, attention has
+    to learn this first ("previous-token heads", Elhage et al., "A Mathematical Framework for Transformer Circuits",
+    2021), which small models hardly do. Here these heads exist from the start and are fixed, so the other layers can
+    rely on them: if the layer is trained, or if its feed-forward adds to the copies, binding is not learned in the same
+    time (measured on Tiny World). So the whole layer is fixed, and its feed-forward outputs zeros.
 
-    Each head copies D channels of the embeddings, with random factors, which distinguish the distances. Its
-    queries and keys are computed from one channel, which is the same in all embeddings: with RoPE, their product
-    depends on the distance alone.
+    Each head copies D channels of the embeddings, with random factors that distinguish the distances. Its queries and
+    keys are computed from one channel, which is the same in all embeddings, so with RoPE their product depends on the
+    distance alone.
 
     Args:
-        stack: of a decoder with RoPE and QK-norm, its weights already initialised; embedding: its table (V, C).
+        stack: the stack of a decoder with RoPE and QK-norm, already initialised.
+        embedding: its embedding table (V, C).
     """
     config, first = stack.config, stack.blocks[0]
     assert isinstance(first, Block)

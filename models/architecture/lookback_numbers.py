@@ -1,20 +1,20 @@
-"""The numbers of a first layer that looks back, for torch and for the code of a design. No torch."""
+"""The constants of the look-back layer, for models.architecture.lookback and models.codegen. No torch."""
 
 from __future__ import annotations
 
 CONSTANT = 1.0
-"""The last channel of every embedding: large beside the others, so that it stays the same for all tokens."""
+"""The value of the last channel of every embedding: large compared with the others, so that it stays the same."""
 DAMPING = 0.1
-"""The weight of that channel in the norms that have no use for it."""
+"""The weight of that channel in the norms of all other sublayers."""
 _SHARPNESS = 40.0
-"""The score of the token that a head looks at; those beside it get one eighth of its weight or less."""
+"""The score of the token that a head attends to; its neighbours get one eighth of its weight or less."""
 FASTEST = 0.05
-"""Radians per token from which a pair turns fast enough to tell a position from its neighbour."""
+"""Radians per token above which a pair rotates fast enough to distinguish neighbouring positions."""
 STRENGTH = 0.0675
-"""The largest factor of a copied channel: the usual weight of a convolution, as the embeddings become some 0.15."""
+"""The largest factor of a copied channel: the usual weight of a convolution, scaled as embeddings are about 0.15."""
 
 
 def sharp_gain(head_dim: int) -> float:
-    """The weight of the norms of queries and keys with which such a head's highest score is _SHARPNESS: after a norm,
-    both are as long as the square root of head_dim, and scores are divided by that."""
+    """Compute the weight of the query and key norms for a highest score of _SHARPNESS: normalised queries and keys have
+    the length sqrt(head_dim), by which scores are divided."""
     return float((_SHARPNESS / head_dim**0.5) ** 0.5)

@@ -1,4 +1,4 @@
-"""LoRA: small trained matrices beside the frozen ones (arXiv:2106.09685).
+"""LoRA: small trained matrices in addition to the frozen ones (arXiv:2106.09685).
 
 Letters in shape comments: r rank, N in_features, M out_features.
 """
@@ -19,7 +19,7 @@ DOWN, UP = "lora_a", "lora_b"
 class LoraLinear(nn.Linear):
     """A linear layer with an adapter: W x + scale · B (A x), where A is (r, N) and B (M, r).
 
-    W and the bias are those of `linear`, frozen. B starts as zeros, so the output is W x at first, bit for bit.
+    W and the bias are those of `linear`, frozen. B starts as zeros, so the output is initially W x, bit for bit.
     """
 
     def __init__(self, linear: nn.Linear, r: int, scale: float, dropout: float = 0.0) -> None:
@@ -35,13 +35,13 @@ class LoraLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """(…, N) -> (…, M)."""
-        drops = self.dropout and self.training and torch.is_grad_enabled()  # a model in training is also talked to
+        drops = self.dropout and self.training and torch.is_grad_enabled()  # not while a model in training generates
         dropped = F.dropout(input, self.dropout) if drops else input
         added = F.linear(F.linear(dropped, self.lora_a), self.lora_b)
         return F.linear(input, self.weight, self.bias) + self.scale * added
 
     def merged(self) -> nn.Linear:
-        """A plain layer that computes the same."""
+        """Return a plain linear layer that computes the same, with merged weights."""
         plain = nn.Linear(self.in_features, self.out_features, bias=False, device="meta")
         weight = merged_weight(self.weight.detach(), self.lora_a.detach(), self.lora_b.detach(), self.scale)
         plain.weight, plain.bias = nn.Parameter(weight, requires_grad=False), self.bias
@@ -49,12 +49,12 @@ class LoraLinear(nn.Linear):
 
 
 def merged_weight(weight: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-    """W + scale · B A (M, N): the matrix of a layer and its adapter in one."""
+    """Merge the matrix of a layer and its adapter: W + scale · B A, (M, N)."""
     return torch.add(weight, b @ a, alpha=scale)
 
 
 def adapted_layers(model: nn.Module) -> list[str]:
-    """The paths of the layers that LoRA adapts: all matrices of all blocks, except the routers of experts."""
+    """Return the paths of the layers that LoRA adapts: all matrices of all blocks, except the routers of experts."""
     return [
         name
         for name, module in model.named_modules()
@@ -77,9 +77,9 @@ def scale_of(model: nn.Module) -> float | None:
 
 @contextmanager
 def merged(model: nn.Module) -> Iterator[None]:
-    """Within the block the model's adapters are part of its matrices, as `load_model` makes them.
+    """Merge the model's adapters into its matrices within the `with` block, as `load_model` does.
 
-    Afterwards everything is as before, bit for bit: the layers are put back, not subtracted from.
+    Afterwards the original layers are put back, so the weights are restored bit for bit.
     """
     layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLinear)}
     for path, layer in layers.items():

@@ -1,6 +1,6 @@
 """Attention masks as counts per block of tokens, so that a context of any length can be drawn. No torch import.
 
-The same rules as models.architecture.masks, for one text, and exact for any length.
+The rules are those of models.architecture.masks, for a single text, and exact for any length.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedText:
-    """The properties of a text that determine its mask: padding at its end, and whether two documents are packed into
-    one row."""
+    """The properties of a text that determine its mask: padding at its end, and a second document packed into it."""
 
     length: int
     n_padding: int = 0
@@ -28,24 +27,24 @@ class MaskedText:
 
     @property
     def n_real(self) -> int:
-        """Tokens that are not padding (which is at the end)."""
+        """The number of tokens that are not padding (which is at the end)."""
         return self.length - self.n_padding
 
     def documents(self) -> list[tuple[int, int]]:
-        """(start, stop) of each document."""
+        """Return (start, stop) of each document."""
         cuts = [0, self.second_start, self.length] if self.second_start else [0, self.length]
         return list(itertools.pairwise(cuts))
 
 
 def block_edges(length: int, n_blocks: int) -> Ints:
-    """(n + 1): the starts of the nearly equal blocks that `length` tokens are divided into, and the end."""
+    """Divide `length` tokens into nearly equal blocks: returns their starts and the end, (n + 1)."""
     return np.arange(min(n_blocks, length) + 1) * length // min(n_blocks, length)
 
 
 def seen_pairs(config: ModelConfig, text: MaskedText, edges: Ints) -> Ints:
-    """Edges (n + 1) of blocks -> (n, n): visible (query, key) pairs with the query in block i, the key in block j.
+    """Count the visible (query, key) pairs with the query in block i and the key in block j: edges (n + 1) -> (n, n).
 
-    `config` is that of one stack: for an encoder-decoder's encoder, `config.encoder()`.
+    `config` describes a single stack: `config.encoder()` for the encoder of an encoder-decoder.
     """
     reach = min(config.sliding_window or text.length, text.length) - 1  # how far back a query can attend
     ahead = 0 if config.is_causal else reach
@@ -60,9 +59,9 @@ def seen_pairs(config: ModelConfig, text: MaskedText, edges: Ints) -> Ints:
 
 
 def seen_from(config: ModelConfig, text: MaskedText, query: int) -> tuple[int, int]:
-    """(start, stop) of the real tokens that self-attention at token `query` can attend to.
+    """Return (start, stop) of the real tokens that token `query` attends to in self-attention.
 
-    A padding token attends to itself as well.
+    A padding token also attends to itself.
     """
     start, stop = next((a, b) for a, b in text.documents() if a <= query < b)
     reach = (config.sliding_window or text.length) - 1
@@ -72,12 +71,12 @@ def seen_from(config: ModelConfig, text: MaskedText, query: int) -> tuple[int, i
 
 
 def seen_across(source: MaskedText) -> tuple[int, int]:
-    """(start, stop) of the source tokens that a decoder's cross-attention attends to, the same for every token."""
-    return 0, source.n_real or source.length  # a source that is all padding is seen whole
+    """Return (start, stop) of the source tokens that cross-attention attends to, the same for every target token."""
+    return 0, source.n_real or source.length  # a source that is all padding is attended to whole
 
 
 def _pairs_up_to(queries: Ints, keys: Ints, furthest: int) -> Ints:
-    """Edges of n and m blocks -> (n, m): the number of pairs in which the key is at most `furthest` after the query."""
+    """Count the pairs with the key at most `furthest` tokens after the query: edges of n and m blocks -> (n, m)."""
     # For one query i, that is min(max(i + furthest - first key + 1, 0), n keys), summed over the block's queries.
     offsets = furthest + 1 - keys[None, :-1]
     n_keys = np.diff(keys)[None, :]
@@ -87,7 +86,7 @@ def _pairs_up_to(queries: Ints, keys: Ints, furthest: int) -> Ints:
 
 
 def _clamped_sum(top: Ints, limit: Ints) -> Ints:
-    """The sum of min(max(t, 0), limit) over all integers t up to `top`."""
+    """Compute the sum of min(max(t, 0), limit) over all integers t up to `top`."""
     within = np.clip(top, 0, limit)
     total: Ints = within * (within + 1) // 2 + np.maximum(top - limit, 0) * limit
     return total

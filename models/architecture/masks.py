@@ -1,4 +1,4 @@
-"""Attention masks: causality, padding, packed documents and the sliding window, the same as in training.
+"""Attention masks: causality, padding, packed documents and the sliding window, in training and inference.
 
 Letters in shape comments: B batch, T tokens (queries), S keys (past and present).
 """
@@ -12,13 +12,13 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 def distances(length: int, past: int, device: torch.device) -> Tensor:
-    """Key index minus query index (T, S) long, for `length` new tokens after `past` cached ones."""
+    """Compute key index minus query index, (T, S) long, for `length` new tokens after `past` cached ones."""
     query = torch.arange(past, past + length, device=device)[:, None]
     return torch.arange(past + length, device=device)[None, :] - query
 
 
 def within_reach(config: ModelConfig, distance: Tensor) -> Tensor:
-    """Which distances (key - query, any shape) the design allows: bool, of the same shape."""
+    """Return whether the design allows each distance (key - query, any shape): bool, of the same shape."""
     window = config.sliding_window or torch.iinfo(torch.long).max
     if config.is_causal:
         return (distance <= 0) & (distance > -window)
@@ -28,10 +28,10 @@ def within_reach(config: ModelConfig, distance: Tensor) -> Tensor:
 def self_attention_mask(
     config: ModelConfig, distance: Tensor, mask: Tensor | None, segments: Tensor | None
 ) -> Tensor | None:
-    """The mask of self-attention, (B or 1, 1, T, S) bool; or None if the default suffices.
+    """Return the mask of self-attention, (B or 1, 1, T, S) bool, or None if the default suffices.
 
-    The default: causal in a decoder, everything in an encoder. A query always attends to itself, so that the softmax of
-    a padding token stays finite.
+    The default is causal attention in a decoder, and full attention in an encoder. A query always attends to itself, so
+    that the softmax of a padding token stays finite.
 
     Args:
         distance: key - query (T, S).
@@ -51,8 +51,8 @@ def self_attention_mask(
 
 
 def cross_attention_mask(source_mask: Tensor | None) -> Tensor | None:
-    """Return the mask of cross-attention: (B, S) bool -> (B, 1, 1, S). A source that is all padding is attended to
-    whole."""
+    """Return the mask of cross-attention: (B, S) bool -> (B, 1, 1, S). If a source is all padding, all of it is
+    attended to, so that the softmax stays finite."""
     if source_mask is None:
         return None
     return (source_mask | ~source_mask.any(dim=1, keepdim=True))[:, None, None, :]

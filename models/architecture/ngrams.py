@@ -1,4 +1,4 @@
-"""N-gram embeddings, added to a token's embedding for the pair, the triple … of tokens that ends with it.
+"""N-gram embeddings: vectors for the pair, the triple … of tokens that end with a token, added to its embedding.
 
 Letters in shape comments: B batch, T tokens, C d_model, N max_ngram, W d_ngram.
 """
@@ -18,7 +18,7 @@ SITE = "ngrams"
 
 
 class NGramEmbedding(nn.Module):
-    """Looks up a row for the 2-gram, …, N-gram that each token ends, in a table for each length, and projects them.
+    """Looks up rows for the 2-gram, …, N-gram that end with each token, in a table for each length, and projects them.
 
     Sources: Huang et al., "Over-Tokenized Transformer" (2025, arXiv:2501.16975); Cheng et al., "Conditional Memory via
     Scalable Lookup" (Engram, 2026, arXiv:2601.07372). A text has far more n-grams than a table has rows, so the row is
@@ -41,7 +41,7 @@ class NGramEmbedding(nn.Module):
         Args:
             cache: of the first layer; the ids continue the cached ones.
             mask: (B, T) bool, True = not padding, which belongs to no n-gram.
-            apart: (B, T) long; n-grams do not cross from one segment into the next.
+            apart: (B, T) long, segments that n-grams do not cross.
         """
         rows = self.rows(ids, cache, mask, apart)
         return self.projection(self.table(rows).flatten(2))  # type: ignore[no-any-return]
@@ -49,9 +49,8 @@ class NGramEmbedding(nn.Module):
     def rows(
         self, ids: Tensor, cache: LayerCache | None = None, mask: Tensor | None = None, apart: Tensor | None = None
     ) -> Tensor:
-        """The row of the table (B, T, N - 1) long for each n-gram that ends with a token; for the arguments see
-        `forward`."""
-        numbers, reach = ids.long() + 1, len(self.powers)  # 0: nothing, before the text
+        """Return the table rows (B, T, N - 1) long of the n-grams that end with each token; see `forward`."""
+        numbers, reach = ids.long() + 1, len(self.powers)  # 0 stands for positions before the text
         if mask is not None:
             numbers = numbers * mask
         before = None if cache is None else cache.shift(SITE, numbers[..., None], reach)

@@ -13,7 +13,7 @@ from terrarium.models.settings.slots import check_complete
 
 
 def make_norm(config: ModelConfig, width: int) -> nn.Module:
-    """The design's norm over the last `width` numbers."""
+    """Build the design's norm over the last dimension, of size `width`."""
     return _MAKERS[config.norm](config, width)
 
 

@@ -1,6 +1,6 @@
-"""The numbers of each position scheme, for drawing. No torch import.
+"""Values of the position schemes, for drawing. No torch import.
 
-The same arithmetic as models.architecture.positions, in the same float32, for any positions.
+The arithmetic is that of models.architecture.positions, also in float32, for any positions.
 
 Letters in shape comments: P positions or distances, C dimensions, H n_head, D head_dim.
 """
@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 
 def sinusoidal_table(positions: Ints, dimensions: Ints, width: int) -> Floats:
-    """positions (P), dimensions (C) below `width` -> (P, C): sines in even dimensions, cosines in odd ones."""
+    """Compute sinusoidal encodings: positions (P), dimensions (C) below `width` -> (P, C); even ones are sines."""
     exponents = (dimensions // 2 * 2).astype(np.float32) / np.float32(width)
     angles = positions[:, None].astype(np.float32) * _powers(10_000.0, exponents)
     waves: Floats = np.where(dimensions % 2 == 0, np.sin(angles), np.cos(angles))
@@ -29,22 +29,22 @@ def sinusoidal_table(positions: Ints, dimensions: Ints, width: int) -> Floats:
 
 
 def sinusoidal_similarity(width: int, distances: Ints, window: int = 1) -> Floats:
-    """(P) -> (P): the dot product of two rows at a distance, relative to that of a row with itself.
+    """Compute the dot product of two rows at each distance, relative to that of a row with itself: (P) -> (P).
 
-    With a `window`, each is the mean over that many distances from there on.
+    With a `window`, each value is the mean over that many distances from the given one on.
 
-    It depends on the distance alone: sin a sin b + cos a cos b = cos(a − b), summed over the waves. (A last sine
-    without its cosine, where the width is odd, is left out.)
+    The product depends on the distance alone: sin a sin b + cos a cos b = cos(a − b), summed over the waves. (If the
+    width is odd, the last sine, which has no cosine, is left out.)
     """
     exponents = np.arange(0, max(width - width % 2, 1), 2, dtype=np.float32) / np.float32(width)
     return _mean_cosine(_powers(10_000.0, exponents), distances, window)
 
 
 def rope_frequencies(config: ModelConfig, length: int = 0, *, scaled: bool = True) -> Floats:
-    """(D/2): radians per token of each pair, with the design's RoPE scaling or (`scaled` = False) without.
+    """Compute the radians per token of each pair, (D/2), with the design's RoPE scaling, or without if not `scaled`.
 
     Args:
-        length: of the text, in tokens; only dynamic scaling depends on it.
+        length: the length of the text in tokens; only dynamic scaling depends on it.
     """
     config = config if scaled else dataclasses.replace(config, rope_scaling="none")
     pairs = np.arange(config.head_dim // 2, dtype=np.float32)
@@ -54,31 +54,31 @@ def rope_frequencies(config: ModelConfig, length: int = 0, *, scaled: bool = Tru
 
 
 def rope_angles(positions: Ints, frequencies: Floats) -> Floats:
-    """positions (P), frequencies (D/2) -> (P, D/2): the rotation of each pair, in radians."""
+    """Compute the rotation of each pair in radians: positions (P), frequencies (D/2) -> (P, D/2)."""
     return positions[:, None].astype(np.float32) * frequencies
 
 
 def rope_similarity(
     config: ModelConfig, distances: Ints, length: int = 0, window: int = 1, *, scaled: bool = True
 ) -> Floats:
-    """(P) -> (P): the score of a query and an equal key at a distance, relative to that at distance 0.
+    """Compute the score of a query and an equal key at each distance, relative to that at distance 0: (P) -> (P).
 
-    That is the mean over pairs of cos(angle · distance), for vectors whose pairs have equal norms; with YaRN, times
-    the square of its attention factor. With a `window`, each is the mean over that many distances from there on.
+    This is the mean over pairs of cos(angle · distance), for vectors whose pairs have equal norms; with YaRN, times the
+    square of its attention factor. With a `window`, each value is the mean over that many distances from its own on.
     """
     similarity = _mean_cosine(rope_frequencies(config, length, scaled=scaled), distances, window)
     return similarity * np.float32(attention_factor(config) ** 2) if scaled else similarity
 
 
 def alibi_scores(n_head: int, distances: Ints) -> Floats:
-    """Distances of any shape -> (H, …): the bias added to each head's scores."""
+    """Compute the bias added to each head's scores: distances of any shape -> (H, …)."""
     slopes = np.array(alibi_slopes(n_head), np.float32)
     scores: Floats = np.multiply.outer(-slopes, np.abs(distances).astype(np.float32))
     return scores
 
 
 def t5_buckets(config: ModelConfig, distances: Ints) -> Ints:
-    """Distances, key − query, of any shape -> the bucket of each."""
+    """Compute T5's bucket of each distance (key − query, any shape)."""
     n_bucket, offset = config.n_bucket, np.zeros_like(distances)
     if config.is_causal:
         distances = np.maximum(-distances, 0)
@@ -95,7 +95,7 @@ def t5_buckets(config: ModelConfig, distances: Ints) -> Ints:
 
 
 def table_similarity(table: Floats) -> Floats:
-    """(P, C) -> (P): the mean cosine similarity of rows that are 0, 1, 2 … P − 1 apart."""
+    """Compute the mean cosine similarity of rows that are 0, 1, 2 … P − 1 apart: (P, C) -> (P)."""
     length = len(table)
     rows = table.astype(np.float64)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
@@ -106,13 +106,14 @@ def table_similarity(table: Floats) -> Floats:
 
 
 def _powers(base: float, exponents: Floats) -> Floats:
-    """base^−exponents, computed in float64 and rounded once to float32."""
+    """Compute base^−exponents in float64, rounded once to float32."""
     powers: Floats = (base ** -exponents.astype(np.float64)).astype(np.float32)
     return powers
 
 
 def _mean_cosine(frequencies: Floats, distances: Ints, window: int) -> Floats:
-    """The mean over frequencies and `window` distances: equally spaced cosines sum to a scaled cosine at the middle."""
+    """Compute the mean cosine over frequencies and `window` distances; over the distances, in closed form: equally
+    spaced cosines sum to a scaled cosine at their middle."""
     if window == 1:
         exact: Floats = np.cos(rope_angles(distances, frequencies)).mean(axis=1, dtype=np.float32)
         return exact

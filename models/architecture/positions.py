@@ -19,7 +19,10 @@ from terrarium.models.settings.slots import check_complete
 
 
 def sinusoidal(positions: Tensor, width: int) -> Tensor:
-    """positions (…) -> (…, width) float32: interleaved sines and cosines (Attention Is All You Need, section 3.5)."""
+    """Compute sinusoidal encodings: positions (…) -> (…, width) float32, sines and cosines interleaved.
+
+    Source: Attention Is All You Need, section 3.5.
+    """
     exponents = torch.arange(0, width, 2, dtype=torch.float32, device=positions.device) / width
     angles = positions[..., None].float() * 10_000.0**-exponents
     waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
@@ -48,7 +51,7 @@ class Sinusoids(nn.Module):
 class Rotary(nn.Module):
     """Rotary position embedding (RoFormer, arXiv:2104.09864), in the half-split layout that LLaMA uses.
 
-    The angles are computed in each call: cheap at these sizes, without a table of limited length in the weights.
+    The angles are computed in each call, which is cheap at these sizes and needs no table of limited length.
     """
 
     inverse_frequency: Tensor
@@ -73,9 +76,9 @@ class Rotary(nn.Module):
 
 
 def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
-    """Radians per token of each pair (D/2), on the CPU, scaled according to config.rope_scaling.
+    """Compute the radians per token of each pair (D/2), on the CPU, scaled according to config.rope_scaling.
 
-    Only "dynamic" depends on `length`.
+    Only "dynamic" scaling depends on `length`.
     """
     pairs = torch.arange(config.head_dim // 2, dtype=torch.float32, device="cpu")
     plain: Tensor = rope_base(config, length) ** -(2 * pairs / config.head_dim)
@@ -109,15 +112,13 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the pairs (x[i], x[i + D/2]) of x (B, H, T, D) by their position's angles; keeps the dtype of x."""
+    """Rotate the pairs (x[i], x[i + D/2]) of x (B, H, T, D) by the angles of their positions, in the dtype of x."""
     apply: Callable[..., Tensor] = _Rotation.apply
     return apply(x, cos.to(x.dtype), sin.to(x.dtype))
 
 
 class Alibi(nn.Module):
-    """A penalty on attention scores proportional to the distance between query and key, with a slope per head
-    (ALiBi, arXiv:2108.12409).
-    """
+    """A penalty on attention scores proportional to the distance, with a slope per head (ALiBi, arXiv:2108.12409)."""
 
     slopes: Tensor
 
@@ -150,9 +151,9 @@ class RelativeBias(nn.Module):
 
 
 def relative_bucket(distance: Tensor, n_bucket: int, max_distance: int, *, both_ways: bool) -> Tensor:
-    """T5's bucket of each distance (key - query): one each for near ones, logarithmically wider for farther ones.
+    """Compute T5's bucket of each distance (key - query): one per short distance, logarithmically wider beyond.
 
-    With `both_ways`, half of the buckets are for keys after the query; else those all fall into bucket 0.
+    With `both_ways`, half of the buckets are for keys after the query; otherwise those are all in bucket 0.
     """
     offset = torch.zeros_like(distance)
     if both_ways:
@@ -180,9 +181,9 @@ check_complete(
 
 
 def position_module(config: ModelConfig, applied_to: str) -> nn.Module | None:
-    """The module of a stack's position scheme if it is applied to this, else None.
+    """Build the module of a stack's position scheme if the scheme is applied to `applied_to`, else return None.
 
-    "embeddings": positions (…) -> added vectors (…, C). "queries": positions (B or 1, T) -> cos and sin, as `Rotary`.
-    "scores": distances (T, S) -> added bias (1, H, T, S).
+    "embeddings": positions (…) -> added vectors (…, C). "queries": positions (B or 1, T) -> cos and sin, as in
+    `Rotary`. "scores": distances (T, S) -> added bias (1, H, T, S).
     """
     return _MODULES[config.position](config) if scheme_of(config).applied_to == applied_to else None

@@ -1,4 +1,4 @@
-"""The arithmetic of RoPE and ALiBi, shared by numpy (for drawing) and torch (for models), importing neither.
+"""The arithmetic of RoPE and ALiBi, for both numpy (drawing) and torch (models); imports neither.
 
 Sources: linear, position interpolation (arXiv:2306.15595); dynamic, NTK-aware scaling as in Hugging Face's
 transformers; llama3, the Llama 3.1 release; yarn (arXiv:2309.00071), sections 3.2 to 3.4; p-RoPE (arXiv:2410.06205);
@@ -14,7 +14,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 def rope_base(config: ModelConfig, length: int) -> float:
-    """The base of the frequencies, for a text of `length` tokens (only dynamic scaling depends on it)."""
+    """Return RoPE's base for a text of `length` tokens; only dynamic scaling depends on the length."""
     original, width, factor = config.rope_original_context, config.head_dim, config.rope_factor
     if config.rope_scaling != "dynamic" or length <= original:
         return config.rope_theta
@@ -23,7 +23,7 @@ def rope_base(config: ModelConfig, length: int) -> float:
 
 
 def scale_frequencies(plain: Any, pairs: Any, config: ModelConfig) -> Any:
-    """Radians per token of each pair (D/2), scaled according to config.rope_scaling; 0 for pairs that do not rotate.
+    """Scale the radians per token of each pair (D/2) according to config.rope_scaling; 0 for pairs that do not rotate.
 
     Args:
         plain: the unscaled frequencies. pairs: 0, 1, 2 … D/2 - 1. Both are float32 numpy arrays or tensors.
@@ -33,7 +33,8 @@ def scale_frequencies(plain: Any, pairs: Any, config: ModelConfig) -> Any:
 
 
 def n_rotated_pairs(config: ModelConfig) -> int:
-    """Pairs of a head that rotate, the fastest first: p-RoPE leaves the slow ones unrotated (arXiv:2410.06205)."""
+    """Return the number of rotated pairs per head, the fastest: p-RoPE does not rotate the slow ones
+    (arXiv:2410.06205)."""
     return round(config.rope_fraction * (config.head_dim // 2))
 
 
@@ -54,9 +55,10 @@ def _apply_scaling(plain: Any, pairs: Any, config: ModelConfig) -> Any:
 
 
 def alibi_slopes(n_head: int) -> list[float]:
-    """The penalty of each head per token of distance (ALiBi, arXiv:2108.12409, with its code for other head counts).
+    """Compute the penalty of each head per token of distance (ALiBi, arXiv:2108.12409, and its code).
 
-    A geometric series from 2^(-8/n) for a power of two; other numbers of heads take every other one of the next series.
+    For a power of two, a geometric series from 2^(-8/n); for other numbers of heads, that of the next lower power of
+    two, followed by every other slope of the series for twice that power.
     """
 
     def series(n: int) -> list[float]:
@@ -67,23 +69,23 @@ def alibi_slopes(n_head: int) -> list[float]:
 
 
 def yarn_ramp(config: ModelConfig) -> tuple[int, int]:
-    """YaRN's ramp (first, last pair): pairs before it are not scaled, those after it fully."""
+    """Return YaRN's ramp (first, last pair): pairs before it are not scaled, those after it fully."""
     first = math.floor(_pair_with_rotations(config, config.rope_high_rotations))
     last = math.ceil(_pair_with_rotations(config, config.rope_low_rotations))
     return max(first, 0), min(last, config.head_dim - 1)
 
 
 def attention_factor(config: ModelConfig) -> float:
-    """The factor on rotated queries and keys: 1 except for YaRN."""
+    """Return the factor of rotated queries and keys: 1 except for YaRN."""
     if config.rope_scaling != "yarn":
         return 1.0
     return config.rope_attention_factor or 0.1 * math.log(config.rope_factor) + 1.0
 
 
 def _pair_with_rotations(config: ModelConfig, rotations: float) -> float:
-    """The fractional index of the pair that makes this many rotations within the original context.
+    """Return the fractional index of the pair that makes this many rotations within the original context.
 
-    Clamped to ± head_dim, beyond which all pairs lie on one side.
+    Clamped to ± head_dim, since beyond that all pairs are on the same side.
     """
     width = config.head_dim
     if rotations <= 0:

@@ -49,10 +49,10 @@ class Stack(nn.Module):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`, packing = segments.
+        """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`; packing: segments.
 
-        With `keep` (N) long, indices into the B·T tokens, only their states (N, C): the last feed-forward is computed
-        for these alone. Not with a trace.
+        keep: (N) long, indices into the B·T tokens; only their states (N, C) are returned, and the last feed-forward is
+        computed only for them. Not with a trace.
 
         Raises:
             ValueError: if the tokens do not fit the context, a mask or position is malformed, packing is given with a
@@ -79,7 +79,7 @@ class Stack(nn.Module):
         check_per_token(positions, shape, "Positions")
         check_per_token(packing, shape, "Segments")
         x = self._enter(x, positions, trace)
-        apart = packing  # padding is kept out of the short convolutions, too
+        apart = packing  # segments of the short convolutions, in which padding is a segment of its own
         if mask is not None and not past:
             apart = mask.long() if packing is None else 2 * packing + mask
         context = self.attention_context(positions, _seen_mask(mask, cache, x), packing, past)
@@ -104,7 +104,7 @@ class Stack(nn.Module):
         return x if self.final_norm is None else self.final_norm(x)
 
     def _enter(self, x: Tensor, positions: Tensor, trace: Trace | None) -> Tensor:
-        """The start of the residual stream: embeddings with their positions, normalised if the design says so."""
+        """Compute the start of the residual stream: embeddings plus positions, with the norm and dropout."""
         if isinstance(self.position, nn.Embedding):
             x = x + look_up(self.position, positions, "Positions")
         elif self.position is not None:
@@ -118,9 +118,10 @@ class Stack(nn.Module):
     def attention_context(
         self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0
     ) -> AttentionContext:
-        """The mask and rotation for tokens at `positions` (B or 1, T) after `past` others; mask (B, S), packing (B, T).
+        """Return mask and rotation for tokens at `positions` (B or 1, T), after `past` others.
 
-        Distances are differences of indices in the row, whatever the positions: padding shifts both alike.
+        mask: (B, S). packing: (B, T). Distances are differences of indices in the row, not of positions, since padding
+        shifts query and key alike.
         """
         distance = distances(positions.size(1), past, positions.device)
         allowed = self_attention_mask(self.config, distance, mask, packing)
@@ -134,7 +135,7 @@ class Stack(nn.Module):
 
 
 def _seen_mask(mask: Tensor | None, cache: KVCache | None, x: Tensor) -> Tensor | None:
-    """Return which of all keys are not padding, (B, S) bool, None = all; `mask` is appended to the cache's."""
+    """Append `mask` to the cache's mask, and return the mask of all keys, (B, S) bool; None = no padding."""
     if cache is None or (mask is None and cache.mask is None):
         return mask
     present = mask if mask is not None else torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)

@@ -12,7 +12,7 @@ WANTED = ("attention", "residual", "router", "parts", "heads")
 
 
 class Patch(NamedTuple):
-    """Replaces the result at a site by `values` where `where` (bool) is true. Both broadcast to the result's shape."""
+    """A patch of the result at a site: `values` where `where` (bool) is true. Both broadcast to the result's shape."""
 
     where: Tensor
     values: Tensor
@@ -34,10 +34,10 @@ class Trace:
     ) -> None:
         assert wanted <= set(WANTED), wanted
         self.wanted = wanted
-        """What to collect: "attention" (slower, because then it is not fused), "residual", "router", "parts",
-        "heads"."""
+        """The activations to collect: "attention" (slower, because it is then not fused), "residual", "router",
+        "parts", "heads"."""
         self.ablated_heads = ablated_heads or {}
-        """Heads whose result is set to zero, by the attention's site."""
+        """The heads whose output is set to zero, by the attention's site."""
         self.patches = patches or {}
         """Replacements of results, by the site of a sublayer (B, T, C), by that of an attention plus ".heads"
         (B, H, T, D), or "embedding" (B, T, C). A sublayer is ablated by patching it with zeros."""
@@ -48,29 +48,28 @@ class Trace:
         self.residual: dict[str, Tensor] = {}
         """The residual stream (B, T, C) after the embeddings ("embedding") and after each block ("blocks.0")."""
         self.router: dict[str, tuple[Tensor, Tensor]] = {}
-        """By the feed-forward's site: the router's probabilities (N, E) of N tokens, the chosen experts (N, k) long."""
+        """The router's probabilities (N, E) of N tokens and their experts (N, k) long, by the feed-forward's site."""
         self.parts: dict[str, Tensor] = {}
-        """The output that each attention, cross-attention and feed-forward adds to the residual stream (B, T, C), by
-        its site."""
+        """What each attention, cross-attention and feed-forward adds to the residual stream (B, T, C), by site."""
         self.heads: dict[str, Tensor] = {}
         """The output of each head (B, H, T, D) before the output matrix, by the attention's site."""
 
     def intercept_embedding(self, site: str, x: Tensor) -> Tensor:
-        """The start of the residual stream, patched and collected."""
+        """Patch and collect the start of the residual stream, and return it."""
         x = self._patched(site, x)
         if "residual" in self.wanted:
             self.residual[site] = x
         return x
 
     def intercept_part(self, site: str, out: Tensor) -> Tensor:
-        """The output of an attention or a feed-forward, patched and collected."""
+        """Patch and collect the output of an attention or a feed-forward, and return it."""
         out = self._patched(site, out)
         if "parts" in self.wanted:
             self.parts[site] = out
         return out
 
     def intercept_heads(self, site: str, out: Tensor) -> Tensor:
-        """The outputs of an attention's heads (B, H, T, D), ablated, patched and collected."""
+        """Ablate, patch and collect the outputs of an attention's heads (B, H, T, D), and return them."""
         if site in self.ablated_heads:
             out = out.index_fill(1, torch.tensor(list(self.ablated_heads[site]), device=out.device), 0.0)
         out = self._patched(f"{site}.heads", out)

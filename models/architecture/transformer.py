@@ -1,7 +1,6 @@
 """The three topologies, assembled from the slots of a ModelConfig: Decoder, Encoder and EncoderDecoder.
 
-Letters in shape comments: B batch, T tokens, S keys (in an encoder-decoder: source tokens), C d_model,
-V vocab_size.
+Letters in shape comments: B batch, T tokens, S keys (in an encoder-decoder: source tokens), C d_model, V vocab_size.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 class Model(nn.Module):
-    """The base of all topologies: the embedding, the initial weights, and the number of parameters."""
+    """Base class of the topologies: initialisation, the embedding, and the head's logits."""
 
     config: ModelConfig
     embedding: nn.Embedding
@@ -28,21 +27,21 @@ class Model(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """The number of parameters; a tied table counts once."""
+        """The number of parameters; a tied embedding counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def weights_version(self) -> int:
-        """A number that changes with each in-place update of any of the weights."""
+        """A number that changes with each in-place update of a weight."""
         return sum(parameter._version for parameter in self.parameters())
 
     def initialise(self) -> None:
         """Draw the initial weights from torch's global generator.
 
-        The output matrices of residual branches are scaled by 1/sqrt(2 n_layer), as in GPT-2. Without scaled scores,
-        the queries' std is divided by sqrt(head_dim), and with scaled logits the output table's multiplied by
-        sqrt(d_model), as in T5: the scores and logits then have the usual spread. See `look_back` for the first layer
-        of a design with `lookback`.
+        The std of the output matrices of residual branches is scaled by 1/sqrt(2 n_layer), as in GPT-2. As in T5, the
+        std of the queries is divided by sqrt(head_dim) if scores are not scaled, and that of the output table is
+        multiplied by sqrt(d_model) if logits are scaled, so that scores and logits have the usual spread. For the first
+        layer of a design with `lookback`, see `look_back`.
         """
         config = self.config
         table = "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight"
@@ -58,7 +57,7 @@ class Model(nn.Module):
                 nn.init.normal_(parameter, std=config.init_std / config.head_dim**0.5)
             elif name == table and config.scaled_logits:
                 nn.init.normal_(parameter, std=config.init_std * config.d_model**0.5)
-            elif name == "ngrams.projection.weight":  # keeps the size of what is looked up
+            elif name == "ngrams.projection.weight":  # preserves the scale of the looked-up rows
                 nn.init.normal_(parameter, std=parameter.size(1) ** -0.5)
             elif parameter.dim() == 2 and "_conv." not in name:
                 nn.init.normal_(parameter, std=config.init_std)
@@ -66,7 +65,7 @@ class Model(nn.Module):
             look_back(self, self.embedding.weight)
 
     def logits(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Final hidden states -> the head's logits: (…, C) -> (…, V) of tokens, (…, L) of labels, (…, 2) of a span.
+        """Compute the head's logits: final hidden states (…, C) -> tokens (…, V), labels (…, L) or a span (…, 2).
 
         Labels of whole texts are predicted from one state: (B, T, C) -> (B, L). mask: see `pooled`.
 
@@ -86,9 +85,9 @@ class Model(nn.Module):
         return self.head
 
     def pooled(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The state (B, T, C) -> (B, C) that represents a text: that of its last token, which has access to all others.
+        """Return the state that represents each text: (B, T, C) -> (B, C), that of its last token.
 
-        mask: (B, T) bool, True = not padding.
+        The last token has access to all others. mask: (B, T) bool, True = not padding.
         """
         if mask is None:
             return hidden[:, -1]
@@ -96,14 +95,14 @@ class Model(nn.Module):
         return hidden[torch.arange(len(hidden), device=hidden.device), last]
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids (B, T) long -> (B, T, C), without positions; ValueError for invalid ids."""
+        """Embed token ids (B, T) long -> (B, T, C), without positions; ValueError for invalid ids."""
         check_ids(ids)
         x = look_up(self.embedding, ids, "Token ids")
         return x * self.config.d_model**0.5 if self.config.scaled_embeddings else x
 
 
 class Decoder(Model, Stack):
-    """A causal model: token ids in, next-token logits out, or those of labels. The loss is computed by the trainer."""
+    """A causal model: token ids in, logits of the next tokens or of labels out. The trainer computes the loss."""
 
     def __init__(self, config: ModelConfig) -> None:
         assert config.topology == "decoder-only"
@@ -129,7 +128,7 @@ class Decoder(Model, Stack):
             mask: (B, T) bool, True = not padding; nothing attends to padding.
             positions: (B, T) or (T,) long, default 0…T−1 after the cached tokens, regardless of the mask.
             segments: (B, T) long; tokens attend only to their own segment (packed documents).
-            cache: is extended by T tokens; the ids continue the cached ones.
+            cache: extended by T tokens; the ids continue the cached ones.
             trace: collects activations, and applies ablations.
 
         Raises:
@@ -150,7 +149,7 @@ class Decoder(Model, Stack):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
+        """Like `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         check_ablations(self, trace)
         x = self.embed(ids, mask=mask, segments=segments, cache=cache)
         return self.transform(x, mask=mask, positions=positions, packing=segments, cache=cache, trace=trace, keep=keep)
@@ -163,7 +162,7 @@ class Decoder(Model, Stack):
         segments: Tensor | None = None,
         cache: KVCache | None = None,
     ) -> Tensor:
-        """Embed as in `Model.embed`, with the n-grams that the tokens end; for the arguments see `forward`."""
+        """Embed token ids and, if the design has n-gram embeddings, add them; for the arguments see `forward`."""
         x = super().embed(ids)
         if self.ngrams is None:
             return x
@@ -173,7 +172,7 @@ class Decoder(Model, Stack):
 
 
 class Encoder(Model, Stack):
-    """A bidirectional model: every token attends to the whole text. Its head predicts masked tokens, or labels."""
+    """A bidirectional model: every token attends to the whole text. Its head predicts masked tokens or labels."""
 
     def __init__(self, config: ModelConfig) -> None:
         assert config.topology == "encoder-only"
@@ -213,7 +212,7 @@ class Encoder(Model, Stack):
         )
 
     def pooled(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The first token's state (B, T, C) -> (B, C), through the pooler if there is one."""
+        """Return the first token's state, through the pooler if there is one: (B, T, C) -> (B, C)."""
         first = hidden[:, 0]
         return first if self.pooler is None else torch.tanh(self.pooler(first))
 
@@ -228,7 +227,7 @@ class Encoder(Model, Stack):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the last block: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
+        """Like `forward`, without the head: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         if cache is not None:
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
         check_ablations(self, trace)
@@ -241,7 +240,7 @@ class Encoder(Model, Stack):
 
 
 class EncoderDecoder(Model):
-    """Encodes a source text, and generates a target text from left to right. Both share one embedding."""
+    """An encoder of a source text, and a causal decoder of a target text. Both share one embedding."""
 
     def __init__(self, config: ModelConfig) -> None:
         assert config.topology == "encoder-decoder"
@@ -263,13 +262,13 @@ class EncoderDecoder(Model):
         cache: KVCache | None = None,
         trace: Trace | None = None,
     ) -> Tensor:
-        """Token ids (B, S) and (B, T) -> logits (B, T, V) of the token after each of the target's.
+        """Token ids (B, S) and (B, T) -> logits (B, T, V) of the token after each target token.
 
-        With another head: those of labels (see `logits`); the target is then the source, shifted by one, as in BART.
+        With another head: logits of labels (see `logits`); the target is then the source shifted by one, as in BART.
 
         Args:
             source_mask, target_mask: (B, S) and (B, T) bool, True = not padding; nothing attends to padding.
-            cache: grows by T target tokens. The source is encoded with the first of them only.
+            cache: extended by T target tokens. Only the first call with a cache encodes the source.
             trace: collects activations, and applies ablations.
 
         Raises:
@@ -292,7 +291,7 @@ class EncoderDecoder(Model):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """As `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
+        """Like `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         check_ablations(self, trace)
         memory = None
         if cache is None or not cache.has_source:
@@ -306,7 +305,7 @@ class EncoderDecoder(Model):
         )
 
     def encode(self, ids: Tensor, *, mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
-        """The source's token ids (B, S) -> the encoder's hidden states (B, S, C)."""
+        """Encode the source: token ids (B, S) -> hidden states (B, S, C)."""
         return self.encoder.transform(self.embed(ids), mask=mask, trace=trace)
 
     def decode(
@@ -320,9 +319,9 @@ class EncoderDecoder(Model):
         trace: Trace | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """The target's token ids (B, T) -> hidden states (B, T, C); memory (B, S, C) = `encode`'s result.
+        """Decode the target: token ids (B, T) -> hidden states (B, T, C); memory: the result of `encode`, (B, S, C).
 
-        `memory` may be None if the cache holds its keys and values.
+        `memory` may be None if the cache has its keys and values.
         """
         if cache is not None:
             source_mask = cache.source_mask = source_mask if source_mask is not None else cache.source_mask
@@ -335,7 +334,7 @@ AnyModel = Decoder | Encoder | EncoderDecoder
 
 
 def build_model(config: ModelConfig) -> AnyModel:
-    """The model of a design, with initial weights from torch's global generator."""
+    """Build the model of a design, with initial weights from torch's global generator."""
     if config.topology == "encoder-decoder":
         return EncoderDecoder(config)
     return Encoder(config) if config.topology == "encoder-only" else Decoder(config)

@@ -1,4 +1,4 @@
-"""The code of a design's block: norms, convolution, attention, feed-forward or experts."""
+"""The code of a design's layers: norms, n-grams, convolution, attention, feed-forward or experts, and the block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.models.settings.slots import check_complete
 
 
 def norm(config: ModelConfig, width: str) -> str:
-    """The expression that makes a norm over `width` numbers."""
+    """Generate the expression that creates a norm over `width` numbers."""
     return _NORMS[config.norm](config, width)
 
 
@@ -30,12 +30,12 @@ check_complete(_NORMS, NORMS, "code of norms")
 
 
 def linear(inputs: str, outputs: str, has_bias: bool) -> str:
-    """The expression that makes a matrix with or without a bias."""
+    """Generate the expression that creates a linear layer with or without a bias."""
     return f"nn.Linear({inputs}, {outputs}{'' if has_bias else ', bias=False'})"
 
 
 def activation(kind: str, h: str, gate: str) -> str:
-    """The expression of an activation of `h`, or of `gate`, times `h`, where it has one."""
+    """Generate the expression of an activation of `h` or, if gated, of `gate`, times `h`."""
     if ACTIVATIONS[kind].is_gated:
         return f"{_CURVES[kind].format(gate)} * {h}"
     return _CURVES[kind].format(h)
@@ -54,7 +54,7 @@ check_complete(_CURVES, ACTIVATIONS, "code of activations")
 
 
 def ngram_embedding() -> str:
-    """The tables of n-grams."""
+    """Generate the class of n-gram embeddings."""
     return block(
         "class NGramEmbedding(nn.Module):",
         '"""A row for the pair, the triple … that each token ends, chosen by a hash, from a table for each length."""',
@@ -82,7 +82,7 @@ def ngram_embedding() -> str:
 
 
 def short_convolution() -> str:
-    """The Canon layer."""
+    """Generate the class of the short convolution (Canon layer)."""
     return block(
         "class ShortConv(nn.Module):",
         '"""A causal depthwise convolution over the last few tokens, added to its input (a Canon layer)."""',
@@ -103,7 +103,7 @@ def short_convolution() -> str:
 
 
 def attention(config: ModelConfig) -> str:
-    """The attention layer; in an encoder-decoder it can attend to `memory`."""
+    """Generate the class of the attention layer; in an encoder-decoder it can attend to `memory`."""
     is_pair = config.topology == "encoder-decoder"
     heads, groups = ("n_head", "n_kv_head") if is_pair else ("N_HEAD", "N_KV_HEAD")
     shares = config.kv_heads != config.n_head
@@ -171,7 +171,7 @@ def _describe_attention(config: ModelConfig) -> str:
 
 
 def feed_forward(config: ModelConfig) -> str:
-    """The feed-forward layer, and the mixture of several of them."""
+    """Generate the class of the feed-forward layer, and that of a mixture of experts if the design has one."""
     is_pair = config.topology == "encoder-decoder"
     width, argument = ("d_ff", ", d_ff: int") if is_pair else ("D_FF", "")
     dense = block(
@@ -222,7 +222,7 @@ def feed_forward(config: ModelConfig) -> str:
 
 
 def layer(config: ModelConfig) -> str:
-    """The block of the stack."""
+    """Generate the class of a block."""
     is_pair = config.topology == "encoder-decoder"
     mixture = "MixtureOfExperts" if config.n_expert else "FeedForward"
     some = rotates_in_some(config)
@@ -277,7 +277,7 @@ def _norm_position(config: ModelConfig) -> str:
 
 
 def _added(config: ModelConfig, part: str, call: str, *, has_conv: bool) -> str:
-    """The line that adds a sublayer's output to the residual stream."""
+    """Generate the line that adds a sublayer's output to the residual stream."""
     is_pre = config.norm_place == "pre"
     inner = f"self.{part}_norm(x)" if is_pre else "x"
     if has_conv:

@@ -1,4 +1,4 @@
-"""The code of a first layer that looks back (models.architecture.lookback)."""
+"""The code of a look-back layer (models.architecture.lookback)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 def look_back(config: ModelConfig) -> str:
-    """A function that makes the first layer of `Model` one that looks back, and fixes it."""
-    factor = config.rope_factor if config.rope_scaling == "linear" else 1.0  # others leave fast pairs alone
+    """Generate a function that turns the first layer of `Model` into a look-back layer, and freezes it."""
+    factor = config.rope_factor if config.rope_scaling == "linear" else 1.0  # others do not scale the fast pairs
     slowing = f" / {factor}" if factor != 1.0 else ""
     half = config.head_dim // 2
     n_fast = sum(config.rope_theta ** (-pair / half) / factor > FASTEST for pair in range(half))

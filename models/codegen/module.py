@@ -1,4 +1,4 @@
-"""A whole design as code: constants, layers, and the model of its topology."""
+"""The code of a complete design: constants, layers, and the model of its topology."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from terrarium.models.settings.positions import scheme_of
 
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:
-    """A Python module that defines `Model` and needs only torch; its last lines are a trial run.
+    """Generate a Python module that defines `Model` and needs only torch; its last lines are a trial run.
 
-    `Model()(ids)` gives logits (B, T, V), of an encoder-decoder `Model()(source_ids, target_ids)`; of an encoder
-    without a head the hidden states.
+    `Model()(ids)`, or for an encoder-decoder `Model()(source_ids, target_ids)`, returns logits (B, T, V), or the hidden
+    states if an encoder has no head.
     """
     title = " ".join(name.split()) or "This design"
     words = f"{title}: {_describe(config)}.".replace('"', "'").replace("\\", "/")
@@ -58,7 +58,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
 
 
 def constants(config: ModelConfig) -> str:
-    """The numbers that the layers use, by their names in the field."""
+    """Generate the constants that the layers use, with their customary names."""
     pair = config.topology == "encoder-decoder"
     encoder = config.encoder() if pair else config
     values: dict[str, object] = {
@@ -131,7 +131,7 @@ def _scale(config: ModelConfig) -> str:
 
 
 def _stack_members(config: ModelConfig, n_layer: str, given: list[str], n_head: str, causal: str) -> Code:
-    """What a stack is made of; `given`: the arguments of its blocks."""
+    """Generate the lines that create the members of a stack; `given`: the arguments of its blocks."""
     some = rotates_in_some(config)
     make = f"Block({', '.join([*given, *['rotates=(i + 1) % NOPE_INTERVAL != 0'] * some])})"
     return [
@@ -143,7 +143,7 @@ def _stack_members(config: ModelConfig, n_layer: str, given: list[str], n_head: 
 
 
 def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_head: str = "N_HEAD") -> Code:
-    """From embeddings `x` to hidden states `x`; `causal` is True, False or an expression."""
+    """Generate the lines from embeddings `x` to hidden states `x`; `causal`: True, False or an expression."""
     added = code_of(config).added.format(length=length, n_head=n_head)
     return [
         f"x = x + {added}" if scheme_of(config).applied_to == "embeddings" else None,
@@ -156,7 +156,7 @@ def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_he
 
 
 def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Code:
-    """`mask`: which keys each query may see, or what is added to their scores."""
+    """Generate the lines that define `mask`: the keys that each query attends to, or a bias added to the scores."""
     window = "WINDOW" if config.sliding_window else None
     biased = scheme_of(config).applied_to == "scores"
     if causal == "False" and not window and not biased:
@@ -252,7 +252,7 @@ def _sizes(config: ModelConfig, stack: ModelConfig, name: str) -> str:
 
 
 def _head_class(config: ModelConfig) -> Code:
-    """A class where the head is more than one matrix."""
+    """Generate the class of the head; None if the head is a single matrix or is missing."""
     if config.has_dense_head:
         return _label_head_class(config)
     if config.head != "language" or not (config.has_head_transform or (config.head_bias and config.tied_embeddings)):

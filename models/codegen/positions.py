@@ -17,9 +17,9 @@ from terrarium.models.settings.slots import check_complete
 class SchemeCode:
     """The generated code of a position scheme.
 
-    functions: functions and classes before the attention layer. constants: numbers, by name. needs_math: whether all
-    that uses the module `math`. member: the line that makes its module in a stack, with {n_head} and {causal}. added:
-    what is added to embeddings, with {length}, or to scores, with {n_head}: the scheme's `applied_to` says to which.
+    functions: functions and classes before the attention layer. constants: numbers, by name. needs_math: whether this
+    code uses the module `math`. member: the line that creates its module in a stack, with {n_head} and {causal}. added:
+    the expression that is added to embeddings, with {length}, or to scores, with {n_head} (see `applied_to`).
     """
 
     functions: Callable[[ModelConfig], Code] = lambda config: None
@@ -30,12 +30,12 @@ class SchemeCode:
 
 
 def code_of(config: ModelConfig) -> SchemeCode:
-    """The code of a design's scheme."""
+    """Return the code of a design's position scheme."""
     return _CODE[config.position]
 
 
 def rotates_in_some(config: ModelConfig) -> bool:
-    """Whether some layers rotate queries and keys, and others do not."""
+    """Return whether some layers rotate queries and keys, and others do not."""
     return scheme_of(config).applied_to == "queries" and config.nope_interval > 0
 
 
@@ -84,7 +84,7 @@ def _rope(config: ModelConfig) -> str:
 
 
 def head_dims(config: ModelConfig) -> list[int]:
-    """The width of a head: two where an encoder's differ from the decoder's."""
+    """Return the distinct head widths, sorted: two if those of encoder and decoder differ."""
     widths = [config.head_dim]
     if config.topology == "encoder-decoder":
         widths.append(config.encoder().head_dim)
@@ -92,7 +92,7 @@ def head_dims(config: ModelConfig) -> list[int]:
 
 
 def _scaled_frequencies(config: ModelConfig, widths: list[int], head: str, pairs: str) -> Code:
-    """The scaling of the frequencies for a longer context."""
+    """Generate the lines that scale the frequencies for a longer context."""
     scaling, factor, original = config.rope_scaling, f"{config.rope_factor!r}", config.rope_original_context
     low, high = config.rope_low_rotations, config.rope_high_rotations
     slower = f"frequencies = frequencies / {factor} * (1 - kept) + frequencies * kept"

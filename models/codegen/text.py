@@ -1,4 +1,4 @@
-"""Joining lines of code, some of which may be omitted."""
+"""Joining and indenting lines of code, some of which may be omitted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ Code: TypeAlias = "str | list[Code] | None"
 
 
 def join(*lines: Code, indent: int = 0) -> str:
-    """All lines joined, indented by `indent` steps of four spaces."""
+    """Join lines, indented by `indent` steps of four spaces."""
     found = "\n".join(_flatten(list(lines)))
     return textwrap.indent(found, "    " * indent)
 
 
 def block(head: str, *body: Code) -> str:
-    """`head` with the lines of its body, indented by one step."""
+    """Join `head` with the lines of its body, indented by one step."""
     return join(head, join(*body, indent=1))
 
 

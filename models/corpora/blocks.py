@@ -1,6 +1,6 @@
-"""Files of any size, written and read in blocks: each block has a digest, and is checked when it is first read.
+"""Files of any size, written and read in blocks, each with a digest that is verified when the block is first read.
 
-No more than a part of such a file is ever in memory. No torch import.
+Such a file is never in memory as a whole. No torch import.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 BLOCK_BYTES = 1 << 26
-"""Size of a block of a file. A file that fits into one block is stored and read whole."""
+"""The size of a block. A file that fits into one block has only one digest, that of the whole."""
 
 CHUNK_BYTES = 1 << 20
 """Bytes per read."""
@@ -32,7 +32,7 @@ Offsets: TypeAlias = "npt.NDArray[np.int64]"
 
 
 def check_room(folder: Path, n_bytes: int, what: str) -> None:
-    """Raise ValueError where the disk of `folder` has no room for `n_bytes` more, a tenth of that, and a little."""
+    """Raise ValueError unless the disk of `folder` has room for `n_bytes` more, a tenth of that, and _SPARE_BYTES."""
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free, needed = shutil.disk_usage(there).free, int(n_bytes * (1 + _SPARE_SHARE))
     if n_bytes and free < needed + _SPARE_BYTES:
@@ -43,9 +43,9 @@ def check_room(folder: Path, n_bytes: int, what: str) -> None:
 
 
 class BlockWriter:
-    """Writes a new file, and computes the digests of its blocks and of the whole.
+    """Writes a new file, and computes the digests of its blocks and of the whole file.
 
-    Each full block is flushed to disk, so that closing takes no longer than writing a block.
+    Each full block is flushed to disk, so that closing takes no longer than writing one block.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class BlockWriter:
             self._drain()
 
     def close(self) -> None:
-        """Close the file, flushed to disk."""
+        """Flush the file to disk and close it."""
         self._drain()
         if self._free < self.block_bytes or not self.block_digests:
             self.block_digests.append(self._block.hexdigest())
@@ -78,7 +78,7 @@ class BlockWriter:
         self._file.close()
 
     def abandon(self) -> None:
-        """Close the file, which is about to be deleted."""
+        """Close the file without flushing it, because it is about to be deleted."""
         self._file.close()
 
     def _drain(self) -> None:
@@ -151,7 +151,7 @@ class BlockFile:
 
     def line_offsets(self) -> Offsets:
         """Compute the offsets of the line starts and of the end of the last line: (lines + 1,)."""
-        import numpy as np  # here, since what trains a tokenizer needs none of it
+        import numpy as np  # imported here, since training a tokenizer does not need it
 
         found, start = [np.zeros(1, np.int64)], 0
         for chunk in self.chunks():
@@ -182,7 +182,7 @@ class BlockFile:
 
 
 class StoredOffsets:
-    """Offsets in a file (int64), read lazily one at a time, so that none is retained in memory."""
+    """Offsets in a file (int64), read one at a time, so that none are held in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._n = path, path.stat().st_size // 8
@@ -215,7 +215,7 @@ class JsonRows(Sequence[dict[str, Any]]):
     @overload
     def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
     def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        """A row, or a list of rows; ValueError where the file was changed."""
+        """Read a row, or a list of rows; ValueError if the file was changed."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[index]
@@ -225,7 +225,7 @@ class JsonRows(Sequence[dict[str, Any]]):
         return map(self._parsed, self._file.lines())
 
     def groups(self, first: int = 0, n_bytes: int = CHUNK_BYTES) -> Iterator[list[dict[str, Any]]]:
-        """The rows from number `first`, in lists of whole rows that take about `n_bytes` of the file."""
+        """Yield the rows from number `first` on, in lists of rows that take about `n_bytes` of the file."""
         group, size = list[dict[str, Any]](), 0
         for line in self._file.lines(self.offset(first)):
             group.append(self._parsed(line))
@@ -237,7 +237,7 @@ class JsonRows(Sequence[dict[str, Any]]):
             yield group
 
     def offset(self, index: int) -> int:
-        """Where in the file the row begins; of len(rows), where the file ends."""
+        """Return the offset of a row in the file; for len(rows), the end of the last row."""
         return int(self._offsets[index])
 
     def _parsed(self, line: bytes) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Corpora: training texts, split and stored by content hash, so that a run can resume when the source is gone.
+"""Corpora: training texts, split and stored by content hash, so that a run can resume if the source was deleted.
 
-A corpus is the folder corpora/<first 12 digits of its SHA-256>/ with about.json and, by its kind, train.txt and val.txt
-("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} per line). A dataset is a corpus of
-examples with a task; its rows have the columns of that task, and it may have a third split, test. No torch import.
+A corpus is the folder corpora/<first 12 digits of its SHA-256>/ with about.json and, depending on its kind, train.txt
+and val.txt ("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} per line). A dataset is
+a corpus of examples with a task; its rows have the columns of that task, and it may have a third split, test.
 
 A large corpus has a split of more than one block (models.corpora.blocks): about.json has the digest of each block, and
-train.offsets … (int64) say where each line begins. It is never read whole.
+train.offsets … (int64) the offset of each line. It is never read completely into memory. No torch import.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 DATASET_FORMAT = 2
-"""That of corpora with a task, which older versions cannot read."""
+"""The format of corpora with a task, which older versions cannot read."""
 SPLITS = ("train", "val")
 TEST = "test"
 """A third split, which datasets may have."""
@@ -63,12 +63,13 @@ Example = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """One corpus on disk.
+    """A corpus on disk.
 
-    `sha` names its folder (12 digits of its SHA-256); `source` is "files", "stdlib", "examples" or "pronouns",
-    `label` what people read; `n_bytes` counts all splits; `has_chats`: any {"messages": …}; `digests`: split → SHA-256
-    of its file. A dataset has a `task` (of TASKS; else ""), its `labels` in the order of a model's outputs, and the
-    headline `metric`. A large corpus has `blocks`, split → digest of each block of its file, `block_bytes` long.
+    `sha`: the folder's name (12 digits of the SHA-256). `source`: "files", "stdlib", "examples" or "pronouns".
+    `label`: the displayed name. `n_bytes`: of all splits. `has_chats`: whether there is any {"messages": …}.
+    `digests`: split → SHA-256 of its file. A dataset has a `task` (of TASKS; else ""), its `labels` in the order of a
+    model's outputs, and the headline `metric`. A large corpus has `blocks`, split → digest of each block of
+    `block_bytes` of its file.
     """
 
     folder: Path
@@ -88,26 +89,26 @@ class Corpus:
 
     @property
     def is_large(self) -> bool:
-        """Whether it is too large to be read whole: use `rows`, `text_blocks` and `sample` then."""
+        """Whether it is too large to read into memory: use `rows`, `text_blocks` and `sample_text` then."""
         return bool(self.blocks)
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """ "train", "val" and, if it exists, "test"."""
+        """The names of the splits: "train", "val" and, if it exists, "test"."""
         return tuple(self.digests)
 
     def path(self, split: str) -> Path:
-        """The file of a split."""
+        """Return the file of a split."""
         assert split in self.splits
         return self.folder / f"{split}{_SUFFIXES[self.kind]}"
 
     def read_text(self, split: str) -> str:
-        """The text of a split (kind "text"); ValueError where the file is damaged, naming it."""
+        """Return the text of a split (kind "text"). Raises ValueError, naming the file, if it is damaged."""
         assert self.kind == "text"
         return self._read(split).decode()
 
     def read_examples(self, split: str) -> list[Example]:
-        """The examples of a split (kind "examples"); ValueError where the file is damaged, naming it."""
+        """Return the examples of a split (kind "examples"). Raises ValueError, naming the file, if it is damaged."""
         assert self.kind == "examples"
         return [json.loads(line) for line in self._read(split).split(b"\n") if line]
 
@@ -122,18 +123,18 @@ class Corpus:
         return JsonRows(file, file.line_offsets())
 
     def text_blocks(self, split: str) -> Iterator[str]:
-        """The text of a split (kind "text"), a part at a time; ValueError where the file is damaged, naming it."""
+        """Iterate over the text of a split (kind "text") in parts; ValueError, naming the file, if it is damaged."""
         assert self.kind == "text"
         return iterdecode(self.file(split).chunks(), "utf-8")
 
     def sample_text(self, split: str, n_bytes: int) -> str:
-        """The text of a split (kind "text"); of a large one, about `n_bytes`, in lines from all its parts."""
+        """Return the text of a split (kind "text"); of a large corpus only about `n_bytes`, from all parts of it."""
         if not self.is_large:
             return self.read_text(split)
         return b"".join(self._sample_parts(split, n_bytes)).decode(errors="ignore")
 
     def sample_events(self, split: str) -> Generator[Event, None, Path]:
-        """The file of a split; of a large one, a file with SAMPLE_BYTES of its lines, from all its parts.
+        """Return the file of a split, or for a larger split a file with SAMPLE_BYTES of lines from all parts of it.
 
         The sample file is created on first use, yielding Progress.
         """
@@ -151,7 +152,7 @@ class Corpus:
         return sample
 
     def _sample_parts(self, split: str, n_bytes: int) -> Iterator[bytes]:
-        """Whole lines from evenly spread parts of a split, in order, or parts of lines where those are very long."""
+        """Yield complete lines from evenly spaced parts of a split, in order; of a text, parts of very long lines."""
         file = self.file(split)
         for i in range(_SAMPLE_PARTS):
             start = i * file.size // _SAMPLE_PARTS
@@ -175,10 +176,10 @@ class Corpus:
 
 
 class CorpusWriter:
-    """Writes a corpus of any size, row by row. A context manager: without `finish`, nothing is left behind.
+    """Writes a corpus of any size, row by row. A context manager: without `finish`, no files remain.
 
-    `kind`, `source` and `seed` as in Corpus. `n_bytes`: its size, if known, to fail early if the disk has no room
-    for it (ValueError).
+    `kind`, `source` and `seed` as in Corpus. `n_bytes`: the size, if known, to fail early with ValueError if the disk
+    has too little room.
 
         with CorpusWriter(library) as writer:
             for split, row in rows:
@@ -202,7 +203,7 @@ class CorpusWriter:
         self._files: dict[str, BlockWriter] = {}
         self._offsets: dict[str, IO[bytes]] = {}
         self.n_rows = dict.fromkeys((*SPLITS, TEST), 0)
-        """Number of rows so far, of each split."""
+        """The number of rows so far, by split."""
 
     def __enter__(self) -> CorpusWriter:
         with contextlib.ExitStack() as stack:
@@ -224,7 +225,7 @@ class CorpusWriter:
 
     @property
     def bytes_written(self) -> int:
-        """UTF-8 bytes so far, of all splits."""
+        """The number of bytes so far (UTF-8), of all splits."""
         return sum(file.n_bytes for file in self._files.values())
 
     def add(self, split: str, row: Example) -> None:
@@ -245,7 +246,7 @@ class CorpusWriter:
         self._files[split].write(text.encode())
 
     def finish(self, label: str, *, task: str = "", labels: Sequence[str] = (), metric: str = "") -> Corpus:
-        """Store what was written under the hash of its content, unless an intact copy is there already."""
+        """Store the corpus under the hash of its content, unless an intact copy exists, and return it."""
         for file in self._files.values():
             file.close()
         for offsets in self._offsets.values():
@@ -255,12 +256,12 @@ class CorpusWriter:
         identity = [self._kind, *digests.values(), *([json.dumps(dataset), label] if dataset else [])]
         sha256 = hashlib.sha256(":".join(identity).encode()).hexdigest()
         folder = self._library.corpora / sha256[:12]
-        for _ in range(2):  # another process may have made it just after the first look
+        for _ in range(2):  # another process may create it right after the first attempt
             with contextlib.suppress(ValueError):
                 return open_corpus(self._library, sha256)
             if not folder.exists():
                 break
-        else:  # damaged: move it away, but keep it
+        else:  # damaged: move it to the trash, where it can be restored from
             self._library.move_to_trash(folder)
         about = {
             "format": DATASET_FORMAT if dataset else FORMAT,
@@ -281,7 +282,7 @@ class CorpusWriter:
         try:
             publish_folder(self._folder, folder)
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster with the same
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # these: another process stored the same corpus
                 raise
         return open_corpus(self._library, sha256)
 
@@ -302,7 +303,7 @@ class CorpusWriter:
 
 
 def _clear_abandoned(corpora: Path) -> None:
-    """Delete what killed writers left."""
+    """Delete the temporary folders of killed writers."""
     for leftover in corpora.glob(f"{TEMPORARY_PREFIX}*"):
         began = (leftover / "lock").exists() and time.time() - leftover.stat().st_mtime > _BEGINNING_S
         if began and not is_locked(leftover):
@@ -322,9 +323,9 @@ def build_examples_corpus(
     labels: Sequence[str] = (),
     metric: str = "",
 ) -> Corpus:
-    """Store separate examples, already split, as a corpus; `source`, `label` and `seed` record their origin.
+    """Store examples that are already split as a corpus; `source`, `label` and `seed` record their origin.
 
-    With a `task` it is a dataset: see Corpus.
+    With a `task` it is a dataset (see Corpus).
     """
     with CorpusWriter(library, source=source, seed=seed) as writer:
         for split, examples in (("train", train), ("val", val), (TEST, test)):
@@ -343,10 +344,10 @@ def open_corpus(library: Library, sha: str, name: str = "") -> Corpus:
     """Open the corpus with the SHA-256 `sha` (the first 12 digits are enough).
 
     Args:
-        name: what it was called when it was used, for a message.
+        name: its label when it was used, for a message.
 
     Raises:
-        ValueError: where it is missing, as in the trash; or damaged, naming the file.
+        ValueError: if the corpus is missing (or in the trash), or damaged; the message names the file.
     """
     if not re.match("[0-9a-f]{12}", sha):
         raise ValueError(f"{sha!r} is not a corpus of the library: choose the source again.")
@@ -387,7 +388,7 @@ def open_corpus(library: Library, sha: str, name: str = "") -> Corpus:
 
 
 def list_corpora(library: Library) -> list[Corpus]:
-    """All readable corpora; damaged ones are skipped."""
+    """Return all readable corpora; damaged ones are skipped."""
     found = []
     for about in sorted(library.corpora.glob("*/about.json")):
         try:
@@ -416,7 +417,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 def json_line(example: Example) -> str:
-    """An example as a line of JSON, in which lone surrogates stay what they are."""
+    """Format an example as a line of JSON; lone surrogates are not escaped."""
     # Unicode line separators may occur in strings; only \n ends a line.
     encode = _ENCODER.encode
     if all(isinstance(value, str) for value in example.values()):  # the same text, in a third of the time
@@ -425,7 +426,7 @@ def json_line(example: Example) -> str:
 
 
 def prompt_digest(messages: Sequence[Mapping[str, str]]) -> bytes:
-    """Twelve bytes that stand for a prompt: equal for the same roles and contents."""
+    """Return a 12-byte digest of a prompt, equal for the same roles and contents."""
     said = json.dumps([[message["role"], message["content"]] for message in messages])
     return hashlib.blake2b(said.encode(), digest_size=12).digest()
 

@@ -1,4 +1,4 @@
-"""The datasets of the library as their list shows them: rows by split, and the runs that use them. No torch import."""
+"""The list of the library's datasets: their numbers of rows by split, and the runs that use them. No torch import."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK_BYTES = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """A dataset, its number of rows by split, and the names of the runs that were or are trained on it."""
+    """A dataset, its number of rows by split, and the names of the runs that use it."""
 
     corpus: Corpus
     n_rows: Mapping[str, int]
@@ -24,12 +24,12 @@ class DatasetInfo:
 
     @property
     def name(self) -> str:
-        """What people read."""
+        """The displayed name."""
         return self.corpus.label
 
 
 def list_datasets(library: Library) -> list[DatasetInfo]:
-    """All readable datasets, by name. Reads their files once, so not for the window's thread."""
+    """Return all readable datasets, sorted by name. Reads all of their files: do not call it on the window's thread."""
     users = _users(library)
     return sorted(
         (
@@ -46,7 +46,7 @@ def list_datasets(library: Library) -> list[DatasetInfo]:
 
 
 def _users(library: Library) -> dict[str, list[str]]:
-    """The folder's name of a corpus -> the names of the runs that were made from it."""
+    """Map the folder name of each corpus to the names of the runs that were made from it."""
     users: dict[str, list[str]] = {}
     for record_file in sorted(library.runs.glob("*/run.json")):
         with contextlib.suppress(ValueError, KeyError, TypeError, OSError):

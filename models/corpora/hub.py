@@ -1,10 +1,10 @@
 """Search, preview and Parquet download of datasets on the Hugging Face hub.
 
-The hub's own conversion is read (revision refs/convert/parquet), so that no untrusted script runs and nothing is
+Reads the hub's own conversion (revision refs/convert/parquet), so that no untrusted script runs and nothing is
 unpickled. HF_ENDPOINT, HF_HUB_OFFLINE and the user's login are honoured, as by huggingface_hub. Everything that waits
 for the network is a generator that yields Progress several times a second, so that it can be closed at any time.
 
-What the hub says about sizes, splits and first rows: https://huggingface.co/docs/dataset-viewer. No torch import.
+Sizes, splits and first rows come from the dataset viewer: https://huggingface.co/docs/dataset-viewer. No torch import.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SORTS = {
     "likes": "Most likes",
     "last_modified": "Changed last",
 }
-"""Orders of the hub's lists -> their names."""
+"""Sort orders of the hub's lists -> their displayed names."""
 TASKS = {
     "text-classification": "Classification",
     "token-classification": "Tagging",
@@ -38,7 +38,7 @@ TASKS = {
     "summarization": "Summaries",
     "text-generation": "Text generation",
 }
-"""Task categories of the hub that a task of Terrarium learns -> their names."""
+"""Task categories of the hub that Terrarium can train on -> their displayed names."""
 
 _MAX_RESULTS = 60
 _MAX_CELL = 2_000
@@ -47,10 +47,10 @@ _PARTS = re.compile(r"[^\w.-]+")
 
 @dataclass(frozen=True, kw_only=True)
 class HubDataset:
-    """A dataset of the hub, as a search finds it.
+    """A dataset of the hub, as returned by a search.
 
-    id: owner/name. gated: whether access must be requested. licence: from its card, or "".
-    size: the hub's class of its number of rows, such as "1K<n<10K".
+    id: owner/name. gated: whether access must be requested. licence: from the dataset card, or "".
+    size: the hub's size category by number of rows, such as "1K<n<10K".
     """
 
     id: str
@@ -66,7 +66,7 @@ class HubDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class HubSplit:
-    """One split of one of its configurations; rows and bytes (as Parquet) are None where the hub has not counted."""
+    """A split of a dataset's configuration; rows and bytes (as Parquet) are None if the hub has not counted them."""
 
     config: str
     split: str
@@ -76,7 +76,7 @@ class HubSplit:
 
 @dataclass(frozen=True, kw_only=True)
 class HubDetails:
-    """What the hub knows of a dataset before it is downloaded. `problem`: why its rows cannot be had, else ''."""
+    """The hub's information about a dataset. `problem`: why its rows are not available, or ''."""
 
     dataset: HubDataset
     splits: tuple[HubSplit, ...]
@@ -84,7 +84,7 @@ class HubDetails:
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """Its configurations, in the hub's order."""
+        """The dataset's configurations, in the hub's order."""
         return tuple(dict.fromkeys(split.config for split in self.splits))
 
 
@@ -97,11 +97,11 @@ class FirstRows:
 
 
 class Hub(HubClient):
-    """The datasets of a hub: that of HF_ENDPOINT, or of another address.
+    """A client for the datasets of a hub: that of HF_ENDPOINT, or another.
 
     Args:
-        endpoint: its address; "" for that of the environment. viewer: the address of its dataset viewer; "" for the one
-            that belongs to `endpoint`.
+        endpoint: the hub's address; "" for that of the environment.
+        viewer: the address of its dataset viewer; "" for the one that belongs to `endpoint`.
     """
 
     pages = "datasets/"
@@ -113,7 +113,7 @@ class Hub(HubClient):
 
     @property
     def viewer(self) -> str:
-        """The address of its dataset viewer: that of huggingface.co is datasets-server.huggingface.co."""
+        """The address of the hub's dataset viewer: datasets-server.huggingface.co for huggingface.co."""
         if self._viewer:
             return self._viewer.rstrip("/")
         parts = urlsplit(self.endpoint)
@@ -122,13 +122,13 @@ class Hub(HubClient):
     def search(
         self, query: str, *, task: str = "", language: str = "", sort: str = "trending_score"
     ) -> Generator[Event, None, tuple[HubDataset, ...]]:
-        """Datasets whose names match, at most 60.
+        """Search for datasets whose names match; returns at most 60.
 
         Args:
             task: a key of TASKS, "" for any. language: an ISO code such as “fr”, "" for any. sort: a key of SORTS.
 
         Raises:
-            ValueError: where the hub cannot be reached, with a sentence.
+            ValueError: if the hub cannot be reached, with a message.
         """
         wanted: dict[str, Any] = {"sort": sort, "limit": _MAX_RESULTS, "full": True}
         if query.strip():
@@ -145,7 +145,7 @@ class Hub(HubClient):
         return (yield from self.answer(ask, "The hub"))
 
     def details(self, id: str) -> Generator[Event, None, HubDetails]:
-        """What the hub knows of a dataset; ValueError where there is none, or the hub cannot be reached."""
+        """Return the hub's information about a dataset; ValueError if it is missing or the hub cannot be reached."""
 
         def ask() -> HubDetails:
             dataset = _dataset(self.api().dataset_info(id, timeout=TIMEOUT_S))
@@ -157,7 +157,7 @@ class Hub(HubClient):
         return (yield from self.answer(ask, f"“{id}”"))
 
     def first_rows(self, id: str, config: str, split: str) -> Generator[Event, None, FirstRows]:
-        """The first rows of a split; ValueError where the hub does not show them."""
+        """Return the first rows of a split; ValueError if the hub does not show them."""
 
         def ask() -> FirstRows:
             found = self._view("first-rows", dataset=id, config=config, split=split)
@@ -176,12 +176,12 @@ class Hub(HubClient):
     def download(
         self, id: str, config: str, splits: Sequence[str], folder: Path
     ) -> Generator[Event, None, dict[str, tuple[Path, ...]]]:
-        """The Parquet files of splits of a dataset, in `folder`: split -> its files.
+        """Download the Parquet files of splits of a dataset to `folder`, and return them as split -> files.
 
-        Yields Progress in bytes. Closing it keeps what was loaded: called again, it resumes there.
+        Yields Progress in bytes. Closing it keeps the received bytes; another call resumes from there.
 
         Raises:
-            ValueError: where the hub has no such files, cannot be reached, or the disk has too little room.
+            ValueError: if the hub has no such files or cannot be reached, or the disk has too little room.
         """
 
         def ask() -> list[Any]:
@@ -216,7 +216,7 @@ class Hub(HubClient):
         return paths
 
     def _view(self, what: str, **wanted: str) -> dict[str, Any]:
-        """An answer of the dataset viewer, {} or {"error": …} where it has none."""
+        """Return an answer of the dataset viewer; {} or {"error": …} if it has none."""
         from huggingface_hub import get_session
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
@@ -269,7 +269,7 @@ def _split(found: dict[str, Any]) -> HubSplit:
 
 
 def _type_name(kind: Any) -> str:
-    """A column's type in a word: "string", "int64", "label", "list"."""
+    """Return a column's type in a word: "string", "int64", "label", "list"."""
     if isinstance(kind, list):
         return "list"
     if not isinstance(kind, dict):
@@ -279,7 +279,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _label_names(features: Sequence[Any]) -> dict[str, Sequence[str]]:
-    """Column -> the names of its labels, of which rows have the numbers."""
+    """Map each label column to the names of its labels; rows contain their indices."""
     kinds = {str(each["name"]): each.get("type") for each in features}
     return {name: kind["names"] for name, kind in kinds.items() if isinstance(kind, dict) and kind.get("names")}
 
@@ -294,7 +294,7 @@ def _cell(value: Any, names: Sequence[str] | None) -> str:
 
 
 def _is_of(path: str, config: str, split: str) -> bool:
-    """Whether a file of the Parquet revision is of this split: its path is config/split/0000.parquet."""
+    """Return whether a file of the Parquet revision belongs to a split: its path is config/split/0000.parquet."""
     parts = path.split("/")
     return len(parts) == 3 and parts[0] == config and parts[1] in (split, f"partial-{split}")
 

@@ -1,4 +1,4 @@
-"""A few pieces of what a model is to learn from, to be shown while the rest is prepared."""
+"""A few examples of the training data, to show while the rest is prepared."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SAMPLE_BYTES = 8000
 
 
 def read_shown_texts(corpus: Corpus) -> tuple[ShownText, ...]:
-    """The first pieces of a corpus: questions with their answers, or passages of a text.
+    """Return the first examples of a corpus: questions with their answers, or passages of a text.
 
-    () of a damaged one: whoever reads all of it says so.
+    Returns () for damaged examples; the code that reads the whole corpus reports the damage.
     """
     if corpus.kind == "examples":
         with contextlib.suppress(ValueError), corpus.path("train").open(encoding="utf-8") as file:
@@ -30,7 +30,7 @@ def read_shown_texts(corpus: Corpus) -> tuple[ShownText, ...]:
 
 
 def shown_texts(rows: Iterable[Mapping[str, Any]]) -> tuple[ShownText, ...]:
-    """The first question of each conversation and its answer; rows without a conversation are left out."""
+    """Return the first question of each conversation and its answer; rows without a conversation are left out."""
     found = []
     for row in rows:
         said = {message["role"]: message["content"] for message in reversed(row.get("messages", ()))}

@@ -1,4 +1,4 @@
-"""Corpora of plain text: of a user's files, or of the docstrings of Python's standard library. No torch import."""
+"""Corpora of plain text: a user's files, or the docstrings of Python's standard library. No torch import."""
 
 from __future__ import annotations
 
@@ -25,34 +25,33 @@ _CONTROL = frozenset(map(chr, range(32))) - frozenset("\t\n\r\f\v\b\x1b")
 _NEAR = 200
 _CHUNK_BYTES = 1 << 22
 _SAMPLE_BYTES = 1 << 20
-"""Of a text, what is compressed to see whether it repeats itself: takes some 30 ms."""
+"""Bytes of a text to compress when checking whether it is repetitive, which takes about 30 ms."""
 MIN_BYTES = 21_000
-"""Below that, the held-out tenth of a text says nothing, and the rest teaches next to nothing."""
+"""Minimum size of a text; with less, the held-out tenth measures nothing, and the rest is too little to learn from."""
 SAME_AGAIN = 0.1
-"""Bits per byte of gzip, below which a text only repeats itself."""
+"""Bits per byte of gzip below which a text counts as repetitive."""
 _NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
 
 
 def build_text_corpus(library: Library, files: Sequence[Path | str], val_fraction: float) -> Corpus:
-    """As `build_text_corpus_events`, which it waits for."""
+    """Run `build_text_corpus_events` to its end and return the corpus."""
     return result_of(build_text_corpus_events(library, files, val_fraction))
 
 
 def build_text_corpus_events(
     library: Library, files: Sequence[Path | str], val_fraction: float, max_bytes: int = 0
 ) -> Generator[Event, None, Corpus]:
-    """A corpus of one or more text files in UTF-8, or in UTF-16 with its mark.
+    """Build a corpus from one or more text files in UTF-8, or in UTF-16 with a byte order mark.
 
-    The end of the joined text is for validation (`split_index`).
+    Yields Progress (bytes read). The end of the joined text is for validation (`split_index`). A text of more than one
+    block is never in memory as a whole, and validation begins at the first line in its last `val_fraction` of bytes.
 
-    max_bytes: read at most, from the beginning of the first file on; 0 = all.
-
-    Yields Progress (bytes read). Of more than one block, the text is never in memory as a whole, and validation begins
-    at the first line of the last `val_fraction` of the bytes.
+    Args:
+        max_bytes: the maximum to read, from the beginning of the first file on; 0 = all.
 
     Raises:
-        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, or if the disk has no
-            room, with the remedy.
+        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, or if the disk has too
+            little room, with the remedy.
     """
     paths = [Path(file) for file in files]
     if not paths:
@@ -73,15 +72,15 @@ def build_text_corpus_events(
 
 
 def check_text_files(files: Sequence[Path | str], *, is_all: bool = False) -> None:
-    """See at once, in the first megabytes of each file, whether something can be learned from them.
+    """Check quickly, by the first megabytes of each file, whether a model can learn from them.
 
     Args:
-        is_all: whether nothing else is learned from, so that there has to be enough of it. A fine-tuning, and a run
-            whose settings the user chooses, can make something of less.
+        is_all: whether these files are all of the training data, so that they must not be too short. Fine-tuning, or
+            a run whose settings the user chooses, can use less.
 
     Raises:
-        ValueError: for a file that is missing, empty, binary or not UTF-8, and where they only repeat themselves; with
-            `is_all` also where they have too few bytes together.
+        ValueError: for a file that is missing, empty, binary or not UTF-8, or if the text is repetitive; with `is_all`
+            also if it is too short.
     """
     paths = [Path(file) for file in files]
     if not paths:
@@ -93,13 +92,13 @@ def check_text_files(files: Sequence[Path | str], *, is_all: bool = False) -> No
     if is_all and len(data) < MIN_BYTES:
         raise too_short(paths[0].name, " ".join(texts))
     sample = data[:_SAMPLE_BYTES]
-    bits = 8 * len(zlib.compress(sample)) / max(1, len(sample))  # of a byte order mark alone, no text is left
+    bits = 8 * len(zlib.compress(sample)) / max(1, len(sample))  # empty if the file has only a byte order mark
     if bits < SAME_AGAIN:
         raise repetitive(paths[0].name, bits)
 
 
 def too_short(label: str, text: str) -> ValueError:
-    """What is wrong with a text of fewer than MIN_BYTES, and what to do."""
+    """Return the error for a text of fewer than MIN_BYTES, with the remedy."""
     return ValueError(
         f"{label} has only {format_count(len(text.split()), 'word')}, too few to learn from and to be tested on a "
         f"tenth of: use a text of some {MIN_BYTES // 6:,} words at least."
@@ -107,7 +106,7 @@ def too_short(label: str, text: str) -> ValueError:
 
 
 def repetitive(label: str, gzip: float) -> ValueError:
-    """What is wrong with a text that only repeats itself, and what to do; gzip: bits that it needs for each byte."""
+    """Return the error for a repetitive text, with the remedy; gzip: its compressed size in bits per byte."""
     return ValueError(
         f"{label} repeats the same text again and again (gzip needs {gzip:.2f} bits for each byte), so there is "
         "nothing to learn from it: choose one that does not repeat itself."
@@ -115,12 +114,12 @@ def repetitive(label: str, gzip: float) -> ValueError:
 
 
 def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:
-    """The docstrings of the installed Python's standard library, over a million characters of plain English.
+    """Build a corpus of the docstrings of Python's standard library, over a million characters of plain English.
 
     Reuses the library's copy, whatever its `val_fraction`.
 
     Raises:
-        ValueError: where the sources are not installed.
+        ValueError: if the sources are not installed.
     """
     label = f"Python {platform.python_version()} docstrings"
     for corpus in list_corpora(library):
@@ -136,7 +135,7 @@ def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:
 
 
 def _text_file_size(path: Path) -> int:
-    """Its size in bytes; ValueError if it is no regular file."""
+    """Return the size of a file in bytes; ValueError if it is not a regular file."""
     if path.is_dir():  # on Windows, reading it would be a permission error
         raise ValueError(f"{path} is a folder: choose the text files in it.")
     if not path.exists():
@@ -147,9 +146,9 @@ def _text_file_size(path: Path) -> int:
 
 
 def _read_text_file(path: Path, done: int, total: int) -> Generator[Event, None, tuple[str, int]]:
-    """The text of a user's file, with plain newlines and without a byte order mark, and how much is `done` now.
+    """Read a user's file, with plain newlines and without a byte order mark; return its text and the new `done`.
 
-    It ends where `total` bytes are done.
+    Reading stops after `total` bytes of all files, of which `done` were read before. Yields Progress.
     """
     parts = list[str]()
     for text, n_bytes in _text_file_parts(path, total - done):
@@ -160,9 +159,9 @@ def _read_text_file(path: Path, done: int, total: int) -> Generator[Event, None,
 
 
 def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
-    """As `_read_text_file`, a part at a time, each with the number of bytes that were read for it.
+    """Yield the text of a file in parts, each with the number of bytes read for it, as `_read_text_file` does.
 
-    max_bytes: where it ends, without a character that is cut there.
+    Reading stops after `max_bytes`; a character that is cut there is left out.
     """
     newlines = IncrementalNewlineDecoder(None, translate=True)
     position = 0
@@ -171,7 +170,7 @@ def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
         decoder = getincrementaldecoder(encoding)()
         with path.open("rb") as file:
             while part := file.read(min(_CHUNK_BYTES, max_bytes - position)):
-                # Of a file that is no text, this is to be said, and not which of its bytes are not UTF-8.
+                # A binary file is reported as such, before the strict decoder reports an invalid byte.
                 seen = part.decode("utf-16" if encoding == "utf-16" else "latin-1", errors="replace")
                 _check_is_text(path, seen, is_first=position == 0)
                 yield newlines.decode(decoder.decode(part)), len(part)
@@ -179,7 +178,7 @@ def _text_file_parts(path: Path, max_bytes: int) -> Iterator[tuple[str, int]]:
             is_cut = bool(file.read(1))
         yield newlines.decode("" if is_cut else decoder.decode(b"", final=True), final=True), 0
     except UnicodeDecodeError as error:
-        # The decoder was given the end of the part before, where that ends within a character.
+        # The decoder's input also contains the end of the previous part if that ended within a character.
         offset = position - (len(error.object) - len(part)) + error.start
         raise ValueError(
             f"{path} is not {error.encoding.upper().removesuffix('-LE').removesuffix('-BE')} text (invalid byte at "
@@ -200,8 +199,7 @@ def _check_is_text(path: Path, part: str, *, is_first: bool) -> None:
 def _large_text_corpus(
     library: Library, paths: Sequence[Path], total: int, val_fraction: float, label: str
 ) -> Generator[Event, None, Corpus]:
-    """The corpus of the first `total` bytes of files, written a part at a time. Closing the generator leaves nothing
-    behind."""
+    """Build the corpus of the first `total` bytes of files, in parts. Closing it early leaves no files."""
     n_train, done, split = round(total * (1 - val_fraction)), 0, "train"
     with CorpusWriter(library, "text", source="files", n_bytes=total) as writer:
         for i, path in enumerate(paths):
@@ -219,7 +217,7 @@ def _large_text_corpus(
 
 
 def _line_start(text: str, wanted: int) -> int:
-    """The start of the first line from index `wanted` on, or `wanted` itself where there is none."""
+    """Return the start of the first line that begins after index `wanted`, or `wanted` itself if there is none."""
     return text.find("\n", wanted, len(text) - 1) + 1 or wanted
 
 
@@ -238,9 +236,10 @@ def _text_corpus(library: Library, text: str, val_fraction: float, *, source: st
 
 
 def split_index(text: str, val_fraction: float) -> int:
-    """The character index where validation begins: the line start nearest to the wanted index.
+    """Return the character index where validation begins: the line start nearest to the wanted index.
 
-    Within a line where the nearest start is farther off than half of the validation part and than _NEAR characters.
+    Validation begins within a line if the nearest line start is farther away than both half of the validation part and
+    _NEAR characters.
     """
     wanted = round(len(text) * (1 - val_fraction))
     max_distance = max((len(text) - wanted) / 2, _NEAR)
@@ -254,7 +253,7 @@ def _characters(n: int) -> str:
 
 
 def _docstrings(root: Path) -> Iterator[str]:
-    """The docstrings of all modules below `root`, in the order of their paths; tests are left out."""
+    """Yield the docstrings of all modules below `root`, in the order of their paths; tests are left out."""
     for path in sorted(root.rglob("*.py")):
         if not _NO_SOURCES.isdisjoint(path.relative_to(root).parts):
             continue
@@ -272,7 +271,7 @@ def _docstrings(root: Path) -> Iterator[str]:
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
-    """The module and all its statements, in the order of `ast.walk`, which also looks at each expression."""
+    """Yield the module and all its statements, in the order of `ast.walk` but without visiting expressions."""
     todo: deque[ast.AST] = deque([tree])
     while todo:
         node = todo.popleft()

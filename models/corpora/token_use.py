@@ -1,4 +1,4 @@
-"""How often each token occurs in what a run was trained on. No torch import."""
+"""Token counts of a run's training data. No torch import."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from terrarium.models.tokenizers.many_texts import ManyTextsEncoder
 from terrarium.models.tokenizers.special_tokens import end_id
 
 MAX_BYTES = 1 << 28
-"""Text that is counted at most: some ten seconds."""
+"""Maximum bytes of text to count tokens in, which takes about ten seconds."""
 _N_CONVERSATIONS = 100
-"""Conversations that are looked into for the special tokens of their form, which is the same in all."""
+"""Conversations to search for the special tokens of the chat template, which is the same in all."""
 _MAX_PARENTS = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenUse:
-    """counts: of each id up to the tokenizer's highest, in the training text. is_whole: whether all of it was read."""
+    """Token counts. counts: by id, up to the tokenizer's highest. is_whole: whether all of the text was counted."""
 
     counts: NDArray[np.int64]
     is_whole: bool
@@ -37,10 +37,10 @@ class TokenUse:
 def count_training_tokens(
     library: Library, run: RunFolder, tokenizer: Tokenizer
 ) -> Generator[Progress, None, TokenUse | None]:
-    """The tokens in a run's training split, and in those of the runs whose weights it began with; None where one of
-    these texts is not in the library.
+    """Count the tokens in a run's training split, and in those of the runs whose weights it started from.
 
-    The special tokens around messages are counted in some of them only: enough to tell which occur.
+    Returns None if one of these corpora is not in the library. The special tokens around messages are counted in the
+    first conversations only, which is enough to tell which ones occur.
 
     Raises:
         ValueError: if a text is damaged.
@@ -66,7 +66,7 @@ def count_training_tokens(
 
 
 def _corpora(library: Library, run: RunFolder) -> list[Corpus]:
-    """What a run and the runs before it were trained on; [] where it is not known of all."""
+    """Return the corpora that a run and its ancestors were trained on; [] if one of them is missing."""
     found: list[Corpus] = []
     for _ in range(_MAX_PARENTS):
         try:
@@ -75,19 +75,19 @@ def _corpora(library: Library, run: RunFolder) -> list[Corpus]:
             if not parent:
                 return found
             run = RunFolder.open(library.find_run(str(parent["run"])))
-        except (ValueError, KeyError):  # a file from elsewhere, or a run or corpus that was deleted
+        except (ValueError, KeyError):  # the parent is no run of the library, or a run or corpus was deleted
             return []
     return []
 
 
 def _special_tokens(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[int]:
-    """The special tokens that the form of conversations puts around messages."""
+    """Yield the special tokens that the chat template adds around messages, once per conversation."""
     if corpus.kind != "examples" or not corpus.has_chats:
         return
     special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     for row in itertools.islice(corpus.rows("train"), _N_CONVERSATIONS):
         try:
             ids, _ = encode_messages(tokenizer, row.get("messages", ()))
-        except ValueError:  # a foreign tokenizer, with another form of conversations
+        except ValueError:  # an external tokenizer, with another chat template
             return
         yield from special.intersection(ids)

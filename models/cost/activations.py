@@ -1,6 +1,6 @@
-"""The memory of one training step in addition to the weights: forward, loss and backward, recorded on a tape.
+"""The memory of a training step in addition to the weights: forward, loss and backward, recorded on a tape.
 
-Letters in comments: B batch, T tokens, S tokens seen (in cross-attention: of the source), H n_head.
+Letters in comments: B batch, T tokens, S keys (in cross-attention: source tokens), H n_head.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from terrarium.models.settings.run_spec import GPU_LOSS_ROWS, LOSS_ROWS
 class Batch:
     """The input of a step: `batch_size` texts of `length` tokens, and in an encoder-decoder sources of `source_length`.
 
-    loss_fraction: the fraction of the tokens that are part of the loss. trains_head: whether the table that the logits
-    are products with is trained, so that it has a gradient.
+    loss_fraction: the fraction of the tokens that are part of the loss. trains_head: whether the output table is
+    trained, so that it has a gradient.
     """
 
     batch_size: int
@@ -56,10 +56,12 @@ class _Scores:
 def activations(
     config: ModelConfig, batch: Batch, *, is_cuda: bool, half: bool, recomputes: bool, accumulates: bool
 ) -> dict[str, int]:
-    """Bytes by component at the peak of a training step, without weights.
+    """Compute the bytes by component at the peak of a training step, without weights.
 
-    recomputes: whether the backward pass computes each block again (activation checkpointing). accumulates: whether all
-    gradients exist before the step, and do not count; else those that are there at the peak are GRADIENTS.
+    Args:
+        recomputes: whether the backward pass recomputes each block (activation checkpointing).
+        accumulates: whether all gradients exist before the step, and do not count; otherwise those that exist at the
+            peak are counted as GRADIENTS.
     """
     tape = Tape()
     recorder = StepRecorder(tape, is_cuda, half)
@@ -92,7 +94,7 @@ def _embed(recorder: StepRecorder, config: ModelConfig, table: Value, rows: int)
 
 
 def _ngrams(recorder: StepRecorder, config: ModelConfig, rows: int) -> Value:
-    """models.architecture.ngrams.NGramEmbedding."""
+    """Record models.architecture.ngrams.NGramEmbedding."""
     tape, orders = recorder.tape, config.max_ngram - 1
     tape.part = NGRAMS
     table = tape.parameter(orders * config.ngram_rows * config.d_ngram)
@@ -111,7 +113,7 @@ def _stack(
     source_length: int,
     recomputes: bool,
 ) -> Value:
-    """models.architecture.stack.Stack.transform, with cross-attention to `memory` if given."""
+    """Record models.architecture.stack.Stack.transform, with cross-attention to `memory` if given."""
     tape, rows = recorder.tape, batch * length
     tape.part = POSITIONS
     scheme = scheme_of(config)
@@ -140,7 +142,7 @@ def _stack(
 
 
 def _scores(recorder: StepRecorder, config: ModelConfig, x: Value, length: int) -> _Scores:
-    """models.architecture.stack.Stack.attention_context: the masks and biases that all layers share."""
+    """Record models.architecture.stack.Stack.attention_context: the masks and biases that all layers share."""
     tape, square = recorder.tape, length * length
     has_window = 0 < config.sliding_window < length
     scheme = scheme_of(config)
@@ -166,7 +168,7 @@ def _block(
     memory: Value | None,
     source_length: int,
 ) -> Value:
-    """models.architecture.block.Block.forward."""
+    """Record models.architecture.block.Block.forward."""
     tape, rows = recorder.tape, batch * length
     is_pre = config.norm_place == "pre"
     for kind in ("attention", "cross", "feed") if memory is not None else ("attention", "feed"):
@@ -207,7 +209,7 @@ def _attention(
     scores: _Scores | None,
     rotates: bool = False,
 ) -> Value:
-    """models.architecture.attention.Attention.forward; scores = None in cross-attention."""
+    """Record models.architecture.attention.Attention.forward; scores = None in cross-attention."""
     tape, width = recorder.tape, config.head_dim
     inner, shared = config.n_head * width, config.kv_heads * width
     rows, seen_rows = batch * length, batch * seen
@@ -225,7 +227,7 @@ def _attention(
     if _is_fused(recorder, config, scores):
         own = FLOAT * rows * config.n_head
         if scores.is_bool:
-            own += FLOAT * length * seen  # converted to float
+            own += FLOAT * length * seen  # the mask converted to float
         inputs = [q, k, v]
         if scores.bias is not None:
             inputs.append(scores.bias)
@@ -239,7 +241,7 @@ def _attention(
 
 
 def _is_fused(recorder: StepRecorder, config: ModelConfig, scores: _Scores) -> bool:
-    """Whether torch has a fused kernel, which never materialises the scores (see its sdp_utils)."""
+    """Return whether torch has a fused kernel, which never materialises the scores (see its sdp_utils)."""
     has_groups = config.kv_heads != config.n_head
     if recorder.is_cuda:
         return not has_groups or (recorder.half and not scores.is_bool and scores.bias is None)
@@ -249,7 +251,7 @@ def _is_fused(recorder: StepRecorder, config: ModelConfig, scores: _Scores) -> b
 def _plain_attention(
     recorder: StepRecorder, config: ModelConfig, q: Value, k: Value, v: Value, n_score: int, scores: _Scores
 ) -> Value:
-    """torch's _scaled_dot_product_attention_math."""
+    """Record torch's _scaled_dot_product_attention_math."""
     tape = recorder.tape
     seen_numel = k.numel // config.kv_heads * config.n_head  # shared keys and values are copied for each head
     q = tape.add([q], q.numel, width=q.width, work=q.size)
@@ -266,7 +268,7 @@ def _plain_attention(
 
 
 def _loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Value, batch: Batch) -> None:
-    """The head, and cross-entropy."""
+    """Record the head and the cross-entropy."""
     tape, width = recorder.tape, config.d_model
     rows = batch.batch_size * batch.length
     classes = config.vocab_size
@@ -309,11 +311,11 @@ def _loss(recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Val
 def _language_loss(
     recorder: StepRecorder, config: ModelConfig, table: Value, hidden: Value, rows: int, *, trains_head: bool
 ) -> None:
-    """models.architecture.cross_entropy.weighted_cross_entropy: the logits of some rows at a time."""
+    """Record models.architecture.cross_entropy.weighted_cross_entropy: the logits of a block of rows at a time."""
     tape, matrix = recorder.tape, table if config.tied_embeddings else recorder.tape.parameter(table.numel)
     block = min(rows, GPU_LOSS_ROWS if recorder.is_cuda else LOSS_ROWS) * config.vocab_size
     work = FLOAT * block
-    if recorder.half:  # copies of both factors, and of the gradient with respect to the logits or a product
+    if recorder.half:  # bfloat16 copies of both factors, and of the logits' gradient or a product
         work += HALF * (hidden.numel + table.numel + max(block, table.numel))
     bias = FLOAT * config.vocab_size * config.head_bias
     factors = [hidden, matrix] if trains_head else [hidden]

@@ -22,7 +22,7 @@ from terrarium.models.settings.positions import scheme_of
 
 
 def parameters(config: ModelConfig) -> dict[str, int]:
-    """Parameters by component, in the order of the forward pass; a tied table counts once.
+    """Count the parameters by component, in the order of the forward pass; a tied table counts once.
 
     An encoder-decoder has the components of two stacks (“Encoder attention”, “Decoder attention”) and
     “Cross-attention”; a mixture has “Router” and “Experts” instead of “Feed-forward”.
@@ -60,12 +60,12 @@ def parameters(config: ModelConfig) -> dict[str, int]:
 
 
 def total_parameters(config: ModelConfig) -> int:
-    """All parameters."""
+    """Return the total number of parameters."""
     return sum(parameters(config).values())
 
 
 def active_parameters(config: ModelConfig) -> int:
-    """The parameters used for one token: all, except for the experts of a mixture that the token does not use."""
+    """Return the number of parameters used for one token: all, except the experts that the token is not routed to."""
     idle = 0
     for stack, _ in stacks(config):
         if stack.n_expert:
@@ -75,7 +75,7 @@ def active_parameters(config: ModelConfig) -> int:
 
 
 def block_matrices(config: ModelConfig) -> int:
-    """Parameters in the matrices of all blocks, which Muon updates: no biases, norms or convolutions."""
+    """Count the parameters in the matrices of all blocks, which Muon updates: no biases, norms or convolutions."""
     total = 0
     for stack, parts in stacks(config):
         attention = attention_weights(stack) * (2 if parts.stack == "Decoder" else 1)
@@ -87,14 +87,14 @@ def block_matrices(config: ModelConfig) -> int:
 
 
 def attention_weights(config: ModelConfig, *, biases: bool = False) -> int:
-    """Parameters of one layer's query, key, value and output matrices; with `biases`, including its biases, if any."""
+    """Count the parameters of a layer's query, key, value and output matrices; with `biases`, their biases, too."""
     inner, shared = config.n_head * config.head_dim, config.kv_heads * config.head_dim
     weights = 2 * config.d_model * (inner + shared)
     return weights + (config.d_model + inner + 2 * shared) * (biases and config.attention_bias)
 
 
 def feed_forward_weights(config: ModelConfig, *, biases: bool = False) -> int:
-    """Parameters of one feed-forward's (or expert's) two matrices, three if gated; with `biases`, those too."""
+    """Count the parameters of a feed-forward's (or expert's) matrices: 2, or 3 if gated; with `biases`, those, too."""
     n_inner = 2 if config.is_gated else 1
     weights = (n_inner + 1) * config.d_model * config.ff_width
     return weights + (n_inner * config.ff_width + config.d_model) * (biases and config.ff_bias)
@@ -106,7 +106,7 @@ def _position(config: ModelConfig) -> int:
 
 
 def norm_weights(config: ModelConfig, width: int) -> int:
-    """Parameters of one norm."""
+    """Count the parameters of a norm."""
     return width * (2 if config.norm_bias else 1)
 
 

@@ -15,10 +15,10 @@ MIN_CONTEXT, MIN_FF, MIN_VOCABULARY = 16, 8, 261
 """Lower bounds of proposals. 261: every byte and the special tokens."""
 
 _LEAN_OPTIMIZER = "muon"
-"""Proposed in place of an optimizer with more state."""
+"""The optimizer to propose instead of one with more state."""
 
 Change = tuple[dict[str, Any], str]
-"""New values of slots, and a sentence for the user."""
+"""New values of slots, and a sentence for the user that proposes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Proposal:
 def split_update(texts: int, at_most: int) -> tuple[int, int]:
     """Return the size and number of micro-batches, of `at_most` texts each, for updates of `texts` texts.
 
-    They make up exactly `texts` if that takes at most about twice as many micro-batches as needed; else a few more.
+    They add up to `texts` if that takes at most about twice as many micro-batches as needed, else to slightly more.
     """
     largest = min(texts, at_most)
     for size in range(largest, largest // 2, -1):
@@ -48,7 +48,7 @@ def split_update(texts: int, at_most: int) -> tuple[int, int]:
 
 
 def describe_update(texts: int, batch_size: int, grad_accum_steps: int) -> str:
-    """How a run with updates of `texts` texts learns with these settings instead."""
+    """Describe the effect of these settings on a run with updates of `texts` texts."""
     found = batch_size * grad_accum_steps
     return "it learns the same" if found == texts else f"an update reads {found} texts instead of {texts}"
 
@@ -65,13 +65,13 @@ def proposals(
     recomputes: bool = False,
     state_dtype: str = "float32",
 ) -> list[Proposal]:
-    """Changes, each of which alone makes training fit into `budget_bytes`, with texts as long as the context.
+    """Propose changes, each of which alone makes training fit into `budget_bytes`, with texts as long as the context.
 
     The least costly come first: a smaller batch with gradient accumulation, activation checkpointing, optimizer states
     in bfloat16, an optimizer with less state, no dropout, a shorter context, fewer experts, fewer layers, a narrower
-    feed-forward, a narrower model, a smaller vocabulary; each changed as little as necessary. If no smaller batch
+    feed-forward, a narrower model, a smaller vocabulary; each changed as little as necessary. If none of the first four
     suffices, the others may be combined with a batch of one; if no single change suffices, everything shrinks together.
-    Empty if it fits already, or if nothing helps.
+    Returns [] if training already fits, or if nothing helps.
 
     Args:
         recomputes, state_dtype: see `cost.memory`; options already in use are not proposed.
@@ -94,7 +94,7 @@ def proposals(
         return sum(parts.values())
 
     def batched(batch: int) -> dict[str, Any]:
-        """Micro-batches of at most `batch` texts, see `split_update`."""
+        """Return the settings for micro-batches of at most `batch` texts (see `split_update`)."""
         size, accum = split_update(batch_size * grad_accum_steps, batch)
         return {"batch_size": size, "grad_accum_steps": accum}
 
@@ -163,9 +163,9 @@ def proposals(
 
 
 def _first(n: int, is_legal: Callable[[int], bool], fits: Callable[[int], bool]) -> int | None:
-    """Return the first legal change of 0…n−1 that fits, by bisection (later ones need less); None if there is none.
+    """Return the index of the first legal change of 0…n−1 that fits, or None, by bisection: later ones need less.
 
-    There may be hundreds, so only those that the bisection visits are evaluated.
+    There may be hundreds of changes, so only those that the bisection visits are evaluated.
     """
     best = next((i for i in range(n - 1, -1, -1) if is_legal(i)), None)
     if best is None or not fits(best):
@@ -204,7 +204,7 @@ def _experts(config: ModelConfig) -> Sequence[Change]:
 
 
 def _layers(config: ModelConfig) -> Sequence[Change]:
-    """Fewer layers; the encoder's depth shrinks in proportion if it has its own."""
+    """Propose fewer layers; the encoder's depth shrinks in proportion if it has its own."""
     was, encoder = config.n_layer, config.n_encoder_layer
     changes = []
     for n in range(was - 1, 0, -1):
@@ -225,7 +225,7 @@ def _feed_forward(config: ModelConfig) -> Sequence[Change]:
 
 
 def _width(config: ModelConfig) -> Sequence[Change]:
-    """Fewer heads of the same width, with d_model and d_ff in proportion."""
+    """Propose fewer heads of the same width, with d_model and d_ff in proportion."""
     changes: list[Change] = []
     for heads in range(config.n_head - 1, 0, -1):
         share = heads / config.n_head
@@ -252,7 +252,7 @@ def _vocabulary(config: ModelConfig) -> Sequence[Change]:
 
 
 def _all_round(config: ModelConfig) -> Sequence[Change]:
-    """Fewer layers, a narrower model and a shorter context at once, a sixteenth at a time."""
+    """Propose fewer layers, a narrower model and a shorter context together, a sixteenth at a time."""
     changes: list[Change] = []
     by_heads = {slots["n_head"]: slots for slots, _ in _width(config)}
     for share in range(15, 0, -1):

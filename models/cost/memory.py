@@ -1,4 +1,4 @@
-"""Estimated memory in bytes: of training, and of the KV cache."""
+"""Estimates of memory in bytes: of training, and of the KV cache."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from terrarium.models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
 HEAP_HOLES = 0.42
-"""The holes on glibc's heap as a share of the tensors there: with this, six trainings of 12 million parameters took
-within 6 % of what is estimated (tests/models/cost/test_peak_memory.py). No holes if blocks have pages of their own."""
+"""Fragmentation of glibc's heap as a share of the tensors there; blocks with pages of their own cause none. With this
+value, the memory of six trainings of 12 million parameters was within 6 % of the estimate
+(tests/models/cost/test_peak_memory.py)."""
 
 STATE_BYTES = {"float32": 4, "bfloat16": 2}
 """Bytes per number of an optimizer's state, by TrainConfig.state_dtype."""
@@ -36,22 +37,22 @@ def activation_bytes(
     recomputes: bool = False,
     accumulates: bool = False,
 ) -> dict[str, int]:
-    """Bytes by component at the peak of a training step, without weights, gradients and optimizer state.
+    """Estimate the bytes by component at the peak of a training step, without weights, gradients and optimizer state.
 
-    That is what torch allocates beyond what existed before the forward pass, without the weights' gradients (.grad)
-    that are there at the peak; a gradient counts here until it is added to its buffer. The step is the trainer's:
-    forward, cross-entropy, backward, in train mode, without padding, with the logits referenced by the loss alone.
-    Derived from what autograd saves and frees, operation by operation. The workspace inside a kernel (a matrix product,
-    fused attention) is left out.
+    This is what torch allocates beyond what existed before the forward pass, except the weights' gradients (.grad) that
+    exist at the peak; a gradient counts here until it is added to its buffer. The step is the trainer's: forward,
+    cross-entropy, backward, in train mode, without padding, with the logits referenced by the loss alone. Derived from
+    what autograd saves and frees, operation by operation. The workspace inside a kernel (a matrix product, fused
+    attention) is left out.
 
     Args:
         source_length: of an encoder-decoder's sources; default: `length`.
         loss_fraction: the fraction of the tokens that are part of the loss; only those get logits.
-        device: "cpu", or another: CUDA's kernels keep less (dropout masks, attention with dropout, RMSNorm).
+        device: "cpu", or another: CUDA's kernels save less (dropout masks, attention with dropout, RMSNorm).
         precision: "float32", or "bfloat16" for autocast.
         recomputes: whether the backward pass recomputes each block (TrainConfig.activation_checkpointing).
         accumulates: whether gradients of an earlier micro-batch exist (TrainConfig.grad_accum_steps > 1). Otherwise
-            the backward pass makes their buffers while it frees the activations, so the peak has only some of them.
+            the backward pass allocates them while it frees the activations, so only some of them exist at the peak.
     """
     batch = Batch(
         batch_size=batch_size,
@@ -67,7 +68,7 @@ def activation_bytes(
 def _activations(
     config: ModelConfig, batch: Batch, is_cuda: bool, half: bool, recomputes: bool, accumulates: bool
 ) -> Mapping[str, int]:
-    """Return `activations`, cached: a view of a design asks for their sum and then for each of them."""
+    """Return `activations`, cached, because a view of a design needs both their sum and the single components."""
     return activations(config, batch, is_cuda=is_cuda, half=half, recomputes=recomputes, accumulates=accumulates)
 
 
@@ -86,18 +87,18 @@ def memory(
     accumulates: bool = False,
     state_dtype: str = "float32",
 ) -> dict[str, int]:
-    """Estimated bytes of training on texts (batch_size, length), by purpose; weights and gradients are float32.
+    """Estimate the bytes of training on texts (batch_size, length), by purpose; weights and gradients are float32.
 
     The optimizer state per weight is defined in models.settings.optimizers. "Activations" is the sum of
-    `activation_bytes`, which has the same arguments; "Gradients" are those that are there at the same time. "Allocator"
-    is what a CPU loses to holes between tensors that are not large. "Update" is what an update needs beyond the memory
-    that was freed until then: the other gradients, what Muon needs to orthogonalise, and the copy of the weights
-    that measures how much they change (TrainConfig.layer_interval). A checkpoint needs nothing
-    (models.training.saving). The runtime itself comes on top.
+    `activation_bytes`, which has the same arguments; "Gradients" are those that exist at the same time. "Allocator" is
+    the memory lost on a CPU to fragmentation between smaller tensors. "Update" is what an update needs beyond the
+    memory freed before it: the other gradients, Muon's buffers for orthogonalising, and the copy of the weights that
+    measures how much they change (TrainConfig.layer_interval). Saving a checkpoint needs no extra memory
+    (models.training.saving). The memory of the runtime is not included.
 
     Args:
-        tune: of a fine-tuning: what is frozen has neither gradients nor optimizer state, and of the layers below the
-            first trained one no activations are kept.
+        tune: the settings of fine-tuning: frozen weights have neither gradients nor optimizer state, and no activations
+            are saved below the first trained layer.
         state_dtype: TrainConfig.state_dtype.
     """
     part = trained(config, tune)
@@ -112,7 +113,7 @@ def memory(
         trains_head=tune is None or tune.mode != "lora" or tune.train_embeddings,
     )
     design = activation_design(config, tune)
-    # Which gradients there are at the peak is known where all weights are trained.
+    # The gradients that exist at the peak can be estimated only if all weights are trained.
     accumulates = accumulates or part.total < total
     peak = _activations(design, batch, device == "cuda", precision == "bfloat16", recomputes, accumulates)
     gradients = FLOAT32_BYTES * part.total
@@ -133,7 +134,7 @@ def memory(
 
 
 def update_bytes(config: ModelConfig, device: str) -> int:
-    """What Muon allocates to update all matrices of one shape together, for the shape that needs most."""
+    """Return the bytes that Muon allocates to update all matrices of a shape together, the maximum over shapes."""
     sizes: Counter[tuple[int, int]] = Counter()
     for stack, parts in stacks(config):
         layers, width = stack.n_layer, stack.d_model
@@ -151,10 +152,10 @@ def update_bytes(config: ModelConfig, device: str) -> int:
 
 
 def _muon_bytes(rows: int, columns: int, n: int, device: str) -> int:
-    """At most the bytes of Muon (models.training.optim) for n matrices: updates, their stack, an iteration's products.
+    """Bound the bytes of Muon (models.training.optim) for n matrices: updates, their stack, an iteration's products.
 
-    They are stacked in float32 if the device is not fast at bfloat16. A CPU processes large ones one after the other:
-    the inputs and the outputs, in either precision, and the products of one.
+    They are stacked in float32 if the device is not fast at bfloat16. A CPU processes large matrices one by one: the
+    inputs and outputs of all, in either precision, and the products of one.
     """
     matrix, gram = rows * columns, min(rows, columns) ** 2
     if device == "cpu" and matrix > BATCHED:
@@ -171,12 +172,12 @@ def kv_cache_bytes(
     source_length: int | None = None,
     windowed: bool = True,
 ) -> int:
-    """Bytes of the keys and values of `batch_size` texts of `length` tokens while generating.
+    """Compute the bytes of the keys and values of `batch_size` texts of `length` tokens during generation.
 
-    An encoder-decoder also keeps the source's (`source_length` tokens, default: `length`), one for each layer of the
-    decoder; an encoder keeps nothing. With a sliding window only its tokens are needed: `windowed` = False counts all,
-    which Terrarium's own cache keeps. Left out: the cache's spare capacity, and the few inputs of the short
-    convolutions.
+    An encoder-decoder also caches those of the source (`source_length` tokens, default: `length`) for each layer of the
+    decoder; an encoder has no cache. With a sliding window, only its tokens are needed; `windowed` = False counts all
+    tokens, as Terrarium's own cache holds them. The cache's spare capacity and the few inputs of the short convolutions
+    are left out.
     """
     if config.topology == "encoder-only":
         return 0

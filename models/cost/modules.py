@@ -1,7 +1,7 @@
-"""The modules of a model as operations on a tape: what each allocates and saves, following models.architecture.
+"""Records a model's modules as operations on a tape, with what each allocates and saves, as in models.architecture.
 
-Letters in comments: N tokens of the batch, B batch, T tokens, S tokens seen, C d_model, H n_head, G n_kv_head,
-D head_dim, F d_ff, E n_expert, k n_expert_used.
+Letters in comments: N tokens of the batch, B batch, T tokens, S keys, C d_model, H n_head, G n_kv_head, D head_dim,
+F d_ff, E n_expert, k n_expert_used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FLOAT, HALF, LONG = 4, 2, 8
 """Bytes per number in float32 and bfloat16, and per int64 index."""
 
 N_UNROLLED = 3
-"""Layers of a stack, or experts of a layer, that are recorded; the others are counted as repeats of the last one."""
+"""How many layers of a stack, or experts of a layer, are recorded; the others count as repeats of the last one."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +33,22 @@ class StepRecorder:
     """Whether matrices are multiplied in bfloat16, under autocast."""
 
     def add(self, a: Value, b: Value) -> Value:
-        """a + b, of the same size; the gradient goes to both."""
+        """Record a + b, of the same size; both receive the gradient."""
         width = max(a.width, b.width)
         return self.tape.add([a, b], a.numel, width=width, passes=[v for v in (a, b) if v.width == width])
 
     def cast(self, x: Value, width: int) -> Value:
-        """x cast to numbers of `width` bytes; no operation if it already has that width."""
+        """Record a cast of x to numbers of `width` bytes; no operation if it already has that width."""
         return x if x.width == width else self.tape.add([x], x.numel, width=width)
 
     def dropout(self, x: Value, rate: float) -> Value:
-        """Dropout: the mask has the numbers' width on the CPU, one byte each on CUDA."""
+        """Record dropout: the mask has the numbers' width on the CPU, one byte each on CUDA."""
         if not rate:
             return x
         return self.tape.add([x], x.numel, width=x.width, own=x.numel * (1 if self.is_cuda else x.width))
 
     def linear(self, x: Value, rows: int, width: int, *, bias: bool = False, table: Value | None = None) -> Value:
-        """x (rows, …) -> (rows, width). table: a weight with other uses (a tied embedding)."""
+        """Record a linear layer: x (rows, …) -> (rows, width). table: a weight with other uses (a tied embedding)."""
         weight = x.numel // rows * width
         number = HALF if self.half else FLOAT
         x = self.cast(x, number)
@@ -61,22 +61,22 @@ class StepRecorder:
         return self.tape.add(inputs, rows * width, width=number, saves=[x], own=own, back_work=back_work, weight=made)
 
     def norm(self, config: ModelConfig, x: Value, rows: int) -> Value:
-        """The design's norm over each of `rows` rows."""
+        """Record the design's norm over each of `rows` rows."""
         return _NORMS[config.norm](self, x, rows)
 
     def convolution(self, config: ModelConfig, x: Value) -> Value:
-        """The short convolution, if any."""
+        """Record the short convolution, if the design has one."""
         return self.tape.add([x], x.numel, saves=[x], back_work=x.size) if config.conv_width else x
 
     def feed_forward(self, config: ModelConfig, x: Value, rows: int) -> Value:
-        """Two matrices, three if gated."""
+        """Record a feed-forward: two matrices, three if gated."""
         width = config.ff_width
         gate = self.linear(x, rows, width, bias=config.ff_bias) if config.is_gated else None
         h = self.linear(x, rows, width, bias=config.ff_bias)
         return self.linear(self.activate(config.activation, h, gate), rows, config.d_model, bias=config.ff_bias)
 
     def activate(self, kind: str, h: Value, gate: Value | None) -> Value:
-        """As models.architecture.experts.activate."""
+        """Record models.architecture.experts.activate."""
         tape = self.tape
         if gate is not None:
             curve = _CURVES[kind](self, gate)
@@ -84,7 +84,7 @@ class StepRecorder:
         return _CURVES[kind](self, h)
 
     def experts(self, config: ModelConfig, x: Value, rows: int, parts: PartNames) -> Value:
-        """The router, and the experts, each with an equal share of the tokens."""
+        """Record the router and the experts, each with an equal share of the tokens."""
         tape, n_expert, used, width = self.tape, config.n_expert, config.n_expert_used, config.d_model
         tape.part = parts.router
         scores = self.cast(self.linear(x, rows, n_expert), FLOAT)
@@ -115,7 +115,7 @@ def _layer_norm(recorder: StepRecorder, x: Value, rows: int) -> Value:
 
 
 def _rms_norm(recorder: StepRecorder, x: Value, rows: int) -> Value:
-    """On the CPU, torch runs several operations, each with its own result."""
+    """Record RMSNorm: on the CPU, torch runs several operations, each with its own result."""
     tape = recorder.tape
     if recorder.is_cuda:
         return tape.add([x], x.numel, width=x.width, saves=[x], own=FLOAT * rows)
@@ -128,7 +128,7 @@ check_complete(_NORMS, NORMS, "memory of norms")
 
 
 def _smooth(recorder: StepRecorder, x: Value) -> Value:
-    """An activation whose backward pass needs its input (GELU, SiLU)."""
+    """Record an activation whose backward pass needs its input (GELU, SiLU)."""
     return recorder.tape.add([x], x.numel, width=x.width, saves=[x])
 
 

@@ -1,9 +1,9 @@
 """Floating-point operations of the matrix products, by component.
 
 A multiplication and an addition count as two, as in PaLM's appendix B (arXiv:2204.02311). Norms, activations, softmax
-and embedding look-ups are left out. Attention is counted as for a token late in the text: all `length` keys, or those
-in its sliding window; that earlier tokens attend to fewer is not subtracted, as is usual in papers. Of a mixture,
-only the experts in use count.
+and embedding look-ups are left out. As usual in papers, every token counts as attending to all `length` keys, or to
+those in its sliding window, although earlier tokens of a causal model attend to fewer. In a mixture, only the experts
+that a token uses count.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ TRAINING_FACTOR = 3
 
 
 def operations(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> dict[str, int]:
-    """FLOPs of the forward pass over one text of `length` tokens (default: the context), by component.
+    """Compute the FLOPs of the forward pass over a text of `length` tokens (default: the context), by component.
 
-    In an encoder-decoder: over one pair of texts, a source of `source_length` tokens (default: as many as `length`),
-    which the encoder reads, and a target of `length` tokens, which the decoder reads.
+    In an encoder-decoder: over a pair of texts, a source of `source_length` tokens (default: `length`) for the encoder,
+    and a target of `length` tokens for the decoder.
     """
     length = config.context_length if length is None else length
     source_length = length if source_length is None else source_length
@@ -61,18 +61,18 @@ SPARSE_BELOW = 0.6
 
 
 def operations_of_targets(config: ModelConfig) -> int:
-    """FLOPs of the forward pass that only a token whose prediction counts takes in training: those of the last
-    feed-forward (the decoder's) and of the head."""
+    """Compute the FLOPs of the forward pass that training spends only on a token whose prediction counts in the loss:
+    those of the last feed-forward (the decoder's) and of the head."""
     stack, _ = stacks(config)[-1]
     n_used = stack.n_expert_used if stack.n_expert else 1
     return 2 * n_used * feed_forward_weights(stack) + operations(config, 1, 1)[HEAD]
 
 
 def flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
-    """FLOPs of the forward pass for one token of a text of `length` tokens (default: the context).
+    """Compute the FLOPs of the forward pass for one token of a text of `length` tokens (default: the context).
 
-    In an encoder-decoder: for one token of the target, together with its share of reading the source; if both are
-    of one length, that is one token of each.
+    In an encoder-decoder: for one token of the target, with its share of the encoder's work; if both texts have the
+    same length, that is one token of each.
     """
     length = config.context_length if length is None else length
     return sum(operations(config, length, source_length).values()) // length
@@ -81,9 +81,9 @@ def flops_per_token(config: ModelConfig, length: int | None = None, source_lengt
 def training_flops_per_token(
     config: ModelConfig, length: int | None = None, source_length: int | None = None, *, recomputes: bool = False
 ) -> int:
-    """FLOPs per trained token, forward and backward; tokens as for `flops_per_token`.
+    """Compute the FLOPs per trained token, forward and backward; tokens as for `flops_per_token`.
 
-    recomputes: whether the backward pass computes each block again (activation checkpointing).
+    recomputes: whether the backward pass recomputes each block (activation checkpointing).
     """
     forward = flops_per_token(config, length, source_length)
     again = recomputed_share(config, length, source_length) * forward if recomputes else 0
@@ -91,7 +91,10 @@ def training_flops_per_token(
 
 
 def recomputed_share(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> float:
-    """The share of the forward pass's FLOPs that is in the blocks, which activation checkpointing computes again."""
+    """Return the share of the forward pass's FLOPs outside the head and the pooler, nearly all of it in the blocks.
+
+    Activation checkpointing recomputes the blocks. (The projection of n-gram embeddings is counted here, too.)
+    """
     found = operations(config, length, source_length)
     return 1 - (found[HEAD] + found.get(POOLER, 0)) / sum(found.values())
 

@@ -38,7 +38,7 @@ class PartNames:
 
 
 def stacks(config: ModelConfig) -> list[tuple[ModelConfig, PartNames]]:
-    """A model's stacks of layers, each with its settings and names; an encoder comes before its decoder."""
+    """Return a model's stacks of layers, each with its settings and names; an encoder comes before its decoder."""
     if config.topology == "encoder-decoder":
         return [(config.encoder(), PartNames("Encoder")), (config, PartNames("Decoder"))]
     return [(config, PartNames())]

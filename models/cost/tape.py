@@ -1,4 +1,4 @@
-"""A simulation of torch's autograd in bytes: what a training step allocates, saves for backward, and frees.
+"""Simulates the memory of torch's autograd: what a training step allocates, saves for backward, and frees.
 
 The rules are autograd's. A result of the forward pass is freed after its last use unless an operation saved it. The
 backward pass runs the operations from the last to the first: each computes the gradients of its inputs, then frees
@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 
 GRADIENTS = "Gradients"
 ON_HEAP = "On the heap"
-"""The bytes at the peak, across components, that are in tensors of less than `HEAP_LIMIT` bytes."""
+"""The key of the bytes at the peak, across components, that are in tensors of less than `HEAP_LIMIT` bytes."""
 
 HEAP_LIMIT = 1 << 25
-"""glibc comes to take smaller blocks from its heap, where holes remain between them; larger ones have pages of their
-own (M_MMAP_THRESHOLD in mallopt(3), which adapts itself up to this)."""
+"""The size from which a block has pages of its own; glibc eventually takes smaller ones from its heap, which becomes
+fragmented (M_MMAP_THRESHOLD in mallopt(3), which adapts up to this limit)."""
 
 
 class Buffer:
-    """A block of memory, `size` bytes, allocated by the model's component `part`."""
+    """A block of memory of `size` bytes, allocated by the model's component `part`."""
 
     __slots__ = ("holders", "on_heap", "part", "size")
 
     def __init__(self, size: int, part: str, times: int = 1) -> None:
-        """times: how many blocks these are, of `size` bytes each."""
+        """times: the number of blocks that this stands for, of `size` bytes each."""
         self.size, self.part, self.holders = size * times, part, 0
         self.on_heap = self.size if size < HEAP_LIMIT else 0
 
@@ -43,20 +43,20 @@ class Value:
         self.numel, self.width, self.buffer = numel, width, buffer
         self.has_grad, self.is_parameter = has_grad, is_parameter
         self.uses = 0
-        """Operations that read it and have not given it a gradient yet."""
+        """The number of operations that read it and have not yet computed their gradient for it."""
         self.grad: Buffer | None = None
         self.summed = False
         """Whether `grad` is an accumulated sum, which no other value shares."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size in bytes."""
         return self.numel * self.width
 
 
 @dataclass(eq=False)
 class Operation:
-    """One node of autograd's graph. All amounts are in bytes."""
+    """A node of autograd's graph. All amounts are in bytes."""
 
     part: str
     inputs: Sequence[Value]
@@ -67,7 +67,7 @@ class Operation:
     work: int
     back_work: int
     weight: int
-    """The gradient of its own weights, which stays after its backward pass."""
+    """The gradient of its own weights, which remains after its backward pass."""
     passes: Sequence[Value]
     """The inputs that receive the output's gradient unchanged, without a new tensor (sums)."""
     ahead: Sequence[Buffer]
@@ -76,8 +76,8 @@ class Operation:
 
 @dataclass(eq=False)
 class Region:
-    """The operations from `start` to `end`, of which the forward pass saves only their `inputs`: the
-    backward pass recomputes them (activation checkpointing)."""
+    """The operations from `start` to `end`, of which the forward pass saves only the `inputs`, because the backward
+    pass recomputes them (activation checkpointing)."""
 
     start: int
     end: int
@@ -86,7 +86,7 @@ class Region:
 
 @dataclass(eq=False)
 class Repeat:
-    """`times` further copies of the operations from `start` to `end`; only the memory that they save is counted."""
+    """`times` further copies of the operations from `start` to `end`; only the memory that they save counts."""
 
     start: int
     end: int
@@ -95,7 +95,7 @@ class Repeat:
 
 
 class Tape:
-    """Operations are recorded with `add`; `peak` then runs them forward and backward."""
+    """A record of operations, made with `add`; `peak` then runs them forward and backward."""
 
     def __init__(self) -> None:
         self.part = ""
@@ -112,7 +112,7 @@ class Tape:
     # Recording
 
     def parameter(self, numel: int) -> Value:
-        """A weight with several uses. It exists before the step, so only its gradient, while it is added up, counts."""
+        """Return a weight with several uses. It exists before the step: only its gradient counts, until complete."""
         return Value(numel, 4, Buffer(0, self.part), is_parameter=True)
 
     def add(
@@ -134,9 +134,9 @@ class Tape:
         """Record an operation and return its result.
 
         Args:
-            saves, saves_output, own: what it saves for the backward pass: inputs, its result, and `own` further bytes.
-            work, back_work: bytes that it needs only while it runs, forward and backward; the gradient of a weight
-                that is used once is counted here: it is added to the weight's own buffer immediately.
+            saves, saves_output, own: saved for the backward pass: these inputs, the result, and `own` further bytes.
+            work, back_work: temporary bytes while it runs, forward and backward. They include the gradient of a weight
+                that is used once, which is immediately added to the weight's own buffer.
             weight: bytes of that buffer, in float32.
             passes: inputs that receive the result's gradient unchanged.
             makes_gradients: whether the forward pass already computes the gradients of the inputs.
@@ -154,17 +154,17 @@ class Tape:
         return output
 
     def mark(self) -> int:
-        """The index of the next operation, for `repeat`."""
+        """Return the index of the next operation, for `repeat`."""
         return len(self._steps)
 
     def repeat(self, start: int, end: int, times: int) -> None:
-        """Count what the operations from `start` to `end` save `times` more: only a few layers are written out."""
+        """Count what the operations from `start` to `end` save `times` more, since only a few layers are recorded."""
         if times > 0:
             self._steps.append(Repeat(start, end, times))
 
     @contextmanager
     def recomputed(self) -> Iterator[None]:
-        """Record operations that the backward pass computes again."""
+        """Record operations that the backward pass recomputes."""
         start = self.mark()
         yield
         made = {step.output.buffer for step in self._operations(start, self.mark())}
@@ -177,11 +177,11 @@ class Tape:
     # Running
 
     def peak(self, *, accumulates: bool) -> dict[str, int]:
-        """Bytes by component at the peak of a forward and a backward pass, and how many of them are `ON_HEAP`.
+        """Compute the bytes by component at the peak of a forward and a backward pass, and how many are `ON_HEAP`.
 
         Args:
-            accumulates: whether the buffers of the weights' gradients exist already, and do not count here. Otherwise
-                the backward pass makes them one by one, and those that are there at the peak are `GRADIENTS`.
+            accumulates: whether the buffers of the weights' gradients already exist, and do not count. Otherwise the
+                backward pass allocates them one by one, and those that exist at the peak count as `GRADIENTS`.
         """
         self._makes_gradients = not accumulates
         self._forward(0, len(self._steps))
@@ -189,13 +189,13 @@ class Tape:
         return self._at_peak
 
     def _forward(self, start: int, end: int, *, again: bool = False) -> None:
-        """The operations from `start` to `end`; `again`: those of a region, in the backward pass."""
+        """Run the operations from `start` to `end`; `again`: those of a region, recomputed in the backward pass."""
         repeats = [step for step in self._steps[start:end] if isinstance(step, Repeat)]
         wanted = {index for step in repeats for index in (step.start, step.end)}
         snapshots: dict[int, Counter[str]] = {}
         operations = self._operations(start, end)
         reads = Counter(value.buffer for step in operations for value in step.inputs)
-        own = {step.output.buffer for step in operations}  # what it reads besides is not its to free
+        own = {step.output.buffer for step in operations}  # results from outside are not freed here
         inside = set() if again else {i for region in self._regions for i in range(region.start, region.end)}
         entered = {} if again else {region.start: region for region in self._regions}
         for index in range(start, end):
@@ -235,7 +235,7 @@ class Tape:
                 self._release(buffer)
 
     def _compute_again(self, region: Region) -> None:
-        """Torch stops as soon as all that the region saves is there."""
+        """Recompute a region, up to its last operation that saves something: torch stops there."""
         saving = [
             index
             for index in range(region.start, region.end)
@@ -244,7 +244,7 @@ class Tape:
         self._forward(region.start, 1 + max(saving, default=region.start - 1), again=True)
 
     def _differentiate(self, step: Operation | Repeat) -> None:
-        """Run one operation backward."""
+        """Run an operation backward."""
         if isinstance(step, Repeat):
             for buffer in step.buffers:
                 self._release(buffer)
@@ -289,7 +289,7 @@ class Tape:
             self._make_gradient(value.size)
 
     def _make_gradient(self, size: int, times: int = 1) -> None:
-        """The gradient of a weight is complete, and stays."""
+        """Allocate the buffer of a weight's gradient, which remains after the backward pass."""
         if self._makes_gradients:
             self._retain(Buffer(size, GRADIENTS, times))
             self._update_peak()

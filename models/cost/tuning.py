@@ -1,4 +1,4 @@
-"""How many parameters a fine-tuning trains: exactly as in the model that it builds (models.training.tuning)."""
+"""The number of parameters that fine-tuning trains, exactly as in the built model (models.training.tuning)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ from terrarium.models.settings.tune_spec import TuneSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """matrices: trained parameters in two-dimensional matrices of the blocks, which Muon updates; others: all others.
-
-    added: those that the model has besides its own, in adapters.
+    """Numbers of trained parameters. matrices: in two-dimensional matrices of the blocks, which Muon updates. others:
+    all others. added: those in adapters, which the model has in addition to its own.
     """
 
     matrices: int
@@ -32,12 +31,12 @@ class Trained:
 
     @property
     def total(self) -> int:
-        """All trained parameters."""
+        """The number of all trained parameters."""
         return self.matrices + self.others
 
 
 def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
-    """The trained parameters of a design: without `tune`, all but those of a first layer that looks back."""
+    """Count the trained parameters of a design: without `tune`, all but those of a fixed look-back layer."""
     if tune is None or tune.mode == "all":
         matrices, others = block_matrices(config), total_parameters(config) - block_matrices(config)
         fixed = _layer(config, 1) if config.looks_back else (0, 0)
@@ -47,7 +46,7 @@ def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
     has_labels = config.head not in ("language", "none")
     tables = own[EMBEDDING] if tune.train_embeddings else 0
     if not has_labels and config.head != "none" and not config.tied_embeddings and tune.train_embeddings:
-        tables += own[EMBEDDING] if tune.mode == "lora" else 0  # the outputs' rows; other modes train the whole head
+        tables += own[EMBEDDING] if tune.mode == "lora" else 0  # the output table; other modes train the whole head
     if tune.mode == "lora":
         added = _adapters(config, tune.lora_r)
         return Trained(matrices=added, others=tables + head * has_labels, added=added)
@@ -58,8 +57,8 @@ def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
 
 
 def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig:
-    """Return a design with about the activations that a fine-tuning saves for its backward pass: the layers from the
-    first trained one on, and at least one layer, since each needs memory while it computes."""
+    """Return a design with about the activations that fine-tuning saves for the backward pass: the layers from the
+    first trained one on, but at least one, since each needs memory while it computes."""
     if tune is None or tune.mode in ("all", "lora") or tune.train_embeddings:
         return config
     n = tune.n_last if tune.mode == "last" else 1
@@ -70,11 +69,11 @@ def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig
 
 
 def training_factor(config: ModelConfig, tune: TuneSpec | None, *, recomputes: bool = False) -> float:
-    """How many times the operations of a forward pass a training step takes, about.
+    """Estimate the FLOPs of a training step as a multiple of those of a forward pass.
 
-    One time forward, one for the gradients of the activations and one for those of the weights: the last two from the
-    first trained layer on only. Where it `recomputes` (activation checkpointing), blocks go forward twice, from that
-    layer on.
+    One for the forward pass, one for the gradients of the activations and one for those of the weights; the last two
+    only from the first trained layer on. With `recomputes` (activation checkpointing), the blocks from that layer on
+    run forward twice.
     """
     again = recomputed_share(config) if recomputes else 0.0
     if tune is None or tune.mode == "all":
@@ -87,7 +86,7 @@ def training_factor(config: ModelConfig, tune: TuneSpec | None, *, recomputes: b
 
 
 def _last_layers(config: ModelConfig, n_last: int) -> tuple[int, int]:
-    """The parameters of the last layers, the decoder's before the encoder's, and of the norms after them: those in
+    """Count the parameters of the last layers, the decoder's before the encoder's, and of the norms after them: in
     matrices, and all others."""
     matrices = others = 0
     for stack, parts in reversed(stacks(config)):
@@ -103,7 +102,7 @@ def _last_layers(config: ModelConfig, n_last: int) -> tuple[int, int]:
 
 
 def _layer(stack: ModelConfig, n_attention: int) -> tuple[int, int]:
-    """The parameters of one layer: those in matrices, and all others."""
+    """Count the parameters of a layer: in matrices, and all others."""
     experts, router = max(stack.n_expert, 1), stack.d_model * stack.n_expert
     in_matrices = n_attention * attention_weights(stack) + experts * feed_forward_weights(stack) + router
     everything = n_attention * attention_weights(stack, biases=True) + router

@@ -1,4 +1,4 @@
-"""Atomic writes of files and folders: a crash leaves either the old or the new one. Reads JSON with clear errors."""
+"""Atomic writes of files and folders (a crash leaves either the old or the new one), and reading JSON files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Prefix of files and folders that are still being written; safe to delete once their writer is gone."""
+"""Prefix of files and folders that are still being written; safe to delete after their writer has ended."""
 
 
 TRIES = 50 if os.name == "nt" else 1
 PAUSE_S = 0.02
-"""How many times a move is tried, and the pause in between: Windows refuses while another process has the file open."""
+"""Attempts to move a file, and seconds between them: on Windows, moving fails while another process has it open."""
 
 
 class DamagedError(ValueError):
@@ -26,7 +26,7 @@ class DamagedError(ValueError):
 
 
 def atomic_write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Replace `path` with `data` atomically. Creates missing folders. private: only its owner may read the file."""
+    """Replace `path` with `data` atomically. Creates missing folders. private: only the owner may read the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_beside(path)
     try:
@@ -52,8 +52,8 @@ def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
 
 
 def make_private(path: Path) -> Path:
-    """Let only its owner read a file or a folder, if it is there; returns `path`. On Windows, the home is private."""
-    with contextlib.suppress(OSError):  # it is not there, or somebody else's, or the file system knows no modes
+    """Restrict a file or folder, if it exists, to its owner, and return `path`. On Windows, the home is private."""
+    with contextlib.suppress(OSError):  # it is missing, or another user's, or the file system has no modes
         if os.name != "nt" and (mode := path.stat().st_mode) & 0o077:
             path.chmod(mode & 0o7700)
     return path
@@ -66,16 +66,16 @@ def private_folder(folder: Path) -> Path:
 
 
 def replace_path(source: Path, target: Path) -> None:
-    """os.replace, for a file or a folder; waits on Windows while another process has a file of it open."""
+    """Move a file or folder with os.replace; on Windows, wait while another process has a file of it open."""
     _retried(lambda: os.replace(source, target))
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder: first it gets a hidden name, so that a kill leaves no half of it to be taken for the whole.
+    """Delete a folder. It is renamed to a hidden name first, so that a kill never leaves half of it under its name.
 
     Raises:
-        OSError: if it is in use, then it is as it was; or if a file of it cannot be deleted, then the rest has that
-            hidden name, which `clear_leftovers` looks for.
+        OSError: if the folder is in use (it is then unchanged), or if a file of it cannot be deleted; the rest then has
+            the hidden name, and is deleted by `clear_leftovers`.
     """
     doomed = _temporary_beside(folder)
     replace_path(folder, doomed)
@@ -92,7 +92,7 @@ def _retried(move: Callable[[], None]) -> None:
 
 
 def _temporary_beside(path: Path) -> Path:
-    """An unused name in the same folder, so that renaming it to `path` is atomic."""
+    """Return an unused path in the same folder, so that renaming it to `path` is atomic."""
     return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
 
 
@@ -105,13 +105,13 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Flush a file that was written before to disk (fsync)."""
+    """Flush an existing file to disk (fsync)."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def link_or_copy(source: Path | str, target: Path | str) -> None:
-    """Give a file that is never changed in place a second name, which takes no room; on another disk, copy it."""
+    """Create a hard link to a file that is never changed in place, or a copy if it is on another disk."""
     try:
         os.link(source, target)
     except OSError:
@@ -120,10 +120,10 @@ def link_or_copy(source: Path | str, target: Path | str) -> None:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Replace the file `path` atomically: yields the path of a new one to write, which is moved there at the end.
+    """Replace the file `path` atomically: yields a temporary path to write, which is moved to `path` at the end.
 
     Raises:
-        OSError: if it cannot be written; then `path` is unchanged, and no temporary file remains.
+        OSError: if it cannot be written; `path` is then unchanged, and no temporary file remains.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(path.parent, name=path.name)
@@ -146,7 +146,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Create the folder `path` atomically: yields a temporary folder to fill, which is renamed to `path` at the end.
 
     Raises:
-        OSError: if the folder exists already, or the disk is full.
+        OSError: if the folder already exists, or the disk is full.
     """
     with temporary_folder(path) as temporary:
         yield temporary
@@ -155,7 +155,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path` with a hidden name; at the end it is deleted, unless `publish_folder` renamed it."""
+    """Create a folder beside `path` with a hidden name; at the end it is deleted, unless `publish_folder` moved it."""
     temporary = _temporary_beside(path)
     try:
         temporary.mkdir(parents=True)
@@ -165,17 +165,17 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 
 def publish_folder(temporary: Path, path: Path) -> None:
-    """Rename a filled temporary folder to `path`; OSError if that exists already."""
+    """Rename a filled temporary folder to `path`; OSError if `path` already exists."""
     _sync_folder(temporary)
     _retried(lambda: os.rename(temporary, path))  # unlike replace, never onto an empty folder on Windows
     _sync_folder(path.parent)
 
 
 def clear_leftovers(folder: Path, older_than_s: float = 86_400.0, *, name: str = "") -> None:
-    """Delete the temporary files of killed processes in `folder`; younger ones may still be in use.
+    """Delete temporary files of killed processes in `folder`; younger ones may still be in use.
 
     Args:
-        name: only those that were to become this file.
+        name: delete only temporary files of this target.
     """
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         if name and not leftover.name.startswith(f"{TEMPORARY_PREFIX}{name}-"):
@@ -201,7 +201,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
-    """(mtime in ns, size in bytes), which differs after each change of the file; (0, 0) if it does not exist."""
+    """Return (mtime in ns, size in bytes), which changes with the file; (0, 0) if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -214,7 +214,7 @@ MAX_JSON_BYTES = 1 << 26
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
-    """The JSON object in `path`.
+    """Read the JSON object in `path`.
 
     Raises:
         DamagedError: if the file is missing, too large, or not a JSON object; the message names it.
@@ -230,7 +230,7 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
         raise DamagedError(f"{path} is missing.") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
-    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
         if isinstance(error, DamagedError):
             raise
         raise DamagedError(f"{path} is damaged: it is not valid JSON.") from error

@@ -1,4 +1,4 @@
-"""Detection of a text file's encoding from its byte order mark, for all readers of the user's texts."""
+"""Detection of a text file's encoding by its byte order mark, for all readers of user texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 SAVE_AS_UTF8 = "save it as UTF-8 (in your editor: Save as… › Encoding › UTF-8)"
-"""What to do with a text in another encoding, within a sentence."""
+"""The remedy for a text in another encoding, as a clause."""
 
 
 def encoding_of_file(path: Path) -> str:

@@ -23,13 +23,13 @@ from terrarium.models.files.atomic import DamagedError
 from terrarium.models.files.limits import check_disjoint
 
 _BLOCK_BYTES = 1 << 21
-"""Bytes of the file to dequantise per block, which takes about 10 ms."""
+"""Bytes to dequantise at a time, which takes about 10 ms."""
 
 _MAX_HEADER_BYTES, _MAX_TENSORS = 32 << 20, 1 << 16
-"""Headers of models with 250,000 tokens have some 10 MB; longer ones would take more than seconds to read."""
+"""Limits; headers of models with 250,000 tokens have about 10 MB, and much longer ones would take seconds to read."""
 
 _MAX_KEYS, _MAX_ITEMS = 1 << 12, 1 << 21
-"""The arrays of such models have 1.3 million items together, under some fifty keys."""
+"""Limits; the arrays of such models have 1.3 million items in total, under about fifty keys."""
 
 _SCALARS = {
     GGUFValueType.UINT8: "B",
@@ -48,7 +48,7 @@ _SCALARS = {
 
 @dataclass(frozen=True, kw_only=True)
 class GgufTensor:
-    """A tensor in a GGUF file: `n_bytes` from byte `start` on, quantised as `kind`."""
+    """A tensor in a GGUF file: `n_bytes` from offset `start` on, quantised as `kind`."""
 
     path: Path
     name: str
@@ -58,7 +58,7 @@ class GgufTensor:
     n_bytes: int
 
     def read(self) -> Generator[int, None, np.ndarray[Any, Any]]:
-        """Yield how many bytes were read since the last yield; return the values in float32, of `shape`.
+        """Read and dequantise the tensor; yields the number of bytes of each block, returns float32 values of `shape`.
 
         Raises:
             ValueError: if the file cannot be read, or its quantisation is not supported.
@@ -83,7 +83,7 @@ class GgufTensor:
         self._dequantised(bytes(self.n_bytes // prod(self.shape[:-1])), 1)
 
     def _dequantised(self, data: bytes, n_rows: int) -> np.ndarray[Any, Any]:
-        if self.kind == GGMLQuantizationType.F16:  # the package leaves float16 as it is
+        if self.kind == GGMLQuantizationType.F16:  # the package does not convert float16
             return np.frombuffer(data, dtype=np.float16).reshape(n_rows, -1)
         try:
             return quants.dequantize(np.frombuffer(data, dtype=np.uint8).reshape(n_rows, -1), self.kind)
@@ -95,7 +95,7 @@ class GgufTensor:
 
 
 def read_gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
-    """The metadata (key -> value, arrays as lists) and the tensors of a GGUF file, checked to lie within it.
+    """Read the metadata (key -> value, arrays as lists) and the tensors of a GGUF file; they are within the file.
 
     Raises:
         DamagedError: if it is truncated or not a GGUF file; ValueError: if it cannot be read.
@@ -116,7 +116,7 @@ def read_gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]
 
 
 class _HeaderReader:
-    """Reads the header of the file from the start; raises struct.error or ValueError where it is invalid."""
+    """Reads the header of a file from its start; raises struct.error or ValueError if it is invalid."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self._path, self._data, self._offset, self._n_items = path, data, 0, 0
@@ -194,7 +194,7 @@ class _HeaderReader:
         return struct.unpack_from("<" + code, self._data, self._advance(struct.calcsize("<" + code)))
 
     def _advance(self, n_bytes: int) -> int:
-        """The offset so far, after which `n_bytes` are taken."""
+        """Advance by `n_bytes`, and return the offset before; ValueError beyond the file or the header's limit."""
         begin, self._offset = self._offset, self._offset + n_bytes
         if self._offset > min(len(self._data), _MAX_HEADER_BYTES):
             raise ValueError("a header longer than the file, or than any known one")

@@ -1,4 +1,4 @@
-"""JSON Lines files that survive a kill at any moment. No torch import."""
+"""JSON Lines files that remain readable if the writer is killed at any moment. No torch import."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class JsonLines:
         before = os.fstat(self._file).st_size
         try:
             written = os.write(self._file, line)
-            if written < len(line):  # the disk filled up within the line: writing the rest raises the error
+            if written < len(line):  # the disk is full: writing the rest raises the error
                 os.write(self._file, line[written:])
         except OSError:
             if os.fstat(self._file).st_size > before:
@@ -44,7 +44,7 @@ class JsonLines:
 
 
 def finite(value: Any) -> Any:
-    """The value with NaN and infinity replaced by None, and tuples by lists."""
+    """Replace NaN and infinity by None, and tuples by lists, recursively."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -55,7 +55,7 @@ def finite(value: Any) -> Any:
 
 
 def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]:
-    """All rows that `each_row` yields."""
+    """Return the rows of a file as a list (see `each_row`)."""
     return list(each_row(path, needed))
 
 
@@ -89,7 +89,7 @@ def each_row(path: Path, needed: Mapping[str, type] | None = None) -> Iterator[R
 
 
 def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path | None:
-    """Keep only the rows within the first `size` bytes (None = all) for which `keep` is true, by an atomic rewrite.
+    """Retain only the rows within the first `size` bytes (None = all) for which `keep` is true, by an atomic rewrite.
 
     Damaged lines are dropped too; then the original file is saved as a backup, and its path is returned.
     """

@@ -1,4 +1,4 @@
-"""Limits on what untrusted files claim: how large they become unpacked, and that no bytes belong to two tensors."""
+"""Checks of untrusted files: limits on their unpacked size, and tensors that must not share bytes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from terrarium.models.files.atomic import DamagedError
 
 MAX_RATIO = 200
-"""How many times its packed size a file may become."""
+"""Maximum ratio of unpacked to packed size."""
 FREE_BYTES = 1 << 26
-"""Bytes that even the smallest file may become."""
+"""Unpacked size that is allowed for any file."""
 MAX_UNPACKED_BYTES = 1 << 38
-"""Bytes read from packed files at most, however large they are."""
+"""Maximum unpacked size, regardless of the packed size."""
 
 
 def unpacked_limit(packed_bytes: int, ratio: int = MAX_RATIO) -> int:
-    """Return the limit on a file's unpacked bytes: `ratio` times its size, but at least FREE_BYTES.
+    """Return the limit on a file's unpacked bytes: `ratio` times its size, between FREE_BYTES and MAX_UNPACKED_BYTES.
 
     For archives and compressed files, and for formats in which many entries can share one text: Parquet, .mo.
     """
@@ -24,13 +24,13 @@ def unpacked_limit(packed_bytes: int, ratio: int = MAX_RATIO) -> int:
 
 
 def check_disjoint(path: Path, ranges: Iterable[tuple[str, int, int]]) -> None:
-    """Refuse tensors that share bytes: the formats forbid it, and a small file would fill the memory.
+    """Check that tensors do not share bytes: the formats forbid it, and a small file could fill the memory.
 
     Args:
-        ranges: name, first byte and number of bytes of each tensor.
+        ranges: name, offset and number of bytes of each tensor.
 
     Raises:
-        DamagedError: naming two that overlap.
+        DamagedError: if two overlap, naming them.
     """
     last, end = "", 0
     for start, n_bytes, name in sorted((start, n_bytes, name) for name, start, n_bytes in ranges):

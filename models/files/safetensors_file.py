@@ -1,6 +1,6 @@
-"""The header of a safetensors file (huggingface.co/docs/safetensors), checked. No torch import.
+"""Reads and checks the header of a safetensors file (huggingface.co/docs/safetensors). No torch import.
 
-Nothing is allocated for the tensors, so a header with absurd sizes does no harm.
+Nothing is allocated for the tensors, so a header with absurd sizes is harmless.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ ITEM_BYTES = {
     "U8": 1,
     "BOOL": 1,
 }
-"""The number formats that are read, with the bytes of one number."""
+"""The supported dtypes, with the bytes per number."""
 
 _MAX_HEADER_BYTES = 1 << 24
 """Enough for 100,000 tensors. The format allows 100 MB, which would take more than seconds to parse."""
 
 
 class TensorEntry(NamedTuple):
-    """Where a tensor is: `n_bytes` from byte `start` of the file on."""
+    """A tensor in the file: `n_bytes` from offset `start` on."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -41,11 +41,11 @@ class TensorEntry(NamedTuple):
 
 
 def read_safetensors_header(path: Path) -> dict[str, TensorEntry]:
-    """The tensors of a file by name; their offsets are within it, fit their shapes, and do not overlap.
+    """Read the entries of a file's tensors by name; they are within the file, fit their shapes, and do not overlap.
 
     Raises:
-        DamagedError: where it is missing, truncated or not a safetensors file.
-        ValueError: where it cannot be read.
+        DamagedError: if it is missing, truncated or not a safetensors file.
+        ValueError: if it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -71,7 +71,7 @@ def read_safetensors_header(path: Path) -> dict[str, TensorEntry]:
 
 
 def _entry(path: Path, name: str, entry: object, data_start: int, size: int) -> TensorEntry:
-    """One header entry, checked: its offsets are within the file and fit its shape and dtype."""
+    """Check a header entry: its offsets must be within the file and fit its shape and dtype."""
     try:
         dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]  # type: ignore[index]
         whole = all(type(n) is int and n >= 0 for n in (*shape, start, end))

@@ -34,7 +34,7 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerInfo:
-    """One tokenizer of the library. If it is unusable, `problem` is a message and `vocab_size` may be 0."""
+    """A tokenizer of the library. If it is unusable, `problem` is a message and `vocab_size` may be 0."""
 
     name: str
     folder: Path
@@ -45,7 +45,7 @@ class TokenizerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignInfo:
-    """One saved architecture. If the file is damaged, `config` is None and `problem` a message."""
+    """A saved architecture. If the file is damaged, `config` is None and `problem` a message."""
 
     name: str
     path: Path
@@ -54,10 +54,10 @@ class DesignInfo:
 
 
 def safe_name(name: str) -> str:
-    """The name, stripped, if it can name a file on every system.
+    """Return the name, stripped, if it is a valid file name on every system.
 
     Raises:
-        ValueError: where it cannot, saying why.
+        ValueError: if it is not valid, with the reason.
     """
     name = name.strip()
     if not name:
@@ -140,29 +140,29 @@ class Library:
         )
 
     def free_run_name(self, wanted: str, runs: Iterable[RunInfo] | None = None) -> str:
-        """`wanted`, numbered where a run has that name already; `runs`: all runs, where the caller has them."""
+        """Return `wanted`, numbered if a run has that name already; `runs`: all runs, if the caller has listed them."""
         taken = {info.name for info in (self.list_runs() if runs is None else runs)}
         names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
         return next(name for name in names if name not in taken)
 
     def new_run_id(self, name: str) -> str:
-        """The id of a run that is created now, which is also its folder's name: the time, and its name."""
+        """Return an unused id for a run created now, which is also its folder's name: the time, and the run's name."""
         return self.free_name(self.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}")
 
     def list_tokenizers(self) -> list[TokenizerInfo]:
-        """All tokenizers, by name."""
+        """Return all tokenizers, sorted by name; an unusable one has a `problem`."""
         return [_inspect_tokenizer(folder) for folder in _visible(self.tokenizers) if folder.is_dir()]
 
     def list_designs(self) -> list[str]:
-        """The names of the saved architectures, sorted."""
+        """Return the names of the saved architectures, sorted."""
         return sorted((path.stem for path in _visible(self.designs) if path.suffix == ".json"), key=str.casefold)
 
     def inspect_designs(self) -> list[DesignInfo]:
-        """The saved architectures by name; a damaged file has a `problem`."""
+        """Return the saved architectures, sorted by name; a damaged one has a `problem`."""
         return [_inspect_design(self.designs / f"{name}.json") for name in self.list_designs()]
 
     def save_design(self, name: str, config: ModelConfig) -> Path:
-        """Save an architecture as `name`, replacing one of that name; returns its file.
+        """Save an architecture as `name`, replacing one of that name, and return its file.
 
         Raises:
             ValueError: if the name is not a valid file name.
@@ -176,16 +176,16 @@ class Library:
         return read_design(self.designs / f"{safe_name(name)}.json")
 
     def rename_design(self, name: str, new_name: str) -> str:
-        """Rename a saved architecture; returns its new name.
+        """Rename a saved architecture and return its new name, stripped.
 
         Raises:
-            ValueError: where the new name is taken or cannot be a file's, or the design is gone.
+            ValueError: if the new name is taken or not a valid file name, or the design is missing.
         """
         new_name = safe_name(new_name)
         old, new = self.designs / f"{safe_name(name)}.json", self.designs / f"{new_name}.json"
         if not old.exists():
             raise ValueError(f"{old} is missing: it may have been moved or deleted.")
-        if new.exists() and not new.samefile(old):  # on some systems “Mine” and “mine” are one file
+        if new.exists() and not new.samefile(old):  # on some systems “Mine” and “mine” are the same file
             raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
         replace_path(old, new)
         return new_name
@@ -193,11 +193,12 @@ class Library:
     def free_name(
         self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = (), has_spaces: bool = False
     ) -> str:
-        """`name` as a safe file name, numbered where `folder` has it already: “tiny”, “tiny-2”, …
+        """Return `name` as a safe file name, numbered if `folder` already has it: “tiny”, “tiny-2”, …
 
         Args:
-            suffix: the suffix of files in `folder`, which is not part of the name. `taken`: more names in use.
-            has_spaces: whether spaces stay, for names that people read.
+            suffix: the suffix of the files in `folder`, which is not part of the name.
+            taken: further names in use.
+            has_spaces: whether spaces are allowed, for displayed names; otherwise they become hyphens.
         """
         if has_spaces:
             name = " ".join(name.split())
@@ -209,7 +210,7 @@ class Library:
         )
         name = name.rstrip(".- ") or "unnamed"
         if _is_reserved(name):
-            name = name.replace(".", "-")  # “con.txt” is as reserved as “con”, which gets a number
+            name = name.replace(".", "-")  # “con.txt” is reserved like “con”, which is numbered below
         there = {entry.name.lower().removesuffix(suffix) for entry in folder.iterdir()} if folder.is_dir() else set()
         there.update(other.lower() for other in taken)
         candidate, n = name, 1
@@ -219,7 +220,7 @@ class Library:
         return safe_name(candidate)
 
     def move_to_trash(self, path: Path) -> str:
-        """Move a file or folder of the library to the trash; returns the token that `restore` needs.
+        """Move a file or folder of the library to the trash, and return the token that `restore` needs.
 
         Raises:
             ValueError: for a run that is being trained, or something outside the library.
@@ -233,7 +234,7 @@ class Library:
             raise ValueError(f"The run in {path} is being trained: stop it before deleting it.")
         token = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
         about = {"path": path.relative_to(self.home).as_posix(), "deleted": datetime.now(UTC).isoformat()}
-        private_folder(self.trash)  # it holds chats, too
+        private_folder(self.trash)  # it contains chats, too
         atomic_write_json(self.trash / token / ORIGIN, about)
         try:
             replace_path(path, self.trash / token / path.name)
@@ -243,12 +244,12 @@ class Library:
         return token
 
     def restore(self, token: str) -> Path:
-        """Undo the deletion that returned `token`; returns the restored path.
+        """Undo the deletion that returned `token`, and return the restored path.
 
-        A design, tokenizer or preference set whose name has been taken since is renamed.
+        A design, tokenizer or preference set is renamed if its name is now taken.
 
         Raises:
-            ValueError: if its old path is taken, or it is no longer in the trash.
+            ValueError: if the old path of anything else is taken, or it is no longer in the trash.
         """
         folder = self.trash / safe_name(token)
         origin = self.home / read_origin(folder)
@@ -269,12 +270,12 @@ class Library:
 
 
 def _is_reserved(name: str) -> bool:
-    """Whether Windows reserves this name for a device, whatever its suffix."""
+    """Return whether Windows reserves this name for a device, regardless of its suffix."""
     return name.split(".")[0].strip().lower() in _RESERVED
 
 
 def _visible(folder: Path) -> list[Path]:
-    """The entries of `folder`, sorted, without hidden and half-written ones; empty where it does not exist."""
+    """Return the sorted entries of `folder` except hidden and half-written ones; [] if it does not exist."""
     if not folder.is_dir():
         return []
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
@@ -288,7 +289,7 @@ def _inspect_design(path: Path) -> DesignInfo:
 
 
 def _inspect_tokenizer(folder: Path) -> TokenizerInfo:
-    """Reads the two files of a tokenizer; about.json may be missing for those made elsewhere."""
+    """Read the two files of a tokenizer; about.json may be missing for tokenizers made elsewhere."""
     kind, vocab_size, problem = "other", 0, None
     file, about_file = folder / "tokenizer.json", folder / "about.json"
     try:

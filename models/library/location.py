@@ -1,4 +1,4 @@
-"""Where the library lies: TERRARIUM_HOME, else the folder that the user has chosen, else the platform's. No torch."""
+"""The library's location: TERRARIUM_HOME, or the folder chosen by the user, or the platform's default. No torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PARTS = ("runs", "tokenizers", "designs", "chats", "corpora", "settings.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """The library's folder. is_fixed: the variable names it, so choosing another has no effect.
+    """The library's folder. is_fixed: whether TERRARIUM_HOME sets it, so that choosing another has no effect.
 
-    problem: a sentence if the chosen folder cannot be used, so that `home` is the platform's.
+    problem: a sentence if the chosen folder cannot be used; `home` is then the platform's default.
     """
 
     home: Path
@@ -27,7 +27,7 @@ class Location:
 
 
 def find_location() -> Location:
-    """Where the library lies."""
+    """Return the location of the library, by the rules above."""
     if os.environ.get(VARIABLE):
         return Location(home=Path(os.environ[VARIABLE]).expanduser().absolute(), is_fixed=True)
     default = Path(user_data_dir("Terrarium", appauthor=False)).absolute()
@@ -45,12 +45,12 @@ def find_location() -> Location:
 
 
 def choose_location(folder: Path) -> Path:
-    """Use `folder` from the next launch on, or “Terrarium” in it where it holds other things; returns which.
+    """Use `folder` as the library from the next launch on, or “Terrarium” in it if it contains other files.
 
-    Nothing is moved.
+    Returns the folder that will be used. Nothing is moved.
 
     Raises:
-        OSError: where it cannot be written.
+        OSError: if the folder or the setting cannot be written.
     """
     entries = {entry.name for entry in folder.iterdir()}
     home = folder.absolute() if not entries or entries.intersection(_PARTS) else folder.absolute() / "Terrarium"
@@ -63,5 +63,5 @@ def choose_location(folder: Path) -> Path:
 
 
 def _choice_file() -> Path:
-    """Return the file that stores the library's location; it is outside of the library."""
+    """Return the file that stores the chosen location, outside of the library."""
     return Path(user_config_dir("Terrarium", appauthor=False)) / "library.json"

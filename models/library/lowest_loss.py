@@ -1,4 +1,4 @@
-"""The lowest validation loss of a run, and the best metric of its task, found without parsing its metrics.
+"""Finds a run's lowest validation loss, and its task's best metric, without parsing all of its metrics.
 
 No torch import.
 """
@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class LowestLoss:
-    """The lowest validation loss in the first `size` bytes of the metrics file `inode`; None: no validation yet.
+    """The lowest validation loss in the first `size` bytes of the metrics file `inode`; None before any validation.
 
     metric: the name and the best value of the task's metric; None for a run without a task.
     """
@@ -37,14 +37,14 @@ class LowestLoss:
 def find_lowest_loss(folder: Path, known: LowestLoss = LowestLoss()) -> LowestLoss:
     """Find the lowest validation loss of the run in `folder`, reading only the log written after `known`.
 
-    The last checkpoint knows the lowest loss before it; without one, the whole file is searched for validations.
+    The last checkpoint records the lowest loss before it; without one, the whole file is searched for validations.
     """
     try:
         with (folder / "metrics.jsonl").open("rb") as file:
             there = os.fstat(file.fileno())
             if known.inode != there.st_ino or known.size > there.st_size:
                 known = _from_checkpoint(folder)
-            if known.size > there.st_size:  # the log has lost rows that the checkpoint counted
+            if known.size > there.st_size:  # the log is shorter than it was at the checkpoint
                 known = LowestLoss()
             file.seek(known.size)
             lowest, size, metric = known.loss, known.size, known.metric
@@ -60,7 +60,7 @@ def find_lowest_loss(folder: Path, known: LowestLoss = LowestLoss()) -> LowestLo
 
 
 def validation_lines(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
-    """The validation lines from `offset` on, as (end offset, line); each block ends with (end offset, b"")."""
+    """Yield the validation lines from `offset` on as (end offset, line), and (end offset, b"") after each block."""
     rest = b""
     while data := file.read(_BLOCK):
         data = rest + data
@@ -88,7 +88,7 @@ def _number(value: object) -> float | None:
 
 
 def _better(best: tuple[str, float] | None, row: dict[str, Any]) -> tuple[str, float] | None:
-    """The best metric so far, and that of a row, whichever is better."""
+    """Return the better one of the best metric so far and that of a row."""
     name, value = row.get("metric"), _number(row.get("metric_value"))
     if value is None or not isinstance(name, str) or name not in METRICS:
         return best
@@ -96,9 +96,9 @@ def _better(best: tuple[str, float] | None, row: dict[str, Any]) -> tuple[str, f
 
 
 def _from_checkpoint(folder: Path) -> LowestLoss:
-    """The lowest loss recorded in the last checkpoint, with the log size at that time.
+    """Return the lowest loss recorded in the last checkpoint, with the log size at that time.
 
-    Nothing for a task's run, whose checkpoint does not name its metric.
+    Returns an empty LowestLoss for a run with a task, because its checkpoint does not name the metric.
     """
     paths = sorted((folder / "checkpoints").glob("step-*"), key=checkpoint_step)
     if not paths:

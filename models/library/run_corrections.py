@@ -1,4 +1,4 @@
-"""The right labels that the user gave to texts which a run's model labelled: corrections.jsonl, in the run's folder."""
+"""The user's corrections of labels predicted by a run's model: corrections.jsonl, in the run's folder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from terrarium.models.files.jsonl import read_rows
 FILE = "corrections.jsonl"
 
 Row = Mapping[str, Any]
-"""{"text": …, "label": …}, and "text_pair" where the model read two texts: a row of the task "classification"."""
+"""{"text": …, "label": …}, and "text_pair" if the model reads pairs of texts: a row of the task "classification"."""
 
 
 def read_corrections(folder: Path) -> list[dict[str, Any]]:
-    """The corrections of the run in `folder`, the oldest first; ValueError where the file cannot be read."""
+    """Return the corrections of the run in `folder`, the oldest first; ValueError if the file cannot be read."""
     return read_rows(folder / FILE, {"text": str, "label": str})
 
 
 def corrections_name(run_name: str) -> str:
-    """How the name of a dataset of the corrections of this run begins."""
+    """Return the beginning of the names of datasets made from a run's corrections."""
     return f"Corrections of {run_name}"
 
 

@@ -1,4 +1,4 @@
-"""A cached list of runs: only what has changed is read again. No torch import."""
+"""A cached list of runs; only runs whose files changed are read again. No torch import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MANY = 200
 _BEFORE_A_BREAK, _BREAK_S = 64, 0.001
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
-"""(mtime, size, inode) of each watched file, all three, since two quick changes may share an mtime."""
+"""(mtime, size, inode) of each watched file, None if missing; all three, since two quick changes may share an mtime."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class _Known:
 
 
 class RunIndex:
-    """Caches the runs of a folder. `refresh` is cheap, `measure` reads more; both may run at once in two threads."""
+    """Caches the runs of a folder. `refresh` is cheap, `measure` reads more; both may run at the same time."""
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
@@ -53,16 +53,16 @@ class RunIndex:
         for name, stamp in self._stamps():
             if gives_way and len(there) % _BEFORE_A_BREAK == 0:
                 time.sleep(_BREAK_S)
-            with self._lock:  # for one run at a time: another thread, the window's, may be about to ask for one
+            with self._lock:  # released after each run, so that `find` on the window's thread does not wait for all
                 self._seen(name, stamp)
             there.add(name)
         with self._lock:
-            for gone in before - there:  # what `find` has added meanwhile may be newer than this list of names
+            for gone in before - there:  # not all absent names: `find` may have added a newer run during this scan
                 self._known.pop(gone, None)
         return self.infos()
 
     def _seen(self, name: str, stamp: Stamp) -> _Known:
-        """Return the updated cache entry of a run. The caller holds the lock."""
+        """Return the cache entry of a run, updated. The caller must hold the lock."""
         entry = self._known.get(name)
         if entry is None:
             entry = self._known[name] = _Known(stamp, inspect_run(self._runs / name))
@@ -78,7 +78,7 @@ class RunIndex:
         return entry
 
     def find(self, run_id: str) -> RunInfo:
-        """The run with this id; ValueError where it is gone."""
+        """Return the run with an id; ValueError if it is missing."""
         folder = self._runs / run_id
         if run_id and folder.parent == self._runs and folder.is_dir():  # the usual place, unless the folder was renamed
             with self._lock:
@@ -92,17 +92,17 @@ class RunIndex:
 
     @property
     def is_large(self) -> bool:
-        """Whether it has so many runs that merely to look which of them have changed takes a while."""
+        """Whether there are so many runs that merely detecting changes takes a while."""
         return len(self._known) > _MANY
 
     def infos(self) -> list[RunInfo]:
-        """The cached runs, the newest first."""
+        """Return the cached runs, the newest first."""
         with self._lock:
             infos = [entry.info for entry in self._known.values()]
         return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
 
     def n_unseen(self, at_most: int) -> int:
-        """The number of runs that `refresh` would read, counted up to `at_most`."""
+        """Return the number of runs that `refresh` would read, counted up to `at_most`."""
         n = 0
         for name, stamp in self._stamps():
             entry = self._known.get(name)
@@ -112,7 +112,10 @@ class RunIndex:
         return n
 
     def measure(self) -> Iterator[RunInfo]:
-        """Find the best loss and the size on disk of each run that changed since it was measured, the newest first."""
+        """Measure the best loss and the size on disk of each run that changed since it was measured, newest first.
+
+        Yields each measured run.
+        """
         with self._lock:
             stale = [entry for entry in self._known.values() if entry.measured != entry.stamp]
         for entry in sorted(stale, key=lambda entry: entry.info.created, reverse=True):
@@ -127,10 +130,10 @@ class RunIndex:
             yield entry.info
 
     def _stamps(self) -> Iterator[tuple[str, Stamp]]:
-        """The folder of each run and its stamp; no Path is made of it, which takes as long as all the rest."""
+        """Yield the folder name and the stamp of each run. Uses strings, since creating Paths would double the time."""
         try:
             names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
-        except OSError:  # there is none yet, or it may not be read
+        except OSError:  # the folder does not exist yet, or cannot be read
             return
         for name in names:
             if not name.startswith("."):
@@ -152,7 +155,7 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 def _status_now(info: RunInfo) -> str:
     try:
         return listed_status(info.folder, _RECORDED_STATUS[info.status])
-    except ValueError:  # it was deleted just now: the next refresh drops it
+    except ValueError:  # the run was just deleted: the next refresh drops it
         return info.status
 
 

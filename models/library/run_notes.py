@@ -1,4 +1,4 @@
-"""The user's notes and tags of a run: notes.json, separate from the training files, so writing it needs no lock."""
+"""The user's notes and tags of a run: notes.json, separate from the training files, so that writing needs no lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "notes.json"
 
 @dataclass(frozen=True, kw_only=True)
 class RunNotes:
-    """Notes, and tags to find the run by. `problem` is a sentence where the file is damaged."""
+    """Notes, and tags to search for. `problem`: a sentence if the file is damaged."""
 
     notes: str = ""
     tags: tuple[str, ...] = ()
@@ -21,7 +21,7 @@ class RunNotes:
 
 
 def read_notes(folder: Path) -> RunNotes:
-    """The notes of the run in `folder`; a damaged file has a problem, and is left alone."""
+    """Return the notes of the run in `folder`; a damaged file results in a `problem`, and is not changed."""
     path = folder / FILE
     if not path.exists():
         return RunNotes()
@@ -38,10 +38,10 @@ def read_notes(folder: Path) -> RunNotes:
 
 
 def write_notes(folder: Path, notes: str, tags: Iterable[str]) -> None:
-    """Keep notes and tags with the run in `folder`.
+    """Save notes and tags of the run in `folder`.
 
     Raises:
-        ValueError: where the file is damaged, which is left alone, or the folder is gone.
+        ValueError: if the existing file is damaged (it is not changed), or the folder is missing.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: the run may have been moved or deleted.")
@@ -52,5 +52,5 @@ def write_notes(folder: Path, notes: str, tags: Iterable[str]) -> None:
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Tags with spaces replaced by hyphens, since a space ends a word of a search, and without duplicates."""
+    """Replace spaces in tags by hyphens, since a space separates the words of a search, and remove duplicates."""
     return tuple(dict.fromkeys("-".join(tag.split()) for tag in tags if tag.strip()))

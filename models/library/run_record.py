@@ -1,7 +1,4 @@
-"""What can be read of a run without its lock: run.json, the status, a row for the list.
-
-No torch import.
-"""
+"""Reading a run without its lock: run.json, the status, and its row in the list of runs. No torch import."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imp
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 """Shown statuses in which a run can be resumed from its last checkpoint."""
 EARLY_STOP = "early stop"
-"""The event that records why a run ended before its last step."""
+"""The event that records why early stopping ended a run before its last step."""
 CHAT_FORM = "chat_form.json"
 """The file with the chat template published with a run's model (models.chat.template_config)."""
 MARK_FILE, QUICK_START, TASK = "recipe.json", "quick-start", "task"
@@ -36,14 +33,14 @@ _REMEDY = "Put an intact copy of it back, or delete the run."
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """One row of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
+    """A row of the list of runs. `status`: as shown. `problem`: a sentence if the folder is damaged.
 
-    `elapsed_s` is its training time, and `tokens` what it has read; `parent` the run and step whose weights it started
-    from, as a fork or (`is_tuned`) in a training of its own; `best_loss` its lowest validation loss, `best_metric` the
-    name and best value of its task's metric, and `size_bytes` its size on disk, all None until measured (see
-    run_index). `early_stop`: why early stopping ended it, in a sentence, "" where something else did.
-    `is_unmeasured`: its training has finished, but its recipe was cut off before it measured the model.
-    `spec`: None where it cannot be read.
+    `elapsed_s`: the training time. `tokens`: the number of tokens trained on. `parent`: the run and step whose weights
+    it started from, as a fork or (`is_tuned`) as a new training. `best_loss`: the lowest validation loss.
+    `best_metric`: the name and best value of the task's metric. `size_bytes`: the size on disk. The last three are None
+    until measured (see run_index). `early_stop`: a sentence why early stopping ended it, "" if it did not.
+    `is_unmeasured`: whether its training has finished, but its recipe was cut off before it evaluated the model. `spec`:
+    None if it cannot be read.
     """
 
     id: str
@@ -79,13 +76,13 @@ class RunInfo:
 
 
 def checkpoint_step(path: Path) -> int:
-    """The step in a checkpoint's name, -1 where the name is not one of ours."""
+    """Return the step in a checkpoint's name, -1 if the name is not one of ours."""
     digits = path.name.removeprefix("step-")
     return int(digits) if digits.isdecimal() else -1
 
 
 def inspect_run(folder: Path) -> RunInfo:
-    """The row of the run in `folder`; never raises: a damaged run has status "damaged" and a problem."""
+    """Return the row of the run in `folder`; a damaged run has status "damaged" and a problem instead of raising."""
     try:
         record = read_record(folder)
         spec = RunSpec.from_dict(record["spec"], where=str(folder / "run.json"))
@@ -126,7 +123,7 @@ def inspect_run(folder: Path) -> RunInfo:
 
 
 def _early_stop(folder: Path, record: dict[str, Any]) -> str:
-    """Why early stopping ended the run last, and what is kept; "" where something else did, or cannot be read."""
+    """Return a sentence why early stopping last ended the run, and which checkpoint is kept; "" if it did not."""
     reason, step = "", 0
     with suppress(ValueError):
         for row in each_row(folder / "events.jsonl", {"step": int, "event": str}):
@@ -142,7 +139,7 @@ def _early_stop(folder: Path, record: dict[str, Any]) -> str:
 
 
 def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
-    """The run and step whose weights a run started from, by its run.json; None where it started from no run."""
+    """Return the run and step whose weights a run started from, by its run.json; None if it started from no run."""
     match record.get("lineage", {}).get("parent"):
         case {"run": str(run), "step": int(step)}:
             return run, step
@@ -150,7 +147,7 @@ def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
 
 
 def is_from_weights(record: dict[str, Any]) -> bool:
-    """Whether a run started anew from the weights of a model (RunSpec.tune), by run.json; a fork continues a run."""
+    """Return whether a run is a new training from a model's weights (RunSpec.tune), not a fork, by its run.json."""
     match record.get("lineage", {}).get("parent"):
         case {"kind": "weights"}:
             return True
@@ -172,7 +169,7 @@ def _is_unmeasured(folder: Path) -> bool:
 
 
 def last_saved_step(folder: Path) -> int:
-    """The step that the run in `folder` would resume from; 0 where there is no checkpoint."""
+    """Return the step that the run in `folder` would resume from; 0 if there is no checkpoint."""
     return max((checkpoint_step(path) for path in (folder / "checkpoints").glob("step-*")), default=0)
 
 
@@ -191,7 +188,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _problems(record: dict[str, Any]) -> Iterator[str]:
-    """Problems of a record, except those of the spec that RunSpec checks."""
+    """Yield the problems of a record, except those of the spec's values, which RunSpec checks."""
     if not isinstance(record.get("format"), int):
         yield "it has no format"
     for key in ("id", "name", "created", "status"):
@@ -218,29 +215,29 @@ def _problems(record: dict[str, Any]) -> Iterator[str]:
 
 
 def lock_of(folder: Path) -> FileLock:
-    """The lock that the writer of the run holds; the kernel frees it when that process ends, however it ends."""
+    """Return the lock that the run's writer holds; the kernel releases it when that process ends, even if killed."""
     # Not thread-local: a generator may be closed by another thread than the one that drove it.
     return FileLock(folder / "lock", thread_local=False)
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process is writing to the run in `folder` at this moment."""
+    """Return whether a process is writing to the run in `folder` at this moment."""
     if not (folder / "lock").exists():
         return False
     probe = lock_of(folder)
     try:
-        # Another reader may be probing as well, for microseconds; a writer holds on.
+        # Another reader may also hold the lock, but only for microseconds; a writer holds it throughout.
         probe.acquire(timeout=0.01, poll_interval=0.001)
     except Timeout:
         return True
-    except OSError:  # a read-only folder: nobody trains there
+    except OSError:  # a read-only folder, in which no run can be trained
         return False
     probe.release()
     return False
 
 
 def shown_status(folder: Path, status: str) -> str:
-    """The status of run.json, but "interrupted" for a running run whose lock nobody holds."""
+    """Return the status in run.json, or "interrupted" for a "running" run whose lock is free."""
     if status != "running" or is_locked(folder):
         return status
     status = str(read_record(folder)["status"])  # it may have ended between reading the file and checking the lock
@@ -248,5 +245,5 @@ def shown_status(folder: Path, status: str) -> str:
 
 
 def listed_status(folder: Path, status: str) -> str:
-    """As `shown_status`, but "preparing" for a queued run whose lock is held: it is being set up."""
+    """Return "preparing" for a queued run whose lock is held, because it is being set up; else like `shown_status`."""
     return "preparing" if status == "queued" and is_locked(folder) else shown_status(folder, status)

@@ -1,7 +1,7 @@
-"""The library's trash: what was deleted, when, and how large it is; deleting for good. No torch import.
+"""The library's trash: listing deleted items with time and size, and deleting them permanently. No torch import.
 
-`Library.move_to_trash` puts things there, `Library.restore` takes them out again. Each has a folder, named by its
-token, with origin.json {path, deleted} and what was deleted under its own name.
+`Library.move_to_trash` moves items there, `Library.restore` moves them back. Each has a folder, named by its token,
+with origin.json {path, deleted} and the deleted file or folder under its own name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from terrarium.models.library.run_index import size_on_disk
 
 ORIGIN = "origin.json"
 KEPT_DAYS = 30
-"""How long something stays in the trash."""
+"""Days after which an item in the trash is deleted permanently."""
 KINDS = {
     "runs": "run",
     "chats": "chat",
@@ -27,15 +27,15 @@ KINDS = {
     "corpora": "dataset",
     "preferences": "preference set",
 }
-"""What lies in each folder of the library."""
+"""Folders of the library -> the kind of item in them."""
 _MAX_NAME = 80
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrashedItem:
-    """One deletion. `token` identifies it; `name` is what the user called it.
+    """A deleted item. `token` identifies it; `name` is the user's name for it.
 
-    kind: one of KINDS' values, or "file". deleted: when, with a time zone.
+    kind: one of KINDS' values, or "file". deleted: the time of deletion, with a time zone.
     """
 
     token: str
@@ -46,15 +46,15 @@ class TrashedItem:
 
     @property
     def expires(self) -> datetime:
-        """When it is deleted for good."""
+        """The time at which it is deleted permanently."""
         return self.deleted + timedelta(days=KEPT_DAYS)
 
 
 def list_trash(trash: Path) -> list[TrashedItem]:
-    """All deletions in this folder that can be restored, the newest first."""
+    """Return all deleted items in this folder that can be restored, the newest first."""
     items = []
     for folder in _folders(trash):
-        with contextlib.suppress(ValueError, OSError):  # no deletion of ours, a failed one, or one that goes just now
+        with contextlib.suppress(ValueError, OSError):  # not a deletion, a failed one, or one being removed right now
             path = read_origin(folder)
             what = folder / path.name
             if not what.exists():
@@ -68,32 +68,32 @@ def list_trash(trash: Path) -> list[TrashedItem]:
 
 
 def read_origin(folder: Path) -> PurePosixPath:
-    """Where the deletion in `folder` was, relative to the library.
+    """Return the original path of the deleted item in `folder`, relative to the library.
 
     Raises:
-        ValueError: where it is no longer in the trash, or origin.json is damaged.
+        ValueError: if the item is no longer in the trash, or origin.json is damaged.
     """
     if not (folder / ORIGIN).is_file():
         raise ValueError(f"{folder} is missing: this was restored already, or deleted for good.")
     written = read_json(folder / ORIGIN).get("path")
-    path = PurePosixPath(str(written).replace("\\", "/"))  # as Windows wrote it
+    path = PurePosixPath(str(written).replace("\\", "/"))  # backslashes if written on Windows
     if not isinstance(written, str) or path.is_absolute() or ".." in path.parts or len(path.parts) < 2:
         raise ValueError(f"{folder / ORIGIN} is damaged: its path is {written!r}.")
     return path
 
 
 def delete_for_good(trash: Path, token: str) -> None:
-    """Delete what is in the trash under this token; OSError where it cannot be deleted."""
+    """Permanently delete the item with a token; OSError if it cannot be deleted."""
     folder = trash / token
     assert folder.parent == trash
-    with contextlib.suppress(FileNotFoundError):  # another window was faster
+    with contextlib.suppress(FileNotFoundError):  # another window has already deleted it
         remove_folder(folder)
 
 
 def delete_expired(trash: Path, now: datetime | None = None) -> int:
-    """Delete what has been in the trash for longer than KEPT_DAYS; returns how many deletions that were.
+    """Permanently delete the items that have been in the trash for longer than KEPT_DAYS; return their number.
 
-    What cannot be deleted now stays until the next time.
+    Items that cannot be deleted now stay until the next call.
     """
     before = (now or datetime.now(UTC)) - timedelta(days=KEPT_DAYS)
     n = 0
@@ -112,7 +112,7 @@ def _folders(trash: Path) -> Iterator[Path]:
 
 
 def _deleted(folder: Path) -> datetime:
-    """When it was deleted: as origin.json says; in older libraries as the token does, in local time."""
+    """Return the time of deletion from origin.json; in older libraries from the token (local time) or the mtime."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         return datetime.fromisoformat(read_json(folder / ORIGIN)["deleted"]).astimezone()
     with contextlib.suppress(ValueError):
@@ -121,7 +121,7 @@ def _deleted(folder: Path) -> datetime:
 
 
 def _name(kind: str, what: Path) -> str:
-    """The name that the user knows it by, as far as its files can be read."""
+    """Return the user's name for an item, or its file name if its files cannot be read."""
     name: Any = ""
     with contextlib.suppress(ValueError, LookupError, TypeError):
         if kind == "run":

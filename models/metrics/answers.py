@@ -1,6 +1,6 @@
-"""Scores of short answers: SQuAD's exact match and word F1, with and without answerable questions. No torch import.
+"""Scores of short answers: exact match and word F1, also for unanswerable questions. No torch import.
 
-As SQuAD 2.0's evaluation script has them (Rajpurkar 2018).
+The definitions are those of SQuAD 2.0's evaluation script (Rajpurkar 2018).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise(text: str) -> str:
-    """Lower case, without punctuation (of ASCII) and the English articles, words parted by single spaces."""
+    """Normalise a text: lower case, without ASCII punctuation and English articles, words separated by one space."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
@@ -33,13 +33,13 @@ def exact_match(gold: Sequence[str], predicted: str) -> bool:
 def token_f1(gold: Sequence[str], predicted: str) -> float:
     """Compute the word-overlap F1 of an answer and the most similar gold answer.
 
-    Without gold answers, or if all are empty once normalised: 1 if the answer is empty too, else 0.
+    Without gold answers, or if all are empty after normalisation: 1 if the answer is empty, too, else 0.
     """
     return max(_word_f1(normalise(answer).split(), normalise(predicted).split()) for answer in _right_ones(gold))
 
 
 def _right_ones(gold: Sequence[str]) -> Sequence[str]:
-    """Return the gold answers that are not empty once normalised, or [""] if none is left."""
+    """Return the gold answers that are not empty after normalisation, or [""] if there are none."""
     return [answer for answer in gold if normalise(answer)] or [""]
 
 

@@ -24,11 +24,11 @@ def score_classification(
 ) -> Report:
     """Score one label per item: macro_f1 (the headline), accuracy, mcc, weighted_f1; with probabilities auc, ece.
 
-    Averages are over the labels that occur among `gold` or `predicted`, as scikit-learn's are.
+    Averages are over the labels that occur among `gold` or `predicted`, as in scikit-learn.
 
     Args:
-        labels: their order, and that of the columns of `probabilities` [n, n_labels]; labels that are not among them
-            come after. resamples: number of bootstrap resamples; 0 for no bootstrap interval.
+        labels: the order of the labels, and of the columns of `probabilities` [n, n_labels]; other labels follow.
+        resamples: number of bootstrap resamples; 0 for no bootstrap interval.
 
     Details: `labels`; `confusion` [gold][predicted], counts; `per_label`, rows of label, precision, recall, f1, n_gold,
     n_predicted; `averages`, precision, recall and F1 as macro, micro and weighted; with probabilities `calibration`,
@@ -81,7 +81,7 @@ def score_multi_label(
 ) -> Report:
     """Score any number of labels per item: micro_f1 (the headline), macro_f1, exact_match (all labels right).
 
-    Details: `labels`, `per_label` and `averages` as of `score_classification`.
+    Details: `labels`, `per_label` and `averages` as in `score_classification`.
 
     Raises:
         ValueError: if the lengths differ.
@@ -129,7 +129,7 @@ def _indicators(items: Sequence[Collection[str]], index: dict[str, int]) -> Arra
 
 
 def _thirds(sums: Array) -> tuple[Array, Array, Array]:
-    """How often each label is right, predicted and gold, each [b, k]."""
+    """Split sums [b, 3 k] into how often each label is right, predicted and gold, each [b, k]."""
     right, predicted, gold = np.split(sums, 3, axis=1)
     return right, predicted, gold
 
@@ -222,7 +222,7 @@ def _auc(scores: Array, positive: Array) -> Callable[[Array], Array]:
 
 
 def _calibration(confidence: Array, right: Array, resamples: int) -> tuple[Score, list[dict[str, Any]]]:
-    """The expected calibration error (Guo 2017, equally wide bins), and the bins of its plot."""
+    """Compute the expected calibration error (Guo 2017, equally wide bins), and the bins of its plot."""
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     member = np.eye(CALIBRATION_BINS)[bins]
     items = np.hstack([member * (right - confidence)[:, None], np.ones((len(bins), 1))])

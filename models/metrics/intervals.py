@@ -19,15 +19,15 @@ Array = NDArray[Any]
 RESAMPLES = 1000
 LEVEL = 0.95
 Z = 1.959963984540054
-"""Standard errors to each side of a mean, of the normal distribution at LEVEL."""
+"""The half-width of the normal distribution's interval at LEVEL, in standard deviations."""
 _CELLS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric of `n` items. `of_weights`: how often each item counts, [b, n], to the metric's values, [b].
+    """A metric of `n` items. `of_weights`: how often each item counts, [b, n] -> the metric's values, [b].
 
-    A value is NaN where the metric is undefined.
+    A value is NaN if the metric is undefined.
     """
 
     n: int
@@ -42,30 +42,30 @@ class Measure:
 
 
 def additive(items: ArrayLike, of_sums: Callable[[Array], Array]) -> Measure:
-    """A metric that is a function of sums over the items.
+    """Return a metric that is a function of sums over the items.
 
     Args:
-        items: what each item adds, [n, k]. of_sums: the sums, [b, k], to values, [b].
+        items: the summands of each item, [n, k]. of_sums: the sums, [b, k] -> values, [b].
     """
     table = np.asarray(items, dtype=np.float64)
     return Measure(len(table), lambda weights: of_sums(weights @ table))
 
 
 def mean(values: Sequence[float] | Array) -> Measure:
-    """The mean of one number per item."""
+    """Return the metric that is the mean of one number per item."""
     column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
     return Measure(len(column), lambda weights: (weights @ column)[:, 0] / weights.sum(axis=1))
 
 
 def divide(numerator: Array, denominator: Array, default: float = 0.0) -> Array:
-    """Divide two arrays elementwise; `default` where the denominator is 0."""
+    """Divide two arrays elementwise; the result is `default` where the denominator is 0."""
     shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
     quotients = np.full(shape, default, dtype=np.float64)
     return np.divide(numerator, denominator, out=quotients, where=np.broadcast_to(denominator != 0, shape))
 
 
 def mid_ranks(values: Array) -> Callable[[Array], Array]:
-    """The ranks of values less a half, ties at their mean, as a function of how often each counts: [b, n] to [b, n]."""
+    """Return a function of item weights, [b, n] -> [b, n]: the values' ranks minus a half, ties at their mean rank."""
     if not len(values):
         return lambda weights: weights
     _, tie = np.unique(values, return_inverse=True)
@@ -97,14 +97,14 @@ def wilson(n_right: float, n: int) -> tuple[float, float] | None:
 
 
 def difference_error(a: float, n_a: float, b: float, n_b: float) -> float:
-    """The standard error of the difference of two independent proportions, a of n_a items and b of n_b (unpooled)."""
+    """Compute the unpooled standard error of the difference of independent proportions: a of n_a items, b of n_b."""
     return math.sqrt(a * (1 - a) / n_a + b * (1 - b) / n_b)
 
 
 def bootstrap(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float] | None:
     """Compute the 95 % bootstrap percentile interval of a metric, resampling items (Efron 1979).
 
-    None if there are fewer than two items, or the metric is undefined in every resample.
+    Returns None if there are fewer than two items, or the metric is undefined in every resample.
     """
     if measure.n < 2 or resamples < 1:
         return None
@@ -153,7 +153,7 @@ def paired_bootstrap(a: Measure, b: Measure, resamples: int = RESAMPLES, seed: i
 
 
 def _drawings(n: int, resamples: int, seed: int) -> Iterator[Array]:
-    """How often each item is drawn when n are drawn with replacement: arrays [b, n], `resamples` rows in all."""
+    """Yield bootstrap weights [b, n], how often each of n items is drawn with replacement; `resamples` rows in all."""
     rng = np.random.default_rng(seed)
     at_once = max(1, _CELLS_AT_ONCE // n)
     for start in range(0, resamples, at_once):

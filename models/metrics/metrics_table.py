@@ -1,4 +1,4 @@
-"""All metrics by name: what they are called and how they are read. No torch, no numpy."""
+"""All metrics by name, with their display name, help, unit and direction. No torch, no numpy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from terrarium.models.number_words import format_percent, with_minus
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """The display name, help, unit and direction of a metric.
+    """A metric.
 
     title: its name on screen. help: a one-line explanation. unit: “share” (0 to 1, shown in percent), “points” (0 to
-    100, as in its papers) or “number”. higher_is_better: None if neither direction is better.
+    100, as in the literature) or “number”. higher_is_better: None if neither direction is better.
     """
 
     title: str
@@ -72,7 +72,7 @@ METRICS = {
 
 
 def format_score(name: str, value: float | None) -> str:
-    """A metric's value for screens: “97.6 %”, “48.3”, “0.812”; a dash where it is undefined."""
+    """Format a metric's value: “97.6 %”, “48.3”, “0.812”; a dash if it is undefined."""
     if value is None:
         return "–"
     match METRICS[name].unit:
@@ -85,5 +85,5 @@ def format_score(name: str, value: float | None) -> str:
 
 
 def best_first(name: str, value: float) -> float:
-    """The sort key that puts the best value of a metric first; the highest where neither direction is better."""
+    """Return a sort key that puts the best value of a metric first, or the highest if neither direction is better."""
     return value if METRICS[name].higher_is_better is False else -value

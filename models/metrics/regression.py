@@ -1,4 +1,4 @@
-"""Scores of numbers: correlation and error; equal to SciPy's and scikit-learn's. No torch import."""
+"""Regression metrics: correlation and error, equal to SciPy's and scikit-learn's. No torch import."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from terrarium.models.metrics.report import Report, bootstrapped, check_lengths
 
 
 def score_regression(gold: Sequence[float], predicted: Sequence[float], *, resamples: int = RESAMPLES) -> Report:
-    """pearson (the headline), spearman and mae. `item_scores` are the errors, negated.
+    """Score predicted numbers: pearson (the headline), spearman and mae. `item_scores` are the negated absolute errors.
 
-    Details: `mean_error`, positive where the predictions are too high; `rmse`, the root of the mean squared error.
+    Details: `mean_error`, positive if the predictions are too high; `rmse`, the root mean squared error.
 
     Raises:
-        ValueError: if the lengths differ, or something is not a finite number.
+        ValueError: if the lengths differ, or a score or prediction is not finite.
     """
     check_lengths(len(gold), len(predicted))
     x, y = np.asarray(gold, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
@@ -49,7 +49,7 @@ def _pearson(x: Array, y: Array) -> Measure:
 
 
 def _spearman(x: Array, y: Array) -> Measure:
-    """The correlation of the ranks, ties at their mean; an item that is drawn twice is a tie with itself."""
+    """Return the rank correlation as a metric, ties at their mean; an item drawn twice is tied with itself."""
     rank_x, rank_y = mid_ranks(x), mid_ranks(y)
 
     def of_weights(weights: Array) -> Array:
@@ -71,7 +71,7 @@ def _correlation(mean_x: Array, mean_y: Array, xx: Array, yy: Array, xy: Array) 
 
 
 def _standardised(values: Array) -> Array:
-    """Centred and scaled, for the sake of rounding; zeros if all are equal."""
+    """Centre and scale values to reduce rounding errors; zeros if all are equal."""
     if not len(values) or values.min() == values.max():
         return np.zeros(len(values))
     scale = np.abs(values).max()  # first, so that squares cannot overflow

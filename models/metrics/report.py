@@ -1,4 +1,4 @@
-"""What every scoring gives: a `Report` of named scores with intervals. No torch."""
+"""The result of every scoring function: a `Report` of named scores with intervals. No torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ALL_RIGHT = "Every item is right: the interval is Wilson's, of the share of ite
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """The value of one metric, or None if undefined; then `note` says why.
+    """The value of a metric, or None if undefined; `note` then says why.
 
-    interval: its 95 % interval, if one was computed. measure: the metric as a function of the items, for comparisons.
+    interval: the 95 % confidence interval, if computed. measure: the metric as a function of items, for comparisons.
     """
 
     value: float | None
@@ -35,8 +35,9 @@ class Score:
 class Report:
     """The evaluation of predictions: scores by metric name (`METRICS`), with one headline metric.
 
-    n: items scored. details: task-specific results (confusion matrix, entities by type, signature, …), JSON-able;
-    each family's function says which. item_scores: one number per item, 1 if perfect, to sort the worst first.
+    n: the number of scored items. details: task-specific results (confusion matrix, entities by type, signature, …),
+    JSON-serializable; see the scoring functions. item_scores: one number per item, higher is better, for sorting; 1 if
+    perfect, except in regression (negated absolute errors).
     """
 
     headline: str
@@ -65,7 +66,7 @@ class Report:
         return tuple(dict.fromkeys(score.note for score in self.scores.values() if score.note))
 
     def with_headline(self, name: str) -> Report:
-        """The same report with another headline.
+        """Return the same report with another headline.
 
         Raises:
             ValueError: if there is no score of that name.
@@ -75,11 +76,11 @@ class Report:
         return replace(self, headline=name)
 
     def joined(self, other: Report) -> Report:
-        """This report with the scores and details of another one of the same items: texts that are also code."""
+        """Return this report with the scores and details of another report of the same items, such as texts of code."""
         return replace(self, scores={**self.scores, **other.scores}, details={**self.details, **other.details})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, which `report_from_dict` reads; without what compares two systems."""
+        """Convert to a JSON-serializable dict, for `report_from_dict`; without item scores and measures."""
         return {
             "headline": self.headline,
             "n": self.n,
@@ -93,10 +94,10 @@ class Report:
 
 
 def report_from_dict(data: Mapping[str, Any]) -> Report:
-    """What `Report.to_dict` wrote.
+    """Build a report from the dict of `Report.to_dict`; metrics that are not in METRICS are left out.
 
     Raises:
-        ValueError: if something is missing or has a wrong type.
+        ValueError: if a key is missing or a value has a wrong type.
     """
     try:
         scores = {name: _read_score(score) for name, score in data["scores"].items() if name in METRICS}
@@ -117,7 +118,7 @@ def _read_score(data: Mapping[str, Any]) -> Score:
 
 
 def compare(a: Report, b: Report, metric: str | None = None, resamples: int = RESAMPLES) -> Comparison:
-    """System `b` compared with `a` on the same items, by paired bootstrap.
+    """Compare system `b` with `a` on the same items, by paired bootstrap.
 
     Raises:
         ValueError: if a score is missing or undefined, or the numbers of items differ.
@@ -132,11 +133,13 @@ def compare(a: Report, b: Report, metric: str | None = None, resamples: int = RE
 def bootstrapped(
     measure: Measure, resamples: int, undefined: str, note: str | None = None, *, is_share: bool = False
 ) -> Score:
-    """The score of a measure with its bootstrap interval; `undefined` is the note where it has no value.
+    """Compute the score of a measure with its bootstrap interval; `undefined`: the note if it has no value.
 
-    Items that are all alike, as where all are right, give the same value however they are drawn, which is no interval.
-    is_share: whether the metric is 1 where every item is right, and falls with their share, as F1 does; then Wilson's
-    interval of that share stands in where all are right.
+    If all items score alike (for example, all are right), every resample has the same value, and there is no interval.
+
+    Args:
+        is_share: whether the metric is 1 if every item is right, and falls with their share, as F1 does; Wilson's
+            interval of that share is then used if all are right.
     """
     value = measure.value()
     if value is None:
@@ -149,7 +152,7 @@ def bootstrapped(
 
 
 def proportion(flags: Sequence[bool], note: str | None = None) -> Score:
-    """The share of items that are right, with Wilson's interval."""
+    """Compute the share of items that are right, with Wilson's interval."""
     n = len(flags)
     if not n:
         return Score(value=None, note="There are no items.", measure=mean([]))

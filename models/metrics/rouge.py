@@ -1,6 +1,6 @@
-"""ROUGE (Lin 2004) as the rouge-score package has it, without a stemmer. No torch import.
+"""ROUGE (Lin 2004), as computed by the rouge-score package without a stemmer. No torch import.
 
-ROUGE counts words of ASCII letters and digits: what is written in another script scores 0.
+ROUGE counts words of ASCII letters and digits, so texts in other scripts score 0.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")
 
 
 def words(text: str) -> list[str]:
-    """The words that ROUGE compares: in lower case, without whatever is no letter or digit of ASCII."""
+    """Return the words that ROUGE compares: runs of ASCII letters and digits, in lower case."""
     return [word for word in _BETWEEN_WORDS.split(text.lower()) if word]
 
 
 def rouge(reference: str, predicted: str) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 of each of `ROUGES`. For rouge_lsum, sentences are lines."""
+    """Compute precision, recall and F1 of each of `ROUGES`. For rouge_lsum, sentences are lines."""
     gold, found = words(reference), words(predicted)
     return {
         "rouge_1": _rouge_n(gold, found, 1),
@@ -32,7 +32,7 @@ def rouge(reference: str, predicted: str) -> dict[str, dict[str, float]]:
 
 
 def ngrams(sequence: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
-    """How often each run of `n` words occurs."""
+    """Count the n-grams of a sequence of words."""
     return Counter(tuple(sequence[i : i + n]) for i in range(len(sequence) - n + 1))
 
 
@@ -42,7 +42,7 @@ def _rouge_n(gold: list[str], found: list[str], n: int) -> dict[str, float]:
 
 
 def _rouge_lsum(reference: str, predicted: str) -> dict[str, float]:
-    """By the union of each reference sentence's common subsequences with all predicted sentences."""
+    """Compute ROUGE-Lsum, by the union of each reference sentence's common subsequences with all predicted ones."""
     gold, found = ([w for w in map(words, text.splitlines()) if w] for text in (reference, predicted))
     left_gold, left_found = Counter(w for s in gold for w in s), Counter(w for s in found for w in s)
     n_gold, n_found, hits = left_gold.total(), left_found.total(), 0
@@ -57,7 +57,7 @@ def _rouge_lsum(reference: str, predicted: str) -> dict[str, float]:
 
 
 def _common_subsequence(gold: list[str], found: list[str]) -> list[int]:
-    """The positions in `gold` of a longest common subsequence; of several the one that rouge-score takes."""
+    """Return the indices in `gold` of a longest common subsequence; of several, the one that rouge-score chooses."""
     rows, columns = len(gold), len(found)
     table = [[0] * (columns + 1) for _ in range(rows + 1)]
     for i in range(1, rows + 1):

@@ -1,6 +1,6 @@
-"""Scores of tags, one per word: the entities that they mark, and the tags themselves. No torch import.
+"""Scores of tags, one per word: of the entities that they mark, and of the tags themselves. No torch import.
 
-Entities and their scores are seqeval's; the counts of nearly right ones are nervaluate's (SemEval 2013, task 9.1).
+Entities and their scores equal seqeval's, the counts of partly right entities nervaluate's (SemEval 2013, task 9.1).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from terrarium.models.metrics.report import Report, bootstrapped, check_lengths
 
 @dataclass(frozen=True, order=True)
 class Entity:
-    """Words `start` to `end` (exclusive) are an entity of a type."""
+    """An entity of a type: the words `start` to `end` (exclusive)."""
 
     start: int
     end: int
@@ -28,10 +28,10 @@ class Entity:
 
 @dataclass(frozen=True)
 class _Scheme:
-    """What a tag is beside the one before it, as rules of three letters: the prefix before, the tag's own prefix, and
-    whether its type is the same (“=”) or another (“!”); “.” stands for any.
+    """The rules of a tag scheme for a tag and the previous one, of three letters each: the previous prefix, the tag's
+    prefix, and whether their types are the same (“=”) or different (“!”); “.” stands for any.
 
-    start, inside: a tag starts an entity, or continues it. end: the tag before ends an entity, if one was begun.
+    start: the tag starts an entity. inside: it continues one. end: the previous tag ends an entity, if one was started.
     """
 
     start: frozenset[str]
@@ -59,11 +59,11 @@ _PREFIXES = frozenset("BIELSU")
 
 
 def entities(tags: Sequence[str], scheme: str | None = None) -> list[Entity]:
-    """The entities that tags mark, in order.
+    """Return the entities that tags mark, in order.
 
     Args:
-        scheme: one of `SCHEMES`, whose rules are strict: what breaks them is no entity. None: as conlleval reads any of
-            them, forgivingly (I-PER after O starts an entity); so do papers, and seqeval by default.
+        scheme: one of `SCHEMES`, applied strictly: tags that break its rules are not entities. None: any scheme,
+            leniently, as conlleval does (I-PER after O starts an entity); usual in papers, and seqeval's default.
 
     Raises:
         ValueError: if there is no such scheme.
@@ -77,7 +77,7 @@ def entities(tags: Sequence[str], scheme: str | None = None) -> list[Entity]:
 
 
 def iob2(found: Sequence[Entity], n_words: int) -> list[str]:
-    """The tags, in IOB2, of entities that do not overlap: other schemes are read by `entities` and written by this."""
+    """Return the IOB2 tags of entities that do not overlap; with `entities`, it converts other schemes to IOB2."""
     tags = ["O"] * n_words
     for entity in found:
         tags[entity.start : entity.end] = [f"I-{entity.type}"] * (entity.end - entity.start)
@@ -86,7 +86,7 @@ def iob2(found: Sequence[Entity], n_words: int) -> list[str]:
 
 
 def _split(tag: str) -> tuple[str, str]:
-    """Prefix and type; a tag that is of no scheme is outside."""
+    """Split a tag into prefix and type; a tag of no scheme counts as outside."""
     prefix, dash, kind = tag.partition("-")
     return (prefix, kind or "_") if prefix in _PREFIXES and (dash or not kind) else _OUTSIDE
 
@@ -107,7 +107,8 @@ def _strict(parts: list[tuple[str, str]], scheme: _Scheme) -> list[Entity]:
 
 
 def _forgiving(parts: list[tuple[str, str]]) -> list[Entity]:
-    """conlleval's rules: a start is B, S, U, anything after an end or of another type; an end is E, L, S, U."""
+    """Find entities by conlleval's rules: B, S, U, and any tag after an end or of another type start an entity; E, L, S
+    and U end it."""
     found: list[Entity] = []
     start: int | None = None
     before = _OUTSIDE
@@ -130,12 +131,12 @@ def score_tagging(
     scheme: str | None = None,
     resamples: int = RESAMPLES,
 ) -> Report:
-    """entity_f1 (exact words and type, micro) and token_accuracy, which is the headline where tags mark no entities.
+    """Score tags: entity_f1 (exact words and type, micro) and token_accuracy, the headline if there are no entities.
 
     Words without a predicted tag count as “O”; tags beyond the last word are ignored.
 
     Args:
-        scheme: of both, see `entities`.
+        scheme: of gold and predicted tags, see `entities`.
 
     Details: `types`, rows of type, precision, recall, f1, n_gold, n_predicted; `micro`, precision, recall and F1;
     `lenient`, for each of strict, exact, partial and type the counts and precision, recall, F1 of nervaluate; `tags`,
@@ -205,7 +206,7 @@ def _fill(tags: Sequence[str], n: int) -> list[str]:
 
 
 def _rows(key: str, right: Sequence[str], predicted: Sequence[str], gold: Sequence[str]) -> list[dict[str, Any]]:
-    """Precision, recall and F1 of each name among these, in alphabetical order."""
+    """Compute precision, recall and F1 of each name, in alphabetical order."""
     n_right, n_predicted, n_gold = Counter(right), Counter(predicted), Counter(gold)
     return [
         {key: name, **precision_recall_f1(n_right[name], n_predicted[name], n_gold[name])}
@@ -219,10 +220,10 @@ def _is_exact(gold: Entity, predicted: Entity) -> bool:
 
 
 def _lenient(gold: Sequence[Sequence[Entity]], predicted: Sequence[Sequence[Entity]]) -> dict[str, Any]:
-    """How many entities are nearly right, by what is asked of them.
+    """Count correct and partly correct entities by nervaluate's four criteria.
 
-    strict: words and type. exact: the words. partial: the words, or some of them, which counts a half. type: the type,
-    of some of the words. An entity that overlaps one that is asked for is incorrect (or partial) instead of spurious.
+    strict: words and type. exact: the words. partial: the words; an overlap counts a half. type: the type, with an
+    overlap. A prediction that overlaps a gold entity is incorrect (or partial) instead of spurious.
     """
     return {
         "strict": _matches(gold, predicted, lambda g, p: g == p, "incorrect"),
@@ -242,7 +243,7 @@ def _matches(
     is_correct: Callable[[Entity, Entity], bool],
     otherwise: str,
 ) -> dict[str, Any]:
-    """Each prediction, in order, takes one entity: the nearest correct one, else the first that it overlaps."""
+    """Match each prediction, in order, to a gold entity: the nearest correct one, or the first that it overlaps."""
     counts = dict.fromkeys(("correct", "incorrect", "partial", "missed", "spurious"), 0)
     for asked, found in zip(gold, predicted, strict=True):
         left = list(asked)

@@ -1,4 +1,4 @@
-"""Scores of texts that were written after others: translations, summaries, answers. No torch import."""
+"""Scores of texts generated from others: translations, summaries, answers. No torch import."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def score_texts(
     metrics: Sequence[str] = TEXT_METRICS,
     resamples: int = RESAMPLES,
 ) -> Report:
-    """The `metrics` named, of which the first is the headline. `item_scores` are chrF2 of each text, from 0 to 1.
+    """Compute `metrics`, the first of which is the headline. `item_scores` are chrF2 of each text, from 0 to 1.
 
-    exact_match: the same text but for spaces around it. copied_ngrams: of the runs of four words that were written,
-    those that stand in the source; for references, see the details.
+    exact_match: the share of texts equal to the reference, apart from surrounding whitespace. copied_ngrams: the share
+    of the predictions' 4-grams of words that are in the source.
 
     Details: `signatures`, sacrebleu's, by metric; `rouge`, precision, recall and F1 of each, averaged;
-    `reference_copied`, copied_ngrams of the references, None if they have none.
+    `reference_copied`, copied_ngrams of the references, None if they have no 4-grams.
 
     Raises:
         ValueError: if the lengths differ, or a metric is not one of `TEXT_METRICS`.
@@ -84,12 +84,12 @@ def score_texts(
 
 
 def _ratio(parts: Sequence[tuple[int, int]], resamples: int, undefined: str) -> Score:
-    """The quotient of two sums over the items."""
+    """Score the quotient of two sums over the items."""
     table = np.array(parts, dtype=np.float64).reshape(-1, 2)
     return bootstrapped(additive(table, lambda sums: divide(sums[:, 0], sums[:, 1], np.nan)), resamples, undefined)
 
 
 def _copied(source: str, text: str) -> tuple[int, int]:
-    """How many runs of words of a text stand in its source, and how many it has."""
+    """Return how many of a text's n-grams of _COPIED words are in its source, and how many it has."""
     found, runs = ngrams(source.split(), _COPIED), ngrams(text.split(), _COPIED)
     return sum(n for run, n in runs.items() if run in found), runs.total()

@@ -1,6 +1,6 @@
-"""BLEU and chrF2 by sacrebleu, which gives each a signature: what was computed, in its version. No torch import.
+"""BLEU and chrF2 by sacrebleu, with its signatures, which name the settings and the version. No torch import.
 
-sacrebleu is imported when something is scored. Both scores are functions of sums over the items, which it computes.
+sacrebleu is imported lazily. Both scores are functions of sums over the items, which sacrebleu computes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def translation_scores(
     *,
     resamples: int = RESAMPLES,
 ) -> tuple[dict[str, Score], dict[str, str], Array]:
-    """The corpus scores named, from 0 to 100.
+    """Compute the corpus scores `names`, from 0 to 100.
 
     Returns:
-        The scores; sacrebleu's signature of each; and chrF2 of each item alone, [n], from 0 to 100.
+        The scores; sacrebleu's signature of each; and chrF2 of each single item, [n], from 0 to 100.
 
     Raises:
         ValueError: if the lengths differ.

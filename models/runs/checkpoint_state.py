@@ -1,6 +1,6 @@
-"""state.json of a checkpoint: the progress of its run, and the design of its model. No torch import.
+"""A checkpoint's state.json: the progress of its run, and the design of its model. No torch import.
 
-The tensors beside it: models.training.checkpoint writes and restores them, models.interop.loading reads them.
+The tensors beside it are written and restored by models.training.checkpoint, and read by models.interop.loading.
 """
 
 from __future__ import annotations
@@ -17,29 +17,28 @@ from terrarium.models.settings.model_config import ModelConfig, differences
 
 FORMAT = 2
 GGUF_FORMAT = 3
-"""That of imported checkpoints whose weights are a GGUF file, which older versions cannot open."""
+"""The format of imported checkpoints whose weights are a GGUF file, which older versions cannot open."""
 
 PART_FORMAT = 4
-"""That of checkpoints which hold only the trained part of a model: the rest is in `base_of` them."""
+"""The format of checkpoints with only the trained part of a model; the rest is in their `base_of` folder."""
 
 BASE = "base"
-"""The folder of a run that holds the weights it started from."""
+"""The folder of a run with its initial weights, if it started from a model's."""
 
 _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
 """Fields that checkpoints of format 1 lack, with their values."""
 
 _LATER: dict[str, Any] = {"val_score": None, "best_score": None, "highest_score": None, "beta": None, "asked_step": -1}
-"""Fields that checkpoints from before tasks, the stages of alignment, or held-out questions in training, lack, with
-their values."""
+"""Fields, with their values, that checkpoints older than tasks, alignment stages or held-out questions lack."""
 
 
 @dataclass(kw_only=True)
 class TrainState:
     """The progress of a run. A step of -1 means never; `best_step` is the step of a checkpoint.
 
-    `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `asked_step` is the last at
-    which held-out questions were asked. `lowest_loss` is the lowest of all validation losses, and `n_since_lowest` the
-    number of validations since then.
+    `n_sampled` counts the pinned prompts already sampled if sampling was interrupted. `asked_step` is the last step
+    at which held-out questions were asked. `lowest_loss` is the lowest of all validation losses, and `n_since_lowest`
+    the number of validations since then.
 
     If a task is scored, its metric replaces the loss in choosing the best checkpoint and in early stopping:
     `val_score` is its value at the last validation, negated if lower is better, `highest_score` the highest of all.
@@ -82,9 +81,9 @@ class TrainState:
         self.n_since_lowest = 0 if (is_lower if score is None else is_higher) else self.n_since_lowest + 1
 
     def take_if_best(self) -> None:
-        """Make this step the best one if its validation was the best of all checkpoints.
+        """Make this step the best one if it was validated with a better result than the best so far.
 
-        That is the one with the highest score, where a task is scored, and of equal ones with the lowest loss.
+        The higher score is better if a task is scored; between equal scores, and without a task, the lower loss.
         """
         if self.validated_step != self.step or (self.val_loss is None and self.val_score is None):
             return
@@ -108,12 +107,12 @@ def write_steering(path: Path, state: TrainState) -> None:
 
 
 def read_model_config(path: Path) -> ModelConfig:
-    """The architecture that the checkpoint's state.json describes; ValueError names it where it is damaged."""
+    """Return the architecture in a checkpoint's state.json; ValueError, naming the file, if it is damaged."""
     return _design(path, read_about(path))
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """The content of state.json; ValueError where it is missing, damaged or from a newer Terrarium."""
+    """Return the content of state.json; ValueError if it is missing, damaged or from a newer Terrarium."""
     about = read_json(path / "state.json")
     if not isinstance(about.get("format"), int):
         raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
@@ -123,7 +122,7 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def read_state(path: Path, about: dict[str, Any]) -> TrainState:
-    """The progress of the run. A missing field raises: it must not pass for zero."""
+    """Return the progress of the run. A missing field raises DamagedError: a default would hide the loss."""
     hints = get_type_hints(TrainState)
     for name, hint in hints.items():
         if name not in about:
@@ -138,7 +137,7 @@ def read_state(path: Path, about: dict[str, Any]) -> TrainState:
 
 
 def check_design(path: Path, about: dict[str, Any], design: ModelConfig) -> None:
-    """Raise where run.json and the checkpoint have different designs; the checkpoint itself is not damaged then."""
+    """Raise ValueError if run.json and the checkpoint differ in the design, because run.json was changed."""
     for name, (then, now) in differences(_design(path, about), design).items():
         raise ValueError(
             f"{path.parent.parent / 'run.json'} was changed: {name} is {now!r} there, but {then!r} in {path.name}. "

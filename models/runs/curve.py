@@ -1,4 +1,4 @@
-"""The curve of a run as a table of points: each logged step, or in a long run those that show its shape. No torch."""
+"""A run's curves as a table of points: each logged step, or in long runs those that show the shape. No torch."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _AT, _MEANS = {name: i for i, name in enumerate(POINT_COLUMNS)}, slice(-len(_AVE
 _OF_MEANS = [_AT[name] for name in _AVERAGED]
 
 _MOST = 1 << 17
-"""A curve with more points than this in memory is thinned …"""
+"""Maximum number of points in memory; a curve with more is thinned, except for its latest points."""
 _LATEST = 1 << 12
-"""… but for the latest, …"""
+"""The number of latest points that are not thinned."""
 _BLOCKS = 1 << 10
-"""… to the extremes of so many parts, 10,000 points or fewer."""
+"""The number of blocks that a curve is thinned to; their extremes are 10,000 points or fewer."""
 
 
 class Table:
@@ -52,7 +52,7 @@ class Table:
         self.add([[math.nan if value is None else value] for value in values])
 
     def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows, many times as fast as one by one; rows with a value that is not a number are skipped."""
+        """Add rows, much faster than one by one; rows with a value that is not a number are skipped."""
         self.add(_numbers(rows, tuple(self._columns)))
 
     def add(self, values: Sequence[Sequence[float]] | Floats) -> None:
@@ -76,8 +76,8 @@ class Table:
 class TrainCurve(Table):
     """The training rows of a run as points (POINT_COLUMNS), not many more than `most`.
 
-    Short runs have a point for each row. In longer ones a point stands for several, but each is a row of the log, and
-    the lowest and highest of every figure are among them. `version` changes when points before the last ones do.
+    Short runs have a point for each row. In longer ones a point stands for several rows, but is always a row of the
+    log, and the minimum and maximum of every figure are included. `version` changes when earlier points change.
     """
 
     def __init__(self, most: float = _MOST) -> None:
@@ -105,40 +105,40 @@ class TrainCurve(Table):
             self._replace(0, end, thin_evenly(self._data[:, :end], _BLOCKS))
 
     def insert(self, points: Floats) -> None:
-        """Replace the points of the steps of `points`, which show that part in more detail."""
+        """Replace the points in the range of steps of `points` by these, which show it in more detail."""
         if not points.shape[1]:
             return
-        if self._n + points.shape[1] > self._most:  # many parts were looked at
+        if self._n + points.shape[1] > self._most:  # many ranges were shown in detail
             self._replace(0, self._n, thin_evenly(self._data[:, : self._n], _BLOCKS))
         step = self["step"]
         first = int(np.searchsorted(step, points[_AT["step"], 0]))
         end = int(np.searchsorted(step, points[_AT["step"], -1], side="right"))
-        if end < self._n:  # a part of what this one stood for has its own points now
+        if end < self._n:  # some of the rows that this point stood for now have points of their own
             rest = max(step[end] - points[_AT["step"], -1], 1.0)
             self["rows"][end] = min(self["rows"][end], rest)
         self._replace(first, end, points)
 
     def _replace(self, first: int, end: int, points: Floats) -> None:
-        """Replace the points [first, end); arrays that were handed out keep the old ones."""
+        """Replace the points [first, end); arrays that were returned earlier keep the old ones."""
         self._data = np.concatenate((self._data[:, :first], points, self._data[:, end : self._n]), axis=1)
         self._n = self._data.shape[1]
         self.version += 1
 
 
 def points_of_rows(rows: Sequence[Mapping[str, Any]]) -> Floats:
-    """A point (POINT_COLUMNS, n) for each training row; rows with a value that is not a number are left out."""
+    """Convert training rows to points (POINT_COLUMNS, n); rows with a value that is not a number are left out."""
     return _points_of(_numbers(rows, TRAIN_COLUMNS))
 
 
 def thin_evenly(points: Floats, blocks: int) -> Floats:
-    """The extremes of points (POINT_COLUMNS, n) in so many parts that stand for equally many rows."""
+    """Thin points (POINT_COLUMNS, n) to the extremes of `blocks` blocks that stand for equally many rows."""
     ends = np.cumsum(points[_AT["rows"]])
     starts = np.searchsorted(ends, np.arange(blocks) * ends[-1] / blocks, side="right")
     return thin(points, np.unique(starts))
 
 
 def thin_each(parts: Sequence[Floats]) -> list[Floats]:
-    """Each of several (POINT_COLUMNS, n) thinned as one block, many times as fast as one by one."""
+    """Thin each of several arrays (POINT_COLUMNS, n) as one block, much faster than one by one."""
     if not parts or not all(part.shape[1] for part in parts):
         return [thin(part, np.zeros(1, np.int64)) for part in parts]
     ends = np.cumsum([part.shape[1] for part in parts])
@@ -172,13 +172,16 @@ def thin(points: Floats, starts: NDArray[np.int64]) -> Floats:
 
 
 def _first_of_each(found: NDArray[np.int64], block: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first of the indices `found` in each block."""
+    """Return the first of the indices `found` in each block."""
     of = block[found]
     return found[np.concatenate(([True], of[1:] != of[:-1]))] if len(found) else found
 
 
 def _merged(points: Floats, kept: NDArray[np.int64]) -> Floats:
-    """The points at the indices `kept`, with the rows and means of those between them; the last one is among them."""
+    """Merge the points between the indices `kept` into the next kept one: sum their rows and average their means.
+
+    The last point must be kept.
+    """
     begins = np.concatenate(([0], kept[:-1] + 1))
     rows, means = points[_AT["rows"]], points[_MEANS]
     weights = np.where(np.isfinite(means), rows, 0.0)
@@ -191,12 +194,12 @@ def _merged(points: Floats, kept: NDArray[np.int64]) -> Floats:
 
 
 def _points_of(values: Floats) -> Floats:
-    """Rows (TRAIN_COLUMNS, n) as points."""
+    """Convert rows (TRAIN_COLUMNS, n) to points."""
     return np.concatenate((values, np.ones((1, values.shape[1])), values[_OF_MEANS]))
 
 
 def _numbers(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Floats:
-    """Columns of rows, (columns, n), NaN for null; rows with a value that is not a number are left out."""
+    """Convert rows to an array (columns, n), NaN for null; rows with a value that is not a number are left out."""
     if not rows:
         return np.empty((len(columns), 0))
     try:

@@ -1,9 +1,9 @@
-"""An index of a run's curve in one small file, to draw a long log without reading it. No torch import.
+"""An index of a run's curves in one small file, to draw a long log without reading it. No torch import.
 
-curve.sqlite, beside metrics.jsonl, is made of nothing but that log, and can be deleted at any time. Of every 128
-training rows it has a block: the points that show its shape (models.runs.curve); four blocks make one of the next
-level, and so on. It also has each validation, as it stands in the log. What the log has after the last block is read
-from there. Whoever writes or reads a long run adds the blocks that are missing.
+curve.sqlite, beside metrics.jsonl, is derived from that log alone, and can be deleted at any time. Every 128 training
+rows are a block: the points that show their shape (models.runs.curve). Four blocks are merged into one of the next
+level, and so on. Validations are stored as they are in the log. Rows after the last block are read from the log. Any
+process that writes or reads a long run adds the missing blocks.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from terrarium.models.runs.curve import POINT_COLUMNS, Floats, points_of_rows, t
 T = TypeVar("T")
 
 AT_ONCE = 32 << 20
-"""Bytes of a log that are indexed at once, in half a second, before one looks how far it is."""
+"""Bytes of a log to index per call, which takes half a second; callers may report progress in between."""
 BLOCK_ROWS = 128
 """Training rows of a block of level 0."""
 _FACTOR = 4
 _MOST_BLOCKS = 2048
-"""A part is read in blocks of the lowest level at which it has no more than these."""
+"""Maximum number of blocks to read; it decides the level of the blocks that a range is read at."""
 _MOST_ROWS = 1 << 16
-"""A part of no more rows than this is read from the log, row by row."""
+"""Maximum number of rows of a range to be read from the log, row by row."""
 _PIECE = 1 << 18
-"""Bytes that are parsed at once, which blocks other threads for about 2.5 ms."""
+"""Bytes to parse at a time, which blocks other threads for about 2.5 ms."""
 LONG = 32 << 20
-"""Bytes of a log that is worth an index; shorter ones are read whole."""
+"""Minimum size in bytes of a log that is indexed; shorter logs are read completely."""
 _VERSION = 1
 
 _SCHEMA = f"""
@@ -56,9 +56,9 @@ COMMIT;
 
 @dataclass(frozen=True, eq=False)
 class IndexedCurve:
-    """What is known of a log up to the byte `ends` and the line `lines`.
+    """The indexed part of a log, up to the byte `ends` and the line `lines`.
 
-    points: (POINT_COLUMNS, n); validations: rows of the log. is_behind: the log has more whole blocks.
+    points: (POINT_COLUMNS, n). validations: rows of the log. is_behind: whether the log has further complete blocks.
     """
 
     points: Floats
@@ -70,15 +70,14 @@ class IndexedCurve:
 
 _NOTHING = np.empty((len(POINT_COLUMNS), 0))
 NO_CURVE = IndexedCurve(_NOTHING, [], 0, 0, is_behind=False)
-
-"""Of a short log, which is read whole."""
+"""The result for a short log, which is not indexed."""
 
 
 class CurveIndex:
-    """The curve of the run in `folder`; used by one thread at a time, but by any number of processes.
+    """The curve index of the run in `folder`; used by one thread at a time, but by any number of processes.
 
-    A block is a function of the log's bytes, and blocks are added in a transaction that begins by comparing the last
-    one with the log; so it does not matter who adds them, nor when he is killed.
+    A block is a function of the log's bytes, and blocks are added in a transaction that first compares the last block
+    with the log; so any process can add them, and can be killed at any moment.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,30 +85,33 @@ class CurveIndex:
         self._in_memory: sqlite3.Connection | None = None
 
     def extend(self, most_bytes: int) -> None:
-        """Drop what no longer fits the log, and add the blocks of about so many bytes of it, if that can be written."""
+        """Drop the blocks that no longer match the log, and index about `most_bytes` more of it.
+
+        Does nothing for a short log, or if the index cannot be written.
+        """
         with contextlib.suppress(sqlite3.Error, OSError), self._log.open("rb") as log:
             if _size(log) >= LONG:
                 with contextlib.closing(_connect(str(self._file))) as db:
                     _extend(db, log, most_bytes)
 
     def read(self, most_bytes: int) -> IndexedCurve:
-        """The curve as far as it is known, after the blocks of about so many bytes were added.
+        """Index about `most_bytes` more of the log, and return the indexed part of the curve.
 
         Raises:
-            ValueError: where the log cannot be read.
+            ValueError: if the log cannot be read.
         """
         return self._use(lambda db, log: _read(db, log, is_behind=_extend(db, log, most_bytes)), NO_CURVE)
 
     def part(self, first_step: float, last_step: float) -> Floats:
-        """The points (POINT_COLUMNS, n) of the blocks that have these steps: all rows, unless they are many.
+        """Return the points (POINT_COLUMNS, n) of the blocks with these steps: a point per row, unless there are many.
 
         Raises:
-            ValueError: where the log cannot be read.
+            ValueError: if the log cannot be read.
         """
         return self._use(lambda db, log: _part(db, log, first_step, last_step), _NOTHING)
 
     def _use(self, use: Callable[[sqlite3.Connection, BinaryIO], T], nothing: T) -> T:
-        """`use` the file, or where that is impossible an index in memory; `nothing` for a short log."""
+        """Call `use` with the index file, or an index in memory if that fails; return `nothing` for a short log."""
         try:
             with self._log.open("rb") as log:
                 if _size(log) < LONG:
@@ -119,7 +121,7 @@ class CurveIndex:
                         with contextlib.closing(_connect(str(self._file))) as db:
                             return use(db, log)
                     except sqlite3.Error as error:
-                        if not isinstance(error, sqlite3.OperationalError):  # damaged: the next one makes it anew
+                        if not isinstance(error, sqlite3.OperationalError):  # damaged: recreated by the next process
                             with contextlib.suppress(OSError):
                                 self._file.unlink()
                     self._in_memory = _connect(":memory:")
@@ -131,7 +133,7 @@ class CurveIndex:
 
 
 class _Last(NamedTuple):
-    """The last block of level 0, or another."""
+    """A block of level 0, mostly the last one: its number, and its range of bytes and lines in the log."""
 
     number: int
     begins: int
@@ -143,7 +145,7 @@ class _Last(NamedTuple):
 def _connect(name: str) -> sqlite3.Connection:
     db = sqlite3.connect(name, timeout=0.2, isolation_level=None, check_same_thread=False)
     try:
-        db.execute("PRAGMA synchronous = OFF")  # it can be made anew
+        db.execute("PRAGMA synchronous = OFF")  # a lost index can be rebuilt
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if not version:
             db.executescript(_SCHEMA)
@@ -188,7 +190,7 @@ def _last_block(db: sqlite3.Connection) -> _Last | None:
 
 
 def _block_of(db: sqlite3.Connection, step: float) -> _Last | None:
-    """The block of level 0 that has a step, or comes after it; None beyond the last one."""
+    """Return the block of level 0 that contains a step, or the next one; None after the last block."""
     return _one(db, "level = 0 AND last_step >= ? ORDER BY last_step, number", step)
 
 
@@ -198,8 +200,7 @@ def _one(db: sqlite3.Connection, where: str, *values: float) -> _Last | None:
 
 
 def _points_of(db: sqlite3.Connection, first: int, end: int) -> Floats:
-    """The points of the blocks [first, end) of level 0, of which blocks of higher levels stand for most if there are
-    many."""
+    """Return the points of the blocks [first, end) of level 0; if there are many, mostly those of higher levels."""
     level = 0
     while (end - first) > _MOST_BLOCKS * _FACTOR**level:
         level += 1
@@ -231,10 +232,10 @@ def _blobs(db: sqlite3.Connection, level: int, first: int, end: int) -> list[Flo
 
 
 def _extend(db: sqlite3.Connection, log: BinaryIO, most_bytes: int) -> bool:
-    """Add blocks; whether the log has more of them."""
+    """Add blocks in a transaction; return whether the log has further complete blocks."""
     try:
         db.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError:  # another process adds them
+    except sqlite3.OperationalError:  # another process is adding them
         return False
     try:
         is_behind = _add_blocks(db, log, most_bytes)
@@ -261,7 +262,7 @@ def _add_blocks(db: sqlite3.Connection, log: BinaryIO, most_bytes: int) -> bool:
                 block = _Block(block.number + 1, block.ends, block.lines)
         for each, points in zip(whole, thin_each([points_of_rows(each.rows) for each in whole]), strict=True):
             each.write(db, points)
-        if None in rows:  # damaged: whoever reads the log from here on says so
+        if None in rows:  # a damaged line, which is reported when the log is read from here on
             return False
         at += len(lines)
         if at >= stop and block.number > first:
@@ -270,7 +271,7 @@ def _add_blocks(db: sqlite3.Connection, log: BinaryIO, most_bytes: int) -> bool:
 
 
 def _last_fitting(db: sqlite3.Connection, log: BinaryIO) -> _Last | None:
-    """The last block, after those were deleted that do not fit the log: a resume cut it, or it is another one."""
+    """Delete the blocks that do not match the log (cut by a resume, or replaced), and return the last of the rest."""
     while (last := _last_block(db)) is not None:
         size, keep = _size(log), 0
         if last.ends <= size:
@@ -285,7 +286,7 @@ def _last_fitting(db: sqlite3.Connection, log: BinaryIO) -> _Last | None:
 
 
 class _Block:
-    """A block of level 0 in the making, of the rows that begin at a byte of the log, after so many lines."""
+    """A block of level 0 under construction, of the rows from byte `begins` of the log on, after `lines` lines."""
 
     def __init__(self, number: int, begins: int, lines: int) -> None:
         self.number, self.begins, self.ends, self.lines = number, begins, begins, lines
@@ -304,7 +305,7 @@ class _Block:
         self.lines += 1
 
     def write(self, db: sqlite3.Connection, points: Floats) -> None:
-        """Add it with its points, and the blocks of higher levels that it completes."""
+        """Insert the block with its points, and the blocks of higher levels that it completes."""
         db.executemany("INSERT INTO validation VALUES (?, ?)", self._validations)
         first, last = self.rows[0]["step"], self.rows[-1]["step"]
         self._insert(db, (0, self.number, first, last, self.begins, self.ends, self.lines, self._crc), points)
@@ -323,13 +324,13 @@ class _Block:
 
 
 def _kind(row: Row) -> str:
-    """ "train" or "val"; "" for a row without a step or of another kind."""
+    """Return "train" or "val", or "" for a row without a step or of another kind."""
     kind = row.get("kind")
     return kind if kind in ("train", "val") and isinstance(row.get("step"), int) else ""
 
 
 def _lines_at(log: BinaryIO, at: int, most: int) -> bytes:
-    """The whole lines from a byte on; b"" where there is none."""
+    """Return complete lines from byte `at` on, about `most` bytes or at least one line; b"" at the end."""
     n = most
     while True:
         log.seek(at)
@@ -341,7 +342,7 @@ def _lines_at(log: BinaryIO, at: int, most: int) -> bytes:
 
 
 def _rows_of(lines: bytes) -> list[Row | None]:
-    """The object of each line; None for a damaged one."""
+    """Return the object of each line; None for a damaged one."""
     try:
         rows: list[Row | None] = json.loads(b"[" + lines[:-1].replace(b"\n", b",") + b"]")
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Lists the checkpoints of a run, and forks a new run from one, with the same or other training settings. No torch."""
+"""Listing a run's checkpoints, and forking a new run from one, with the same or other training settings. No torch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from terrarium.models.settings.run_spec import RunSpec, TokenizerSpec, TrainConf
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
-    """One checkpoint. `val_loss` is the validation loss at this step, None where there was no validation."""
+    """A checkpoint. `val_loss` is the validation loss at its step, or None if it was not validated."""
 
     step: int
     path: Path
@@ -40,7 +40,7 @@ class CheckpointInfo:
 
 
 def list_checkpoints(run: RunFolder) -> list[CheckpointInfo]:
-    """All complete checkpoints, the oldest first; a damaged one has no loss."""
+    """Return all complete checkpoints, the oldest first; a damaged one has no loss."""
     return [_inspect(path, run.best_step) for path in run.checkpoints()]
 
 
@@ -62,18 +62,18 @@ def fork_run(
     train: TrainConfig | None = None,
     ends: bool = False,
 ) -> RunFolder:
-    """A queued run that starts from the checkpoint of `step` of `source` (None: its last one), curves included.
+    """Create a queued run that continues `source` from its checkpoint of `step` (None: the last one).
 
-    With the same settings it continues bit for bit as `source` did. Its data is the same, and the curves up to the
-    checkpoint are the source's.
+    With the same settings it continues bit for bit as `source` did. It has the same data, and a copy of the curves up
+    to the checkpoint.
 
     Args:
-        train: its training settings; None: the source's.
-        ends: it ends at the checkpoint, as if `source` had been given no more steps: it is not queued but finished.
+        train: the training settings; None: the source's.
+        ends: whether the fork ends at the checkpoint, as if `source` had stopped there: finished instead of queued.
 
     Raises:
-        ValueError: where there is no such checkpoint, it or the tokenizer is damaged, or the settings do not fit it;
-            OSError where the disk is full. No run is created then.
+        ValueError: if there is no such checkpoint, it or the tokenizer is damaged, or the settings are incompatible.
+        OSError: if the disk is full. In both cases no run is created.
     """
     checkpoint = _find_checkpoint(source, step)
     step = checkpoint_step(checkpoint)
@@ -106,12 +106,12 @@ def fork_run(
 
 
 def spec_like(library: Library, source: RunFolder, name: str | None = None) -> RunSpec:
-    """The spec of a new run with the settings of `source` and its exact tokenizer.
+    """Return the spec of a new run with the settings of `source` and its exact tokenizer.
 
-    Where the model that `source` started from, or its reward model, is gone, what `source` has kept of it is used.
+    If the model that `source` started from, or a reward model, was deleted, the copy in the folder of `source` is used.
 
     Raises:
-        ValueError: where the run's tokenizer is gone.
+        ValueError: if the run's tokenizer is missing.
     """
     made_from = source.lineage.get("tokenizer", {})
     own = library.tokenizers / str(made_from.get("name", "")) / "tokenizer.json"
@@ -133,7 +133,7 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
 
 
 def _is_there(library: Library, parent: str) -> bool:
-    """Whether the model that `parent` names is there: a path, or a run's path or id with @ and a step."""
+    """Return whether the model `parent` exists: a path, or a run's path or id with @ and a step."""
     name, _, step = parent.rpartition("@")
     if Path(parent).exists() or not step.isdecimal():
         return Path(parent).exists()
@@ -172,7 +172,7 @@ def _check(source: RunFolder, step: int, train: TrainConfig, *, ends: bool) -> N
 
 
 def _check_files(source: RunFolder, checkpoint: Path) -> None:
-    """Raise for damaged files of the source before a fork is made that could not start."""
+    """Raise ValueError if files of the source are damaged or missing, so that no fork is made that could not start."""
     try:
         read_json(checkpoint / "state.json")
         for name in ("model.safetensors", "optimizer.safetensors"):
@@ -205,9 +205,9 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
     shutil.copyfile(source.tokenizer_file, target / "tokenizer.json")
     if source.spec.tune is not None:
         _copy_start(source, target)
-    with suppress(OSError, ValueError):  # of no recipe, or damaged
+    with suppress(OSError, ValueError):  # the run is not a recipe's, or the file is damaged
         mark = read_json(source.folder / MARK_FILE)
-        if mark.get("kind") == QUICK_START:  # so that the fork, too, ends in what its model can do
+        if mark.get("kind") == QUICK_START:  # so that the fork, too, is evaluated at its end
             atomic_write_json(target / MARK_FILE, {**mark, "result": None})
     for log in LOG_NAMES:
         path = source.folder / f"{log}.jsonl"
@@ -216,8 +216,7 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
 
 
 def _copy_start(source: RunFolder, target: Path) -> None:
-    """What a run from weights has beside its checkpoints: those weights, those of its reward models, and the parent's
-    chat template."""
+    """Copy the initial weights of a run from weights, its reward models' weights, and the parent's chat template."""
     shutil.copytree(source.folder / BASE, target / BASE, copy_function=link_or_copy)
     for folder in REWARD_MODELS.values():
         if (source.folder / folder).is_dir():
@@ -227,7 +226,7 @@ def _copy_start(source: RunFolder, target: Path) -> None:
 
 
 def _forget_other_checkpoints(checkpoint: Path) -> int | None:
-    """A fork has this checkpoint only, so no other may be its best; returns the best step."""
+    """Clear the best checkpoint in state.json unless it is this one, the only one of a fork; return the best step."""
     state = read_json(checkpoint / "state.json")
     if state.get("best_step") == state["step"]:
         return int(state["step"])
@@ -236,7 +235,7 @@ def _forget_other_checkpoints(checkpoint: Path) -> int | None:
 
 
 def _cut_logs(fork: RunFolder, step: int, source_name: str, *, ends: bool) -> None:
-    """Remove log rows after the checkpoint, and note the source of the fork, and its end where it `ends` there."""
+    """Remove log rows after the checkpoint, and log the source of the fork, and its end if it `ends` there."""
     (checkpoint,) = fork.checkpoints()
     fork.acquire()
     try:

@@ -1,6 +1,6 @@
-"""A run on disk: run.json, the lock, the logs and the names of its checkpoints. No torch import.
+"""A run's folder: run.json, the lock, the logs and the paths of its checkpoints. No torch import.
 
-The folder holds the complete state of a run. It stays readable when the process is killed at any moment.
+The folder holds the complete state of a run, and stays readable if the process is killed at any moment.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from terrarium.models.library.library import Library
 
 READ_WHOLE = ("metrics", "samples", "events", "layers", "attention", "alignment", "accuracy")
-"""The logs that a view of a run reads from their beginning to their end."""
+"""The logs that a view of a run reads completely."""
 LOG_NAMES = (*READ_WHOLE, "rollouts")
 _INDEXED = 1 << 17
-"""Bytes of the metrics that are indexed after 128 rows: three or four times as many as these have, to catch up."""
+"""Bytes of the metrics log to index after each 128 rows: three or four times the size of those rows, to catch up."""
 
 
 class RunFolder:
@@ -64,16 +64,16 @@ class RunFolder:
         contents: Path | None = None,
         lineage: Mapping[str, Any] | None = None,
     ) -> RunFolder:
-        """A new run with status queued.
+        """Create a run with status "queued".
 
         The tokenizer is copied into the folder, so that the run does not depend on the library's copy.
 
         Args:
-            tokenizer_name: of a tokenizer in the library, or the path of one.
-            corpus_sha: name of the corpus's folder in the library.
-            own_tokenizer: content of its tokenizer.json, where it is not that of `tokenizer_name`.
-            contents: a folder of files that become the run's (models.interop.parents).
-            lineage: what it was made from besides tokenizer and corpus.
+            tokenizer_name: the name of a tokenizer in the library, or a path.
+            corpus_sha: the name of the corpus's folder in the library.
+            own_tokenizer: the content of the run's tokenizer.json if it differs from that of `tokenizer_name`.
+            contents: a folder whose files are copied into the run's (models.interop.parents).
+            lineage: further sources of the run, besides tokenizer and corpus.
         """
         tokenizer = own_tokenizer
         if tokenizer is None:
@@ -114,10 +114,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """An existing run.
+        """Open an existing run.
 
         Raises:
-            ValueError: where run.json is missing, damaged or from a newer Terrarium, naming it.
+            ValueError: if run.json is missing, damaged or from a newer Terrarium, naming it.
         """
         record = read_record(path)
         spec = RunSpec.from_dict(record["spec"], where=str(path / "run.json"))
@@ -133,18 +133,18 @@ class RunFolder:
 
     @property
     def created(self) -> str:
-        """When the run was created, ISO 8601 in UTC."""
+        """The creation time, ISO 8601 in UTC."""
         return str(self._record["created"])
 
     @property
     def status(self) -> str:
-        """The status in run.json as last read or written; "interrupted" for a running run whose lock nobody holds."""
+        """The status in run.json as last read or written; "interrupted" for a "running" run whose lock is free."""
         status = str(self._record["status"])
         return status if self._lock.is_locked else shown_status(self.folder, status)
 
     @property
     def threads(self) -> int | None:
-        """The number of threads it was first trained with; None before."""
+        """The number of threads of the first training; None before."""
         threads = self._record.get("threads")
         return None if threads is None else int(threads)
 
@@ -156,21 +156,21 @@ class RunFolder:
 
     @property
     def measured(self) -> dict[str, float]:
-        """Numbers recorded when its training was last set up (`TrainingContext.measured`); empty before."""
+        """Numbers recorded by the last set-up of the training (`TrainingContext.measured`); empty before."""
         measured = self._record.get("measured")
         return dict(measured) if isinstance(measured, dict) else {}
 
     @property
     def lineage(self) -> dict[str, Any]:
-        """Its tokenizer, corpus and parent run, with their hashes.
+        """The run's tokenizer, corpus and parent, with hashes of the first two.
 
-        A fork's parent is {run, name, step}. That of a run from weights (RunSpec.tune) has kind "weights" too, and
-        instead of run and step {path, format} where it was no run; what it was trained on is "parent_corpus" then.
+        A fork's parent is {run, name, step}. The parent of a run from weights (RunSpec.tune) also has kind "weights",
+        and {path, format} instead of run and step if it is not a run; its training data is in "parent_corpus".
         """
         return dict(self._record.get("lineage", {}))
 
     def made_from(self, what: str) -> str:
-        """The SHA-256 of its "tokenizer" or "corpus"; ValueError where run.json lacks it."""
+        """Return the SHA-256 of the run's "tokenizer" or "corpus"; ValueError if run.json lacks it."""
         source = self.lineage.get(what)
         if source is None:
             raise ValueError(
@@ -184,7 +184,7 @@ class RunFolder:
         return self.folder / "tokenizer.json"
 
     def update(self, **changes: Any) -> None:
-        """Change fields of run.json at once."""
+        """Change fields of run.json atomically."""
         assert changes.get("status", "queued") in STATUSES
         record = {**self._record, **changes}
         atomic_write_json(self.folder / "run.json", record)
@@ -193,14 +193,14 @@ class RunFolder:
     # The lock
 
     def acquire(self) -> None:
-        """Take the lock, and remove what a killed writer left half-written.
+        """Acquire the lock, reread run.json, and delete the temporary files of a killed writer.
 
         Raises:
-            ValueError: where another process (or another part of this one) holds it, the run was deleted meanwhile, or
+            ValueError: if another process (or another part of this one) holds the lock, the run was deleted, or
                 run.json is damaged.
         """
         try:
-            if self._lock.is_locked:  # by this object: it would count up instead of refusing
+            if self._lock.is_locked:  # by this object: acquiring again would increment a counter instead of failing
                 raise Timeout(str(self.folder / "lock"))
             self._lock.acquire(timeout=0.5, poll_interval=0.01)
         except Timeout:
@@ -215,8 +215,8 @@ class RunFolder:
             self._clear_leftovers()
         except (ValueError, OSError):
             self._lock.release()
-            if not (self.folder / "run.json").exists():  # the lock's file has made the folder again
-                with contextlib.suppress(OSError):  # it holds something else
+            if not (self.folder / "run.json").exists():  # creating the lock file recreated the deleted folder
+                with contextlib.suppress(OSError):  # the folder is not empty
                     (self.folder / "lock").unlink(missing_ok=True)
                     self.folder.rmdir()
                     raise ValueError(
@@ -227,7 +227,7 @@ class RunFolder:
     def _clear_leftovers(self) -> None:
         for folder in (self.folder, self.folder / "checkpoints", *self.checkpoints()):
             for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-                with contextlib.suppress(OSError):  # on Windows another window may be reading it still
+                with contextlib.suppress(OSError):  # on Windows another window may still be reading it
                     if leftover.is_dir():
                         shutil.rmtree(leftover)
                     else:
@@ -243,7 +243,7 @@ class RunFolder:
     # The logs
 
     def append(self, log: str, row: Row) -> None:
-        """Append a row to one of LOG_NAMES; OSError where the disk is full: then nothing is written."""
+        """Append a row to one of LOG_NAMES. Raises OSError if the disk is full; nothing is written then."""
         if log not in self._logs:
             assert log in LOG_NAMES
             assert self._lock.is_locked
@@ -260,9 +260,9 @@ class RunFolder:
         self.append("events", {"time": now, "step": step, "event": event, "detail": detail})
 
     def sync_logs(self) -> dict[str, int]:
-        """Flush all logs to disk; returns the size of each in bytes.
+        """Flush all logs to disk and return their sizes in bytes.
 
-        A checkpoint stores the sizes, so that a resume can remove exactly what was written after it.
+        A checkpoint stores the sizes, so that a resume can remove exactly the rows written after it.
         """
         for log in self._logs.values():
             log.sync()
@@ -270,9 +270,9 @@ class RunFolder:
         return {log: path.stat().st_size for log, path in paths.items() if path.exists()}
 
     def cut_after(self, step: int, sizes: dict[str, int]) -> list[str]:
-        """Before a resume: remove log rows after the checkpoint of `step`, at which the logs had `sizes`.
+        """Remove the log rows written after the checkpoint of `step`, when the logs had `sizes`, before a resume.
 
-        Events of that step stay (such as saved or paused). Returns a sentence for each damaged file.
+        Events of that step remain (such as saved or paused). Returns a sentence for each damaged file.
         """
         assert not self._logs
         notices = []
@@ -286,39 +286,39 @@ class RunFolder:
                 )
             if size and not path.exists():
                 notices.append(f"{path} is missing: its data of steps before {step} is lost.")
-        CurveIndex(self.folder).extend(_INDEXED)  # now, while all that is left fits it
+        CurveIndex(self.folder).extend(_INDEXED)  # drops the blocks of removed rows before new rows are appended
         return notices
 
     def read_metrics(self) -> list[Row]:
-        """All rows of `each_metric`, some 2 KB each in memory."""
+        """Return all rows of `each_metric`, which take about 2 KB of memory each."""
         return list(self.each_metric())
 
     def each_metric(self) -> Iterator[Row]:
-        """Rows {kind, step, tokens, elapsed_s, loss, …}, one after the other; ValueError names a damaged file."""
+        """Iterate over rows {kind, step, tokens, elapsed_s, loss, …}; ValueError names a damaged file."""
         return each_row(self.folder / "metrics.jsonl", {"kind": str, "step": int})
 
     def read_samples(self) -> list[Row]:
-        """Rows {step, prompt, seed, text, top: [[id, p], …]}; ValueError names a damaged file."""
+        """Return rows {step, prompt, seed, text, top: [[id, p], …]}; ValueError names a damaged file."""
         return read_rows(self.folder / "samples.jsonl", {"step": int, "prompt": str, "text": str})
 
     def read_layers(self) -> list[Row]:
-        """Rows {step, tokens, elapsed_s, update_ratio: {layer: ratio}}; ValueError names a damaged file."""
+        """Return rows {step, tokens, elapsed_s, update_ratio: {layer: ratio}}; ValueError names a damaged file."""
         return read_rows(self.folder / "layers.jsonl", {"step": int, "update_ratio": dict})
 
     def read_alignment(self) -> list[Row]:
-        """Rows {step, tokens, elapsed_s, is_validation, figures: {name: value}}; ValueError names a damaged file."""
+        """Return rows {step, tokens, elapsed_s, is_validation, figures: {name: value}}; ValueError as `read_layers`."""
         return read_rows(self.folder / "alignment.jsonl", {"step": int, "figures": dict})
 
     def read_accuracy(self) -> list[Row]:
-        """Rows like models.events.AccuracyMeasured; ValueError names a damaged file."""
+        """Return rows like models.events.AccuracyMeasured; ValueError names a damaged file."""
         return read_rows(self.folder / "accuracy.jsonl", {"step": int, "kinds": list})
 
     def read_attention(self) -> list[Row]:
-        """Rows {step, prompt, site, ids, weights: H × T × S}; ValueError names a damaged file."""
+        """Return rows {step, prompt, site, ids, weights: H × T × S}; ValueError names a damaged file."""
         return read_rows(self.folder / "attention.jsonl")
 
     def read_events(self) -> list[Row]:
-        """Rows {time, step, event, detail}; ValueError names a damaged file."""
+        """Return rows {time, step, event, detail}; ValueError names a damaged file."""
         return read_rows(self.folder / "events.jsonl", {"step": int, "event": str})
 
     # The checkpoints (their content: models.training.checkpoint)
@@ -327,19 +327,19 @@ class RunFolder:
         return self.folder / "checkpoints" / f"step-{step:08d}"
 
     def checkpoints(self) -> list[Path]:
-        """All complete checkpoints, the oldest first."""
+        """Return all complete checkpoints, the oldest first."""
         found = (self.folder / "checkpoints").glob("step-*")
         return sorted((path for path in found if checkpoint_step(path) >= 0), key=checkpoint_step)
 
     def latest_checkpoint(self) -> Path | None:
-        """The newest complete checkpoint, None where there is none."""
+        """Return the newest complete checkpoint, or None if there is none."""
         return next(reversed(self.checkpoints()), None)
 
     def prune_checkpoints(self, keep: int) -> None:
-        """Delete all checkpoints but the last `keep` and the best."""
+        """Delete all checkpoints except the last `keep` and the best."""
         for path in self.checkpoints()[:-keep]:
             if checkpoint_step(path) != self.best_step:
-                with contextlib.suppress(OSError):  # on Windows, where another window reads it: the next time, then
+                with contextlib.suppress(OSError):  # on Windows, another window is reading it: deleted at the next call
                     remove_folder(path)
 
     def set_aside(self, checkpoint: Path) -> Path:
@@ -352,7 +352,7 @@ class RunFolder:
 
 
 def rename_run(folder: Path, name: str) -> None:
-    """Rename a run; ValueError where it is being trained, or is gone."""
+    """Rename a run; ValueError if it is being trained or no longer exists."""
     run = RunFolder.open(folder)
     run.acquire()
     try:

@@ -1,4 +1,4 @@
-"""The training queue: runs and recipes, in a list on disk that the window and commands can change. No torch import."""
+"""The training queue: a list of runs and recipes on disk that the window and commands can change. No torch import."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from terrarium.models.settings.run_spec import RunSpec
 
 FORMAT = 2
 _READABLE = (1, FORMAT)
-"""Version 1 had no recipes."""
+"""The readable formats; format 1 had no recipes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +29,15 @@ class RecipeSpec:
 
     @property
     def name(self) -> str:
-        """Which recipe of its kind it is, "" where there is only one."""
+        """The name of the recipe within its kind, "" if there is only one of that kind."""
         return str(self.arguments.get("name", ""))
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueuedRun:
-    """One item of the queue: a new run of `spec`, the run with id `run`, to be resumed, or a recipe.
+    """An item of the queue: a new run of `spec`, the run with id `run` to resume, or a recipe.
 
-    `tags` are given to a new run. `problem` says why it could not start; it is skipped until it is retried.
+    `tags`: of the new run. `problem`: why the item could not start; it is skipped until it is retried.
     """
 
     id: str
@@ -50,17 +50,17 @@ class QueuedRun:
 
 
 class QueueBusyError(ValueError):
-    """Another process keeps the queue locked."""
+    """Another process holds the queue's lock for too long."""
 
 
 class RunQueue:
-    """The queue of a library, in queue.json. Every change is read from and written to the file at once.
+    """The queue of a library, in queue.json. Each change reads the file and writes it atomically, under a lock.
 
-    A change raises QueueBusyError where another process keeps the queue locked.
+    Changes raise QueueBusyError if another process holds the lock for too long.
     """
 
     def __init__(self, library: Library, lock_timeout_s: float = 10.0) -> None:
-        """lock_timeout_s: seconds that a change waits for one by another process, which takes milliseconds."""
+        """lock_timeout_s: seconds that a change waits for the lock, which other processes hold for milliseconds."""
         self._lock_timeout_s = lock_timeout_s
         self._path = library.home / "queue.json"
         self._lock = library.home / "queue.lock"
@@ -68,10 +68,10 @@ class RunQueue:
         self._read: tuple[tuple[int, int, int], tuple[QueuedRun, ...]] | None = None
 
     def items(self) -> list[QueuedRun]:
-        """All items, the next one first; cheap where the file has not changed since the last call.
+        """Return all items, the next one first; cheap if the file has not changed since the last call.
 
         Raises:
-            ValueError: where the file is damaged, naming it; it is left alone.
+            ValueError: if the file is damaged, naming it; it is not changed.
         """
         try:
             there = self._path.stat()
@@ -97,10 +97,10 @@ class RunQueue:
         return added
 
     def add_run(self, run_id: str, name: str) -> QueuedRun:
-        """Append an existing run, to be resumed from its last checkpoint.
+        """Append an existing run, to resume from its last checkpoint.
 
         Raises:
-            ValueError: where it is in the queue already.
+            ValueError: if the run is already in the queue.
         """
         with self._changing() as items:
             if any(item.run == run_id for item in items):
@@ -110,21 +110,21 @@ class RunQueue:
         return added
 
     def add_recipe(self, recipe: RecipeSpec, name: str) -> QueuedRun:
-        """Append a recipe, to be carried out from its beginning."""
+        """Append a recipe, to run from its beginning."""
         added = QueuedRun(id=uuid.uuid4().hex[:12], name=name, recipe=recipe)
         with self._changing() as items:
             items.append(added)
         return added
 
     def move(self, item_id: str, to: int) -> None:
-        """Move an item to index `to` of the list without it."""
+        """Move an item to index `to`, counted without the item itself."""
         with self._changing() as items:
             item = _find(items, item_id)
             items.remove(item)
             items.insert(max(0, min(to, len(items))), item)
 
     def remove(self, item_id: str) -> QueuedRun:
-        """Remove and return an item; ValueError where it is gone."""
+        """Remove and return an item; ValueError if it is no longer in the queue."""
         with self._changing() as items:
             item = _find(items, item_id)
             items.remove(item)
@@ -136,7 +136,7 @@ class RunQueue:
             items.insert(min(at, len(items)), item)
 
     def set_problem(self, item_id: str, problem: str) -> None:
-        """Record why an item could not start; "" clears that, so that it is retried."""
+        """Record why an item could not start; "" clears the problem, so that the item is retried."""
         with self._changing() as items:
             item = _find(items, item_id)
             items[items.index(item)] = dataclasses.replace(item, problem=problem)
@@ -148,15 +148,15 @@ class RunQueue:
                 items[:] = [dataclasses.replace(item, problem="") for item in items]
 
     def next(self) -> QueuedRun | None:
-        """The first item that can start, None where none can."""
+        """Return the first item that can start, None if none can."""
         return next((item for item in self.items() if not item.problem), None)
 
     @contextlib.contextmanager
     def draining(self) -> Iterator[None]:
-        """While this is held, no other process starts items of the queue.
+        """Hold the right to start items of the queue: meanwhile no other process starts any.
 
         Raises:
-            ValueError: where another window or command holds it.
+            ValueError: if another window or command is working through the queue.
         """
         self.begin_draining()
         try:
@@ -165,7 +165,7 @@ class RunQueue:
             self.end_draining()
 
     def begin_draining(self) -> None:
-        """As `draining`, until `end_draining`; does nothing where this object holds it already."""
+        """Like `draining`, until `end_draining` is called; does nothing if this object already drains the queue."""
         if self._drain.is_locked:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +183,7 @@ class RunQueue:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[QueuedRun]]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._lock)  # a new one each time: a shared one would let two threads in at once
+        lock = FileLock(self._lock)  # a new object per change: a shared one would admit two threads at the same time
         try:
             lock.acquire(timeout=self._lock_timeout_s, poll_interval=0.01)
         except Timeout:
@@ -191,7 +191,7 @@ class RunQueue:
                 "Another window or command has been changing the queue for a while: try again, or end that program."
             ) from None
         try:
-            self._read = None  # two quick changes may leave the same stamp
+            self._read = None  # two quick changes may result in the same stamp
             items = self.items()
             yield items
             atomic_write_json(self._path, {"format": FORMAT, "items": [_as_dict(item) for item in items]})

@@ -26,7 +26,7 @@ class SweepValues:
 
 @dataclass(frozen=True)
 class SweepRange:
-    """A setting of a random search: drawn uniformly, or log-uniformly, between two numbers."""
+    """A setting of a random search, drawn uniformly or log-uniformly between two numbers."""
 
     name: str
     low: float
@@ -36,10 +36,10 @@ class SweepRange:
 
 
 def grid(base: RunSpec, axes: Sequence[SweepValues]) -> list[RunSpec]:
-    """A spec for every combination of the values, the last setting varying fastest.
+    """Return a spec for every combination of the values, the last setting varying fastest.
 
     Raises:
-        ValueError: where a value is not possible, or there would be too many runs.
+        ValueError: if a value is invalid, or there would be too many runs.
     """
     _check(base, axes)
     n = math.prod(len(axis.values) for axis in axes)
@@ -52,10 +52,10 @@ def grid(base: RunSpec, axes: Sequence[SweepValues]) -> list[RunSpec]:
 
 
 def random_search(base: RunSpec, axes: Sequence[SweepValues | SweepRange], n: int, seed: int = 0) -> list[RunSpec]:
-    """`n` specs with values drawn at random, the same for the same seed (Bergstra and Bengio 2012, “Random Search”).
+    """Return `n` specs with values drawn at random from `seed` (Bergstra and Bengio 2012, “Random Search”).
 
     Raises:
-        ValueError: where a value is not possible, or `n` is.
+        ValueError: if a value or `n` is invalid.
     """
     _check(base, axes)
     if not 1 <= n <= MAX_RUNS:
@@ -65,10 +65,10 @@ def random_search(base: RunSpec, axes: Sequence[SweepValues | SweepRange], n: in
 
 
 def parse_values(text: str) -> SweepValues:
-    """ "train.lr=1e-3,3e-3" as SweepValues.
+    """Parse "train.lr=1e-3,3e-3" as SweepValues.
 
     Raises:
-        ValueError: where that cannot be read.
+        ValueError: if the text cannot be parsed.
     """
     name, equals, values = text.partition("=")
     items = [item for item in (part.strip() for part in values.split(",")) if item]
@@ -81,10 +81,10 @@ def parse_values(text: str) -> SweepValues:
 
 
 def parse_range(base: RunSpec, text: str) -> SweepRange:
-    """ "train.lr=1e-4..1e-2" as a SweepRange: log-uniform where both ends are positive and a factor of 10 apart.
+    """Parse "train.lr=1e-4..1e-2" as a SweepRange: log-uniform from positive ends a factor of 10 or more apart.
 
     Raises:
-        ValueError: where that cannot be read, or the setting is not a number.
+        ValueError: if the text cannot be parsed, or the setting is not a number.
     """
     name, _, ends = text.partition("=")
     name = full_name(name.strip())

@@ -1,4 +1,4 @@
-"""The results of a sweep: its runs, found by their tag, with the settings that vary. No torch import."""
+"""The results of a sweep: its runs, selected by their tag, with the settings that vary. No torch import."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PREFIX = "sweep-"
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRun:
-    """One run of a sweep; `values` are those of the settings that vary, as "train.lr" -> 0.003.
+    """A run of a sweep; `values`: those of the settings that vary, such as "train.lr" -> 0.003.
 
-    `best_loss` is its lowest validation loss, None before the first validation. `metric`: the metric of its task by
-    which the runs are ranked, "" where that is the loss; `best_metric`: its best value on validation.
+    `best_loss`: the lowest validation loss, None before the first validation. `metric`: the metric of the task by
+    which the runs are ranked, "" if they are ranked by loss. `best_metric`: its best value on validation.
     """
 
     id: str
@@ -38,19 +38,19 @@ class SweepRun:
 
     @property
     def best(self) -> float | None:
-        """What it is ranked by."""
+        """The value that the run is ranked by."""
         return self.best_metric if self.metric else self.best_loss
 
     @property
     def best_text(self) -> str:
-        """The same, for the user."""
+        """The same value, formatted."""
         if self.best is None:
             return "–"
         return format_score(self.metric, self.best) if self.metric else f"{self.best:.4f}"
 
 
 def sweep_tag(library: Library, name: str) -> str:
-    """A tag for a new sweep that neither a run nor an item of the queue has."""
+    """Return a tag for a new sweep that neither a run nor an item of the queue has."""
     taken = {tag for info in library.list_runs() for tag in info.tags}
     with suppress(ValueError):  # a damaged queue is reported when something is added to it
         taken |= {tag for item in RunQueue(library).items() for tag in item.tags}
@@ -60,7 +60,7 @@ def sweep_tag(library: Library, name: str) -> str:
 
 
 def sweep_runs(library: Library, tag: str) -> list[SweepRun]:
-    """The runs with this tag, the best first, those without a validation last; damaged ones are left out."""
+    """Return the runs with a tag, the best first, those without a validation last; damaged runs are left out."""
     index = RunIndex(library.runs)
     index.refresh()
     for _ in index.measure():
@@ -69,9 +69,9 @@ def sweep_runs(library: Library, tag: str) -> list[SweepRun]:
 
 
 def compare_runs(infos: Sequence[RunInfo]) -> list[SweepRun]:
-    """Any runs with the settings that vary among them, the best first; damaged ones are left out.
+    """Return runs with the settings that vary among them, the best first; damaged runs are left out.
 
-    The best are those by the metric of their task where all that are validated have the same one, else by their loss.
+    They are ranked by the metric of their task if all validated runs have the same one, otherwise by loss.
     """
     whole = [info for info in infos if info.problem is None]
     if not whole:

@@ -32,13 +32,13 @@ _VAL = {"loss": "loss/validation", "bits_per_byte": "bits_per_byte/validation"}
 
 
 def write_tensorboard(run: RunFolder, folder: Path) -> Path:
-    """Write all measurements of `run` into a new folder named after it in `folder`; returns that folder.
+    """Write all measurements of `run` to a new folder in `folder`, named after the run, and return that folder.
 
-    Scalars by step, with times by the run's own clock; update-to-weight ratios by layer; samples and settings as text.
+    Scalars by step, timed by the run's own clock; update-to-weight ratios by layer; samples and settings as text.
 
     Raises:
-        ValueError: where a log is damaged, or there is a folder of that name already; OSError where it cannot be
-            written. Nothing is left behind then.
+        ValueError: if a log is damaged, or the folder already exists.
+        OSError: if it cannot be written. In both cases no files remain.
     """
     target = folder / safe_name(run.id)
     if target.exists():
@@ -63,9 +63,9 @@ def write_tensorboard(run: RunFolder, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _events(target: Path) -> Iterator[EventsWriter]:
-    """An event file in the new folder `target`, which appears only when complete.
+    """Open an event file in the new folder `target`, which appears only when complete.
 
-    Does not use SummaryWriter, whose thread hangs where the disk is full.
+    SummaryWriter is not used, because its thread hangs if the disk is full.
     """
     with atomic_folder(target) as half_made:
         events = EventsWriter(str(half_made / "events"))
@@ -76,7 +76,7 @@ def _events(target: Path) -> Iterator[EventsWriter]:
 
 
 def _time_of(run: RunFolder) -> float:
-    """When the run was created, in seconds since the epoch."""
+    """Return when the run was created, in seconds since the epoch; ValueError if run.json has no valid time."""
     try:
         return datetime.fromisoformat(run.created).timestamp()
     except ValueError:
@@ -94,7 +94,7 @@ def _write(events: EventsWriter, summary: Any, step: int, time: float) -> None:
 
 
 def _settings(spec: dict[str, Any]) -> str:
-    """A Markdown table of each part of a spec."""
+    """Format each part of a spec as a Markdown table."""
     lines = []
     for part, values in spec.items():
         if isinstance(values, dict):

@@ -30,4 +30,4 @@ ACTIVATIONS = {
     "geglu": Activation(title="GeGLU", curve="GELU", is_gated=True),
     "geglu_tanh": Activation(title="GeGLU (tanh)", curve="GELU (tanh)", is_gated=True),
 }
-"""By name, in the order of the form."""
+"""The activations by name, in the order of the form."""

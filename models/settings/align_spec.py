@@ -13,7 +13,7 @@ from terrarium.models.settings.stage_kinds import STAGE_KINDS, StageKind, stages
 STAGES = tuple(STAGE_KINDS)
 _GROUP = "Alignment"
 REWARD_MODELS: Mapping[str, str] = MappingProxyType({"reward_model": "reward", "second_reward_model": "reward-2"})
-"""The settings that name a reward model, as a run's lineage does -> the folder of the run that holds it."""
+"""Settings that name a reward model (also keys in a run's lineage) -> the folder in the run with a copy of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,26 +287,26 @@ class AlignSpec:
 
     @property
     def kind(self) -> StageKind:
-        """What is known of its stage."""
+        """The properties of the stage."""
         return STAGE_KINDS[self.stage]
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks of the datasets that it can learn from, the usual one first."""
+        """The tasks of the datasets that the stage can learn from, the usual one first."""
         return self.kind.tasks
 
     @property
     def task(self) -> str:
-        """The task of the datasets that it usually learns from: pairs of replies, or prompts."""
+        """The usual task of the stage's datasets: pairs of replies, or prompts."""
         return self.tasks[0]
 
     @property
     def reward_models(self) -> dict[str, str]:
-        """The reward models that are chosen, by the settings of REWARD_MODELS."""
+        """The chosen reward models, by setting of REWARD_MODELS."""
         return {setting: model for setting in REWARD_MODELS if (model := getattr(self, setting))}
 
     def with_reward_models(self, found: Mapping[str, str]) -> AlignSpec:
-        """With other names for its reward models."""
+        """Return a copy with other reward models, given by setting."""
         changes: dict[str, Any] = dict(found)
         return replace(self, **changes)
 

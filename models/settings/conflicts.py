@@ -9,7 +9,7 @@ from terrarium.models.settings.tasks import heads_of
 
 
 def conflicts(slots: ModelSlots) -> list[Problem]:
-    """The conflicts in a design whose single slots are all legal, each reported on the slot that causes it."""
+    """Return the conflicts between slots that are legal on their own, each reported on the slot that causes it."""
     found = [
         ("n_head", _head_conflict(slots)),
         ("n_kv_head", _kv_head_conflict(slots)),
@@ -60,7 +60,7 @@ def _rotation_conflict(slots: ModelSlots) -> str | None:
 
 
 def _head_widths(slots: ModelSlots) -> list[int]:
-    """The head widths of the decoder's and the encoder's layers."""
+    """Return the head widths of the decoder's layers and, if they may differ, of the encoder's."""
     if slots.topology == "encoder-decoder" and slots.n_encoder_head and not slots.d_head:
         return [slots.head_dim, slots.d_model // slots.n_encoder_head]
     return [slots.head_dim]
@@ -144,7 +144,7 @@ def _token_conflict(slots: ModelSlots, name: str) -> str | None:
 
 
 def _nearest_divisors(n: int, wanted: int) -> str:
-    """The divisors of `n` around `wanted`, as text: '4 or 6'."""
+    """Return the divisors of `n` next to `wanted`, as text: '4 or 6'."""
     divisors = [d for d in range(1, min(n, 4 * wanted) + 1) if n % d == 0]
     below = max((d for d in divisors if d < wanted), default=None)
     above = min((d for d in divisors if d > wanted), default=None)

@@ -13,7 +13,7 @@ from terrarium.models.files.atomic import atomic_write_json
 from terrarium.models.settings.model_config import ModelConfig, upgraded
 
 MAX_BYTES = 1_000_000
-"""A design has about two thousand; a larger file is something else and is not read."""
+"""The size limit; a design has about two thousand bytes, so a larger file is not read."""
 _REMEDY = "fix it in a text editor, or export the design again"
 
 
@@ -23,11 +23,10 @@ def write_design(path: Path, config: ModelConfig) -> None:
 
 
 def read_design(path: Path) -> ModelConfig:
-    """The architecture in a JSON file.
+    """Return the architecture in a JSON file.
 
     Raises:
-        ValueError: if the file is missing, not JSON, not a design or an illegal one, with a sentence that names the
-            file, the mistake and the remedy.
+        ValueError: if the file is missing, not JSON, or not a valid design; names the file, the mistake and the remedy.
     """
     data = _parsed(path)
     if not isinstance(data, dict):
@@ -62,11 +61,11 @@ def _parsed(path: Path) -> Any:
 
 
 class _DuplicateKeyError(ValueError):
-    """A key that occurs twice in a JSON object."""
+    """A key occurs twice in a JSON object."""
 
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these pairs; Python's json would silently keep only the last of duplicate keys."""
+    """Build the dict of a JSON object; raises for duplicate keys, of which Python's json silently keeps the last."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:

@@ -35,7 +35,7 @@ class ModelConfig(ModelSlots):
             raise SettingError(problem)
 
     def encoder(self) -> ModelConfig:
-        """The encoder of an encoder-decoder, as the config of an encoder-only model without a head."""
+        """Return the config of an encoder-decoder's encoder, as an encoder-only model without a head."""
         assert self.topology == "encoder-decoder"
         n_head = self.n_encoder_head or self.n_head
         return dataclasses.replace(
@@ -91,19 +91,19 @@ class ModelConfig(ModelSlots):
 
     @classmethod
     def problems(cls, values: dict[str, Any]) -> list[Problem]:
-        """All problems of these settings (the others at their defaults), each on the slot that causes it."""
+        """Return all problems of these settings (the others at their defaults), each on the slot that causes it."""
         return _problems(draft(ModelSlots, values))
 
 
 def upgraded(data: Any) -> Any:
-    """`data` converted from the format of the first version, in which `bias` was true or false."""
+    """Convert `data` from the format of the first version, in which `bias` was true or false."""
     if isinstance(data, dict) and isinstance(data.get("bias"), bool):
         return {**data, "bias": "all" if data["bias"] else "none"}
     return data
 
 
 def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any, Any]]:
-    """The slots that differ, in their order, with both values."""
+    """Return the slots that differ, in slot order, with both values."""
     pairs = {f.name: (getattr(before, f.name), getattr(after, f.name)) for f in fields(ModelConfig)}
     return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 

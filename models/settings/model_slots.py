@@ -10,8 +10,8 @@ from terrarium.models.settings.positions import POSITIONS, scheme_of
 from terrarium.models.settings.slots import join_choices, slot
 
 NGRAM_PRIME, NGRAM_BASE = 2**31 - 1, 1_103_515_245
-"""Of the hash that chooses an n-gram's row: the sum of (id + 1) · NGRAM_BASE^i mod NGRAM_PRIME, over its last token
-(i = 0) and those before it. Products of two numbers below the prime fit into 64 bits."""
+"""Constants of the hash that chooses an n-gram's row: the sum of (id + 1) · NGRAM_BASE^i mod NGRAM_PRIME, over its last
+token (i = 0) and those before it. Products of two numbers below the prime fit into 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -456,17 +456,17 @@ class ModelSlots:
 
     @property
     def head_dim(self) -> int:
-        """Numbers per attention head: d_head, or d_model / n_head where that is 0."""
+        """The width of an attention head: d_head, or d_model / n_head if d_head is 0."""
         return self.d_head or self.d_model // self.n_head
 
     @property
     def kv_heads(self) -> int:
-        """Key/value heads in use: n_kv_head, or n_head where that is 0."""
+        """The number of key/value heads: n_kv_head, or n_head if n_kv_head is 0."""
         return self.n_kv_head or self.n_head
 
     @property
     def ff_width(self) -> int:
-        """Feed-forward width in use (of one expert): d_ff, or the default multiple of d_model if that is 0."""
+        """The feed-forward width (of one expert): d_ff, or the default multiple of d_model if d_ff is 0."""
         if self.d_ff:
             return self.d_ff
         if self.is_gated:
@@ -490,12 +490,12 @@ class ModelSlots:
 
     @property
     def looks_back(self) -> bool:
-        """Whether the first layer is fixed, and copies the tokens before."""
+        """Whether the first layer is a fixed look-back layer (models.architecture.lookback)."""
         return self.lookback > 0 and self.qk_norm
 
     @property
     def has_ngrams(self) -> bool:
-        """Whether n-grams have embeddings, too."""
+        """Whether the model has n-gram embeddings."""
         return self.max_ngram > 1 and self.topology == "decoder-only"
 
     @property
@@ -505,16 +505,16 @@ class ModelSlots:
 
     @property
     def is_causal(self) -> bool:
-        """Whether self-attention is causal, in the only or the decoder's stack."""
+        """Whether self-attention is causal (in an encoder-decoder: that of the decoder)."""
         return self.topology != "encoder-only"
 
     @property
     def head_activation(self) -> str:
-        """The activation of the head's transform, which is never gated."""
+        """The activation of BERT's transform in the head, which is never gated."""
         return "gelu" if self.is_gated else self.activation
 
     def rotates(self, layer: int) -> bool:
-        """Whether layer `layer`, from 0, rotates queries and keys.
+        """Return whether layer `layer`, counted from 0, rotates queries and keys.
 
         With a `nope_interval` of n, every n-th layer does not (NoPE, arXiv:2305.19466, mixed as in RNoPE,
         arXiv:2501.18795, and SmolLM3).
@@ -524,23 +524,23 @@ class ModelSlots:
 
     @property
     def n_nope_layers(self) -> int:
-        """Layers that do not rotate queries and keys."""
+        """The number of layers that do not rotate queries and keys."""
         return sum(not self.rotates(layer) for layer in range(self.n_layer))
 
     @property
     def n_output(self) -> int:
-        """How many numbers the head computes: per token, or per text (sequence); 0 without a head."""
+        """The number of outputs of the head: per token, or per text for a sequence head; 0 without a head."""
         fixed = {"language": self.vocab_size, "span": 2, "none": 0}
         return fixed.get(self.head, self.n_label)
 
     @property
     def has_dense_head(self) -> bool:
-        """Whether the label head has a matrix and tanh first, as in BART."""
+        """Whether the label head begins with a matrix and tanh, as in BART."""
         return self.head == "sequence" and self.topology == "encoder-decoder"
 
     @property
     def has_label_bias(self) -> bool:
-        """Whether the label head has a bias: not where a decoder labels texts, as in GPT-2 and LLaMA."""
+        """Whether the label head has a bias: in all but a decoder's sequence head, as in GPT-2 and LLaMA."""
         return not (self.head == "sequence" and self.topology == "decoder-only")
 
     @property
@@ -550,7 +550,7 @@ class ModelSlots:
 
     @property
     def attention_kind(self) -> str:
-        """ "multi-head", "grouped-query" or "multi-query"."""
+        """The kind of attention: "multi-head", "grouped-query" or "multi-query"."""
         if self.kv_heads == self.n_head:
             return "multi-head"
         return "multi-query" if self.kv_heads == 1 else "grouped-query"

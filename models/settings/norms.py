@@ -20,4 +20,4 @@ NORMS = {
     "layernorm": Norm(title="LayerNorm", has_bias=True),
     "rmsnorm": Norm(title="RMSNorm", has_bias=False),
 }
-"""By name, in the order of the form."""
+"""The normalisations by name, in the order of the form."""

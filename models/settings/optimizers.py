@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 COUNTS = {1: "one", 2: "two"}
 BATCHED = 128 * 128
-"""Matrix elements up to which Muon batches the orthogonalisation on a CPU too, where it is faster (measured)."""
+"""Number of matrix elements up to which Muon batches the orthogonalisation on a CPU, too: measured to be faster."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """A choice of `TrainConfig.optimizer`.
 
-    title: its name on screen. help: its sentence in the help of the setting. lr_of: the optimizer that `lr` belongs to.
+    title: its name on screen. help: its clause in the help of the setting. lr_of: the optimizer that `lr` belongs to.
     max_lrs: its learning rates, as settings of TrainConfig (`lr` first), with the limit up to which advice raises them.
     lr_range: the range of `lr` that the learning rate finder sweeps.
     matrix_states, other_states: optimizer state values per weight, for the blocks' matrices and for all other weights.
-    orthogonalises: whether matrices of one shape are updated together, orthogonalised (Muon).
+    orthogonalises: whether matrices of the same shape are updated together and orthogonalised (Muon).
     has_second_moment: whether it divides by a running mean of squared gradients, with the decay `beta2`.
     """
 
@@ -41,7 +41,7 @@ class Optimizer:
 
     @property
     def state_size(self) -> str:
-        """The size of its state in words, as “two numbers per weight”."""
+        """The size of its state in words, such as “two numbers per weight”."""
         of_matrices = f"{COUNTS[self.matrix_states]} number{'s' * (self.matrix_states > 1)} per weight"
         if self.matrix_states == self.other_states:
             return of_matrices
@@ -79,4 +79,4 @@ OPTIMIZERS = {
         has_second_moment=False,
     ),
 }
-"""By name, in the order of the form."""
+"""The optimizers by name, in the order of the form."""

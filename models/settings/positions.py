@@ -20,8 +20,8 @@ class HasPosition(Protocol):
 class LearnedTable:
     """A scheme's learned table, shared by a whole stack.
 
-    tensor: its name in the stack. sizes: the slots that are its rows and columns. slots: further slots that determine
-    the meaning of its entries.
+    tensor: its name in the stack. sizes: the slots that give its numbers of rows and columns. slots: further slots that
+    determine the meaning of its entries.
     """
 
     tensor: str
@@ -29,7 +29,7 @@ class LearnedTable:
     slots: tuple[str, ...] = ()
 
     def shape(self, design: HasPosition) -> tuple[int, int]:
-        """Rows and columns in a design."""
+        """Return the table's numbers of rows and columns in a design."""
         rows, columns = self.sizes
         return getattr(design, rows), getattr(design, columns)
 
@@ -72,9 +72,9 @@ POSITIONS = {
     ),
     "none": PositionScheme(title="None", help="not at all", applied_to=""),
 }
-"""By name, in the order of the form."""
+"""The position schemes by name, in the order of the form."""
 
 
 def scheme_of(design: HasPosition) -> PositionScheme:
-    """The scheme of a design."""
+    """Return the position scheme of a design."""
     return POSITIONS[design.position]

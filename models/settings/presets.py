@@ -2,8 +2,8 @@
 
 Sources: Attention Is All You Need (arXiv:1706.03762); GPT-2 (Radford et al., 2019); LLaMA 2 (arXiv:2307.09288); Llama 3
 (arXiv:2407.21783); BERT (arXiv:1810.04805); T5 (arXiv:1910.10683); BART (arXiv:1910.13461); Mixtral (arXiv:2401.04088);
-the sizes as in the configurations published with the weights. Terrarium's own for characters or bytes has embeddings of
-n-grams in place of wide feed-forwards: it needs half the arithmetic per token, and learns more from each.
+the sizes are those of the configurations published with the weights. Terrarium's own preset for characters or bytes has
+n-gram embeddings instead of wide feed-forwards: half the arithmetic per token, and more learned from each.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _BART = ModelConfig(
 _MOE = dataclasses.replace(_LLAMA, n_expert=8, n_expert_used=2)
 _TINY: dict[str, Any] = {"vocab_size": 1024, "context_length": 256, "n_layer": 4, "n_head": 4, "d_model": 128}
 _TINY_PAIR: dict[str, Any] = {**_TINY, "n_layer": 2}
-"""For encoder-decoders: two layers in each stack."""
+"""The tiny size of encoder-decoders: two layers in each stack."""
 
 
 def _sized(family: ModelConfig, **size: Any) -> ModelConfig:

@@ -15,17 +15,17 @@ from terrarium.models.settings.tokenizer_options import KINDS
 from terrarium.models.settings.tune_spec import TuneSpec
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
-"""The devices that a run can use. Not part of its spec, since machines differ."""
+"""The devices that a run can use. The device is not part of the spec, since machines differ."""
 
 LOSS_ROWS, GPU_LOSS_ROWS = 512, 4096
-"""Targets per block of logits in training (models.architecture.cross_entropy), on a CPU and on other devices. These
-blocks fit a CPU's cache and are large enough for efficient matrix products; saves a quarter to a half of the time
-(measured)."""
+"""Targets per block of logits in training (models.architecture.cross_entropy), on a CPU and on other devices. Such
+blocks fit a CPU's cache, and are large enough for efficient matrix products: a quarter to a half less time (measured).
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. One step is one update of the weights, of grad_accum_steps micro-batches."""
+    """The training settings. A step is one update of the weights, from grad_accum_steps micro-batches."""
 
     steps: int = slot(
         1000, "Steps", "How many times the weights are updated in all.", group="Length", range=(1, 1_000_000_000)
@@ -271,13 +271,13 @@ class TrainConfig:
 
     @property
     def learning_rates(self) -> dict[str, float]:
-        """The learning rates in use, by setting, `lr` first."""
+        """The learning rates that the optimizer uses, by setting, `lr` first."""
         return {name: getattr(self, name) for name in self.optimizer_info.lr_names}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """Where the text comes from."""
+    """The source of the training data."""
 
     source: str = slot(
         "tiny-world",
@@ -391,7 +391,7 @@ class RunSpec:
     data: DataSpec
     train: TrainConfig
     tune: TuneSpec | None = None
-    """The fine-tuning settings, with the parent run; None = from scratch. Preparation sets `model` to the parent's."""
+    """The fine-tuning settings, with the parent; None = from scratch. Preparation sets `model` to the parent's."""
     align: AlignSpec | None = None
     """The alignment settings (learning from preferences or rewards); None = learning from texts."""
 
@@ -428,8 +428,8 @@ class RunSpec:
     def n_classes(self) -> int:
         """The number of classes of a prediction; 0 if a uniform guess has no fixed loss (scores, spans, KTO).
 
-        They are all tokens, the labels of a task (each of several: there or not), the two nouns that a pronoun may
-        refer to, or the two replies of a preference pair.
+        The classes are all tokens, the labels of a task (multi-label: 2, present or not), the two nouns that a pronoun
+        may refer to, or the two replies of a preference pair.
         """
         if self.align is not None and not self.align.kind.guess_is_known:
             return 0
@@ -439,19 +439,19 @@ class RunSpec:
 
     @property
     def learned_task(self) -> str:
-        """The task of its dataset; "" where it learns from plain text, conversations or pronouns."""
+        """The task of the dataset; "" for plain text, conversations or pronouns."""
         return self.data.task if self.data.source == "dataset" and self.data.task not in ("language", "chat") else ""
 
     @property
     def batch_model(self) -> ModelConfig:
-        """The design for which batches are made: in a fine-tuning, texts may be cut to less than the context."""
+        """The design with the context length of batches: fine-tuning may cut texts to less than the model's."""
         context = self.model.context_length
         length = context if self.tune is None else min(context, self.tune.max_length)
         return self.model if length == context else dataclasses.replace(self.model, context_length=length)
 
     @property
     def old_share(self) -> float:
-        """The share of the examples that comes from the data of the model that the run starts from."""
+        """The share of the examples taken from the parent's training data (rehearsal); 0 without fine-tuning."""
         return 0.0 if self.tune is None else self.tune.old_share
 
     def to_dict(self) -> dict[str, Any]:
@@ -491,7 +491,7 @@ class RunSpec:
 
 
 def _upgraded_train(data: Any, topology: str) -> Any:
-    """`data` with the objective that early versions did not write, so that encoder-decoders resume exactly."""
+    """Add the objective, which early versions did not write, so that encoder-decoders resume exactly."""
     if isinstance(data, dict) and topology == "encoder-decoder":
         return {"objective": "span-corruption", **data}
     return data

@@ -157,24 +157,24 @@ class SamplingConfig:
 
 _FIELDS = {f.name: f for f in dataclasses.fields(SamplingConfig)}
 STEP_OF: dict[str, str] = {name: f.metadata["stage"] for name, f in _FIELDS.items() if "stage" in f.metadata}
-"""Setting -> the sampling step that it belongs to."""
+"""Settings -> the sampling steps that they belong to."""
 NUMERIC_SETTINGS = tuple(name for name in STEP_OF if isinstance(_FIELDS[name].default, int | float))
 """The sampling settings that are single numbers."""
 TRUNCATIONS = tuple(name for name, step in STEP_OF.items() if name == step and step != "temperature")
 """The settings that switch a truncation on."""
 
 PINNED = SamplingConfig(temperature=0.8, top_k=50)
-"""How the samples of pinned prompts are drawn, with the run's seed and length."""
+"""The settings for samples of pinned prompts; their seed and length are the run's."""
 
 
 def format_step(config: SamplingConfig, step: str) -> str:
-    """A sampling step with its value: “Top-k 40”."""
+    """Format a sampling step with its value: “Top-k 40”."""
     value = getattr(config, step)
     return f"{_FIELDS[step].metadata['label']} {value if isinstance(value, int) else format(value, 'g')}"
 
 
 def is_same_sampling(one: SamplingConfig, other: SamplingConfig) -> bool:
-    """Whether two settings change every distribution in the same way."""
+    """Return whether two settings change every distribution in the same way."""
     return all(getattr(one, name) == getattr(other, name) for name in STEP_OF)
 
 
@@ -190,7 +190,7 @@ def _check_bias(item: tuple[object, ...]) -> None:
 
 
 def with_advice(config: SamplingConfig, advice: Mapping[str, Any]) -> SamplingConfig:
-    """The settings with the valid ones of a model's recommended values."""
+    """Apply a model's recommended values; invalid ones are ignored."""
     for name, value in advice.items():
         with contextlib.suppress(ValueError, TypeError):
             config = dataclasses.replace(config, **{name: value})
@@ -198,7 +198,7 @@ def with_advice(config: SamplingConfig, advice: Mapping[str, Any]) -> SamplingCo
 
 
 def sampling_from_dict(data: Any, where: str) -> SamplingConfig:
-    """The settings from parsed JSON; raises ValueError as `models.settings.slots.settings_from_dict`."""
+    """Build the settings from parsed JSON. Raises ValueError like `models.settings.slots.settings_from_dict`."""
     if isinstance(data, dict) and isinstance(data.get("logit_bias"), list):
         pairs = [tuple(item) if isinstance(item, list) else item for item in data["logit_bias"]]
         data = {**data, "logit_bias": pairs}

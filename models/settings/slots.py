@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 
 def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> Any:
-    """A dataclass field with the metadata for forms and validation.
+    """Return a dataclass field with the metadata for forms and validation.
 
     Args:
         label: its name on screen; `help`: what it does, in plain words; `group`: the heading it is shown under.
         hints: `choices`, or `range` (lowest, highest); `items` (the type of a tuple's items, default: str);
             `only_if` (another slot, and the value, tuple or range of values for which this slot has an effect);
             `advanced` = True if few people need it; `omit_default` = True for a slot that older versions
-            lack: `settings_to_dict` omits it at its default, so that their files stay unchanged.
+            lack: `settings_to_dict` omits it at its default, so that files of older versions stay unchanged.
     """
     return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
 
@@ -32,7 +32,7 @@ class Problem:
 
 
 class SettingError(ValueError):
-    """An illegal setting; `problem` says which slot causes it."""
+    """An illegal setting; `problem` names the slot."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.sentence)
@@ -63,7 +63,7 @@ def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
 
 
 def settings_to_dict(settings: Any) -> dict[str, Any]:
-    """The settings as a dict for a file, which `settings_from_dict` reads; see `omit_default` of `slot`."""
+    """Convert settings to a dict for a file, the inverse of `settings_from_dict`; see `omit_default` of `slot`."""
     return {
         f.name: getattr(settings, f.name)
         for f in fields(settings)
@@ -84,7 +84,7 @@ def check_complete(entries: Iterable[str], known: Iterable[str], where: str) -> 
 
 
 def join_choices(choices: Iterable[str]) -> str:
-    """Choices as an enumeration: “one, another, or a third”."""
+    """Join choices as an enumeration: “one, another, or a third”."""
     *first, last = choices
     return f"{', '.join(first)}, or {last}" if first else last
 
@@ -104,13 +104,13 @@ def check_settings(settings: Any) -> None:
 
 
 def field_problems(settings: Any) -> list[Problem]:
-    """The problems of fields with a wrong type, or outside their slot's choices or range."""
+    """Return the problems of fields with a wrong type, or outside their slot's choices or range."""
     found = ((f.name, _field_problem(f, getattr(settings, f.name))) for f in fields(settings))
     return [Problem(name, sentence) for name, sentence in found if sentence]
 
 
 def is_used(settings: Any, f: dataclasses.Field[Any]) -> bool:
-    """Whether the slot has an effect in these settings (by its `only_if`, and that slot's own)."""
+    """Return whether a slot has an effect in these settings, by its `only_if` and, recursively, that slot's own."""
     condition = f.metadata.get("only_if")
     if condition is None:
         return True
@@ -142,7 +142,7 @@ def _describe_type(kind: Any) -> str:
 
 
 def check_keys(data: Any, known: set[str], where: str) -> None:
-    """Raise ValueError where `data` is not a dict or has a key that is not `known`."""
+    """Raise ValueError if `data` is not a dict or has a key that is not `known`."""
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
     unknown = sorted(set(data) - known)

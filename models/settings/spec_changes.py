@@ -1,4 +1,4 @@
-"""Changing single settings of a spec by name, as in “train.lr = 0.003”, and which have no effect. No torch."""
+"""Changing and comparing single settings of a spec by name, as in “train.lr = 0.003”. No torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_DRAWN = frozenset({"batch_size", "grad_accum_steps", "eval_batches"})
 
 
 def parse_change(text: str) -> tuple[str, Any]:
-    """ "train.lr=3e-4" as ("train.lr", 0.0003): the value is TOML, or text without quotes.
+    """Parse "train.lr=3e-4" as ("train.lr", 0.0003): the value is TOML, or text without quotes.
 
     A name without a table belongs to [train].
 
@@ -36,7 +36,7 @@ def parse_change(text: str) -> tuple[str, Any]:
 
 
 def full_name(name: str) -> str:
-    """The name with its table: "train.lr" for "lr"."""
+    """Return a setting's name with its table: "train.lr" for "lr"."""
     return name if "." in name else f"train.{name}"
 
 
@@ -66,13 +66,13 @@ def value_of(spec: RunSpec, name: str) -> Any:
 
 
 def kind_of(spec: RunSpec, name: str) -> type:
-    """The type of a setting, from its default: a float setting may hold the int 1."""
+    """Return the type of a setting, that of its default; the value of a float setting may be the int 1."""
     table, setting = _split(spec, name)
     return type(next(field.default for field in dataclasses.fields(getattr(spec, table)) if field.name == setting))
 
 
 def _split(spec: RunSpec, name: str) -> tuple[str, str]:
-    """The table and the setting of a name."""
+    """Split a name into table and setting; ValueError if the spec has no such setting."""
     table, _, setting = full_name(name).partition(".")
     if table == "tune" and spec.tune is None:
         raise ValueError(f"{name!r} is a setting of fine-tuning, but this run starts from scratch: leave it out.")
@@ -86,7 +86,7 @@ def _split(spec: RunSpec, name: str) -> tuple[str, str]:
 def differing_settings(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
     """Return the settings that differ between the specs, as "train.lr" -> one value per spec; run names are ignored.
 
-    Runs from scratch have None for the settings of fine-tuning.
+    Settings of a table that a spec lacks (tune, align) are None.
     """
     found: dict[str, tuple[Any, ...]] = {}
     for table in TABLES:
@@ -100,7 +100,7 @@ def differing_settings(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
 
 
 def inactive_fields(model: ModelConfig, align: AlignSpec | None = None) -> frozenset[str]:
-    """The TrainConfig settings without effect for a design, because of its topology, or for what it learns from."""
+    """Return the TrainConfig settings without effect, because of the design's topology and head or the alignment."""
     if align is not None:
         return _NOT_ALIGNED | _NOT_DRAWN if align.task == "prompts" else _NOT_ALIGNED
     inactive = set() if model.topology == "encoder-decoder" and model.head == "language" else {"objective"}

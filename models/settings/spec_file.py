@@ -1,4 +1,4 @@
-"""SPEC.toml: the settings of a run as a file, with paths relative to it. No torch import."""
+"""Reading and writing SPEC.toml, the settings of a run as a file with paths relative to it. No torch import."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def load_spec(path: Path) -> RunSpec:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a file. Parsing takes time and memory with the square of a key's number of parts, and recurses."""
+    """Parse a file into tables, with limits: tomllib recurses, and is quadratic in the number of parts of a key."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
@@ -82,7 +82,8 @@ def write_spec(path: Path, spec: RunSpec) -> None:
     """Write `spec` as a SPEC.toml, for `load_spec`.
 
     Raises:
-        ValueError: if `path` is a folder; OSError if it cannot be written.
+        ValueError: if `path` is a folder.
+        OSError: if it cannot be written.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder: name the file to write, for example {path / 'spec.toml'}.")
@@ -90,10 +91,10 @@ def write_spec(path: Path, spec: RunSpec) -> None:
 
 
 def spec_to_toml(spec: RunSpec, folder: Path) -> str:
-    """`spec` as the text of a SPEC.toml in `folder`: paths inside it are relative, all others absolute.
+    """Format `spec` as a SPEC.toml in `folder`: paths inside the folder are relative, all others absolute.
 
-    Every setting is written, even at its default, so that the file keeps its meaning when defaults change (except for
-    slots with `omit_default`).
+    Settings at their defaults are written, too, so that the file keeps its meaning when defaults change; except slots
+    with `omit_default`.
     """
     tables = {part: dict(value) for part, value in spec.to_dict().items() if part != "name"}
     tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
@@ -106,14 +107,14 @@ def spec_to_toml(spec: RunSpec, folder: Path) -> str:
 
 
 def _from_folder(path: str, folder: Path) -> str:
-    """A path relative to `folder` if it is inside; the name of a tokenizer in the library is unchanged."""
+    """Return a path relative to `folder` if it is inside; other paths, and names in the library, are unchanged."""
     if not Path(path).is_absolute() or not Path(path).is_relative_to(folder):
         return path
     return Path(path).relative_to(folder).as_posix()
 
 
 def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:
-    """The design in `table`, based on its `preset`; an empty table is the default design."""
+    """Return the design in `table`, based on its `preset`; an empty table is the default design."""
     preset = table.get("preset", "terrarium-tiny")
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"{where}: there is no preset called {preset!r}: choose one of {', '.join(PRESETS)}.")

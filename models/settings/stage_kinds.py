@@ -1,4 +1,4 @@
-"""The stages of alignment, an entry each: what the form, the run, the diagnosis, lineage and figures need to know."""
+"""The stages of alignment: one entry each, with what the form, training, diagnosis, lineage and figures depend on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 REFERENCE, JUDGE, CRITIC = "reference", "judge", "critic"
 _PREFERENCE = "terrarium.models.training.stages.preference"
 _PAIRED = {"lr": 1e-3, "batch_size": 16, "warmup_steps": 0, "steps": 60, "eval_interval": 20}
-"""One pass over 1,000 pairs, at a rate for a model of some 500,000 parameters."""
+"""Settings for one pass over 1,000 pairs, with a learning rate for a model of about 500,000 parameters."""
 _DRAWN = {
     "schedule": "constant",
     "warmup_steps": 0,
@@ -20,7 +20,7 @@ _DRAWN = {
     "checkpoint_interval": 10,
     "keep_checkpoints": 8,
 }
-"""As many steps as show an effect."""
+"""Settings for stages that draw replies, with enough steps to show an effect."""
 _REWARDED = (
     "reward_model",
     "second_reward_model",
@@ -46,7 +46,7 @@ _PAIR_CHECKS = (
     "pairs_unlearned",
 )
 _FREE_CHECKS = tuple(check for check in _PAIR_CHECKS if check not in ("wrong_reference", "chosen_falls", "kl_low"))
-"""Without a reference, nothing says how far log-probabilities have moved."""
+"""The checks without a reference model: those that measure how far log-probabilities moved are left out."""
 _REPLY_CHECKS = (
     "nan",
     "wrong_reference",
@@ -62,11 +62,11 @@ _REPLY_CHECKS = (
 
 @dataclass(frozen=True, kw_only=True)
 class StageWords:
-    """The words and the look of a stage.
+    """The displayed texts, icon and colour of a stage.
 
-    offer: its name in the form. does: what it does, in a sentence. title: its short name. learned: how it learned, in
-    lineage. icon: of qtawesome's Phosphor icons. tone: its colour in charts, "" for none. explained: its half sentence
-    in the help of the setting `stage`. writes_none: why a run of it has no replies to show, "" where it has.
+    offer: its name in the form. does: its description, a sentence. title: its short name. learned: its description in
+    lineage. icon: one of qtawesome's Phosphor icons. tone: its colour in charts, "" for none. explained: its clause in
+    the help of the setting `stage`. writes_none: why its runs have no replies to show, "" if they have.
     """
 
     offer: str
@@ -84,16 +84,16 @@ class StageKind:
     """A stage of alignment.
 
     Args:
-        objectives: task of the datasets that it learns from → “module:class” of what learns, imported when a run needs
-            it; the usual task first.
+        objectives: task of a dataset → “module:class” of the objective or stage, imported when a run needs it; the
+            usual task first.
         options: the settings of AlignSpec that have an effect.
-        needs: of REFERENCE (a frozen copy of the parent), JUDGE (of drawn replies) and CRITIC.
-        head: of its model: "language", or "regression" for one that scores replies.
-        usual, usual_train: its settings of AlignSpec and TrainConfig, where they differ from their defaults.
-        checks: the diagnoses that a run can get (models.diagnosis).
+        needs: a subset of REFERENCE (a frozen copy of the parent), JUDGE (of drawn replies) and CRITIC.
+        head: the model's head: "language", or "regression" for a model that scores replies.
+        usual, usual_train: the recommended settings of AlignSpec and TrainConfig that differ from their defaults.
+        checks: the diagnoses that apply to its runs (models.diagnosis).
         min_batch_size: the smallest train.batch_size.
-        guess_is_known: whether guessing has a known loss, with which a loss can be compared.
-        needs_beta: whether nothing is learned with a β of 0.
+        guess_is_known: whether a random guess has a known loss, to compare losses with.
+        needs_beta: whether the model learns nothing with a β of 0.
     """
 
     name: str
@@ -111,12 +111,12 @@ class StageKind:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks of the datasets that it learns from (models.settings.tasks), the usual one first."""
+        """The tasks of the datasets that the stage learns from (models.settings.tasks), the usual one first."""
         return tuple(self.objectives)
 
     @property
     def draws(self) -> bool:
-        """Whether it draws replies to prompts and learns from their rewards."""
+        """Whether the stage draws replies to prompts and learns from their rewards."""
         return JUDGE in self.needs
 
 
@@ -254,7 +254,7 @@ _KINDS = (
     ),
 )
 STAGE_KINDS: Mapping[str, StageKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
-"""The stages by name, in the order in which they are offered."""
+"""The stages by name, in the order of the form."""
 
 
 def stages_with(option: str) -> tuple[str, ...]:
@@ -263,12 +263,12 @@ def stages_with(option: str) -> tuple[str, ...]:
 
 
 def first_stage_for(task: str) -> str:
-    """Return the stage that is proposed for datasets of a task; "" where none learns from them."""
+    """Return the stage to propose for datasets of a task; "" if none learns from them."""
     return next((kind.name for kind in _KINDS if task in kind.tasks), "")
 
 
 def load_objective(kind: StageKind, task: str) -> Any:
-    """Import what learns in a stage from datasets of a task."""
+    """Import the class that implements a stage for datasets of a task."""
     from importlib import import_module
 
     module, _, name = kind.objectives[task].partition(":")

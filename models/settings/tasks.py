@@ -8,15 +8,15 @@ Their code, by the same names: models.tasks. A row of a dataset is a JSON object
   {"text": str, "score": float}; each may have a second text as "text_pair"
 - tagging: {"words": [str, …], "tags": [str, …]}, one tag per word, entities as IOB2
 - span: {"question": str, "context": str, "answers": [{"text": str, "start": int}, …]}, `start` in characters of the
-  context; without answers the question has none
+  context; no answers: the context does not answer the question
 - text-to-text: {"source": str, "target": str}; the output can be judged by further columns (JUDGED_BY): "cases":
-  [{"arguments": [], "expected"}, …] of the function whose head is in the source; "facts": [[str, …], …] that a summary
-  must say; "fields": {str: str}, name → type (Python's) of a JSON object; "language": str
-- prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish" says what judges a reply
-- preference: {"messages": […], "chosen": str, "rejected": str}, messages as of prompts, and two replies; where "choice"
-  is "tie" they are about equal. "source": who compared them: "person", "simulated", "gold", or the name of a file
-- unpaired: {"messages": […], "completion": str, "label": bool}, one reply, and whether it was called good. "source" as
-  of preference
+  [{"arguments": [], "expected"}, …], test cases of the function whose head is in the source; "facts": [[str, …], …]
+  that a summary must contain; "fields": {str: str}, name → type (Python's) of a JSON object; "language": str
+- prompts: {"messages": [{"role": str, "content": str}, …]}, ending with the user; "wish": the judge of a reply
+- preference: {"messages": […], "chosen": str, "rejected": str}, messages as for prompts, and two replies, about equal
+  if "choice" is "tie". "source": the origin of the comparison: "person", "simulated", "gold", or the name of a file
+- unpaired: {"messages": […], "completion": str, "label": bool}, a reply, and whether it was rated good. "source" as
+  for preference
 
 Other keys of a row are retained but not given to the model.
 """
@@ -35,11 +35,10 @@ ALL_TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 class Task:
     """A choice of `DataSpec.task`.
 
-    title: its name on screen. help: what the model learns, for the setting's help. columns: those that a row must have;
-    optional_columns: those that it may have. heads: topology -> the `ModelConfig.head` that learns it; topologies that
-    cannot are left out. metrics: their names (models.metrics.metrics_table), the usual headline first; one whose
-    `higher_is_better` is None cannot be it. label_column: where its answers come from a fixed list of labels, their
-    column.
+    title: its name on screen. help: what the model learns, for the setting's help. columns: required in a row;
+    optional_columns: optional. heads: topology -> the `ModelConfig.head` that learns the task; topologies that cannot
+    learn it are left out. metrics: names of models.metrics.metrics_table, the usual headline first; a metric whose
+    `higher_is_better` is None cannot be the headline. label_column: the column of labels from a fixed list, if any.
     """
 
     title: str
@@ -167,12 +166,12 @@ TASKS = {
     ),
 }
 PREFERENCE_TASKS = ("preference", "unpaired")
-"""The tasks of replies that somebody judged: pairs of them, and single ones."""
+"""The tasks with judged replies: pairs of them, and single ones."""
 ALIGNED_TASKS = ("prompts", *PREFERENCE_TASKS)
 """The tasks that only an alignment learns (models.settings.align_spec)."""
 REWARD = "reward"
-"""The metric of replies to prompts, which have no right answers: what they earn."""
+"""The metric of replies to prompts, which have no right answers: their reward."""
 check_complete(METRICS, (REWARD, *(name for task in TASKS.values() for name in task.metrics)), "metrics of the tasks")
 
 JUDGED_BY = {"cases": "pass_at_1", "facts": "facts_right", "fields": "valid_form", "language": "case_errors"}
-"""Column of text-to-text rows by which the output can be judged → the metric that it enables."""
+"""Columns of text-to-text rows for judging the output → the metrics that they enable."""

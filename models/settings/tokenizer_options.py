@@ -13,7 +13,7 @@ UNKNOWN = "<|unk|>"
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerOptions:
-    """How text is prepared for tokenization, and what may become a token. The defaults are lossless."""
+    """Options of text preparation and of the vocabulary. The defaults are lossless."""
 
     normalizer: str = slot(
         "none",
@@ -60,7 +60,7 @@ class TokenizerOptions:
 
 
 def used_options(kind: str) -> tuple[str, ...]:
-    """The options that apply to a kind."""
+    """Return the options that apply to a kind of tokenizer."""
     return {
         "byte": ("special_tokens",),
         "char": ("normalizer", "byte_fallback", "special_tokens"),
@@ -72,8 +72,8 @@ def used_options(kind: str) -> tuple[str, ...]:
 
 
 def pre_tokenizers_of(kind: str) -> tuple[str, ...]:
-    """The choices of `pre_tokenizer` that a kind can be combined with."""
-    if kind == "wordpiece":  # it marks continuations within a word, so spaces cannot be part of one
+    """Return the choices of `pre_tokenizer` for a kind of tokenizer."""
+    if kind == "wordpiece":  # it marks continuations within a word, so a word cannot contain spaces
         return ("digits", "whitespace")
     if kind == "word":  # "none" would make the whole text one word
         return ("digits", "gpt2", "gpt4", "whitespace")

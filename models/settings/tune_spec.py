@@ -1,4 +1,4 @@
-"""The settings of a fine-tuning: whose weights a run starts from, and which of them it trains. No torch import."""
+"""The settings of fine-tuning: the model whose weights a run starts from, and what it trains. No torch import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GROUP = "Fine-tuning"
 
 @dataclass(frozen=True, kw_only=True)
 class TuneSpec:
-    """Where the weights of a run come from, and which of them are trained."""
+    """The source of a run's initial weights, and which of them are trained."""
 
     parent: str = slot(
         "",
@@ -104,16 +104,16 @@ class TuneSpec:
 
     @property
     def lora_scale(self) -> float:
-        """What LoRA's matrices are multiplied by: alpha / r, or alpha / √r."""
+        """The scale of LoRA's update: alpha / r, or alpha / √r with rsLoRA."""
         return self.lora_alpha / (self.lora_r**0.5 if self.lora_rslora else self.lora_r)
 
 
 def usual_train(mode: str, n_parameters: int = 1_000_000) -> dict[str, Any]:
-    """The usual settings of TrainConfig for a fine-tuning, where they differ from those of a training from scratch.
+    """Return the recommended TrainConfig settings for fine-tuning that differ from those for training from scratch.
 
-    AdamW: Muon moves every matrix by full length even where there is nothing to learn. Of conversations only the
-    replies count. The learning rate is a start for models of 1 M to 1 G parameters: 1e-3 (1 M), 9e-5 (135 M), 3e-5
-    (1 G), five times as much where few are trained.
+    The optimizer is AdamW, because Muon's updates have full length even if there is nothing to learn. In conversations,
+    only the replies count in the loss. The learning rate is a starting point for models of 1 M to 1 G parameters: 1e-3
+    (1 M), 9e-5 (135 M), 3e-5 (1 G); five times as much for the modes "head" and "lora", which train few parameters.
     """
     lr = 1e-3 * min(1.0, (1_000_000 / max(n_parameters, 1)) ** 0.5)
     lr = float(f"{lr * (1 if mode in ('all', 'last') else 5):.1g}")

@@ -1,7 +1,7 @@
-"""A run in one file: what is in it, under which names, and how much of it there can be. No torch import.
+"""The format of a run in one file: its content, the names in it, and limits on its size. No torch import.
 
-NAME.terrarium is a zip: the files of a run's folder under their names there, conversations in chats/, and manifest.json
-`{format, program, created, run, files: {name: {sha256, size}}}`, which lists all the others.
+NAME.terrarium is a zip: the files of a run's folder under the same names, conversations in chats/, and manifest.json
+`{format, program, created, run, files: {name: {sha256, size}}}`, which lists all other files.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from terrarium.models.settings.align_spec import REWARD_MODELS
 
 SUFFIX = ".terrarium"
 RUN_FILE = "terrarium"
-"""The format of the source in the lineage of a run that came out of one."""
+"""The format of `source` in the lineage of a run unpacked from such a file."""
 FORMAT = 1
 MANIFEST = "manifest.json"
 CHATS = "chats"
 
 WEIGHTS = (".safetensors", ".gguf")
-"""What is stored as it is, since compression gains nothing; the rest is text, and is compressed."""
+"""The suffixes of files stored uncompressed, since compression gains nothing; the rest is text, and is compressed."""
 
 MAX_FILES = 10_000
 MAX_MANIFEST_BYTES = 1 << 24
 MAX_TEXT_BYTES = 4 << 30
-"""Of one file that is text; the metrics of a million steps have a twentieth of it."""
+"""Size limit of a text file; the metrics of a million steps take a twentieth of it."""
 MAX_BYTES = 1 << 39
-"""Of all files together."""
+"""Size limit of all files together."""
 MAX_RATIO = 100
-"""How many times as large a text can be as it is in the zip, where it has more than a megabyte; logs have 3 to 20."""
+"""Limit on the compression ratio of a text of more than a megabyte; that of logs is 3 to 20."""
 
 _PLACE = re.compile(rf"(scores|replies|{'|'.join(REWARD_MODELS.values())}|{BASE}|{CHATS}|checkpoints/step-\d{{8,12}})")
 _ENDINGS = (".json", ".jsonl", *WEIGHTS)
 _WORDS = ("prompts",)
-"""Settings that hold what somebody wrote, whatever it looks like."""
+"""Settings that contain the user's own text, which is not changed even if it looks like a path."""
 
 
 def is_known(name: str) -> bool:
-    """Whether a file of this name, with “/” between its parts, can be in a run's file.
+    """Return whether a file of this name, with “/” between its parts, can be in a run's file.
 
-    That is one of the kinds that a run has, in one of its folders; no name that leads out of the run, that some system
-    does not take for a file's, or that has a meaning to the system.
+    Only the kinds of files that a run has, in one of its folders. Refuses names that lead out of the folder, that are
+    no valid file name on some system, or that are reserved there.
     """
     *folders, file = name.split("/")
     if folders and not _PLACE.fullmatch("/".join(folders)):
@@ -57,12 +57,12 @@ def is_known(name: str) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """Whether a file of this name is compressed."""
+    """Return whether a file of this name is text, which is compressed."""
     return not name.endswith(WEIGHTS)
 
 
 def without_folders(value: Any) -> Any:
-    """A part of run.json in which absolute paths are names only: where files lie is nobody else's business."""
+    """Return a part of run.json with absolute paths reduced to file names, so that it reveals no user's folders."""
     if isinstance(value, dict):
         return {key: each if key in _WORDS else without_folders(each) for key, each in value.items()}
     if isinstance(value, list):

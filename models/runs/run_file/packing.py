@@ -1,4 +1,4 @@
-"""Writes a run into one file, NAME.terrarium. No torch import."""
+"""Packing a run into one file, NAME.terrarium. No torch import."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from terrarium.models.runs.run_folder import RunFolder
 
 _CHUNK_BYTES = 1 << 22
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""What each file says of its time, so that the same run gives the same bytes but for the manifest."""
+"""The modification time of every file in the zip, so that the same run gives the same bytes except the manifest."""
 
 
 def pack_run(
@@ -33,19 +33,19 @@ def pack_run(
     chats: bool = False,
     replaces: bool = False,
 ) -> Generator[Event, None, Path]:
-    """Write a run into the file `path`, which gets the ending .terrarium where it has none; returns it.
+    """Write a run to the file `path` (with the suffix .terrarium appended if missing) and return that path.
 
-    In it are its settings, tokenizer, curves, samples, scores and its last checkpoint; not the user's notes, nor where
-    any file lies. Yields Phase and Progress (bytes); closing it leaves `path` as it was.
+    It contains the settings, tokenizer, curves, samples, scores and the last checkpoint; not the user's notes, nor the
+    paths of any files. Yields Phase and Progress (bytes); closing it leaves `path` unchanged.
 
     Args:
-        all_checkpoints: whether the earlier checkpoints are in it, too.
-        chats: whether the conversations of `library` with it are in it.
-        replaces: whether a file that is there already is replaced.
+        all_checkpoints: whether to include the earlier checkpoints.
+        chats: whether to include the conversations of `library` with this run.
+        replaces: whether to replace an existing file.
 
     Raises:
-        ValueError: where the run is being trained or has no checkpoint, or the file is there already.
-        OSError: where the disk is full, or a file cannot be read or written.
+        ValueError: if the run is being trained or has no checkpoint, or the file exists.
+        OSError: if the disk is full, or a file cannot be read or written.
     """
     path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
     if path.exists() and not replaces:
@@ -82,7 +82,7 @@ def pack_run(
 
 
 def _names(folder: Path, checkpoints: set[str]) -> Iterator[str]:
-    """The files of a run that belong in it, but for run.json."""
+    """Yield the names of a run's files to pack, except run.json."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         is_left_out = name.startswith("checkpoints/") and file.parent.name not in checkpoints
@@ -92,7 +92,7 @@ def _names(folder: Path, checkpoints: set[str]) -> Iterator[str]:
 
 
 def _record(run: RunFolder, kept: list[Path]) -> bytes:
-    """The run.json, without the folders of whoever trained it."""
+    """Return the content of run.json without the user's folders, and without a best step that is not packed."""
     record = read_record(run.folder)
     record |= {"spec": without_folders(record["spec"]), "lineage": without_folders(record.get("lineage", {}))}
     if record.get("best_step") not in [checkpoint_step(path) for path in kept]:
@@ -101,7 +101,7 @@ def _record(run: RunFolder, kept: list[Path]) -> bytes:
 
 
 def _chats(library: Library, run_id: str) -> dict[str, bytes]:
-    """The conversations with a run; one that is damaged is left out."""
+    """Return the files of the conversations with a run, by name; damaged ones are left out."""
     found = {}
     for path in sorted(library.chats.glob("*.json")):
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""Makes a run of a file that somebody packed, NAME.terrarium; nothing in it is trusted. No torch import."""
+"""Unpacking a run from one file, NAME.terrarium, whose content is not trusted. No torch import."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
 
 _CHUNK_BYTES = 1 << 22
 _SMALL = 1 << 20
-"""Bytes of a text below which it may be compressed as much as it likes."""
+"""Bytes of a text up to which any compression ratio is accepted."""
 _NEEDED = ("run.json", "tokenizer.json")
 _AT_REST = {"running": "stopped", "queued": "stopped"}
-"""What becomes of a status that is not true here."""
+"""Replacements for a status that no longer holds after unpacking."""
 
 
 def unpack_run(path: Path, library: Library, name: str | None = None) -> Generator[Event, None, RunFolder]:
-    """Make a run of the library out of the file `path`; closing it leaves nothing. Yields Phase and Progress (bytes).
+    """Unpack the file `path` into a new run of the library, and add its conversations to the library as well.
 
-    Its conversations, if there are any in it, come into the library as well.
+    Yields Phase and Progress (bytes); if it is closed before its end, nothing remains.
 
     Args:
-        name: what to call it; by default as it was called, numbered where there is a run of that name.
+        name: the name of the run; by default its old one, numbered if the library has a run of that name.
 
     Raises:
-        ValueError: where the file is no run's, damaged, of a newer version, or holds what no run has.
-        OSError: where the disk is full.
+        ValueError: if the file is not a run's, is damaged or of a newer version, or contains files that no run has.
+        OSError: if the disk is full.
     """
     yield Phase(name=f"Reading {path.name}")
     with ExitStack() as open_files:
@@ -107,7 +107,11 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 
 def _checked(path: Path, packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """What is in the file by name, if a run could have all of it; this reads only the table of contents."""
+    """Return the entries of the zip by name, except the manifest; reads only the table of contents.
+
+    Raises:
+        ValueError: if a run cannot have these files, or they would be too large unpacked.
+    """
     infos = packed.infolist()
     if len(infos) > MAX_FILES:
         raise ValueError(f"{path} holds {len(infos):,} files, and a run has at most {MAX_FILES:,}: it is not opened.")
@@ -152,7 +156,7 @@ def _printable(name: str) -> str:
 def _read_manifest(
     path: Path, packed: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]
 ) -> dict[str, tuple[str, int]]:
-    """The sum and the size of each file, which are exactly those that are there."""
+    """Return the SHA-256 and the size of each file in the manifest; ValueError if the files differ from it."""
     try:
         about: Any = json.loads(_read(path, packed, MANIFEST))
         version = about["format"]
@@ -174,7 +178,7 @@ def _read(path: Path, packed: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _chunks(path: Path, packed: zipfile.ZipFile, name: str) -> Iterator[bytes]:
-    """The bytes of a file in it, never more than it says."""
+    """Yield the bytes of a file in the zip, never more than the size in its table of contents."""
     try:
         with packed.open(name) as source:
             while data := source.read(_CHUNK_BYTES):
@@ -186,7 +190,7 @@ def _chunks(path: Path, packed: zipfile.ZipFile, name: str) -> Iterator[bytes]:
 def _extract(
     path: Path, packed: zipfile.ZipFile, info: zipfile.ZipInfo, digest: str, target: Path
 ) -> Generator[int, None, None]:
-    """Write one file, yielding the bytes written each time; ValueError where its sum is another."""
+    """Write one file, yielding the number of bytes of each chunk; ValueError if its SHA-256 is not `digest`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     found = hashlib.sha256()
     with target.open("xb") as file:
@@ -205,7 +209,7 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _check_run(path: Path, folder: Path) -> Generator[Event, None, dict[str, Any]]:
-    """The run.json; ValueError where the files are no run that this version can read."""
+    """Check that this version can read the unpacked run, and return its run.json; ValueError if it cannot."""
     try:
         record = read_record(folder)
         checkpoints = RunFolder.open(folder).checkpoints()
@@ -224,11 +228,11 @@ def _check_run(path: Path, folder: Path) -> Generator[Event, None, dict[str, Any
 
 
 def _check_weights(path: Path) -> None:
-    """Read the header of a file of weights; ValueError where the file is not what its name says."""
+    """Read the header of a file of weights; ValueError if it is damaged, or of another format than its suffix."""
     if path.suffix == ".safetensors":
         read_safetensors_header(path)
     else:
-        from terrarium.models.files.gguf_file import read_gguf_header  # its package takes half a second to import
+        from terrarium.models.files.gguf_file import read_gguf_header  # the gguf package takes half a second to import
 
         read_gguf_header(path)
 
@@ -249,9 +253,9 @@ def _write_record(folder: Path, record: dict[str, Any], identity: str, name: str
 
 
 def _take_out(folder: Path, old_id: str, new_id: str) -> list[dict[str, Any]]:
-    """The conversations that came with a run, with its new id and ids of their own; they leave its folder.
+    """Remove the conversations from an unpacked run's folder, and return them with new ids and the run's new id.
 
-    One that is damaged is left out.
+    Damaged ones are left out.
     """
     chats = []
     for file in sorted(folder.glob("*.json")):
