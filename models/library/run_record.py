@@ -39,7 +39,7 @@ class RunInfo:
     it started from, as a fork or (`is_tuned`) as a new training. `best_loss`: the lowest validation loss.
     `best_metric`: the name and best value of the task's metric. `size_bytes`: the size on disk. The last three are None
     until measured (see run_index). `early_stop`: a sentence why early stopping ended it, "" if it did not.
-    `is_unmeasured`: whether its training has finished, but its recipe was cut off before it evaluated the model. `spec`:
+    `is_unmeasured`: whether its training has finished, but its recipe was cut off before the evaluation. `spec`:
     None if it cannot be read.
     """
 
