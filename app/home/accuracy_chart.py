@@ -36,7 +36,7 @@ _CURVE_SHARE = 0.28
 
 
 class AccuracyChart(QWidget):
-    """A row for each kind of KINDS: a bar with its number, and the curve over the steps so far.
+    """A row for each kind in KINDS: a bar with its number, and the curve over the steps so far.
 
     The marks on a bar are baselines, named on hover and in the legend below. All rows are shown from the
     start, so that nothing moves when numbers arrive.
@@ -69,7 +69,7 @@ class AccuracyChart(QWidget):
         *,
         is_log: bool = False,
     ) -> None:
-        """Draw accuracies, and the curve of earlier ones in a training of `total_steps`.
+        """Draw accuracies, and the curve of earlier measurements in a training of `total_steps`.
 
         is_log: whether the axis of steps is logarithmic.
         """
@@ -125,7 +125,7 @@ class AccuracyChart(QWidget):
 
     def sizeHint(self) -> QSize:
         legend = self._legend(max(self.width(), self.minimumWidth()))
-        lines = 1 + max(line for line, _ in legend)  # for all baselines: one is only measured at the end
+        lines = 1 + max(line for line, _ in legend)  # for all baselines: `without_story` is measured last
         return QSize(420, self._min_row() * len(KINDS) + SPACE + lines * self._line())
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -317,7 +317,7 @@ class Home(QWidget):
         if self._awaits_next and self.isVisible():
             self.focus_first()
         elif self.another.hasFocus():
-            reveal(self.another)  # the update may have scrolled it out of view
+            reveal(self.another)  # the update may have scrolled the link out of view
 
     def _show_library(self) -> None:
         """Show the models, or how to start."""
@@ -404,7 +404,7 @@ class Home(QWidget):
             self.next_button.setText(step.button)
             self.next_button.setAccessibleName(step.button)
             self.remove.setVisible(step.action == RETRY)
-        # Unknown until the library is read; for an empty library it is the quick start in the middle.
+        # Hidden until the library is read, and if it is empty: the quick start in the middle is then the next step.
         self._next.setVisible(self._is_read and (not self.is_empty or step.action in (RETRY, OPEN_QUEUE)))
 
     def _on_remove(self) -> None:

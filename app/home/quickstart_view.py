@@ -54,7 +54,7 @@ def stage_of(state: TrainingState) -> int:
 
 
 def _reached(state: TrainingState) -> int:
-    """Return the stage that was reached, also after a stop or a failure."""
+    """Return the index of the stage that was reached, also after a stop or a failure."""
     if state.evaluated is not None or state.is_compared or (state.over and state.status == "finished"):
         return CHAT
     if state.outcome and not _was_cut_short(state):
@@ -252,7 +252,7 @@ class QuickStartView(QWidget):
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
             vocab_size = spec.model.vocab_size if spec is not None else 0
             self._chart = self.bits if state.files else self.loss
-            self._chart.show_history(self._history, 0 if state.files else vocab_size)  # tables tell more than a guess
+            self._chart.show_history(self._history, 0 if state.files else vocab_size)  # files: tables are the baseline
             self._curves.setCurrentWidget(self._chart)
             self._chart.head.addWidget(self.log_axis)
             self.samples.show_history(self._history, spec)

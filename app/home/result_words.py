@@ -18,7 +18,7 @@ _HARD = 0.5
 
 
 def headline_words(evaluated: Evaluated) -> str:
-    """“Right in 97 of 100 questions it had never seen; guessing gets 8.”"""
+    """Return the headline, such as “Right in 97 of 100 questions it had never seen; guessing gets 8.”"""
     guesses = [kind.most_frequent for kind in evaluated.kinds if kind.kind in HEADLINE_KINDS]
     guessing = f"; guessing gets {_of_100(statistics.fmean(guesses))}" if guesses else ""
     return f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen{guessing}."
@@ -41,7 +41,7 @@ def guessing_words(kind: KindAccuracy) -> str:
 
 
 def guess_words(kind: KindAccuracy) -> str:
-    """“guessing: 8”, of 100."""
+    """Return the accuracy of guessing as a number of 100: “guessing: 8”."""
     return f"guessing: {_of_100(kind.most_frequent)}"
 
 
