@@ -116,7 +116,7 @@ class TrainingTab(QWidget):
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is a page to show."""
+        """Whether a page is shown, instead of the empty placeholder."""
         return self.pages.currentWidget() is not self._nothing
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -169,7 +169,7 @@ class TrainingTab(QWidget):
             self.recipes.show_recipe(name)
 
     def show_run(self, run_id: str) -> None:
-        """Show a run, and select it in the list."""
+        """Select a run in the list, which shows it."""
         if not self.runs.choose(run_id):
             self.runs.reload()
 
@@ -220,7 +220,7 @@ class TrainingTab(QWidget):
                 self.pages.setCurrentWidget(self.run_view)
                 self.runs.choose("")  # it is not in the list yet
         elif ended and self._is_showing(""):
-            self._show_form()  # it ended before there was a run to show: a message says why
+            self._show_form()  # it ended before it had a run to show; a message says why
         if active and state.run_id and state.run_id != self._followed:
             self._followed = state.run_id
             if self._follows and (began or any(map(self._is_showing, ("", state.run_id, self._leaving)))):
@@ -240,7 +240,7 @@ class TrainingTab(QWidget):
         was_within = not waits and _has_focus_within(self._queue_card)
         self._queue_card.setVisible(waits)
         if was_within:
-            self.runs.setFocus()  # its last item was removed
+            self.runs.setFocus()  # the last item of the queue was removed
 
     @Slot(object, int)
     def _on_removed(self, item: QueuedRun, index: int) -> None:
