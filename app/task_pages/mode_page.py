@@ -44,7 +44,7 @@ class ModePage(QWidget):
         return "" if self._pages.currentWidget() is self.body else self._empty.words
 
     def inspect(self, read: ReadText | None, absence: str = "") -> None:
-        """Set the text that the glass box inspects while this page is in view, or why there is none."""
+        """Set the text that the glass box inspects while this page is in view, or the reason for its absence."""
         self._read, self._absence = read, absence
         if self.isVisible():
             self.focus.show(read, absence)

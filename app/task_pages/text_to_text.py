@@ -167,7 +167,7 @@ class TextToText(ModePage):
         if self.write.isEnabled():
             self._on_write()
 
-    # -- the source ----------------------------------------------------------------------------------------------------
+    # -- Source --------------------------------------------------------------------------------------------------------
 
     def _gap(self) -> str:
         """Return the spelling of the next gap; "" if the model has no gaps."""
@@ -191,7 +191,7 @@ class TextToText(ModePage):
         self.beams.setVisible(self.way.value == "beam")
         self._about.setText("Searching…" if self._examiner.busy else _HINTS[self.way.value])
 
-    # -- the target ----------------------------------------------------------------------------------------------------
+    # -- Target --------------------------------------------------------------------------------------------------------
 
     def _on_write(self) -> None:
         text, sampling = self.source.text, self.draw()
@@ -262,7 +262,7 @@ class TextToText(ModePage):
 
     @Slot(int)
     def _inspect_hypothesis(self, number: int) -> None:
-        """Show one of the hypotheses in the glass box."""
+        """Show a hypothesis in the glass box."""
         searched = self.searched
         assert searched is not None
         ids = (searched.start_id, *searched.found[number].ids)
