@@ -1,4 +1,4 @@
-"""How the difference changes a model's answer: scores of the nouns at “it”, or tokens whose probability differs."""
+"""The effect of the difference on a model's answer: noun scores at “it”, or tokens whose probability differs."""
 
 from __future__ import annotations
 

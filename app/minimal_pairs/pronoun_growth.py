@@ -24,7 +24,7 @@ class PronounGrowth(QObject):
         self._left: list[str] = []
         self._total = 0
         self.active = False
-        """Whether one of them is being trained."""
+        """Whether one of the models is being trained."""
         training.changed.connect(self._on_changed)
         training.ended.connect(self._on_ended)
 
