@@ -137,7 +137,7 @@ def check_display(platform: str, environment: Mapping[str, str], plugins: Path) 
 
 
 def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
-    """Open the window, import `files` (.terrarium or .gguf), and return the exit code when it is closed."""
+    """Open the window, import the runs in `files` (.terrarium), and return the exit code when it is closed."""
     check_display(sys.platform, os.environ, Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)))
     app = QApplication.instance() or Application(list(argv or sys.argv[:1]))
     assert isinstance(app, QApplication)

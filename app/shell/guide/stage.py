@@ -264,7 +264,7 @@ class MainWindowDriver:
             raise ValueError(_BUSY)
 
     def _chat_run(self) -> RunFact:
-        """Return the chat run with the most steps, the first of equals: a short run has learned little."""
+        """Return the Tiny World chat run with the most steps, the first of equals: a short run has learned little."""
         found = max((run for run in self.facts().runs if run.can_chat), key=lambda run: run.step, default=None)
         if found is None:
             raise ValueError(_NO_MODEL)
