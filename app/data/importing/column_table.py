@@ -124,7 +124,7 @@ class ColumnTable(QWidget):
 
     @Slot(int, int, int)
     def _on_resized(self, at: int, before: int, width: int) -> None:
-        """Copy a column's width to the rows, except the last one's: each table stretches its own (a scroll bar differs)."""
+        """Copy a column's width to the rows, except that of the last column, which each table stretches by itself."""
         if at < self.rows.columnCount() - 1:
             self.rows.setColumnWidth(at, width)
 

@@ -157,7 +157,7 @@ class ImportDraft(QObject):
         return (*needed, *OPTIONAL_ROLES.get(self.task, ()), GROUP)
 
     def set_task(self, task: str) -> None:
-        """Set the task of the rows. Its roles are the guessed ones; without a guess, those that the last task shares."""
+        """Set the task of the rows, with its guessed roles or, without a guess, those that the last task shares."""
         if task == self.task:
             return
         self.task = task
