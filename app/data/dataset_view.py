@@ -275,7 +275,7 @@ class DatasetView(QWidget):
             self.pairs.step(by)
 
     def export_pairs(self, form: str) -> None:
-        """Ask for a file, and write the pairs of this dataset in one of PREFERENCE_FORMS."""
+        """Ask for a file, and write this dataset's preferences to it in one of PREFERENCE_FORMS."""
         if self._info is None:
             return
         corpus, known = self._info.corpus, PREFERENCE_FORMS[form]

@@ -139,7 +139,7 @@ class AccuracyChart(QWidget):
         return self.fontMetrics().height() + SPACE + SPACE // 2
 
     def _row(self) -> int:
-        """The height of a row, up to twice as high in a tall chart for the sake of the curves."""
+        """Return the height of a row: in a tall chart up to twice the minimum, for the curves."""
         least = self._min_row()
         return min(2 * least, least + max(self.height() - self.sizeHint().height(), 0) // len(KINDS))
 
@@ -153,7 +153,7 @@ class AccuracyChart(QWidget):
         return max(metrics.horizontalAdvance(kind_title(kind)) for kind in KINDS) + 3 * SPACE
 
     def _legend(self, width: int) -> list[tuple[int, int]]:
-        """The line and the x of each baseline's entry in the legend of a chart of this width."""
+        """Return (line, x) of each baseline's entry in the legend of a chart of this width."""
         metrics, found = QFontMetrics(self._theme.font(0.9)), list[tuple[int, int]]()
         x, line = self._left, 0
         for _, words in BASELINES:
@@ -215,7 +215,7 @@ class AccuracyChart(QWidget):
                 self._mark(painter, QPointF(bar.left() + bar.width() * value, bar.center().y()), j)
 
     def _paint_curve(self, painter: QPainter, box: QRectF, curve: Sequence[tuple[float, float]]) -> None:
-        """The accuracy over the steps: the whole width is the whole training, the whole height 100 %."""
+        """Draw the accuracy over the steps: the width of the box is the whole training, its height 100 %."""
         painter.setPen(self._theme.pen("border", width=1))
         painter.drawLine(box.bottomLeft(), box.bottomRight())
         if not curve:
@@ -240,7 +240,7 @@ class AccuracyChart(QWidget):
             painter.drawText(box.adjusted(14, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, words)
 
     def _mark(self, painter: QPainter, centre: QPointF, baseline: int) -> None:
-        """The mark of a baseline, distinguished by its shape."""
+        """Draw the mark of a baseline, which is distinguished by its shape."""
         colors = self._theme.theme
         painter.setPen(self._theme.pen("surface", width=1))
         painter.setBrush(colors.color("text"))

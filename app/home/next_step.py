@@ -30,7 +30,7 @@ class NamedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryFacts:
-    """What the next step depends on.
+    """The facts from which the next step is chosen.
 
     training: "" for none, PREPARING while there are no weights yet, or LEARNING. can_chat: the model in training is a
     chat model. newest: the newest model trained here, or None. interrupted: the newest run, if it ended before it was

@@ -81,7 +81,7 @@ def _title(state: TrainingState, stage: int) -> str:
 
 
 class QuickStartView(QWidget):
-    """Follows the training while it is a quick start, and keeps showing the result when another training starts.
+    """Follows the training while it is a quick start, and still shows its result when another training starts.
 
     state: the state of the last quick start, or None.
 
@@ -91,7 +91,7 @@ class QuickStartView(QWidget):
         tokenizer_requested(run_id): show its tokenizer.
         tune_requested(files): fine-tune a published model on these text files instead.
         another_requested(): choose another text after a failure.
-        closed(): back to Home.
+        closed(): return to Home.
     """
 
     chat_requested = Signal(str)

@@ -14,7 +14,7 @@ _LONG = 150
 """The length in characters from which only the last sentence of a question is shown."""
 _SENTENCE = re.compile(r"[^.!?]+[.!?]+")
 _HARD = 0.5
-"""The accuracy on sums below which it is explained."""
+"""The accuracy on sums below which the result has an explanation."""
 
 
 def headline_words(evaluated: Evaluated) -> str:
@@ -46,7 +46,7 @@ def guess_words(kind: KindAccuracy) -> str:
 
 
 def short_question(question: str) -> str:
-    """Shorten a question to one line: its last sentence, and how many come before it."""
+    """Shorten a long question to its last sentence and the number of sentences before it."""
     sentences = [sentence.strip() for sentence in _SENTENCE.findall(question)]
     if len(question) <= _LONG or len(sentences) < 2:
         return question

@@ -37,8 +37,9 @@ TITLES = ("A", "B", "B − A")
 
 
 class PairMaps(QWidget):
-    """Three attention maps: rows attend to columns. The pointer or the arrow keys select a cell in all maps; a click or
-    Enter chooses its row.
+    """Three attention maps, in which rows attend to columns.
+
+    The pointer or the arrow keys select a cell in all maps; a click or Enter chooses its row.
 
     Signals:
         read(text): the description of the selected cell, '' for none.

@@ -13,7 +13,7 @@ class PronounGrowth(QObject):
     """Trains the pronoun models one after the other, as ordinary runs.
 
     Signals:
-        changed(): `active`, `progress` or `words` is new.
+        changed(): `active`, `progress` or `words` has changed.
     """
 
     changed = Signal()

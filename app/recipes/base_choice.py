@@ -67,7 +67,7 @@ class BaseMeasurer(QObject):
 
 
 class BaseChoice(QWidget):
-    """A list of bases, a note about the chosen one, and buttons to measure it or, if it is weak, to train it further.
+    """A list of bases, a note about the chosen base, and buttons to measure it or, if it is weak, to train it further.
 
     Signals:
         changed(): another base was chosen.

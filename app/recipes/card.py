@@ -32,7 +32,7 @@ _FILES = "files of recipes"
 
 
 class RecipeCard(Tile):
-    """Starts its recipe and follows it while it is the current training.
+    """Starts its recipe, and shows its progress while it is the current training.
 
     Signals:
         scores_asked(run_id), chat_asked(run_id): show the scores of a run, or use its model.

@@ -44,7 +44,7 @@ class OwnPairs:
 
 
 class DemonstrationCard(Tile):
-    """Starts its demonstration and follows it while it is the current training.
+    """Starts its demonstration, and shows its progress while it is the current training.
 
     Signals:
         result_asked(name): show the result of the demonstration.

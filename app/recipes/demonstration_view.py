@@ -54,7 +54,7 @@ _STOP_LESSON = (
 
 
 class DemonstrationView(QWidget):
-    """Shows one result of a demonstration; earlier ones can be chosen.
+    """Shows a result of a demonstration; earlier results can be chosen.
 
     Signals:
         back_asked(): return to the recipes.

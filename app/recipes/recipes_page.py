@@ -154,7 +154,7 @@ class RecipesPage(QWidget):
         return self._shown
 
     def has_recipe(self, name: str) -> bool:
-        """Whether there is a recipe or demonstration of that name."""
+        """Return whether there is a recipe or demonstration of this name."""
         return name in self.cards or name in self.demonstrations
 
     def show_recipe(self, name: str) -> None:

@@ -135,7 +135,7 @@ class Tile(QFrame):
 
     @property
     def is_going(self) -> bool:
-        """Whether it is the current training."""
+        """Whether the recipe is the current training."""
         return self._session.training.active and self.state is not None
 
     @property
@@ -218,7 +218,7 @@ class Tile(QFrame):
 
 
 class TileGrid(QWidget):
-    """Tiles in up to three columns, depending on the width, with the details of one of them below its row."""
+    """Tiles in up to three columns, depending on the width. The details of at most one are shown, below its row."""
 
     def __init__(self, tiles: Sequence[Tile], theme: ThemeProvider) -> None:
         super().__init__()

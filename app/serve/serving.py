@@ -158,7 +158,7 @@ class Serving(QObject):
         self._poll()
 
     def stop(self) -> None:
-        """Stop soon; requests in progress get an error that says so."""
+        """Stop soon; requests in progress get an error with the reason."""
         if self._thread is not None:
             self._thread.stop()
             self._show("stopping")

@@ -70,7 +70,7 @@ class ImportDialog(QObject):
         self.open_files([Path(file) for file in files])
 
     def open_files(self, files: Sequence[Path]) -> None:
-        """Import .terrarium and .gguf files as runs, one after the other."""
+        """Import .terrarium and .gguf files as runs, in order."""
         self._waiting += files
         self._open_next()
 

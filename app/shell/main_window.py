@@ -1,4 +1,4 @@
-"""The window: builds the top bar, pages, menus and status bar, and connects them. No logic of its own."""
+"""The main window: builds the top bar, pages, menus and status bar, and connects them. It has no other logic."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Places:
         self._window = window
 
     def show(self, place: str) -> None:
-        """Show a place; if it has nothing to show yet, say what is missing."""
+        """Show a place; if it has nothing to show yet, show a notice that says what is missing."""
         tab, _, rest = place.partition("/")
         match tab:
             case "home":

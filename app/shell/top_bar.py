@@ -1,4 +1,4 @@
-"""The bar at the top: the logo, Home, and one button for each tab."""
+"""The top bar: the logo, a button for Home and for each tab, the guide, and the quick start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _QUICKSTART_TIP = "Grow a small model in a minute or two"
 
 
 class TopBar(QFrame):
-    """Chooses the tab.
+    """Lets the user choose the tab.
 
     Signals:
         tab_chosen(name): HOME, or one of the names in TABS.
@@ -94,7 +94,7 @@ class TopBar(QFrame):
         RelayoutOnResize(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
-        """The size of the compact bar, without the name, the tabs' icons, and the guide, which is also in the menu."""
+        """Return the size of the compact bar: without the name, the tabs' icons, and the guide (also in the menu)."""
         hint = super().minimumSizeHint()
         brand = 0 if self._brand.isHidden() else self._brand_width
         guide = 0 if self.guide_button.isHidden() else self._guide_width

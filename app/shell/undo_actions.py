@@ -100,7 +100,7 @@ class UndoActions(QObject):
         return _of_stack(stack) if stack is not None else _Target(_nothing, _nothing, False, False)
 
     def _field(self) -> _Target | None:
-        """The focused text field, or None."""
+        """Return the focused text field as a target, or None."""
         widget = self._focus if self._focus is not None and isValid(self._focus) else None
         if isinstance(widget, QAbstractSpinBox | QComboBox):
             widget = widget.lineEdit()

@@ -13,7 +13,7 @@ _KEY = "window place"
 
 
 def restore_place(window: QMainWindow, remembered: Remembered) -> None:
-    """Restore the last geometry of a window that is not shown yet, as far as it fits the screen."""
+    """Restore the last geometry of a window before it is shown, shrunk to fit the screen if necessary."""
     window.resize(SIZE)
     kept = QByteArray.fromBase64(remembered.get(_KEY, "").encode("ascii", "ignore"))
     if kept:

@@ -59,7 +59,7 @@ class Correcting(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether the dataset is being made."""
+        """Whether the dataset of the corrections is being created."""
         return self._task.busy
 
     def show_model(self, model: ChatModel) -> None:

@@ -55,7 +55,7 @@ class ModePage(QWidget):
 
     @Slot()
     def on_model_changed(self) -> None:
-        """Update the page after another model was opened, or the open one was closed."""
+        """Update the page after another model was opened, or the open model was closed."""
         self.inspect(None)
         model = self._session.chat.model
         refused = _NO_MODEL if model is None else self.refusal(model)

@@ -92,7 +92,7 @@ class TextToText(ModePage):
         self.n_beam.setToolTip("Number of beams, and of texts shown")
         self.length_penalty.setToolTip("Above 0 favours longer texts; 0 compares the plain sums of log-probabilities")
         policy = self.beams.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # the editor keeps its height
+        policy.setRetainSizeWhenHidden(True)  # so that the height of the editor does not change
         self.beams.setSizePolicy(policy)
         left, right = QWidget(), QWidget()
         self._titles = (_title("Source", self.insert), _title("Target"))

@@ -95,7 +95,7 @@ class ChecksCard(QFrame):
 
 
 class FindingRow(QWidget):
-    """One finding: its sentence, a check box, and its examples, folded.
+    """A finding: its sentence, a check box, and its examples, which are folded at first.
 
     Signals:
         fixed(bool): the check box was toggled.

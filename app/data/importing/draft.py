@@ -150,7 +150,7 @@ class ImportDraft(QObject):
         return checked and is_decided and not self.doing and not self._rest.isActive()
 
     def roles_of_task(self) -> tuple[str, ...]:
-        """The roles that a column can have, as ImportPlan calls them; the needed ones first."""
+        """Return the roles that a column can have, named as in ImportPlan, the required ones first."""
         if not self.task:
             return ()
         needed = dict.fromkeys(role for way in ROLES[self.task] for role in way)
@@ -179,7 +179,7 @@ class ImportDraft(QObject):
         self._decided()
 
     def n_changed_of_split(self) -> int:
-        """The number of changed settings among the test fraction and the seed."""
+        """Return how many of the test fraction and the seed differ from their defaults."""
         return (self.test_share != _SHARE) + (self.seed != _SEED)
 
     def set_split(self, val_share: float, test_share: float, seed: int) -> None:

@@ -40,7 +40,7 @@ _LOCAL_HOST, _LOCAL_ORIGIN = re.compile(_LOCAL, re.IGNORECASE), re.compile(rf"ht
 
 
 def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float = BODY_SECONDS) -> ASGIApp:
-    """Create the endpoint for `engine`; a body that takes longer than `body_seconds` to arrive is refused."""
+    """Create the endpoint for `engine`; a request whose body takes longer than `body_seconds` is refused."""
     bodies = _BodyReader(body_seconds)
 
     async def models(request: Request) -> Response:

@@ -21,7 +21,7 @@ _MAX_SLICE_S = 1.0
 
 
 class WorkerEngine(ScheduledEngine):
-    """Answers with one model on the thread that runs the jobs given to `submit_job` (callable from any thread)."""
+    """Answers with one model on the thread that runs the jobs passed to `submit_job`, a thread-safe callable."""
 
     def __init__(self, served: ServedModel, submit_job: Callable[[Job], object]) -> None:
         super().__init__(served)

@@ -168,7 +168,7 @@ class GuideDesk(QObject):
     # -- Command palette -----------------------------------------------------------------------------------------------
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """Chapters and missions, for the command palette."""
+        """Return the chapters and missions as entries of the command palette."""
         from terrarium.app.guide.missions import MISSIONS
 
         guide = self.guide

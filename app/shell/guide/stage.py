@@ -61,7 +61,7 @@ _NO_SAMPLES = "This run has recorded nothing that the time machine could show."
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The window state that a step's set-up may change. Replies, runs and tokenizers belong to the user and stay.
+    """The window state that a step's set-up may change. Replies, runs and tokenizers belong to the user, and remain.
 
     chat: the open conversation, "" if it is empty.
     """
@@ -95,7 +95,7 @@ class MainWindowDriver:
         window.top_bar.tab_chosen.connect(self._on_tab_chosen)
 
     def facts(self) -> WindowState:
-        """The current state of the window."""
+        """Return the current state of the window."""
         return self._reader.read()
 
     # -- Snapshots -----------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class MainWindowDriver:
                 self._judge(choice)
 
     def anchor(self, name: str) -> QWidget | Tab:
-        """Return the widget or tab that a step points at; ValueError if no anchor has that name."""
+        """Return the widget or tab that a step points at. Raises ValueError if no anchor has this name."""
         try:
             return ANCHORS[name](self._window)
         except KeyError as error:

@@ -264,7 +264,7 @@ def _n_same(a: str, b: str) -> int:
 
 
 def _is_complete(message: Message) -> bool:
-    """Whether the reply is complete: not still being generated, and not failed."""
+    """Return whether a message is a complete reply: not still being generated, and not failed."""
     return message.is_reply and message.generation is not None and message.generation.reason not in ("", "failed")
 
 
