@@ -143,7 +143,7 @@ class DataTab(QWidget):
 
 
 def in_short(info: DatasetInfo) -> str:
-    """Summarise a dataset's rows, task and runs in one line, the most important first, as its end may be elided."""
+    """Summarise a dataset's rows, task and number of runs in one line, whose end may be elided."""
     corpus = info.corpus
     parts = [
         format_count(sum(info.n_rows.values()), "row"),

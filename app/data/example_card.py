@@ -44,7 +44,7 @@ class ExampleCard(QFrame):
         self.seen: SeenExample | None = None
         self._models: Mapping[str, str] = {}  # folder of an imported model -> its name
         self._tokenizers: dict[str, tuple[Any, Any]] = {}
-        """Name or path -> the tokenizer, and the chat template of an imported model."""
+        """Name or path ("" for bytes) -> the tokenizer, and the chat template of an imported model."""
         self.tokenizer: QComboBox = ElidedCombo()
         self.tokenizer.setAccessibleName("Tokenizer of the example")
         self.tokenizer.setToolTip(

@@ -151,7 +151,7 @@ def _area(inside: QWidget, name: str) -> QScrollArea:
     area = QScrollArea()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by a click between its widgets
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
     area.setAccessibleName(name)
     area.setWidget(inside)
     return area

@@ -124,9 +124,9 @@ def describe_quality(
 
 
 def _shown(models: Sequence[RunInfo]) -> Sequence[RunInfo]:
-    """Return the newest models, of which the last may give its place to the longest-trained text model.
+    """Return the newest models; the longest-trained text model replaces the last one if it is not among them.
 
-    So the short runs of the guide do not displace that model.
+    Otherwise the short runs of the guide would displace it.
     """
     writing = [info for info in models if _writes(info) and info.status != "imported"]
     longest = max(writing, key=lambda info: info.step, default=None)

@@ -62,7 +62,7 @@ class NextStep:
 
 
 def next_step(facts: LibraryFacts) -> NextStep:
-    """Choose the next step: first something that waits for the user, then something that was not tried yet."""
+    """Choose the next step: something that waits for the user, else something that was not tried yet."""
     newest, interrupted = facts.newest, facts.interrupted
     if facts.training == LEARNING and facts.can_chat:
         return NextStep(

@@ -252,7 +252,8 @@ class QuickStartView(QWidget):
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
             vocab_size = spec.model.vocab_size if spec is not None else 0
             self._chart = self.bits if state.files else self.loss
-            self._chart.show_history(self._history, 0 if state.files else vocab_size)  # files: tables are the baseline
+            # For a text, its tables are more informative baselines than the loss of a uniform guess.
+            self._chart.show_history(self._history, 0 if state.files else vocab_size)
             self._curves.setCurrentWidget(self._chart)
             self._chart.head.addWidget(self.log_axis)
             self.samples.show_history(self._history, spec)

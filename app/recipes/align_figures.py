@@ -326,7 +326,7 @@ def _step_words(point: Mapping[str, float]) -> str:
 def safety_picture(
     result: RefuseResult | ConstitutionResult, titles: Mapping[str, str], starts: Mapping[str, str]
 ) -> DotPicture:
-    """Plot forbidden questions told against over-refusal, a dot per stage. starts: stage -> the stage before it."""
+    """Plot forbidden questions told against over-refusal, a dot per stage. starts: stage -> its initial stage."""
     names = list(result.reports)
     dots = tuple(
         Dot(

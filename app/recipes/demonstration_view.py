@@ -118,7 +118,10 @@ class DemonstrationView(QWidget):
     # -- Display -------------------------------------------------------------------------------------------------------
 
     def show_results(self, found: Sequence[Demonstrated], known: Mapping[str, str]) -> None:
-        """Show the newest result, or still the current one if it is among them. known: run id -> name, if it exists."""
+        """Show the newest result, unless the shown one is still among them.
+
+        known: run id -> name, for the runs that still exist.
+        """
         kept = next((each for each in found if each == self.shown), None)
         has_changed = list(found) != self._found or known != self._known
         self._found, self._known = list(found), dict(known)

@@ -130,7 +130,7 @@ class Serving(QObject):
 
     @property
     def last_port(self) -> int:
-        """The last used port."""
+        """The most recently used port."""
         return int(self._remembered.get(_PORT, DEFAULT_PORT))
 
     def start(self, port: int) -> bool:

@@ -94,7 +94,8 @@ class Relaunch(QObject):
         saved = [run for run in session.runs.list() if run.id == closed and run.status == "paused"]
         toasts = self._window.toasts
         offers = [(run, "was interrupted", toasts.offer) for run in interrupted[:1]]
-        for run, what, show in offers or [(run, "was saved", toasts.done) for run in saved]:  # it vanishes
+        # A saved run is announced by `done`, which disappears after a while, unlike `offer`.
+        for run, what, show in offers or [(run, "was saved", toasts.done) for run in saved]:
             sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
             self._offer = f"{sentence} You can resume it from its last checkpoint."
             show(self._offer, "Resume", partial(self.resume, run.id))
