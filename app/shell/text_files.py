@@ -99,5 +99,5 @@ class TextFiles(QObject):
 
 
 def _is_published(run: RunInfo) -> bool:
-    """Return whether a run is an imported causal model."""
+    """Return whether a run is an imported model that writes text: decoder-only or encoder-decoder."""
     return run.status == "imported" and run.has_model and run.spec is not None and run.spec.model.is_causal
