@@ -1,4 +1,4 @@
-"""The data tab: the datasets of the library, and importing new ones."""
+"""The data tab: the datasets of the library, and the import of new datasets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from terrarium.models.settings.tasks import TASKS
 
 
 class DataTab(QWidget):
-    """The datasets on the left; on the right the chosen one, an import, or the hub."""
+    """The list of datasets on the left; on the right the chosen dataset, an import, or the hub."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -143,7 +143,7 @@ class DataTab(QWidget):
 
 
 def in_short(info: DatasetInfo) -> str:
-    """Summarise a dataset's rows, task and users in one line; its end may be cut off."""
+    """Summarise a dataset's rows, task and number of runs in one line, whose end may be elided."""
     corpus = info.corpus
     parts = [
         format_count(sum(info.n_rows.values()), "row"),

@@ -1,4 +1,4 @@
-"""The views of the data tab: one dataset, importing one, and the hub."""
+"""The views of the data tab: a dataset, an import, and the hub."""
 
 from __future__ import annotations
 

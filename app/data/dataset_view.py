@@ -1,4 +1,4 @@
-"""One dataset of the library: its description, first rows, users, and its first example as a model input."""
+"""A dataset of the library: its description, first rows, the runs that use it, and a row as a model input."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class DatasetView(QWidget):
             tip="Write these preferences for other programs; says what the format cannot hold",
         )
         self.export.hide()
-        self._forms_of = ""  # the task for which its menu was created
+        self._forms_of = ""  # the task for which the export menu was created
         self.delete = button(
             "Delete", theme, self._delete, icon="trash", tip="Move it to the trash; that can be undone"
         )
@@ -275,7 +275,7 @@ class DatasetView(QWidget):
             self.pairs.step(by)
 
     def export_pairs(self, form: str) -> None:
-        """Ask for a file, and write the pairs of this dataset in one of PREFERENCE_FORMS."""
+        """Ask for a file, and write this dataset's preferences to it in one of PREFERENCE_FORMS."""
         if self._info is None:
             return
         corpus, known = self._info.corpus, PREFERENCE_FORMS[form]

@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 
 
 class ExampleCard(QFrame):
-    """Shows one row, encoded with a tokenizer of the library or of an imported model, or as bytes.
+    """Shows a row, encoded with a tokenizer of the library or of an imported model, or as bytes.
 
     Signals:
         tokenizer_chosen(name): another tokenizer was chosen, by name or path; '' for bytes.
@@ -43,9 +43,8 @@ class ExampleCard(QFrame):
         self._is_touched = False
         self.seen: SeenExample | None = None
         self._models: Mapping[str, str] = {}  # folder of an imported model -> its name
-        self._tokenizers: dict[
-            str, tuple[Any, Any]
-        ] = {}  # by self.tokenizer: the tokenizer and a model's chat template
+        self._tokenizers: dict[str, tuple[Any, Any]] = {}
+        """Name or path ("" for bytes) -> the tokenizer, and the chat template of an imported model."""
         self.tokenizer: QComboBox = ElidedCombo()
         self.tokenizer.setAccessibleName("Tokenizer of the example")
         self.tokenizer.setToolTip(
@@ -108,7 +107,7 @@ class ExampleCard(QFrame):
         return self._task.busy
 
     def show_row(self, task: str, values: Row, labels: Sequence[str], at: int, n: int) -> None:
-        """Show row `at` (from 0) of `n`, in the form of its task."""
+        """Show row `at` (from 0) of `n`, encoded for its task."""
         self.count.setText(f"{at + 1} of {n}")
         set_ends(self.back, self.forward, at, n)
         for widget in (self.back, self.count, self.forward):
@@ -180,8 +179,7 @@ class ExampleCard(QFrame):
 
     @Slot()
     def _reload(self) -> None:
-        """List the tokenizers of the library and, separately, of imported models. The default is the one of the
-        tokenizer tab."""
+        """List the tokenizers of the library and of imported models; the default is the tokenizer tab's current one."""
         tokenizers = self._session.tokenizers
         self._models = models = {
             str(run.folder): run.name

@@ -1,7 +1,7 @@
-"""The glossary: read from resources/guide/glossary.md, and searched. No Qt.
+"""The glossary: parsing resources/guide/glossary.md, and search. No Qt.
 
-An entry is a heading, a paragraph, and a fence ```term with TOML: `see` (one of app.help.places), and perhaps
-`formula`, `picture` (one of app.help.pictures), `also` (other words that it is found by) and `related` (other entries).
+An entry is a heading, a paragraph, and a fenced block ```term with TOML: `see` (one of app.help.places) and optionally
+`formula`, `picture` (one of app.help.pictures), `also` (aliases) and `related` (other entries).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADING, _OPENS, _CLOSES = "## ", "```term", "```"
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A term, what it means, and where in the window it can be seen. `line`: of its heading, from 1."""
+    """A term, its meaning, and the place in the window that shows it. line: the line of its heading, from 1."""
 
     term: str
     text: str
@@ -44,8 +44,11 @@ class Glossary:
         return self._by_name.get(name.casefold())
 
     def search(self, query: str) -> list[Entry]:
-        """Return the matching entries, the best first: terms that start with it, that contain it, aliases, texts.
-        An empty query matches all."""
+        """Return the entries that match a query, the best first; an empty query matches all.
+
+        The best match is a term that begins with the query, then an alias that does, a term or alias that contains it,
+        and a text that contains it. Of equal matches, shorter terms come first.
+        """
         wanted = " ".join(query.casefold().split())
         found = [(quality, entry) for entry in self.entries if (quality := _quality(entry, wanted)) is not None]
         return [entry for _, entry in sorted(found, key=lambda each: each[0])]
@@ -95,7 +98,7 @@ def parse_glossary(source: str, places: Iterable[str], pictures: Iterable[str] =
 
 
 def _sections(source: str) -> Iterator[tuple[int, str, list[str]]]:
-    """The line of each heading, its text, and the lines below it."""
+    """Yield the line number of each heading, its text, and the lines below it."""
     line, term, body = 0, "", list[str]()
     for number, text in enumerate(source.splitlines(), start=1):
         if text.startswith(_HEADING):

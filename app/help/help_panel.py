@@ -1,4 +1,4 @@
-"""The glossary beside the tabs: a search, the terms, and one entry with its formula and the way to see it."""
+"""The glossary beside the tabs: a search, the terms, and an entry with its formula and a link to its place."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _WIDTH = 300
-"""Pixels of the panel at the usual text size, at least."""
+"""The minimum width of the panel in pixels."""
 _DIALOG = 380, 560
-"""Width and height of it over a dialog, in pixels at the usual text size."""
+"""The width and height of the glossary over a dialog, in pixels at the default text size."""
 
 
 class HelpPanel(QWidget):
-    """The glossary, which never blocks the window.
+    """The glossary; it never blocks the window.
 
     Args:
-        problem: why there is no glossary, '' if there is one.
+        problem: why the glossary is missing, "" if it is not.
 
     Signals:
         see_requested(place): go to this place, one of app.help.places.
@@ -41,11 +41,11 @@ class HelpPanel(QWidget):
     closed = Signal()
 
     def __init__(self, glossary: Glossary, theme: ThemeProvider, problem: str = "", *, leads: bool = True) -> None:
-        """leads: whether it has links to places in the window and to the shortcuts."""
+        """Create the panel. leads: whether it has links to places in the window and to the shortcuts."""
         super().__init__()
         self._glossary, self._theme, self._problem = glossary, theme, problem
         self.entry: Entry | None = None
-        """The entry that is shown."""
+        """The shown entry."""
         self.setProperty("role", "page")
         self.setMinimumWidth(_WIDTH)
         self.search = QLineEdit()
@@ -111,10 +111,10 @@ class HelpPanel(QWidget):
         assert isinstance(card, QVBoxLayout)
         card.addLayout(way)
 
-    # -- Showing -------------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     def show_term(self, name: str) -> None:
-        """Show the entry of a term, or the search for it if there is none; what is shown gets the focus."""
+        """Show and focus the entry of a term or, if the term has no entry, the search for it."""
         entry = self._glossary.find(name) if name else None
         if entry is None:
             self.search.setText(name)
@@ -189,7 +189,7 @@ class HelpPanel(QWidget):
         if self.entry is not None:
             self.see_requested.emit(self.entry.see)
 
-    # -- The keyboard --------------------------------------------------------------------------------------------------
+    # -- Keyboard ------------------------------------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Down:
@@ -205,8 +205,7 @@ class HelpPanel(QWidget):
 
 
 class HelpDialog(Dialog):
-    """The glossary in its own window, for the terms of a dialog; it has no links to the main window, as the dialog is
-    open."""
+    """The glossary in its own window, over a modal dialog; so it has no links to places in the main window."""
 
     def __init__(self, glossary: Glossary, problem: str, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -217,7 +216,7 @@ class HelpDialog(Dialog):
         self.resize(*(round(side * theme.text_scale) for side in _DIALOG))
 
     def show_term(self, term: str) -> None:
-        """Show a term, or the search if that has no entry."""
+        """Show a term, or the search if the term has no entry."""
         self.show()
         self.activateWindow()
         self.panel.search.setFocus()

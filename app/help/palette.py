@@ -1,4 +1,4 @@
-"""The command palette: one field that finds every action, place, run and term, and does or shows it."""
+"""The command palette: a search field that finds every action, place, run and term, and performs or shows it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _WHERE, _KEYS = Qt.ItemDataRole.UserRole + 1, Qt.ItemDataRole.UserRole + 2
 
 @dataclass(frozen=True, kw_only=True)
 class PaletteEntry:
-    """Something that can be done or shown.
+    """An action that the palette offers.
 
-    key: the same at each launch. where: in which menu, tab or list it is. keys: its shortcut, as the platform writes
-    it. find_by: more words to find it by.
+    key: an id that is the same at each launch. where: its menu, tab or list. keys: its shortcut in the platform's
+    notation. find_by: additional search terms.
     """
 
     key: str
@@ -53,12 +53,12 @@ class PaletteEntry:
 
     @cached_property
     def folded(self) -> tuple[str, str]:
-        """Its title and its other words in lower case."""
+        """The title, and the other search terms, both in lower case."""
         return self.title.casefold(), f"{self.where} {self.find_by}".casefold()
 
 
 class PaletteSource(Protocol):
-    """Whatever adds entries; it is asked each time the palette opens."""
+    """A provider of entries, which is queried each time the palette opens."""
 
     def entries(self) -> Sequence[PaletteEntry]: ...
 
@@ -67,7 +67,7 @@ class Palette(QFrame):
     """An overlay at the top centre of its window.
 
     Signals:
-        used(keys): an entry was used; the keys of recently used entries, the newest first.
+        used(keys): an entry was used; `keys` are those of the recently used entries, the newest first.
     """
 
     used = Signal(object)
@@ -109,7 +109,7 @@ class Palette(QFrame):
 
     @property
     def titles(self) -> list[str]:
-        """What is listed, the best first."""
+        """The titles of the listed entries, the best first."""
         return [entry.title for entry in self._shown]
 
     # -- Opening and closing -------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Palette(QFrame):
 
     @Slot()
     def dismiss(self) -> None:
-        """Close it; the focus goes back to where it was."""
+        """Close the palette, and restore the focus."""
         if self.isHidden():
             return
         came_from, self._came_from = self._came_from, None
@@ -145,7 +145,7 @@ class Palette(QFrame):
         height = min(_ROWS * delegate.row_height + round(90 * scale), window.height() - 12 * SPACE)
         self.setGeometry((window.width() - width) // 2, min(10 * SPACE, window.height() // 8), width, height)
 
-    # -- Finding -------------------------------------------------------------------------------------------------------
+    # -- Search --------------------------------------------------------------------------------------------------------
 
     @Slot(str)
     def _on_typed(self, query: str) -> None:
@@ -201,7 +201,7 @@ class Palette(QFrame):
 
 
 class _Rows(QStyledItemDelegate):
-    """A title, and at the right where it is and its shortcut."""
+    """Paints an entry: its title, and at the right its place and its shortcut."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -209,7 +209,7 @@ class _Rows(QStyledItemDelegate):
 
     @property
     def row_height(self) -> int:
-        """Pixels of a row."""
+        """The height of a row in pixels."""
         return QFontMetrics(self._theme.font()).height() + 14
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:

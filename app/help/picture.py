@@ -10,13 +10,13 @@ from terrarium.app.help.pictures import Bars, Lines, Picture
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _HEIGHT = 84
-"""Pixels of the drawing at the usual text size, without captions."""
+"""The height of the drawing without captions, in pixels at the default text size."""
 _ROLES = ("accent", "warning", "muted")
-"""Colours of the lines; each is also named."""
+"""The colours of the lines; each line is also named."""
 
 
 class PictureView(QWidget):
-    """Shows one picture."""
+    """Shows a picture."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -26,7 +26,7 @@ class PictureView(QWidget):
         theme.theme_changed.connect(self.updateGeometry)
 
     def show_picture(self, picture: Picture | None, name: str) -> None:
-        """Show a picture, or nothing; `name` is said by screen readers."""
+        """Show a picture, or None for nothing; screen readers read `name`."""
         self._picture = picture
         self.setAccessibleName(f"Picture of {name}")
         self.setVisible(picture is not None)
@@ -34,7 +34,7 @@ class PictureView(QWidget):
 
     @property
     def picture(self) -> Picture | None:
-        """What is shown."""
+        """The shown picture."""
         return self._picture
 
     def sizeHint(self) -> QSize:

@@ -1,4 +1,4 @@
-"""The small pictures of glossary entries, as data: bars and lines that are computed from the formula. No Qt."""
+"""The small pictures of glossary entries as data: bars and lines that are computed from the formulas. No Qt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _LOGITS = (3.2, 2.6, 1.7, 1.1, 0.6, 0.1, -0.6)
 """Logits of seven fictitious tokens."""
 _N = 60
-"""Points of a line."""
+"""The number of points of a line."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Bars:
-    """Groups of bars. one_scale: all have the scale of the highest; else the highest of each fills the picture."""
+    """Groups of bars. one_scale: all groups share a scale; else the highest bar of each group fills the picture."""
 
     groups: Sequence[Group]
     one_scale: bool = True
@@ -31,7 +31,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Lines:
-    """Named lines over the same x, from its lowest to its highest y. is_sketch: they show a course, not numbers."""
+    """Named lines over a common x; the y axis spans all values. is_sketch: they show a trend, not numbers."""
 
     lines: Mapping[str, Sequence[float]]
     x: str = ""
@@ -42,7 +42,7 @@ Picture = Bars | Lines
 
 
 def softmax(scores: Sequence[float], temperature: float = 1.0) -> list[float]:
-    """The probabilities of scores."""
+    """Return the softmax probabilities of scores."""
     powers = [math.exp(score / temperature) for score in scores]
     return [power / sum(powers) for power in powers]
 
@@ -66,7 +66,7 @@ def _smallest_set(share: float) -> Callable[[list[float]], int]:
 
 
 def _line(f: Callable[[float], float], low: float = 0.0, high: float = 1.0) -> list[float]:
-    """A function's values from `low` to `high`."""
+    """Return a function's values at _N points from `low` to `high`."""
     return [f(low + (high - low) * i / (_N - 1)) for i in range(_N)]
 
 
@@ -75,7 +75,7 @@ def _wave(length: float) -> list[float]:
 
 
 def _schedule(progress: float) -> float:
-    """A warm-up over a tenth of the steps, then a cosine."""
+    """Return the relative learning rate: a warm-up over a tenth of the steps, then a cosine decay."""
     if progress < 0.1:
         return progress / 0.1
     return 0.5 * (1 + math.cos(math.pi * (progress - 0.1) / 0.9))
@@ -116,4 +116,4 @@ PICTURES: Mapping[str, Picture] = {
         is_sketch=True,
     ),
 }
-"""The pictures, by the names that entries use."""
+"""Name in the glossary -> picture."""

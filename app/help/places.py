@@ -1,4 +1,4 @@
-"""The places in the window that help can lead to, as plain names. app.shell.places knows how to go there."""
+"""The places in the window that help can link to, as plain names; app.shell.places navigates to them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _VIEWS: Mapping[str, str] = {
 
 
 def _settings(kind: Any, place: str, words: str, names: frozenset[str] | None = None) -> dict[str, str]:
-    """The place of each setting of a form."""
+    """Return the place of each setting of a form, with its title."""
     return {
         f"{place}/{f.name}": f"{words} → {f.metadata['label']}"
         for f in dataclasses.fields(kind)
@@ -72,7 +72,7 @@ PLACES: Mapping[str, str] = {
     **_settings(TrainConfig, "training/new", "Training → New run"),
     **_settings(SamplingConfig, "chat/settings", "Chat → Settings", frozenset((*NUMERIC_SETTINGS, "max_tokens"))),
 }
-"""Place -> where that is, in the words of the window."""
+"""Place -> its path in the window, as shown to the user."""
 
 FOUND_BY: Mapping[str, str] = {
     "models": "hub Hugging Face GGUF Ollama LM Studio published pretrained open import",
@@ -91,4 +91,4 @@ FOUND_BY: Mapping[str, str] = {
     "chat/serve": "API OpenAI server",
     "chat/weights": "quantisation int8 bfloat16",
 }
-"""Further search terms for a place."""
+"""Place -> additional search terms."""

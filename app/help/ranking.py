@@ -1,4 +1,4 @@
-"""Fuzzy ranking of names by typed letters. No Qt."""
+"""Fuzzy ranking of names for a typed query. No Qt."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 _IN_OTHERS = 10
-"""The penalty for a match in the other words instead of the title."""
+"""The penalty of a match in the other search terms instead of the title."""
 
 
 class Named(Protocol):
-    """Something that can be found by its title or other words: `folded`, both in lower case."""
+    """An item with a key and `folded`: its title and its other search terms, both in lower case."""
 
     @property
     def key(self) -> str: ...
@@ -19,10 +19,10 @@ class Named(Protocol):
 
 
 def quality(word: str, text: str) -> int | None:
-    """Rate how well a typed word matches a text, smaller is better; None if its letters are not in it in this order.
+    """Rate how well a typed word matches a text, smaller is better; None if the text lacks its letters in this order.
 
-    From the best on: the text begins with it, one of its words does, it is within one, it is the initials of its words,
-    its letters occur one after another. Both are in lower case.
+    0: the text begins with the word. 1: a word of the text does. 2: the text contains it. 3: the initials of the text's
+    words contain it. 4: its letters occur in this order. Both must be in lower case.
     """
     if text.startswith(word):
         return 0
@@ -37,13 +37,13 @@ def quality(word: str, text: str) -> int | None:
 
 
 def rank(query: str, entries: Sequence[Named], recent: Sequence[str] = ()) -> list[int]:
-    """The indices of the entries that fit all words of a query, the best first.
+    """Return the indices of the entries that match all words of a query, the best first.
 
-    Of those that fit equally well, those used last come first, then the shorter titles, then the earlier entries. For
-    an empty query: those in `recent`, then all others in their order.
+    Of equal matches, the most recently used ones come first, then shorter titles, then earlier entries. For an empty
+    query: those in `recent`, then all others in their order.
 
     Args:
-        recent: keys of entries, that used last first.
+        recent: keys of entries, the most recently used first.
     """
     words = query.casefold().split()
     used: Mapping[str, int] = {key: i for i, key in reversed(list(enumerate(recent)))}
@@ -52,7 +52,7 @@ def rank(query: str, entries: Sequence[Named], recent: Sequence[str] = ()) -> li
         (title, others), worth = entry.folded, 0
         for word in words:
             fit = quality(word, title)
-            if fit is None or fit >= 4:  # rather a whole word elsewhere than letters here and there
+            if fit is None or fit >= 4:  # prefer a whole word elsewhere to scattered letters here
                 other = quality(word, others)
                 if other is not None and other < 3:
                     fit = other + _IN_OTHERS if fit is None else min(fit, other + _IN_OTHERS)

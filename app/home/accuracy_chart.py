@@ -36,7 +36,7 @@ _CURVE_SHARE = 0.28
 
 
 class AccuracyChart(QWidget):
-    """A row for each kind of KINDS: a bar with its number, and the curve over the steps so far.
+    """A row for each kind in KINDS: a bar with its number, and the curve over the steps so far.
 
     The marks on a bar are baselines, named on hover and in the legend below. All rows are shown from the
     start, so that nothing moves when numbers arrive.
@@ -69,7 +69,7 @@ class AccuracyChart(QWidget):
         *,
         is_log: bool = False,
     ) -> None:
-        """Draw accuracies, and the curve of earlier ones in a training of `total_steps`.
+        """Draw accuracies, and the curve of earlier measurements in a training of `total_steps`.
 
         is_log: whether the axis of steps is logarithmic.
         """
@@ -125,7 +125,7 @@ class AccuracyChart(QWidget):
 
     def sizeHint(self) -> QSize:
         legend = self._legend(max(self.width(), self.minimumWidth()))
-        lines = 1 + max(line for line, _ in legend)  # for all baselines: one is only measured at the end
+        lines = 1 + max(line for line, _ in legend)  # for all baselines: `without_story` is measured last
         return QSize(420, self._min_row() * len(KINDS) + SPACE + lines * self._line())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -139,7 +139,7 @@ class AccuracyChart(QWidget):
         return self.fontMetrics().height() + SPACE + SPACE // 2
 
     def _row(self) -> int:
-        """The height of a row, up to twice as high in a tall chart for the sake of the curves."""
+        """Return the height of a row: in a tall chart up to twice the minimum, for the curves."""
         least = self._min_row()
         return min(2 * least, least + max(self.height() - self.sizeHint().height(), 0) // len(KINDS))
 
@@ -153,7 +153,7 @@ class AccuracyChart(QWidget):
         return max(metrics.horizontalAdvance(kind_title(kind)) for kind in KINDS) + 3 * SPACE
 
     def _legend(self, width: int) -> list[tuple[int, int]]:
-        """The line and the x of each baseline's entry in the legend of a chart of this width."""
+        """Return (line, x) of each baseline's entry in the legend of a chart of this width."""
         metrics, found = QFontMetrics(self._theme.font(0.9)), list[tuple[int, int]]()
         x, line = self._left, 0
         for _, words in BASELINES:
@@ -215,7 +215,7 @@ class AccuracyChart(QWidget):
                 self._mark(painter, QPointF(bar.left() + bar.width() * value, bar.center().y()), j)
 
     def _paint_curve(self, painter: QPainter, box: QRectF, curve: Sequence[tuple[float, float]]) -> None:
-        """The accuracy over the steps: the whole width is the whole training, the whole height 100 %."""
+        """Draw the accuracy over the steps: the width of the box is the whole training, its height 100 %."""
         painter.setPen(self._theme.pen("border", width=1))
         painter.drawLine(box.bottomLeft(), box.bottomRight())
         if not curve:
@@ -240,7 +240,7 @@ class AccuracyChart(QWidget):
             painter.drawText(box.adjusted(14, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, words)
 
     def _mark(self, painter: QPainter, centre: QPointF, baseline: int) -> None:
-        """The mark of a baseline, distinguished by its shape."""
+        """Draw the mark of a baseline, which is distinguished by its shape."""
         colors = self._theme.theme
         painter.setPen(self._theme.pen("surface", width=1))
         painter.setBrush(colors.color("text"))

@@ -1,4 +1,4 @@
-"""A held-out question, and the replies of the model as it learns: babble becomes sentences."""
+"""A held-out question with the model's replies over the training: babble becomes sentences."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _STEP_CHARACTERS = 5
 _LINES_NOW = 6
 """Lines of text reserved for the latest reply, enough for a story. Longer babble is scrolled."""
 DEFAULT_KIND = "requests"
-"""Stories show best how words, then sentences, then sense emerge."""
+"""The initial kind: stories show best how words, then sentences, then sense emerge."""
 
 
 class AnswerFeed(QWidget):
-    """The latest reply to the first question of the chosen kind, above all earlier ones, the first of which is on top.
+    """The latest reply to the first question of the chosen kind, and below it the earlier replies, oldest first.
 
     Signals:
         kind_chosen(kind): another kind of question was chosen here.
@@ -177,7 +177,7 @@ class AnswerRow:
             widget.show()
 
     def hide(self) -> None:
-        """Show nothing."""
+        """Hide the row."""
         for widget in (self._step, self._mark, self.text):
             widget.hide()
 

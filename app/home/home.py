@@ -1,4 +1,4 @@
-"""Home: the newest models, what is running, one next step, and ways to start."""
+"""The home page: the newest models, the current training, a next step, and ways to start."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 
 SEEN = "seen"
-"""The setting that remembers what was opened once: {"time machine": True}."""
+"""The setting that remembers which features were opened: {"time machine": True}."""
 TIME_MACHINE_SEEN = "time machine"
 _MINUTES_MORE = 6
 """Extra minutes of a quick start on two cores with a portable design, from measured step times."""
 _BY_QUICK_START = "with the quick start"
 _WIDTH = 1100
-"""The maximum width of the content in pixels at the usual text size: longer lines are hard to read."""
+"""The maximum width of the content, in pixels at the default text size: longer lines are hard to read."""
 
 
 class Home(QWidget):
@@ -46,11 +46,11 @@ class Home(QWidget):
     Signals:
         quickstart_requested(), guide_requested(), recipes_requested(), models_requested(), runs_requested(),
         pronouns_requested()
-        running_requested(): show what is running, or the queue.
-        step_requested(step): do a NextStep.
-        chat_requested(run_id), machine_requested(run_id), run_requested(run_id): open a model, its time machine, its
-        run.
-        Those of `cards`, for text files, a tokenizer and a design.
+        running_requested(): show the current training or the queue.
+        step_requested(step): perform a NextStep.
+        chat_requested(run_id), machine_requested(run_id), run_requested(run_id): open the chat with a model, its time
+            machine, or its run.
+        For text files, a tokenizer and a design, see the signals of `cards`.
     """
 
     quickstart_requested = Signal()
@@ -291,7 +291,7 @@ class Home(QWidget):
 
     @Slot()
     def _on_runs_changed(self) -> None:
-        if self.isVisible():  # otherwise it is read when shown
+        if self.isVisible():  # otherwise Home is refreshed when shown
             self.refresh()
 
     def offer_files(self, files: tuple[str, ...]) -> None:
@@ -300,7 +300,7 @@ class Home(QWidget):
         QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.cards.buttons[0]))  # after the layout
 
     def focus_first(self) -> None:
-        """Scroll to the top and focus the button that is most likely wanted."""
+        """Scroll to the top and focus the most likely next button."""
         self._area.verticalScrollBar().setValue(0)
         self._awaits_next = not self._is_read and not self.is_empty
         (self.quickstart if self.is_empty else self.next_button).setFocus()
@@ -317,7 +317,7 @@ class Home(QWidget):
         if self._awaits_next and self.isVisible():
             self.focus_first()
         elif self.another.hasFocus():
-            reveal(self.another)  # the update may have scrolled it out of view
+            reveal(self.another)  # the update may have scrolled the link out of view
 
     def _show_library(self) -> None:
         """Show the models, or how to start."""
@@ -404,7 +404,7 @@ class Home(QWidget):
             self.next_button.setText(step.button)
             self.next_button.setAccessibleName(step.button)
             self.remove.setVisible(step.action == RETRY)
-        # Unknown until the library is read; for an empty library it is the quick start in the middle.
+        # Hidden until the library is read, and if it is empty: the quick start in the middle is then the next step.
         self._next.setVisible(self._is_read and (not self.is_empty or step.action in (RETRY, OPEN_QUEUE)))
 
     def _on_remove(self) -> None:
@@ -422,7 +422,7 @@ class Home(QWidget):
 
 
 def _centred(widget: QWidget) -> QHBoxLayout:
-    """A layout that centres a widget with wrapped text, as wide as possible."""
+    """Return a layout that centres a widget with wrapped text, as wide as possible."""
     line = QHBoxLayout()
     line.addStretch(1)
     line.addWidget(widget, 100)

@@ -1,5 +1,4 @@
-"""The contents of the library for Home, read on a background thread: the newest models, their quality, and what the
-user has tried."""
+"""The contents of the library for Home, read on a background thread: the newest models, and what the user has tried."""
 
 from __future__ import annotations
 
@@ -94,8 +93,11 @@ def describe_quality(
     pronouns: float | None = None,
     compared: TextCompared | None = None,
 ) -> str:
-    """Describe the quality of a model: its accuracy on held-out questions or pronouns, else its comparison with a table
-    of its text, else its task's metric, else its validation loss. A model in training shows its own numbers."""
+    """Describe the quality of a model in a few words.
+
+    The first available measure is used: its accuracy on held-out questions or pronouns, its comparison with a table of
+    its text, its task's metric, its validation loss. A model in training has no number here: it is “Still learning”.
+    """
     if info.status == "running":
         return "Still learning"
     unfinished = f"{info.status} at step {info.step:,} of {info.total_steps:,}" if info.step < info.total_steps else ""
@@ -122,8 +124,10 @@ def describe_quality(
 
 
 def _shown(models: Sequence[RunInfo]) -> Sequence[RunInfo]:
-    """Return the newest models, with the last replaced by the longest-trained text model if that is not among them, so
-    that the short runs of the guide do not displace it."""
+    """Return the newest models; the longest-trained text model replaces the last one if it is not among them.
+
+    Otherwise the short runs of the guide would displace it.
+    """
     writing = [info for info in models if _writes(info) and info.status != "imported"]
     longest = max(writing, key=lambda info: info.step, default=None)
     newest = models[:MAX_SHOWN]

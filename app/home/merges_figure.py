@@ -1,4 +1,4 @@
-"""A figure of a word whose pieces are merged, one row per merge."""
+"""A figure of a word whose pieces are merged, with a row for each merge."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class ModelRows(QFrame):
 
 
 class ModelRow(QWidget):
-    """One model: its name, its quality and age in words, and buttons."""
+    """A model: its name, a description of its quality and age, and buttons."""
 
     def __init__(self, theme: ThemeProvider, rows: ModelRows) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The one next step that Home suggests: a pure function of what is in the library and what is running."""
+"""The next step that Home suggests, as a pure function of the library's contents and the current training."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LIVE = "live"
 
 @dataclass(frozen=True)
 class NamedRun:
-    """A run as far as the next step names it.
+    """A run that a suggestion names.
 
-    title: the result of a run on the user's own text (“has grown”, “is half grown”, …); why a stuck item failed.
+    title: the result of a run on the user's own text (“has grown”, “is half grown”, …); for a stuck item, its problem.
     """
 
     id: str
@@ -30,7 +30,7 @@ class NamedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class LibraryFacts:
-    """What the next step depends on.
+    """The facts from which the next step is chosen.
 
     training: "" for none, PREPARING while there are no weights yet, or LEARNING. can_chat: the model in training is a
     chat model. newest: the newest model trained here, or None. interrupted: the newest run, if it ended before it was
@@ -62,7 +62,7 @@ class NextStep:
 
 
 def next_step(facts: LibraryFacts) -> NextStep:
-    """Choose the next step: first what waits for the user, then what has not been tried yet."""
+    """Choose the next step: something that waits for the user, else something that was not tried yet."""
     newest, interrupted = facts.newest, facts.interrupted
     if facts.training == LEARNING and facts.can_chat:
         return NextStep(

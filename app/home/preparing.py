@@ -22,7 +22,7 @@ _NOT_YET = "Its first pieces appear here in a moment."
 class Preparing(QWidget):
     """Two cards: texts that appear one after the other, and a word that is merged step by step, then the next word.
 
-    lines: the labels of each displayed text and its answer.
+    lines: the labels of each shown text and its answer.
     """
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -45,7 +45,7 @@ class Preparing(QWidget):
         texts = "What it will learn from", self.texts_about, self.texts
         words = "How a word becomes tokens", self.words_about, self.merges
         self._texts_card, words_card = (
-            titled_card(title, *widgets, margin=2 * SPACE, spacing=SPACE)  # as in the card above
+            titled_card(title, *widgets, margin=2 * SPACE, spacing=SPACE)  # the margins of the card above
             for title, *widgets in (texts, words)
         )
         cards.addWidget(self._texts_card, 3)
@@ -116,7 +116,7 @@ class Preparing(QWidget):
         self.lines.append(lines)
         for i, each in enumerate(lines):
             self._body.insertWidget(top + i, each)
-            each.setVisible(bool(each.text()))  # now, not in the next turn of the event loop
+            each.setVisible(bool(each.text()))  # immediately, not in the next turn of the event loop
 
     def _show_word(self) -> None:
         if not self._words:  # drop those of an earlier quick start

@@ -56,7 +56,7 @@ class QuickStartNotice(QObject):
             self._window.toasts.done(f"“{state.name}” has been grown: see what it can do.", "Show it", show)
 
     def _show(self, run_id: str) -> None:
-        """Show its result, or its run if another training has started since."""
+        """Show the result of the quick start, or its run if another training has started since."""
         now = self._training.state
         if now is not None and now.run_id == run_id:
             self._window.show_quickstart()

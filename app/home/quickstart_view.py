@@ -54,7 +54,7 @@ def stage_of(state: TrainingState) -> int:
 
 
 def _reached(state: TrainingState) -> int:
-    """Return the stage that was reached, also after a stop or a failure."""
+    """Return the index of the stage that was reached, also after a stop or a failure."""
     if state.evaluated is not None or state.is_compared or (state.is_over and state.status == "finished"):
         return CHAT
     if state.outcome and not _was_cut_short(state):
@@ -81,7 +81,7 @@ def _title(state: TrainingState, stage: int) -> str:
 
 
 class QuickStartView(QWidget):
-    """Follows the training while it is a quick start, and keeps showing the result when another training starts.
+    """Follows the training while it is a quick start, and still shows its result when another training starts.
 
     state: the state of the last quick start, or None.
 
@@ -91,7 +91,7 @@ class QuickStartView(QWidget):
         tokenizer_requested(run_id): show its tokenizer.
         tune_requested(files): fine-tune a published model on these text files instead.
         another_requested(): choose another text after a failure.
-        closed(): back to Home.
+        closed(): return to Home.
     """
 
     chat_requested = Signal(str)
@@ -252,7 +252,8 @@ class QuickStartView(QWidget):
             spec = self._session.runs.spec(state.run_id) if state.run_id else None
             vocab_size = spec.model.vocab_size if spec is not None else 0
             self._chart = self.bits if state.files else self.loss
-            self._chart.show_history(self._history, 0 if state.files else vocab_size)  # tables tell more than a guess
+            # For a text, its tables are more informative baselines than the loss of a uniform guess.
+            self._chart.show_history(self._history, 0 if state.files else vocab_size)
             self._curves.setCurrentWidget(self._chart)
             self._chart.head.addWidget(self.log_axis)
             self.samples.show_history(self._history, spec)

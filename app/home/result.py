@@ -28,7 +28,7 @@ _ABOUT = "That is the mean of the first four kinds. Below: the first question of
 
 
 class ResultPage(QWidget):
-    """On the left the answers, or a text model's sample; on the right cards for what to do next.
+    """On the left the answers, or a text model's sample; on the right cards for the next actions.
 
     Signals:
         chat_requested(), machine_requested(), inside_requested(), longer_requested(), tune_requested(),
@@ -157,7 +157,7 @@ class ResultPage(QWidget):
 
 
 class ResultRow:
-    """One kind of question in a grid: right or wrong, the question, the model's answer, and the share that is right."""
+    """The grid row of a kind of question: right or wrong, a question, the model's answer, and the accuracy."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         self._theme = theme

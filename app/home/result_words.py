@@ -14,11 +14,11 @@ _LONG = 150
 """The length in characters from which only the last sentence of a question is shown."""
 _SENTENCE = re.compile(r"[^.!?]+[.!?]+")
 _HARD = 0.5
-"""The accuracy on sums below which it is explained."""
+"""The accuracy on sums below which the result has an explanation."""
 
 
 def headline_words(evaluated: Evaluated) -> str:
-    """“Right in 97 of 100 questions it had never seen; guessing gets 8.”"""
+    """Return the headline, such as “Right in 97 of 100 questions it had never seen; guessing gets 8.”"""
     guesses = [kind.most_frequent for kind in evaluated.kinds if kind.kind in HEADLINE_KINDS]
     guessing = f"; guessing gets {_of_100(statistics.fmean(guesses))}" if guesses else ""
     return f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen{guessing}."
@@ -41,12 +41,12 @@ def guessing_words(kind: KindAccuracy) -> str:
 
 
 def guess_words(kind: KindAccuracy) -> str:
-    """“guessing: 8”, of 100."""
+    """Return the accuracy of guessing as a number of 100: “guessing: 8”."""
     return f"guessing: {_of_100(kind.most_frequent)}"
 
 
 def short_question(question: str) -> str:
-    """Shorten a question to one line: its last sentence, and how many come before it."""
+    """Shorten a long question to its last sentence and the number of sentences before it."""
     sentences = [sentence.strip() for sentence in _SENTENCE.findall(question)]
     if len(question) <= _LONG or len(sentences) < 2:
         return question

@@ -18,7 +18,7 @@ class RunningCard(QFrame):
     """Follows the training; hidden while nothing is running or queued.
 
     Signals:
-        show_requested(): show what is running, or the queue.
+        show_requested(): show the current training or the queue.
     """
 
     show_requested = Signal()

@@ -1,4 +1,4 @@
-"""Three cards to start with; the one for text files offers actions for the files that were opened."""
+"""Three cards to start from; the card for text files offers actions for the opened files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the difference changes a model's answer: scores of the nouns at “it”, or tokens whose probability differs."""
+"""The effect of the difference on a model's answer: noun scores at “it”, or tokens whose probability differs."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def _verdict(side: NounScores) -> str:
 
 
 def _decided(side: NounScores) -> str:
-    """Return the noun that is clearly the most likely; '' if the two most likely ones are about equal."""
+    """Return the clearly most likely noun; "" if the two most likely nouns are about equally likely."""
     first, second = sorted(side.probabilities, reverse=True)[:2]
     return side.best if first - second >= _UNDECIDED else ""
 

@@ -142,14 +142,14 @@ class MinimalPairs(QWidget):
         if self.source.value == "open":
             return self._open_reading
         models = self.answer.models if self.answer is not None else {}
-        model = models.get(self.which.value, next(iter(models.values()), None))  # falls back to the only one
+        model = models.get(self.which.value, next(iter(models.values()), None))  # falls back to the only model
         return model.reading if model is not None else None
 
     # -- Asking --------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _ask(self) -> None:
-        """Query the chosen models about the sentences; deferred until the page is shown."""
+        """Query the chosen model or models about the sentences; deferred while the page is hidden."""
         self._is_stale = not self.isVisible()
         if self._is_stale:
             return

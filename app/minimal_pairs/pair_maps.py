@@ -37,8 +37,9 @@ TITLES = ("A", "B", "B − A")
 
 
 class PairMaps(QWidget):
-    """Three attention maps: rows attend to columns. The pointer or the arrow keys select a cell in all maps; a click or
-    Enter chooses its row.
+    """Three attention maps, in which rows attend to columns.
+
+    The pointer or the arrow keys select a cell in all maps; a click or Enter chooses its row.
 
     Signals:
         read(text): the description of the selected cell, '' for none.
@@ -218,9 +219,7 @@ class PairMaps(QWidget):
         self._draw_bar(painter, 2, 1, ())
 
     def _is_written(self, k: int, chosen: Collection[int]) -> bool:
-        """Return whether token `k` is labelled: chosen tokens are, others at intervals unless a chosen one is too
-        near.
-        """
+        """Return whether token `k` is labelled: chosen tokens are, others at intervals if not near a chosen one."""
         every = max(1, math.ceil(0.88 * self._metrics().height() / self._cell(self.width())))
         return k in chosen or (k % every == 0 and all(abs(k - other) >= every for other in chosen if other >= 0))
 

@@ -21,7 +21,7 @@ _DEFAULT_TOKENS = (frozenset({IT}), frozenset(mask.lower() for mask in MASK_SPEL
 
 
 def side_tokens(reading: PairReading, side: int) -> list[str]:
-    """Return the tokens of one sentence by column; “–” if it has none there."""
+    """Return the tokens of a sentence by column, “–” for a missing token."""
     indices = (column[side] for column in reading.columns)
     return [NO_TOKEN if i is None else reading.words[side][i] for i in indices]
 

@@ -13,7 +13,7 @@ class PronounGrowth(QObject):
     """Trains the pronoun models one after the other, as ordinary runs.
 
     Signals:
-        changed(): `active`, `progress` or `words` is new.
+        changed(): `active`, `progress` or `words` has changed.
     """
 
     changed = Signal()
@@ -24,7 +24,7 @@ class PronounGrowth(QObject):
         self._left: list[str] = []
         self._total = 0
         self.active = False
-        """Whether one of them is being trained."""
+        """Whether one of the models is being trained."""
         training.changed.connect(self._on_changed)
         training.ended.connect(self._on_ended)
 

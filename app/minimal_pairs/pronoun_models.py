@@ -60,7 +60,7 @@ class PronounControl(QObject):
     """Finds the models, queries them, and saves their held-out accuracy with their runs.
 
     Signals:
-        changed(): `busy` is new.
+        changed(): `busy` has changed.
         failed(failure): the latest query raised.
         answered(PronounAnswer): the answer to the latest query.
     """

@@ -14,7 +14,7 @@ from terrarium.models.tiny_world.pronouns import draw_pair
 FIRST_PAIR = tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
 _WAIT_MS = 250
 _MAX_CHARACTERS = 2_000
-"""Far more characters than are shown."""
+"""The maximum length of a sentence, far more than fits the line."""
 
 
 class Sentences(QWidget):

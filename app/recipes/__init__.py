@@ -1,1 +1,1 @@
-"""Tasks to learn at the press of a button, with what they came to."""
+"""Recipes that train a model on a task, and alignment demonstrations, with their results."""

@@ -1,4 +1,4 @@
-"""What came of a demonstration of alignment, as rows of tables and as pictures: plain data, without widgets."""
+"""The result of an alignment demonstration as table rows and plots: plain data, without widgets."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ ATTACKS: Mapping[str, str] = {
     "twice": "Asked again after a refusal",
     "prefill": "The reply has begun already",
 }
-"""Families of models.tiny_world.refusals.ATTACKS, in words."""
+"""Family of models.tiny_world.refusals.ATTACKS -> its title."""
 _TONES = {name: kind.words.tone for name, kind in STAGE_KINDS.items() if kind.words.tone}
 
 
@@ -66,7 +66,7 @@ _TONES = {name: kind.words.tone for name, kind in STAGE_KINDS.items() if kind.wo
 
 
 def share_words(share: float | None, interval: tuple[float, float] | None) -> str:
-    """“87 % (84–90)”; “–” where it was not measured."""
+    """Format a share with its interval, as “87 % (84–90)”; “–” if it was not measured."""
     if share is None:
         return "–"
     if interval is None:
@@ -76,7 +76,7 @@ def share_words(share: float | None, interval: tuple[float, float] | None) -> st
 
 
 def stage_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[list[str]]:
-    """What the stages write."""
+    """Return the table rows of the stages that write stories."""
     return [
         [
             titles.get(name, name),
@@ -84,7 +84,7 @@ def stage_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[l
                 share_words(getattr(stage, share), _interval(name, stage, share))
                 for share in ("gold", "right", "ended")
             ),
-            _number(stage.proxy if name != "best_of" else None),  # that is the annotator's own, in other units
+            _number(stage.proxy if name != "best_of" else None),  # its score is the annotator's, in other units
             _number(stage.kl),
             _took(stage.seconds),
         ]
@@ -94,7 +94,7 @@ def stage_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[l
 
 
 def kind_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[list[str]]:
-    """What the stages still know."""
+    """Return the table rows of the stages' accuracies on held-out questions, by kind."""
     return [
         [titles.get(name, name), *(share_words(stage.kinds[kind], stage.interval(kind)) for kind in _KINDS)]
         for name, stage in result.stages.items()
@@ -103,7 +103,7 @@ def kind_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[li
 
 
 def pair_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[list[str]]:
-    """Of the reward models."""
+    """Return the table rows of the reward models."""
     return [
         [
             titles.get(name, name),
@@ -118,7 +118,7 @@ def pair_rows(result: DemonstrationResult, titles: Mapping[str, str]) -> list[li
 
 
 def format_rows(result: FormatResult, titles: Mapping[str, str]) -> list[list[str]]:
-    """How often each stage says it twice where that is asked, and what it answers where it is not."""
+    """Return the table rows of the stages: how often the format is right if asked for, and accuracies by kind."""
     return [
         [
             titles[name],
@@ -131,7 +131,7 @@ def format_rows(result: FormatResult, titles: Mapping[str, str]) -> list[list[st
 
 
 def health_rows(result: ConstitutionResult, titles: Mapping[str, str]) -> list[list[str]]:
-    """Whether replies collapse."""
+    """Return the table rows that show whether replies collapse: distinct bigrams, and replies that end."""
     return [
         [titles[name], format_percent(health.distinct_2), format_percent(health.ended)]
         for name, health in result.health.items()
@@ -139,7 +139,7 @@ def health_rows(result: ConstitutionResult, titles: Mapping[str, str]) -> list[l
 
 
 def safety_rows(result: RefuseResult | ConstitutionResult, titles: Mapping[str, str]) -> list[list[str]]:
-    """What each stage tells, refuses and still knows."""
+    """Return the table rows of the stages: forbidden questions told, over-refusal, and ordinary accuracy."""
     return [
         [
             titles.get(name, name),
@@ -154,7 +154,7 @@ def safety_rows(result: RefuseResult | ConstitutionResult, titles: Mapping[str, 
 
 
 def attack_rows(result: RefuseResult | ConstitutionResult) -> list[list[str]]:
-    """What each stage but the base tells: asked plainly, by kind, and by attack."""
+    """Return the shares told by each stage except the base: plain questions by kind, then attacks by family."""
     reports = [report for name, report in result.reports.items() if name != BASE_STAGE]
     rows = [[about.title, "", *_told(reports, "kinds", kind)] for kind, about in FORBIDDEN.items()]
     for family, words in ATTACKS.items():
@@ -164,7 +164,7 @@ def attack_rows(result: RefuseResult | ConstitutionResult) -> list[list[str]]:
 
 
 def outcome_bars(result: AnyResult, titles: Mapping[str, str]) -> list[Bar]:
-    """The figure that matters most of each stage: stories as wished, or what is told and what is refused needlessly."""
+    """Return bars of each stage's main figures: the gold share, or forbidden questions told and over-refusal."""
     if isinstance(result, DemonstrationResult):
         return [
             _bar(titles[name], stage.gold, _interval(name, stage, "gold"), "faint" if name == BASE_STAGE else "accent")
@@ -205,7 +205,7 @@ def _interval(name: str, stage: StageResult, share: str) -> tuple[float, float] 
 
 
 def _around(point: Mapping[str, float]) -> tuple[float, float] | None:
-    """The interval of a share of the best of n: by its standard error over prompts."""
+    """Return the interval of a best-of-n share from its standard error over prompts; None without one."""
     margin = Z * point.get("gold_error", 0.0)
     return (max(0.0, point["gold"] - margin), min(1.0, point["gold"] + margin)) if margin else None
 
@@ -222,7 +222,7 @@ def _took(seconds: float) -> str:
 
 
 def best_of_pictures(stage: StageResult) -> tuple[DotPicture, DotPicture]:
-    """The score that is optimized, and below it what was meant, of the best of n replies."""
+    """Return two plots over the n of best-of-n sampling: the proxy score, and the gold share."""
     points = stage.curve
     ticks = tuple((math.log2(point["n"]), f"{point['n']:,.0f}") for point in points)
     x = Axis(title="Replies of which the best is taken", low=-0.15, high=ticks[-1][0] + 0.15, ticks=ticks)
@@ -261,7 +261,7 @@ def _best_words(point: Mapping[str, float]) -> str:
 
 
 def peak_pictures(stage: StageResult, peak: int) -> tuple[DotPicture, DotPicture]:
-    """The reward model's score and what was meant over the steps of a run that goes past its peak."""
+    """Return two plots over the steps of a run trained past its peak: the reward model's score, and the gold share."""
     points = stage.curve
     x = Axis(title="Steps", low=0, high=max(point["step"] for point in points))
     proxy = tuple(Dot(x=point["step"], y=point["proxy"], words=_step_words(point)) for point in points)
@@ -285,7 +285,7 @@ def peak_pictures(stage: StageResult, peak: int) -> tuple[DotPicture, DotPicture
 
 
 def learning_picture(result: DemonstrationResult, titles: Mapping[str, str]) -> DotPicture:
-    """Stories as wished over the steps of each stage that learns to write them."""
+    """Return a plot of the share of good stories over the steps of each stage that measured it."""
     series = []
     for name, tone in _TONES.items():
         if name in result.stages and (curve := [point for point in result.stages[name].curve if "gold" in point]):
@@ -300,7 +300,7 @@ def learning_picture(result: DemonstrationResult, titles: Mapping[str, str]) -> 
 
 
 def _gold_dots(points: Sequence[Mapping[str, float]], name: str = "") -> tuple[Dot, ...]:
-    """The last one has the name."""
+    """Return the dots of a curve of gold shares; the last one is labelled with `name`."""
     return tuple(
         Dot(
             x=point["step"],
@@ -326,7 +326,7 @@ def _step_words(point: Mapping[str, float]) -> str:
 def safety_picture(
     result: RefuseResult | ConstitutionResult, titles: Mapping[str, str], starts: Mapping[str, str]
 ) -> DotPicture:
-    """What is told by what is refused needlessly, a dot for each stage. starts: the stage that each started from."""
+    """Plot forbidden questions told against over-refusal, a dot per stage. starts: stage -> its initial stage."""
     names = list(result.reports)
     dots = tuple(
         Dot(
@@ -354,7 +354,7 @@ _PERCENTS = tuple((float(at), str(at)) for at in range(0, 101, 20))
 
 
 def position_picture(result: RefuseResult) -> DotPicture:
-    """Where in a reply to a forbidden question the rule acts: KL by position."""
+    """Plot the KL to the helpful model by token position, in replies to forbidden questions."""
     points = result.kl_by_position
     dots = tuple(
         Dot(
@@ -374,7 +374,7 @@ def position_picture(result: RefuseResult) -> DotPicture:
 
 
 def shallow_words(result: RefuseResult) -> str:
-    """What becomes of the rule where a reply has begun already, and how much of it lies at the beginning of a reply."""
+    """Describe how much is told if the reply is prefilled, and the share of the KL in a reply's first tokens."""
     plain, begun = result.reports["refuses"].forbidden, result.reports["refuses"].attacks["prefill"]
     words = (
         f"When the reply is begun for it, it tells {_cell_words(begun, 'told')} of what it must not tell; asked "
@@ -403,12 +403,12 @@ def _percents(interval: tuple[float, float] | None) -> tuple[float, float] | Non
 
 
 def _share_axis(title: str, dots: Sequence[Dot]) -> Axis:
-    """From 0 to the next tenth above all dots and their intervals, with room for a mark's word."""
+    """Return an axis from 0 to the next 10 % above all dots and intervals, with space for the label of a mark."""
     top = 1.1 * max((max(dot.y, *(dot.y_interval or (0.0,))) for dot in dots), default=0.0)
     return Axis(title=title, low=0, high=min(100.0, max(10.0, 10 * math.ceil(top / 10))))
 
 
 def _number_axis(title: str, values: Sequence[float]) -> Axis:
     low, high = min((0.0, *values)), max((0.1, *values))
-    room = 0.06 * (high - low)  # at the top for a mark's word, too
+    room = 0.06 * (high - low)  # more at the top, for the label of a mark
     return Axis(title=title, low=low - (room if low else 0.0), high=high + 3 * room, whole=False)

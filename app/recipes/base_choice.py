@@ -1,4 +1,4 @@
-"""The model that a demonstration of alignment starts from: chosen among the user's runs, with how good each is."""
+"""Chooses the base model of an alignment demonstration among the user's runs, which are listed with their accuracy."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _NONE = "You have no model that can chat yet. Grow one with the quick start, on 
 
 
 class BaseMeasurer(QObject):
-    """Measures one base at a time, on the worker.
+    """Measures the held-out accuracy of one base at a time, on the worker thread.
 
-    run_id: the run that is measured, or was measured last. problem: why that failed, or "".
+    run_id: the run being measured, or measured last. problem: why that failed, or "".
 
     Signals:
         changed(): `busy` or the problem has changed.
@@ -44,11 +44,11 @@ class BaseMeasurer(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether one is measured, or waits for the worker."""
+        """Whether a measurement is running or queued."""
         return self._job.busy
 
     def start(self, run_id: str) -> None:
-        """Measure a run in place of the current one."""
+        """Measure a run; a measurement in progress is dropped."""
         library, device = self._library, self._device.name
 
         def measure() -> Iterator[Event]:
@@ -67,11 +67,11 @@ class BaseMeasurer(QObject):
 
 
 class BaseChoice(QWidget):
-    """A list of bases, what is to be said of the chosen one, and what one can do if it is weak or was not measured.
+    """A list of bases, a note about the chosen base, and buttons to measure it or, if it is weak, to train it further.
 
     Signals:
-        changed(): another one was chosen.
-        train_asked(run_id): train it on.
+        changed(): another base was chosen.
+        train_asked(run_id): train this base further.
     """
 
     changed = Signal()
@@ -81,7 +81,7 @@ class BaseChoice(QWidget):
         super().__init__()
         self._measurer = measurer
         self.bases: list[Base] = []
-        self._chosen = ""  # by the user
+        self._chosen = ""  # the run that the user chose
         self.list = ElidedCombo()
         self.list.setAccessibleName(f"Base of {title}")
         self.list.setToolTip("The model that every stage starts from: one of your runs that can chat")
@@ -109,11 +109,11 @@ class BaseChoice(QWidget):
 
     @property
     def base(self) -> Base | None:
-        """The chosen one, None where there is none."""
+        """The chosen base, or None."""
         return next((base for base in self.bases if base.run_id == self.list.currentData()), None)
 
     def offer(self, bases: Sequence[Base]) -> None:
-        """Offer these; the user's choice stays, if there is still such a run."""
+        """Offer these bases; the user's choice is retained if it is among them."""
         if list(bases) == self.bases:
             return
         self.bases = list(bases)
@@ -131,7 +131,7 @@ class BaseChoice(QWidget):
 
     @Slot()
     def show_state(self) -> None:
-        """Show what has changed."""
+        """Update the note and the buttons."""
         base, measurer = self.base, self._measurer
         is_measured = base is not None and measurer.busy and measurer.run_id == base.run_id
         self.list.setVisible(base is not None)
@@ -169,7 +169,7 @@ class BaseChoice(QWidget):
 
 
 def about_minutes(seconds: float) -> str:
-    """“about 3 min”: of an estimate."""
+    """Format an estimated duration, as “about 3 min”."""
     return f"about {format_minutes(seconds)}"
 
 

@@ -1,4 +1,4 @@
-"""A recipe as a tile: what is learned, the button that starts it, how far it is, and its score; with its details."""
+"""The tile of a task recipe: what is learned, Start, progress, score, and details."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from terrarium.models.runs.run_queue import RecipeSpec
 from terrarium.models.settings.tasks import TASKS
 
 _FILES = "files of recipes"
-"""The setting with the file that each recipe learned from last, by its name."""
+"""The setting that remembers the last file of each recipe, by recipe name."""
 
 
 class RecipeCard(Tile):
-    """Starts its recipe and follows it while it is the current training.
+    """Starts its recipe, and shows its progress while it is the current training.
 
     Signals:
-        scores_asked(run_id), chat_asked(run_id): show what a run is worth, or use its model.
+        scores_asked(run_id), chat_asked(run_id): show the scores of a run, or use its model.
     """
 
     scores_asked = Signal(str)
@@ -84,10 +84,10 @@ class RecipeCard(Tile):
         self.choices.changed.connect(self._on_choices)
         self.show_state()
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     def show_results(self, runs: Sequence[ScoredRun]) -> None:
-        """Show what runs of this recipe came to, the newest first."""
+        """Show the results of this recipe's runs, the newest first."""
         self._has_result = bool(runs)
         if runs:
             result = runs[0].result
@@ -127,7 +127,7 @@ class RecipeCard(Tile):
                 note = "It was stopped before it was scored. Resume the run in the list, or start again."
         self.show_words("" if is_going else note, problem)
 
-    # -- What is done --------------------------------------------------------------------------------------------------
+    # -- Actions -------------------------------------------------------------------------------------------------------
 
     @property
     def recipe_spec(self) -> RecipeSpec:
@@ -158,13 +158,13 @@ class RecipeCard(Tile):
         self.take(dropped_paths(event))
 
     def take(self, paths: Sequence[str]) -> None:
-        """Use a file or a model that was dropped."""
+        """Use a dropped file or model."""
         self._drop_problem = self.choices.take(paths)
         self.show_state()
 
     @Slot()
     def _on_choices(self) -> None:
-        """Another choice: a file that is to be a package's is looked into."""
+        """Update the tile; a chosen package file is read in the background, to validate it and count its rows."""
         self._drop_problem = self._file_note = ""
         path, name = Path(self.choices.data), self.recipe.name
         if self.choices.needs_file and path.is_file() and path.suffix != ".jsonl":
@@ -187,12 +187,12 @@ class RecipeCard(Tile):
 
     @property
     def busy(self) -> bool:
-        """Whether a file is looked into."""
+        """Whether a file is being read."""
         return self._checking.busy
 
 
 def facts_grid(facts: Sequence[tuple[str, str]]) -> QGridLayout:
-    """Names and sentences below one another."""
+    """Lay out facts, each a name and a sentence, as the rows of a grid."""
     grid = QGridLayout()
     grid.setHorizontalSpacing(2 * SPACE)
     grid.setVerticalSpacing(SPACE // 2)
@@ -204,7 +204,7 @@ def facts_grid(facts: Sequence[tuple[str, str]]) -> QGridLayout:
 
 
 def recipe_facts(recipe: TaskRecipe) -> list[tuple[str, str]]:
-    """What there is to know of a recipe before it starts: names and sentences."""
+    """Return the facts about a recipe before it starts, as (name, sentence)."""
     published = recipe if isinstance(recipe, PublishedRecipe) else None
     learns_from = "Tiny World, made by Terrarium" if published is None else "Orders and replies, made by Terrarium"
     if published is not None and published.reads_package:

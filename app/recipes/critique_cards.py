@@ -1,4 +1,4 @@
-"""What a model said to a question, what it thought of that itself, and what it made of it: four cards."""
+"""Cards with a question, a model's reply, its own critique of the reply, and its own revision."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_percent, format_signed
 
 _WIDE = 760
-"""Pixels from which on the cards stand beside one another, at the usual text size."""
+"""The minimum width for cards side by side, in pixels at the default text size."""
 _TITLES = ("Question", "Its reply", "Its own critique", "Its own revision")
 
 
 class CritiqueCards(QWidget):
-    """Four cards of one row after the other; rows as ConstitutionResult.cards."""
+    """Four cards that show one of `rows` at a time; for rows see ConstitutionResult.cards."""
 
     def __init__(self, theme: ThemeProvider, rows: Sequence[Mapping[str, Any]], parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,5 +1,4 @@
-"""A demonstration of alignment as a tile: what it shows, the button that starts it, and what it came to; with what it
-needs, its goal and its choices in the details."""
+"""The tile of an alignment demonstration: Start, progress and result; its needs, goal and choices as details."""
 
 from __future__ import annotations
 
@@ -38,19 +37,19 @@ _NEEDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPairs:
-    """A set of pairs with a better reply that somebody has chosen, and how many."""
+    """A preference set of the user. n: the number of its pairs in which a person chose the better reply."""
 
     name: str
     n: int
 
 
 class DemonstrationCard(Tile):
-    """Starts its demonstration and follows it while it is the current training.
+    """Starts its demonstration, and shows its progress while it is the current training.
 
     Signals:
-        result_asked(name): show what the demonstration has come to.
-        train_asked(run_id): train a base on.
-        pairs_asked(run_id): judge pairs of what a base writes by hand.
+        result_asked(name): show the result of the demonstration.
+        train_asked(run_id): train a base further.
+        pairs_asked(run_id): judge pairs of a base's replies by hand.
     """
 
     result_asked = Signal(str)
@@ -124,7 +123,7 @@ class DemonstrationCard(Tile):
         beside.append(("Seed", self.seed))
         for at, (caption, widget) in enumerate(beside, start=grid.rowCount()):
             grid.addWidget(label(caption, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
-            # Aligned, a small editor does not limit the column to its own width.
+            # With an alignment, a small editor does not limit the column to its own width.
             is_small = widget is self.seed
             grid.addWidget(widget, at, 1, Qt.AlignmentFlag.AlignLeft if is_small else Qt.AlignmentFlag(0))
         self.details.left.addLayout(grid)
@@ -135,14 +134,14 @@ class DemonstrationCard(Tile):
         self.details.right.addWidget(self.going.steps)
         self.details.right.addStretch(1)
         for widget, is_asked in ((own, recipe.asks_own), (self.rules, recipe.asks_rules)):
-            if not is_asked:  # it has no place: it is to be no window either
+            if not is_asked:  # it is in no layout, and must not become a window
                 widget.setParent(self)
                 widget.hide()
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     def offer(self, bases: Sequence[Base], own: Sequence[OwnPairs]) -> None:
-        """Offer these bases, and these sets of pairs."""
+        """Offer these bases and preference sets."""
         chosen = self.own.currentData()
         with QSignalBlocker(self.own):
             self.own.clear()
@@ -156,8 +155,7 @@ class DemonstrationCard(Tile):
     def show_results(
         self, found: Sequence[Demonstrated], names: Mapping[str, str], halted: Sequence[Halted] = ()
     ) -> None:
-        """Show what it came to, the newest first, and how far it came where it was stopped. names: of the runs, by
-        their ids."""
+        """Show the results, the newest first, and the progress of a stopped demonstration. names: run id -> name."""
         self._found, self._halted = list(found), list(halted)
         if found:
             result = found[0].result
@@ -180,7 +178,7 @@ class DemonstrationCard(Tile):
 
     @property
     def has_result(self) -> bool:
-        """Whether it came to an end, at least once."""
+        """Whether the demonstration was completed at least once."""
         return bool(self._found)
 
     @property
@@ -205,11 +203,11 @@ class DemonstrationCard(Tile):
 
     @property
     def _measured_s(self) -> float | None:
-        """Seconds that it took here last time."""
+        """The duration of the last completed demonstration on this computer, in seconds; None if unknown."""
         return next((each.seconds for each in self._found if each.seconds is not None), None)
 
     def _show_time(self) -> None:
-        """How long it takes: as it took here last time, else as it took elsewhere; and what a weak base takes more."""
+        """Show the last duration here, else the recipe's estimate plus that of training a weak base further."""
         measured = self._measured_s
         seconds = 60 * self.recipe.minutes
         took = f"{format_minutes(seconds)}, on two cores that do nothing else"
@@ -222,7 +220,7 @@ class DemonstrationCard(Tile):
         self.takes.setText(f"{took}{of_base}")
 
     def _first_words(self) -> str:
-        """What happens before its first stage, "" for nothing worth a word."""
+        """Describe the training of a weak base before the first stage; "" if the base is not trained further."""
         base = self.base.base
         if base is None or not base.n_more:
             return ""
@@ -232,7 +230,7 @@ class DemonstrationCard(Tile):
         return f"{verb} {about_minutes(base.seconds_more)} to train its base further."
 
     def _halted_words(self) -> str:
-        """How far it came with these choices, where it was stopped."""
+        """Describe the progress of the demonstration stopped with this base and seed; "" if there is none."""
         base = self.base.base
         if base is None:
             return ""
@@ -244,7 +242,7 @@ class DemonstrationCard(Tile):
                 return f"Stopped {trained}at “{each.phase}”{how_far}. Start continues from there."
         return ""
 
-    # -- What is done --------------------------------------------------------------------------------------------------
+    # -- Actions -------------------------------------------------------------------------------------------------------
 
     @property
     def recipe_spec(self) -> RecipeSpec | None:
@@ -257,7 +255,7 @@ class DemonstrationCard(Tile):
             self._session.training.start_recipe(recipe)
 
     def _chosen(self) -> tuple[int, str, Sequence[str]]:
-        """The seed, the set of the user's own pairs, "" for none, and the rules."""
+        """Return the seed, the name of the user's preference set ("" for none), and the rules."""
         own = str(self.own.currentData() or "") if self.recipe.asks_own else ""
         return self.seed.value(), own, self.rules.rules if self.recipe.asks_rules else ()
 

@@ -1,4 +1,4 @@
-"""What a demonstration of alignment came to: its stages, its bars, and its curves, of each time it was carried out."""
+"""The results of an alignment demonstration: stages, goals and curves, for each time that it was completed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from terrarium.models.recipes.demonstrations.results import (
 from terrarium.models.tiny_world.refusals import CAVEAT
 
 _WIDE = 820
-"""Pixels from which on two charts stand side by side, at the usual text size."""
+"""The minimum width for two charts side by side, in pixels at the default text size."""
 _CHART_LINES, _SCATTER_LINES = 14, 22
-"""The least height of a chart over an axis, and of one with names in it, in lines of text."""
+"""The minimum heights of a line chart and of a scatter plot with labelled dots, in lines of text."""
 _PRECISION = "In brackets: 95 % intervals (Wilson), as if stories to one prompt were independent of one another."
 _PRECISION_ASKED = "In brackets: 95 % intervals (Wilson)."
 _FORMAT_LESSON = (
@@ -54,12 +54,12 @@ _STOP_LESSON = (
 
 
 class DemonstrationView(QWidget):
-    """Shows one result of a demonstration; earlier ones can be chosen.
+    """Shows a result of a demonstration; earlier results can be chosen.
 
     Signals:
-        back_asked(): show the recipes again.
+        back_asked(): return to the recipes.
         run_asked(run_id): show the run of a stage.
-        stop_asked(run_id, step): fork a run at its peak, as one that ends there.
+        stop_asked(run_id, step): fork a run at its peak, as a run that ends at this step.
     """
 
     back_asked = Signal()
@@ -115,11 +115,13 @@ class DemonstrationView(QWidget):
         layout.addWidget(self.area)
         theme.theme_changed.connect(self._restyle)
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     def show_results(self, found: Sequence[Demonstrated], known: Mapping[str, str]) -> None:
-        """Show the newest, or the one that is shown already if it is among them. known: id → name of the runs that
-        exist."""
+        """Show the newest result, unless the shown one is still among them.
+
+        known: run id -> name, for the runs that still exist.
+        """
         kept = next((each for each in found if each == self.shown), None)
         has_changed = list(found) != self._found or known != self._known
         self._found, self._known = list(found), dict(known)
@@ -161,7 +163,7 @@ class DemonstrationView(QWidget):
         self._body = body
         self._parts.addWidget(body)
         self._restyle()
-        QTimer.singleShot(0, self, lambda: self.area.verticalScrollBar().setValue(0))  # once it is laid out
+        QTimer.singleShot(0, self, lambda: self.area.verticalScrollBar().setValue(0))  # after the layout
 
     def _cards(self, result: AnyResult) -> list[QWidget]:
         match result:
@@ -188,7 +190,7 @@ class DemonstrationView(QWidget):
         for plot in self.plots:
             plot.setMinimumHeight(self._lines[plot] * line)
 
-    # -- Of what learns to write ---------------------------------------------------------------------------------------
+    # -- Learning to write ---------------------------------------------------------------------------------------------
 
     def _learning_cards(self, result: DemonstrationResult) -> list[QWidget]:
         titles = DEMONSTRATIONS[result.name].stages
@@ -228,7 +230,7 @@ class DemonstrationView(QWidget):
         ppo = self._side_by_side([self._plot(each) for each in figures.peak_pictures(result.stages["ppo"], peak)])
         return [titled_card("PPO past its peak", stopping, ppo), titled_card("Best of n", best)]
 
-    # -- Of what learns to refuse --------------------------------------------------------------------------------------
+    # -- Learning to refuse --------------------------------------------------------------------------------------------
 
     def _refusal_cards(self, result: RefuseResult) -> list[QWidget]:
         titles = DEMONSTRATIONS[REFUSE].stages
@@ -250,7 +252,7 @@ class DemonstrationView(QWidget):
             plots.append(self._plot(figures.position_picture(result)))
         return [stages, self._bars_card(result.bars), titled_card("", self._side_by_side(plots)), attacks]
 
-    # -- Of what goes by its own rules, and of a form of replies -------------------------------------------------------
+    # -- Learning rules, and learning a format -------------------------------------------------------------------------
 
     def _constitution_cards(self, result: ConstitutionResult) -> list[QWidget]:
         titles = DEMONSTRATIONS[CONSTITUTION].stages
@@ -276,7 +278,7 @@ class DemonstrationView(QWidget):
         return [rules, cards, stages, self._bars_card(result.bars), titled_card("", plot), attacks]
 
     def _loop(self, result: ConstitutionResult) -> QWidget:
-        """What its critiques are worth, and what the rounds did, in sentences."""
+        """Describe the accuracy of the critiques, and the rounds of learning from them."""
         critic = result.critic
         words = [
             f"Of its critiques of {format_count(critic.n, 'reply', 'replies')} to held-out questions "
@@ -318,7 +320,7 @@ class DemonstrationView(QWidget):
         return plot
 
     def _side_by_side(self, plots: Sequence[DotPlot]) -> QWidget:
-        """Plots in one row where there is room, else one below the other."""
+        """Arrange plots in a row or, if the width is too small, in a column."""
         both = QWidget()
         line = QHBoxLayout(both)
         line.setContentsMargins(0, 0, 0, 0)
@@ -332,7 +334,7 @@ class DemonstrationView(QWidget):
         return "" if run_id in self._known else "This run was deleted."
 
     def _links(self, runs: Mapping[str, str], titles: Mapping[str, str]) -> QWidget:
-        """A button for the run of each stage."""
+        """Create links to the runs of the stages."""
         links = QWidget()
         line = FlowLayout(links)
         line.addWidget(label("Open a stage's run:", "muted"))

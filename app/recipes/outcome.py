@@ -1,4 +1,4 @@
-"""What a recipe came to: the score beside baselines and bars, its groups, and what one can do with the model."""
+"""The result of a recipe: its score beside baselines and goals, scores by group, and actions for the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_EARLIER = 4
 
 
 class ScoredRun(NamedTuple):
-    """A run of the library, and what it came to."""
+    """A run of the library, and the result of its recipe."""
 
     run_id: str
     result: TaskResult
@@ -30,7 +30,7 @@ class RecipeOutcome(QWidget):
     """Shows the newest result of a recipe.
 
     Signals:
-        scores_asked(run_id), chat_asked(run_id): of the run that is shown.
+        scores_asked(run_id), chat_asked(run_id): show the scores of the shown run, or use its model.
     """
 
     scores_asked = Signal(str)
@@ -70,7 +70,7 @@ class RecipeOutcome(QWidget):
         lines.addStretch(1)
 
     def show_results(self, title: str, runs: Sequence[ScoredRun]) -> None:
-        """Show the first of the runs of the recipe called `title`, and what the others came to in a line."""
+        """Show the first of a recipe's runs, and the scores of the others in a line. title: of the recipe."""
         self.run_id, result = runs[0]
         report, metric = result.report, METRICS[result.metric]
         self.number.setText(format_score(result.metric, report.value))

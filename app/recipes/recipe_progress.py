@@ -1,4 +1,4 @@
-"""How far a recipe is: its phase, a bar, the time left, and the buttons to stop or watch it; and its stages."""
+"""The progress of a recipe: its phase, a bar, the time left, its stages, and buttons to stop or watch it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class RecipeProgress(QWidget):
     """Shows the state of the current training.
 
     Args:
-        title: of the recipe. kept: what stays when it is stopped, in a few words.
-        stages: names of the phases that its stages begin with, in their order; () where it has no stages. They are
-            listed in `steps`, which belongs somewhere else.
+        title: of the recipe. kept: what is retained when it is stopped, in a few words.
+        stages: the name of the phase with which each stage begins, in order; () if it has no stages. The caller
+            places their list, `steps`.
 
     Signals:
-        run_asked(run_id): show the run that is being trained.
+        run_asked(run_id): show the run in training.
     """
 
     run_asked = Signal(str)
@@ -61,11 +61,11 @@ class RecipeProgress(QWidget):
         lines.addLayout(row(self.stop, self.watch, None))
 
     def show_state(self, state: TrainingState) -> None:
-        """Show how far it is."""
+        """Show the progress of the training."""
         is_training = state.status == "running"
         done, total = (state.step, state.total_steps) if is_training else (state.done, state.total)
         words = state.phase or "Preparing"
-        if is_training:  # a recipe may train several
+        if is_training:  # a recipe may train several runs
             words = f"Training “{state.name}”: step {state.step:,} of {state.total_steps:,}"
         if state.status == "blocked":
             words = state.problem

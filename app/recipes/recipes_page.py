@@ -1,4 +1,4 @@
-"""All recipes and demonstrations, each with what it came to last; that is read from the runs of the library."""
+"""All recipes and demonstrations, each with its last result, read from the runs of the library."""
 
 from __future__ import annotations
 
@@ -46,12 +46,11 @@ _TITLES = {False: "Tiny World", True: "Real data and published models"}
 
 
 class RecipesPage(QWidget):
-    """A card for each recipe, those of Tiny World first, and for each demonstration of alignment, whose result has a
-    page of its own.
+    """A card for each recipe and each alignment demonstration; the result of a demonstration has its own page.
 
     Signals:
-        run_asked(run_id), scores_asked(run_id), chat_asked(run_id), train_asked(run_id): as of a card.
-        stop_asked(run_id, step): as of a result.
+        run_asked(run_id), scores_asked(run_id), chat_asked(run_id), train_asked(run_id): see the cards.
+        stop_asked(run_id, step): see DemonstrationView.
     """
 
     run_asked = Signal(str)
@@ -107,14 +106,14 @@ class RecipesPage(QWidget):
         self.result.stop_asked.connect(self.stop_asked)
         self.measurer.changed.connect(self._on_measured)
         self._found = _Found()
-        self._shown = self._focused = ""  # the demonstrations whose result is shown, and whose button gets the focus
+        self._shown = self._focused = ""  # the demonstrations whose result is shown, and that gets the focus
         self._task = LatestTask(self)
         self._task.done.connect(self._on_read)
         self._task.failed.connect(session.notices.fail)
         session.training.changed.connect(self._show_waits)
         session.queue.changed.connect(self._show_waits)
         session.runs.changed.connect(self.reload)
-        session.training.ended.connect(self.reload)  # it may have kept how far it came
+        session.training.ended.connect(self.reload)  # a stopped demonstration saves its progress
         session.datasets.list_changed.connect(self._offer)
         self._show_waits()
         self.reload()
@@ -122,7 +121,7 @@ class RecipesPage(QWidget):
     def _add_tiles(
         self, lines: QVBoxLayout, title: str, about: str, tiles: Sequence[Tile], theme: ThemeProvider
     ) -> None:
-        """A heading, what is to be said of them all, and the tiles; nothing where there are none."""
+        """Add a heading, a sentence about the tiles, and the tiles; nothing if there are no tiles."""
         if not tiles:
             return
         lines.addSpacing(SPACE // 2)
@@ -141,39 +140,39 @@ class RecipesPage(QWidget):
             self._scroll_to(tile.details)
 
     def _scroll_up_to(self, widget: QWidget) -> None:
-        """Bring a widget of the cards' page to its top."""
+        """Scroll the page so that a widget is at the top."""
         self.area.verticalScrollBar().setValue(widget.mapTo(self._inner, widget.rect().topLeft()).y() - SPACE)
 
     @property
     def busy(self) -> bool:
-        """Whether results are read, a base is measured, or a file is looked into."""
+        """Whether results or a file are being read, or a base is being measured."""
         return self._task.busy or self.measurer.busy or any(card.busy for card in self.cards.values())
 
     @property
     def shown_result(self) -> str:
-        """The demonstration whose result is shown, "" while the cards are."""
+        """The demonstration whose result is shown; "" while the cards are shown."""
         return self._shown
 
     def has_recipe(self, name: str) -> bool:
-        """Whether there is a recipe or demonstration of that name."""
+        """Return whether there is a recipe or demonstration of this name."""
         return name in self.cards or name in self.demonstrations
 
     def show_recipe(self, name: str) -> None:
-        """Scroll to the top of a recipe, and put the keyboard on its button, or on that which opens what it needs."""
+        """Scroll to a recipe, and focus its Start button, or the button that opens the file or model it needs."""
         self._show_cards()
         card: RecipeCard | DemonstrationCard
         if name in self.demonstrations:
             card = self.demonstrations[name]
-            self._focused = "" if card.start.isEnabled() else name  # once its bases are read
+            self._focused = "" if card.start.isEnabled() else name  # focused once its bases are read
             card.start.setFocus()
         else:
             card = self.cards[name]
             (card.open if card.choices.missing else card.start).setFocus()
-        QTimer.singleShot(0, card, lambda: self._scroll_up_to(card))  # once it is laid out
+        QTimer.singleShot(0, card, lambda: self._scroll_up_to(card))  # after the layout
 
     @Slot(str)
     def show_result(self, name: str) -> None:
-        """Show what a demonstration has come to."""
+        """Show the result of a demonstration."""
         self._shown = name
         self.result.show_results(self._results_of(name), self._found.names)
         self._pages.setCurrentWidget(self.result)
@@ -196,18 +195,18 @@ class RecipesPage(QWidget):
 
     @Slot(str)
     def _on_pairs(self, run_id: str) -> None:
-        """Let two replies of a base be compared, again and again, with prompts of the wish."""
+        """Open the chat's page for judging pairs of replies, with both replies from this base."""
         session, base = self._session, Candidate(run_id)
         session.tab_requested.emit("chat")
         session.preferences.judging_requested.emit(base, base)
 
     def _scroll_to(self, widget: QWidget) -> None:
-        QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # once it is laid out
+        QTimer.singleShot(0, widget, partial(self.area.ensureWidgetVisible, widget, 0, SPACE))  # after the layout
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._session.datasets.refresh()
-        self.reload()  # a command may have learned one meanwhile
+        self.reload()  # a command may have run a recipe
 
     @Slot()
     def _show_waits(self) -> None:
@@ -216,7 +215,7 @@ class RecipesPage(QWidget):
 
     @Slot()
     def reload(self) -> None:
-        """Read what runs of the recipes came to."""
+        """Read the results from the library, in the background."""
         index, library = self._session.runs.index, self._session.library
         self._task.ask(lambda: _read(index, library))
 
@@ -247,8 +246,11 @@ class RecipesPage(QWidget):
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """What the library holds: all runs, what those of recipes and demonstrations came to (the newest first), how far
-    those came that were stopped, models to start from, and sets of pairs that somebody has judged."""
+    """The contents of the library for this page.
+
+    scored, demonstrated: the results of recipes and demonstrations, the newest first. halted: the progress of stopped
+    demonstrations. bases: models to start from. own: preference sets with choices by a person.
+    """
 
     runs: list[RunInfo] = field(default_factory=list)
     scored: list[ScoredRun] = field(default_factory=list)
@@ -259,12 +261,12 @@ class _Found:
 
     @property
     def names(self) -> dict[str, str]:
-        """Of the runs, by their ids."""
+        """Run id -> name."""
         return {run.id: run.name for run in self.runs}
 
 
 def _read(index: RunIndex, library: Library) -> _Found:
-    """On another thread; what is damaged is left out."""
+    """Read the library, without damaged files. Slow: call it on a background thread."""
     runs = index.refresh()
     scored, demonstrated = [], []
     for info in runs:
@@ -290,7 +292,7 @@ def _read(index: RunIndex, library: Library) -> _Found:
 
 
 def _own_pairs(library: Library, name: str) -> OwnPairs | None:
-    """None of a set in which nobody has chosen."""
+    """Return a preference set with its number of choices by a person; None if there are none or it is damaged."""
     with contextlib.suppress(ValueError):
         pairs = PreferenceSet(library, name).read().pairs
         n = sum(pair.by == PERSON and pair.better is not None for pair in pairs)

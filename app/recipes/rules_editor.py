@@ -1,4 +1,4 @@
-"""The rules of a constitution, one a line, which the user may change before a model learns to keep them."""
+"""An editor for the rules of a constitution, one per line, which a model then learns to follow."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LINES = 4
 
 
 class RulesEditor(QWidget):
-    """A field for the rules, with what is wrong with them below it.
+    """A field for the rules, with an error message below it.
 
-    rules: as they stand there; () while something is wrong with them.
+    rules: the parsed rules; () while the text is invalid.
 
     Signals:
         changed(): the text has changed.

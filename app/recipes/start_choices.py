@@ -1,4 +1,4 @@
-"""What a recipe starts with: the rows that it learns from, the model that it starts from, and the seed."""
+"""The choices for the start of a recipe: the rows to learn from, the model to start from, and the seed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MODEL_ENDINGS = (".gguf", ".safetensors")
 
 
 class StartChoices(QWidget):
-    """Rows, model and seed of a recipe.
+    """Editors for the rows, the model and the seed of a recipe.
 
     Signals:
-        changed(): one of them is another one.
+        changed(): a choice has changed.
     """
 
     changed = Signal()
@@ -68,7 +68,7 @@ class StartChoices(QWidget):
             caption = label(words, "muted")
             caption.setBuddy(editor)
             grid.addWidget(caption, at, 0)
-            # Aligned, a small editor does not limit the column to its own width.
+            # With an alignment, a small editor does not limit the column to its own width.
             grid.addWidget(editor, at, 1, Qt.AlignmentFlag.AlignLeft if editor is self.seed else Qt.AlignmentFlag(0))
         grid.setColumnStretch(1, 1)
         self.rows.activated.connect(self._on_choice)
@@ -78,17 +78,17 @@ class StartChoices(QWidget):
 
     @property
     def data(self) -> str:
-        """As TaskRun takes it: a path, the folder of a dataset, or "" for the recipe's own."""
+        """The rows, as in TaskRun: a path, the folder of a dataset, or "" for the recipe's own."""
         return self.rows.chosen
 
     @property
     def parent_model(self) -> str:
-        """As TaskRun takes it: the id of a run, a path, or "" for none."""
+        """The model to start from, as in TaskRun: the id of a run, a path, or "" for none."""
         return self.start.chosen
 
     @property
     def missing(self) -> str:
-        """What is still needed, in a sentence; "" where the recipe can start."""
+        """The missing choice, as a sentence; "" if the recipe can start."""
         if self.needs_file and not self.data:
             return "Drop the file here, or open it."
         if self.needs_parent and not self.parent_model:
@@ -97,14 +97,14 @@ class StartChoices(QWidget):
 
     @property
     def unusual(self) -> str:
-        """What is not as usual, in words; "" where all is."""
+        """The choices that differ from the defaults, in words; "" if there are none."""
         own_rows = f"learns from {self.rows.currentText()}" if self.data and not self.needs_file else ""
         parent = f"starts from {self.start.currentText()}" if self.parent_model else ""
         seed = f"seed {self.seed.value()}" if self.seed.value() else ""
         return capitalized(", ".join(filter(None, (own_rows, parent, seed))))
 
     def take(self, paths: Sequence[str]) -> str:
-        """Use what was dropped: a model as what is started from, anything else as rows. Returns why not, "" if so."""
+        """Use a dropped model to start from, or another dropped file as rows. Return the problem, or ""."""
         if len(paths) != 1:
             return "Drop one file or one model at a time."
         path = Path(paths[0])
@@ -120,7 +120,7 @@ class StartChoices(QWidget):
         return ""
 
     def offer(self, runs: Sequence[RunInfo], datasets: Sequence[DatasetInfo]) -> None:
-        """Offer these, as far as they fit; what is chosen stays so."""
+        """Offer the runs that have a model and the datasets of this task; choices are retained."""
         first = "Choose the file…" if self.needs_file else "Made by Terrarium"
         own = [(f"Dataset: {info.name}", info.corpus.sha) for info in datasets if info.corpus.task == self._recipe.task]
         self.rows.offer((first, ""), own, (("Open a file…", _OPEN_FILE),))
@@ -134,15 +134,15 @@ class StartChoices(QWidget):
         self.start.offer((first, ""), models, opened)
 
     def ask_for_file(self) -> None:
-        """Choose a file with rows."""
+        """Ask for a file with rows."""
         self._add(self.rows, QFileDialog.getOpenFileName(self, "Choose the rows to learn from")[0])
 
     def ask_for_model(self) -> None:
-        """Choose a GGUF file."""
+        """Ask for a GGUF file."""
         self._add(self.start, QFileDialog.getOpenFileName(self, "Choose a model", "", "GGUF (*.gguf)")[0])
 
     def ask_for_folder(self) -> None:
-        """Choose the folder of a model in Hugging Face's format."""
+        """Ask for the folder of a model in Hugging Face's format."""
         self._add(self.start, QFileDialog.getExistingDirectory(self, "Choose the folder of a model"))
 
     def _add(self, choice: _Choice, path: str) -> None:
@@ -156,16 +156,16 @@ class StartChoices(QWidget):
         for choice in (self.rows, self.start):
             ask = asks.get(choice.currentData() or "")
             if ask is not None:
-                choice.choose(choice.chosen)  # while the dialog is open, and if nothing is chosen there
+                choice.choose(choice.chosen)  # shown while the dialog is open, and if it is cancelled
                 ask()
             choice.keep_chosen()
         self.changed.emit()
 
 
 class _Choice(ElidedCombo):
-    """A list that begins with the usual choice and ends with entries that open something.
+    """A combo box that begins with the default and ends with entries that open a dialog.
 
-    chosen: what is used now, the data of an entry.
+    chosen: the data of the entry in use.
     """
 
     def __init__(self, name: str) -> None:
@@ -180,7 +180,7 @@ class _Choice(ElidedCombo):
     def offer(
         self, usual: tuple[str, str], known: Sequence[tuple[str, str]], opening: Sequence[tuple[str, str]]
     ) -> None:
-        """Offer these and the files that were opened; the usual one is chosen where the chosen one is gone."""
+        """Offer these entries and the opened files; if the chosen entry is gone, choose the default."""
         with QSignalBlocker(self):
             self.clear()
             paths = [(name, path) for path, name in self._paths.items()]
@@ -190,7 +190,7 @@ class _Choice(ElidedCombo):
         self.keep_chosen()
 
     def choose(self, data: str) -> None:
-        """Choose the entry with this data, or the usual one."""
+        """Choose the entry with this data, or the default."""
         with QSignalBlocker(self):
             self.setCurrentIndex(max(0, self.findData(data)))
 
@@ -204,7 +204,7 @@ class _Choice(ElidedCombo):
         self.keep_chosen()
 
     def remove_path(self, path: str) -> None:
-        """Offer this file no longer."""
+        """Remove an opened file from the list."""
         if self._paths.pop(path, None) is not None:
             with QSignalBlocker(self):
                 self.removeItem(self.findData(path))
@@ -212,5 +212,5 @@ class _Choice(ElidedCombo):
             self.keep_chosen()
 
     def keep_chosen(self) -> None:
-        """Use the entry that is shown."""
+        """Set `chosen` to the entry that is shown."""
         self.chosen = str(self.currentData() or "")

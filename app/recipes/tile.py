@@ -1,5 +1,4 @@
-"""A recipe or demonstration at a glance: two sentences, the time it takes, what it came to, and Start. The rest is in
-its details, which a grid of tiles shows below the row of the tile."""
+"""The tile of a recipe or demonstration: summary, duration, result and Start; a grid of tiles shows its details."""
 
 from __future__ import annotations
 
@@ -18,17 +17,17 @@ from terrarium.app.session.training_state import TrainingState
 from terrarium.models.runs.run_queue import RecipeSpec
 
 _WIDE = 760
-"""Pixels from which on the two halves of details stand side by side, at the usual text size."""
+"""The minimum width for the two halves of the details side by side, in pixels at the default text size."""
 _TILE_WIDTH, _MAX_COLUMNS = 310, 3
-"""The least width of a tile in a row of several, at the usual text size."""
+"""The minimum width of a tile in a row of several, in pixels at the default text size; the maximum per row."""
 _QUEUE, _QUEUE_TIP = "Add to the queue", "A run is training: this starts by itself when that has ended"
 
 
 class Details(QFrame):
-    """What a tile folds away: two halves, side by side where there is room.
+    """The details of a tile in two halves, side by side if the width suffices.
 
     Signals:
-        reveal_asked(): something in it is to be seen.
+        reveal_asked(): a widget within should become visible.
     """
 
     reveal_asked = Signal()
@@ -57,19 +56,19 @@ class Details(QFrame):
 
 
 class Tile(QFrame):
-    """Starts a recipe and follows it while it is the current training. Subclasses say what it needs, and what it does.
+    """Starts a recipe, and shows its progress while it is the current training. Subclasses define what is started.
 
-    name: of the recipe. details: what is folded away; whoever shows the tile places them. result: what it came to, a
-    link; hidden before. note, problem: sentences; hidden while there are none.
+    name: of the recipe. details: a widget that is hidden at first, and placed by whatever shows the tile. result: a
+    link with the result; hidden if there is none. note, problem: sentences; hidden if empty.
 
     Args:
-        noun: what it is called to a screen reader. kept: what stays when it is stopped, in a few words.
+        noun: its kind, for screen readers. kept: what is retained when it is stopped, in a few words.
         stages: see RecipeProgress.
 
     Signals:
-        unfolded(is_open): its details are to be shown, or folded away again.
-        run_asked(run_id): show a run as it learns.
-        problem_shown(): `problem` says something new.
+        unfolded(is_open): the details should be shown or hidden.
+        run_asked(run_id): show the run in training.
+        problem_shown(): `problem` has a new sentence.
     """
 
     unfolded = Signal(bool)
@@ -117,7 +116,7 @@ class Tile(QFrame):
         hidden: tuple[QWidget, ...] = (self.note, self.problem, self.going)
         for widget in hidden:
             lines.addWidget(widget)
-        lines.addSpacing(SPACE)  # a ring of the guide around a button leaves the words above legible
+        lines.addSpacing(SPACE)  # so that a ring of the guide around a button does not cover the text above
         self.buttons = row(self.start, self.more, None)
         lines.addLayout(self.buttons)
         for widget in (self.result, *hidden):
@@ -126,7 +125,7 @@ class Tile(QFrame):
         self._was_active = session.training.active
         session.training.changed.connect(self._on_training)
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Display -------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> TrainingState | None:
@@ -136,7 +135,7 @@ class Tile(QFrame):
 
     @property
     def is_going(self) -> bool:
-        """Whether it is the current training."""
+        """Whether the recipe is the current training."""
         return self._session.training.active and self.state is not None
 
     @property
@@ -146,11 +145,11 @@ class Tile(QFrame):
 
     @property
     def _missing(self) -> str:
-        """What it still needs, "" for nothing."""
+        """What is still missing, as a sentence; "" for nothing."""
         return ""
 
     def show_state(self) -> None:
-        """Show what has changed."""
+        """Update the buttons and the progress."""
         is_going, state = self.is_going, self.state
         focused = QWidget.window(self).focusWidget()  # None once Stop is disabled
         had_focus = self.going.isVisible() and (focused is None or self.going.isAncestorOf(focused))
@@ -170,11 +169,11 @@ class Tile(QFrame):
 
     @property
     def _can_start_here(self) -> bool:
-        """Whether there is a Start, and not something in its place that is to be pressed first."""
+        """Whether Start is shown; otherwise another button must be used first."""
         return True
 
     def show_words(self, note: str, problem: str) -> None:
-        """Show these sentences, "" for none."""
+        """Show a note and a problem; "" hides them."""
         is_new = bool(problem) and problem != self.problem.text()
         for line, words in ((self.note, note), (self.problem, problem)):
             line.setText(words)
@@ -183,7 +182,7 @@ class Tile(QFrame):
             self.problem_shown.emit()
 
     def show_result(self, words: str, tip: str, *, is_good: bool) -> None:
-        """Say what it came to, "" for nothing yet."""
+        """Show the result in a few words; "" hides it."""
         self.result.setText(words)
         self.result.setToolTip(plain_tip(tip))
         self.result.setVisible(bool(words))
@@ -191,26 +190,26 @@ class Tile(QFrame):
 
     @Slot()
     def _on_training(self) -> None:
-        """This comes many times a second, mostly with news of something else."""
+        """Update the tile if the change concerns it. Called many times a second during any training."""
         active = self._session.training.active
         if self.state is not None or active != self._was_active:
             self._was_active = active
             self.show_state()
 
-    # -- What is done --------------------------------------------------------------------------------------------------
+    # -- Actions -------------------------------------------------------------------------------------------------------
 
     def _on_pressed(self) -> None:
-        """Start it, or add it to the queue where something else is training."""
+        """Start the recipe, or add it to the queue while another run is training."""
         if not self._session.training.active:
             self._on_start()
         elif (recipe := self.recipe_spec) is not None:
             self._session.queue.add_recipe(recipe, self._title)
 
     def _on_start(self) -> None:
-        """Start it."""
+        """Start the recipe."""
 
     def _on_result(self) -> None:
-        """Show what it came to."""
+        """Show the result."""
 
     @Slot(bool)
     def _on_unfolded(self, is_open: bool) -> None:
@@ -219,7 +218,7 @@ class Tile(QFrame):
 
 
 class TileGrid(QWidget):
-    """Tiles in two or three columns where there is room, with the details of one of them below its row."""
+    """Tiles in up to three columns, depending on the width. The details of at most one are shown, below its row."""
 
     def __init__(self, tiles: Sequence[Tile], theme: ThemeProvider) -> None:
         super().__init__()
@@ -235,7 +234,7 @@ class TileGrid(QWidget):
         self._arrange()
 
     def minimumSizeHint(self) -> QSize:
-        """That of one column, to which it turns where it is narrow: what is hidden must not widen what is shown."""
+        """Return the minimum size of one column, so that more columns do not limit how narrow the page can become."""
         widest = max((tile.minimumSizeHint().width() for tile in self._tiles), default=0)
         return QSize(widest, super().minimumSizeHint().height())
 

@@ -26,7 +26,7 @@ _ICONS = {
 
 
 class RequestList(QListWidget):
-    """One row per request, the newest first."""
+    """A list with a row per request, the newest first."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,13 +70,13 @@ class RequestList(QListWidget):
         self.set_requests(requests)
 
     def _fit(self) -> None:
-        """As high as its rows, up to _MAX_ROWS."""
+        """Set the height to that of the rows, at most _MAX_ROWS."""
         one = self.sizeHintForRow(0) if self.count() else QFontMetrics(self.font()).height()
         self.setFixedHeight(min(max(self.count(), 1), _MAX_ROWS) * one + 2 * self.frameWidth() + SPACE // 2)
 
 
 def format_request(request: RequestRecord) -> str:
-    """A request as one line."""
+    """Format a request as one line."""
     made = format_count(request.n_made, "token")
     what = {
         "waiting": f"waiting, {format_count(request.n_prompt, 'token')} to read",

@@ -157,14 +157,14 @@ class ServePanel(QWidget):
         self.requests.set_requests(state.requests)
 
     def _copy(self, text: str, pressed: QPushButton) -> None:
-        """Copy to the clipboard; the button shows a check mark for a moment."""
+        """Copy a text to the clipboard; the button shows a check mark for a moment."""
         QGuiApplication.clipboard().setText(text)
         self._theme.set_icon(pressed, "check", "accent")
         QTimer.singleShot(_COPIED_MS, pressed, lambda: self._theme.set_icon(pressed, "copy"))
 
 
 class _Snippet(CodeEditor):
-    """A few lines of code, shown in full: long lines wrap, on screen only."""
+    """A few lines of code, shown completely: long lines are wrapped, on screen only."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__(theme)
@@ -185,16 +185,16 @@ class _Snippet(CodeEditor):
 
 
 def curl_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
-    """A shell command that sends a request.
+    """Return a shell command that sends a request.
 
-    `is_chat_model`: send a chat request, else a completion request.
+    is_chat_model: send a chat request, else a completion request.
     """
     body: dict[str, object] = {"messages": [{"role": "user", "content": _QUESTION}]}
     path = "chat/completions"
     if not is_chat_model:
         path, body = "completions", {"prompt": _PROMPT, "max_tokens": 100}
     data, on = json.dumps({"model": model, **body}, ensure_ascii=False), "\\\n  "
-    if sys.platform == "win32":  # cmd.exe knows only double quotes and no continued lines
+    if sys.platform == "win32":  # cmd.exe supports only double quotes, and no continued lines
         data, on = '"' + data.replace('"', '\\"') + '"', ""
     else:
         data = shlex.quote(data)
@@ -202,7 +202,7 @@ def curl_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
 
 
 def python_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
-    """A program for the `openai` package."""
+    """Return a program that sends a request with the `openai` package."""
     name = json.dumps(model, ensure_ascii=False)
     head = f'from openai import OpenAI\n\nclient = OpenAI(\n    base_url="{url}",\n    api_key="none",\n)\n'
     if is_chat_model:

@@ -1,6 +1,6 @@
 """The window's endpoint: serves the chat's model to other programs on this computer.
 
-HTTP runs on a thread of its own without Qt; generation runs on the worker, as interactive jobs.
+HTTP runs on its own thread without Qt; generation runs on the worker, as interactive jobs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SERVING = "Serving"
-"""The user of the served model among the models in memory."""
+"""The owner of the served model in ModelsInMemory."""
 _POLL_MS = 200
 _PORT = "serve_port"
 _STOPPED = "Serving has been stopped."
@@ -43,10 +43,10 @@ _STOPPED = "Serving has been stopped."
 
 @dataclass(frozen=True, kw_only=True)
 class ServeState:
-    """What is being served.
+    """The state of serving.
 
-    status: off, on or stopping. url: the base URL for clients. model: the one served. problem: why requests cannot be
-    answered although it is on, else empty. requests: the newest ones, the newest first.
+    status: off, on or stopping. url: the base URL for clients. model: the served model. problem: why requests cannot be
+    answered although the status is on, else "". requests: the latest requests, the newest first.
     """
 
     status: str = "off"
@@ -85,16 +85,16 @@ class _ServerThread(threading.Thread):
             self.failure = describe(error)
 
     def stop(self) -> None:
-        """Any thread: stop soon."""
+        """Stop soon. Thread-safe."""
         self._stopped = True
         if self._server is not None:
             self._server.stop()
 
 
 class Serving(QObject):
-    """Serves one model at a time: the chat's model at the time of `start`, even if the chat opens another one later.
+    """Serves one model at a time: the chat's model at the time of `start`, even if the chat opens another model later.
 
-    When that model goes away, because its run was deleted or its training ended, requests get an error that says so.
+    When that model becomes unavailable, since its run was deleted or its training ended, requests get an error.
 
     Signals:
         changed(): `state` has changed.
@@ -130,11 +130,11 @@ class Serving(QObject):
 
     @property
     def last_port(self) -> int:
-        """The port that was used last."""
+        """The most recently used port."""
         return int(self._remembered.get(_PORT, DEFAULT_PORT))
 
     def start(self, port: int) -> bool:
-        """Serve the chat's model at `port`, replacing any other; returns whether that worked."""
+        """Serve the chat's model at `port`, replacing any other. Return whether that worked; problems are reported."""
         if not self._notices.attempt(lambda: self._start(port)):
             return False
         self._remembered.set(_PORT, port)
@@ -158,14 +158,14 @@ class Serving(QObject):
         self._poll()
 
     def stop(self) -> None:
-        """Stop soon; requests in progress get an error that says so."""
+        """Stop soon; requests in progress get an error with the reason."""
         if self._thread is not None:
             self._thread.stop()
             self._show("stopping")
 
     @Slot()
     def close(self) -> None:
-        """Stop and wait for the end. Call it before the worker, which generates the answers, is closed."""
+        """Stop, and wait for the end. Call this before closing the worker, which generates the answers."""
         self.stop()
         if self._thread is not None:
             self._thread.join()
@@ -187,14 +187,14 @@ class Serving(QObject):
             self._close_engine(f"“{self._model.name}” is no longer in memory")
 
     def _close_engine(self, why: str) -> None:
-        """Answer requests with an error from now on: the model is gone."""
+        """Answer requests with an error from now on, since the model is no longer available."""
         if self._switch is not None:
             self._switch.close(f"{why}: serve another model in Terrarium.")
             self._models.release(SERVING)
             self._poll()
 
     def _served_model(self) -> ServedModel:
-        """The chat's model, ready to serve; reads only what needs no computing."""
+        """Return the chat's model, prepared for serving. Computes nothing."""
         chosen = self._chat.model
         if chosen is None:
             raise ValueError("No model is open: choose one for the chat first.")
@@ -203,7 +203,7 @@ class Serving(QObject):
         tokenizer, loaded = self._chat.tokenizer, self._models.get(CHAT, OPEN)
         assert tokenizer is not None
         if loaded is not None:
-            self._models.put(SERVING, OPEN, loaded)  # it stays when the chat opens another one
+            self._models.put(SERVING, OPEN, loaded)  # it is retained when the chat opens another model
         else:
             self._models.release(SERVING)
 
@@ -231,7 +231,7 @@ class Serving(QObject):
 
     @Slot()
     def _poll(self) -> None:
-        """Check the state of the HTTP thread."""
+        """Update the state from the HTTP thread."""
         thread = self._thread
         if thread is None or thread.is_alive():
             self._show("stopping" if self.state.status == "stopping" else "on")

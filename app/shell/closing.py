@@ -1,4 +1,4 @@
-"""Closing the window while a model trains: asks first, and offers to resume at the next launch."""
+"""Closes the window during training: asks first, and remembers the run so that the next launch offers to resume it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SETTING = "training at the end"
 
 
 class ClosingQuestion(QObject):
-    """Asks what to do with the running training.
+    """Asks whether to quit while a run is training.
 
     Signals:
         agreed(): the window may close now.
@@ -65,7 +65,7 @@ class ClosingQuestion(QObject):
 
 
 def remember_training(session: Session) -> None:
-    """Remember the run that is training, right before closing."""
+    """Save the id of the run that is training, for the next launch."""
     state = session.training.state
     session.remembered.set(_SETTING, state.run_id if state is not None and session.training.active else "")
 

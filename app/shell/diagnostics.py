@@ -67,7 +67,7 @@ def diagnostics(
 
 
 class Mask:
-    """Replaces what is private in messages and tracebacks. The program's own lines in a traceback stay legible."""
+    """Masks private data in messages and tracebacks, except for the program's own source lines in a traceback."""
 
     def __init__(self, library: Library, *, keep_paths: bool, keep_texts: bool) -> None:
         self._keep_paths, self._keep_texts = keep_paths, keep_texts
@@ -77,9 +77,9 @@ class Mask:
         self._words = [(_any_of(files), "<path>"), (_any_of(names), "<name>"), (_any_of(people), "<user>")]
 
     def text(self, text: str) -> str:
-        """A text, line by line."""
+        """Return a text with its private data masked."""
         lines = []
-        place: str | None = None  # the file of the frame before: "" if it is not the program's, None if there is none
+        place: str | None = None  # the last frame's file; "" if not the program's; None outside a traceback
         for line in text.splitlines():
             frame = _FRAME.match(line)
             if frame:
@@ -152,7 +152,7 @@ def _names_of_user_and_computer() -> Iterable[str]:
 
 
 def _names_in(library: Library) -> Iterable[str]:
-    """The names that the user has given: of files, and the names and tags of runs."""
+    """Yield the names that the user has given: of files, runs, tags and chats."""
     for folder in (library.tokenizers, library.designs, library.runs):
         yield from (entry.name.removesuffix(".json") for entry in _entries(folder))
     for run in _entries(library.runs):
@@ -164,7 +164,7 @@ def _names_in(library: Library) -> Iterable[str]:
 
 
 def _files_used(library: Library) -> Iterable[str]:
-    """The files that runs were trained on: their paths may have any characters."""
+    """Yield the paths and names of training files, with any characters, and the library and home folders."""
     for run in _entries(library.runs):
         spec: Any = _read(run / "run.json").get("spec")
         with contextlib.suppress(TypeError, KeyError, AttributeError):
@@ -196,7 +196,7 @@ def _any_of(words: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _within_program(path: str) -> str:
-    """A source file's path from its package on; "" if it belongs to no package of the program."""
+    """Return a source file's path relative to its package folder; "" if it belongs to no package of the program."""
     parts = re.split(r"[\\/]", path)
     for start in ("site-packages", "dist-packages", "app", "models", "lib"):
         if start in parts[:-1]:

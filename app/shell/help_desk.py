@@ -1,4 +1,4 @@
-"""Help in the window: F1 and “?” open the glossary beside the tabs, at the term that is meant."""
+"""Context help: F1 and “?” open the glossary beside the tabs, at the term of the widget."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.shell.places import Places
 
-if TYPE_CHECKING:  # loaded when it is first asked for: the window appears before
+if TYPE_CHECKING:  # imported on first use, so that the window appears sooner
     from terrarium.app.help.glossary import Glossary
     from terrarium.app.help.help_panel import HelpPanel
 
 log = logging.getLogger(__name__)
 
 _WIDTH = 340
-"""Pixels of the panel at first, at the usual text size."""
+"""The initial width of the panel, in pixels at the default text size."""
 
 
 def read_glossary() -> tuple[Glossary, str]:
-    """Return the glossary, and '' or a sentence that says why it is empty; details go to the log."""
+    """Return the glossary, and "" or a sentence that says why it is empty; the log has the details."""
     from terrarium.app.help.glossary import Glossary, load_glossary
     from terrarium.app.help.pictures import PICTURES
     from terrarium.app.help.places import PLACES
@@ -39,7 +39,7 @@ def read_glossary() -> tuple[Glossary, str]:
 
 
 class HelpDesk(QObject):
-    """Shows the glossary beside the tabs of a window on request.
+    """Shows the glossary beside the tabs of a window.
 
     Args:
         body: holds the tabs, `pages`; the panel is added to it when it is first shown.
@@ -58,10 +58,10 @@ class HelpDesk(QObject):
         self._body, self._pages, self._theme, self._show_keys = body, pages, theme, show_keys
         self.places = places
         self.panel: HelpPanel | None = None
-        """The panel, once it was shown."""
+        """The panel; None until it is first shown."""
         self._read: tuple[Glossary, str] | None = None
         self._left: QWidget | None = None
-        """What had the focus when the panel was opened, and gets it back."""
+        """The widget that had the focus when the panel was opened, and gets it back."""
 
     @property
     def glossary(self) -> Glossary:
@@ -92,7 +92,7 @@ class HelpDesk(QObject):
         dialog.show_term(term)
 
     def show_term(self, term: str = "") -> None:
-        """Show a term, or the search if that has no entry."""
+        """Show a term, or the search if the term has no entry."""
         if self.panel is None:
             from terrarium.app.help.help_panel import HelpPanel
 

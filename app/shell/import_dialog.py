@@ -1,4 +1,4 @@
-"""Importing a model or a run from the window: choosing it, progress, and an offer to try it; also after a download."""
+"""Imports a model or a run: file dialogs, progress, and an offer to try it, also after a download."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ImportDialog(QObject):
     """Asks for a model and shows the progress of its import, with Cancel; the window stays usable.
 
     Signals:
-        run_opened(run_id): a run that was saved as one file is in the library.
+        run_opened(run_id): a run was imported from a .terrarium file.
     """
 
     run_opened = Signal(str)
@@ -43,7 +43,7 @@ class ImportDialog(QObject):
         session.downloads.failed.connect(self._on_not_downloaded)
 
     def connect_page(self, page: Any) -> None:
-        """Import what the page “Models” requests; while shown, the page reports its downloads itself."""
+        """Import what the page “Models” requests. While visible, the page reports its downloads itself."""
         self._page = page
         page.list.file_requested.connect(self.ask_for_file)
         page.list.folder_requested.connect(self.ask_for_folder)
@@ -70,7 +70,7 @@ class ImportDialog(QObject):
         self.open_files([Path(file) for file in files])
 
     def open_files(self, files: Sequence[Path]) -> None:
-        """Import .terrarium and .gguf files as runs, one after the other."""
+        """Import .terrarium and .gguf files as runs, in order."""
         self._waiting += files
         self._open_next()
 

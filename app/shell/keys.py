@@ -1,4 +1,4 @@
-"""The list of keyboard shortcuts: those of the menus, read from the menus, and all others, defined here."""
+"""The list of keyboard shortcuts: those of the menus, read from the menus, and the others, listed here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Standard = QKeySequence.StandardKey
 
 @dataclass(frozen=True)
 class KeyRow:
-    """One shortcut: `keys` as the platform writes them, and what they do."""
+    """A shortcut: `keys` in the platform's notation, and `what` they do."""
 
     keys: str
     what: str
@@ -95,7 +95,7 @@ _PAGES: tuple[tuple[str, tuple[tuple[str | QKeySequence.StandardKey, str], ...]]
 
 
 def key_groups(bar: QMenuBar) -> list[tuple[str, Sequence[KeyRow]]]:
-    """All shortcuts by group, those of the menus first."""
+    """Return all shortcuts by group, those of the menus first."""
     groups: list[tuple[str, Sequence[KeyRow]]] = []
     for top in bar.actions():
         menu = top.menu()
@@ -113,7 +113,7 @@ def key_groups(bar: QMenuBar) -> list[tuple[str, Sequence[KeyRow]]]:
 
 
 def plain(text: str) -> str:
-    """A menu's text without the marks of its access keys."""
+    """Return a menu text without the ampersands of its access keys."""
     return text.replace("&&", "\0").replace("&", "").replace("\0", "&")
 
 

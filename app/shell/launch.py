@@ -1,4 +1,4 @@
-"""Opening the window: the application, remembered settings, and startup and shutdown."""
+"""Opens the window: the application, remembered settings, startup and shutdown."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts(QObject):
     """Turns SIGINT and SIGTERM into a Qt signal, which the event loop delivers.
 
-    Python runs signal handlers between any two of its instructions, also in the middle of closing the window or while
-    it holds a lock. So the handlers do nothing: the interpreter writes the number of each signal into a socket.
+    Python runs signal handlers between any two bytecode instructions, also in the middle of closing the window or while
+    a lock is held. So the handlers do nothing; instead the interpreter writes the number of each signal to a socket.
 
     Signals:
         requested(): the program is asked to quit.
@@ -61,7 +61,7 @@ class Interrupts(QObject):
             self.requested.emit()
 
     def close(self) -> None:
-        """Put back what handled the signals before."""
+        """Restore the previous signal handlers."""
         signal.set_wakeup_fd(self._before)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -97,7 +97,7 @@ def choose_detail(session: Session) -> None:
 
 
 class Application(QApplication):
-    """The application; macOS hands it the files that are double-clicked there.
+    """The application, which on macOS receives the files that the user double-clicks.
 
     Signals:
         file_opened(path): the user opened this file with the program.
@@ -137,7 +137,7 @@ def check_display(platform: str, environment: Mapping[str, str], plugins: Path) 
 
 
 def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
-    """Open the window, with the runs in `files` (.terrarium), and return the exit code when it is closed."""
+    """Open the window, import the runs in `files` (.terrarium), and return the exit code when it is closed."""
     check_display(sys.platform, os.environ, Path(QLibraryInfo.path(QLibraryInfo.LibraryPath.PluginsPath)))
     app = QApplication.instance() or Application(list(argv or sys.argv[:1]))
     assert isinstance(app, QApplication)

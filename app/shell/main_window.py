@@ -1,4 +1,4 @@
-"""The window: builds the top bar, pages, menus and status bar, and connects them. No logic of its own."""
+"""The main window: builds the top bar, pages, menus and status bar, and connects them. It has no other logic."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ if TYPE_CHECKING:
     from terrarium.app.training.training_tab import TrainingTab
 
 _RECENT = "palette"
-"""Under which name the entries of the palette that were used last are remembered."""
+"""The setting that remembers the palette's most recently used entries."""
 
 
 class MainWindow(QMainWindow):
-    """The main window. Pages are made when they are first shown, or by `Pages.make_all`.
+    """The main window. Pages are created when they are first shown, or by `Pages.make_all`.
 
     Signals:
         painted(): the window was drawn for the first time.
@@ -242,7 +242,7 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def show_quickstart(self) -> None:
-        """Show the quick start that is running or has just ended, or the home page, where one can be started."""
+        """Show the quick start that is running or has just ended; if there is none, its button on the home page."""
         state = self.session.training.state
         if state is not None and state.quickstart and (self.session.training.active or state.has_result):
             self.pages.show_page("quickstart").setFocus()
@@ -257,7 +257,7 @@ class MainWindow(QMainWindow):
         self.start_quickstart_on(())
 
     def start_quickstart_on(self, files: tuple[str, ...]) -> None:
-        """As `start_quickstart`, on text files; () = on Tiny World."""
+        """Start or queue a quick start on text files; () = on Tiny World."""
         session = self.session
         if session.training.active and not (self._grows and not files):
             if not session.notices.attempt(lambda: check_text_files(files, is_all=True)):
@@ -281,14 +281,14 @@ class MainWindow(QMainWindow):
 
     @property
     def home(self) -> Home:
-        """The home page, made now if necessary."""
+        """The home page, created on first access."""
         page = self.pages.page(HOME)
         assert isinstance(page, Home)
         return page
 
     @property
     def training(self) -> TrainingTab:
-        """The training tab, made now if necessary."""
+        """The training tab, created on first access."""
         from terrarium.app.training.training_tab import TrainingTab
 
         tab = self.pages.page("training")
@@ -296,7 +296,7 @@ class MainWindow(QMainWindow):
         return tab
 
     def _text_in_view(self) -> QPlainTextEdit | None:
-        """The notebook's text while it is in view."""
+        """Return the notebook's text while it is in view, else None."""
         if self.pages.current != "chat":
             return None
         return self.pages.page("chat").text_in_view  # type: ignore[attr-defined, no-any-return]
@@ -314,7 +314,7 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def show_recipes(self, name: str = "") -> None:
-        """Show the tasks that can be learned, at the recipe of that name if there is one."""
+        """Show the tasks that can be learned, scrolled to the recipe of that name, if given."""
         self.show_tab("training")
         self.training.show_recipes(name)
 
@@ -332,20 +332,20 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def show_time_machine(self, run_id: str) -> None:
-        """Show how a run learned, step by step."""
+        """Show the time machine of a run."""
         self.show_run(run_id)
         self.training.run_view.views.show_view("machine")
 
     @Slot(str)
     def show_glass_box(self, run_id: str) -> None:
-        """Open the chat with a run, with a reply taken apart beside it."""
+        """Open the chat with a run, with the glass box beside it."""
         if self.session.chat.open(run_id):
             self.show_tab("chat")
             self.pages.page("chat").look_inside(run_id)  # type: ignore[attr-defined]
 
     @Slot()
     def show_pronouns(self) -> None:
-        """Show the models that point at what “it” refers to."""
+        """Show the page of the pronoun models, in the chat tab."""
         self.show_tab("chat")
         self.pages.page("chat").show_pronouns()  # type: ignore[attr-defined]
 
@@ -385,20 +385,20 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def show_trash(self) -> None:
-        """Show what was deleted."""
+        """Show the trash."""
         self.trash.show()
         self.trash.activateWindow()
 
     @Slot()
     @Slot(str)
     def show_report(self, failure: str = "") -> None:
-        """Show the log and diagnostics for a bug report, of a failure if there is one."""
+        """Show the log and diagnostics for a bug report, with the text of the failure, if any."""
         report = ReportWindow(self.session, self.theme, self, failure)
         report.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         report.show()
 
     def show_preferences(self, query: str = "") -> None:
-        """Show the preferences, those that match `query` if there is one."""
+        """Show the preferences that match `query`, or all."""
         if self._preferences_window is None:
             keys = key_groups(self.menuBar())
             self._preferences_window = PreferencesWindow(self.preferences, keys, self.session, self.theme, self)
@@ -407,7 +407,7 @@ class MainWindow(QMainWindow):
         self._preferences_window.activateWindow()
 
     def show_palette(self) -> Palette:
-        """Show the field that finds every action, place, run and term, and return it."""
+        """Open the command palette, and return it."""
         if self._palette is None:
             remembered = self.session.remembered
             self._palette = Palette(self.palette_sources, self.theme, self, remembered.get(_RECENT, []))
@@ -428,21 +428,21 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def show_new_run_on_dataset(self, sha: str) -> None:
-        """Show the form for a run on a dataset of the library."""
+        """Show the form for a new run on a dataset of the library."""
         self.show_new_run()
         self.training.new_run.learn_from(sha)
 
     @Slot(object)
     def show_import(self, files: tuple[str, ...]) -> None:
-        """Show the import of the data tab with these files."""
+        """Show the data tab's import page with these files."""
         self.show_tab("data")
         self.pages.page("data").open_import(files)  # type: ignore[attr-defined]
 
-    # -- Following --------------------------------------------------------------------------------------
+    # -- Event handlers ---------------------------------------------------------------------------------
 
     @Slot(str, str)
     def _on_failed(self, sentence: str, details: str) -> None:
-        """Show a failure, unless the page in view says why its quick start or its recipe failed."""
+        """Show a failure, unless the page in view already shows it as that of its quick start or recipe."""
         state, current = self.session.training.state, self.pages.current
         if state is not None and state.status == "failed" and state.problem == sentence:
             if state.quickstart and current == "quickstart":
@@ -483,7 +483,7 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, self, self.painted.emit)
 
     def quit(self) -> None:
-        """Save the running training and close without asking."""
+        """Close without asking; a run in training is saved."""
         self._may_close = True
         self.close()
 

@@ -49,7 +49,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     bar = window.menuBar()
     file = bar.addMenu("&File")
     _add(file, "Quic&k start", actions.quickstart, "Ctrl+Shift+Q")
-    _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # Ctrl+N is the chat tab's
+    _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # the chat tab uses Ctrl+N
     _add(file, "&Learn a task", actions.recipes, "Ctrl+Shift+L")
     _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
     _add(file, "Open a .terrarium &file…", actions.open_run)
@@ -71,7 +71,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     entry.setMenuRole(QAction.MenuRole.PreferencesRole)
     view = bar.addMenu("&View")
     _add(view, "&Home", actions.show_home, HOME_KEYS)
-    taken = set("hies")  # by the other entries
+    taken = set("hies")  # the access keys of the other entries
     for number, (name, text, _, _) in enumerate(TABS, start=1):
         at = next(at for at, letter in enumerate(text.lower()) if letter not in taken)
         taken.add(text[at].lower())

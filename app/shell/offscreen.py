@@ -1,4 +1,4 @@
-"""The application and its window for commands that draw, without a screen so that they run anywhere."""
+"""The application and its window for commands that render, offscreen, so that they run without a display."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def application() -> QApplication:
-    """The application object. It is offscreen on Linux only: elsewhere Qt's offscreen platform has no fonts."""
+    """Return the application object. It is offscreen on Linux only: elsewhere Qt's offscreen platform has no fonts."""
     running = QApplication.instance()
     if isinstance(running, QApplication):
         return running
@@ -30,10 +30,10 @@ def application() -> QApplication:
 
 @contextlib.contextmanager
 def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
-    """Open the real window on a library, in light mode; on exit it is closed with all its threads.
+    """Open the main window on a library, in light mode; on exit, close it and end all its threads.
 
     Args:
-        device: where models run; "" does not load torch until something needs it.
+        device: the device of the models; with "", torch is not loaded until something needs it.
     """
     from terrarium.app.kit.theme import ThemeProvider
     from terrarium.app.session.session import Session
@@ -50,7 +50,7 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
         yield window
     finally:
         window.quit()
-        # No event loop runs that would do it. The theme stays as it is: another would be applied to all widgets.
+        # Without an event loop, deferred deletion must be sent. The theme stays: a change would restyle all widgets.
         window.deleteLater()
         QCoreApplication.sendPostedEvents(window, QEvent.Type.DeferredDelete.value)
         QGuiApplication.styleHints().unsetColorScheme()

@@ -1,4 +1,4 @@
-"""What the command palette finds: actions of menus and of the run in view, places, the library, and terms."""
+"""The sources of the command palette: actions of menus and of the run in view, places, the library, and terms."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from terrarium.app.shell.places import Screens
 class MenuSource:
     """The enabled actions of the menus. An action in two menus is listed once.
 
-    bar: called each time, since PySide may invalidate the Python wrapper of a menu bar that still exists.
+    bar: called each time, since PySide may invalidate the Python wrapper of a menu bar that still exists. but: the
+    text of an action to omit.
     """
 
     def __init__(self, bar: Callable[[], QMenuBar], but: str) -> None:
         self._bar, self._but = bar, but
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """Each action with its menu and its shortcut."""
+        """Return each action with its menu and its shortcut."""
         found: dict[str, PaletteEntry] = {}
         for top in self._bar().actions():
             menu = top.menu()
             if isinstance(menu, QMenu):
-                menu.aboutToShow.emit()  # some actions know only then whether they can do something
+                menu.aboutToShow.emit()  # some actions update their enabled state only then
                 for entry in self._of(menu, f"{plain(top.text())} menu"):
                     found.setdefault(entry.title, entry)
                 menu.aboutToHide.emit()
@@ -54,13 +55,13 @@ def _of_action(action: QAction, title: str, where: str) -> PaletteEntry:
 
 
 class RunSource:
-    """What can be done now to the run in view: of the training tab, or that of the chat."""
+    """The available actions on the run in view in the training tab or the chat tab."""
 
     def __init__(self, window: Screens) -> None:
         self._window = window
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """The enabled entries of its menu."""
+        """Return the enabled entries of the run's menu."""
         session, run_id = self._window.session, self._run_in_view()
         if not run_id or not session.runs.has(run_id):
             return []
@@ -87,13 +88,13 @@ class RunSource:
 
 
 class PlaceSource:
-    """The views of the tabs and the settings of the forms, but not the tabs themselves, which are in the menu."""
+    """The views of the tabs and the settings of the forms. The tabs themselves are in the View menu."""
 
     def __init__(self, show: Callable[[str], object]) -> None:
         self._show = show
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """Each place, by the last of its words."""
+        """Return each place, titled by the last part of its path."""
         return [
             PaletteEntry(
                 key=f"place/{place}",
@@ -108,13 +109,13 @@ class PlaceSource:
 
 
 class LibrarySource:
-    """The runs, designs, tokenizers and recipes that can be shown."""
+    """The runs, designs, tokenizers and recipes."""
 
     def __init__(self, window: Screens) -> None:
         self._window = window
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """The current items of the library, and those that come with the program."""
+        """Return the current items of the library, and the built-in designs and recipes."""
         session = self._window.session
         return [*self._runs(session), *self._designs(session), *self._tokenizers(session), *self._recipes()]
 
@@ -187,7 +188,7 @@ class TermSource:
         self._desk = desk
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """Each entry, also found by its other names."""
+        """Return each term; it is found by its synonyms, too."""
         return [
             PaletteEntry(
                 key=f"term/{entry.term}",

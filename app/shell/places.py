@@ -1,4 +1,4 @@
-"""Going to a place in the window by its name, one of app.help.places."""
+"""Navigates the window to a place by its name in app.help.places."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from terrarium.app.training.training_tab import TrainingTab
 
 _WITHOUT_SIDE = ("compare", "prefer", "pairs", "embeddings")
-"""Modes of the chat tab beside which there is no glass box, or none of the open model."""
+"""Modes of the chat tab without a glass box, or with one that does not show the open model."""
 _NO_EFFECT = "“{}” has no effect with the present choices, so it is hidden."
 _NO_RUN = "There is no trained model yet: the quick start grows one in a minute or two."
 _NO_REWARDS = "No model here has learned from rewards yet. “Learn a task” has demonstrations that do."
 
 
 class Screens(Protocol):
-    """The window, as far as places need it."""
+    """The interface of the window that navigation uses."""
 
     session: Session
     pages: Pages
@@ -35,13 +35,13 @@ class Screens(Protocol):
 
 
 class Places:
-    """Shows places of a window."""
+    """Navigates a window to its places."""
 
     def __init__(self, window: Screens) -> None:
         self._window = window
 
     def show(self, place: str) -> None:
-        """Show a place; if it has nothing to show yet, say what is missing."""
+        """Show a place; if it has nothing to show yet, show a notice that says what is missing."""
         tab, _, rest = place.partition("/")
         match tab:
             case "home":
@@ -63,7 +63,7 @@ class Places:
     def _show_builder(self, tab: Any, place: str) -> None:
         kind, _, slot = place.partition("/")
         if kind != "settings":
-            if tab.views.is_offered(kind):  # the costs stand beside the views where there is room
+            if tab.views.is_offered(kind):  # in a wide window the costs are beside the views
                 tab.views.show_view(kind)
             return
         self._show_setting(tab.form, slot)
@@ -91,7 +91,7 @@ class Places:
             form.mark({name})
 
     def _show_run(self, view: str) -> None:
-        """Show a view of the selected run if it has that view, else of the newest run that has it."""
+        """Show a view of the selected run if the run has that view, else of the newest run that has it."""
         session, tab = self._window.session, self._window.training
         chosen = tab.run_view.run_id
         ids = [run.id for run in session.runs.list() if run.problem is None and run.status != "imported"]

@@ -28,10 +28,10 @@ _ON_QUIT = "on quit"
 
 @dataclass(frozen=True, kw_only=True)
 class Preference:
-    """A setting with a few values, which takes effect immediately.
+    """A setting with a few values; a change takes effect immediately.
 
-    help: a sentence. choices: (value, label) of each, which may change. find_by: more words to find it by.
-    changed: `value` or `choices` may have changed.
+    help: a sentence. choices: returns (value, label) of each value; they may change. find_by: additional search terms.
+    changed: emitted when `value` or `choices` may have changed.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Preferences(QObject):
     """The preferences of a window.
 
     Signals:
-        changed(): one may have changed.
+        changed(): a preference may have changed.
     """
 
     changed = Signal()
@@ -121,7 +121,7 @@ class Preferences(QObject):
         return bool(self._session.remembered.get(_ON_QUIT, "ask") != "save")
 
     def change_text_size(self, by: int) -> None:
-        """Choose the text size this many steps further in the list."""
+        """Change the text size by this many steps; negative ones make it smaller."""
         place = TEXT_SCALES.index(self.text_size.value()) + by
         self._set_text_size(TEXT_SCALES[min(max(place, 0), len(TEXT_SCALES) - 1)])
 
@@ -150,7 +150,7 @@ class Preferences(QObject):
 
 
 class PreferenceBox(ElidedCombo):
-    """A combo box for a preference, which follows it."""
+    """A combo box that sets a preference and follows its changes."""
 
     def __init__(self, preference: Preference, parent: QWidget | None = None) -> None:
         super().__init__(parent)

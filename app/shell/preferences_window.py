@@ -1,4 +1,4 @@
-"""The preferences in one window, with a search over them and over the keyboard shortcuts."""
+"""The preferences window, with a search over preferences and keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from terrarium.app.shell.preferences import Preference, PreferenceBox, Preferenc
 from terrarium.models.library.location import VARIABLE, choose_location, find_location
 
 KEYS = "Keys:"
-"""How the headings of the keyboard shortcuts begin: searching for it lists just those."""
+"""The prefix of the headings of keyboard shortcuts: a search for it lists the shortcuts only."""
 _EDITOR_WIDTH = 220
 
 
@@ -74,7 +74,7 @@ class PreferencesWindow(Dialog):
 
     @property
     def shown(self) -> list[str]:
-        """The rows that are listed now, from top to bottom."""
+        """The titles of the visible rows, from top to bottom."""
         return [each.title for section in self._sections for each in section.rows if not each.isHidden()]
 
     @Slot(str)
@@ -86,7 +86,7 @@ class PreferencesWindow(Dialog):
 
 
 class _Row(QWidget):
-    """One line of the window. title: its title; find_by: its search terms."""
+    """A row of the window. find_by: additional search terms."""
 
     title = ""
     find_by = ""
@@ -107,7 +107,7 @@ class _Section(QFrame):
             layout.addWidget(each)
 
     def show_matching(self, words: Sequence[str]) -> int:
-        """Show the rows that have all these words; returns how many those are."""
+        """Show only the rows that contain all these words, and return their number."""
         n = 0
         for each in self.rows:
             text = f"{self._title} {each.title} {each.find_by}".casefold()

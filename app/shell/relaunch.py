@@ -1,4 +1,4 @@
-"""Reopens what was open, and offers to resume an interrupted run, after the window's first paint."""
+"""Restores the last session and offers to resume an interrupted run, after the window's first paint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LaunchedWindow(Screens, Protocol):
-    """The window, as far as its launch needs it."""
+    """The interface of the window that its launch uses."""
 
     toasts: Toasts
     guide: GuideDesk
@@ -31,7 +31,7 @@ class LaunchedWindow(Screens, Protocol):
 
 
 class Relaunch(QObject):
-    """Continues where the user was when the window was last closed."""
+    """Restores the state in which the window was last closed."""
 
     def __init__(self, window: LaunchedWindow) -> None:
         super().__init__(window.pages)
@@ -42,16 +42,15 @@ class Relaunch(QObject):
         self._session.training.began.connect(self._on_training_began)
         self._offer = ""
         self.reopens_chat = False
-        """Whether the chat tab shows the conversation that was open last, once it is made."""
+        """Whether the chat tab, once created, shows the conversation that was open last."""
 
     def prepare(self) -> None:
-        """Load the pages, portion by portion between the user's events, read the runs on another thread, then
-        continue where the user was."""
+        """Restore the last session: import the pages between user events, then read the runs on another thread."""
         self.reopen_chat()
         self._load(load_pages())
 
     def _load(self, portions: Iterator[None]) -> None:
-        for _ in portions:  # the next one
+        for _ in portions:  # import one portion per turn of the event loop
             QTimer.singleShot(0, self, partial(self._load, portions))
             return
 
@@ -64,7 +63,7 @@ class Relaunch(QObject):
     @Slot()
     def _on_prepared(self) -> None:
         window = self._window
-        if window.pages.current == HOME:  # else one has gone somewhere already
+        if window.pages.current == HOME:  # else the user has already left Home
             self.show_last_tab()
         window.home.refresh()
         self.offer_interrupted()
@@ -72,19 +71,21 @@ class Relaunch(QObject):
         window.pages.make_all()
 
     def reopen_chat(self) -> None:
-        """Open the model and the conversation that were open at the end of the last launch, in the background."""
+        """Open the model and the conversation that were open when the window was last closed, in the background."""
         self.reopens_chat = True
         self._session.chat.open_last()
 
     def show_last_tab(self) -> None:
-        """Show the tab that was current at the end of the last launch, if there are runs in the library."""
+        """Show the tab that was current when the window was last closed, if the library has runs."""
         tab = self._session.remembered.get("tab", "")
         if tab in {name for name, *_ in TABS} and self._session.runs.list():
             self._window.show_tab(tab)
 
     def offer_interrupted(self) -> None:
-        """Offer to resume the run that was interrupted last, or was saved when the window closed, and show it if the
-        training tab is in view."""
+        """Offer to resume the run that was interrupted last or, if none was, the one saved when the window closed.
+
+        If the training tab is in view, it shows the run.
+        """
         session = self._session
         if session.remembered.problem:
             session.notices.say(session.remembered.problem)
@@ -93,7 +94,8 @@ class Relaunch(QObject):
         saved = [run for run in session.runs.list() if run.id == closed and run.status == "paused"]
         toasts = self._window.toasts
         offers = [(run, "was interrupted", toasts.offer) for run in interrupted[:1]]
-        for run, what, show in offers or [(run, "was saved", toasts.done) for run in saved]:  # which leaves by itself
+        # A saved run is announced by `done`, which disappears after a while, unlike `offer`.
+        for run, what, show in offers or [(run, "was saved", toasts.done) for run in saved]:
             sentence = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
             self._offer = f"{sentence} You can resume it from its last checkpoint."
             show(self._offer, "Resume", partial(self.resume, run.id))
@@ -102,7 +104,7 @@ class Relaunch(QObject):
 
     @Slot()
     def _on_training_began(self) -> None:
-        self._window.toasts.withdraw(self._offer)  # it was resumed elsewhere, or cannot be now
+        self._window.toasts.withdraw(self._offer)  # already resumed, or impossible during another run
 
     def resume(self, run_id: str) -> None:
         """Resume a run and show the training tab."""

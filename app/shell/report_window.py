@@ -1,4 +1,4 @@
-"""The log and diagnostics for a bug report: shown as they would be saved, with what is private left out."""
+"""The log and diagnostics for a bug report, shown as they would be saved, with private data masked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ReportWindow(Dialog):
     """Shows the report. Saving and copying use the text as shown, including the user's edits.
 
     Args:
-        failure: the failure that is reported, with its traceback; "" for none.
+        failure: the reported failure, with its traceback; "" for none.
     """
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget, failure: str = "") -> None:
@@ -80,14 +80,14 @@ class ReportWindow(Dialog):
 
     @Slot()
     def save(self) -> None:
-        """Ask for a file, and save there what is shown."""
+        """Ask for a file, and save the shown text to it."""
         path = ask_save_path(self, "Save the report", "terrarium-report", "txt", "Text (*.txt)")
         if path is not None and self._session.notices.attempt(lambda: atomic_write_text(path, self.text.toPlainText())):
             self._session.notices.say(f"Saved {path.name}. Attach it to your report.")
 
     @Slot()
     def copy(self) -> None:
-        """Copy what is shown."""
+        """Copy the shown text."""
         QGuiApplication.clipboard().setText(self.text.toPlainText())
         self._session.notices.say("Copied: paste it into your report.")
 

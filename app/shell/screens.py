@@ -1,4 +1,4 @@
-"""Factories of the window's pages. Imports happen in them, so that the window appears before the charts are loaded."""
+"""Factories of the window's pages. They import lazily, so that the window appears before the charts are loaded."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _PARTS = (
     "terrarium.app.guide.guide_panel",
     "terrarium.app.shell.guide.stage",
 )
-"""What the pages and the guide consist of, in portions of 10 to 70 ms (measured)."""
+"""The modules of the pages and the guide, in portions that take 10 to 70 ms to import (measured)."""
 
 
 def load_pages() -> Iterator[None]:
-    """Import all pages and the guide, which takes half a second in all; yields after each portion.
+    """Import all pages and the guide, which takes half a second in total; yield after each portion.
 
-    On the window's thread: with Python 3.11, PySide keeps its data about classes in a table without a lock, which
+    Run this on the window's thread: with Python 3.11, PySide stores its class data in a table without a lock, which
     that thread reads while it handles events. If another thread defines a class at the same time, it may crash.
     """
     for name in _PARTS:
         importlib.import_module(name)
         yield
-    gc.freeze()  # what was imported lives forever, and takes a collection 30 ms to look through (app.worker.garbage)
+    gc.freeze()  # imported objects are permanent, and cost each collection 30 ms (app.worker.garbage)
 
 
 def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable[[], QWidget]]:
-    """A factory for each page, in the order in which they are likely to be wanted."""
+    """Return a factory for each page, by expected order of use."""
 
     def training() -> QWidget:
         from terrarium.app.training.training_tab import TrainingTab

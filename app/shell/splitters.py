@@ -1,4 +1,4 @@
-"""Remembers splitter positions between launches, also for views that are made later."""
+"""Saves and restores splitter positions between launches, also for views that are created later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from terrarium.app.session.session import Session
 
 
 def restore_splitters(session: Session, page: QWidget) -> None:
-    """Restore a page's splitters, and those of the pages within it as soon as they are made."""
+    """Restore a page's splitters, and those of its nested pages as soon as they are created."""
     for key, splitter in _splitters(page):
         sizes = session.remembered.get(key, [])
         if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
@@ -29,7 +29,7 @@ def remember_splitters(session: Session, pages: Pages) -> None:
 
 
 def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
-    """The current sizes; for a hidden part its last size, in this launch or the previous one."""
+    """Return the current sizes; for a hidden part its last size in this launch, else the saved one."""
     sizes, across = splitter.sizes(), splitter.orientation() == Qt.Orientation.Horizontal
     for i, was in enumerate(kept if len(kept) == len(sizes) else sizes):
         part = splitter.widget(i)
@@ -40,8 +40,11 @@ def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
 
 
 def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
-    """The splitters within a page, keyed by the widget of ours that contains them, as others may come and go. One
-    that is vertical now, for lack of width, has a key of its own, as its sizes differ."""
+    """Yield the splitters of a page with their keys.
+
+    A key names the enclosing widget class of Terrarium, as Qt's own containers may come and go. A splitter that is
+    vertical now, for lack of width, has a separate key, since its sizes differ.
+    """
     numbers: dict[str, int] = {}
     for splitter in page.findChildren(QSplitter):
         owner = _owner(splitter)
@@ -51,7 +54,7 @@ def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
 
 
 def _owner(splitter: QSplitter) -> str:
-    widget = splitter.parentWidget()  # a splitter may be of a class of ours
+    widget = splitter.parentWidget()  # not the splitter itself, which may be of a Terrarium class
     while widget is not None and not type(widget).__module__.startswith("terrarium."):
         widget = widget.parentWidget()
     return type(widget).__name__

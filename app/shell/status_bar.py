@@ -66,8 +66,8 @@ class StatusBar(QFrame):
 
     @Slot(object)
     def show_load(self, share: float | None) -> None:
-        """Say what share of the computer other programs use, if that slows the current work."""
-        # Half of it is what was seen before: one busy second of another program is no news.
+        """Show the share of the computer that other programs use, if it slows the current work; None = unknown."""
+        # Averaged with the previous value, to ignore one busy second of another program.
         self._others = share if share is None or self._others is None else (share + self._others) / 2
         self._show_status()
 

@@ -1,4 +1,4 @@
-"""The user's own text files in the window: choosing them, and what can be done with them."""
+"""The user's text files in the window: choosing them, and the actions for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from terrarium.models.library.run_record import RunInfo
 
 
 class TextWindow(Screens, Protocol):
-    """The window, as far as text files need it."""
+    """The interface of the window that text files need."""
 
     @property
     def home(self) -> Home: ...
@@ -31,7 +31,7 @@ class TextWindow(Screens, Protocol):
 
 
 class TextFiles(QObject):
-    """Offers text files on the home page, and starts what is chosen there.
+    """Offers actions for text files on the home page, and performs them.
 
     Args:
         parent: the window as a widget, over which the dialog opens.
@@ -41,20 +41,20 @@ class TextFiles(QObject):
         super().__init__(parent)
         self._window, self._parent = window, parent
         self._to_tune_on: tuple[str, ...] = ()
-        """Files that wait for a published model, which was sent for to be fine-tuned on them."""
+        """The files on which to fine-tune the next published model that is downloaded or imported; () for none."""
 
     @Slot()
     def choose(self) -> None:
-        """Choose text files and offer on the home page what can be done with them."""
+        """Ask for text files, and offer actions for them on the home page."""
         files, _ = QFileDialog.getOpenFileNames(self._parent, "Choose text files", "", FILE_FILTER)
         if files:
             self.offer(files)
 
     def offer(self, files: Sequence[str]) -> None:
-        """Offer on the home page what can be done with text files; say why nothing can, where that is to be seen."""
+        """Offer actions for text files on the home page, or show a notice there that says why none are possible."""
         self._window.show_home()
         if not self._window.session.notices.attempt(lambda: check_text_files(files)):
-            self._window.home.offer_files(())  # not the files before them, which nobody asks for any more
+            self._window.home.offer_files(())  # remove the offer of earlier files
             return
         self._window.home.offer_files(tuple(files))
         if about := about_rows(files):
@@ -63,20 +63,19 @@ class TextFiles(QObject):
 
     @Slot()
     def start_quickstart(self) -> None:
-        """Start the quick start on the files that are offered."""
+        """Start a quick start on the offered files."""
         self._window.start_quickstart_on(self._window.home.cards.files)
 
     @Slot()
     def show_new_run(self) -> None:
-        """Show the form for a run on the files that are offered."""
+        """Show the form for a new run on the offered files."""
         self._window.show_new_run()
         self._window.training.new_run.begin()
         self._window.training.new_run.data.set_files(self._window.home.cards.files)
 
     @Slot(object)
     def tune_published(self, files: tuple[str, ...]) -> None:
-        """Show the form for a fine-tuning of the newest published model of the library on files; where it has none,
-        those that can be downloaded."""
+        """Show the form to fine-tune the newest imported model on files; without such a model, the page “Models”."""
         published = [run.id for run in self._window.session.runs.list() if _is_published(run)]
         if published:
             self._tune(published[0], files)
@@ -87,7 +86,7 @@ class TextFiles(QObject):
 
     @Slot(str, str)
     def offer_tuning(self, run_id: str, name: str) -> None:
-        """Offer to fine-tune a model that has just come into the library on the files that it was sent for."""
+        """Offer to fine-tune a newly downloaded or imported model on the files that wait for one."""
         if self._to_tune_on and _is_published(self._window.session.runs.find(run_id)):
             tune = partial(self._tune, run_id, self._to_tune_on)
             texts = ", ".join(Path(file).name for file in self._to_tune_on)
@@ -100,5 +99,5 @@ class TextFiles(QObject):
 
 
 def _is_published(run: RunInfo) -> bool:
-    """Whether a run of the library is an imported model that writes text."""
+    """Return whether a run is an imported model that writes text: decoder-only or encoder-decoder."""
     return run.status == "imported" and run.has_model and run.spec is not None and run.spec.model.is_causal

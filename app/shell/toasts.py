@@ -32,12 +32,12 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _MAX_TOASTS = 3
 _WIDTHS = (560, 400, 300)
-"""In pixels; a narrower, taller toast is used where the widest would cover a control."""
+"""In pixels; a narrower, taller toast is used if the widest would cover a control."""
 _BUTTON = 28
 _UNDO_MS = 15_000
 _NOTICE_MS = 20_000
 _LOOK_MS = 200
-"""How often, while a toast is visible, it is checked whether it covers a control that has appeared below it."""
+"""The interval of checks whether the visible toasts cover a control that has appeared below them."""
 _MAIN_BUTTONS = ("primary", "hero")
 _CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QSlider, QTabBar)
 
@@ -45,9 +45,9 @@ _CONTROLS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QSlider, Q
 class Toasts(QWidget):
     """A stack of messages over `parent`, the newest on top, so that the others stay where they are.
 
-    A failure with details stays until it is closed; all others disappear after a while, except offers.
-    The stack lies as low as it can without covering a button or a field of the
-    page or, if that is impossible, without covering a field for messages or one of its main buttons.
+    Offers, and failures with details, stay until they are closed; the others disappear after a while. The stack is
+    as low as possible without covering a button or a field of the page or, if that is impossible, without covering a
+    field for messages or a main button.
 
     Signals:
         report_requested(failure): the user wants to report a failure: its sentence and details.
@@ -79,7 +79,7 @@ class Toasts(QWidget):
         self._show(sentence, "", "info", [], self._notice_ms)
 
     def failure(self, sentence: str, details: str, *remedies: tuple[str, Callable[[], object]]) -> None:
-        """Show a failure; `details` are shown by a button, as are `remedies`: a text and an action each.
+        """Show a failure, with a button for its `details` and one for each of `remedies`: its text and its action.
 
         A failure without details is about an action of the user, and disappears like a notice.
         """
@@ -128,7 +128,7 @@ class Toasts(QWidget):
         self.raise_()
         self._place()
         self._looking.start()
-        # Once more when the style sheet has been applied to the new one, which may then need more space.
+        # Again after the style sheet is applied to the new toast, which may then need more space.
         QTimer.singleShot(0, self._place)
 
     def _make(self, sentence: str, tone: str, icon: str, actions: list[tuple[str, Callable[[], object]]]) -> QFrame:
@@ -180,7 +180,7 @@ class Toasts(QWidget):
 
     @Slot()
     def _on_page(self) -> None:
-        self.raise_()  # a page that is shown is raised
+        self.raise_()  # Qt raises the page that it shows
         if self._shown:
             self._place()
 
@@ -198,12 +198,12 @@ class Toasts(QWidget):
 
     @Slot()
     def _give_way(self) -> None:
-        """Move, if what must not be covered has come up below."""
+        """Move the stack if it covers a control."""
         if any(self.geometry().intersects(rect) for rect in self._kept_clear(_CONTROLS)):
             self._place()
 
     def _kept_clear(self, kinds: tuple[type[QWidget], ...] = ()) -> Iterator[QRect]:
-        """Where the fields for messages and the main buttons are, or all widgets of `kinds`, as far as in view."""
+        """Yield the visible rectangles of message fields, main buttons and the widgets of `kinds`."""
         page = self._area.currentWidget()
         if page is None:
             return
@@ -245,15 +245,15 @@ class Toasts(QWidget):
         if self._shown and event.type() == QEvent.Type.Resize:
             self._place()
         elif self._shown and event.type() == QEvent.Type.ChildAdded:
-            QTimer.singleShot(0, self.raise_)  # a page that is made later would cover them
+            QTimer.singleShot(0, self.raise_)  # a page that is created later would cover the toasts
         return super().eventFilter(watched, event)
 
 
 def best_place(area: QRect, sizes: Sequence[QSize], *wishes: Sequence[QRect]) -> QRect:
-    """Where in an area something of one of these sizes, the first that can be, covers none of the rectangles.
+    """Return the lowest rectangle in an area, of the first possible size, that covers none of the rectangles.
 
-    Of several wishes, each a list of rectangles, the first that can be met counts; if none can, the middle of the
-    bottom.
+    wishes: lists of rectangles to avoid, in order; the first list that can be avoided decides. If none can, the result
+    is the first size, centred at the bottom.
     """
     for taken in wishes:
         for size in sizes:
@@ -264,8 +264,10 @@ def best_place(area: QRect, sizes: Sequence[QSize], *wishes: Sequence[QRect]) ->
 
 
 def lowest_free(area: QRect, size: QSize, taken: Sequence[QRect]) -> QRect | None:
-    """Where in an area something of a size covers none of the rectangles: as low as possible, and there rather in the
-    middle than at a side; None where there is no place."""
+    """Return the lowest free rectangle of this size in an area, at that height preferably in the middle; None if none.
+
+    taken: the rectangles that it must not intersect.
+    """
     middle, right = (area.width() - size.width()) // 2, area.width() - size.width()
     beside = {rect.right() + 1 for rect in taken} | {rect.left() - size.width() for rect in taken}
     across = (middle, 0, right, *sorted(x for x in beside if 0 <= x <= right))
@@ -281,7 +283,7 @@ def lowest_free(area: QRect, size: QSize, taken: Sequence[QRect]) -> QRect | Non
 
 
 def _in_view(widget: QWidget, area: QWidget) -> QRect:
-    """Where in an area a widget within it is; the part of it that nothing around cuts off."""
+    """Return the visible part of a widget, in the coordinates of an area that contains it."""
     place, around = QRect(widget.mapTo(area, QPoint(0, 0)), widget.size()), widget.parentWidget()
     while around is not None and around is not area:
         place &= QRect(around.mapTo(area, QPoint(0, 0)), around.size())

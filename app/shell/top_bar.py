@@ -1,4 +1,4 @@
-"""The bar at the top: the logo, Home, and one button for each tab."""
+"""The top bar: the logo, a button for Home and for each tab, the guide, and the quick start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _QUICKSTART_TIP = "Grow a small model in a minute or two"
 
 
 class TopBar(QFrame):
-    """Chooses the tab.
+    """Lets the user choose the tab.
 
     Signals:
         tab_chosen(name): HOME, or one of the names in TABS.
@@ -94,7 +94,7 @@ class TopBar(QFrame):
         RelayoutOnResize(self, self._arrange)
 
     def minimumSizeHint(self) -> QSize:
-        """That of the compact bar: without the name, the tabs' icons and the guide, which is in the menu, too."""
+        """Return the size of the compact bar: without the name, the tabs' icons, and the guide (also in the menu)."""
         hint = super().minimumSizeHint()
         brand = 0 if self._brand.isHidden() else self._brand_width
         guide = 0 if self.guide_button.isHidden() else self._guide_width
@@ -107,13 +107,13 @@ class TopBar(QFrame):
 
     @property
     def _icons_width(self) -> int:
-        """The pixels that the tabs' icons take, and the guide's name."""
+        """The width of the tabs' icons and the guide's name, in pixels."""
         icons = sum(tab.iconSize().width() + _ICON_GAP for tab in self._buttons.values())
         return icons + self.fontMetrics().horizontalAdvance(_GUIDE)
 
     @property
     def _guide_width(self) -> int:
-        """The pixels of the guide's button without its name."""
+        """The width of the guide's button without its name, in pixels."""
         layout, words = self.layout(), self.guide_button.text()
         named = self.fontMetrics().horizontalAdvance(words) if words else 0
         return self.guide_button.sizeHint().width() - named + (layout.spacing() if layout is not None else 0)
@@ -137,7 +137,7 @@ class TopBar(QFrame):
         self._brand.setVisible(least + self._icons_width + self._brand_width <= have)
 
     def show_quickstart(self, *, runs: bool, share: float = 0.0, is_paused: bool = False) -> None:
-        """Say whether a quick start is going on, and which share of its steps is done; 0 says nothing of that."""
+        """Show whether a quick start is running and, if not 0, the share of its steps that is done."""
         state = "paused" if is_paused else "running"
         done = f" {format_done(share)}" if share else ""
         words = f"{'Paused' if is_paused else 'Growing…'}{done}" if runs else "Quick start"
@@ -148,7 +148,7 @@ class TopBar(QFrame):
         self.quickstart_button.setAccessibleName(f"Quick start, {state}{done}" if runs else "Quick start")
 
     def show_current(self, name: str) -> None:
-        """Mark Home or a tab as current; “” for none."""
+        """Mark Home or a tab as current; "" for none."""
         self._group.setExclusive(False)
         for other, tab in self._buttons.items():
             tab.setChecked(other == name)

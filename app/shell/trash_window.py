@@ -1,4 +1,4 @@
-"""The trash: what was deleted, when, and how large it is; restoring it, or deleting it for good."""
+"""The trash window: deleted items with their dates and sizes, to restore or to delete permanently."""
 
 from __future__ import annotations
 
@@ -114,18 +114,18 @@ class TrashWindow(Dialog):
 
     @Slot()
     def restore_selected(self) -> None:
-        """Put the selected items back."""
+        """Restore the selected items."""
         self._trash.restore([item.token for item in self.selected])
 
     @Slot()
     def ask_to_delete(self) -> None:
-        """Ask whether to delete the selected items for good."""
+        """Ask whether to delete the selected items permanently."""
         if self.delete_button.isEnabled():
             self._ask(self.selected)
 
     @Slot()
     def ask_to_empty(self) -> None:
-        """Ask whether to delete everything for good."""
+        """Ask whether to delete all items permanently."""
         self._ask(self._model.items)
 
     def _ask(self, items: Sequence[TrashedItem]) -> None:

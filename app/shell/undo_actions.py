@@ -1,4 +1,4 @@
-"""Undo and Redo of the Edit menu: in the text field with the focus, else of the tab in view."""
+"""Undo and Redo of the Edit menu: for the focused text field, else for the tab in view."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from terrarium.app.session.undo import Undo
 
 @dataclass(frozen=True)
 class _Target:
-    """The target of the two actions, with the texts of the steps that it would undo and redo."""
+    """The target of Undo and Redo, with the texts of the steps that they would undo and redo."""
 
     undo: Callable[[], object]
     redo: Callable[[], object]
@@ -36,10 +36,10 @@ class _Target:
 
 
 class UndoActions(QObject):
-    """The two actions. A text field keeps its own undo while it has the focus, if anything was written there.
+    """Undo and Redo. While a text field has the focus, they act on it if it has something to undo or redo.
 
     Args:
-        text_in_view: returns the text that the page in view is about, None if it is not about one.
+        text_in_view: returns the text that the page in view edits, None if it edits none.
     """
 
     def __init__(self, undo: Undo, text_in_view: Callable[[], QPlainTextEdit | None], parent: QObject) -> None:
@@ -63,7 +63,7 @@ class UndoActions(QObject):
 
     @Slot()
     def show_state(self) -> None:
-        """Show what would be undone and redone now."""
+        """Update the texts and the enabled state of both actions."""
         self._steps.forget_stale()
         target = self._target()
         for action, words, what, possible in (
@@ -76,7 +76,7 @@ class UndoActions(QObject):
 
     @Slot()
     def _on_hidden(self) -> None:
-        """Their keys work whenever something can be undone: that is looked up when they are pressed."""
+        """Enable both actions, so that their shortcuts work: whether they apply is determined when they are pressed."""
         for action, words in ((self.undo, "&Undo"), (self.redo, "&Redo")):
             action.setText(words)
             action.setEnabled(True)
@@ -100,7 +100,7 @@ class UndoActions(QObject):
         return _of_stack(stack) if stack is not None else _Target(_nothing, _nothing, False, False)
 
     def _field(self) -> _Target | None:
-        """The focused text field, or None."""
+        """Return the focused text field as a target, or None."""
         widget = self._focus if self._focus is not None and isValid(self._focus) else None
         if isinstance(widget, QAbstractSpinBox | QComboBox):
             widget = widget.lineEdit()
@@ -122,7 +122,7 @@ class UndoActions(QObject):
             new.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """A field in which nothing can be undone or redone leaves the keys to the menu."""
+        """Let the shortcuts reach the menu if the focused field has nothing to undo or redo."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             keys = QKeySequence.StandardKey
             field = self._field()
@@ -134,7 +134,7 @@ class UndoActions(QObject):
 
 
 def _nothing() -> None:
-    """Nothing can be undone."""
+    """Do nothing."""
 
 
 def _of_text(text: QPlainTextEdit | QTextEdit, words: str) -> _Target:

@@ -1,4 +1,4 @@
-"""Menu actions that do not involve the window's pages."""
+"""Menu actions that are independent of the window's pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ABOUT = (
 
 
 class ViewAndHelp:
-    """The actions of a window that need nothing of its pages."""
+    """Implements these menu actions."""
 
     def __init__(self, session: Session, toasts: Toasts) -> None:
         self._session, self._toasts = session, toasts
@@ -31,11 +31,11 @@ class ViewAndHelp:
         self._reveal(self._session.library.home)
 
     def open_log(self) -> None:
-        """Show the log file."""
+        """Show the log file in the system's file manager."""
         self._reveal(self._session.library.log_file)
 
     def show_about(self, parent: QWidget, theme: ThemeProvider) -> None:
-        """Show the About box, which leads to the licences."""
+        """Show the About box, with a button for the licences."""
         box = QMessageBox(QMessageBox.Icon.NoIcon, "About Terrarium", ABOUT.format(_version()), parent=parent)
         box.setIconPixmap(parent.windowIcon().pixmap(64, 64))
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -45,7 +45,7 @@ class ViewAndHelp:
         box.open()
 
     def show_licences(self, parent: QWidget, theme: ThemeProvider) -> None:
-        """Show the licences of all that Terrarium is made of."""
+        """Show the licences of Terrarium and its dependencies."""
         from terrarium.app.shell.licences.window import LicencesWindow
 
         window = LicencesWindow(self._session, theme, parent)
@@ -58,7 +58,7 @@ class ViewAndHelp:
 
 
 def _version() -> str:
-    """The installed version; '' if the program runs without being installed."""
+    """Return the installed version; "" if the program is not installed."""
     try:
         return version("llm-terrarium")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The window's geometry: restored between launches, and never larger than its screen."""
+"""Saves and restores the window's geometry; it is never larger than its screen."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from PySide6.QtWidgets import QMainWindow, QStyle
 from terrarium.app.session.remembered import Remembered
 
 SIZE, MIN_SIZE = QSize(1440, 900), QSize(960, 600)
-"""The size at the first launch and the smallest one, in logical pixels, where the screen has room for them."""
+"""The size at the first launch and the minimum size, in logical pixels, as far as they fit the screen."""
 _KEY = "window place"
 
 
 def restore_place(window: QMainWindow, remembered: Remembered) -> None:
-    """Restore the last geometry of a window that is not shown yet, as far as it fits the screen."""
+    """Restore the last geometry of a window before it is shown, shrunk to fit the screen if necessary."""
     window.resize(SIZE)
     kept = QByteArray.fromBase64(remembered.get(_KEY, "").encode("ascii", "ignore"))
     if kept:
@@ -25,7 +25,7 @@ def restore_place(window: QMainWindow, remembered: Remembered) -> None:
 
 
 def fit_screen(window: QMainWindow) -> None:
-    """Fit a shown window into its screen including its frame, whose size is known only then."""
+    """Fit a shown window into its screen, including its frame, whose size is unknown before."""
     if window.isMaximized() or window.isFullScreen():
         return
     frame, inner = window.frameGeometry(), window.geometry()
@@ -40,7 +40,7 @@ def remember_place(window: QMainWindow, remembered: Remembered) -> None:
 
 
 def _fit(window: QMainWindow, room: QRect) -> None:
-    """Shrink the window and move it, as far as needed to lie within a part of the screen."""
+    """Shrink and move the window as far as needed to fit into `room`, a part of the screen."""
     window.setMinimumSize(MIN_SIZE.boundedTo(room.size()))
     placed = QRect(window.geometry().topLeft(), window.size().boundedTo(room.size()))
     placed.moveRight(min(placed.right(), room.right()))

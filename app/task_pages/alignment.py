@@ -39,8 +39,9 @@ _LONG = "These texts are too long to be aligned word by word: see the Attention 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Tokens of source and target, and the cross-attention weights (targets, sources) that predict each target
-    token.
+    """The tokens of source and target.
+
+    weights: the cross-attention weights, (targets, sources), that predict each target token.
     """
 
     source: tuple[str, ...]
@@ -53,7 +54,7 @@ def align(model: AnyModel, read: ReadText) -> Generator[Event, None, Alignment |
     from terrarium.models.inspect.attention import read_attention
     from terrarium.models.inspect.attention_maps import MEAN
 
-    # The first token only starts the target: it was not predicted. Each row predicts the token after it.
+    # Row i of the attention predicts token i + 1; the first token starts the target, and is not predicted.
     stacks = yield from read_attention(model, read.ids[:-1], read.source_ids)
     cross = next(stack for stack in stacks if stack.kind == "cross")
     if cross.is_pooled:
@@ -90,7 +91,7 @@ class AlignmentCard(QWidget):
         return self._examiner.busy
 
     def show_text(self, read: ReadText | None) -> None:
-        """Compute the alignment of another text; None for none."""
+        """Compute and show the alignment of a text; None shows nothing."""
         self._examiner.forget()
         self.hide()
         if read is not None and read.source_ids and len(read.ids) > 1:

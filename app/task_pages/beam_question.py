@@ -70,7 +70,7 @@ def run_beam_search(
 
 
 def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[TokenStats, ...]:
-    """Return probability, entropy and rank of the target's tokens (of a very long target, only the last ones)."""
+    """Return probability, entropy and rank of the target's tokens; for a very long target, only of the last tokens."""
     from terrarium.models.inspect.next_tokens import read_logits
 
     given = read_logits(model, ids, source_ids=source_ids)

@@ -20,7 +20,7 @@ from terrarium.models.number_words import format_count
 
 
 class Correcting(QWidget):
-    """Buttons below the answer of a single-label classifier; hidden if there is no answer or no run to save with.
+    """Buttons below the answer of a single-label classifier; hidden without an answer, or a run to save them with.
 
     kept: the corrections of the open model.
     """
@@ -59,7 +59,7 @@ class Correcting(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether the dataset is being made."""
+        """Whether the dataset of the corrections is being created."""
         return self._task.busy
 
     def show_model(self, model: ChatModel) -> None:
@@ -114,7 +114,7 @@ class Correcting(QWidget):
             self.menu.addAction("Take the correction back").triggered.connect(lambda: self.give(None))
 
     def give(self, right: str | None) -> None:
-        """Save the right label of the text, None for no correction. Undoable.
+        """Save the right label of the text, or remove the correction (None); undoable.
 
         The model's own answer counts as no correction, and removes one.
         """

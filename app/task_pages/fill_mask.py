@@ -135,7 +135,7 @@ class FillMask(ModePage):
         self._mask = "" if tokenizer is None or self.words else _mask_token(tokenizer)
         self._on_edited()
 
-    # -- the text ------------------------------------------------------------------------------------------------------
+    # -- Text ----------------------------------------------------------------------------------------------------------
 
     @property
     def text(self) -> str:
@@ -184,7 +184,7 @@ class FillMask(ModePage):
             busy=self._measurer.busy,
         )
 
-    # -- masks ---------------------------------------------------------------------------------------------------------
+    # -- Masks ---------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _ask(self) -> None:
@@ -236,7 +236,7 @@ class FillMask(ModePage):
         tokenizer = self._session.chat.tokenizer
         return mask_id(tokenizer) if tokenizer is not None else None
 
-    # -- the whole text ------------------------------------------------------------------------------------------------
+    # -- Whole text ----------------------------------------------------------------------------------------------------
 
     def _on_measure(self) -> None:
         text = self.text

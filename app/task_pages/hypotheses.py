@@ -1,4 +1,4 @@
-"""The hypotheses of a beam search with their scores; one of them is inspected."""
+"""The hypotheses of a beam search with their scores; the glass box inspects one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page for models that predict labels or a number of a text: bars that are updated while typing."""
+"""The page for models that predict labels or a number for a text: bars that are updated while typing."""
 
 from __future__ import annotations
 

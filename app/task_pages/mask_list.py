@@ -118,7 +118,7 @@ class CandidateBars(QWidget):
 
     @property
     def rows(self) -> Sequence[CandidateRow]:
-        """The rows."""
+        """The candidates, best first."""
         return self._rows
 
     @property

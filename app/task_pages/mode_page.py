@@ -44,7 +44,7 @@ class ModePage(QWidget):
         return "" if self._pages.currentWidget() is self.body else self._empty.words
 
     def inspect(self, read: ReadText | None, absence: str = "") -> None:
-        """Set the text that the glass box inspects while this page is in view, or why there is none."""
+        """Set the text that the glass box inspects while this page is in view, or the reason for its absence."""
         self._read, self._absence = read, absence
         if self.isVisible():
             self.focus.show(read, absence)
@@ -55,7 +55,7 @@ class ModePage(QWidget):
 
     @Slot()
     def on_model_changed(self) -> None:
-        """Update the page after another model was opened, or the open one was closed."""
+        """Update the page after another model was opened, or the open model was closed."""
         self.inspect(None)
         model = self._session.chat.model
         refused = _NO_MODEL if model is None else self.refusal(model)

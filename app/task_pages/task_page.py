@@ -45,7 +45,7 @@ class TaskPage(ModePage):
         self._examiner.failed.connect(self._on_failed)
 
     def _build(self, left: QWidget, right: QWidget) -> None:
-        """Lay out the page; call it once, after both sides have been made."""
+        """Lay out the page. Call this once, after both sides were created."""
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """A model's prediction for a row. read: returns its tokens and the question for the glass box, given the training
-    step; None if a long text was split into several windows.
+    """A model's prediction for a row.
+
+    read: returns the row's tokens and the question for the glass box, given the training step; None if a long text was
+    split into several windows.
     """
 
     row: Mapping[str, Any]
@@ -34,7 +36,7 @@ class Answered:
 def answer_row(
     model: AnyModel, tokenizer: Tokenizer, task: str, row: Mapping[str, Any], labels: Sequence[str]
 ) -> Answered:
-    """Predict one row of a label task.
+    """Predict a row of a label task.
 
     Raises:
         ValueError: as in `predict`.
@@ -75,8 +77,9 @@ def answer_row(
 def _question(
     encoder: TaskEncoder, row: Mapping[str, Any], item: Item, batch: Batch, prediction: Prediction
 ) -> LabelQuestion | None:
-    """Return the question that the glass box explains, from the prediction: the predicted label, the most likely one of
-    several, the tag of each word, or the answer span; None for a number.
+    """Return the question that the glass box explains, based on the prediction; None for a number.
+
+    It is about the predicted label, the most likely of several labels, the tag of each word, or the answer span.
     """
     labels, value = encoder.labels, prediction.value
     if encoder.task == "classification":
@@ -101,8 +104,9 @@ def _question(
 
 
 def _start(question: LabelQuestion | None, prediction: Prediction, read_from: int) -> int | None:
-    """Return the token that the glass box shows first: the first tagged word, the answer's first token, or `read_from`,
-    the token from which the label is predicted.
+    """Return the index of the token that the glass box shows first; None without a question.
+
+    It is the first tagged word, the answer's first token, or `read_from`, the token from which the label is predicted.
     """
     if question is None:
         return None

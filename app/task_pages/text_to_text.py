@@ -92,7 +92,7 @@ class TextToText(ModePage):
         self.n_beam.setToolTip("Number of beams, and of texts shown")
         self.length_penalty.setToolTip("Above 0 favours longer texts; 0 compares the plain sums of log-probabilities")
         policy = self.beams.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # the editor keeps its height
+        policy.setRetainSizeWhenHidden(True)  # so that the height of the editor does not change
         self.beams.setSizePolicy(policy)
         left, right = QWidget(), QWidget()
         self._titles = (_title("Source", self.insert), _title("Target"))
@@ -167,7 +167,7 @@ class TextToText(ModePage):
         if self.write.isEnabled():
             self._on_write()
 
-    # -- the source ----------------------------------------------------------------------------------------------------
+    # -- Source --------------------------------------------------------------------------------------------------------
 
     def _gap(self) -> str:
         """Return the spelling of the next gap; "" if the model has no gaps."""
@@ -191,7 +191,7 @@ class TextToText(ModePage):
         self.beams.setVisible(self.way.value == "beam")
         self._about.setText("Searching…" if self._examiner.busy else _HINTS[self.way.value])
 
-    # -- the target ----------------------------------------------------------------------------------------------------
+    # -- Target --------------------------------------------------------------------------------------------------------
 
     def _on_write(self) -> None:
         text, sampling = self.source.text, self.draw()
@@ -262,7 +262,7 @@ class TextToText(ModePage):
 
     @Slot(int)
     def _inspect_hypothesis(self, number: int) -> None:
-        """Show one of the hypotheses in the glass box."""
+        """Show a hypothesis in the glass box."""
         searched = self.searched
         assert searched is not None
         ids = (searched.start_id, *searched.found[number].ids)

@@ -32,7 +32,7 @@ _BETWEEN_MS = 10
 
 
 class TrainingTab(QWidget):
-    """The list of runs and the queue, and pages for one run, several runs, a new run, and recipes."""
+    """The list of runs and the queue, and pages for a run, a comparison of runs, a new run, and recipes."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -116,7 +116,7 @@ class TrainingTab(QWidget):
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is a page to show."""
+        """Whether a page is shown, instead of the empty placeholder."""
         return self.pages.currentWidget() is not self._nothing
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -169,7 +169,7 @@ class TrainingTab(QWidget):
             self.recipes.show_recipe(name)
 
     def show_run(self, run_id: str) -> None:
-        """Show a run, and select it in the list."""
+        """Select a run in the list, which shows it."""
         if not self.runs.choose(run_id):
             self.runs.reload()
 
@@ -218,9 +218,9 @@ class TrainingTab(QWidget):
             if self._follows and not state.run_id and not self._leaving:
                 self.run_view.show_run("")
                 self.pages.setCurrentWidget(self.run_view)
-                self.runs.choose("")  # it is not in the list yet
+                self.runs.choose("")  # the run is not in the list yet
         elif ended and self._is_showing(""):
-            self._show_form()  # it ended before there was a run to show: a message says why
+            self._show_form()  # it ended before it had a run to show; a message says why
         if active and state.run_id and state.run_id != self._followed:
             self._followed = state.run_id
             if self._follows and (began or any(map(self._is_showing, ("", state.run_id, self._leaving)))):
@@ -240,7 +240,7 @@ class TrainingTab(QWidget):
         was_within = not waits and _has_focus_within(self._queue_card)
         self._queue_card.setVisible(waits)
         if was_within:
-            self.runs.setFocus()  # its last item was removed
+            self.runs.setFocus()  # the last item of the queue was removed
 
     @Slot(object, int)
     def _on_removed(self, item: QueuedRun, index: int) -> None:
@@ -277,13 +277,13 @@ class TrainingTab(QWidget):
         elif not self.panel.do(run_id, name):
             if run_id:
                 self.show_run(run_id)
-            if self.run_view.run_id == run_id:  # or it is gone
+            if self.run_view.run_id == run_id:  # unless the run is gone
                 self.run_view.do(name)
 
     @Slot(str)
     def _on_train_on(self, run_id: str) -> None:
         self.show_run(run_id)
-        if self.run_view.run_id == run_id:  # or it is gone
+        if self.run_view.run_id == run_id:  # unless the run is gone
             info = self._session.runs.look_up(run_id)
             steps = steps_of_strong(0 if info is None else info.step)
             self.run_view.ask_for_fork(None, {"steps": steps})
@@ -295,7 +295,7 @@ class TrainingTab(QWidget):
     @Slot(str)
     def _on_scores(self, run_id: str) -> None:
         self.show_run(run_id)
-        if self.run_view.run_id == run_id:  # or it is gone
+        if self.run_view.run_id == run_id:  # unless the run is gone
             self.run_view.views.show_view("scores")
 
     @Slot(str, int, object)

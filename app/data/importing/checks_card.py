@@ -95,7 +95,7 @@ class ChecksCard(QFrame):
 
 
 class FindingRow(QWidget):
-    """One finding: its sentence, a check box, and its examples, folded.
+    """A finding: its sentence, a check box, and its examples, which are folded at first.
 
     Signals:
         fixed(bool): the check box was toggled.
@@ -140,7 +140,7 @@ class FindingRow(QWidget):
         self.tick.setChecked(finding.is_fixed)
         self.examples.setText("\n".join(finding.examples))
         if is_damage and not self.tick.isChecked() and self.examples.isHidden():
-            self._fold()  # nobody can leave out what they have not seen
+            self._fold()  # show damaged rows before the user leaves them out
         self.examples_button.setVisible(bool(finding.examples))
         self.examples_button.setAccessibleName(f"Examples of: {finding.sentence}")
 

@@ -117,14 +117,14 @@ class ColumnTable(QWidget):
         for row, widget in enumerate((box, ColumnFacts(found, self._theme))):
             holder = QWidget()
             lines = QVBoxLayout(holder)
-            lines.setContentsMargins(_TEXT_MARGIN, 0, _TEXT_MARGIN, 0)  # a cell has a padding
+            lines.setContentsMargins(_TEXT_MARGIN, 0, _TEXT_MARGIN, 0)  # the padding of a text cell
             lines.addWidget(widget)
             self._head.setCellWidget(row, at, holder)
         self.roles[found.name] = box
 
     @Slot(int, int, int)
     def _on_resized(self, at: int, before: int, width: int) -> None:
-        """The last column is stretched by each table: beside the rows there is a scroll bar."""
+        """Copy a column's width to the rows, except that of the last column, which each table stretches by itself."""
         if at < self.rows.columnCount() - 1:
             self.rows.setColumnWidth(at, width)
 
@@ -148,7 +148,7 @@ class ColumnTable(QWidget):
         self.rows.setMinimumHeight(5 * (metrics.height() + 10))
 
     def _fit_columns(self) -> None:
-        """Fit each column to its texts; the one with the longest texts takes the spare width, up to what it needs."""
+        """Fit each column to its texts; the one with the longest texts takes as much of the spare width as it needs."""
         columns = self._info.columns if self._info is not None else ()
         if not columns:
             return

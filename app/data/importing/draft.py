@@ -1,4 +1,4 @@
-"""An import in preparation: source, roles, checks, split and name. The pages of the tab are views of it."""
+"""An import in preparation: source, roles, checks, split and name. The importing page is a view of it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class ImportDraft(QObject):
     """The model of the importing page. Files are read in the background, one task at a time.
 
     paths: the source files. info: their contents, None until known. task, roles (role -> column), fixes, shares,
-    seed, name, read: as in ImportPlan. checks: what the import would make, None while unknown. doing: "reading",
-    "checking", "importing" or ''. problem: why it cannot be read or imported, in a sentence, else ''.
+    seed, name, read: as in ImportPlan. checks: the result of the checks, None while unknown. doing: "reading",
+    "checking", "importing" or "". problem: why the source cannot be read or imported, in a sentence, else "".
 
     Signals:
         source_changed(): `paths`, `info` or `problem` of the source is new.
-        changed(): anything else is.
+        changed(): anything else has changed.
     """
 
     source_changed = Signal()
@@ -109,7 +109,7 @@ class ImportDraft(QObject):
 
     @property
     def plan(self) -> ImportPlan:
-        """The plan with all decisions. It may be incomplete: see `obstacle`."""
+        """The plan with all decisions; it may be incomplete, see `obstacle`."""
         return ImportPlan(
             paths=self.paths,
             task=self.task,
@@ -144,20 +144,20 @@ class ImportDraft(QObject):
 
     @property
     def can_import(self) -> bool:
-        """Whether all decisions are made, the rows are checked, and some would be imported."""
+        """Whether all decisions are made, the rows are checked, and at least one training row would be imported."""
         checked = self.checks is not None and bool(self.checks.splits.get("train"))
         is_decided = not self.problem and not self.obstacle and not self.damage
         return checked and is_decided and not self.doing and not self._rest.isActive()
 
     def roles_of_task(self) -> tuple[str, ...]:
-        """The roles that a column can have, as ImportPlan calls them; the needed ones first."""
+        """Return the roles that a column can have, named as in ImportPlan, the required ones first."""
         if not self.task:
             return ()
         needed = dict.fromkeys(role for way in ROLES[self.task] for role in way)
         return (*needed, *OPTIONAL_ROLES.get(self.task, ()), GROUP)
 
     def set_task(self, task: str) -> None:
-        """Set the task of the rows; roles that it shares with the previous task are retained, guessed ones added."""
+        """Set the task of the rows, with its guessed roles or, without a guess, those that the last task shares."""
         if task == self.task:
             return
         self.task = task
@@ -179,7 +179,7 @@ class ImportDraft(QObject):
         self._decided()
 
     def n_changed_of_split(self) -> int:
-        """The number of changed settings among the test fraction and the seed."""
+        """Return how many of the test fraction and the seed differ from their defaults."""
         return (self.test_share != _SHARE) + (self.seed != _SEED)
 
     def set_split(self, val_share: float, test_share: float, seed: int) -> None:
@@ -226,7 +226,7 @@ class ImportDraft(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Cancel the import, which leaves nothing behind, or the reading of the source."""
+        """Cancel the import, which leaves nothing behind, the reading of the source, or the checks."""
         was, self.doing = self.doing, ""
         self._task.cancel()
         if was == "reading":

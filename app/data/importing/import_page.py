@@ -1,4 +1,4 @@
-"""The importing page: source, columns and their roles, checks, split, name; and beside it the first example."""
+"""The importing page: source, column roles, checks, split and name, beside a row as a model input."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ FILE_FILTER = f"Data ({' '.join(f'*{ending}' for ending in _ENDINGS)});;All file
 
 
 class ImportPage(QWidget):
-    """All steps of an import, below each other; a view of a draft.
+    """All steps of an import in a column; a view of a draft.
 
     Signals:
         hub_requested(): the user wants to search the hub.

@@ -21,7 +21,7 @@ class ReadingOptions(Section):
     """A folded form for ReadOptions; “Guess” detects the option automatically.
 
     Signals:
-        chosen(ReadOptions): the user has changed something.
+        chosen(ReadOptions): the user has changed an option.
     """
 
     chosen = Signal(object)

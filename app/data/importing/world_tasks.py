@@ -26,7 +26,7 @@ WORLD_TASKS = {
     "summary": ("Summaries", "A story in a sentence or two."),
     "code": ("Code", "A small Python function from its description."),
 }
-"""Task of models.tiny_world.tasks -> its title and what is learned."""
+"""Task of models.tiny_world.tasks -> its title and a description."""
 _SEED = 0
 _LINES = 3
 """The number of tasks per column, such that the page needs no scroll bar at 720 pixels."""

@@ -11,10 +11,10 @@ DEFAULT_PORT = 8765
 
 
 def bind(port: int) -> socket.socket:
-    """A listening socket on 127.0.0.1, which no other machine can reach; port 0 takes any free port.
+    """Return a listening socket on 127.0.0.1, which no other computer can reach; port 0 takes any free port.
 
     Raises:
-        ValueError: where the port is taken, not allowed or out of range.
+        ValueError: if the port is taken, not allowed or out of range.
     """
     if not 0 <= port <= 65535:
         raise ValueError(f"{port} is not a port: choose a number from 0 (any free port) to 65535.")
@@ -23,7 +23,7 @@ def bind(port: int) -> socket.socket:
         if sys.platform == "win32":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
-            # Otherwise the port stays taken for a while after use.
+            # Otherwise the port stays reserved for a while after use.
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((HOST, port))
         bound.listen()
@@ -39,5 +39,5 @@ def bind(port: int) -> socket.socket:
 
 
 def base_url(bound: socket.socket) -> str:
-    """The base URL for clients."""
+    """Return the base URL for clients."""
     return f"http://{HOST}:{bound.getsockname()[1]}/v1"

@@ -1,4 +1,4 @@
-"""Sending one answer: from the thread that generates it, through the event loop, to the client."""
+"""Sends one answer from the thread that generates it, through the event loop, to the client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Posted = Event | Exception | None
 
 
 class _Inbox:
-    """A queue from the generating thread to the event loop; a batch is everything posted since the last one."""
+    """A queue from the generating thread to the event loop; a batch is everything posted since the last batch."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -34,25 +34,25 @@ class _Inbox:
         self._received = asyncio.Event()
 
     def post(self, index: int, event: Posted) -> None:
-        """Any thread: post an event of text number `index`."""
+        """Post an event of text number `index`. Thread-safe."""
         self._posted.append((index, event))
         if len(self._posted) == 1:  # otherwise the loop has been woken already
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._received.set)
 
     async def take(self) -> list[tuple[int, Posted]]:
-        """Wait for at least one event; returns all that are there, in order."""
+        """Wait for at least one event, and return all pending events in order."""
         while not self._posted:
             await self._received.wait()
             self._received.clear()
         taken = []
-        while self._posted:  # until it is empty: what is posted meanwhile does not wake the loop again
+        while self._posted:  # until it is empty, since further posts do not wake the loop again
             taken.append(self._posted.popleft())
         return taken
 
 
 class Answer:
-    """An ASGI application that has the texts of one request generated and sends them.
+    """An ASGI application that requests the generation of one request's texts, and sends them.
 
     Generation stops when the client disconnects.
     """
@@ -93,7 +93,7 @@ class Answer:
             self._check(answering, number)
 
     def _check(self, answering: asyncio.Future[None], number: int) -> None:
-        """After an internal error: mark the request as failed, so that it is no longer open, and raise the error."""
+        """After an internal error, mark the request as failed, so that it is no longer open, and raise the error."""
         if answering.exception() is not None:
             self._log.change(number, state="failed", note="The answer could not be sent.", n_made=self._n_made)
         answering.result()
@@ -109,7 +109,7 @@ class Answer:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, number: int) -> None:
         events = self._events(number)
         try:
-            # Until the model is available, any failure can still get an HTTP status of its own.
+            # Until the model is available, a failure can still get its own HTTP status.
             async for chunks in events:
                 if self._stream:
                     if not self._stream_started:
@@ -133,10 +133,10 @@ class Answer:
             await events.aclose()
 
     async def _events(self, number: int) -> AsyncGenerator[list[dict[str, Any]]]:
-        """The chunks of a stream, in batches as they arrive; closing it cancels every text.
+        """Yield the chunks of a stream in batches as they arrive; closing the generator cancels every text.
 
         Raises:
-            ApiError: where generating a text fails.
+            ApiError: if the generation of a text fails.
         """
         inbox = _Inbox()
         tasks = self._tasks(inbox)
@@ -157,7 +157,7 @@ class Answer:
                 task.cancel()
 
     def _tasks(self, inbox: _Inbox) -> list[GenerationTask]:
-        """A task for each text; of a model in training one for all, since its weights change between tasks."""
+        """Create a task for each text; for a model in training one for all, since its weights change between tasks."""
         if not self._served.in_training:
             return [
                 GenerationTask(partial(generate_text, self._served, text), partial(inbox.post, index))
@@ -175,7 +175,7 @@ class Answer:
         return [GenerationTask(make, lambda event: inbox.post(current, event))]
 
     def _chunks(self, batch: Sequence[tuple[int, Posted]]) -> list[dict[str, Any]]:
-        """Add the events to the choices; returns the chunks that send what is new of each."""
+        """Add the events to the choices, and return the chunks with what is new in each choice."""
         chunks: list[dict[str, Any] | None] = []
         for choice in self._choices:
             own = [event for index, event in batch if index == choice.index]
@@ -203,7 +203,7 @@ class Answer:
 
 
 async def _send_chunks(chunks: Sequence[dict[str, Any]], send: Send, *, more: bool = True) -> None:
-    """As server-sent events."""
+    """Send chunks as server-sent events."""
     data = "".join(f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n" for chunk in chunks)
     await send({"type": "http.response.body", "body": data.encode(), "more_body": more})
 

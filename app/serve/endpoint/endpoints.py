@@ -26,7 +26,7 @@ from terrarium.app.serve.endpoint.schemas import ApiRequest, ChatRequest, Comple
 MAX_BODY_BYTES = 4_000_000
 """Maximum size of a request body: far more than fits any context here."""
 MAX_OPEN_REQUESTS = 64
-"""Maximum number of requests that are waiting or being answered; as many more can be on their way here."""
+"""Maximum number of waiting and running requests; the bodies of as many more can be in transit."""
 BODY_SECONDS = 10.0
 """The timeout in seconds for receiving a request body, which takes milliseconds from this computer."""
 
@@ -40,7 +40,7 @@ _LOCAL_HOST, _LOCAL_ORIGIN = re.compile(_LOCAL, re.IGNORECASE), re.compile(rf"ht
 
 
 def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float = BODY_SECONDS) -> ASGIApp:
-    """Create the endpoint for `engine`; a body that takes longer than `body_seconds` to arrive is refused."""
+    """Create the endpoint for `engine`; a request whose body takes longer than `body_seconds` is refused."""
     bodies = _BodyReader(body_seconds)
 
     async def models(request: Request) -> Response:
@@ -68,7 +68,7 @@ def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float =
         return _answer(served, body, texts, response_format, kind="completion", n_prompt=n_prompt)
 
     def _check_request(body: ApiRequest) -> ServedModel:
-        """The served model, if it is the requested one and the queue is not full."""
+        """Return the served model, if it is the requested one and the queue is not full."""
         served = engine.served
         _check_name(body.model, served)
         _check_capacity()
@@ -88,7 +88,7 @@ def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float =
         kind: str,
         n_prompt: int,
     ) -> ASGIApp:
-        _check_capacity()  # others may have been read in between; from here on this one is counted
+        _check_capacity()  # other requests may have been read in between; from here on this one counts
         return Answer(
             engine,
             request_log,
@@ -104,7 +104,7 @@ def make_endpoint(engine: Engine, request_log: RequestLog, body_seconds: float =
     async def refused(request: Request, error: Exception) -> Response:
         api_error = _api_error(request, error)
         request_log.refuse(_KIND_OF_PATH.get(request.url.path, request.url.path), api_error.message)
-        # The rest of a body that has not been read would be taken for the next request.
+        # The unread rest of a body would be taken for the next request.
         headers = {"Connection": "close"} if api_error.status in (408, 413) else None
         return JSONResponse(api_error.body, api_error.status, headers)
 
@@ -132,8 +132,10 @@ def _api_error(request: Request, error: Exception) -> ApiError:
 
 
 class _BodyReader:
-    """Reads the bodies of requests, each in a given time and at most MAX_OPEN_REQUESTS at once: a further one
-    ends the slowest, so that slow clients cannot block others."""
+    """Reads request bodies with a timeout, at most MAX_OPEN_REQUESTS at the same time.
+
+    A further body ends the one that has been read for longest, so that slow clients cannot block others.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -141,10 +143,10 @@ class _BodyReader:
         """The timeouts of the bodies being read, the oldest first."""
 
     async def read(self, request: Request) -> bytes:
-        """The whole body.
+        """Return the whole body of a request.
 
         Raises:
-            ApiError: 413 as soon as it is known to be too long, 408 if it has not come in time.
+            ApiError: 413 as soon as the body is known to be too long, 408 on a timeout.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
@@ -190,7 +192,7 @@ def _model(served: ServedModel) -> dict[str, object]:
 
 
 class LocalOnlyMiddleware:
-    """Keeps web pages out: passes only requests whose Host, and Origin where there is one, is this computer.
+    """Blocks web pages: passes only requests whose Host header, and Origin header if any, names this computer.
 
     A page can point its own host name to 127.0.0.1 (DNS rebinding), which the Host header shows, and can send requests
     here blindly, which the Origin header shows. No page can read a response (there are no CORS headers).

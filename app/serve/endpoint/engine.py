@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelLease:
-    """A model to use for one answer, and the training step of its weights, where known."""
+    """A model to use for one answer, and the training step of its weights, if known."""
 
     model: AnyModel
     step: int | None = None
@@ -45,25 +45,25 @@ class ServedModel:
 
 
 class Engine(Protocol):
-    """Generates several texts at a time, round robin, on a thread of its choice. Any thread may call it."""
+    """Generates several texts concurrently, round-robin, on a thread of its choice. Thread-safe."""
 
     @property
     def served(self) -> ServedModel:
-        """The model.
+        """The served model.
 
         Raises:
-            ModelGoneError: if there is no model any more; the message says why.
+            ModelGoneError: if the model is no longer available; the message says why.
         """
 
     def submit(self, task: GenerationTask) -> None:
         """Schedule a task."""
 
     def close(self, reason: str) -> None:
-        """End all tasks and accept no more; `reason` is a sentence for their clients."""
+        """End all tasks and accept no more; `reason` is a sentence for the clients."""
 
 
 class ScheduledEngine:
-    """Base of the engines: one model and a round-robin scheduler."""
+    """The base class of the engines: one model and a round-robin scheduler."""
 
     def __init__(self, served: ServedModel) -> None:
         self._served = served
@@ -71,14 +71,14 @@ class ScheduledEngine:
 
     @property
     def served(self) -> ServedModel:
-        """The model; ModelGoneError once the engine is closed."""
+        """The model; raises ModelGoneError once the engine is closed."""
         if self._scheduler.closed:
             raise ModelGoneError(self._scheduler.closed)
         return self._served
 
 
 class EngineSwitch:
-    """Forwards to an engine that can be replaced while requests come in."""
+    """Forwards to an engine that can be replaced while requests arrive."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -6,7 +6,7 @@ from terrarium.app.worker.failures import describe
 
 
 class ApiError(Exception):
-    """An error response: HTTP status, message, and where known the parameter at fault and a code."""
+    """An error response: HTTP status, message and, if known, the parameter at fault and a code."""
 
     def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -21,11 +21,11 @@ class ApiError(Exception):
 
 
 class ModelGoneError(ValueError):
-    """There is no model to answer with, or it went away while answering; the message says why."""
+    """The model is not available, or became unavailable while answering; the message says why."""
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """The error that a client gets for an exception raised while its answer was generated."""
+    """Return the error response for an exception raised while an answer was generated."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ModelGoneError):

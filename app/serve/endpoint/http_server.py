@@ -13,11 +13,11 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""The timeout in seconds for receiving the head of a request, from the connection or its first byte."""
+"""The timeout in seconds for receiving the head of a request, counted from the connection or the first byte."""
 
 
 class HttpServer(uvicorn.Server):
-    """Serves on a socket until `stop`; `on_shutdown` is called first when it stops, to end open answers.
+    """Serves on a socket until `stop`; then it first calls `on_shutdown`, to end open answers.
 
     Connections on which no request head has arrived after `head_seconds` are closed.
     """
@@ -44,7 +44,7 @@ class HttpServer(uvicorn.Server):
         self.run(sockets=[bound])
 
     def stop(self) -> None:
-        """Any thread: stop the server soon."""
+        """Stop the server soon. Thread-safe."""
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -53,7 +53,7 @@ class HttpServer(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """Closes itself if the head of a request takes too long; uvicorn has a limit only for the pause between two."""
+    """Closes itself if the head of a request takes too long; uvicorn only limits the pause between two requests."""
 
     def __init__(self, *args: Any, head_seconds: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

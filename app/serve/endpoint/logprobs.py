@@ -1,4 +1,4 @@
-"""A generation as deltas of text, with the log-probabilities of the tokens that each delta completes."""
+"""Turns the events of a generation into text deltas, with the log-probabilities of the tokens that each completes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from terrarium.models.events import Event, Progress, ReplyFinished, TokenMade
 from terrarium.models.tokenizers import IncrementalDecoder, TokenBytes
 
 MIN_LOGPROB = -9999.0
-"""What OpenAI's API returns for practically impossible tokens: JSON has no minus infinity."""
+"""The log-probability of practically impossible tokens, as in OpenAI's API: JSON has no minus infinity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Logprob:
 
     @property
     def text(self) -> str:
-        """The token's text; in OpenAI's notation where it is only part of a character: “bytes:\\xe2\\x82”."""
+        """The token's text; in OpenAI's notation if it is only part of a character: “bytes:\\xe2\\x82”."""
         try:
             return self.data.decode()
         except UnicodeDecodeError:
@@ -52,7 +52,7 @@ class TokenDelta(Event):
 def token_deltas(
     events: Iterable[Progress | TokenMade | ReplyFinished],
 ) -> Iterator[Progress | TokenDelta | ReplyFinished]:
-    """The events of `generate` as deltas without log-probabilities."""
+    """Yield the events of `generate` as deltas without log-probabilities."""
     for event in events:
         yield TokenDelta(text=event.text) if isinstance(event, TokenMade) else event
 
@@ -60,14 +60,14 @@ def token_deltas(
 def token_deltas_with_logprobs(
     events: Iterable[Progress | TokenMade | ReplyFinished], tokenizer: Tokenizer, end_ids: Collection[int]
 ) -> Iterator[Progress | TokenDelta | ReplyFinished]:
-    """The same with the model's own log-probabilities, before any sampling setting.
+    """Yield the events of `generate` as deltas with the model's log-probabilities, before any sampling setting.
 
     A token's log-probability is sent with its text, which is held back while it may be the beginning of a stop text.
     The end token and text cut off by a stop text have none.
     """
     table, decoder = TokenBytes(tokenizer), IncrementalDecoder(tokenizer)
-    waiting: deque[tuple[TokenLogprob, int]] = deque()  # with the number of characters each completes
-    n_text, n_scored = 0, 0  # characters of text, and of the tokens whose scores were sent
+    waiting: deque[tuple[TokenLogprob, int]] = deque()  # with the number of characters that each completes
+    n_text, n_scored = 0, 0  # characters of the text, and of the tokens whose scores were sent
     is_end_token = False
     for event in events:
         if isinstance(event, ReplyFinished):
@@ -93,13 +93,13 @@ def token_deltas_with_logprobs(
 def stripped(
     deltas: Iterable[Progress | TokenDelta | ReplyFinished],
 ) -> Iterator[Progress | TokenDelta | ReplyFinished]:
-    """The same reply without the white space around it.
+    """Yield the deltas of a reply without leading and trailing white space.
 
-    Its tokens stay, but without the bytes that are stripped, so that they are still the bytes of the text. Those of
-    white space that may be the end are held back with it.
+    All tokens are retained, but without the stripped bytes, so that their bytes are still those of the text. White
+    space that may be trailing is held back together with its tokens.
     """
     stripper, waiting = ReplyStripper(), deque[TokenLogprob]()
-    n_leading = n_shown = n_scored = 0  # bytes: still to strip, of the text so far, of the tokens that were sent
+    n_leading = n_shown = n_scored = 0  # in bytes: still to strip, text so far, tokens sent so far
     for delta in deltas:
         if isinstance(delta, ReplyFinished) and waiting:
             ends = _cut(waiting, n_shown - n_scored)
@@ -123,7 +123,7 @@ def stripped(
 
 
 def _cut(scores: Iterable[TokenLogprob], n_bytes: int) -> Iterator[TokenLogprob]:
-    """The tokens with only their first `n_bytes` together."""
+    """Yield the tokens, truncated so that all together have at most `n_bytes` bytes."""
     for score in scores:
         yield replace(score, data=score.data[: max(n_bytes, 0)])
         n_bytes -= len(score.data)

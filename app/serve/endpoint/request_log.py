@@ -1,4 +1,4 @@
-"""A log of the newest requests and their states. Safe to use from any thread."""
+"""A log of the newest requests and their states. Thread-safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_FINISHED = 100
 
 @dataclass(frozen=True, kw_only=True)
 class RequestRecord:
-    """One request.
+    """A request.
 
     kind: chat or completion, or the path of any other. state: waiting, writing, done, left (the client disconnected),
     failed or refused. note: how it ended, or the error message. began: in seconds since 1970.
@@ -30,12 +30,12 @@ class RequestRecord:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is waiting or being answered."""
+        """Whether the request is waiting or being answered."""
         return self.state in ("waiting", "writing")
 
 
 class RequestLog:
-    """The newest requests. `on_finished` is called with each one that ends, on the thread that answered it."""
+    """The newest requests. `on_finished` is called with each request that ends, on the thread that answered it."""
 
     def __init__(self, on_finished: Callable[[RequestRecord], object] = lambda record: None) -> None:
         self._lock = threading.Lock()
@@ -43,22 +43,22 @@ class RequestLog:
         self._number = 0
         self._on_finished = on_finished
         self.n_answered = 0
-        """How many were answered completely."""
+        """The number of completely answered requests."""
 
     @property
     def records(self) -> tuple[RequestRecord, ...]:
-        """The newest first."""
+        """The requests, the newest first."""
         with self._lock:
             return tuple(reversed(self._records.values()))
 
     @property
     def n_open(self) -> int:
-        """How many are waiting or being answered."""
+        """The number of requests that are waiting or being answered."""
         with self._lock:
             return sum(record.is_open for record in self._records.values())
 
     def begin(self, kind: str, n_prompt: int) -> int:
-        """Add a waiting request with a prompt of `n_prompt` tokens; returns its number."""
+        """Add a waiting request with a prompt of `n_prompt` tokens, and return its number."""
         return self._add(kind, "waiting", n_prompt=n_prompt)
 
     def refuse(self, kind: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""From a request body to generation: prompts as token ids, sampling settings, and running the model."""
+"""Converts request bodies into prompts as token ids and sampling settings, and generates their texts."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SEEDS = 2**31
 class GenerationRequest:
     """One text to generate: its prompt, sampling settings, and the tokens that end it.
 
-    `echo` is text to put before it; `n_top_logprobs`: see ApiRequest. is_reply: it is a message, without the white
-    space around it.
+    echo: text to put before the generated one. n_top_logprobs: see ApiRequest. is_reply: whether it is a message, of
+    which surrounding white space is stripped.
     """
 
     prompt_ids: tuple[int, ...]
@@ -38,7 +38,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationStarted(Event):
-    """Generation has started, with the weights of training step `step`, where known."""
+    """Generation has started, with the weights of training step `step`, if known."""
 
     step: int | None
 
@@ -47,7 +47,7 @@ def chat_requests(served: ServedModel, body: ChatRequest) -> list[GenerationRequ
     """Return the replies to generate for a chat request. Takes seconds for long conversations.
 
     Raises:
-        ApiError: 400, where the model is not a chat model, or the conversation does not fit into its context.
+        ApiError: 400, if the model is not a chat model, or the conversation does not fit into its context.
     """
     if served.config.topology != "decoder-only":
         what = "an encoder" if served.config.topology == "encoder-only" else "an encoder-decoder"
@@ -78,7 +78,7 @@ def completion_requests(served: ServedModel, body: CompletionRequest) -> list[Ge
     """Return the texts to generate for a completion request, `n` per prompt in order. Takes seconds for long texts.
 
     Raises:
-        ApiError: 400, where the model does not generate text, or a prompt is invalid or does not fit into its context.
+        ApiError: 400, if the model does not generate text, or a prompt is invalid or does not fit into its context.
     """
     if served.config.topology == "encoder-only":
         raise ApiError(400, f"“{served.name}” is an encoder: it fills masks and does not generate text.", param="model")
@@ -97,7 +97,7 @@ def completion_requests(served: ServedModel, body: CompletionRequest) -> list[Ge
 
 
 def generate_text(served: ServedModel, request: GenerationRequest) -> Iterator[Event]:
-    """On the model's thread: GenerationStarted, a TokenDelta for each token and ReplyFinished, as by `generate`."""
+    """Generate a text: GenerationStarted, a TokenDelta per token, ReplyFinished. Runs on the model's thread."""
     from terrarium.models.inference.generate import generate
 
     lease = served.acquire()
@@ -140,7 +140,7 @@ def _echo(tokenizer: Tokenizer, prompt: str | list[int]) -> str:
 
 
 def _checked_prompt(served: ServedModel, ids: Sequence[int], param: str) -> tuple[int, ...]:
-    """The prompt, checked: it must not be empty, and at least one token must fit after it."""
+    """Return a prompt after checking that it is not empty, and that at least one token fits after it."""
     from terrarium.models.inference.continuation import check_prompt
 
     try:
@@ -159,10 +159,10 @@ def _with_seeds(
     stop: Sequence[str] = (),
     advised: Mapping[str, float] | None = None,
 ) -> list[GenerationRequest]:
-    """`n` copies of each request with the sampling settings of `body` and consecutive seeds.
+    """Return `n` copies of each request, with the sampling settings of `body` and consecutive seeds.
 
-    The first one has the seed itself, so it is what `terrarium generate` makes. Settings that the request leaves out
-    default to those recommended for the model (`advised`).
+    The first copy has the seed itself, so it is the text that `terrarium generate` makes. Settings missing from the
+    request default to those recommended for the model (`advised`).
     """
     size, longest = served.config.vocab_size, served.config.context_length
     unknown = next((id for id in body.logit_bias if int(id) >= size), None)

@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass
 class ChoiceState:
-    """One of the texts, as far as it has been generated."""
+    """A choice of the response, as far as its text has been generated."""
 
     index: int
     text: str = ""
@@ -26,14 +26,14 @@ class ChoiceState:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Numbers of prompt and generated tokens."""
+    """The numbers of prompt tokens and generated tokens."""
 
     n_prompt: int
     n_made: int
 
     @property
     def json(self) -> Json:
-        """As the API writes it."""
+        """The usage object of the API."""
         return {
             "prompt_tokens": self.n_prompt,
             "completion_tokens": self.n_made,
@@ -42,28 +42,28 @@ class Usage:
 
 
 class ResponseFormat(Protocol):
-    """The response format of one kind of request. `fingerprint`: of the weights, once known."""
+    """The response format of a kind of request. fingerprint: identifies the weights, once known."""
 
     fingerprint: str | None
 
     def opening(self, index: int) -> Json | None:
-        """The first chunk of a choice, before any text; None where there is none."""
+        """Return the first chunk of a choice, before any text; None if the format has none."""
 
     def chunk(self, choice: ChoiceState, text: str, scores: Sequence[TokenLogprob]) -> Json:
-        """A chunk with new text of a choice."""
+        """Return a chunk with new text of a choice."""
 
     def closing(self, choice: ChoiceState) -> Json:
-        """The last chunk of a choice, with its finish reason."""
+        """Return the last chunk of a choice, with its finish reason."""
 
     def usage_chunk(self, usage: Usage) -> Json:
-        """The last chunk of a stream, where usage was requested."""
+        """Return the chunk with the usage, the last one of a stream if usage was requested."""
 
     def complete(self, choices: Sequence[ChoiceState], usage: Usage) -> Json:
-        """The complete response."""
+        """Return the complete response."""
 
 
 class _Format:
-    """Fields that all objects of one response share."""
+    """The fields that all objects of a response share."""
 
     def __init__(self, prefix: str, model: str) -> None:
         self._id = f"{prefix}-{uuid.uuid4().hex}"
@@ -77,30 +77,30 @@ class _Format:
 
 
 class ChatFormat(_Format):
-    """chat.completion and chat.completion.chunk."""
+    """The objects chat.completion and chat.completion.chunk."""
 
     def __init__(self, model: str, *, with_scores: bool) -> None:
         super().__init__("chatcmpl", model)
         self._with_scores = with_scores
 
     def opening(self, index: int) -> Json | None:
-        """The role, without text."""
+        """Return the role, without text."""
         return self._chunk(index, {"role": "assistant", "content": ""}, None, None)
 
     def chunk(self, choice: ChoiceState, text: str, scores: Sequence[TokenLogprob]) -> Json:
-        """New text with its tokens' log-probabilities."""
+        """Return new text with its tokens' log-probabilities."""
         return self._chunk(choice.index, {"content": text}, self._scores(scores), None)
 
     def closing(self, choice: ChoiceState) -> Json:
-        """The finish reason, without text."""
+        """Return the finish reason, without text."""
         return self._chunk(choice.index, {}, None, choice.reason)
 
     def usage_chunk(self, usage: Usage) -> Json:
-        """Usage, without choices."""
+        """Return the usage, without choices."""
         return self._object("chat.completion.chunk", [], usage=usage.json)
 
     def complete(self, choices: Sequence[ChoiceState], usage: Usage) -> Json:
-        """All messages and the usage."""
+        """Return all messages and the usage."""
         made = [
             {
                 "index": choice.index,
@@ -124,7 +124,7 @@ class ChatFormat(_Format):
 
 
 class CompletionFormat(_Format):
-    """text_completion, for chunks too. `echoes`: the text before each choice."""
+    """The object text_completion, also for chunks. echoes: the text before each choice."""
 
     def __init__(self, model: str, *, with_scores: bool, echoes: Sequence[str]) -> None:
         super().__init__("cmpl", model)
@@ -132,25 +132,25 @@ class CompletionFormat(_Format):
         self._n_characters = [len(echo) for echo in echoes]
 
     def opening(self, index: int) -> Json | None:
-        """The echoed prompt, where requested."""
+        """Return the echoed prompt if requested, else None."""
         echo = self._echoes[index]
         return self._object("text_completion", [_text_choice(index, echo, None, None)]) if echo else None
 
     def chunk(self, choice: ChoiceState, text: str, scores: Sequence[TokenLogprob]) -> Json:
-        """New text with its tokens' log-probabilities."""
+        """Return new text with its tokens' log-probabilities."""
         made = _text_choice(choice.index, text, self._scores(choice.index, scores), None)
         return self._object("text_completion", [made])
 
     def closing(self, choice: ChoiceState) -> Json:
-        """The finish reason, without text."""
+        """Return the finish reason, without text."""
         return self._object("text_completion", [_text_choice(choice.index, "", None, choice.reason)])
 
     def usage_chunk(self, usage: Usage) -> Json:
-        """Usage, without choices."""
+        """Return the usage, without choices."""
         return self._object("text_completion", [], usage=usage.json)
 
     def complete(self, choices: Sequence[ChoiceState], usage: Usage) -> Json:
-        """All texts and the usage."""
+        """Return all texts and the usage."""
         made = [
             _text_choice(
                 choice.index,
@@ -163,7 +163,7 @@ class CompletionFormat(_Format):
         return self._object("text_completion", made, usage=usage.json)
 
     def _scores(self, index: int, scores: Sequence[TokenLogprob]) -> Json | None:
-        """Offsets count the characters that began before a token, over all chunks."""
+        """Return the log-probabilities; offsets count the characters that began before a token, over all chunks."""
         if not self._with_scores:
             return None
         offsets = []

@@ -1,6 +1,6 @@
-"""Round-robin scheduling of answers: each is a generator that is driven for one time slice at a time.
+"""Round-robin scheduling of answers: each is a generator that runs for one time slice at a time.
 
-After TIME_SLICE_S at most, a task goes to the end of the queue. So a short answer is not held up by a long one, and no
+After at most TIME_SLICE_S, a task goes to the end of the queue. So a short answer does not wait for a long one, and no
 task starves.
 """
 
@@ -18,11 +18,11 @@ from terrarium.models.events import Event
 log = logging.getLogger(__name__)
 
 TIME_SLICE_S = 0.25
-"""Long compared with the cost of switching tasks, short compared with a noticeable wait."""
+"""In seconds: long compared with the cost of switching tasks, short compared with a noticeable wait."""
 
 
 class GenerationTask:
-    """One text to generate.
+    """A text to generate.
 
     Args:
         make: called on the model's thread in the first slice; its generator is closed there, too.
@@ -41,7 +41,7 @@ class GenerationTask:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Any thread: stop generating it."""
+        """Stop generating the text. Thread-safe."""
         self._cancelled.set()
 
     def advance(self) -> Event | None:
@@ -50,7 +50,7 @@ class GenerationTask:
             if self._events is None:
                 self._events = iter(self._make())
             event = next(self._events, None)
-        except Exception as error:  # whatever it is, only this answer fails
+        except Exception as error:  # any error fails this answer only
             log.exception("An answer failed")
             self.end(error)
             return None
@@ -72,7 +72,7 @@ class GenerationTask:
 
 
 class RoundRobinScheduler:
-    """A queue of tasks. Any thread may add tasks or close it; the model's thread runs the slices."""
+    """A queue of tasks. Any thread may add tasks or close the queue; the model's thread runs the slices."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -80,16 +80,16 @@ class RoundRobinScheduler:
         self._closed = ""
 
     def __len__(self) -> int:
-        """Number of queued tasks."""
+        """Return the number of queued tasks."""
         return len(self._queue)
 
     @property
     def closed(self) -> str:
-        """Why it was closed; empty while it is open."""
+        """Why the scheduler was closed; "" while it is open."""
         return self._closed
 
     def close(self, reason: str) -> None:
-        """End all tasks at their next event or slice; `reason` is a sentence for their clients."""
+        """End all tasks at their next event or slice; `reason` is a sentence for the clients."""
         self._closed = reason
 
     def add(self, task: GenerationTask) -> None:
@@ -98,7 +98,7 @@ class RoundRobinScheduler:
             self._queue.append(task)
 
     def run_slice(self, seconds: float | None = TIME_SLICE_S) -> Iterator[Event]:
-        """Run the next task for `seconds` (None: to its end) and yield its events.
+        """Run the next task for `seconds` (None: until it ends), and yield its events.
 
         Closing this generator ends the task.
         """
@@ -120,7 +120,7 @@ class RoundRobinScheduler:
                 task.end(ModelGoneError(self._closed or "Terrarium is closing."))
 
     def _next(self) -> GenerationTask | None:
-        """Take the first task that is not cancelled; end those that are, or all where the scheduler is closed."""
+        """Take the first task that is not cancelled; end the cancelled ones, or all if the scheduler is closed."""
         with self._lock:
             gone = [task for task in self._queue if task.cancelled or self._closed]
             kept = deque(task for task in self._queue if task not in gone)

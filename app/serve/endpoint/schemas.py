@@ -1,4 +1,4 @@
-"""Request bodies in the format of OpenAI's API, validated; anything invalid is answered with a sentence.
+"""Request bodies in the format of OpenAI's API, with validation; an invalid one gets a sentence as its answer.
 
 Parameters without a meaning here (`user`, `store`, `metadata` …) are ignored; those that would change the answer and
 are not supported (tools, images, JSON mode …) are refused.
@@ -27,7 +27,7 @@ def _as_list(value: Any) -> Any:
 
 
 def _one_text(value: Any) -> Any:
-    """A message's content: a text, or a list of text parts, which are joined."""
+    """Normalise a message's content: join a list of text parts, and leave a text unchanged."""
     if not isinstance(value, list):
         return value
     texts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in value]
@@ -61,7 +61,7 @@ Unsupported = Annotated[None, BeforeValidator(_only_default)]
 
 
 class ChatMessage(BaseModel):
-    """One message of a conversation."""
+    """A message of a conversation."""
 
     model_config = ConfigDict(strict=True)
     role: Literal["system", "developer", "user", "assistant"]
@@ -80,7 +80,7 @@ _Id = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
 
 
 def _sampling_fields() -> dict[str, Any]:
-    """The numeric settings of SamplingConfig as request fields, with the same limits."""
+    """Return the numeric settings of SamplingConfig as request fields, with the same limits."""
     slots = {f.name: f for f in fields(SamplingConfig)}
     limits = {name: slots[name].metadata["range"] for name in NUMERIC_SETTINGS}
     return {
@@ -96,8 +96,9 @@ else:
 
 
 class ApiRequest(_SamplingFields):
-    """Fields that both kinds of requests share. All sampling settings are accepted under SamplingConfig's names; those
-    that OpenAI's API does not have are extensions.
+    """The fields that both kinds of requests share.
+
+    All sampling settings are accepted under SamplingConfig's names; those that OpenAI's API lacks are extensions.
     """
 
     model_config = ConfigDict(strict=True)
@@ -179,7 +180,7 @@ def read_body(data: bytes, kind: type[Body]) -> Body:
     """Parse and validate a request body.
 
     Raises:
-        ApiError: 400, where it is not JSON or not a valid request.
+        ApiError: 400, if the body is not JSON or not a valid request.
     """
     try:
         values = json.loads(data, parse_constant=_no_constant)
@@ -187,7 +188,7 @@ def read_body(data: bytes, kind: type[Body]) -> Body:
             json.dumps(values, ensure_ascii=False).encode()
     except RecursionError:
         raise ApiError(400, "The body is nested too deeply.") from None
-    except ValueError as error:  # also where the bytes are not UTF-8
+    except ValueError as error:  # also if the bytes are not UTF-8
         raise ApiError(400, f"The body is not valid JSON in UTF-8 ({error}).") from error
     if not isinstance(values, dict):
         raise ApiError(400, "The body must be a JSON object.")
@@ -203,7 +204,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _first_error(error: ValidationError) -> ApiError:
-    """The first validation error, with the path of the field."""
+    """Return the first validation error, with the path of the field."""
     first = error.errors(include_url=False, include_input=False)[0]
     parts = [part for part in first["loc"] if part != "[key]"]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")

@@ -1,4 +1,4 @@
-"""The command line's engine: a thread that only generates answers."""
+"""The engine of the command line: a dedicated thread for generation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from terrarium.app.serve.endpoint.scheduler import GenerationTask
 
 
 class ThreadEngine(ScheduledEngine):
-    """Answers with one model, until `close`."""
+    """Answers with one model until `close`."""
 
     def __init__(self, served: ServedModel) -> None:
         super().__init__(served)
@@ -24,7 +24,7 @@ class ThreadEngine(ScheduledEngine):
             self._changed.notify()
 
     def close(self, reason: str) -> None:
-        """End all tasks and the thread; `reason` is a sentence for their clients."""
+        """End all tasks and the thread; `reason` is a sentence for the clients."""
         with self._changed:
             self._scheduler.close(reason)
             self._changed.notify()

@@ -1,8 +1,8 @@
-"""The window's engine: each time slice is an interactive job of its worker, so chats and training run in between.
+"""The engine of the window: each time slice is an interactive job of its worker, so chat and training run in between.
 
-Beside a training with long steps, a slice lasts as long as the wait for it, so that both get half of the time. The
-weights of a model in training change at every step, so there a slice lasts until the answer is complete: as in a chat,
-no answer mixes the weights of two steps.
+During a training with long steps, a slice lasts as long as it waited, so that both get half of the time. The weights of
+a model in training change at every step, so its slice lasts until the answer is complete: as in a chat, no answer mixes
+the weights of two steps.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from terrarium.app.worker.job import INTERACTIVE, Job
 from terrarium.models.events import Event
 
 _MAX_SLICE_S = 1.0
-"""Longer slices would be noticeable when chatting in the window."""
+"""The maximum slice in seconds: a longer one would be noticeable in a chat."""
 
 
 class WorkerEngine(ScheduledEngine):
-    """Answers with one model on the thread that runs the jobs given to `submit_job` (callable from any thread)."""
+    """Answers with one model on the thread that runs the jobs passed to `submit_job`, a thread-safe callable."""
 
     def __init__(self, served: ServedModel, submit_job: Callable[[Job], object]) -> None:
         super().__init__(served)
         self._submit_job = submit_job
         self._lock = threading.Lock()
         self._has_job = False
-        self._submitted_at = 0.0  # when the current job was submitted
+        self._submitted_at = 0.0  # the time at which the current job was submitted
 
     def submit(self, task: GenerationTask) -> None:
         """Schedule a task."""
@@ -36,7 +36,7 @@ class WorkerEngine(ScheduledEngine):
         self._request_slice()
 
     def close(self, reason: str) -> None:
-        """End all tasks soon; `reason` is a sentence for their clients."""
+        """End all tasks soon; `reason` is a sentence for the clients."""
         self._scheduler.close(reason)
         self._request_slice()
 
@@ -49,7 +49,7 @@ class WorkerEngine(ScheduledEngine):
         self._submit_job(Job("Answer", self._run_slice, INTERACTIVE))
 
     def _run_slice(self) -> Iterator[Event]:
-        """The worker's thread: run one slice and request the next."""
+        """Run one slice on the worker thread, and request the next."""
         waited = time.monotonic() - self._submitted_at
         seconds = None if self._served.in_training else max(TIME_SLICE_S, min(waited, _MAX_SLICE_S))
         try:

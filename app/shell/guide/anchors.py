@@ -21,7 +21,7 @@ NO_REPLY = "There is no reply yet: send the model a message first."
 
 
 class GuidedWindow(Screens, Protocol):
-    """The window, as far as the guide needs it."""
+    """The interface of the window that the guide uses."""
 
     top_bar: TopBar
 
@@ -42,13 +42,13 @@ def _newest_reply(tab: ChatTab) -> QWidget:
 
 
 def _view_tab(views: Views, name: str) -> QWidget | Tab:
-    """The tab of a view; while that is hidden, the link that shows it."""
+    """Return the tab of a view or, while that tab is hidden, the link that shows it."""
     index = views.names.index(name)
     return Tab(bar=views.bar, index=index) if views.bar.isTabVisible(index) else views.more
 
 
 def _card_of(widget: QWidget) -> QWidget:
-    """The card that a widget fills: a ring around the widget itself would lie on the card's title."""
+    """Return the card that a widget fills: a ring around the widget itself would overlap the card's title."""
     card = widget.parentWidget()
     while card is not None and card.property("role") != "card":
         card = card.parentWidget()
@@ -74,7 +74,7 @@ def _refusal_result(window: GuidedWindow) -> QWidget:
 
 
 def _result_of(card: RecipeCard | DemonstrationCard, result: QWidget) -> QWidget:
-    """The button for the result; before there is a result, its progress, or the card that will show it."""
+    """Return the progress while the card is running, else the button for its result, or the card without a result."""
     if card.is_going:
         return card.going
     return result if card.has_result else card

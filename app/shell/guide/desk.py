@@ -1,4 +1,4 @@
-"""The guide in the window: created once the pages exist, shown beside the tabs, and ended when the window closes."""
+"""Shows the guide beside the tabs; it is created after the pages, and reverts its set-up when the window closes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BOTH = 1700
-"""Pixels at the usual text size that the tabs need with the guide and another panel beside them."""
+"""The minimum width, in pixels at the default text size, for the tabs with both the guide and the help panel."""
 
 
 class GuideDesk(QObject):
@@ -44,12 +44,12 @@ class GuideDesk(QObject):
         self._chapters: Sequence[Chapter] | None = None
         self._problems: Sequence[str] = ()
         self.panel: GuidePanel | None = None
-        """The panel, once it was shown."""
+        """The panel; None until it is first shown."""
         self._focus_before: QWidget | None = None
         self._gave_way = False
 
     def read(self) -> None:
-        """Read the chapters; on any thread, once the guide was imported (see `load_pages`)."""
+        """Read the chapters. Safe on any thread once the guide is imported (see `load_pages`)."""
         from terrarium.app.guide.chapters import read_chapters
 
         chapters, self._problems = read_chapters()
@@ -59,7 +59,7 @@ class GuideDesk(QObject):
 
     @property
     def guide(self) -> Guide:
-        """The guide, made now if necessary."""
+        """The guide, created on first access."""
         if self._guide is None:
             from terrarium.app.guide.guide import Guide
             from terrarium.app.guide.ring import Ring
@@ -145,7 +145,7 @@ class GuideDesk(QObject):
 
     @Slot()
     def _fit(self) -> None:
-        """Give unneeded width to the tabs: the splitter keeps the panel's share when the text becomes smaller."""
+        """Give the tabs any width beyond the panel's maximum, which shrinks with the text size."""
         if self.panel is None or self.panel.isHidden():
             return
         sizes, at = self._beside.sizes(), self._beside.indexOf(self.panel)
@@ -165,10 +165,10 @@ class GuideDesk(QObject):
         done = fill(mission.done, self.guide.facts)
         self._window.session.notices.say(f"Mission done: {mission.title}. {done or ''}".strip())
 
-    # -- In the palette ------------------------------------------------------------------------------------------------
+    # -- Command palette -----------------------------------------------------------------------------------------------
 
     def entries(self) -> Sequence[PaletteEntry]:
-        """Chapters and missions, for the command palette."""
+        """Return the chapters and missions as entries of the command palette."""
         from terrarium.app.guide.missions import MISSIONS
 
         guide = self.guide

@@ -1,4 +1,4 @@
-"""The window as the guide acts on it: it sets up, points at widgets, presses them, and puts back what it changed."""
+"""Performs the guide's actions on the window: sets up steps, points at and presses widgets, and reverts changes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from terrarium.app.shell.places import Places
 
 _LOOKS = 10
-"""How often a run that was prepared is validated and writes a sample."""
+"""The number of validations, and of samples, in a prepared run."""
 _BUSY = "A run is training. Stop it or wait until it ends, then start this one."
 _NO_MODEL = "There is no model that can chat yet: grow one with the quick start."
 _NO_RUN = "There is no run to look into yet: grow one with the quick start."
@@ -62,7 +62,7 @@ _NO_SAMPLES = "This run has recorded nothing that the time machine could show."
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The window state that a step's set-up may change. Replies, runs and tokenizers belong to the user and stay.
+    """The window state that a step's set-up may change. Replies, runs and tokenizers belong to the user, and remain.
 
     chat: the open conversation, "" if it is empty.
     """
@@ -85,7 +85,7 @@ class Snapshot:
 
 
 class MainWindowDriver:
-    """Implements app.guide.guide.Stage for a window. Pages are made as they are needed."""
+    """Implements app.guide.guide.Stage for a window. Pages are created on demand."""
 
     def __init__(self, window: GuidedWindow, places: Places, ring: Ring) -> None:
         self._window, self._session, self._places = window, window.session, places
@@ -96,13 +96,13 @@ class MainWindowDriver:
         window.top_bar.tab_chosen.connect(self._on_tab_chosen)
 
     def facts(self) -> WindowState:
-        """The current state of the window."""
+        """Return the current state of the window."""
         return self._reader.read()
 
-    # -- Putting back --------------------------------------------------------------------------------------------------
+    # -- Snapshots -----------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """What steps may change."""
+        """Return the current values of the state that steps may change."""
         chat, new_run = self._chat, self._window.training.new_run
         tokenizer, builder = self._page("tokenizer"), self._page("builder")
         return Snapshot(
@@ -165,7 +165,7 @@ class MainWindowDriver:
     # -- Acting --------------------------------------------------------------------------------------------------------
 
     def perform(self, action: Action) -> None:
-        """Perform the action. Raises ValueError with a sentence if it is impossible now."""
+        """Perform an action. Raises ValueError, with a sentence to show, if it is impossible now."""
         self._do(action)
         self._was_left = False
 
@@ -179,7 +179,7 @@ class MainWindowDriver:
             case OpenModel():
                 self._open_model()
             case NewChat():
-                self._chat.chats.new_chat()  # also while another one is being read, which would take its place
+                self._chat.chats.new_chat()  # also cancels a chat that is still being read
             case TypeText(field=name, text=text):
                 self._type(name, text)
             case ChooseDesign(preset=preset, slots=slots):
@@ -218,7 +218,7 @@ class MainWindowDriver:
                 self._judge(choice)
 
     def anchor(self, name: str) -> QWidget | Tab:
-        """Return the widget or tab that a step points at; ValueError if no anchor has that name."""
+        """Return the widget or tab that a step points at. Raises ValueError if no anchor has this name."""
         try:
             return ANCHORS[name](self._window)
         except KeyError as error:
@@ -263,7 +263,7 @@ class MainWindowDriver:
             raise ValueError(_BUSY)
 
     def _chat_run(self) -> RunFact:
-        """The longest trained run of Tiny World that can chat, the newest of those: a short one knows little."""
+        """Return the Tiny World chat run with the most steps, the first of equals: a short run has learned little."""
         found = max((run for run in self.facts().runs if run.can_chat), key=lambda run: run.step, default=None)
         if found is None:
             raise ValueError(_NO_MODEL)
@@ -312,7 +312,7 @@ class MainWindowDriver:
         window.show_new_run()
         window.training.new_run.set_spec(spec, self._session.tokenizers.name)
         window.training.new_run.name.setText(self._session.runs.free_name(action.name))
-        QTimer.singleShot(0, window.training.new_run, window.training.new_run.show_review)  # once it is laid out
+        QTimer.singleShot(0, window.training.new_run, window.training.new_run.show_review)  # after the layout
 
     def _show_run(self, view: str, kind: str) -> None:
         runs = [run for run in self.facts().runs if run.has_model and run.status != "imported"]

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 
 class WindowStateReader:
-    """Reads the window state in about a millisecond; slow facts are cached until they may have changed."""
+    """Reads the window state in about a millisecond; slow facts are cached until they may change."""
 
     def __init__(self, window: Screens) -> None:
         self._window, self._session = window, window.session
         self._recipes: dict[str, str] = {}
-        """The recipe that each run was trained for, "" for none."""
+        """Run id -> its recipe, "" for none."""
         self._scored: dict[str, ScoredFact | None] = {}
-        """The test result of each run; None for runs without a recipe."""
+        """Run id -> its test result, None for runs without a recipe."""
         self._accuracy: tuple[str, tuple[tuple[str, float], ...]] = ("", ())
         self._design: tuple[ModelConfig | None, int] = (None, 0)
         self._known_replies: dict[str, ReplyFact] = {}
@@ -121,7 +121,7 @@ class WindowStateReader:
                 return [name]
 
     def _kind_shown(self, tab: TrainingTab) -> str:
-        """The kind of the run whose view is shown; "" for none, or if the run is neither finished nor scored."""
+        """Return the kind of the run in view; "" if no run is in view or it has not finished."""
         if tab.pages.currentWidget() is not tab.run_view:
             return ""
         run = next((run for run in self._run_facts if run.id == tab.run_view.run_id), None)
@@ -153,11 +153,11 @@ class WindowStateReader:
         )
 
     def _steps_of(self, run_id: str) -> int:
-        """The planned steps of a run."""
+        """Return the planned number of steps of a run; 0 if unknown."""
         return next((info.total_steps for info in self._runs if info.id == run_id), 0)
 
     def _list_runs(self) -> tuple[RunFact, ...]:
-        """The runs as they were when the library was last read; the same tuple while nothing has changed."""
+        """Return the runs of the last library read; the same tuple while nothing has changed."""
         infos = tuple(self._session.runs.index.infos())
         if infos != self._runs:
             self._runs = infos
@@ -187,8 +187,10 @@ class WindowStateReader:
         return self._recipes.get(info.id, "")
 
     def _read_score(self, tab: TrainingTab | None) -> ScoredFact | None:
-        """Of the run whose scores are shown, else of the newest finished one: a recipe writes them after that has
-        finished, but before it ends itself."""
+        """Return the test result of the run whose scores are shown, else of the newest finished run.
+
+        None while a run is training: a recipe writes the scores after its run has finished, but before it ends.
+        """
         shown = tab.run_view.run_id if tab is not None and "training/run/scores" in _training_places(tab) else ""
         finished = [info for info in self._runs if info.status == "finished"]
         if not finished or self._session.training.active:
@@ -248,7 +250,7 @@ class WindowStateReader:
 
 
 def _turn(chat: Chat, message: Message) -> str:
-    """A reply from the word on in which it differs from all others to the same prompt."""
+    """Return a reply from the word in which it diverges from the most similar other reply to the same prompt."""
     text = message.content
     others = [each.content for each in chat.messages if each.parent == message.parent and each.id != message.id]
     same = max((_n_same(text, other) for other in others), default=0)
@@ -256,13 +258,13 @@ def _turn(chat: Chat, message: Message) -> str:
 
 
 def _n_same(a: str, b: str) -> int:
-    """How many characters at their beginning are the same."""
+    """Return the length of the common prefix."""
     pairs = zip(a, b, strict=False)
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
 
 def _is_complete(message: Message) -> bool:
-    """Whether the reply is complete: not still being generated, and not failed."""
+    """Return whether a message is a complete reply: not still being generated, and not failed."""
     return message.is_reply and message.generation is not None and message.generation.reason not in ("", "failed")
 
 
@@ -277,7 +279,7 @@ def _training_places(tab: TrainingTab) -> list[str]:
 
 
 def _read_recipe(folder: Path) -> str:
-    """The recipe of a run trained in an earlier launch; "" if it has none, or its file is damaged."""
+    """Return the recipe of a run trained in an earlier launch; "" if it has none or its file is damaged."""
     with contextlib.suppress(ValueError, OSError):
         result = read_result(folder)
         return result.name if result is not None else ""
@@ -285,7 +287,7 @@ def _read_recipe(folder: Path) -> str:
 
 
 def _read_scored(folder: Path) -> ScoredFact | None:
-    """The test result of a run; None if it has none, or its file is damaged."""
+    """Return the test result of a run; None if it has none or its file is damaged."""
     with contextlib.suppress(ValueError, OSError):
         result = read_result(folder)
         if result is not None and result.report.value is not None:
@@ -296,7 +298,7 @@ def _read_scored(folder: Path) -> ScoredFact | None:
 
 
 def _safety(tab: TrainingTab) -> SafetyFact | None:
-    """The result of the refusal demonstration, while it is shown."""
+    """Return the result of the refusal demonstration while it is shown, else None."""
     shown = tab.recipes.result.shown if tab.shows_recipes and tab.recipes.shown_result else None
     if shown is None or not isinstance(shown.result, RefuseResult):
         return None
@@ -311,7 +313,7 @@ def _safety(tab: TrainingTab) -> SafetyFact | None:
 
 
 def _token(tab: ChatTab) -> TokenFact | None:
-    """The token that was pinned, with the probability that it had when it was drawn."""
+    """Return the pinned token, with the probability at which it was sampled; None if no token is pinned."""
     text, position = tab.focus.text, tab.focus.locked
     if text is None or position is None:
         return None

@@ -15,7 +15,7 @@ _FILE = re.compile(
     r"(^|\.dist-info/(.*/)?)[^/]*(licen[cs]e|copying|notice|authors)[^/]*$|\.dist-info/licenses/", re.IGNORECASE
 )
 _MAX_TEXT = 300_000
-"""Characters of a package's licences: torch has some 400 files of them."""
+"""The length in characters after which no further licence file of a package is read; torch has some 400."""
 
 QT_NOTICE = (
     "Terrarium uses Qt and Qt for Python under version 3 of the GNU Lesser General Public License (LGPL). They are "
@@ -28,7 +28,7 @@ QT_NOTICE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A package that is installed. `licence`: its declared licence in a few words; `url`: its home page, or ''."""
+    """An installed package. licence: its declared licence in a few words. url: its home page, or ""."""
 
     name: str
     version: str
@@ -38,7 +38,7 @@ class Package:
 
 
 def read_packages() -> list[Package]:
-    """Return Terrarium and its direct and transitive dependencies, by name."""
+    """Return Terrarium, then its direct and transitive dependencies, sorted by name."""
     found: dict[str, Package] = {}
     waiting = [PROGRAM]
     while waiting:
@@ -47,7 +47,7 @@ def read_packages() -> list[Package]:
             continue
         try:
             installed = distribution(name)
-        except PackageNotFoundError:  # for another system, or an extra
+        except PackageNotFoundError:  # a dependency of another platform, or an extra
             continue
         found[name] = _package(installed)
         waiting += _needed(installed)
@@ -56,7 +56,7 @@ def read_packages() -> list[Package]:
 
 
 def licence_text(name: str) -> str:
-    """Return the texts of a package's licence files; '' if it has none."""
+    """Return the texts of a package's licence files; "" if it has none."""
     parts = [QT_NOTICE, *(_own_text(file) for file in ("LGPL-3.0.txt", "GPL-3.0.txt"))] if _normal(name) in _QT else []
     try:
         listed = distribution(name).files or []
@@ -102,7 +102,7 @@ def _package(installed: Distribution) -> Package:
 
 
 def _licence(installed: Distribution) -> str:
-    """The SPDX expression, the licence field if it is short, or the classifiers."""
+    """Return the SPDX expression, else the licence field if it is short, else the classifiers."""
     said = [line.strip() for line in (*_fields(installed, "License-Expression"), *_fields(installed, "License"))]
     if said and said[0] and "\n" not in said[0] and len(said[0]) < 200:
         return said[0]
@@ -111,5 +111,5 @@ def _licence(installed: Distribution) -> str:
 
 
 def _fields(installed: Distribution, name: str) -> list[str]:
-    """The values of the metadata field `name`, which may occur several times, or never."""
+    """Return all values of the metadata field `name`."""
     return [str(each) for each in installed.metadata.get_all(name) or []]

@@ -1,4 +1,4 @@
-"""The licences of all that Terrarium is made of."""
+"""The window with the licences of Terrarium and its dependencies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ABOUT = (
 
 
 class LicencesWindow(Dialog):
-    """Lists the installed packages, and shows the licences of the one that is chosen."""
+    """Lists the installed packages, and shows the licences of the selected one."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
