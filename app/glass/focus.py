@@ -146,13 +146,13 @@ class Focus(QObject):
 
     @property
     def telling_head(self) -> Head | None:
-        """The head that raised the logit of the token in focus most; None until a panel has found it."""
+        """The head that raised the logit of the token in focus most over its rival's; None until a panel found it."""
         found = self._telling
         is_its = found is not None and found[0] is self._text and found[1] == self.position
         return found[2] if found is not None and is_its else None
 
     def tell_head(self, position: int, head: Head) -> None:
-        """Set the head that raised the logit of the token at `position` most."""
+        """Set `telling_head` for the token at `position`."""
         self._telling = self._text, position, head
 
     def choose_head(self, head: Head | None) -> None:

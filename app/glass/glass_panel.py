@@ -27,11 +27,11 @@ class GlassPanel(QWidget):
         session.chat.model_changed.connect(self._on_text)
 
     def show_text(self) -> None:
-        """Show `focus.text`, which may be None: it or the open model has changed."""
+        """Show `focus.text`, which may be None. Called after it or the open model has changed."""
         raise NotImplementedError
 
     def show_position(self) -> None:
-        """Show `focus.position`, which may be None, or `focus.label`: one has changed. Called after `show_text`."""
+        """Show `focus.position`, which may be None, and `focus.label`. Called after either changed, or `show_text`."""
         raise NotImplementedError
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -79,7 +79,7 @@ class ExportDialog(Dialog):
         self.about = label("", "muted", wrap=True)
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
-        self._gguf_refusal = ("", "")  # plain, and in detail
+        self._gguf_refusal = ("", "")  # (sentence, details)
         is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
         self._portable = portable(config) if is_from_scratch else None
         self.same = button(

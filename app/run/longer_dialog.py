@@ -17,7 +17,7 @@ from terrarium.models.number_words import format_about, format_count, format_dur
 from terrarium.models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
 
 _TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
-"""Additional steps as a multiple of the steps trained so far, and the label of each choice."""
+"""Additional steps as a multiple of the last checkpoint's step, and the label of each choice."""
 _REST, _OWN = 0, 1000
 """Ids of the other choices: the remaining planned steps, and a custom number. (−1 is not usable in a QButtonGroup.)"""
 _MAX_STEPS = 1_000_000_000

@@ -126,7 +126,7 @@ def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words
     if not ids:
         raise ValueError("The other text is empty: write one, for example this one with one word changed.")
     if model.config.topology == "encoder-decoder":
-        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # as much as is read of the first text
+        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # the same part of the target
     return Text(ids=ids)
 
 

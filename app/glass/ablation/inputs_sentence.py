@@ -52,7 +52,7 @@ def describe_inputs(
         return f"“Hide each {unit}” will tell which of them {now} depends on most."
     if not changes:
         return f"There is nothing to hide: {word} follows a single {unit}."
-    most = max(changes, key=lambda token: abs(math.expm1(min(changes[token], -math.log(share)))))  # at most to 100 %
+    most = max(changes, key=lambda token: abs(math.expm1(min(changes[token], -math.log(share)))))  # capped at 100 %
     if abs(changes[most]) < _SMALL:
         least = share * math.exp(min(*changes.values(), 0.0))
         return f"No single {unit} decides it: {word} stays {format_least(least)} without any one of them."

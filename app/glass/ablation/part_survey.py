@@ -125,9 +125,7 @@ class PartSurvey(QWidget):
             return
         name = quoted(answer.names[answer.token])
         does = "is off" if self._other is None else "is patched"
-        speaks_for = {
-            part: -change for part, change in self.found.items()
-        }  # the sign, and so the colour, of the inputs panel
+        speaks_for = {part: -change for part, change in self.found.items()}  # coloured as in the inputs panel
         reach = self.grid.show_amounts(speaks_for, self._marked, self._describe)
         if self._detail.is_simple:
             self.title.setText(f"How much likelier or less likely {name} gets when a single part {does}.")

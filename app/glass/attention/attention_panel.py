@@ -205,7 +205,7 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def _pointed(self) -> Focus:
-        """The focus of the attending text."""
+        """The focus of the text of the queries."""
         return self._source if self._kind == "encoder" else self.focus
 
     @property

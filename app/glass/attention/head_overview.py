@@ -51,7 +51,7 @@ class HeadOverview(QWidget):
         self.montage.setProperty("role", "scrolled")
         self._area = QScrollArea()
         self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setWidgetResizable(True)
         self._area.setWidget(self.montage)

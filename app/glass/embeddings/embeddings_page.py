@@ -52,7 +52,7 @@ ABOUT = About(
 
 
 _WIDE, _BESIDE = 820, 360  # pixels: minimum width to show the list beside the map, and its width there
-_NO_LIMIT = 16_777_215  # Qt's own
+_NO_LIMIT = 16_777_215  # QWIDGETSIZE_MAX
 
 _N_SPOKEN = 3
 """The number of nearest tokens named in the sentence."""

@@ -29,7 +29,7 @@ class ContributionBars(LayerFigure):
         self.setAccessibleName("Contributions of the layers. Arrow keys read them out.")
 
     def show_parts(self, parts: Sequence[tuple[str, float]], constant: float) -> None:
-        """Show the contributions (site, value), in the order of the model, and the constant one of the biases."""
+        """Show contributions (site, value), in the order of the model, and `constant`, that of the biases."""
         self._bars = []
         for site, value in parts:
             name = site.rpartition(".")[2]

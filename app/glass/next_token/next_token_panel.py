@@ -358,7 +358,7 @@ def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Ev
 
 
 def _replay(read: _Read, config: SamplingConfig, states: list[SamplingState], n: int) -> list[SamplingState]:
-    """Extend `states`, the sampling states of a reply from its first token on, to a new list of `n` states.
+    """Return the first `n` sampling states of a reply, of which `states` are known.
 
     Raises:
         ValueError: if they depend on logits that are not kept.

@@ -38,7 +38,7 @@ class Quantity:
 
 
 def surprisal(probability: float) -> float:
-    """Return the surprisal −log p in nats; for probability 0, that of the smallest positive float32."""
+    """Return the surprisal −log p in nats; for probability 0, about that of the smallest positive float32."""
     return -math.log(max(probability, 1e-45))
 
 
@@ -86,7 +86,7 @@ class Shades:
         colours = theme.colour_map(quantity.colours)
         table = np.asarray(colours.getLookupTable(nPts=_N, alpha=False), dtype=float)  # (N, 3) 0 to 255
         if quantity.colours == "quantity" and not theme.theme.dark:
-            table = table[::-1]  # the more, the darker
+            table = table[::-1]  # higher values are darker
         ground = QColor(theme.theme.surface)
         opacity = np.clip(np.linspace(0, 1, _N) / _FADED, 0, 1)[:, None]
         table = table * opacity + np.array([ground.red(), ground.green(), ground.blue()]) * (1 - opacity)
