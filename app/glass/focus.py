@@ -28,8 +28,7 @@ class Focus(QObject):
         lock_changed(): `locked` has changed; emitted after position_changed if both have.
         head_changed(): `head` has changed.
         label_changed(): the user chose another `label`.
-        branch_requested(position, id): generate another continuation of the text before `position`, which begins with
-            token `id`.
+        branch_requested(position, id): continue the text before `position` again, with token `id` as the first one.
     """
 
     text_changed = Signal()

@@ -302,8 +302,8 @@ class AblationPanel(AnswerPanel):
     def numbers(self) -> Callable[[], Columns]:
         """Return a function that creates the export columns.
 
-        They are the measured change without each single part, then each top token's probability before and after the
-        current intervention.
+        They are the measured change without each single part, then the probabilities of the top tokens before and
+        after the current intervention.
         """
         answer, found, changed = self.answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
 

@@ -32,8 +32,7 @@ class HeadMontage(QWidget):
         previewed(): `shown` has changed.
         chosen(tile): the user selected a Tile, or None.
         walked(by): Shift and an arrow key were pressed: move the focus by `by` tokens.
-        moved(QRect): the tile in this rectangle should be scrolled into view: the keys moved to it, or it was set with
-            `begin_with`.
+        moved(QRect): scroll the tile in this rectangle into view: the keys moved to it, or `begin_with` was called.
         height_changed(): its height has changed.
     """
 

@@ -122,8 +122,8 @@ class HeadOverview(QWidget):
     def _fit(self) -> None:
         """Fit the height to the tiles, and show a scroll bar if needed.
 
-        The scroll bar takes width, so that the tiles shrink and may then fit: it stays in that case, since it would
-        flicker otherwise.
+        The scroll bar takes width, so that the tiles shrink and may then fit without it. It stays in that case, since
+        it would flicker otherwise.
         """
         height, policy = self.montage.minimumHeight(), Qt.ScrollBarPolicy
         has_bar = self._area.verticalScrollBarPolicy() == policy.ScrollBarAlwaysOn

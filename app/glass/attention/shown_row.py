@@ -33,8 +33,7 @@ def shown_row(words: Sequence[str], position: int | None, which: str | None, n_r
 
     Args:
         which: one of ROWS; None for bidirectional attention.
-        n_rows: how many of the tokens were read, so that they have a row. A token sampled when the context was full has
-            none.
+        n_rows: how many of the tokens were read and so have a row; one sampled when the context was full has none.
     """
     hint = ""
     if position is None:

@@ -44,8 +44,8 @@ _MAX_CHARS = 40
 class TokenText(QWidget):
     """The tokens of a reply, or of the whole text, in wrapped lines.
 
-    Hovering, clicks, arrow keys and Esc change `focus`, which other views follow. While a token is locked, hovering has
-    no effect.
+    Hovering, clicks, arrow keys and Esc change `focus`, which other views follow. Hovering does nothing while a token
+    is locked.
 
     Signals:
         walked(QRect): the arrow keys moved to the token in this rectangle of the widget.
