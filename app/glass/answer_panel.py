@@ -1,5 +1,7 @@
-"""Base of the panels about one token: the question to the model, a sentence about the token, and a message shown if
-there is nothing to show."""
+"""The base class of the panels about one token: the query to the model, a sentence about the token, and a placeholder.
+
+The placeholder is a message shown instead of results, such as when no model is open.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +33,14 @@ _A_NUMBER = "It answers with a number. Attention shows how it reads the text."
 
 
 class AnswerPanel(GlassPanel):
-    """A head above `body`, which subclasses fill, or a message if there is nothing to show.
+    """A panel with a head above `body`, which subclasses fill, or a message instead of the body.
 
-    The body begins with one sentence about the token, which subclasses set with `say`.
+    The body begins with one sentence about the token, which subclasses set with `say`. Subclasses implement `ask`,
+    called when the target token changes, and `forget`, called when the text or the model changes.
 
-    Subclasses implement `ask`, called when the target token changes, and `forget`, called when text or model change.
-
-    is_about_predictions: whether it asks how a token was predicted, which not all models do. is_about_labels: whether
-    it can ask the same about a label, a tag or an answer. other_words: how to ask about the tag of another word.
+    is_about_predictions: whether the panel explains the prediction of a token, so that it needs a model that predicts
+    tokens. is_about_labels: whether it can also explain a predicted label, tag or answer span. other_words: the hint
+    shown for a tag, on how to select another word.
     """
 
     is_about_predictions = True
@@ -90,7 +92,7 @@ class AnswerPanel(GlassPanel):
 
     @property
     def target(self) -> TargetToken | None:
-        """The token that is inspected; None if there is none."""
+        """The inspected token, or None."""
         text, position = self.focus.text, self.focus.position
         return TargetToken(text, position, self.focus.label) if text is not None and position is not None else None
 
@@ -101,16 +103,16 @@ class AnswerPanel(GlassPanel):
         return model is not None and model.config.topology == "encoder-only"
 
     def _can_ask(self, text: ReadText) -> bool:
-        """Whether the open model gives the answer to this text a probability."""
+        """Return whether the open model assigns a probability to its answer to this text; a regression does not."""
         model = self._session.chat.model
         return model is not None and (model.config.head == "language" or text.question is not None)
 
     def ask(self, target: TargetToken) -> None:
-        """Ask the model about another token."""
+        """Query the model about a new target token."""
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Discard all results: the text or the model has changed."""
+        """Discard all results, since the text or the model has changed."""
         raise NotImplementedError
 
     def show_text(self) -> None:
@@ -146,7 +148,7 @@ class AnswerPanel(GlassPanel):
             self.ask(target)
 
     def say(self, sentence: str) -> None:
-        """Show a sentence about the token in focus; "" to show none."""
+        """Show a sentence about the token in focus; "" hides it."""
         self.sentence.setText(sentence)
         self.sentence.setVisible(bool(sentence))
         target, opening = self.target, ""
@@ -168,7 +170,11 @@ class AnswerPanel(GlassPanel):
         return self._nothing.words if self._pages.currentIndex() == 1 else ""
 
     def show_body(self, *, target_is_visible: bool = False) -> None:
-        """Show the body, with a note if the model was trained further since, or if the target token is in its input."""
+        """Show the body, with notes.
+
+        A note says that the model has been trained since the text was generated; another one, if `target_is_visible`,
+        that the target token is in the input of the model, so that its probability is not a prediction.
+        """
         self._pages.setCurrentIndex(0)
         text, notes = self.focus.text, []
         if text is not None and text.step != self.examiner.step:
@@ -188,11 +194,11 @@ class AnswerPanel(GlassPanel):
             self._late.start()
         else:
             self._late.stop()
-            self.head.set_note(self._note)  # also if nobody waits for the answer any more
+            self.head.set_note(self._note)  # also after a cancelled question
 
     @Slot()
     def _on_late(self) -> None:
-        """During a training with long steps an answer takes a while: note that the previous one is still shown."""
+        """Note that the previous result is still shown: between long training steps, an answer takes a while."""
         if not self.message:
             self.head.set_note("Waiting for the model: this is still the previous result.")
 

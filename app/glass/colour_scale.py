@@ -1,4 +1,4 @@
-"""A legend of a colour scale: what it shows, and below a strip from the lowest to the highest value with labels."""
+"""A legend of a colour scale: its name, and below it a colour bar with labels for the lowest and highest value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONG, _HIGH = 72, 9  # pixels
 
 
 class ColourScale(QWidget):
-    """A colour scale; `colours` as in HeatPicture. name: what it shows."""
+    """A colour scale. colours: as in HeatPicture. name: the quantity that it shows. low, high: the end labels."""
 
     def __init__(self, theme: ThemeProvider, colours: str, name: str = "", low: str = "", high: str = "") -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class ColourScale(QWidget):
         self.show_values(name, low, high)
 
     def show_values(self, name: str, low: str, high: str) -> None:
-        """Change what the scale shows, and the labels at its ends."""
+        """Set the name of the scale and the labels at its ends."""
         self.name, self._ends = name, (low, high)
         self.setAccessibleName(f"{name}: colours from {low} to {high}")
         self.updateGeometry()

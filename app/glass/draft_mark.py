@@ -1,4 +1,4 @@
-"""What a draft model did for one token of a reply, in words. No widgets."""
+"""The outcome of speculative decoding for one token of a reply, in words. No widgets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ OUTCOMES = {
     "replaced": "replaced",
     "bonus": "the model’s own",
 }
-"""What the legend calls each outcome."""
+"""The label of each outcome in the legend."""
 
 
 class DraftMark(NamedTuple):
-    """How one token came about. outcome: as in `models.events.Speculated`; word: the draft's proposal, as displayed, ""
-    for none; p, q: its probability in the model and in the draft, after the settings; None where nothing was drawn."""
+    """How speculative decoding produced one token.
+
+    outcome: as in `models.events.Speculated`. word: the displayed text of the draft model's proposal; "" for a bonus
+    token. p, q: the probability of the proposal in the model and in the draft model, both after the sampling settings;
+    None for a bonus token and at temperature 0.
+    """
 
     outcome: str
     word: str = ""
@@ -25,7 +29,7 @@ class DraftMark(NamedTuple):
     q: float | None = None
 
     def sentence(self, word: str) -> str:
-        """What happened at this token, which is displayed as `word`."""
+        """Describe the outcome for this token, whose displayed text is `word`."""
         if self.outcome == "bonus":
             return f"{quoted(word)} is the model’s own: each of its passes gives one token beyond the accepted ones."
         known = self.p is not None and self.q is not None
@@ -36,12 +40,12 @@ class DraftMark(NamedTuple):
 
 
 def summary(marks: Iterable[DraftMark | None]) -> str:
-    """How many tokens came about in which way: “31 accepted from the draft, 4 replaced, 6 the model’s own.”"""
+    """Format the number of tokens by outcome: “31 accepted from the draft, 4 replaced, 6 the model’s own.”"""
     outcomes = [mark.outcome for mark in marks if mark is not None]
     n = {name: outcomes.count(name) for name in OUTCOMES}
     return f"{n['accepted']:,} accepted from the draft, {n['replaced']:,} replaced, {n['bonus']:,} the model’s own."
 
 
 def _short(p: float) -> str:
-    """A probability in two decimals: “0.41”, “<0.01”, “0”."""
+    """Format a probability with two decimals: “0.41”, “<0.01”, “0”."""
     return f"{p:.2f}" if p >= 0.005 else "<0.01" if p > 0 else "0"

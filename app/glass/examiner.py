@@ -1,4 +1,4 @@
-"""Runs questions about the open model on the worker's thread, between other jobs."""
+"""Runs questions about the open model on the worker thread, between other jobs."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class _Answer(Event):
 
 
 class Examiner(QObject):
-    """Asks the open model one question at a time; a newer question replaces an older one.
+    """Runs one question about the open model at a time; a newer question replaces an older one.
 
-    A question is a function of the model and its tokenizer. It leaves modes, gradients and random state as they were,
-    and returns plain data or CPU tensors, since the weights may change afterwards. A long question returns a generator
-    of events whose return value is the answer; it can be stopped between two events.
+    A question is a function of the model and its tokenizer. It must restore the train/eval mode, gradients and random
+    state, and return plain data or CPU tensors, since the weights may change afterwards. A long question returns a
+    generator of events whose return value is the answer; it can be cancelled between two events.
 
     Signals:
         changed(): `busy` may have changed.
@@ -69,7 +69,7 @@ class Examiner(QObject):
         return self._job.busy
 
     def ask(self, question: Question) -> None:
-        """Ask a question; replaces one that is not answered yet."""
+        """Submit a question; it replaces a pending one."""
         self._question = question
         self._has_started, self._is_long = has_started, is_long = threading.Event(), threading.Event()
 
@@ -87,15 +87,16 @@ class Examiner(QObject):
 
     @Slot()
     def requeue(self) -> None:
-        """Let newer jobs of the worker go first: restart a long question after them.
+        """Move a long question behind newer jobs of the worker, where it starts over.
 
-        A question that has not started is requeued too, since it may be long; a short one is almost done.
+        A question that has not started is requeued too, since it may be long. A short one that is running stays, since
+        it is almost done.
         """
         if self.busy and self._question is not None and (self._is_long.is_set() or not self._has_started.is_set()):
             self.ask(self._question)
 
     def forget(self) -> None:
-        """Cancel the question."""
+        """Cancel the pending question."""
         self._job.drop()
         self.changed.emit()
 

@@ -1,6 +1,6 @@
-"""The token and the attention head in focus: hover previews, click locks, arrow keys move, Esc unlocks.
+"""The token and the attention head in focus: hovering previews a token, a click locks it, arrow keys move, Esc unlocks.
 
-A text may say which token to start with: it is in focus while the user has chosen none.
+A text may define a start token, which is in focus until the user chooses one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from terrarium.app.glass.read_text import ReadText
 
 
 class Head(NamedTuple):
-    """One attention head: the site of its attention (see `models.architecture.trace.Trace`), and its index there."""
+    """An attention head: the site of its layer (see `models.architecture.trace.Trace`) and its index in it."""
 
     site: str
     head: int
 
 
 class Focus(QObject):
-    """The state shared by all panels of the glass box; any of them may change it.
+    """The state that all panels of the glass box share; any of them may change it.
 
     Signals:
         text_changed(): `text` has changed.
@@ -28,7 +28,7 @@ class Focus(QObject):
         lock_changed(): `locked` has changed; emitted after position_changed if both have.
         head_changed(): `head` has changed.
         label_changed(): the user chose another `label`.
-        branch_requested(position, id): continue from the text before `position`, with token `id` instead.
+        branch_requested(position, id): continue the text before `position` again, with token `id` as the first one.
     """
 
     text_changed = Signal()
@@ -52,12 +52,12 @@ class Focus(QObject):
 
     @property
     def text(self) -> ReadText | None:
-        """The text that is inspected; None if there is none."""
+        """The inspected text, or None."""
         return self._text
 
     @property
     def position(self) -> int | None:
-        """The token under the cursor, else the locked one, else the text's own start: an index into `text.ids`."""
+        """The index into `text.ids` of the token under the cursor, else the locked one, else the start token."""
         if self._hovered is not None:
             return self._hovered
         return self._start if self._locked is None else self._locked
@@ -68,17 +68,17 @@ class Focus(QObject):
 
     @property
     def is_at_start(self) -> bool:
-        """Whether the token in focus is the text's own start, chosen neither by the pointer nor by a click."""
+        """Whether the start token of the text is in focus, because the user neither hovers over nor locked a token."""
         return self._hovered is None and self._locked is None and self._start is not None
 
     @property
     def is_steady(self) -> bool:
-        """Whether a token is in focus that stays when the cursor leaves."""
+        """Whether the token in focus remains in focus when the cursor leaves: it is locked, or the start token."""
         return self._hovered is None and self.position is not None
 
     @property
     def locked(self) -> int | None:
-        """The token that stays when the cursor leaves."""
+        """The locked token, which remains in focus when the cursor leaves, or None."""
         return self._locked
 
     @property
@@ -88,24 +88,24 @@ class Focus(QObject):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that can be asked about; () for none."""
+        """The labels that the panels can explain; () if the model predicts tokens or an answer span."""
         asked = self._text.question if self._text is not None else None
         return asked.labels if asked is not None and asked.head != "span" else ()
 
     @property
     def label(self) -> int | None:
-        """Which of `labels` is asked about, None for the one that the model gives; it stays while one edits a text."""
+        """The index into `labels` of the chosen label; None for the predicted one. Kept while a text is edited."""
         return self._label
 
     @property
     def absence(self) -> str:
-        """A sentence about why the screen's content cannot be inspected; "" if it can, or if it is empty."""
+        """A sentence that says why the content of the screen cannot be inspected; "" if it can, or if it is empty."""
         return self._absence
 
     def show(self, text: ReadText | None, absence: str = "") -> None:
         """Inspect another text; if it is the branch that was requested, lock the token where it branches off.
 
-        absence: where there is no text, a sentence that says why.
+        absence: if `text` is None, a sentence that says why.
         """
         if (text, absence) != (self._text, self._absence):
             labels = self.labels
@@ -121,7 +121,7 @@ class Focus(QObject):
             self.lock_changed.emit()
 
     def hover(self, position: int | None) -> None:
-        """The cursor is on a token, or on none; ignored while a token is locked."""
+        """Set the token under the cursor, None for none; ignored while a token is locked."""
         if self._locked is None:
             self._change(position, None)
 
@@ -130,7 +130,7 @@ class Focus(QObject):
         self._change(None, position)
 
     def press(self, position: int) -> None:
-        """A click: lock a token, or unlock it if it is locked."""
+        """Handle a click: toggle the lock of a token."""
         self._change(*((position, None) if self._locked == position else (None, position)))
 
     def unlock(self) -> None:
@@ -138,20 +138,20 @@ class Focus(QObject):
         self._change(None, None)
 
     def walk(self, by: int) -> None:
-        """Lock the token `by` positions further, within the text."""
+        """Lock the token `by` positions from the one in focus, or from the end of the prompt; clamped to the text."""
         if self._text is not None and self._text.ids:
             position = self._text.n_prompt - (by > 0) if self.position is None else self.position
             self.lock(min(max(position + by, 0), len(self._text.ids) - 1))
 
     @property
     def telling_head(self) -> Head | None:
-        """The head that raised the token in focus most, once a panel has found it."""
+        """The head that raised the logit of the token in focus most over its rival's; None until a panel found it."""
         found = self._telling
         is_its = found is not None and found[0] is self._text and found[1] == self.position
         return found[2] if found is not None and is_its else None
 
     def tell_head(self, position: int, head: Head) -> None:
-        """Set the head that raised the token at a position most."""
+        """Set `telling_head` for the token at `position`."""
         self._telling = self._text, position, head
 
     def choose_head(self, head: Head | None) -> None:
@@ -161,7 +161,7 @@ class Focus(QObject):
             self.head_changed.emit()
 
     def choose_label(self, label: int | None) -> None:
-        """Ask about another label."""
+        """Select the label to explain; None for the predicted one."""
         if label != self._label:
             self._label = label
             self.label_changed.emit()

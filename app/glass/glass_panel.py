@@ -1,4 +1,4 @@
-"""Base of the panels of the glass box: only visible ones follow the text and the token in focus."""
+"""The base class of all panels of the glass box, which follow the text and the token in focus only while visible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.app.session.session import Session
 
 
 class GlassPanel(QWidget):
-    """A panel of the glass box. Its `show_text` and `show_position` are called only while it is visible."""
+    """A panel of the glass box. `show_text` and `show_position` are called only while it is visible."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -27,11 +27,11 @@ class GlassPanel(QWidget):
         session.chat.model_changed.connect(self._on_text)
 
     def show_text(self) -> None:
-        """`focus.text` (None for none) or the open model has changed."""
+        """Show `focus.text`, which may be None. Called after it or the open model has changed."""
         raise NotImplementedError
 
     def show_position(self) -> None:
-        """`focus.position` (None for none) or `focus.label` has changed; called after `show_text` if both have."""
+        """Show `focus.position`, which may be None, and `focus.label`. Called after either changed, or `show_text`."""
         raise NotImplementedError
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -1,4 +1,4 @@
-"""Which label the panels ask about: the one that the model gave, or another one, as in “why not sad?”."""
+"""A selector of the label that the panels explain: the predicted one, or another one, as in “why not sad?”."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GIVEN = "the model's answer"
 
 
 class LabelChoice(QWidget):
-    """Shown while there are several labels to choose from."""
+    """The selector of a label; hidden unless there are several labels."""
 
     def __init__(self, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,7 +33,7 @@ class LabelChoice(QWidget):
 
     @Slot()
     def refresh(self) -> None:
-        """Show the labels of the text in focus."""
+        """Update the choices to the labels of the text in focus."""
         labels, chosen = self._focus.labels, self._focus.label
         with QSignalBlocker(self.combo):
             self.combo.clear()

@@ -1,4 +1,4 @@
-"""How tokens, probabilities and signed numbers are written on screen. No widgets."""
+"""Display texts of tokens, probabilities and signed numbers. No widgets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def token_names(tokenizer: Tokenizer | None, ids: Iterable[int]) -> dict[int, str]:
-    """The displayed text of each token; “#id” for ids that the tokenizer does not know, or without a tokenizer.
+    """Return the displayed text of each token; “#id” for ids missing from the tokenizer, or without a tokenizer.
 
-    A model may have a larger vocabulary than its tokenizer.
+    Ids can be missing because a model may have a larger vocabulary than its tokenizer.
     """
     names = {id: f"#{id}" for id in ids}
     if tokenizer is not None:
@@ -27,18 +27,18 @@ def token_names(tokenizer: Tokenizer | None, ids: Iterable[int]) -> dict[int, st
 
 
 def text_of(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
-    """The text of the ids with special tokens written out; “#id” for ids that the tokenizer does not know."""
+    """Decode ids, with special tokens written out; “#id” for ids missing from the tokenizer."""
     groups = itertools.groupby(ids, key=lambda id: tokenizer.id_to_token(id) is not None)
     return "".join(decode(tokenizer, run) if known else "".join(f"#{id}" for id in run) for known, run in groups)
 
 
 def quoted(word: str) -> str:
-    """A token in running text."""
+    """Return a token in quotation marks, unchanged."""
     return f"“{word}”"
 
 
 def spoken(word: str) -> str:
-    """A token in a sentence: in quotes, without the mark of the space before it; “a space”, “a line break”."""
+    """Return a token for a sentence: in quotation marks, without the space marker; or “a space”, “a line break”."""
     bare = word.strip("·▁Ġ")
     if not bare:
         return "a space" if word else quoted(word)
@@ -46,22 +46,22 @@ def spoken(word: str) -> str:
 
 
 def format_rough(p: float) -> str:
-    """A probability in a sentence: “34 %”, “0.31 %”, “over 99 %”, “under 0.0001 %”."""
+    """Format a probability for a sentence: “34 %”, “0.31 %”, “over 99 %”, “under 0.0001 %”."""
     if 0.995 <= p < 1.0:
         return f"over {format_percent(0.99)}"
     return format_percent(p) if p >= 0.0095 else format_prob(p).replace("<", "under ")
 
 
 def format_least(p: float) -> str:
-    """The least of several probabilities: “at 34.4 % or more”, “over 99.9 %”."""
+    """Format the minimum of several probabilities: “at 34.4 % or more”, “over 99.9 %”."""
     return f"over {format_percent(0.999, 1)}" if 0.9995 <= p < 1.0 else f"at {format_prob(p)} or more"
 
 
 def digits_for(reach: float) -> int:
-    """The number of decimals for amounts up to `reach`: three, more if all are tiny."""
+    """Return the number of decimals for absolute values up to `reach`: three, or up to nine if all are below 0.1."""
     return 3 if reach >= 0.1 or reach <= 0.0 else min(2 - math.floor(math.log10(reach)), 9)
 
 
 def format_rare(p: float) -> str:
-    """A probability among thousands, all of which are to differ: as `format_prob`, but “3.2e-7 %” below “0.0010 %”."""
+    """Format a probability as `format_prob`, but below 0.001 % as “3.2e-7 %”, so that rare tokens stay distinct."""
     return f"{format_exponent(100 * p)}\N{NO-BREAK SPACE}%" if 0.0 < p < 1e-5 else format_prob(p)

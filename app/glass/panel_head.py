@@ -1,4 +1,4 @@
-"""The head of each panel of the glass box: what it shows, where the numbers come from, and what they do not mean."""
+"""The head of a glass box panel: its title and description, the source of its numbers, and their limits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """The description of a panel, in a sentence or two each. `shows` is below the title, the rest behind “?”.
+    """The description of a panel, each field in a sentence or two. `shows` is below the title, the rest behind “?”.
 
     source: where the numbers come from: which pass, which model, exact or pooled.
-    limits: what they do not mean.
-    term: of the glossary, which explains the panel; '' for none.
+    limits: what the numbers do not mean.
+    term: the glossary term that explains the panel, or ''.
     """
 
     title: str
@@ -30,9 +30,9 @@ class About:
 
 
 class PanelHead(QWidget):
-    """A title, a line about what is shown, a question mark with the details, and the export button.
+    """A title, a one-line description, a “?” button for the details, and the export button.
 
-    More controls go to the right of the title with `add`.
+    `add` puts more controls to the right of the title.
     """
 
     def __init__(self, theme: ThemeProvider, about: About, export: ExportButton | None = None) -> None:
@@ -76,7 +76,7 @@ class PanelHead(QWidget):
         self._title_row.insertWidget(at, widget)
 
     def set_note(self, words: str) -> None:
-        """Show a note about the current content, such as that the model was trained further; '' for none."""
+        """Show a note about the current content, such as that the model was trained further; '' hides it."""
         self._note.setText(words)
         self._note.setVisible(bool(words))
 

@@ -1,4 +1,4 @@
-"""A reply as far as it has been written, and how the glass box reads it. No widgets."""
+"""A reply while it is generated, and its conversion for the glass box. No widgets."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Prompt = str | Sequence[Mapping[str, str]]
 
 @dataclass(eq=False)
 class PartialReply:
-    """A reply so far.
+    """A reply as far as it has been generated.
 
-    prompt: the request, a text or messages [{"role", "content"}]. prefix_ids: the tokens that the reply was given to
-    begin with. started, finished: None until these events have arrived; `finished` stays None if the reply was stopped.
+    prompt: a text, or messages [{"role", "content"}]. prefix_ids: the prefilled tokens with which the reply begins.
+    started, finished: None until these events have arrived; `finished` stays None if the reply was stopped.
     """
 
     prompt: Prompt
@@ -36,11 +36,11 @@ class PartialReply:
 
     @property
     def text(self) -> str:
-        """The new text."""
+        """The generated text, without prompt and prefix."""
         return "".join(token.text for token in self.tokens)
 
     def read(self, tokenizer: Tokenizer) -> ReadText | None:
-        """All tokens read and written, for the glass box; None before the first token."""
+        """Return the tokens of prompt, prefix and reply for the glass box; None before the first generated token."""
         if self.started is None or not self.tokens:
             return None
         ids = (*self.started.prompt_ids, *self.prefix_ids, *(token.id for token in self.tokens))

@@ -1,4 +1,4 @@
-"""A text as a model read and generated it, token by token: the input of the glass box."""
+"""A text as the tokens that a model read and generated: the input of the glass box."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from terrarium.models.settings.sampling_config import SamplingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LabelQuestion:
-    """The question for a model that labels texts, instead of the next token (see models.inspect.readout).
+    """The prediction to explain for a model that predicts labels instead of tokens (see models.inspect.readout).
 
-    head: “sequence” of whole texts, “token” of words, or “span” of an answer. labels: the model's; for an answer, the
-    two outcomes. outcome: the one that is inspected; −1 for the most likely, which depends on the token in focus.
-    label: of labels that do not exclude one another, the one that is asked about: its outcomes are no and yes.
-    words, word_starts: “token”, the words, and the position of the first token of each, where its tag is read.
-    span, candidates: “span”, the answer's first and last token, and where others could be.
+    head: "sequence" (a label for the text), "token" (a tag for each word) or "span" (an answer in the text).
+    labels: the labels of the model; for "span", the two outcomes.
+    outcome: the index of the outcome to explain; −1 for the most likely one, which depends on the token in focus.
+    label: for a multi-label model, the index of the label to explain, whose outcomes are no and yes; else None.
+    words, word_starts: for "token", the words and the position of each word's first token, where its tag is read.
+    span, candidates: for "span", the first and last token of the answer, and the positions where answers can be.
     """
 
     head: str
@@ -34,28 +35,27 @@ class LabelQuestion:
         return self.labels if self.label is None else (f"not {self.labels[self.label]}", self.labels[self.label])
 
     def word_at(self, position: int) -> int:
-        """The index of the word that a token is in; of the first one for tokens before it."""
+        """Return the index of the word that contains a token; 0 for tokens before the first word."""
         return max((i for i, start in enumerate(self.word_starts) if start <= position), default=0)
 
     def about(self, label: int) -> LabelQuestion:
-        """The same question about another label, by its index."""
+        """Return the same question about another label, by its index."""
         return replace(self, outcome=label) if self.label is None else replace(self, label=label)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadText:
-    """The tokens of one reply with everything read before it. Compared by identity.
+    """The tokens of one reply and of its prompt. Compared by identity.
 
-    ids: a decoder's prompt and reply; an encoder's text; of an encoder-decoder the target, from its start token on.
-    words: the displayed text of each of `ids`. n_prompt: how many of `ids` were read; the others were sampled.
-    source_ids and source_words: what an encoder-decoder's encoder read; () for the others.
-    draws: for each sampled token the random number in [0, 1) used; None if it was the most likely one (temperature 0)
-        or is unknown.
-    marks: what a draft model did for each sampled token; () where there was none.
-    sampling: the settings used. step: the model's training step at that time.
+    ids: a decoder's prompt and reply; an encoder's text; an encoder-decoder's target, from its start token on.
+    words: the displayed text of each of `ids`. n_prompt: how many of `ids` are the prompt; the others were sampled.
+    source_ids, source_words: the input of an encoder-decoder's encoder; () for other topologies.
+    draws: for each sampled token, the random number in [0, 1) used; None at temperature 0 or if it is unknown.
+    marks: for each sampled token, the outcome of speculative decoding; () without a draft model.
+    sampling: the sampling settings used. step: the training step of the model at that time.
     start: the position that the glass box opens on; None to wait until the user points at a token.
-    segments: of each of `ids`, where an encoder read a pair; () otherwise. question: what a model was asked that gives
-        labels; None for one that predicts tokens.
+    segments: the segment id of each of `ids` if an encoder read a text pair; else ().
+    question: the prediction to explain for a model that predicts labels; None for one that predicts tokens.
     """
 
     ids: tuple[int, ...]
@@ -80,6 +80,6 @@ class ReadText:
         assert not self.marks or len(self.marks) == len(self.ids) - self.n_prompt
 
     def mark_at(self, position: int) -> DraftMark | None:
-        """What a draft model did for the token at a position of the text."""
+        """Return the outcome of speculative decoding for the token at `position` of the text, or None."""
         index = position - self.n_prompt
         return self.marks[index] if 0 <= index < len(self.marks) else None

@@ -1,4 +1,4 @@
-"""A panel's whole content as one picture with a heading, for export, even where it scrolls on screen."""
+"""The whole content of a panel as one picture with a heading, for export, including parts that are scrolled away."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MARGIN = 2 * SPACE
 
 
 class Sheet(QWidget):
-    """Draws other widgets one above the other in their current state; never shown itself.
+    """Renders other widgets, one above the other, in their current state; never shown itself.
 
     Args:
-        heading: the text above them.
+        heading: returns the text above them.
     """
 
     def __init__(self, theme: ThemeProvider, heading: Callable[[], str], *widgets: QWidget, parent: QWidget) -> None:

@@ -1,4 +1,4 @@
-"""The stages of sampling as stacked bars: what each step leaves, and where the random number lands."""
+"""The steps of sampling as stacked bars: the tokens that remain after each step, and the position of the draw."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _TITLES = {
     "penalties": "After penalties and biases",
     "drawn": "Drawn from",
 }
-"""Titles of the stages that do not belong to a setting."""
+"""Titles of the steps that do not belong to a setting."""
 
 
 @dataclass(frozen=True)
 class _Segment:
-    """A segment of a bar: its range (0 to 1), its token (None for all others), and whether it is left."""
+    """A segment of a bar: its range within [0, 1], its token (None: all other tokens), and whether it can be drawn."""
 
     start: float
     end: float
@@ -35,12 +35,12 @@ class _Segment:
 
 
 class StageBars(QWidget):
-    """Each bar, below its title and numbers, shows the top tokens from left to right, then all others as one.
+    """A bar per step, below its title and numbers: the top tokens from left to right, then all others as one segment.
 
-    The token of the text has the accent colour. What a truncation step removes is hatched.
+    The token of the text has the accent colour. Tokens that a truncation removes are hatched.
 
     Args:
-        has_entropy: whether the entropy of what is left stands beside each bar, in nats.
+        has_entropy: whether to show the entropy of the remaining distribution of each step, in nats.
 
     Signals:
         chosen(int): the token with this id was clicked.
@@ -60,7 +60,7 @@ class StageBars(QWidget):
         theme.theme_changed.connect(self._restyle)
 
     def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
-        """Show another X-ray. name: the displayed text of a token; `can_choose`: whether tokens can be clicked."""
+        """Show another X-ray. name: returns a token's displayed text. can_choose: whether tokens can be clicked."""
         is_resized = self.xray is None or self._n_bars(self.xray) != self._n_bars(xray)
         self.xray, self._name, self._can_choose = xray, name, can_choose
         self.setAccessibleDescription("; ".join(f"{self._title(bar)}: {self._numbers(bar)}" for bar in xray.bars))
@@ -135,7 +135,7 @@ class StageBars(QWidget):
         painter.end()
 
     def bar_rect(self, i: int) -> QRectF:
-        """The rectangle of bar `i` in the widget."""
+        """Return the rectangle of bar `i` in the widget."""
         return QRectF(0, i * self._step + self._line + 2, self.width(), _BAR)
 
     def _segments(self, bar: XrayBar) -> list[_Segment]:
@@ -189,7 +189,7 @@ class StageBars(QWidget):
             painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, words)
 
     def words_rect(self, shape: QRectF, width: int, draw: float | None) -> QRectF:
-        """Where a segment's words go: its middle, or beside the draw's line (x = `draw`) if it would cross them."""
+        """Return the text rectangle of a segment: centred, or beside the draw's line (x = `draw`) if they overlap."""
         rect = QRectF(shape.center().x() - width / 2, shape.top(), width, shape.height())
         if draw is not None and rect.left() - _CLEAR < draw < rect.right() + _CLEAR:
             sides = (draw + _CLEAR, draw - _CLEAR - width)
@@ -202,7 +202,7 @@ class StageBars(QWidget):
         colors, box = self._theme.theme, self.bar_rect(len(self.xray.bars) - 1)
         x = self._draw_x
         painter.setPen(QPen(colors.color("text"), 2))
-        painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER / 2))  # clear of the words
+        painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER / 2))  # ends above the label
         font = self._theme.mono_font(0.85)
         words, metrics = f"draw {self.xray.draw:.4f}", QFontMetrics(font)
         width = metrics.horizontalAdvance(words) + 2
@@ -215,7 +215,7 @@ class StageBars(QWidget):
     # -- Input ---------------------------------------------------------------------------------------------------------
 
     def segment_at(self, point: QPointF) -> _Segment | None:
-        """The segment of a bar at a point of the widget."""
+        """Return the segment of a bar at a point of the widget, or None."""
         if self.xray is None:
             return None
         i = int(point.y() // self._step)

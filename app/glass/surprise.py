@@ -1,4 +1,4 @@
-"""Which token of a reply the glass box opens on: the one that surprised the model most. No widgets."""
+"""The choice of the token of a reply that the glass box opens on: the one that surprised the model most. No widgets."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 
 
 N_LATEST = 200
-"""Tokens at the end of a reply that are considered: of those long before, not all distributions are kept."""
+"""How many tokens at the end of a reply are considered: the distributions of earlier ones may not be kept."""
 
 
 def most_surprising(
     ids: Sequence[int], probabilities: Sequence[float | None], marks: Collection[int] = (), n_given: int = 0
 ) -> int | None:
-    """The index of the token of a reply to begin with: the one of the lowest probability, the first of several.
+    """Return the index of the token of a reply with the lowest probability, the first of equals.
 
-    If no probability is known, it is the first eligible token; None for a reply without any.
+    If no probability is known, return the first eligible token; if there is no eligible token, None.
 
     Args:
-        probabilities: of each token in the model's own distribution; None where it is not known.
-        marks: ids of special tokens, such as the end of a reply: they are no words, so they do not count.
-        n_given: how many tokens at its start the reply was given: the model did not choose them, so they do not count.
+        probabilities: of each token in the model's own distribution; None if unknown.
+        marks: ids of special tokens, such as the end of a reply, which are not eligible, since they are not text.
+        n_given: how many tokens at the start were prefilled: not eligible, since the model did not choose them.
     """
     first = max(n_given, len(ids) - N_LATEST)
     counting = [index for index, id in enumerate(ids) if index >= first and id not in marks]
@@ -32,7 +32,7 @@ def most_surprising(
 
 
 def special_ids(tokenizer: Tokenizer | None) -> frozenset[int]:
-    """The ids of a tokenizer's special tokens."""
+    """Return the ids of the special tokens of a tokenizer."""
     if tokenizer is None:
         return frozenset()
     return frozenset(id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special)

@@ -1,4 +1,4 @@
-"""The token of a text that is inspected. No widgets."""
+"""The inspected token of a text. No widgets."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetToken:
-    """A token of a text, by its position, and the prediction of it.
+    """A token of a text, by its position, whose prediction is inspected.
 
-    label: the label that is asked about instead, None for the one that the model gave.
+    label: the index of the label to explain, if the text has a question about labels; None for the predicted one.
     """
 
     text: ReadText
@@ -30,27 +30,27 @@ class TargetToken:
 
     @property
     def question(self) -> LabelQuestion | None:
-        """The question for a model that gives labels; None for one that predicts tokens."""
+        """The prediction to explain for a model that predicts labels; None for one that predicts tokens."""
         asked = self.text.question
         return asked if asked is None or self.label is None else asked.about(self.label)
 
     @property
     def word(self) -> str:
-        """The word whose tag is asked about; "" where it is no tag."""
+        """The word whose tag is inspected; "" if the model does not predict tags."""
         asked = self.text.question
         return asked.words[asked.word_at(self.position)] if asked is not None and asked.words else ""
 
     def to_text(self) -> Text:
-        """The text for `models.inspect`."""
+        """Return the text in the form that `models.inspect` takes."""
         from terrarium.models.inspect.read_text import Text
 
         return Text(ids=self.text.ids, source_ids=self.text.source_ids, segments=self.text.segments)
 
     def at(self, model: AnyModel) -> int:
-        """The position at which the model predicts it.
+        """Return the position at which the model predicts the token.
 
         Raises:
-            ValueError: for the first token of a text.
+            ValueError: for the first token of a text, which nothing predicts.
         """
         from terrarium.models.inspect.read_text import answer_position
 
@@ -60,14 +60,14 @@ class TargetToken:
         return at
 
     def token(self, model: AnyModel, tokenizer: Tokenizer) -> int:
-        """Its id; -1 for a mask, which stands for the most likely token."""
+        """Return the id of the token; -1 for the mask token of an encoder, which stands for the most likely token."""
         from terrarium.models.tokenizers.special_tokens import mask_id
 
         id = self.text.ids[self.position]
         return -1 if model.config.topology == "encoder-only" and id == mask_id(tokenizer) else id
 
     def readout(self, model: AnyModel) -> Readout:
-        """Return the readout of the token, or of the label, tag or answer that the text was given.
+        """Return the readout of the token, or of the label, tag or answer predicted for the text.
 
         Raises:
             ValueError: for the first token of a text, which nothing predicts.
@@ -83,7 +83,7 @@ class TargetToken:
         return Readout(at=at, head=asked.head, label=asked.label, span=asked.span, candidates=asked.candidates)
 
     def outcome(self, model: AnyModel, tokenizer: Tokenizer) -> int:
-        """The outcome of the readout that is inspected, as for `token`; −1 for the likeliest one."""
+        """Return the inspected outcome of the readout: a token id, or the index of a label; −1 for the most likely."""
         asked = self.question
         return self.token(model, tokenizer) if asked is None else asked.outcome
 
@@ -93,6 +93,6 @@ class TargetToken:
         return token_names(tokenizer, outcomes) if asked is None else {i: asked.names[i] for i in outcomes}
 
     def target_is_visible(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
-        """Return whether the target token is in the input of the model: in an encoder, unless the token is a mask."""
+        """Return whether the target token is in the input of the model: in an encoder, unless it is the mask token."""
         is_token = self.question is None
         return is_token and model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0

@@ -1,4 +1,4 @@
-"""What happened at one token, in one plain sentence. No widgets."""
+"""Describes in one plain sentence how one token was chosen. No widgets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from terrarium.app.glass.xray import Xray, XrayRow
 from terrarium.models.settings.sampling_config import STEP_OF, format_step
 
 HOW = ("drawn", "unknown", "hand", "read", "masked", "seen")
-"""How the token came into the text: drawn by its random number; drawn by one that is not known; chosen by the user;
-part of what the model read; a mask of an encoder's text; or another token of it, which the encoder sees."""
+"""How a token came into the text: drawn with a known random number; with an unknown one; chosen by the user; part of
+the prompt; a mask token in an encoder's text; or another token there, which the encoder has in its input."""
 
 _MAX_NAMED = 2
-"""More settings than these are not named one by one."""
+"""If more settings than this are active, they are not named one by one."""
 
 
 def how_chosen(text: ReadText, position: int, xray: Xray, mask: int | None, *, is_encoder: bool) -> str:
-    """How the token at a position came into a text: one of HOW. mask: the id of the mask token, None for none."""
+    """Return how the token at a position came into the text: one of HOW. mask: the id of the mask token, or None."""
     if is_encoder:
         return "masked" if text.ids[position] == mask else "seen"
     if position < text.n_prompt:
@@ -30,20 +30,21 @@ def how_chosen(text: ReadText, position: int, xray: Xray, mask: int | None, *, i
 
 _TRIED = "With these settings it"
 _CERTAIN, _SURE, _RIVAL, _TWO = 0.9995, 0.9, 0.25, 0.5
-"""From these probabilities on it is certain and almost sure; a second token with this share of the first one's is a
-rival; and two that have less than this together are only the first of many."""
+"""Thresholds: the probability of the first token for “certain” and for “almost sure”; the ratio of the second token's
+probability to the first's for “wavered between”; the sum of both below which it “wavered among many tokens”."""
 
 
 def describe_token(
     xray: Xray, name: Callable[[int], str], how: str, *, tried: bool = False, learned: bool = False, told: str = ""
 ) -> str:
-    """The sentence about the token of an X-ray.
+    """Describe how the token of an X-ray was chosen.
 
     Args:
-        name: the displayed text of a token. how: one of HOW.
-        tried: the settings are not those of the reply, so it says what they would do.
-        learned: the model has learned since, so its probabilities are not those that the user chose by.
-        told: a sentence about what a draft model did for this token, or "".
+        name: returns the displayed text of a token.
+        how: one of HOW.
+        tried: whether the settings are not those of the reply, so that the sentence says what they would do.
+        learned: whether the model was trained since, so that the user chose by other probabilities.
+        told: a sentence about the outcome of speculative decoding for this token, or "".
     """
     own = xray.row_of(xray.chosen)
     word = spoken(name(own.id))
@@ -66,7 +67,7 @@ def describe_token(
         return f"You chose {word} here, which was also the likeliest ({format_rough(own.own)})."
     if how == "hand":
         return f"You chose {word} here ({format_rough(own.own)}); the likeliest was {_named(best, name, best.own)}."
-    moved = not tried and xray.lands not in (None, own.id)  # the model has learned since
+    moved = not tried and xray.lands not in (None, own.id)  # the model was trained since
     if xray.config.temperature == 0.0:
         sentence = _greedy(xray, name, best, others, would="Now it" if moved else _TRIED if tried else "")
         return f"{sentence} When it wrote this, it took {word}." if moved else sentence
@@ -94,7 +95,7 @@ def _greedy(xray: Xray, name: Callable[[int], str], best: XrayRow, others: list[
 
 
 def _leaning(xray: Xray, name: Callable[[int], str], *, would: bool) -> tuple[str, set[int]]:
-    """Describe how sure the model was, after all settings; also return the tokens that this names."""
+    """Describe the confidence of the model after all settings; also return the ids of the tokens that are named."""
     first, *rest = sorted(xray.rows, key=lambda row: -row.final)
     second = rest[0] if rest and rest[0].final > 0 else None
     be = "would be" if would else "was"
@@ -113,7 +114,7 @@ def _leaning(xray: Xray, name: Callable[[int], str], *, would: bool) -> tuple[st
 
 
 def named_settings(xray: Xray) -> str:
-    """What changes the model's distribution before the draw: “temperature 0.2 and top-p 0.9”; "" for nothing."""
+    """Name the settings that change the model's distribution: “temperature 0.2 and top-p 0.9”; "" if none does."""
     config, names = xray.config, list[str]()
     for bar in xray.bars:
         if bar.name == "penalties":
@@ -134,5 +135,5 @@ def _named(row: XrayRow, name: Callable[[int], str], share: float) -> str:
 
 
 def _draw(draw: float) -> str:
-    """A random number, with more digits where two would round it to 0 or 1."""
+    """Format a random number with two decimals, or four if two would round it to 0 or 1."""
     return f"{draw:.2f}" if 0.005 <= draw < 0.995 else f"{draw:.4f}"

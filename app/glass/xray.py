@@ -1,6 +1,6 @@
-"""The distribution that one token was sampled from, step by step, as plain numbers. No widgets.
+"""The distribution from which one token was sampled, step by step, as plain numbers. No widgets, no torch.
 
-Computed by `models.inference.sampling_steps`, which also generates replies. No torch.
+`models.inference.sampling_steps` computes it, the same code that generates replies.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ _N_SEGMENTS = 40
 
 @dataclass(frozen=True)
 class XrayRow:
-    """One token: its rank and probability in the model's own distribution, its probability after penalties and
-    temperature, and after all settings; `cut` is the setting that cut it off, "" for none."""
+    """The probabilities of one token at a position.
+
+    rank, own: the rank (1 = most likely) and probability in the model's own distribution. tempered: the probability
+    after penalties and temperature. final: after all settings. cut: the setting that removed it, or "".
+    """
 
     id: int
     rank: int
@@ -34,11 +37,11 @@ class XrayRow:
 
 @dataclass(frozen=True, kw_only=True)
 class XrayBar:
-    """One stage of `SamplingSteps` as a bar of length 1.
+    """One step of `SamplingSteps` as a bar of length 1.
 
-    widths: of the tokens of `Xray.order`; `is_cut` says which of them are cut off: up to the stage "drawn" they are
-    kept as gaps. rest: the width of all other tokens, with `rest_left` of it remaining.
-    removed: the probability that this stage removed. entropy: in nats, of what is left.
+    widths: of the tokens of `Xray.order`. is_cut: which of them have been removed; before the step "drawn", they keep
+    their width as gaps. rest: the width of all other tokens; `rest_left` is the part of it that has not been removed.
+    removed: the probability that this step removed. entropy: that of the remaining distribution, renormalised, in nats.
     """
 
     name: str
@@ -54,11 +57,12 @@ class XrayBar:
 class Xray:
     """The distribution at one position of a text.
 
-    rows: the top tokens after penalties and temperature, with the token of the text and the one that the draw lands
-    on. order: ids of the tokens in the bars, from left to right. chosen: the id of the token of the text.
-    draw: the random number in [0, 1), None if nothing was drawn or it is unknown; with these settings it lands on the
-    token `lands`.
-    n_left: how many of the n_tokens in the vocabulary can be drawn. removed: the probability that was cut off.
+    rows: the top tokens after penalties and temperature, then `chosen` and `lands` if they are not among them.
+    order: ids of the tokens in the bars, from left to right. chosen: the id of the token in the text.
+    draw: the random number in [0, 1); None if nothing was drawn or it is unknown. lands: the id of the token that the
+    draw selects with these settings: at temperature 0 the most likely one, else None if `draw` is None.
+    n_left: how many of the `n_tokens` tokens of the vocabulary can be drawn.
+    removed: the probability that all truncations removed.
     """
 
     config: SamplingConfig
@@ -73,7 +77,7 @@ class Xray:
     removed: float
 
     def row_of(self, id: int) -> XrayRow:
-        """The row of the chosen token, or of one of the top tokens."""
+        """Return the row of a token: `chosen`, `lands` or one of the top tokens."""
         return next(row for row in self.rows if row.id == id)
 
 
@@ -86,8 +90,9 @@ def x_ray(
     draw: float | None,
     state: SamplingState | None = None,
 ) -> Xray:
-    """The X-ray of token `chosen`, drawn from logits (V,) after the tokens `before`; `state`: the sampling state after
-    those, see `sampling_steps`.
+    """Compute the X-ray of token `chosen`, drawn from logits (V,) after the tokens `before`.
+
+    n_prompt, state: as in `sampling_steps`. draw: see Xray.
 
     Raises:
         ValueError: as `sampling_steps`.
@@ -97,7 +102,7 @@ def x_ray(
         lands = int(steps.final.argmax()) if config.temperature == 0.0 else None
     else:
         lands = drawn_token(steps.final, draw)
-    # At temperature 0 all but one have a probability of 0: order them by their probability before it.
+    # At temperature 0 all tokens but one have probability 0: order them by the probabilities before temperature.
     ordered = steps.tempered if config.temperature else steps.untempered
     order = top_ids(ordered, _N_SEGMENTS).tolist()
     wanted = dict.fromkeys([*order[:N_ROWS], chosen, *([] if lands is None else [lands])])
@@ -118,7 +123,7 @@ def x_ray(
 def all_rows(
     logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int, state: SamplingState | None = None
 ) -> list[XrayRow]:
-    """Every token of the vocabulary, by rank in the model's own distribution; arguments as `x_ray`."""
+    """Return the rows of the whole vocabulary by rank in the model's own distribution; arguments as `x_ray`."""
     return _rows(top_ids(logits, len(logits)), logits, sampling_steps(logits, config, before, n_prompt, state))
 
 

@@ -33,7 +33,7 @@ class RunDataView(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether the preview is being made."""
+        """Whether the preview is being computed."""
         return self._preview.state.running
 
     def show_run(self, run: ShownRun) -> None:
@@ -46,7 +46,7 @@ class RunDataView(QWidget):
         self._preview.start_run(run.folder, run.spec)
 
     def refresh(self) -> None:
-        """Nothing to do: the data of a run does not change."""
+        """Do nothing, since the data of a run does not change."""
 
     def _show(self) -> None:
         state = self._preview.state

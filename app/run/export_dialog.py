@@ -1,4 +1,4 @@
-"""A dialog that exports a run's model or adapter for other programs: as a file, a folder or a model on the hub."""
+"""A dialog that exports the model or adapter of a run for other programs, as a file, folder or model on the hub."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class ExportDialog(Dialog):
     """Asks for a format, a destination and a licence, exports in the background, and shows the result.
 
     Args:
-        config: the run's design.
+        config: the design of the run.
 
     Signals:
-        same_asked(design): set up a run like this one with this ModelConfig, which can be exported as GGUF.
+        same_asked(design): set up a run like this one with `design`, a ModelConfig that can be exported as GGUF.
     """
 
     same_asked = Signal(object)
@@ -79,7 +79,7 @@ class ExportDialog(Dialog):
         self.about = label("", "muted", wrap=True)
         self.formats = _Formats()
         self.refusal = label("", "warning", wrap=True)
-        self._gguf_refusal = ("", "")  # plain, and in detail
+        self._gguf_refusal = ("", "")  # (sentence, details)
         is_from_scratch = run.spec is not None and run.spec.tune is None and run.spec.align is None
         self._portable = portable(config) if is_from_scratch else None
         self.same = button(
@@ -170,7 +170,7 @@ class ExportDialog(Dialog):
         return self.formats.value
 
     def _grow(self) -> None:
-        """Grow the window if its contents need more height."""
+        """Increase the height of the window if its contents need more."""
         layout = self.layout()
         assert layout is not None
         needed = max(layout.totalHeightForWidth(self.width()), layout.totalMinimumSize().height())
@@ -186,12 +186,12 @@ class ExportDialog(Dialog):
 
     @property
     def _refusal(self) -> tuple[str, str]:
-        """Why the chosen format does not support this model, in a sentence and in detail; "" if it does."""
+        """Why the chosen format does not support this model, as a sentence and in detail; both "" if it does."""
         if self.kind.value == "onnx":
             return self._onnx_refusal, ""
         return self._gguf_refusal if self._ending == "gguf" else ("", "")
 
-    # -- What is chosen -------------------------------------------------------------------------------------
+    # -- Options --------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_kind(self) -> None:
@@ -232,7 +232,7 @@ class ExportDialog(Dialog):
 
     @Slot()
     def _check(self) -> None:
-        """Show the options of the chosen format, and enable what is possible."""
+        """Show the options of the chosen format, and enable the available controls."""
         busy, (refusal, details) = self.export.busy, self._refusal
         is_gguf, is_hub, is_adapter = (self.kind.value == kind for kind in ("gguf", "hub", "adapter"))
         self.about.setText(self._about[self.kind.value])
@@ -322,7 +322,7 @@ class ExportDialog(Dialog):
         self._check()
 
     def reject(self) -> None:
-        """Cancel a running export; otherwise close."""
+        """Cancel a running export; if there is none, close the dialog."""
         if self.export.busy:
             self.export.cancel()
             self._check()
@@ -357,7 +357,7 @@ def _about_onnx(config: ModelConfig) -> str:
 
 
 def _named(words: str, field: QWidget, *more: QWidget) -> QVBoxLayout:
-    """Lay out a field and the widgets beside it below a caption."""
+    """Lay out a caption above a field and the widgets beside it."""
     name = label(words)
     name.setBuddy(field)
     under = column(name, spacing=SPACE // 2)

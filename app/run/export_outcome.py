@@ -1,4 +1,4 @@
-"""What an export came to: where it is, what it costs, and how to go on."""
+"""The result of an export: its location, its cost in perplexity, and commands to use it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COPIED_MS = 1500
 
 
 class ExportOutcome(QWidget):
-    """What was written: where, what it costs, and how to go on."""
+    """The exported file, folder or hub model, with its cost and the next steps; hidden until there is one."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()
@@ -51,21 +51,21 @@ class ExportOutcome(QWidget):
         self.hide()
 
     def show_gguf(self, shared: GgufShared) -> None:
-        """A GGUF file."""
+        """Show an exported GGUF file, with the perplexity before and after if it was measured."""
         self._show_folder_of(shared.path)
         self.title.setText(f"{shared.path} ({format_size(shared.n_bytes)})")
         self.cost.setText(_cost_words(shared))
         self._set("\n".join(shared.notes), "\n".join(shared.commands))
 
     def show_folder(self, path: Path) -> None:
-        """A Hugging Face folder."""
+        """Show an exported Hugging Face folder."""
         self._show_folder_of(path)
         self.title.setText(str(path))
         self.cost.setText("The weights, the tokenizer and a model card (README.md) are in it.")
         self._set("", "")
 
     def show_onnx(self, shared: OnnxShared) -> None:
-        """An ONNX file."""
+        """Show an exported ONNX file, with its largest difference from the model."""
         self._show_folder_of(shared.path)
         self.title.setText(f"{shared.path} ({format_size(shared.n_bytes)})")
         self.cost.setText(
@@ -75,7 +75,7 @@ class ExportOutcome(QWidget):
         self._set(f"It takes {', '.join(shared.inputs)} (texts × tokens), and returns {shared.output}.", "")
 
     def show_adapter(self, path: Path, base: str) -> None:
-        """A LoRA adapter: a file of llama.cpp's, or a folder of PEFT's. base: the model that it belongs to."""
+        """Show an exported LoRA adapter, a llama.cpp file or a PEFT folder. base: the name of its base model, or ""."""
         self._show_folder_of(path)
         self.title.setText(f"{path} ({format_size(_n_bytes(path))})")
         of = f"“{base}”" if base else "the model that it was trained on"
@@ -87,7 +87,7 @@ class ExportOutcome(QWidget):
             self._set("", f'PeftModel.from_pretrained(model, "{path}")')
 
     def show_page(self, address: str, *, public: bool) -> None:
-        """A model on the hub."""
+        """Show a model that was uploaded to the hub. address: its page."""
         self._place = QUrl(address)
         self.open.setText("Open the page")
         self.title.setText(address)
@@ -112,7 +112,7 @@ class ExportOutcome(QWidget):
         self._mark(self.copy)
 
     def _mark(self, pressed: QPushButton) -> None:
-        """Show a check mark for a moment."""
+        """Replace the icon of a button by a check mark for a moment."""
         self._theme.set_icon(pressed, "check", "accent")
         QTimer.singleShot(_COPIED_MS, pressed, lambda: self._theme.set_icon(pressed, "copy"))
 
@@ -121,7 +121,7 @@ class ExportOutcome(QWidget):
 
 
 def _n_bytes(path: Path) -> int:
-    """The size of a file, or of those in a folder."""
+    """Return the size of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return sum(each.stat().st_size for each in files)
 

@@ -1,4 +1,4 @@
-"""Follows the logs of a run that another process trains, or that is idle, in the background."""
+"""Follows in the background the logs of a run that is idle or that another process trains."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from terrarium.models.files.log_tail import LogTail
 from terrarium.models.runs.curve_index import AT_ONCE, CurveIndex
 
 _POLL_MS, _DAMAGED_POLL_MS, _BEHIND_POLL_MS = 1000, 10_000, 0
-"""Milliseconds between polls: longer for a damaged log, because each poll rereads it, and 0 while a long log without an
-index is read and shown in parts."""
+"""Milliseconds between polls: usually; with a damaged log, since each poll rereads everything; and while a long log
+without an index is read in parts."""
 
 
 class RunFollower(QObject):
-    """Keeps a history equal to the logs of a run: reads them fully, then new rows once a second.
+    """Keeps a history up to date with the logs of a run: reads them fully, then polls for new rows.
 
     Signals:
-        loaded(): the history was read for the first time.
-        appended(): the history has changed, including by a problem.
+        loaded(): the history was read completely for the first time.
+        appended(): the history has changed, or its problem has.
         failed(sentence): a log is damaged or cannot be read; emitted once per problem.
     """
 
@@ -46,7 +46,7 @@ class RunFollower(QObject):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the history was read completely at least once."""
+        """Whether the history has been read completely at least once."""
         return self._is_loaded
 
     @property
@@ -55,7 +55,7 @@ class RunFollower(QObject):
         return self._reader is not None
 
     def follow(self, folder: Path, history: RunHistory) -> None:
-        """Replace `history` with the logs of `folder`, and keep it up to date until `stop`."""
+        """Replace the content of `history` by the logs in `folder`, and update it until `stop`."""
         self.stop()
         self._history, self._reader = history, RunReader(folder)
         history.is_loading, history.problem = True, ""
@@ -107,7 +107,7 @@ class RunFollower(QObject):
 
 
 def _advance(reader: RunReader) -> LogUpdate | str:
-    """Return the update, or a sentence about damage: an exception would be logged at every poll."""
+    """Return the update, or a sentence about a damaged log: an exception would be logged at every poll."""
     try:
         return reader.advance()
     except ValueError as error:
@@ -116,7 +116,11 @@ def _advance(reader: RunReader) -> LogUpdate | str:
 
 @dataclass(frozen=True, eq=False)
 class LogUpdate:
-    """The result of a read: a full history, or the rows appended to each log. is_behind: more remains to be read."""
+    """The result of a read.
+
+    full: a history that replaces the previous one, or None. rows: the rows appended to each log. is_behind: whether
+    more remains to be read.
+    """
 
     full: RunHistory | None
     rows: dict[str, Sequence[Row]]
@@ -132,7 +136,7 @@ class LogUpdate:
 
 
 class RunReader:
-    """Reads the logs of a run: fully at first and after a resume has truncated one, otherwise only appended rows."""
+    """Reads the logs of a run: completely at first and after a resume has truncated one, else only appended rows."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -143,7 +147,7 @@ class RunReader:
         """Return the update since the last call.
 
         Raises:
-            ValueError: a file is damaged, as the message says. The next call reads everything again.
+            ValueError: if a file is damaged; the message names the problem. The next call rereads everything.
         """
         try:
             if not self._tails or any(tail.was_replaced() for tail in self._tails.values()):

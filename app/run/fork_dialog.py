@@ -1,4 +1,4 @@
-"""A dialog for forking a run: checkpoint, name and settings."""
+"""A dialog that forks a run: its checkpoint, name and settings."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.spec_changes import inactive_fields
 
 _FIXED = ("optimizer",)
-"""Settings that a fork cannot change: its checkpoint contains the optimizer's state."""
+"""Settings that a fork cannot change, since its checkpoint contains the state of the optimizer."""
 
 
 class ForkDialog(Dialog):
     """Asks for a checkpoint, a name and changed settings.
 
     Args:
-        step: the preselected checkpoint; None is the last one.
-        changes: settings to prefill, as {"lr": 0.001}.
+        step: the step of the preselected checkpoint; None for the last one.
+        changes: changed settings to prefill, as {"lr": 0.001}.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ForkDialog(Dialog):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
         self.form.setProperty("role", "scrolled")
         area.setWidget(self.form)
         note = label(
@@ -109,7 +109,7 @@ class ForkDialog(Dialog):
 
     @property
     def problem(self) -> str:
-        """Why the fork cannot be created, in a sentence; '' if it can."""
+        """Why the fork cannot be created, as a sentence; '' if it can."""
         if not self._checkpoints:
             return "This run has no checkpoint yet, so it cannot be forked."
         if self.form.problem:
@@ -123,7 +123,7 @@ class ForkDialog(Dialog):
 
     @Slot()
     def _on_checkpoint(self) -> None:
-        """Propose the total steps: the run's own number, added to the checkpoint's if that is at the run's end."""
+        """Propose the total steps: those of the run, plus the checkpoint's step if that is at the end of the run."""
         step, own = self.checkpoint.currentData(), self._run.spec.train.steps
         if step is not None and not self._keeps_steps and self.form.config.steps == self._proposed:
             self._proposed = step + own if step >= own else own

@@ -1,4 +1,4 @@
-"""Background work on a run: forking it, starting a similar run, and exporting to TensorBoard."""
+"""Background work on a run: forking it, starting a similar run, and exporting its curves to TensorBoard."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Forks(QObject):
     """Forks checkpoints and creates runs with changed settings, then starts or queues them; one fork at a time.
 
     Signals:
-        stopped(run_id): a run that ends at a checkpoint of another run was created.
+        stopped(run_id): a run was created that ends at a checkpoint of another run.
     """
 
     stopped = Signal(str)
@@ -49,7 +49,7 @@ class Forks(QObject):
     def fork(self, run_id: str, step: int | None, *, name: str, train: TrainConfig, start: bool = True) -> bool:
         """Fork the checkpoint of `step` (None: the last) in the background; return False if a fork is in progress.
 
-        The fork starts immediately if `start` is set and no run is training; otherwise it is queued.
+        The fork starts training immediately if `start` is set and no run is training; otherwise it is queued.
         """
         from terrarium.models.runs.fork import fork_run
         from terrarium.models.runs.run_folder import RunFolder

@@ -29,11 +29,11 @@ _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
 class RunHead(QFrame):
-    """Shows the state of a run and the actions that it allows.
+    """The header of a run, with its state and the actions that the state allows.
 
     Signals:
         action_asked(run_id, name): apply an action of app.runs.run_actions to the run.
-        settings_asked(): show its settings. scores_asked(): show its scores.
+        settings_asked(): show the settings of the run. scores_asked(): show its scores.
     """
 
     action_asked = Signal(str, str)
@@ -141,7 +141,7 @@ class RunHead(QFrame):
         lines.addLayout(noted)
         lines.addWidget(self.problem)
         bar = QWidget()
-        flow = FlowLayout(bar)  # in its own widget: otherwise PySide considers its items deleted after a while
+        flow = FlowLayout(bar)  # in a widget of its own: otherwise PySide considers its items deleted after a while
         for each in buttons:
             flow.addWidget(each)
         below = row()
@@ -261,12 +261,12 @@ class RunHead(QFrame):
 
 
 def _is_scored(spec: RunSpec | None) -> bool:
-    """Whether the run trains on a task that has metrics."""
+    """Return whether the run trains on a task that has metrics."""
     return spec is not None and bool(TASKS[spec.data.task].metrics)
 
 
 def _describe_score(info: RunInfo) -> str:
-    """Describe the best validation score of a task run in a sentence; "" without a score or a task."""
+    """Describe the best validation score of a run in one sentence; "" if there is no score or no task with metrics."""
     if info.best_metric is None or not _is_scored(info.spec):
         return ""
     name, value = info.best_metric

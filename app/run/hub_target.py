@@ -1,4 +1,4 @@
-"""Where on the Hugging Face hub a model goes: its name there, who may see it, and the token that may write."""
+"""The form for an upload to the Hugging Face hub: repository name, visibility and access token."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _KNOWN = "A token was found: from HF_TOKEN, the system keyring or “hf auth log
 
 
 class HubTarget(QWidget):
-    """Asks for a name, and for a token where none is known. The token is held in its field alone, and hidden there.
+    """Asks for a repository name, and for a token if none is known. A pasted token is only in its password field.
 
     Args:
-        name: the name that is proposed.
+        name: the proposed name.
 
     Signals:
-        changed(): something else was entered, or a token was looked for.
+        changed(): an entry has changed, or the search for a token has ended.
     """
 
     changed = Signal()
@@ -61,34 +61,34 @@ class HubTarget(QWidget):
 
     @property
     def repository(self) -> str:
-        """The name on the hub."""
+        """The name of the repository on the hub: “name” or “owner/name”."""
         return self.name.text().strip()
 
     @property
     def token(self) -> str:
-        """The token that was pasted; "" for the one that is known."""
+        """The pasted token; "" to use the one that was found."""
         return self.pasted.text().strip()
 
     @property
     def is_public(self) -> bool:
-        """Whether everybody may see it."""
+        """Whether the repository is to be public."""
         return self.public.isChecked()
 
     @property
     def missing(self) -> str:
-        """What is needed before it can be uploaded, in a sentence; "" for nothing."""
+        """What is missing for an upload, as a sentence; "" if nothing is."""
         if not self.repository:
             return "Enter a name on the hub."
         return "" if self._is_known or self.token else "Paste a token with write access."
 
     @Slot(bool, bool)
     def set_known(self, is_known: bool, has_keyring: bool) -> None:
-        """Say whether there is a token already, and whether one would be kept."""
+        """Set whether a token was found, and whether there is a keyring that would save a pasted one."""
         self._is_known = is_known
         self.about_token.setText(_KNOWN if is_known else _KEPT if has_keyring else _NOT_KEPT)
         self.pasted.setPlaceholderText("empty: the one that was found" if is_known else "hf_…")
         self.changed.emit()
 
     def clear_token(self) -> None:
-        """Forget what was pasted."""
+        """Clear the pasted token."""
         self.pasted.clear()

@@ -1,4 +1,4 @@
-"""A dialog that trains a run longer, by a number of steps with their estimated time."""
+"""A dialog that trains a run longer, with the estimated time of each choice."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from terrarium.models.number_words import format_about, format_count, format_dur
 from terrarium.models.training.proposal.longer import longer, longer_name, measured_seconds, rate_rises, why_not_longer
 
 _TIMES = {1: "As long again", 2: "Twice as long again", 10: "Ten times as long again"}
-"""Additional steps as a multiple of the steps trained so far, and the label of each choice."""
+"""Additional steps as a multiple of the last checkpoint's step, and the label of each choice."""
 _REST, _OWN = 0, 1000
-"""Ids of the other choices: the remaining planned steps, and a custom number. (QButtonGroup replaces the id -1.)"""
+"""Ids of the other choices: the remaining planned steps, and a custom number. (−1 is not usable in a QButtonGroup.)"""
 _MAX_STEPS = 1_000_000_000
 _WIDTH = 560
-"""Pixels at the usual text size."""
+"""The minimum width in pixels at the default text size."""
 _NO_SPEED = "The time is not known: this run has not measured its speed."
 _RATE_RISES = "The learning rate, which has fallen, rises again: for a short while the loss may, too."
 
 
 class LongerDialog(Dialog):
-    """Asks how much longer to train a run, then starts or queues that.
+    """Asks how much longer to train a run, then starts or queues it.
 
-    The remaining planned steps resume the run itself, unless it was stopped early; other numbers create a fork, which
-    continues its curves.
+    For the remaining planned steps, the run itself is resumed, unless early stopping ended it; for another number of
+    steps, it is forked, and the fork continues its curves.
 
     Signals:
         tune_asked(): fine-tune the run instead, because it cannot be continued.
@@ -77,7 +77,7 @@ class LongerDialog(Dialog):
         caption = label("Name")
         caption.setBuddy(self.name)
         self._name = (caption, self.name)
-        for widget in self._name:  # so that the buttons do not move
+        for widget in self._name:  # keep their space while hidden, so that the buttons do not move
             policy = widget.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
             widget.setSizePolicy(policy)
@@ -100,7 +100,7 @@ class LongerDialog(Dialog):
 
     @property
     def _left(self) -> int:
-        """The remaining planned steps; 0 if the run is not resumable."""
+        """The number of remaining planned steps; 0 if the run cannot be resumed."""
         return max(0, self._info.total_steps - self._step) if self._info.status in RESUMABLE else 0
 
     def _make_choices(self) -> QGridLayout:
@@ -130,7 +130,7 @@ class LongerDialog(Dialog):
 
     @property
     def _resumes(self) -> bool:
-        """Whether to resume the run itself: a run that was stopped early would immediately stop again."""
+        """Whether to resume the run itself; not after early stopping, which would immediately end it again."""
         return self.choices.checkedId() == _REST and not self._info.early_stop
 
     @property

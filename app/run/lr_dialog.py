@@ -17,7 +17,10 @@ from terrarium.models.training.schedule import lr_factor
 
 
 def lr_scale_now(session: Session, train: TrainConfig) -> float:
-    """The multiplier of the scheduled learning rate at the last step, from its metrics; 1 before the first step."""
+    """Return the multiplier of the scheduled learning rate at the last step, computed from the logged rate.
+
+    It is 1 before the first step, and if the scheduled rate is 0.
+    """
     rows = session.training.history.train
     if not len(rows):
         return 1.0
@@ -26,7 +29,7 @@ def lr_scale_now(session: Session, train: TrainConfig) -> float:
 
 
 class LrDialog(Dialog):
-    """Asks for a multiplier of the schedule, used from the next step on."""
+    """Asks for a multiplier of the learning rate schedule, which applies from the next step on."""
 
     def __init__(
         self, session: Session, theme: ThemeProvider, train: TrainConfig, parent: QWidget | None = None

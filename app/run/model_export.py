@@ -1,4 +1,4 @@
-"""Writes a run's model for other programs, in the background."""
+"""Exports the model of a run for other programs, in the background."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 
 class ModelExport(QObject):
-    """Exports one model at a time, and looks up beforehand what it can be written as.
+    """Exports one model at a time; finds beforehand the sizes of its GGUF files and a token for the hub.
 
     Signals:
         changed(): `busy` has changed.
-        sizes_found(sizes): the size of a GGUF file in bytes, by format.
-        sizes_refused(sentence, details): it cannot be a GGUF file, and why; details: for experts, "" for none.
+        sizes_found(sizes): the size of the GGUF file in bytes, by format, without formats that do not fit the model.
+        sizes_refused(sentence, details): the model cannot be a GGUF file; why, in a sentence and for experts (or "").
         events_received(events): Phase, Progress (bytes) and Notice.
-        token_looked_up(is_known, has_keyring): whether there is a token of the hub, and whether one would be kept.
-        gguf_written(shared), onnx_written(shared), folder_written(path), adapter_written(path), uploaded(address): it
-            is done.
-        failed(sentence): it could not be written, or uploaded.
+        token_looked_up(is_known, has_keyring): whether a token for the hub was found, and whether there is a keyring
+            that would save another.
+        gguf_written(shared), onnx_written(shared), folder_written(path), adapter_written(path), uploaded(address): the
+            export has succeeded.
+        failed(sentence): the export or upload has failed.
     """
 
     changed = Signal()
@@ -60,11 +61,11 @@ class ModelExport(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether something is being written."""
+        """Whether an export is running."""
         return self._task.busy
 
     def look_up(self, source: Path) -> None:
-        """Find the sizes of the GGUF files of the model in `source`."""
+        """Find the sizes of the GGUF files of the model in `source`, a run's folder."""
 
         def work() -> dict[str, int] | NoGraphError:
             from terrarium.models.interop.publish.share import gguf_sizes
@@ -77,7 +78,7 @@ class ModelExport(QObject):
         self._sizes.ask(work)
 
     def write_gguf(self, source: Path, out: Path, quantisation: str, licence: str) -> None:
-        """Write a GGUF file, and measure what its format costs."""
+        """Write a GGUF file, and measure its perplexity against that of the model."""
 
         def work() -> Generator[Event, None, GgufShared]:
             from terrarium.models.interop.publish.share import share_gguf
@@ -97,7 +98,7 @@ class ModelExport(QObject):
         self._drive(work, self.folder_written)
 
     def write_onnx(self, source: Path, out: Path, licence: str) -> None:
-        """Write an ONNX file, and compare it with the model."""
+        """Write an ONNX file, and compare its outputs with the model's."""
 
         def work() -> Generator[Event, None, OnnxShared]:
             from terrarium.models.interop.publish.onnx_export import share_onnx
@@ -107,7 +108,7 @@ class ModelExport(QObject):
         self._drive(work, self.onnx_written)
 
     def write_adapter(self, source: Path, out: Path, *, as_gguf: bool) -> None:
-        """Write the LoRA adapter of a run alone: a file for llama.cpp, or a folder for PEFT."""
+        """Write only the LoRA adapter of a run, as a GGUF file for llama.cpp or as a folder for PEFT."""
 
         def work() -> Generator[Event, None, Path]:
             from terrarium.models.interop.adapters.gguf import export_gguf_adapter
@@ -120,7 +121,7 @@ class ModelExport(QObject):
         self._drive(work, self.adapter_written)
 
     def look_up_token(self) -> None:
-        """Find out whether there is a token of the hub; a keyring may ask its user to unlock it."""
+        """Look for a token for the hub, in the background: a keyring may ask the user to unlock it."""
 
         def work() -> tuple[bool, bool]:
             from terrarium.models.interop.publish.hub_token import find_token, has_keyring
@@ -131,7 +132,10 @@ class ModelExport(QObject):
         self._token.ask(work)
 
     def upload(self, source: Path, name: str, token: str, licence: str, *, public: bool) -> None:
-        """Upload a Hugging Face folder to the hub as `name`; token: "" for the one that there is."""
+        """Upload the model to the hub as `name`, in the format of a Hugging Face folder.
+
+        token: a pasted token, which is saved in the keyring if there is one; "" to use the one that was found.
+        """
 
         def work() -> Generator[Event, None, str]:
             from terrarium.models.interop.publish.hub_token import find_token
@@ -143,19 +147,19 @@ class ModelExport(QObject):
         self._drive(work, self.uploaded)
 
     def _drive(self, work: Callable[[], Generator[Event, None, Any]], written: SignalInstance) -> None:
-        """Do it in the background; `written` says what came of it."""
+        """Run an export in the background; `written` is emitted with its result."""
         self._written = written
         self._task.drive(work)
 
     def cancel(self) -> None:
-        """Stop writing; what is half written goes away in the background."""
+        """Cancel all work; incomplete files are deleted in the background."""
         self._sizes.cancel()
         self._token.cancel()
         self._task.cancel()
 
     @Slot()
     def close(self) -> None:
-        """Cancel, and wait until nothing half written is left."""
+        """Cancel all work, and wait until incomplete files are deleted."""
         self.cancel()
         self._task.wait()
 

@@ -1,4 +1,4 @@
-"""Saving a run as one file: what is to be in it, where to, and the progress."""
+"""Saving a run as one file: a dialog for its content and path, and the background work with its progress."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ABOUT = (
 
 
 class PackDialog(Dialog):
-    """Asks what is to be in the file of a run, and hands that to `packer`."""
+    """Asks for the optional content of a run's file and for its path, then starts `packer`."""
 
     def __init__(self, run: RunFolder, packer: RunPacker, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -86,7 +86,7 @@ class RunPacker(QObject):
         return self._task.busy
 
     def ask(self, run_id: str, theme: ThemeProvider) -> None:
-        """Ask what is to be in the file of a run, and where it shall be."""
+        """Open the dialog for saving a run."""
         try:
             run = RunFolder.open(self._session.runs.find(run_id).folder)
         except ValueError as error:
@@ -97,7 +97,10 @@ class RunPacker(QObject):
         dialog.open()
 
     def start(self, run: RunFolder, path: Path, *, all_checkpoints: bool, chats: bool) -> bool:
-        """Save the run, replacing the file at `path`; whether that started. Cancelled, it leaves `path` as it was."""
+        """Start to save the run, replacing the file at `path`; return whether it started.
+
+        The file is replaced atomically: if saving is cancelled, it is unchanged.
+        """
         if self.busy:
             return self._session.notices.refuse("Another run is being saved: try again in a moment.")
         library = self._session.library
@@ -116,7 +119,7 @@ class RunPacker(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Cancel, and wait until nothing of it is left."""
+        """Cancel saving, and wait until the incomplete file is deleted."""
         self._task.cancel()
         self._task.wait()
 

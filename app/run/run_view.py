@@ -48,7 +48,7 @@ _POLL_MS = 2000
 
 
 class RunView(QWidget):
-    """Shows a run: live if this session trains it, else by following its folder.
+    """The page of a run: updated by events if this session trains it, else by following its folder.
 
     Signals:
         action_asked(run_id, name): apply an action of app.runs.run_actions to the run.
@@ -56,7 +56,7 @@ class RunView(QWidget):
         example_asked(run_id, step, row): apply one of its checkpoints to a row of data.
         same_asked(run_id, design): set up a new run with its settings and a different ModelConfig.
         run_asked(run_id), tokenizer_asked(name): show a run or tokenizer of its lineage.
-        step_chosen(does): take a next step with a stage of its lineage.
+        step_chosen(does): take a next step with a stage of its lineage (see app.lineage.next_steps).
     """
 
     action_asked = Signal(str, str)
@@ -75,7 +75,7 @@ class RunView(QWidget):
         self.history = RunHistory()
         self._dirty = False
         self.exported: list[str] = []
-        """The names of the exported files, folders and hub models since launch."""
+        """The names of the files, folders and hub models exported since launch."""
         self.forks = Forks(session.library, session.runs, session.training, session.queue, session.notices, self)
         self._tensorboard = TensorBoardExport(session.runs, session.notices, self)
         self.packer = RunPacker(session, self)
@@ -116,15 +116,15 @@ class RunView(QWidget):
         session.runs.changed.connect(self._show_state)
         session.chat.changed.connect(self._show_state)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     @property
     def run_id(self) -> str:
-        """The id of the shown run, '' while it is still being prepared."""
+        """The id of the shown run; '' while it is being prepared."""
         return self._run_id
 
     def show_run(self, run_id: str) -> None:
-        """Show a run of the library; '' shows the current training before its run exists."""
+        """Show a run of the library; '' shows the current training before its run has been created."""
         info = self._session.runs.look_up(run_id) if run_id else None
         if run_id and info is None:
             return
@@ -149,7 +149,7 @@ class RunView(QWidget):
         self._show_state()
 
     def _dataset_name(self, spec: RunSpec, folder: Path | None) -> str:
-        """Return the current name of a run's dataset, or that at the start of the run; '' if none or unknown."""
+        """Return the current name of a run's dataset, or its name when the run started; '' if none or unknown."""
         known = self._session.datasets.info(spec.data.dataset)
         if known is not None or folder is None or spec.data.source != "dataset":
             return known.name if known is not None else ""
@@ -171,7 +171,7 @@ class RunView(QWidget):
         elif self._run_id:
             try:
                 self.head.show_resting(self._session.runs.find(self._run_id))
-            except ValueError:  # it was deleted: the list shows another page
+            except ValueError:  # it was deleted; the list will show another page
                 self.follower.stop()
 
     # -- Following --------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class RunView(QWidget):
 
     @Slot()
     def _on_redraw(self) -> None:
-        # Redraw at a fixed rate, not per event, and only while visible.
+        # At a fixed rate instead of per event, and only while visible.
         if self._dirty and self.isVisible():
             self._dirty = False
             self.views.refresh()
@@ -220,7 +220,7 @@ class RunView(QWidget):
     # -- Actions ----------------------------------------------------------------------------------------
 
     def do(self, name: str) -> None:
-        """Apply an action to the shown run, by its name in run_actions."""
+        """Apply an action of app.runs.run_actions, given by name, to the shown run."""
         training = self._session.training
         steers: Mapping[str, Callable[[], object]] = {
             "save": training.save,
@@ -247,7 +247,7 @@ class RunView(QWidget):
         does[name]()
 
     def ask_for_longer(self) -> None:
-        """Open the dialog that trains the run longer, or explains why that is impossible."""
+        """Open the dialog that trains the run longer, or that explains why this is impossible."""
         info = self._session.runs.look_up(self._run_id)
         if info is None:
             return
@@ -328,7 +328,7 @@ class RunView(QWidget):
             self._tensorboard.write(self._run_id, Path(folder))
 
     def export_model(self) -> ExportDialog | None:
-        """Open the export dialog. Return it, or None if the run cannot be read."""
+        """Open the export dialog and return it; None if the run cannot be read."""
         info = self._session.runs.look_up(self._run_id)
         if self._spec is None or info is None:
             return None
@@ -345,7 +345,7 @@ class RunView(QWidget):
         return dialog
 
     def show_settings(self) -> None:
-        """Show the run's settings in a dialog."""
+        """Show the settings of the run in a dialog."""
         if self._spec is None:
             return
         dialog = Dialog(self.window())
@@ -355,7 +355,7 @@ class RunView(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
         view = SpecView(self._spec)
         view.setProperty("role", "scrolled")
         area.setWidget(view)

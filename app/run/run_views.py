@@ -14,13 +14,13 @@ from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.session.session import Session
 
 _SIMPLE = ("curves", "rewards", "replies", "machine", "scores", "doctor")
-"""The views that are offered while the detail is simple."""
+"""The views that are offered at the simple level of detail."""
 _VIEWS_OF_IMPORTED = ("scores", "lineage")
 _VIEWS_OF_ALIGNED = ("rewards", "replies")
 
 
 class RunViews(Views):
-    """Views of the same run; the visible one is updated during training.
+    """The views of one run, as tabs; the visible one is updated during training.
 
     Signals:
         fork_asked(run_id, step), chat_asked(run_id, step): fork or chat with one of its checkpoints.
@@ -73,7 +73,10 @@ class RunViews(Views):
         self.keep_simple(session.detail, _SIMPLE)
 
     def show_run(self, run: ShownRun) -> None:
-        """Show a run. The first view is created here, not in the constructor: its charts take a tenth of a second."""
+        """Show a run.
+
+        The first view is created here, not in the constructor, since its charts take a tenth of a second.
+        """
         self._run = run
         self._offer_views(run)
         if self.current:
@@ -82,10 +85,10 @@ class RunViews(Views):
             self.show_view(self._view_before_import)
 
     def _offer_views(self, run: ShownRun) -> None:
-        """Enable the views of a run.
+        """Offer the views that apply to a run.
 
-        An imported model only has scores and a lineage; the previous view is restored with the next trained run. An
-        aligned run has two more views and starts with the rewards, because its loss is not informative.
+        An imported model has only scores and a lineage; the next trained run restores the view before it. An aligned
+        run has two more views and opens with the rewards, since its loss is not informative.
         """
         info = self._session.runs.look_up(run.id) if run.id else None
         is_trained = info is None or info.status != "imported"

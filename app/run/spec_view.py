@@ -1,4 +1,4 @@
-"""A read-only view of a run's settings: design, tokenizer, data and training."""
+"""A read-only view of the settings of a run: design, tokenizer, data, training, fine-tuning and alignment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from terrarium.models.settings.tasks import TASKS
 
 
 def describe_source(spec: RunSpec, dataset: str = "") -> str:
-    """A short name of the data; `dataset` is that of its dataset, where that is known."""
+    """Return a short name of the data. dataset: the name of its dataset, if known."""
     data = spec.data
     if data.source == "dataset":
         return f"{dataset or data.dataset} ({TASKS[data.task].title if data.task in TASKS else 'dataset'})"
@@ -36,7 +36,7 @@ def describe_source(spec: RunSpec, dataset: str = "") -> str:
 
 
 def summary(spec: RunSpec, dataset: str = "", *, imported: bool = False) -> str:
-    """The run in one line; an imported model has no training settings to show. dataset: the name of its dataset."""
+    """Summarise a run in one line, without training settings for an imported model. dataset: the dataset's name."""
     model = spec.model
     size = f"{format_count(model.n_layer, 'layer')} × {model.d_model}"
     if imported:
@@ -47,7 +47,7 @@ def summary(spec: RunSpec, dataset: str = "", *, imported: bool = False) -> str:
 
 
 class SpecView(QWidget):
-    """Columns of the settings in use; values that differ from the defaults are highlighted."""
+    """The settings in use, in columns; values that differ from the defaults are highlighted."""
 
     def __init__(self, spec: RunSpec, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -75,7 +75,7 @@ class SpecView(QWidget):
 def _column(
     title: str, settings: Any, left_out: Collection[str] = (), facts: Mapping[str, str] | None = None
 ) -> QGridLayout:
-    """The settings in use except some, and below them other facts (name -> text)."""
+    """Lay out the settings in use except `left_out`, with `facts` (name -> text) below them."""
     grid = QGridLayout()
     grid.setHorizontalSpacing(2 * SPACE)
     grid.setVerticalSpacing(SPACE // 2)
@@ -86,7 +86,7 @@ def _column(
         text = format_slot(settings, field) if isinstance(settings, ModelConfig) else _format_value(value)
         shown = label(text, "mono" if value == field.default else "accent", selectable=True)
         if isinstance(value, tuple):
-            shown.setWordWrap(True)  # without a maximum: a layout asks for the height of the column's whole width
+            shown.setWordWrap(True)  # no maximum width: the layout computes heights for the width of the column
         else:
             shown.setMaximumWidth(260)
         _add_row(grid, field.metadata.get("label", field.name), shown, field.metadata.get("help", ""))

@@ -1,4 +1,4 @@
-"""A dialog for a sweep: the settings to vary and their values; queues the runs."""
+"""A dialog for a sweep: it asks for the settings to vary and their values, and queues the runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from terrarium.models.settings.slots import is_used
 from terrarium.models.settings.spec_changes import inactive_fields, value_of
 
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
-"""The first settings to propose, in this order."""
+"""The settings that are proposed, in this order."""
 _NOW_CHARACTERS = 14
 _LEFT_OUT = (
     *("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id", "tune.parent"),
@@ -35,7 +35,7 @@ _LEFT_OUT = (
 
 
 class SweepDialog(Dialog):
-    """A grid or a random search around one run.
+    """A dialog for a grid or random search around one run.
 
     Signals:
         queued(tag): the runs were queued with this tag.
@@ -94,7 +94,7 @@ class SweepDialog(Dialog):
 
     @Slot()
     def add_axis(self) -> None:
-        """Vary another setting."""
+        """Add a row for another setting to vary."""
         taken = {axis.name for axis in self._axes}
         axis = _AxisRow(self._theme, self._base, next((name for name in _FIRST if name not in taken), _FIRST[0]))
         axis.changed.connect(self._show)
@@ -112,14 +112,14 @@ class SweepDialog(Dialog):
 
     @property
     def axes(self) -> list[_AxisRow]:
-        """The settings that vary, with their values."""
+        """The rows of the varied settings with their values."""
         return self._axes
 
     def specs(self) -> list[RunSpec]:
-        """The runs of the sweep.
+        """Return the specs of the runs of the sweep.
 
         Raises:
-            ValueError: where values cannot be parsed or are invalid.
+            ValueError: if values cannot be parsed or are invalid.
         """
         if self.method.value == "grid":
             return grid(self._base, [parse_values(axis.text) for axis in self._axes])
@@ -151,14 +151,14 @@ class SweepDialog(Dialog):
 
     @Slot()
     def _show_offers(self) -> None:
-        """Update the buttons, which depend on whether a run is training."""
+        """Enable the buttons, depending on the number of runs and on whether a run is training."""
         no_runs = "" if self._n_runs else "There is no run to train: enter values to try."
         set_enabled(self.wait, no_runs)
         busy = "Another run is training: add them to the queue." if self._session.training.active else ""
         set_enabled(self.start, no_runs or busy, "Train them one after the other")
 
     def _with_labels(self, sentence: str) -> str:
-        """The sentence with labels of settings instead of their names."""
+        """Return the sentence with the names of settings replaced by their labels."""
         titles = {f"{table}.{f.name}": str(f.metadata.get("label", f.name)) for table, f in _fields(self._base)}
         sentence = re.sub(r"\b[a-z]+\.\w+", lambda found: titles.get(found[0], found[0]), sentence)
         table, _, rest = sentence.partition(": ")
@@ -185,11 +185,11 @@ class SweepDialog(Dialog):
 
 
 class _AxisRow(QWidget):
-    """A setting and its values.
+    """A row with a setting and its values.
 
     Signals:
-        changed(): another setting or other values.
-        removed(): the user does not want to vary it.
+        changed(): the setting or its values have changed.
+        removed(): the user requested the removal of the row.
     """
 
     changed = Signal()
@@ -226,16 +226,16 @@ class _AxisRow(QWidget):
 
     @property
     def name(self) -> str:
-        """The name of the setting: "train.lr"."""
+        """The name of the setting, as "train.lr"."""
         return str(self.setting.currentData())
 
     @property
     def text(self) -> str:
-        """As on the command line: "train.lr=0.001, 0.003"."""
+        """The setting and its values as on the command line: "train.lr=0.001, 0.003"."""
         return f"{self.name}={self.values.text().strip()}"
 
     def show_hint(self, *, with_range: bool) -> None:
-        """Show example values as a hint; `with_range`: a range too."""
+        """Show example values as a placeholder. with_range: whether to show a range too."""
         examples = _examples(self._field, value_of(self._base, self.name))
         numbers = with_range and not self._field.metadata.get("choices") and len(examples) > 2
         more = f" or {examples[0]}..{examples[-1]}" if numbers else ""
@@ -257,7 +257,7 @@ class _AxisRow(QWidget):
 
 
 def _settings(base: RunSpec) -> list[tuple[str, str]]:
-    """(name, label) of all settings that can vary and have an effect in this run."""
+    """Return (name, label) of all settings that can be varied and have an effect in this run."""
     inactive = inactive_fields(base.model, base.align)
     return [
         (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
@@ -269,7 +269,7 @@ def _settings(base: RunSpec) -> list[tuple[str, str]]:
 
 
 def _examples(field: dataclasses.Field[Any], value: Any) -> list[str]:
-    """Example values around the current one."""
+    """Return example values around the current one."""
     if field.metadata.get("choices"):
         return list(field.metadata["choices"][:2])
     if isinstance(value, bool):
@@ -283,19 +283,19 @@ def _examples(field: dataclasses.Field[Any], value: Any) -> list[str]:
 
 
 def _as_typed(value: Any) -> str:
-    """A value as the user types it."""
+    """Format a value as the user types it."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:
-    """(table, field) of all settings."""
+    """Return (table, field) of all settings in `_tables`."""
     return [(table, f) for table in _tables(base) for f in dataclasses.fields(getattr(base, table))]
 
 
 def _tables(base: RunSpec) -> tuple[str, ...]:
-    """The tables whose settings can vary: a run from weights has its parent's design."""
+    """Return the tables whose settings can be varied: not the design of a run from weights, which is its parent's."""
     if base.align is not None:
         return ("train", "align", "tune")
     return ("train", "model") if base.tune is None else ("train", "tune")

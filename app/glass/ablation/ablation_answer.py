@@ -1,4 +1,4 @@
-"""The questions of the ablation panel: an answer, and a continuation, before and after an intervention."""
+"""The queries of the ablation panel: the answer and a continuation, without and with an intervention."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from terrarium.models.inspect.read_text import Text
 
 MAX_AUTO_SURVEY_FLOPS = 2e10
-"""FLOPs of a survey that is short enough to run for every token in focus without asking."""
+"""A survey of at most this many FLOPs is short enough to run automatically for every token in focus."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
-    """An intervention: `parts` are switched off, or patched from the text `other`; `masked` and `masked_source` tokens
-    are hidden from attention, or replaced by the mask in an encoder."""
+    """An intervention in a forward pass.
+
+    parts: parts of the model that are ablated or, if `other` is given, patched with activations from that text.
+    masked, masked_source: positions in the text and in the source that are hidden from attention; in an encoder, the
+    mask token replaces them.
+    """
 
     parts: tuple[ModelPart, ...] = ()
     other: str | None = None
@@ -33,17 +37,19 @@ class Intervention:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is changed."""
+        """Whether the intervention changes nothing."""
         return not (self.parts or self.masked or self.masked_source)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AblationAnswer:
-    """The effect of an intervention. token: the target token's id, or the index of the label. read: the text up to it,
-    a draft of another.
+    """The effect of an intervention.
 
-    blocks: all parts of the model by the sites of their blocks. n_read, n_other: tokens of the text that the parts
-    read, and of the other text (0 for none). survey_flops: FLOPs of a survey. target_is_visible: as in TargetToken.
+    token: the id of the target token, or the index of the label. change: the probabilities before and after.
+    read: the text up to the answer (the source, if there is one), as a template for the other text.
+    blocks: all parts of the model by the sites of their blocks.
+    n_read, n_other: the number of tokens of `read` and of the other text (0 for none).
+    survey_flops: the FLOPs of ablating each part alone. target_is_visible: as in TargetToken.
     """
 
     target: TargetToken
@@ -59,7 +65,7 @@ class AblationAnswer:
 
 
 def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> AblationAnswer:
-    """The answer at the target's position, before and after. Runs on the worker's thread."""
+    """Compute the answer at the target's position without and with an intervention. Runs on the worker thread."""
     from terrarium.models.inspect.ablation import ablated_logits, compare_answers, parts_of, record_donor
     from terrarium.models.inspect.read_text import n_weights
 
@@ -90,7 +96,7 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: 
 
 
 def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how: Intervention) -> Text:
-    """The text with its masked tokens: nothing attends to them, and an encoder sees its mask token instead."""
+    """Return the text with its masked tokens hidden from attention, or replaced by the mask token in an encoder."""
     from terrarium.models.inspect.leave_one_out import repeats_source
     from terrarium.models.tokenizers.special_tokens import mask_id
 
@@ -104,7 +110,13 @@ def masked_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, how:
 
 
 def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words: str | None) -> Text | None:
-    """The other text, in which special tokens are recognised; the source of an encoder-decoder."""
+    """Return the text to patch from, in which special tokens are recognised; None if `words` is None.
+
+    For an encoder-decoder, the words are the source; the target is that of the first text, up to the same position.
+
+    Raises:
+        ValueError: if the text has no tokens.
+    """
     from terrarium.models.inspect.read_text import Text
     from terrarium.models.tokenizers import encode_prompt
 
@@ -114,7 +126,7 @@ def other_text(model: AnyModel, tokenizer: Tokenizer, target: TargetToken, words
     if not ids:
         raise ValueError("The other text is empty: write one, for example this one with one word changed.")
     if model.config.topology == "encoder-decoder":
-        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # as much as is read of the first text
+        return Text(ids=target.text.ids[: target.at(model) + 1], source_ids=ids)  # the same part of the target
     return Text(ids=ids)
 
 
@@ -126,9 +138,9 @@ def generate_both(
     n_tokens: int,
     sampling: SamplingConfig,
 ) -> tuple[str, str]:
-    """Continue the text before the target token, without and with the intervention. Runs on the worker's thread.
+    """Continue the text before the target token, without and with the intervention. Runs on the worker thread.
 
-    Sampled with the random numbers of the text itself, as far as they are known.
+    Sampling uses the random numbers of the text itself, as far as they are known.
 
     Raises:
         ValueError: for an encoder, and for the first token of a text.

@@ -52,12 +52,12 @@ ABOUT = About(
     ),
 )
 
-_PAUSE_MS = 400  # after the last letter that was typed
+_PAUSE_MS = 400  # debounce after the last keystroke
 _N_TOKENS = 16
 
 
 class AblationPanel(AnswerPanel):
-    """Interventions and their effect on the token in focus, or on the label of the text."""
+    """The ablation panel: interventions and their effect on the token in focus, or on the label of the text."""
 
     is_about_labels = True
 
@@ -168,7 +168,7 @@ class AblationPanel(AnswerPanel):
         self.answer = answer
         patches = self.how.value == "other"
         if patches and not self.other.toPlainText():
-            self.other.setPlainText(answer.read)  # a draft in which to change a word
+            self.other.setPlainText(answer.read)  # the user changes a word in it
         self.other.setVisible(patches)
         self.other_note.setVisible(patches)
         self.other_note.setText(self._describe_other(answer))
@@ -207,7 +207,7 @@ class AblationPanel(AnswerPanel):
         end = len(text.ids) if self._is_encoder or text.question is not None else target.position
         self.tokens.show_tokens(text.ids[:end], text.words[:end])
         self.tokens.cross_out(self._masked)
-        repeats = text.question is not None and bool(text.source_ids)  # the decoder reads the source again
+        repeats = text.question is not None and bool(text.source_ids)  # the decoder's input is the source again
         for widget in (self.tokens, self.tokens_title):
             widget.setVisible(not repeats)
         self.source.show_tokens(text.source_ids, text.source_words)
@@ -250,7 +250,7 @@ class AblationPanel(AnswerPanel):
         labels = answer.target.text.question is not None
         for widget in (self.continuation_title, self.generate_button, self.draws, self.before, self.after):
             widget.setVisible(not self._is_encoder and not labels)
-        self.how_row.setVisible(not labels)  # another text would have to be read as the task reads its rows
+        self.how_row.setVisible(not labels)  # patching needs a text formatted like a row of the task
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
 
@@ -300,8 +300,11 @@ class AblationPanel(AnswerPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def numbers(self) -> Callable[[], Columns]:
-        """The measured changes without each single part; then the answer before and after the current intervention,
-        token by token."""
+        """Return a function that creates the export columns.
+
+        They are the measured change without each single part, then the probabilities of the top tokens before and
+        after the current intervention.
+        """
         answer, found, changed = self.answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
 
         def make() -> Columns:

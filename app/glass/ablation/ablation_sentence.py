@@ -1,4 +1,4 @@
-"""Which part of the model a token needs most, in one plain sentence. No widgets."""
+"""Sentences about the effect of ablations: the part of the model that matters most for a token. No widgets."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     from terrarium.models.inspect.ablation import ModelPart
 
 SMALL = 0.05
-"""Nats: a change of the log-probability below this one, 5 % of the probability, hardly counts."""
+"""Nats: a smaller change of the log-probability, about 5 % of the probability, counts as negligible."""
 
 
 def describe_survey(
     word: str, share: float, found: Mapping[ModelPart, float], *, is_complete: bool, busy: bool, patched: bool
 ) -> str:
-    """Describe how a token changes without each single part.
+    """Describe the single-part ablation that changes the probability of a token most.
 
     Args:
         word: the token, in quotes. share: its probability.
-        found: the changes of its log-probability, in nats. is_complete: whether they are those of all parts.
-        busy: whether parts are being measured. patched: whether parts come from another text, instead of being off.
+        found: the change of its log-probability without each part, in nats.
+        is_complete: whether all parts are measured. busy: whether parts are being measured.
+        patched: whether parts are patched from another text, not ablated.
     """
     now = f"{word} ({format_rough(share)})"
     if busy:
@@ -49,10 +50,10 @@ def describe_change(word: str, before: float, after: float) -> str:
 
 
 def describe_move(word: str, before: float, after: float, *, would: bool) -> str:
-    """Describe the change of a probability; would: in the conditional."""
+    """Describe the change of a probability. would: in the conditional mood."""
     after = min(after, 1.0)
     start, end = format_rough(before), format_rough(after)
-    if start == end:  # “from 2 % to 2 %” would be no move
+    if start == end:  # avoids “from 2 % to 2 %”
         start, end = format_prob(before), format_prob(after)
     if before == after:
         return f"{word} {'would stay' if would else 'stays'} at {end}"

@@ -19,7 +19,7 @@ _BAR = 5  # pixels
 
 @dataclass(frozen=True)
 class Pair:
-    """A token and its probability before and after."""
+    """A token, or a label, with its probability before and after an intervention."""
 
     name: str
     before: float
@@ -28,7 +28,7 @@ class Pair:
 
 
 class BeforeAfter(PaintedRows):
-    """A row per token: the bar before (grey) above the bar after, and both numbers; the target token is bold."""
+    """A row per token: a grey bar (before) above a coloured one (after), and both numbers. The target token is bold."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__("Before and after", theme, parent)
@@ -44,7 +44,7 @@ class BeforeAfter(PaintedRows):
 
     @property
     def pairs(self) -> Sequence[Pair]:
-        """What is shown."""
+        """The displayed pairs."""
         return self._pairs
 
     @property

@@ -1,4 +1,4 @@
-"""The questions of the inputs panel: the answer at a token, and what each input token contributes to it."""
+"""The queries of the inputs panel: the answer at a position, and the contribution of each input token to it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InputsAnswer:
-    """The answer whose input contributions are measured.
+    """The answer for which input contributions are measured.
 
-    id, name: its token, or its label. own: its log-probability.
-    n_tokens, n_source: how many tokens of the text, and of an encoder-decoder's source, it was given.
-    units: those that are hidden together: the tokens of each word where a label is asked about, else each by itself.
-    flops: what hiding all of them costs, one after the other.
-    gradient: gradient × input of `of`, where that was asked for ("" if not). target_is_visible: as in TargetToken.
+    id, name: the token, or the label. own: its log-probability, in nats.
+    n_tokens, n_source: how many tokens of the text, and of an encoder-decoder's source, the model read for it.
+    units: the tokens that are hidden together: those of a word if a label is explained, else single tokens.
+    flops: the FLOPs of hiding all units, one after the other.
+    of: "logit" or "log-probability", whose gradient × input is `gradient`; "" if it was not requested.
+    target_is_visible: as in TargetToken.
     """
 
     target: TargetToken
@@ -46,7 +47,7 @@ class InputsAnswer:
 
     @cached_property
     def named(self) -> ReadText:
-        """The text, in which the first token of each unit is called by all of it."""
+        """The text in which the displayed word of each unit's first token is that of the whole unit."""
         words, source = [*self.target.text.words], [*self.target.text.source_words]
         for unit in self.units:
             side = source if unit[0].in_source else words
@@ -56,14 +57,14 @@ class InputsAnswer:
 
     @cached_property
     def unit_of(self) -> Mapping[InputToken, InputToken]:
-        """The first token of the unit that each token is in."""
+        """The first token of the unit of each token."""
         return {token: unit[0] for unit in self.units for token in unit}
 
 
 def read_inputs(
     model: AnyModel, tokenizer: Tokenizer, target: TargetToken, of: str
 ) -> Generator[Event, None, InputsAnswer]:
-    """The answer at the target; `of`: what gradient × input is taken of, "" for none. Runs on the worker's thread."""
+    """Compute the answer at the target. of: as in InputsAnswer. Runs on the worker thread."""
     from terrarium.models.inspect.input_attribution import attribute_in_steps
     from terrarium.models.inspect.leave_one_out import answer_to, flops_of_one, inputs_of, words_to_hide
     from terrarium.models.inspect.read_text import read_up_to
@@ -92,8 +93,10 @@ def read_inputs(
 
 
 def hiding_question(answer: InputsAnswer) -> Question:
-    """Return a repeated question: it answers with the first tokens of further units and their changes, [] after the
-    last one."""
+    """Return a question to ask repeatedly: each answer is a list of (a unit's first token, change in nats).
+
+    The units follow one another; the answer is [] after the last one.
+    """
     from terrarium.models.inspect.leave_one_out import LeaveOneOut
 
     made: list[LeaveOneOut] = []
@@ -113,8 +116,11 @@ def hiding_question(answer: InputsAnswer) -> Question:
 def contributions(
     answer: InputsAnswer, changes: Mapping[InputToken, float], *, in_percent: bool = False
 ) -> tuple[list[float], list[float]]:
-    """What each token of the text, and of the source, adds to the answer: how much its log-probability (nats), or its
-    probability (percentage points), falls without it, or without the word that it is in; 0 where it is not measured."""
+    """Return the contribution of each token of the text, and of the source, to the answer.
+
+    It is the decrease of the answer's log-probability (nats), or with `in_percent` of its probability (percentage
+    points), without the token, or without the word that it belongs to; 0 if it has not been measured.
+    """
     found: tuple[list[float], list[float]] = [0.0] * answer.n_tokens, [0.0] * answer.n_source
     own = math.exp(answer.own)
     for token, first in answer.unit_of.items():

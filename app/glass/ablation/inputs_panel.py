@@ -1,4 +1,4 @@
-"""The inputs panel: which input tokens the token in focus depends on, by hiding each, or by gradient × input."""
+"""The inputs panel: attribution of the token in focus to input tokens, by leave-one-out or by gradient × input."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _N_ROWS = 10
 
 
 class InputsPanel(AnswerPanel):
-    """The contributions of the input tokens to the token in focus, or to the label of the text."""
+    """The inputs panel: contributions of the input tokens to the token in focus, or to the label of the text."""
 
     is_about_labels = True
     other_words = "Click a token to ask about another word."
@@ -65,7 +65,7 @@ class InputsPanel(AnswerPanel):
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)
         self._answer: InputsAnswer | None = None
         self.changes: dict[InputToken, float] = {}
-        """Of the answer's log-probability (nats) without each token, as far as they are measured."""
+        """The measured changes of the answer's log-probability (nats), by the first token of each hidden unit."""
         self.by = Segments("Measured by", {"without": "Leave one out", "gradient": "Gradient × input"})
         self.by.setToolTip(
             plain_tip("What happens without each token; or the slope of the answer by each token's embedding")
@@ -124,7 +124,7 @@ class InputsPanel(AnswerPanel):
 
     @Slot(int)
     def _on_token(self, index: int) -> None:
-        """Ask about the tag of another word."""
+        """Lock a clicked token if the model predicts tags, to explain the tag of its word."""
         if self.target is not None and self.target.word:
             self.focus.lock(index)
 
@@ -149,7 +149,7 @@ class InputsPanel(AnswerPanel):
         self.measuring.button.setText(f"Hide each {unit_of(text)}")
         self.tokens.show_tokens(text.ids[: answer.n_tokens], text.words[: answer.n_tokens])
         self.source.show_tokens(text.source_ids, text.source_words)
-        repeats = bool(answer.n_source) and text.question is not None  # the decoder reads the source again
+        repeats = bool(answer.n_source) and text.question is not None  # the decoder's input is the source again
         for widget in (self.source, self.source_title):
             widget.setVisible(bool(answer.n_source))
         self.tokens.setVisible(not repeats)
@@ -186,7 +186,7 @@ class InputsPanel(AnswerPanel):
 
     @Slot()
     def _show_amounts(self) -> None:
-        """Show the contributions by the chosen measure: in the strips, and the largest as bars."""
+        """Show the contributions by the chosen method: all in the strips, and the largest as bars."""
         answer = self._answer
         if answer is None:
             return
@@ -222,30 +222,33 @@ class InputsPanel(AnswerPanel):
 
     @property
     def _in_percent(self) -> bool:
-        """Whether amounts are changes of the probability in percentage points, rather than nats or logits."""
+        """Whether amounts are changes of the probability in percentage points, not nats or logits."""
         return self.by.value == "without" and self._session.detail.is_simple
 
     def _unit(self, index: int, in_source: bool) -> InputToken:
-        """The first token of what is hidden together with a token; itself where it is not, or by gradient × input."""
+        """Return the first token of the unit that a token is hidden with.
+
+        It is the token itself if it is in no unit, and for gradient × input.
+        """
         from terrarium.models.inspect.leave_one_out import InputToken
 
         token = InputToken(index, in_source)
         return token if self._answer is None or self.by.value == "gradient" else self._answer.unit_of.get(token, token)
 
     def _has_bar(self, index: int, *, in_source: bool) -> bool:
-        """Whether the contribution of a token is known, and it is the first one of what is hidden together."""
+        """Return whether a token has a bar: its contribution is known, and it is the first token of its unit."""
         unit = self._unit(index, in_source)
         return unit.position == index and (self.by.value == "gradient" or unit in self.changes)
 
     def _amounts(self, answer: InputsAnswer) -> tuple[list[float], list[float]]:
-        """The contributions of the tokens of the text, and of its source."""
+        """Return the contributions of the tokens of the text, and of its source."""
         if self.by.value == "gradient":
             found = answer.gradient
             return (list(found.tokens), list(found.source)) if found is not None else ([], [])
         return contributions(answer, self.changes, in_percent=self._in_percent)
 
     def _explain(self, index: int, in_source: bool, value: float, digits: int) -> str:
-        """A tooltip about one token, or its word."""
+        """Return the tooltip of a token, about it or its word."""
         where = f"{'source, ' if in_source else ''}token {index + 1}"
         if self.by.value == "gradient":
             return f"{format_signed(value, digits)} ({where})"
@@ -273,7 +276,7 @@ class InputsPanel(AnswerPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def numbers(self) -> Callable[[], Columns]:
-        """Every token with its contribution."""
+        """Return a function that creates the export columns: every token with its contribution."""
         answer = self._answer
         tokens, source = self._amounts(answer) if answer is not None else ([], [])
 

@@ -1,4 +1,4 @@
-"""A sentence about the input token that an answer depends on most, and how much. No widgets."""
+"""Sentences about the input token that an answer depends on most. No widgets."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from terrarium.models.inspect.leave_one_out import InputToken
 
 _SMALL = 0.05
-"""Nats: a change of the log-probability below this one, 5 % of the probability, hardly counts."""
+"""Nats: a smaller change of the log-probability, about 5 % of the probability, counts as negligible."""
 _MOST_TIMES = 1000
 
 
 def format_effect(change: float) -> str:
-    """A change of a log-probability in nats, in words: “12 times less likely”, “20 % more likely”."""
+    """Format a change of a log-probability (nats) in words: “12 times less likely”, “20 % more likely”."""
     times, way = math.exp(min(abs(change), 50.0)), "less" if change < 0 else "more"
     if times > _MOST_TIMES:
         return f"over {_MOST_TIMES:,} times {way} likely"
@@ -41,8 +41,9 @@ def describe_inputs(
 
     Args:
         word: the answer, in quotes. share: its probability.
-        changes: of its log-probability in nats without each token. is_complete: whether they are those of all tokens.
-        busy: whether they are being measured. text: the text that the tokens are in.
+        changes: the change of its log-probability without each token, in nats.
+        text: the text that contains the tokens.
+        is_complete: whether all tokens are measured. busy: whether they are being measured.
     """
     now, unit = f"{word} ({format_rough(share)})", unit_of(text)
     if busy:
@@ -51,7 +52,7 @@ def describe_inputs(
         return f"“Hide each {unit}” will tell which of them {now} depends on most."
     if not changes:
         return f"There is nothing to hide: {word} follows a single {unit}."
-    most = max(changes, key=lambda token: abs(math.expm1(min(changes[token], -math.log(share)))))  # at most to 100 %
+    most = max(changes, key=lambda token: abs(math.expm1(min(changes[token], -math.log(share)))))  # capped at 100 %
     if abs(changes[most]) < _SMALL:
         least = share * math.exp(min(*changes.values(), 0.0))
         return f"No single {unit} decides it: {word} stays {format_least(least)} without any one of them."
@@ -60,10 +61,7 @@ def describe_inputs(
 
 
 def describe_sum(word: str, own: float, changes: Mapping[InputToken, float]) -> str:
-    """The sum of all effects beside what they are parts of, and why the two differ.
-
-    own: the answer's log-probability.
-    """
+    """Compare the sum of all effects with the log-probability `own` of the answer, and explain why the two differ."""
     total = format_signed(sum(-change for change in changes.values()))
     whole = format_signed(own, max(2, digits_for(abs(own)) - 1))
     return (
@@ -78,6 +76,6 @@ def _placed(token: InputToken, text: ReadText) -> str:
     if token.in_source:
         return f"{spoken(text.source_words[token.position])} in the source"
     word = spoken(text.words[token.position])
-    if text.n_prompt == len(text.ids):  # nothing in it was written by the model
+    if text.n_prompt == len(text.ids):  # the model generated none of it
         return word
     return f"{word} in the {'prompt' if token.position < text.n_prompt else 'reply so far'}"

@@ -1,4 +1,4 @@
-"""A long measurement in many short questions, with a button that starts it, one that stops it, and its progress."""
+"""A long measurement as many short questions, with a start button, a stop button and a progress bar."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Measuring(QWidget):
     """Asks one short question after another, so that replies and training can run in between.
 
     Signals:
-        found(answer): an answer; it counts as many as it holds.
-        changed(): `busy` or `n_done` has changed.
+        found(answer): an answer, a sequence of measured items.
+        changed(): `busy` or `n_done` may have changed.
         failed(failure): a question raised an error; the measurement has ended.
     """
 
@@ -30,7 +30,7 @@ class Measuring(QWidget):
     def __init__(
         self, session: Session, theme: ThemeProvider, words: str, start: Callable[[], object], *trailing: QWidget
     ) -> None:
-        """`words` and `start`: what the button says and does. trailing: what stands at the right."""
+        """Create the widget. words, start: text and callback of the start button. trailing: widgets at the right."""
         super().__init__()
         self._examiner = Examiner(session.worker, session.chat, self)
         self._question: Question | None = None
@@ -55,24 +55,24 @@ class Measuring(QWidget):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all has been measured."""
+        """Whether all items have been measured."""
         return self.n_done >= self._total
 
     def expect(self, total: int) -> None:
-        """Discard the results and set the number of things to measure."""
+        """Cancel the measurement, reset `n_done`, and set the number of items to measure."""
         self._examiner.forget()
         self._question, self._total, self.n_done = None, total, 0
         self._show()
 
     def start(self, question: Question) -> None:
-        """Ask `question` repeatedly until everything has been measured or an answer is empty."""
+        """Ask `question` repeatedly until all items have been measured or an answer is empty."""
         self._question, self.n_done = question, 0
         self._examiner.ask(question)
         self._show()
 
     @Slot()
     def cancel(self) -> None:
-        """Stop measuring; keep what has been measured."""
+        """Stop measuring; keep the results so far."""
         self._examiner.forget()
         self._question = None
         self._show()

@@ -1,4 +1,4 @@
-"""All parts of a model as a table: layers down; heads, attention, feed-forward and the whole layer across."""
+"""All parts of a model as a heat map: layers down; heads, attention, feed-forward and the whole layer across."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from terrarium.models.inspect.ablation import ModelPart
 
 _SHORT = {"attention": "attn", "cross_attention": "cross", "feed_forward": "ff"}
-_MAX_IN_A_LINE = 8  # columns with all names in one line
-_SMALLEST_REACH = 0.01  # nats: smaller amounts are never coloured strongly
+_MAX_IN_A_LINE = 8  # columns whose names fit in one line
+_SMALLEST_REACH = 0.01  # nats: the lower limit of the amount with the strongest colour
 
 
 class PartGrid(HeatMap):
-    """Amounts of parts, blue below zero and ochre above, on a square-root scale: a whole layer matters far more than a
-    head.
+    """A heat map with an amount per part, blue below zero and ochre above. Chosen parts are outlined.
 
-    Chosen parts are outlined.
+    The scale is that of square roots, since a whole layer matters far more than a head.
 
     Signals:
         chosen(part): a cell was clicked, or Enter was pressed on it.
@@ -47,11 +46,11 @@ class PartGrid(HeatMap):
 
     @property
     def parts(self) -> list[list[ModelPart | None]]:
-        """The parts by rows and columns; None where a layer does not have this part."""
+        """The parts by row and column; None for a part that the layer does not have."""
         return self._parts
 
     def show_blocks(self, blocks: Sequence[tuple[str, Sequence[ModelPart]]]) -> None:
-        """Lay out the parts of a model, by their blocks' sites."""
+        """Lay out the parts of a model. blocks: (site, parts) of each block."""
         keys = dict.fromkeys(_key(site, part) for site, parts in blocks for part in parts)
         order = sorted(keys, key=lambda key: (key[1] is None, list(_ORDER).index(key[0]), key[1] or 0))
         self._parts = []
@@ -71,7 +70,10 @@ class PartGrid(HeatMap):
     def show_amounts(
         self, amounts: Mapping[ModelPart, float], marked: Collection[ModelPart], describe: Callable[[ModelPart], str]
     ) -> float:
-        """Colour the parts by their amounts, as far as known; returns the amount of the strongest colour."""
+        """Colour the parts whose amounts are known, and return the amount with the strongest colour.
+
+        marked: the parts to outline. describe: returns the tooltip of a part.
+        """
         values = np.array(
             [[amounts.get(part, math.nan) if part is not None else math.nan for part in row] for row in self._parts],
             np.float32,
@@ -174,7 +176,7 @@ class PartGrid(HeatMap):
                 free[line] = left + width + 3
 
     def _draw_bar(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
-        """No colour bar: the legend is beside the grid."""
+        """Draw no colour bar, since the legend is outside the grid."""
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
 
@@ -198,7 +200,7 @@ _ORDER = ("attention", "cross_attention", "feed_forward", "layer")
 
 
 def _key(block: str, part: ModelPart) -> tuple[str, int | None]:
-    """A part within its block: its kind, and its head."""
+    """Return the key of a part within its block: its kind and its head."""
     return (part.site.removeprefix(f"{block}.") if part.site != block else "layer", part.head)
 
 

@@ -75,7 +75,7 @@ class PartSurvey(QWidget):
         return self._answer is not None and self.measuring.is_complete
 
     def show_answer(self, answer: AblationAnswer, other: str | None, marked: Collection[ModelPart]) -> None:
-        """Show another answer, or another text to patch from; `marked` parts are outlined."""
+        """Show another answer, or another text to patch from (None: ablate instead); `marked` parts are outlined."""
         before, was_other = self._answer, self._other
         self._answer, self._other, self._marked = answer, other, marked
         if before is None or [site for site, _ in before.blocks] != [site for site, _ in answer.blocks]:
@@ -88,7 +88,7 @@ class PartSurvey(QWidget):
         self._show()
 
     def start(self) -> None:
-        """Start measuring, from the last layer to the first."""
+        """Start the measurement, from the last layer to the first."""
         from terrarium.models.inspect.ablation import Survey
 
         answer, words = self._answer, self._other
@@ -107,7 +107,7 @@ class PartSurvey(QWidget):
         self.measuring.start(measure_next)
 
     def cancel(self) -> None:
-        """Stop measuring; keep what has been measured."""
+        """Stop measuring; keep the results so far."""
         self.measuring.cancel()
 
     @Slot(object)
@@ -125,7 +125,7 @@ class PartSurvey(QWidget):
             return
         name = quoted(answer.names[answer.token])
         does = "is off" if self._other is None else "is patched"
-        speaks_for = {part: -change for part, change in self.found.items()}  # in the colours of Inputs
+        speaks_for = {part: -change for part, change in self.found.items()}  # coloured as in the inputs panel
         reach = self.grid.show_amounts(speaks_for, self._marked, self._describe)
         if self._detail.is_simple:
             self.title.setText(f"How much likelier or less likely {name} gets when a single part {does}.")

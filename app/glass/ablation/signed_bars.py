@@ -18,12 +18,12 @@ from terrarium.models.number_words import format_exponent, format_signed
 
 _BAR = 8  # pixels
 _SMALLEST = 1e-4
-"""Percentage points that are written without an exponent."""
+"""Smaller percentage points are written with an exponent."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """One row: a token's name, its amount and its tooltip."""
+    """A row: the name of a token, its amount and its tooltip."""
 
     name: str
     value: float
@@ -31,7 +31,7 @@ class Amount:
 
 
 class SignedBars(PaintedRows):
-    """Rows in the given order; the longest bar is the largest amount of all."""
+    """A bar per amount, in the given order, scaled to the largest absolute amount."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(name, theme, parent)
@@ -39,7 +39,7 @@ class SignedBars(PaintedRows):
         self._digits: int | None = 3
 
     def show_amounts(self, amounts: Sequence[Amount], *, are_points: bool = False) -> None:
-        """Show other amounts; are_points: percentage points, each with two digits, however small."""
+        """Show other amounts. are_points: whether they are percentage points, shown with two significant digits."""
         self._amounts = amounts
         self._digits = None if are_points else digits_for(self._reach)
         unit = "Percentage points: " if are_points else ""
@@ -48,11 +48,11 @@ class SignedBars(PaintedRows):
 
     @property
     def amounts(self) -> Sequence[Amount]:
-        """What is shown."""
+        """The displayed amounts."""
         return self._amounts
 
     def written(self, value: float) -> str:
-        """An amount as it stands beside its bar."""
+        """Format an amount as it is shown beside its bar."""
         if self._digits is not None:
             return format_signed(value, self._digits)
         size = abs(value)
@@ -62,7 +62,7 @@ class SignedBars(PaintedRows):
 
     @property
     def _reach(self) -> float:
-        """The largest amount."""
+        """The largest absolute amount; 1.0 if all are 0."""
         return max((abs(amount.value) for amount in self._amounts), default=1.0) or 1.0
 
     @property

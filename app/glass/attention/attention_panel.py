@@ -1,7 +1,7 @@
-"""The attention panel: all heads, one of them in detail, and what one token attends to.
+"""The attention panel: all heads, one of them in detail, and the attention of one token.
 
-The token in focus is at `focus.position`; `app.glass.attention.shown_row` says which row is shown for it. The focus
-does not cover the source of an encoder-decoder: its token is chosen in this panel.
+The token in focus is at `focus.position`; `app.glass.attention.shown_row` defines which row is shown for it. The shared
+focus does not cover the source of an encoder-decoder, so this panel has a focus of its own for source tokens.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ ABOUT = About(
 
 
 class AttentionPanel(AnswerPanel):
-    """Overview, head and row; the chosen head is `focus.head`."""
+    """The attention panel: an overview of all heads, one head's map, and one row of it.
+
+    `focus.head` is the chosen head.
+    """
 
     is_about_predictions = False
 
@@ -60,7 +63,7 @@ class AttentionPanel(AnswerPanel):
         self._row: Window | None = None
         self._part: Window | None = None
         self.kinds = Segments("Which attention", {kind: STACKS[kind] for kind in ("encoder", "decoder", "cross")})
-        self.kinds.hide()  # a text whose model has several shows it; until then it would only widen the panel
+        self.kinds.hide()  # shown if the model has several kinds; until then it would only widen the panel
         self.overview = HeadOverview(theme)
         self.detail = HeadDetail(theme)
         for widget in (self.kinds, self.overview, self.detail):
@@ -95,7 +98,7 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def stack(self) -> StackMaps:
-        """The attention maps shown."""
+        """The attention maps of the kind that is shown."""
         return self.reading.stacks[self._kind]
 
     # -- The text ------------------------------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-        """The tokens of the queries, and of the keys if they are another text."""
+        """The query tokens, and the key tokens if they belong to another text, else None."""
         text = self.focus.text
         assert text is not None
         if self._kind == "cross":
@@ -202,24 +205,24 @@ class AttentionPanel(AnswerPanel):
 
     @property
     def _pointed(self) -> Focus:
-        """The focus of the attending text."""
+        """The focus of the text of the queries."""
         return self._source if self._kind == "encoder" else self.focus
 
     @property
     def _question(self) -> LabelQuestion | None:
-        """What a model that labels is asked about the text; None for one that predicts tokens."""
+        """The prediction to explain for a model that predicts labels; None for one that predicts tokens."""
         return self.focus.text.question if self.focus.text is not None else None
 
     @property
     def _which_row(self) -> str | None:
-        if self._question is not None:  # a label is read at a token, none is predicted after it
+        if self._question is not None:  # a label is read at the token itself, not one position earlier
             return None
         sees_both_sides = self._kind == "encoder" or (self._kind == "self" and not self.stack.is_causal)
         return None if sees_both_sides else self.detail.which_row.value
 
     @Slot()
     def _show_row(self) -> None:
-        """Show the row of the token in focus; in a pooled map, read the row of a locked token again."""
+        """Show the row of the token in focus; if the maps are pooled, read the exact row of a locked token."""
         if not self._is_there:
             return
         self._begin_with_a_head()
@@ -230,13 +233,15 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _on_lock(self) -> None:
-        # The token may have been hovered before: then its position has not changed.
+        # If the pointer was on the token before, its position has not changed, so no other signal is emitted.
         if self.isVisible() and self._pointed.is_steady:
             self._show_row()
 
     def _begin_with_a_head(self) -> None:
-        """While the user has chosen no head, show the one that did most for a token that stays in focus, where that is
-        known, else the one that tells most about it."""
+        """Preselect a head for a token that stays in focus: the user's own choice has precedence.
+
+        It is the head that raised the logit of the token most, if that is known, else the most focused one.
+        """
         if not self._pointed.is_steady:
             return
         before = self.overview.montage.shown
@@ -248,7 +253,7 @@ class AttentionPanel(AnswerPanel):
             self._show_head()
 
     def _row_weights(self, query: int) -> Floats | None:
-        """(S): a row of the head shown; None if it has not been read."""
+        """Return a row (S) of the shown head; None if the maps are pooled and the exact row has not been read."""
         tile, read = self.overview.montage.shown, self._row
         site = self.stack.sites[tile.site]
         found: Floats | None = None
@@ -263,11 +268,11 @@ class AttentionPanel(AnswerPanel):
         return shown_row(self._texts[0], self._pointed.position, self._which_row, int(self.stack.rows[-1]))
 
     def _draw_row(self) -> int:
-        """Draw the row of the token in focus; returns its index."""
+        """Draw the row of the token in focus and return its index."""
         row = self._shown_row
         weights = self._row_weights(row.query)
         self.say("" if weights is None else self._describe(row, weights))
-        if weights is not None and self._kind != "cross":  # a token drawn when the context was full is in no map
+        if weights is not None and self._kind != "cross":  # the last token has no column if the context was full
             weights = np.pad(weights, (0, len(self._texts[0]) - len(weights)), constant_values=np.nan)
         missing = "" if weights is not None else " Click a token to read its exact row."
         self.detail.row_caption.setText(row.words + missing)
@@ -279,7 +284,7 @@ class AttentionPanel(AnswerPanel):
         return row.query
 
     def _describe(self, row: ShownRow, weights: Floats) -> str:
-        """The sentence about the row of the head shown."""
+        """Describe the row of the shown head in one sentence."""
         tile, (words, others) = self.overview.montage.shown, self._texts
         site = self.stack.sites[tile.site]
         layer = part_of_layer(site.site).partition("'")[0]
@@ -295,7 +300,7 @@ class AttentionPanel(AnswerPanel):
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:
-        """In a pooled map show a part of it; in an exact one choose the row."""
+        """Show the part of a pooled map around a cell; in an exact map, lock the token of the row."""
         if self.stack.is_pooled and self._part is None:
             self.reading.ask_window(
                 self._kind, window_around(self.stack.rows, row), window_around(self.stack.columns, column)
@@ -332,7 +337,7 @@ class AttentionPanel(AnswerPanel):
         self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
 
     def numbers(self) -> Callable[[], Columns]:
-        """The weights of the head shown."""
+        """Return a function that creates the export columns: the weights of the shown head."""
         if not self._is_there:
             return dict
         tile = self.overview.montage.shown

@@ -1,4 +1,4 @@
-"""Reads the attention maps of the text in focus; parts of pooled maps can be read again, unpooled."""
+"""Reads the attention maps of the text in focus, and windows of pooled maps without pooling."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Window:
-    """A window of all layers' maps of one kind, unpooled: (H + 2, rows, columns) by site, as in `SiteMap.weights`."""
+    """A window of the unpooled maps of all layers, of one kind of attention.
+
+    weights: (H + 2, rows, columns) by site, as in `SiteMap.weights`.
+    """
 
     kind: str
     rows: range
@@ -36,12 +39,12 @@ class Window:
 
 
 class AttentionReading(QObject):
-    """Asks the open model for a text's attention.
+    """Reads the attention of the open model over a text.
 
     Signals:
         read(): `stacks` has been read.
         window_read(Window): the window requested with `ask_window` has been read.
-        window_failed(failure): it could not be read (for the maps, the examiner's `failed` is emitted).
+        window_failed(failure): that window could not be read. If the maps cannot, the examiner emits `failed`.
     """
 
     read = Signal()
@@ -53,18 +56,18 @@ class AttentionReading(QObject):
         self._text: ReadText | None = None
         self._prefix_cache: PrefixCache | None = None
         self.stacks: dict[str, StackMaps] = {}
-        """By kind, in order; empty until they are read."""
+        """The maps by kind of attention, in order; empty until they have been read."""
         self._map_examiner, self._window_examiner = examiner, Examiner(session.worker, session.chat, self)
         self._map_examiner.done.connect(self._on_read)
         self._window_examiner.done.connect(self.window_read)
         self._window_examiner.failed.connect(self.window_failed)
 
     def is_of(self, text: ReadText | None) -> bool:
-        """Whether the maps of this text have been read: a hidden panel may be behind."""
+        """Return whether the maps are those of this text; a hidden panel may still have those of an earlier one."""
         return bool(self.stacks) and text is self._text
 
     def site_of(self, head: Head | None) -> tuple[str, int] | None:
-        """The kind of attention and the index of the layer of a head; None if it is not among the stacks."""
+        """Return the kind of attention of a head and its index in `StackMaps.sites`; None if it is in no stack."""
         for kind, stack in self.stacks.items():
             for number, site in enumerate(stack.sites):
                 if head is not None and site.site == head.site:
@@ -72,13 +75,13 @@ class AttentionReading(QObject):
         return None
 
     def forget(self) -> None:
-        """Discard all maps and cancel reading."""
+        """Discard all maps and cancel pending requests."""
         self._map_examiner.forget()
         self._window_examiner.forget()
         self.stacks, self._prefix_cache = {}, None
 
     def begin(self, text: ReadText) -> None:
-        """Read the maps of a text."""
+        """Start to read the maps of a text; `read` is emitted when that is done."""
         self.forget()
         self._text = text
 
@@ -97,7 +100,7 @@ class AttentionReading(QObject):
         self._map_examiner.ask(question)
 
     def ask_window(self, kind: str, rows: range, columns: range) -> None:
-        """Read a window of the same text's maps again, unpooled; replaces a pending request."""
+        """Request a window of the text's maps without pooling; replaces a pending request."""
         text = self._text
         assert text is not None
 

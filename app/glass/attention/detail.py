@@ -1,4 +1,4 @@
-"""One head in detail: what one token attends to, as arcs behind the text, and the map of all tokens by name."""
+"""One head in detail: the attention of one token as arcs behind the text, and the map of all tokens."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _MAP_HEIGHTS = (360, 470)
 
 
 class HeadDetail(QWidget):
-    """Shows one head; the map may be a part of the head's whole map, and its cells may be blocks of tokens.
+    """Shows one head. The map may be a part of the whole map, and its cells may be blocks of tokens.
 
     Signals:
-        cell_clicked(row, column): of the map.
-        whole_requested(): show the whole map again.
+        cell_clicked(row, column): a cell of the map was clicked.
+        whole_requested(): the whole map is to be shown again.
     """
 
     cell_clicked = Signal(int, int)
@@ -77,7 +77,7 @@ class HeadDetail(QWidget):
         self.map.clicked.connect(self.cell_clicked)
 
     def show_sides(self, rows: Side, columns: Side, *, is_part: bool) -> None:
-        """Set the rows and columns of the maps to come."""
+        """Set the rows and columns of the maps that `show_head` shows. is_part: whether they are a part of the map."""
         self._sides = rows, columns
         self.whole.setVisible(is_part)
         self.pooled.setVisible(is_part or rows.has_blocks or columns.has_blocks)
@@ -104,6 +104,6 @@ class HeadDetail(QWidget):
 def sides_of(
     words: Sequence[str], others: Sequence[str] | None, rows: Sequence[int], columns: Sequence[int]
 ) -> tuple[Side, Side]:
-    """The sides of a map of tokens that attend to each other or to `others`; `rows` and `columns` are block starts."""
+    """Return the sides of a map of tokens that attend to each other, or to `others`. rows, columns: edges of blocks."""
     names = short_names(words)
     return side_of(names, rows), side_of(names if others is None else short_names(others), columns)

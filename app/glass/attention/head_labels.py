@@ -23,7 +23,7 @@ _MIXED = "mixed"
 
 
 def describe_head(site: SiteMap, head: int) -> str:
-    """“Layer 2, head 3: induction”, “Layer 2: mean of its 4 heads”."""
+    """Return the title of a head: “Layer 2, head 3: induction”, “Layer 2: mean of its 4 heads”."""
     if head >= site.n_head:
         what = ("mean", "largest")[head - site.n_head]
         return f"{format_site(site.site).removesuffix(', attention')}: {what} of its {site.n_head} heads"
@@ -32,7 +32,7 @@ def describe_head(site: SiteMap, head: int) -> str:
 
 
 def format_scores(site: SiteMap, head: int) -> str:
-    """A head's scores: “previous token 12 % · first token 40 % · …”; '' for the mean and maximum."""
+    """Format the scores of a head: “previous token 12 % · first token 40 % · …”; '' for the mean and maximum."""
     if head >= site.n_head:
         return ""
     measured = ((PATTERNS[name].lower(), score) for name, score in scores_of(site, head).items())
@@ -40,19 +40,19 @@ def format_scores(site: SiteMap, head: int) -> str:
 
 
 def scores_of(site: SiteMap, head: int) -> dict[str, float]:
-    """A head's score by pattern."""
+    """Return the scores of a head by pattern."""
     return {name: float(of[head]) for name, of in site.scores.items()}
 
 
 def head_columns(
     stack: StackMaps, site: int, head: int, words: Sequence[str], others: Sequence[str] | None
 ) -> Mapping[str, Sequence[Any]]:
-    """Columns for export: the head, query and key (position from 1, and token), and the weight.
+    """Return the columns for export: the head, query and key (position from 1, and token), and the weight.
 
-    In a pooled map the positions are those of the first token of each block.
+    In a pooled map, positions and tokens are those of the first token of each block.
 
     Args:
-        words, others: the tokens of the queries, and of the keys if they are another text.
+        words, others: the query tokens, and the key tokens if they belong to another text.
     """
     of, seen = stack.sites[site], words if others is None else others
     weights = of.weights[head]

@@ -31,8 +31,8 @@ class HeadMontage(QWidget):
     Signals:
         previewed(): `shown` has changed.
         chosen(tile): the user selected a Tile, or None.
-        walked(by): Shift and an arrow key: move `by` tokens.
-        moved(QRect): the tile in this rectangle is to be seen: the keys moved to it, or it is the one to begin with.
+        walked(by): Shift and an arrow key were pressed: move the focus by `by` tokens.
+        moved(QRect): scroll the tile in this rectangle into view: the keys moved to it, or `begin_with` was called.
         height_changed(): its height has changed.
     """
 
@@ -64,25 +64,25 @@ class HeadMontage(QWidget):
     def show_stack(
         self, stack: StackMaps, order: Sequence[Tile] | None = None, caption: Callable[[Tile], str] = lambda tile: ""
     ) -> None:
-        """Show the heads of a stack, by layer; or in `order`, with a caption of two lines below each."""
+        """Show the heads of a stack by layer, or in `order`, with a caption of two lines below each."""
         if stack is not self._stack:
             self._hovered = self._locked = self._first = None
         self._stack, self._order, self._caption = stack, order, caption
         self._arrange()
 
     def set_scale(self, scale: str) -> None:
-        """Colour by one of `app.kit.plots.attention_pictures.SCALES`."""
+        """Set the colour scale, one of `app.kit.plots.attention_pictures.SCALES`."""
         self._scale = scale
         self._paint_image()
 
     def keep(self, tile: Tile | None) -> None:
-        """Select another tile, without a signal."""
+        """Select a tile, None for none, without emitting a signal."""
         if tile != self._locked:
             self._locked = tile
             self.update()
 
     def begin_with(self, tile: Tile | None) -> None:
-        """Show this tile while none is selected, without a signal; None: the first one."""
+        """Set the tile that is shown while none is selected (None: the first one); only `moved` is emitted."""
         if tile != self._first:
             self._first = tile
             self.update()
@@ -91,16 +91,16 @@ class HeadMontage(QWidget):
 
     @property
     def shown(self) -> Tile:
-        """The tile under the pointer, else the selected one, else the one to begin with, else the first."""
+        """The tile under the pointer, else the selected one, else the one set with `begin_with`, else the first."""
         return self._hovered or self._locked or self._first or self.tile_layout.tiles[0]
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """All of them, in order."""
+        """All tiles, in order."""
         return self.tile_layout.tiles
 
     def rect_of(self, tile: Tile) -> QRect:
-        """Where a tile is drawn."""
+        """Return the rectangle of a tile."""
         return self.tile_layout.rect(self.tile_layout.tiles.index(tile))
 
     # -- Layout --------------------------------------------------------------------------------------------------------

@@ -20,17 +20,17 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.inspect.attention_maps import StackMaps
 from terrarium.models.inspect.head_patterns import EXPLAINED, order_by
 
-_HEIGHTS = (130, 280)  # pixels: lower and upper bound of the height limit
+_HEIGHTS = (130, 280)  # pixels: bounds of the maximum height
 
 _SPARE = 40
-"""Pixels: more than the height changes when a scroll bar takes width."""
+"""Pixels: a margin larger than the change of height when a scroll bar takes width."""
 
 
 class HeadOverview(QWidget):
     """The montage with its controls.
 
     Signals:
-        scale_changed(): another colour scale was chosen.
+        scale_changed(): the user chose another colour scale.
     """
 
     scale_changed = Signal()
@@ -51,7 +51,7 @@ class HeadOverview(QWidget):
         self.montage.setProperty("role", "scrolled")
         self._area = QScrollArea()
         self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setWidgetResizable(True)
         self._area.setWidget(self.montage)
@@ -74,7 +74,7 @@ class HeadOverview(QWidget):
         self._show_legend()
 
     def show_stack(self, stack: StackMaps) -> None:
-        """Show other heads; patterns that could not be measured are disabled."""
+        """Show the heads of a stack; disable sorting by patterns that could not be measured."""
         self._stack = stack
         items = self.sort.model()
         assert isinstance(items, QStandardItemModel)
@@ -86,7 +86,7 @@ class HeadOverview(QWidget):
         self._arrange()
 
     def set_available_height(self, height: int) -> None:
-        """Take at most a good third of a height; the rest scrolls."""
+        """Limit the height to 36 % of the panel's `height`, within `_HEIGHTS`; larger content scrolls."""
         least, most = _HEIGHTS
         self._highest = min(max(round(0.36 * height), least), most)
         self._fit()
@@ -120,7 +120,11 @@ class HeadOverview(QWidget):
 
     @Slot()
     def _fit(self) -> None:
-        """A scroll bar takes width, so the tiles shrink and may fit without it: keep it then, else it would flicker."""
+        """Fit the height to the tiles, and show a scroll bar if needed.
+
+        The scroll bar takes width, so that the tiles shrink and may then fit without it. It stays in that case, since
+        it would flicker otherwise.
+        """
         height, policy = self.montage.minimumHeight(), Qt.ScrollBarPolicy
         has_bar = self._area.verticalScrollBarPolicy() == policy.ScrollBarAlwaysOn
         scrolls = height > self._highest - (_SPARE if has_bar else 0)

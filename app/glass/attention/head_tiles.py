@@ -1,4 +1,4 @@
-"""All heads of a model as one image of thumbnails: the layout, and the image."""
+"""The thumbnails of all heads of a model: their layout, and their painting into one image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HATCH = 5  # pixels from one line to the next
 
 
 class Tile(NamedTuple):
-    """A layer's index and a head's; after the last head come the mean and the maximum over all heads."""
+    """The index of a layer and of a head in it; the two after the last head are the mean and maximum over all heads."""
 
     site: int
     head: int
@@ -32,10 +32,10 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class TileLayout:
-    """Tiles in `n_columns`, row by row.
+    """A layout of tiles in `n_columns`, row by row; lengths in pixels.
 
-    left, top: pixels for labels beside and above the rows. below: pixels for captions below each row. n_heads: tiles
-    per row before the gap; all if there is none.
+    side: of a tile. left, top: space for labels beside and above the rows. below: space for captions below each row.
+    n_heads: the number of tiles per row before the gap; `n_columns` for no gap.
     """
 
     tiles: tuple[Tile, ...]
@@ -48,7 +48,7 @@ class TileLayout:
 
     @property
     def height(self) -> int:
-        """Height of all rows in pixels."""
+        """The height of all rows in pixels."""
         return self.top + -(-len(self.tiles) // self.n_columns) * self._row
 
     @property
@@ -56,13 +56,13 @@ class TileLayout:
         return self.side + GUTTER + self.below
 
     def rect(self, index: int) -> QRect:
-        """The rectangle of tile `index`."""
+        """Return the rectangle of tile `index`."""
         row, column = divmod(index, self.n_columns)
         x = self.left + column * (self.side + GUTTER) + (_APART if column >= self.n_heads else 0)
         return QRect(x, self.top + row * self._row, self.side, self.side)
 
     def at(self, point: QPointF) -> int | None:
-        """The index of the tile under a point, its gutter included."""
+        """Return the index of the tile under a point, its gutter and caption included, or None."""
         x, y = point.x() - self.left, point.y() - self.top
         column = int(x // (self.side + GUTTER))
         if column >= self.n_heads:
@@ -74,7 +74,7 @@ class TileLayout:
 
 
 def grid_layout(stack: StackMaps, width: int, left: int, top: int) -> TileLayout:
-    """Layers down, heads across; on the right the mean and maximum over each layer's heads."""
+    """Lay out layers down and heads across, with the mean and maximum over each layer's heads on the right."""
     n_heads = stack.sites[0].n_head
     side = (width - left - _APART) // (n_heads + 2) - GUTTER
     tiles = tuple(Tile(site, head) for site in range(len(stack.sites)) for head in range(n_heads + 2))
@@ -82,13 +82,13 @@ def grid_layout(stack: StackMaps, width: int, left: int, top: int) -> TileLayout
 
 
 def ranked_layout(order: Sequence[Tile], width: int, below: int) -> TileLayout:
-    """Heads in an order, as many in a row as fit, each with a caption below it."""
+    """Lay out heads in the given order, as many per row as fit, each with space for a caption below it."""
     columns = max(width // (_RANKED + GUTTER), 1)
     return TileLayout(tuple(order), columns, _RANKED, 0, 0, below, columns)
 
 
 def paint_tiles(stack: StackMaps, layout: TileLayout, scale: str, theme: ThemeProvider, ratio: float) -> QImage:
-    """All tiles of a layout in one image; hatched where masked. `ratio`: device pixels per pixel."""
+    """Paint all tiles of a layout into one image, masked cells hatched. ratio: device pixels per pixel."""
     side = round(layout.side * ratio)
     maps = np.stack([stack.sites[tile.site].small[tile.head] for tile in layout.tiles])
     values = scaled(pooled_to(maps, side), scale)

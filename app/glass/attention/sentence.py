@@ -1,4 +1,4 @@
-"""A sentence about what a head attends to for one token; and the choice of the initial head. No widgets."""
+"""A sentence about the attention of a head for one token, and the choice of the initial head. No widgets."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def describe_row(
     """Describe the attention of a head in one token's row.
 
     Args:
-        head: its name, as “head 2 of layer 3”.
-        weights: (S) its attention weights; NaN where masked.
-        words: the query tokens. others: the key tokens, if they are another text.
-        is_causal: whether it attends to earlier tokens only.
+        head: the name of the head, as “head 2 of layer 3”.
+        weights: (S) the attention weights of the head in this row; NaN where masked.
+        words: the query tokens. others: the key tokens if they belong to another text.
+        is_causal: whether the head attends only to the token itself and earlier ones.
         gives_label: whether the label of the text is read at that token.
     """
     at = int(np.nanargmax(weights))
@@ -49,9 +49,9 @@ def describe_row(
 
 
 def most_focused(stack: StackMaps, query: int) -> Tile | None:
-    """Return the head with the largest weight on a single other token; None if the maps are pooled or none is left.
+    """Return the head with the largest weight on a single token; None if the maps are pooled or all weights are 0.
 
-    The first token and the token itself do not count: many heads rest there.
+    Except in cross-attention, the first token and the query itself are ignored: many heads attend there by default.
     """
     if stack.is_pooled:
         return None

@@ -1,7 +1,7 @@
-"""Which row of an attention map belongs to the token in focus, and a sentence that says so. No widgets.
+"""The row of an attention map that is shown for the token in focus, and a sentence about it. No widgets.
 
-A causal model predicts a token at the position before it, so that row is shown; the token's own row, which predicts the
-next token, on request. In a bidirectional model there is only the token's own row.
+A causal model predicts a token at the position before it, so that row is shown by default; the token's own row, which
+predicts the next token, can be chosen. In bidirectional attention there is only the token's own row.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from terrarium.app.glass.names import quoted
 
 ROWS = {"before": "Attention used to predict it", "own": "Attention after it"}
-"""The row shown for a token in a causal model."""
+"""The choices of a row for a token in a causal model, with their labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownRow:
-    """A row of the map by its index, the token in focus if it is another one, and a sentence about it."""
+    """A row of an attention map.
+
+    query: the index of the row. marked: the position of the token in focus if it is not `query`, else None.
+    words: a sentence about the row.
+    """
 
     query: int
     marked: int | None
@@ -25,11 +29,11 @@ class ShownRow:
 
 
 def shown_row(words: Sequence[str], position: int | None, which: str | None, n_rows: int) -> ShownRow:
-    """The row for the token at `position` (None: the last one) of a text with these words.
+    """Return the row to show for the token at `position` (None: the last one) of a text with the tokens `words`.
 
     Args:
         which: one of ROWS; None for bidirectional attention.
-        n_rows: how many of the tokens were read, and have a row: a token drawn when the context was full has none.
+        n_rows: how many of the tokens were read and so have a row; one sampled when the context was full has none.
     """
     hint = ""
     if position is None:
@@ -50,7 +54,7 @@ def shown_row(words: Sequence[str], position: int | None, which: str | None, n_r
 
 
 def position_of_row(query: int, n: int, which: str | None) -> int | None:
-    """The position whose shown row is `query` in a text of `n` tokens; None if there is none."""
+    """Return the position for which row `query` is shown in a text of `n` tokens, or None."""
     if which != "before":
         return query
     return query + 1 if query + 1 < n else None

@@ -1,4 +1,4 @@
-"""An embedding table for the window: every token's name and coordinates on the map. No widgets."""
+"""An embedding table as the page shows it: the name and map coordinates of every token. No widgets."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 TABLES = ("input", "output")
 _MARKS = "·▁Ġ#"
-"""Marks before a token for a space or a continued word."""
+"""Marks at the start of a token for a space or a continued word."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddingTable:
-    """One of a model's tables.
+    """The input or output embeddings of a model.
 
-    names, kinds: of all its rows. width: numbers in a row. has_both: the head has its own.
-    counts: how often each token occurs in the training text; 0 for all where that is not known (`use` is None).
-    shown: the ids on the map, which is computed from them alone: without the tokens that never occur, unless wanted.
+    which: one of TABLES. names, kinds: of all rows. map: the projection to two dimensions. width: the embedding size.
+    has_both: whether the head has weights of its own, so that there is an output table.
+    use, counts: how often each token occurs in the training text; None and all 0 if that is unknown.
+    shown: the ids on the map, from which alone it is computed; unused tokens are left out unless requested.
     """
 
     which: str
@@ -42,11 +43,14 @@ class EmbeddingTable:
 
     @property
     def n_unused(self) -> int:
-        """How many tokens never occur in the training text; 0 where that is not known."""
+        """How many tokens never occur in the training text; 0 if that is unknown."""
         return 0 if self.use is None else sum(count == 0 for count in self.counts)
 
     def find(self, words: str) -> list[int]:
-        """The tokens that contain `words`, best match first: exact matches, then shorter ones, then smaller ids."""
+        """Return the ids of tokens that contain `words`: exact matches first, then by length, then by id.
+
+        Upper and lower case are ignored only if there is no match otherwise.
+        """
         wanted = words.replace(" ", "·")
         found = [id for id, name in enumerate(self.names) if wanted in name] if wanted else []
         if wanted and not found:
@@ -63,11 +67,11 @@ def read_table(
     in_world: bool = False,
     with_unused: bool = False,
 ) -> EmbeddingTable:
-    """The input table, or the output table if there is one. Runs on the worker's thread.
+    """Read the input or output table; the input table if there is no such output table. Runs on the worker thread.
 
     Args:
-        use: of the tokens in the training text, if it is known. in_world: whether that text is Tiny World.
-        with_unused: whether the tokens that never occur are on the map too.
+        use: the use of tokens in the training text, if known. in_world: whether that text is Tiny World.
+        with_unused: whether tokens that never occur are on the map too.
     """
     from terrarium.models.inspect.embedding_map import pca_2d, tables
     from terrarium.models.tokenizers.vocabulary.vocabulary import TYPE_NAMES, read_vocabulary
@@ -103,7 +107,7 @@ def read_table(
 def find_nearest(
     model: AnyModel, tokenizer: Tokenizer, which: str, id: int, among: Sequence[int]
 ) -> tuple[int, list[tuple[int, float]]]:
-    """A token and its nearest neighbours among some tokens, with their cosines. Runs on the worker's thread."""
+    """Return `id` and its nearest neighbours in `among`, with cosine similarities. Runs on the worker thread."""
     from terrarium.models.inspect.embedding_map import nearest, tables
 
     return id, nearest(tables(model)[which], id, among=among)

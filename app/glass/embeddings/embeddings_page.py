@@ -52,14 +52,14 @@ ABOUT = About(
 
 
 _WIDE, _BESIDE = 820, 360  # pixels: minimum width to show the list beside the map, and its width there
-_NO_LIMIT = 16_777_215  # Qt's own
+_NO_LIMIT = 16_777_215  # QWIDGETSIZE_MAX
 
 _N_SPOKEN = 3
 """The number of nearest tokens named in the sentence."""
 
 
 class EmbeddingsPage(GlassPanel):
-    """Shows the open model's embeddings; optionally follows the token in focus."""
+    """The embeddings of the open model; optionally follows the token in focus."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
@@ -68,7 +68,7 @@ class EmbeddingsPage(GlassPanel):
         self._table: EmbeddingTable | None = None
         self._read_of: ChatModel | None = None
         self._use: dict[str, TokenUse | None] = {}
-        """How often each token occurs in what a run was trained on, by its id."""
+        """The use of tokens in the training text of each run, by the run's id; None if it could not be counted."""
         self._counting = LatestTask(self)
         self._chosen = -1
         self.which = Segments("Table", {"input": "Input", "output": "Output"})
@@ -148,12 +148,12 @@ class EmbeddingsPage(GlassPanel):
 
     @property
     def table(self) -> EmbeddingTable | None:
-        """What is shown."""
+        """The displayed table, or None."""
         return self._table
 
     @property
     def chosen(self) -> int:
-        """The token whose neighbours are shown, -1 for none."""
+        """The id of the token whose neighbours are shown, −1 for none."""
         return self._chosen
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -175,7 +175,7 @@ class EmbeddingsPage(GlassPanel):
             self.examiner.forget()
             self._show_message("No model is open", "Choose a model above to see its embeddings here.")
         elif model is not self._read_of:
-            self._table = None  # another model's table
+            self._table = None  # it was another model's
             self._seeker.forget()
             self._chosen = -1
             self.head.set_note("")
@@ -192,7 +192,7 @@ class EmbeddingsPage(GlassPanel):
             self.choose(text.ids[position])
 
     def _count(self, run_id: str) -> None:
-        """Count the tokens of what the open model was trained on, then read the table."""
+        """Count the tokens in the training text of the open model, then read the table."""
         self._show_message("Counting the tokens …", "Tokens that its training text never uses are left out of the map.")
         library, tokenizer = self._session.library, self._session.chat.tokenizer
         assert tokenizer is not None
@@ -203,7 +203,7 @@ class EmbeddingsPage(GlassPanel):
 
             try:
                 run = RunFolder.open(library.find_run(run_id))
-            except ValueError:  # a model that is no run of this library
+            except ValueError:  # the model is not a run in this library
                 return run_id, None
             return run_id, (yield from count_training_tokens(library, run, tokenizer))
 
@@ -277,7 +277,7 @@ class EmbeddingsPage(GlassPanel):
         self.show_position()
 
     def _describe(self, table: EmbeddingTable) -> str:
-        """How large the table is, which tokens are on the map, and how that is known."""
+        """Describe the size of the table, which tokens are on the map, and how that is known."""
         n, n_shown, step = len(table.names), len(table.shown), f"at step {self.examiner.step:,}"
         if table.use is None:
             where = f"All {format_count(n, 'token')} are shown: without its training text, it is unknown which it uses"
@@ -350,7 +350,10 @@ class EmbeddingsPage(GlassPanel):
         return f"{ABOUT.title} · {model.name}, step {self.examiner.step:,}" if model is not None else ABOUT.title
 
     def numbers(self) -> Callable[[], Columns]:
-        """Every token with its coordinates on the map; the neighbours of the chosen one with their cosines."""
+        """Return a function that creates the export columns.
+
+        They are every token with its coordinates on the map and, for the neighbours of the chosen token, their cosines.
+        """
         table, near = self._table, {id: cosine for id, _, cosine in self.near.rows}
 
         def make() -> Columns:
@@ -371,7 +374,7 @@ class EmbeddingsPage(GlassPanel):
 
 
 def describe_nearest(name: str, nearest: Sequence[str]) -> str:
-    """“Closest to “Mia”: Tom, Anna, Ben.”; the nearest first."""
+    """Name up to three nearest neighbours, the nearest first: “Closest to “Mia”: Tom, Anna, Ben.”"""
     if not nearest:
         return ""
     words = (spoken(each) for each in nearest[:_N_SPOKEN])

@@ -1,4 +1,4 @@
-"""The kinds of tokens: by meaning in Tiny World, whose words are known, else by form. No widgets."""
+"""The kinds of tokens: by meaning for Tiny World, whose vocabulary is known, else by form. No widgets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from terrarium.models.tiny_world import english, lexicon
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of token: its name and symbol.
+    """A kind of token with its name and symbol.
 
-    shape: circle, triangle, square, diamond, down, plus, star, hexagon, cross, bar, ring or dot; on one map all differ.
-    colour: an index into the theme's categories; None for a muted one. is_named: whether its tokens are worth a label.
+    shape: circle, triangle, square, diamond, down, plus, star, hexagon, cross, bar, ring or dot; unique on each map.
+    colour: an index into the theme's categories; None for a muted colour. is_named: whether its tokens get labels.
     """
 
     name: str
@@ -46,7 +46,7 @@ KINDS = (
     PERSON, _ANIMAL, _PLACE, _THING, _FOOD, _ACTION, _QUALITY, _DOING, _OTHER_WORD, _REST, _MARK,
     _ROLE, WORD, _PIECE, _NUMBER, _SIGN, _BYTE, _SPECIAL, UNKNOWN,
 )  # fmt: skip
-"""All kinds, in the order of a legend."""
+"""All kinds, in the order of the legend."""
 
 _FORMS = {
     "special": _SPECIAL, "added": _SPECIAL, "byte": _BYTE, "fragment": _BYTE, "space": _BYTE, "number": _NUMBER,
@@ -55,12 +55,12 @@ _FORMS = {
 """The kind of each type of token (models.tokenizers.vocabulary.token_types), except single characters."""
 
 _RESERVED = re.compile(r"\[unused\d+\]")
-"""The unused entries of BERT's vocabularies, which occur in no text."""
+"""The reserved entries of BERT's vocabularies, which occur in no text."""
 _DOES = re.compile(r"\{person\} (?!was|is)(\w+)|(?:was|is) (\w+) (?:by|to) ")
 
 
 def _world_words() -> dict[str, Kind]:
-    """The words of Tiny World with their kinds; what people do is read off its grammar."""
+    """Return the words of Tiny World with their kinds; the verbs are extracted from its sentence templates."""
     templates = [template for table in (english.PAST, english.REPORT) for group in table.values() for template in group]
     verbs = {verb for template in templates for pair in _DOES.findall(template) for verb in pair if verb}
     lists = (
@@ -80,11 +80,12 @@ _WORLD = _world_words()
 
 
 def kind_of(text: str | None, form: str, *, in_world: bool) -> Kind:
-    """The kind of a token.
+    """Return the kind of a token.
 
     Args:
-        text: None where it is not whole characters. form: its type, as in models.tokenizers.vocabulary.token_types.
-        in_world: whether the model was trained on Tiny World, so that words mean what they do there.
+        text: the text of the token; None if its bytes are not whole characters.
+        form: its type, as in models.tokenizers.vocabulary.token_types.
+        in_world: whether the model was trained on Tiny World, so that its words are classified by meaning.
     """
     word = (text or "").strip()
     if _RESERVED.fullmatch(word):
@@ -101,10 +102,10 @@ def kind_of(text: str | None, form: str, *, in_world: bool) -> Kind:
 
 
 def label_order(kinds: Sequence[Kind], counts: Sequence[int], ids: Sequence[int]) -> list[int]:
-    """The tokens that are worth a label, the best first: the kinds take turns, each with its most frequent tokens.
+    """Return the ids of the tokens to label, by priority: the named kinds in turn, each by descending frequency.
 
     Args:
-        kinds, counts: of every token. ids: those to choose from.
+        kinds, counts: of all tokens. ids: the tokens to choose from.
     """
     queues: dict[Kind, list[int]] = {kind: [] for kind in KINDS if kind.is_named}
     for id in sorted(ids, key=lambda id: (-counts[id], id)):
@@ -115,7 +116,7 @@ def label_order(kinds: Sequence[Kind], counts: Sequence[int], ids: Sequence[int]
 
 
 def first_choice(kinds: Sequence[Kind], counts: Sequence[int], ids: Sequence[int]) -> int:
-    """The token to begin with: the most frequent person, else the most frequent word, else piece; -1 for none."""
+    """Return the id of the initial token: the most frequent person, else word, else word piece; −1 for none."""
     for kind in (PERSON, WORD, _OTHER_WORD, _PIECE, _REST):
         of_kind = [id for id in ids if kinds[id] == kind]
         if of_kind:

@@ -16,7 +16,7 @@ _BAR = 6  # pixels
 
 
 class NeighbourList(PaintedRows):
-    """Rows of a token, a bar from 0 to 1 and the cosine. Arrow keys move, Enter selects.
+    """A list with a row per token: its name, a bar from 0 to 1 and the cosine. Arrow keys move, Enter selects.
 
     Signals:
         chosen(id): the user selected this token.
@@ -33,14 +33,14 @@ class NeighbourList(PaintedRows):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
     def show_rows(self, rows: Sequence[tuple[int, str, float]]) -> None:
-        """Show ids, names and cosines."""
+        """Show rows of (id, name, cosine)."""
         self._rows, self._at = rows, -1
         self.setAccessibleDescription(", ".join(f"{name} {cosine:.2f}" for _, name, cosine in rows))
         self._restyle()
 
     @property
     def rows(self) -> Sequence[tuple[int, str, float]]:
-        """What is shown."""
+        """The displayed rows: (id, name, cosine)."""
         return self._rows
 
     @property

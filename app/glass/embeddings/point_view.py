@@ -1,4 +1,4 @@
-"""A viewport on points in a plane: zooming, panning, pixel coordinates, the nearest point and point density."""
+"""A viewport on points in a plane, with zooming, panning, pixel coordinates, the nearest point and point density."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from terrarium.app.kit.plots.pictures import Floats
 
 
 class PointView:
-    """A view of points (n, 2) in `width` × `height` pixels, initially of all; pixels count from the top left.
+    """A view of points in `width` × `height` pixels, initially of all points. The origin of pixels is the top left.
 
-    Both axes have the same scale, so distances are true.
+    Both axes have the same scale, so that distances are not distorted.
 
     Attributes:
         points: (n, 2).
-        middle: (2,) the centre of the view. per_pixel: size of a pixel in units of the points.
+        middle: (2,) the centre of the view. per_pixel: the size of a pixel in units of the points.
     """
 
     def __init__(self, points: Floats) -> None:
@@ -33,25 +33,25 @@ class PointView:
             self.per_pixel = max(1.06 * float(((high - low) / [self.width, self.height]).max()), 1e-9)
 
     def resize(self, width: float, height: float) -> None:
-        """Change the size in pixels, keeping the centre, or still fitting all points."""
+        """Change the size in pixels; keep fitting all points or, after zooming or panning, keep the centre."""
         self.width, self.height = max(width, 1.0), max(height, 1.0)
         if self._is_whole:
             self.show_all()
 
     def pixels(self, ids: slice | NDArray[np.int64] = np.s_[:]) -> Floats:
-        """Pixel coordinates of points, (n, 2)."""
+        """Return the pixel coordinates (n, 2) of points, by default of all."""
         scale = np.array([1.0, -1.0]) / self.per_pixel
         found: Floats = ((self.points[ids] - self.middle) * scale).astype(np.float32)
         found += np.array([self.width / 2, self.height / 2], np.float32)
         return found
 
     def seen(self) -> NDArray[np.int64]:
-        """The indices of the visible points."""
+        """Return the indices of the visible points."""
         x, y = self.pixels().T
         return np.flatnonzero((x >= 0) & (y >= 0) & (x < self.width) & (y < self.height))
 
     def nearest(self, x: float, y: float, within: float) -> int:
-        """The point nearest to a pixel, -1 if none is within `within` pixels."""
+        """Return the index of the point nearest to a pixel; −1 if none is within `within` pixels."""
         if not len(self.points):
             return -1
         away = ((self.pixels() - np.array([x, y], np.float32)) ** 2).sum(axis=1)
@@ -59,7 +59,7 @@ class PointView:
         return found if away[found] <= within**2 else -1
 
     def zoom(self, factor: float, x: float, y: float) -> None:
-        """Zoom in (below 1) or out around a pixel, which stays in place."""
+        """Zoom in (`factor` below 1) or out around the pixel (x, y), which stays in place."""
         aside = np.array([x - self.width / 2, self.height / 2 - y]) * self.per_pixel
         self.middle, self.per_pixel = self.middle + aside * (1 - factor), self.per_pixel * factor
         self._is_whole = False
@@ -70,7 +70,7 @@ class PointView:
         self._is_whole = False
 
     def density(self, ids: NDArray[np.int64]) -> Floats:
-        """(height, width): how many of these visible points cover each pixel; a point is 2 × 2 pixels."""
+        """Return how many of these visible points cover each pixel, (height, width); a point is 2 × 2 pixels."""
         wide, high = int(self.width), int(self.height)
         x, y = self.pixels(ids).astype(np.int64).T
         counts = np.zeros(wide * high, np.float32)

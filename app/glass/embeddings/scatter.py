@@ -1,5 +1,7 @@
-"""The tokens of a vocabulary as symbols of their kinds: hover names them, a click selects one, wheel and drag zoom and
-pan."""
+"""A scatter plot of the tokens of a vocabulary, with a symbol for each kind.
+
+Hovering shows a token's name, a click selects it, the wheel zooms and dragging pans.
+"""
 
 from __future__ import annotations
 
@@ -30,21 +32,21 @@ from terrarium.app.glass.embeddings.symbols import colour_of, draw_symbol, symbo
 from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
-_NEAR = 12  # pixels from the pointer to a point that it names
+_NEAR = 12  # pixels: the maximum distance from the pointer to a hovered point
 MAX_MARKED = 500
-"""Search results that are marked at most."""
+"""The maximum number of marked search results."""
 
-_FEW, _NAMED = 3000, 60  # maximum of points drawn one by one; of points that are all named
-_LABELS, _TRIED = 30, 400  # labels of a whole map at most; tokens that are tried for them
+_FEW, _NAMED = 3000, 60  # the maximum of visible points drawn one by one, and of those that are all named
+_LABELS, _TRIED = 30, 400  # otherwise: the maximum of labels, and of tokens tried for them
 _RADIUS = 3.6  # pixels
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 
 
 class EmbeddingScatter(QWidget):
-    """The points fill the widget until the user zooms; double-click or 0 shows all again.
+    """The scatter plot. It fits all points until the user zooms or pans; double-click or 0 fits them again.
 
     Signals:
-        chosen(id): the point of this token was clicked.
+        chosen(id): the user clicked the point of this token.
     """
 
     chosen = Signal(int)
@@ -59,7 +61,7 @@ class EmbeddingScatter(QWidget):
         self._kinds: Sequence[Kind] = ()
         self._labels: Sequence[int] = ()
         self.labelled: list[int] = []
-        """The tokens that were named on the map when it was last painted."""
+        """The ids of the tokens labelled in the last painting, without the chosen, hovered, near and found ones."""
         self._titles: Sequence[str] = ()
         self._ground: QPixmap | None = None
         self._hovered = -1
@@ -79,7 +81,7 @@ class EmbeddingScatter(QWidget):
         return QSize(420, 300)
 
     def show_table(self, table: EmbeddingTable, titles: Sequence[str]) -> None:
-        """Show another table, with these lines below it."""
+        """Show another table, with the lines `titles` below it."""
         self._ids = np.array(table.shown, np.int64)
         self._rows = {id: row for row, id in enumerate(table.shown)}
         self._view, self._names, self._titles = PointView(table.map.points[self._ids]), table.names, titles
@@ -89,25 +91,25 @@ class EmbeddingScatter(QWidget):
         self.show_all()
 
     def mark(self, chosen: int, near: Sequence[int] = ()) -> None:
-        """Mark a token, -1 for none, and its neighbours; those that are not on the map are left out."""
+        """Mark a token (−1 for none) and its neighbours, if they are on the map."""
         self._chosen, self._near = chosen if chosen in self._rows else -1, [id for id in near if id in self._rows]
         self.setAccessibleDescription(self._names[chosen] if chosen >= 0 else "")
         self.update()
 
     def mark_found(self, found: Sequence[int]) -> None:
-        """Mark search results, as far as they are on the map."""
+        """Mark the search results that are on the map."""
         self._found = [id for id in found if id in self._rows]
         self._redraw()
 
     @Slot()
     def show_all(self) -> None:
-        """Show all points."""
+        """Fit all points into the view."""
         self._view.show_all()
         self._redraw()
 
     @property
     def hovered(self) -> int:
-        """The token under the pointer, -1 for none."""
+        """The id of the token under the pointer, −1 for none."""
         return self._hovered
 
     # -- Geometry ------------------------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ class EmbeddingScatter(QWidget):
         return QRectF(0, 0, max(self.width(), 1), max(self.height() - len(self._titles) * below, 1))
 
     def point_of(self, id: int) -> QPointF:
-        """Where a token is drawn; only for those on the map."""
+        """Return where a token is drawn. It must be on the map."""
         row = self._rows[id]
         ((x, y),) = self._view.pixels(np.s_[row : row + 1]).tolist()
         return QPointF(x, y)
@@ -160,7 +162,7 @@ class EmbeddingScatter(QWidget):
         self._draw_titles(painter)
 
     def _draw_ground(self) -> QPixmap:
-        """All points: one by one if they are few, else as density images, one for each kind."""
+        """Draw all points into a pixmap: one by one if they are few, else as a density image for each kind."""
         ratio = self.devicePixelRatioF()
         pixmap = QPixmap(self.size() * ratio)
         pixmap.setDevicePixelRatio(ratio)
@@ -187,7 +189,7 @@ class EmbeddingScatter(QWidget):
         return pixmap
 
     def _draw_symbols(self, painter: QPainter, kind: Kind, rows: NDArray[np.int64]) -> None:
-        """The points of one kind; what is not worth a label is smaller and fainter."""
+        """Draw the points of one kind; kinds without labels are smaller and fainter."""
         path, colour = symbol_path(kind.shape, _RADIUS * (1.0 if kind.is_named else 0.8)), colour_of(kind, self._theme)
         painter.setOpacity(1.0 if kind.is_named else 0.55)
         for x, y in self._view.pixels(rows).tolist():
@@ -197,7 +199,7 @@ class EmbeddingScatter(QWidget):
         painter.setOpacity(1.0)
 
     def _draw_labels(self, painter: QPainter, taken: list[QRectF]) -> None:
-        """Names beside points: of all if few are visible, else of some thirty of all named kinds."""
+        """Draw names beside points: of all if few are visible, else of up to `_LABELS` tokens of all named kinds."""
         seen = self._ids[self._view.seen()].tolist()
         wanted = seen if len(seen) <= _NAMED else [id for id in self._labels if id in set(seen)]
         most, self.labelled = _NAMED if len(seen) <= _NAMED else _LABELS, []
@@ -208,7 +210,7 @@ class EmbeddingScatter(QWidget):
                 self.labelled.append(id)
 
     def _draw_rings(self, painter: QPainter, ids: Sequence[int], pen: QPen, radius: float) -> None:
-        """Rings around points, which keep their symbols."""
+        """Draw rings around the symbols of points."""
         painter.setPen(pen)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for id in ids:
@@ -221,7 +223,7 @@ class EmbeddingScatter(QWidget):
             painter.drawEllipse(self.point_of(id), radius, radius)
 
     def _draw_name(self, painter: QPainter, id: int, taken: list[QRectF], *, bold: bool = False) -> bool:
-        """A token's name beside its point, unless it would overlap another one; whether it was drawn."""
+        """Draw a token's name beside its point unless it would overlap another name; return whether it was drawn."""
         font = self._theme.mono_font(0.85)
         font.setBold(bold)
         metrics, at = QFontMetrics(font), self.point_of(id)
@@ -308,7 +310,7 @@ class EmbeddingScatter(QWidget):
 
 
 def _shaded(counts: Floats, color: QColor) -> QImage:
-    """The number of points per pixel (height, width) -> an image, more opaque where there are more."""
+    """Return an image of the number of points per pixel (height, width), more opaque where there are more."""
     alpha = (255 * (1 - 0.72**counts)).astype(np.uint32)
     data = np.ascontiguousarray(alpha << 24 | np.uint32(color.rgb() & 0xFFFFFF))
     high, wide = data.shape

@@ -1,4 +1,4 @@
-"""The symbols of kinds of tokens, and the legend that names them."""
+"""The symbols of the kinds of tokens, and their legend."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _SIDES = {"triangle": (3, -90.0), "down": (3, 90.0), "square": (4, 45.0), "diamond": (4, 0.0), "hexagon": (6, 0.0)}
-"""Corners of a polygon, and the direction of the first one in degrees."""
+"""The number of corners of each polygon, and the direction of the first corner in degrees."""
 
 
 def colour_of(kind: Kind, theme: ThemeProvider) -> QColor:
-    """The colour of a kind."""
+    """Return the colour of a kind."""
     return theme.theme.color("muted") if kind.colour is None else QColor(theme.theme.categories[kind.colour])
 
 
 def symbol_path(shape: str, radius: float) -> QPainterPath:
-    """A shape around the origin; all look about as large as a circle of this radius."""
+    """Return the path of a shape around the origin, which appears about as large as a circle of this radius."""
     path = QPainterPath()
     if shape in _SIDES:
         path.addPolygon(QPolygonF(_corners(*_SIDES[shape], 1.25 * radius)))
@@ -55,7 +55,7 @@ def _corners(n: int, first: float, radius: float) -> list[QPointF]:
 
 
 class KindLegend(QWidget):
-    """Each kind with its symbol and how many tokens it has."""
+    """A legend of the kinds, with their symbols and numbers of tokens."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -64,7 +64,7 @@ class KindLegend(QWidget):
         self.entries: tuple[tuple[Kind, int], ...] = ()
 
     def show_kinds(self, entries: Iterable[tuple[Kind, int]]) -> None:
-        """Show these kinds with their numbers of tokens."""
+        """Show kinds with their numbers of tokens."""
         self.entries = tuple(entries)
         while (item := self._layout.takeAt(0)) is not None:
             widget = item.widget()
@@ -78,7 +78,7 @@ class KindLegend(QWidget):
 
 
 class _Symbol(QWidget):
-    """One symbol, as it is on the map."""
+    """The symbol of a kind, as on the map but larger."""
 
     def __init__(self, kind: Kind, theme: ThemeProvider) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class _Symbol(QWidget):
 
 
 def draw_symbol(painter: QPainter, path: QPainterPath, colour: QColor, theme: ThemeProvider) -> None:
-    """Fill a symbol at the painter's origin, with an outline that sets it off from the ground and its neighbours."""
+    """Draw a symbol at the painter's origin, with an outline that separates it from the background and neighbours."""
     painter.setPen(QPen(theme.theme.color("text", 0.45), 0.7))
     painter.setBrush(colour)
     painter.drawPath(path)

@@ -1,4 +1,4 @@
-"""Direct logit attribution: what each layer's attention and feed-forward add to a logit, as bars."""
+"""Direct logit attribution: the contributions of each layer's attention and feed-forward to a logit, as bars."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ContributionBars(LayerFigure):
         self.setAccessibleName("Contributions of the layers. Arrow keys read them out.")
 
     def show_parts(self, parts: Sequence[tuple[str, float]], constant: float) -> None:
-        """Show the contributions by site, in order, and that of the biases."""
+        """Show contributions (site, value), in the order of the model, and `constant`, that of the biases."""
         self._bars = []
         for site, value in parts:
             name = site.rpartition(".")[2]
@@ -44,7 +44,7 @@ class ContributionBars(LayerFigure):
 
     @property
     def bars(self) -> list[list[tuple[str, float]]]:
-        """The bars, by slot."""
+        """The bars (name, value) of each slot."""
         return self._bars
 
     def _words(self, spot: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""Base of the charts over a model's layers: the embedding on the left, then every layer."""
+"""The base class of charts over the layers of a model: the embedding on the left, then every layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
 class LayerFigure(Figure):
-    """A chart with a slot per layer; the pointer reads out a slot."""
+    """A chart with a slot per layer; the values of the slot under the pointer are displayed."""
 
     _has_legend = False
 
@@ -45,11 +45,11 @@ class LayerFigure(Figure):
         return QRectF(left, top, max(self.width() - left - 2, 1), max(self.height() - top - bottom, 1))
 
     def _x(self, room: QRectF, slot: float) -> float:
-        """The centre of a slot."""
+        """Return the x coordinate of the centre of a slot."""
         return room.left() + (slot + 0.5) / max(len(self._slots), 1) * room.width()
 
     def _slot_axis(self) -> Axis:
-        """The slots' labels, as many as fit."""
+        """Return the x axis with the labels of as many slots as fit."""
         n = len(self._slots)
         widest = max((self._metrics().horizontalAdvance(words) for words in self._slots[1:]), default=1)
         every = max(1, -int(-(widest + SPACE) * n // max(self._room().width(), 1)))
@@ -59,7 +59,7 @@ class LayerFigure(Figure):
         return Axis(title="layer", low=-0.5, high=n - 0.5, ticks=tuple((float(i), words) for i, words in named.items()))
 
     def _draw_ground(self, painter: QPainter, y: Axis) -> QRectF:
-        """Draw grid lines and labels; returns the rectangle for the data."""
+        """Draw grid lines and labels, and return the rectangle for the data."""
         room, colors = self._room(), self._theme.theme
         for value, _ in self._ticks(y, room.height(), lying=False):
             at = round(self._y(room, y, value)) + 0.5
@@ -72,7 +72,7 @@ class LayerFigure(Figure):
         return room.top() + (axis.high - value) / max(axis.high - axis.low, 1e-12) * room.height()
 
     def _draw_legend(self, painter: QPainter, entries: Sequence[tuple[QColor, str]]) -> None:
-        """The legend, above the data."""
+        """Draw the legend above the data."""
         metrics = QFontMetrics(self._theme.font(0.9))
         wide = sum(12 + metrics.horizontalAdvance(words) + 1.5 * SPACE for _, words in entries)
         x = max(0.0, min(self._room().left(), self.width() - wide))
@@ -86,7 +86,7 @@ class LayerFigure(Figure):
             x += 12 + metrics.horizontalAdvance(words) + 1.5 * SPACE
 
     def _draw_read_slot(self, painter: QPainter, room: QRectF) -> None:
-        """The values of the current slot, beside a line through it."""
+        """Draw a line through the current slot, if any, and its values beside it."""
         if self.spot is None:
             return
         x = self._x(room, self.spot[0])

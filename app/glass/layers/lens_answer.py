@@ -1,4 +1,4 @@
-"""The question of the lens panel: the prediction of each layer at some positions, and the contributions to a logit."""
+"""The query of the layers panel: each layer's prediction at some positions, and the contributions to a logit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _N_BEST = 5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensColumn:
-    """One position: per layer the top tokens with their probabilities, and probability and rank of the actual token."""
+    """The logit lens at one position. All sequences are over L + 1 rows: the embedding, then each layer.
+
+    best: the top tokens with their probabilities. own, ranks: the probability and rank of the token in the text.
+    """
 
     best: Sequence[Sequence[tuple[int, float]]]
     own: Sequence[float]
@@ -32,12 +35,13 @@ class LensColumn:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensAnswer:
-    """The lens at `positions`, of which the last is that of `target`.
+    """The logit lens at `positions`, the last of which is that of `target`.
 
-    token: the id of the target token; rival: the most likely other token. names: of all tokens in it.
-    split: the contributions to the token's logit; lead: those to its logit difference to the rival; if there is no
-        exact split, `no_split` says why. has_final_norm: whether one was applied to every layer. target_is_visible:
-        as in TargetToken.
+    token: the id of the target token. rival: the id of the most likely other token. names: of all tokens in the answer.
+    split: the contributions to the token's logit. lead: those to its logit difference to the rival.
+    no_split: why there is no exact split, in which case both are None; else "".
+    has_final_norm: whether the final norm was applied to the output of every layer.
+    target_is_visible: as in TargetToken.
     """
 
     target: TargetToken
@@ -53,7 +57,7 @@ class LensAnswer:
     target_is_visible: bool
 
     def columns(self) -> dict[int, LensColumn]:
-        """The result at each position."""
+        """Return the results by position."""
         lens, found = self.lens, {}
         for i, position in enumerate(self.positions):
             best = zip(lens.best[:, i].tolist(), lens.probabilities[:, i].tolist(), strict=True)
@@ -68,7 +72,10 @@ class LensAnswer:
 def read_lens_at(
     model: AnyModel, tokenizer: Tokenizer, target: TargetToken, missing: Sequence[int], reader: Reader
 ) -> LensAnswer:
-    """The lens at `missing` positions and the target's, and the contributions there. Runs on the worker's thread."""
+    """Compute the lens at the `missing` positions and the target's, and the contributions at the target.
+
+    Runs on the worker thread.
+    """
     from terrarium.models.inspect.logit_attribution import contributions
     from terrarium.models.inspect.logit_lens import read_lens
     from terrarium.models.inspect.read_text import answering_stack, ids_read
@@ -106,7 +113,7 @@ def read_lens_at(
 
 
 def first_token(tokenizer: Tokenizer, word: str) -> tuple[int, str]:
-    """The first token of a word inside a text, and its name: with a leading space if the tokenizer attaches it."""
+    """Return the id and name of the first token of a word inside a text, after a space if the tokenizer attaches it."""
     from terrarium.models.tokenizers import encode_text
 
     inside, alone = encode_text(tokenizer, f" {word.strip()}"), encode_text(tokenizer, word)

@@ -15,17 +15,17 @@ from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _FONT = 0.82
-_FEW = 14  # up to so many layers get taller rows
+_FEW = 14  # up to this many layers, rows are taller
 _MIDDLE = Qt.AlignmentFlag.AlignCenter
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LensTable:
-    """What the grid shows.
+    """The content of the grid.
 
-    layers: the rows' names (L + 1). read_words: the token read at each position (N). next_words: the token after it,
-    '' for none. words: (L + 1) × N top tokens. values: (L + 1, N) their probabilities. describe(row, column): the
-    tooltip of a cell.
+    layers: the names of the rows (L + 1). read_words: the token read at each position (N). next_words: the token after
+    it, or ''. words: the top tokens (L + 1) × N. values: their probabilities (L + 1, N). describe(row, column): returns
+    the tooltip of a cell.
     """
 
     layers: Sequence[str]
@@ -37,7 +37,7 @@ class LensTable:
 
 
 class LensGrid(HeatMap):
-    """Layers go down, positions to the right; the last column is the one in focus.
+    """The logit lens as a heat map: layers down, positions across.
 
     Signals:
         chosen(row, column): a cell was clicked, or Enter was pressed on it.
@@ -53,11 +53,11 @@ class LensGrid(HeatMap):
 
     @property
     def table(self) -> LensTable | None:
-        """The table shown."""
+        """The displayed table, or None."""
         return self._table
 
     def show_table(self, table: LensTable, in_focus: int) -> None:
-        """Show another table; column `in_focus` is outlined."""
+        """Show another table; column `in_focus` is outlined, −1 for none."""
         self._table, self._in_focus = table, in_focus
         rows, columns = table.values.shape
         self.set_picture(
@@ -76,7 +76,7 @@ class LensGrid(HeatMap):
         self.setFixedHeight(self.sizeHint().height())
 
     def columns_for(self, width: int) -> int:
-        """How many columns fit into a width in pixels."""
+        """Return how many columns fit into a width in pixels: 3 to 10."""
         return max(3, min(10, int((width - self._left) / (9 * self._cell_metrics().horizontalAdvance("0")))))
 
     def sizeHint(self) -> QSize:
@@ -132,7 +132,7 @@ class LensGrid(HeatMap):
             painter.drawRect(first.united(last).adjusted(0, 0, -1, 0))
 
     def _draw_frame(self, painter: QPainter, room: QRectF, title: str, x: Axis, y: Axis) -> None:
-        """Layer names on the left; the tokens read above, the next tokens below."""
+        """Draw the names of layers on the left, the tokens read above the cells, and the next tokens below."""
         table = self._table
         assert table is not None
         colors, metrics = self._theme.theme, self._cell_metrics()
@@ -156,7 +156,7 @@ class LensGrid(HeatMap):
                 painter.drawText(QRectF(cell.left(), top, cell.width(), self._row_height), _MIDDLE, shown)
 
     def _draw_bar(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
-        """No colour bar: the panel has a legend."""
+        """Draw no colour bar, since the panel has a legend."""
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
 

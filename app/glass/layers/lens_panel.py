@@ -1,4 +1,4 @@
-"""The layers panel, a logit lens: top tokens by layer, tracked tokens, and what each part contributes."""
+"""The layers panel, a logit lens: top tokens by layer, tracked tokens, and the contributions of the parts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _N_TRACKED, _MAX_TRACKED = 4, 7
 
 
 class LensPanel(AnswerPanel):
-    """For the token in focus: the grid over the last positions, the tracked tokens and the contributions."""
+    """The layers panel: a grid over the positions up to the token in focus, tracked tokens, and contributions."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
@@ -61,7 +61,7 @@ class LensPanel(AnswerPanel):
         self.answer: LensAnswer | None = None
         self._reader: Reader | None = None
         self._tracked_ids: list[int] = []
-        self._chosen: list[int] = []  # by the user: they stay from token to token
+        self._chosen: list[int] = []  # tracked by the user: kept for other tokens in focus
         self._step = -1
         self.grid = LensGrid(theme)
         self.no_norm = label(
@@ -134,7 +134,7 @@ class LensPanel(AnswerPanel):
                 self._show_grid()
 
     def _positions(self, position: int) -> list[int]:
-        """The positions in the grid: the one in focus, and as many before it as fit."""
+        """Return the positions in the grid: as many as fit, up to `position`."""
         first = 0 if self._is_encoder else 1
         n = self.grid.columns_for(self.width())
         return list(range(max(first, position - n + 1), position + 1))
@@ -153,7 +153,7 @@ class LensPanel(AnswerPanel):
         self._names |= answer.names
         self._columns |= answer.columns()
         if any(position not in self._columns for position in self._positions(target.position)):
-            self._columns.clear()  # read all at once: a model in training never stands still
+            self._columns.clear()  # read all in one question, so that they are from one step of a training run
             self.ask(target)
             return
         self._tracked_ids = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.top_tokens(_N_TRACKED)]))
@@ -280,7 +280,10 @@ class LensPanel(AnswerPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def _numbers(self) -> Callable[[], Columns]:
-        """Every cell of the grid with its top tokens; then the contributions to the logit of the token in focus."""
+        """Return a function that creates the export columns.
+
+        They are the top tokens of every cell of the grid, then the contributions to the logit of the token in focus.
+        """
         answer, columns, names = self.answer, dict(self._columns), dict(self._names)
         positions = self._positions(answer.target.position) if answer is not None else []
 
@@ -303,11 +306,12 @@ class LensPanel(AnswerPanel):
 
 
 def describe_lead(leaders: Sequence[tuple[int, float]], token: int, share: float, name: Callable[[int], str]) -> str:
-    """Describe the path of a token through the layers.
+    """Describe from which layer on a token is the most likely one.
 
     Args:
-        leaders: the likeliest token and its probability if the model ended there: after the embedding, then after each
-            layer. token: the token that it is about. share: its probability in the end. name: the text of a token.
+        leaders: the most likely token and its probability, after the embedding and after each layer.
+        token: the id of the token to describe. share: its probability after the last layer.
+        name: returns the displayed text of a token.
     """
     tops, word, n_layers = [id for id, _ in leaders], spoken(name(token)), len(leaders) - 1
     if tops[-1] != token:

@@ -1,4 +1,4 @@
-"""Tracked tokens through the layers: the probability or rank of each under the logit lens."""
+"""A line chart of tracked tokens over the layers: the probability or rank of each under the logit lens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from terrarium.models.number_words import format_prob
 
 
 class TrackedLines(LayerFigure):
-    """A line per token, in the colours of `line_color`."""
+    """A line per tracked token, in the colours of `line_color`."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -28,13 +28,13 @@ class TrackedLines(LayerFigure):
         self.setAccessibleName("Tokens through the layers. Arrow keys read them out.")
 
     def show_lines(self, slots: Sequence[str], names: Sequence[str], values: Floats, ranks: Floats) -> None:
-        """Show probabilities (L + 1, I) and ranks (L + 1, I) of the tokens called `names` (I)."""
+        """Show probabilities (L + 1, I) and ranks (L + 1, I). slots: names of layers (L + 1). names: tokens (I)."""
         self._slots, self._names, self._values, self._ranks = slots, names, values, ranks
         self.set_spot(None)
         self.update()
 
     def show_ranks(self, by_rank: bool) -> None:
-        """Draw ranks, on a logarithmic scale with rank 1 on top, or probabilities."""
+        """Show ranks on a logarithmic scale, with rank 1 on top, or probabilities."""
         self._by_rank = by_rank
         self.update()
 
@@ -80,7 +80,7 @@ class TrackedLines(LayerFigure):
 
 
 def line_color(theme: ThemeProvider, i: int) -> QColor:
-    """The colour of the tracked token with index `i`."""
+    """Return the colour of the tracked token with index `i`."""
     colours = theme.theme.categories
     return QColor(colours[i % len(colours)])
 

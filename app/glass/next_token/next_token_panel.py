@@ -1,4 +1,4 @@
-"""The next-token panel: the distribution of one token, the effect of each sampling setting, and the draw."""
+"""The next-token panel: the distribution at one position, the effect of each sampling setting, and the draw."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ ABOUT = About(
 
 @dataclass(frozen=True)
 class _Read:
-    """A text with the logits that the model gives it; `mask`: the id of the mask token, None for none."""
+    """A text with its logits. mask: the id of the mask token, or None."""
 
     text: ReadText
     given: NextTokens
@@ -67,7 +67,7 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Replayed:
-    """The sampling states of the reply's tokens with these settings, from the first one on."""
+    """The sampling states at the tokens of a reply with some settings, from the first token on."""
 
     text: ReadText
     config: SamplingConfig
@@ -75,16 +75,16 @@ class _Replayed:
 
 
 _REPLAYED_HERE = 4
-"""Tokens of a reply whose states the window's thread computes at once: each takes up to 5 ms."""
+"""Up to how many sampling states are computed on the window's thread; each takes up to 5 ms."""
 
 _TRIED = ("temperature", "top_k", "top_p", "min_p")
-"""The settings with a slider here; more would leave no space for the bars."""
+"""The settings with a slider in this panel; more would leave no space for the bars."""
 
 
 class NextTokenPanel(AnswerPanel):
-    """For the token in focus: bars and a table, with the settings it was sampled with or those of the sampling panel.
+    """Bars and a table of the distribution that the token in focus was sampled from.
 
-    Sliders allow trying other settings next to the bars.
+    It is computed with the settings of the reply or with those of the sampling panel. Sliders try other settings.
 
     Signals:
         sampling_changed(config): settings were changed with a slider.
@@ -102,7 +102,7 @@ class NextTokenPanel(AnswerPanel):
         self._state_of: tuple[ReadText, SamplingConfig] | None = None
         self._states: list[SamplingState] = []
         self.xray: Xray | None = None
-        """The X-ray shown."""
+        """The displayed X-ray, or None."""
         self.by = Segments(
             "Settings",
             {"drawn": "As drawn", "now": "Current"},
@@ -135,18 +135,18 @@ class NextTokenPanel(AnswerPanel):
         self.table.walked.connect(self._on_walked)
 
     def set_sampling(self, config: SamplingConfig) -> None:
-        """Take over the sampling panel's settings; they are shown if they differ from the reply's."""
+        """Set the settings of the sampling panel; show their effect if they differ from those of the reply."""
         is_new, self._sampling = not is_same_sampling(config, self._sampling), config
         text = self.focus.text
         if is_new and text is not None and not self._is_encoder:
             is_same = is_same_sampling(config, text.sampling)
             self.by.choose("drawn" if is_same else "now")
             if not is_same:
-                self.tried.set_folded(False)  # or nothing would say that these are other settings
+                self.tried.set_folded(False)  # so that it is visible that these are not the reply's settings
             self._update_xray()
 
     def _on_tried(self, name: str, value: float) -> None:
-        """A slider was moved: change the settings shown, with the length, seed and stop texts of the sampling panel."""
+        """Change one of the displayed settings; length, seed and stop texts are those of the sampling panel."""
         target = self.target
         shown = self._config(target.text) if target is not None else self._sampling
         drawn: dict[str, Any] = {each: getattr(shown, each) for each in STEP_OF}
@@ -212,7 +212,7 @@ class NextTokenPanel(AnswerPanel):
         return text.sampling if self.by.value == "drawn" else self._sampling
 
     def _state(self, text: ReadText, position: int, config: SamplingConfig) -> SamplingState | None:
-        """The sampling state before a position; None if the worker has been asked for it, as it takes many tokens.
+        """Return the sampling state before a position; None while the worker computes it, since it takes many tokens.
 
         Raises:
             ValueError: if it depends on logits that are not kept.
@@ -266,7 +266,7 @@ class NextTokenPanel(AnswerPanel):
         self.others.setVisible(not self._is_encoder)
 
     def _describe(self, target: TargetToken, xray: Xray) -> str:
-        """A summary of the draw in a sentence or two."""
+        """Summarise the draw in one or two sentences."""
         text, position = target.text, target.position
         own = xray.row_of(xray.chosen)
         word = quoted(text.words[position])
@@ -349,7 +349,7 @@ class NextTokenPanel(AnswerPanel):
 
 
 def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Event, None, _Read]:
-    """Read the text again. Runs on the worker's thread."""
+    """Compute the logits of the text. Runs on the worker thread."""
     from terrarium.models.inspect.next_tokens import read_logits_in_chunks
     from terrarium.models.tokenizers.special_tokens import mask_id
 
@@ -358,7 +358,7 @@ def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Ev
 
 
 def _replay(read: _Read, config: SamplingConfig, states: list[SamplingState], n: int) -> list[SamplingState]:
-    """`states`, the first ones of the reply, and those that follow, `n` in all.
+    """Return the first `n` sampling states of a reply, of which `states` are known.
 
     Raises:
         ValueError: if they depend on logits that are not kept.

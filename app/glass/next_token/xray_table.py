@@ -28,20 +28,20 @@ _TIPS = (
 _CUTS = {"temperature": "no"} | {name: sampling_label(name)[0].lower() for name in TRUNCATIONS}
 _NUMBER = "4.2e-12\N{NO-BREAK SPACE}%."
 _WIDEST = ("49,152", "", _NUMBER, _NUMBER, "", _NUMBER)
-"""The widest content of each column; those of the token and of what cut it off depend on the rows."""
+"""The widest content of each column; "" for the columns “Token” and “Kept”, whose widths depend on the rows."""
 _TOKEN, _OWN, _KEPT = 1, 2, 4
 _MIN_TOKEN_WIDTH = {3: 76, _KEPT: 76}
-"""Columns that are hidden if the token column has fewer pixels; the tooltip has all values."""
+"""The width of the token column, in pixels, below which each of these columns is hidden; tooltips have all values."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
 class XrayTable(QTableView):
-    """A row per token, the most likely after temperature first. A click, or Enter, chooses one.
+    """A table with a row per token, the most likely after temperature first. A click or Enter chooses a token.
 
-    As high as its rows, since its panel scrolls.
+    The table is as high as its rows, since its panel scrolls.
 
     Signals:
-        chosen(int): the token with this id.
+        chosen(int): the token with this id was chosen.
         walked(QRect): the arrow keys moved to the row in this rectangle of the table.
     """
 
@@ -75,14 +75,14 @@ class XrayTable(QTableView):
         self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if can_choose else Qt.CursorShape.ArrowCursor)
 
     def set_drawn(self, drawn: bool) -> None:
-        """Whether tokens are sampled at all; if not, only the model's own probability is shown."""
+        """Set whether tokens are sampled at all; if not, only the model's own probability is shown."""
         if drawn != self._rows.is_drawn:
             self._rows.is_drawn = drawn
             self._size_columns()
 
     @property
     def words(self) -> list[list[str]]:
-        """The texts of the table, row by row."""
+        """The cell texts of the table, row by row."""
         rows, columns = range(self._rows.rowCount()), range(self._rows.columnCount())
         return [[str(self._rows.index(r, c).data()) for c in columns] for r in rows]
 
@@ -107,7 +107,7 @@ class XrayTable(QTableView):
         self._size_columns()
 
     def _size_columns(self) -> None:
-        """All columns but the token's are as wide as their widest content."""
+        """Fit all columns to their widest content, and give the rest of the width to the token column."""
         metrics = QFontMetrics(self._theme.mono_font(0.9))
         header = QFontMetrics(self._theme.font(0.9, bold=True))
         widths = [
@@ -164,11 +164,11 @@ class _Rows(QAbstractTableModel):
 
     @property
     def cuts(self) -> set[str]:
-        """The settings that cut tokens off."""
+        """The names of the settings that removed at least one token."""
         return set() if self._xray is None else {row.cut for row in self._xray.rows if row.cut}
 
     def row(self, i: int) -> XrayRow:
-        """The token of a row."""
+        """Return row `i` of the X-ray."""
         assert self._xray is not None
         return self._xray.rows[i]
 
@@ -228,7 +228,7 @@ class _Rows(QAbstractTableModel):
         return "\n".join(lines)
 
     def _is_hit(self, row: XrayRow) -> bool:
-        """Whether the draw lands on it, but the text has another token."""
+        """Return whether the draw lands on this token although the text has another one."""
         assert self._xray is not None
         return row.id == self._xray.lands and row.id != self._xray.chosen
 

@@ -1,4 +1,4 @@
-"""What one token attends to, as arcs behind the text; for cross-attention, from one text to the other."""
+"""The attention of one token as arcs behind the text; for cross-attention, from one text to the other."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
 class AttentionArcs(QWidget):
-    """A text that shows how much of one token's attention each token gets: by an arc, a bar and a number.
+    """A text that shows the attention weight of each token for one query token, as an arc, a bar and a number.
 
-    Hovering over the tokens of the attending text, clicks, arrow keys and Esc change a Focus.
+    In the text of the queries, hovering, clicks, arrow keys and Esc change a Focus.
     """
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -59,17 +59,17 @@ class AttentionArcs(QWidget):
         theme.theme_changed.connect(self._arrange)
 
     def show_texts(self, words: Sequence[str], others: Sequence[str] | None, focus: Focus) -> None:
-        """Show the text of `focus`, whose tokens attend to each other, or to `others`, those of another text."""
+        """Show the text of `focus`, with the tokens `words`. others: the key tokens if they are another text's."""
         self._words, self._others, self._focus = words, others, focus
         self._row, self._query, self._marked, self._top_keys = None, None, None, []
         self._arrange()
 
     def show_row(self, row: Floats | None, query: int | None, marked: int | None) -> None:
-        """Show what token `query` attends to.
+        """Show the attention of the token at position `query`.
 
         Args:
-            row: (S) its attention weights, NaN where masked; None if unknown.
-            marked: the token in focus, if it is another one.
+            row: (S) the attention weights, NaN where masked; None if unknown.
+            marked: the position of the token in focus if it is not `query`, else None.
         """
         self._row, self._query, self._marked = row, query, marked
         self._top_keys = strongest(row) if row is not None else []
@@ -80,7 +80,7 @@ class AttentionArcs(QWidget):
 
     @property
     def top_keys(self) -> list[int]:
-        """The tokens with an arc, from the largest weight down."""
+        """The positions of the tokens with an arc, by descending weight."""
         return self._top_keys
 
     @property
@@ -88,7 +88,7 @@ class AttentionArcs(QWidget):
         return self._words if self._others is None else self._others
 
     def rect_of(self, position: int) -> QRectF:
-        """The rectangle of a token of the attending text."""
+        """Return the rectangle of a query token."""
         assert self._flow is not None
         return self._flow.rect(position)
 
@@ -109,7 +109,7 @@ class AttentionArcs(QWidget):
         self.update()
 
     def _fold(self) -> None:
-        """Fold the lines of a long text that have no arc."""
+        """Fold the lines without an arc if the text is long, and fit the height."""
         if self._flow is None:
             return
         if self.is_folded:
@@ -144,7 +144,7 @@ class AttentionArcs(QWidget):
         return self._flow.at(point) if self._flow is not None else None
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if not self.is_folded:  # else lines would fold under the pointer
+        if not self.is_folded:  # otherwise, hovering would fold lines under the pointer
             self._point(self._position_at(event.position()))
 
     def leaveEvent(self, event: QEvent) -> None:
@@ -178,7 +178,7 @@ class AttentionArcs(QWidget):
         return super().event(event)
 
     def describe_key(self, key: int) -> str:
-        """The tooltip of a key token."""
+        """Return the tooltip of a key token."""
         assert self._row is not None
         weight = float(self._row[key])
         share = "is masked here" if math.isnan(weight) else f"gets {format_share(weight)} of the attention"
@@ -202,7 +202,7 @@ class AttentionArcs(QWidget):
         self._draw_gaps(painter, self._flow)
 
     def _draw_words(self, painter: QPainter, room: QRectF, align: Qt.AlignmentFlag, words: str) -> None:
-        """Write on a ground that hides the arcs behind the words."""
+        """Draw text on a background that hides the arcs behind it."""
         ground = painter.boundingRect(room, int(align), words).adjusted(-1, 0, 1, 0)
         painter.fillRect(ground, self._theme.theme.color("surface"))
         painter.drawText(room, align, words)
@@ -255,7 +255,7 @@ class AttentionArcs(QWidget):
         painter.drawRoundedRect(pill.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
 
     def _draw_amount(self, painter: QPainter, flow: TokenFlow, pill: QRectF, weight: float, *, named: bool) -> None:
-        """A bar as long as the weight, and for tokens with an arc the number."""
+        """Draw a bar proportional to the weight and, if `named`, the weight as a number."""
         colors = self._theme.theme
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colors.color("accent"))

@@ -1,4 +1,4 @@
-"""How tokens are coloured: by which quantity, on which scale, and in colours on which text stays readable."""
+"""The colouring of tokens: the quantities, their scales, and colours on which text stays readable."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _FADED = 0.15
 class Quantity:
     """A quantity that tokens can be coloured by.
 
-    of: its value, from the token's probability, the entropy of the distribution (nats) and the token's rank.
-    marks: values with their labels, for the legend; values beyond the last one are clipped.
-    fraction: maps a value to its fraction of the scale, from the first colour (0), the background, to the last (1).
-    colours: as in HeatPicture.
+    of: computes the value from a token's probability, the entropy of the distribution (nats) and the token's rank.
+    marks: values with their labels in the legend; values beyond the last mark are clipped.
+    fraction: maps a value to the colour scale, from 0 (the first colour, the background) to 1 (the last).
+    colours: the colour map, as in HeatPicture.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Quantity:
 
 
 def surprisal(probability: float) -> float:
-    """In nats; for probability 0, the largest that float32 can represent."""
+    """Return the surprisal −log p in nats; for probability 0, about that of the smallest positive float32."""
     return -math.log(max(probability, 1e-45))
 
 
 NO_COLOURS = ""
-"""The key of plain text, beside those of QUANTITIES."""
+"""The key for no colouring, in addition to those of QUANTITIES."""
 QUANTITIES = {
     "surprisal": Quantity(
         name="Surprisal",
@@ -79,14 +79,14 @@ QUANTITIES = {
 
 
 class Shades:
-    """The colours of one quantity in a theme: of a token's background and its text."""
+    """The background and text colours of tokens for one quantity in a theme."""
 
     def __init__(self, theme: ThemeProvider, quantity: Quantity) -> None:
         self._quantity = quantity
         colours = theme.colour_map(quantity.colours)
         table = np.asarray(colours.getLookupTable(nPts=_N, alpha=False), dtype=float)  # (N, 3) 0 to 255
         if quantity.colours == "quantity" and not theme.theme.dark:
-            table = table[::-1]  # the more, the darker
+            table = table[::-1]  # higher values are darker
         ground = QColor(theme.theme.surface)
         opacity = np.clip(np.linspace(0, 1, _N) / _FADED, 0, 1)[:, None]
         table = table * opacity + np.array([ground.red(), ground.green(), ground.blue()]) * (1 - opacity)
@@ -94,7 +94,7 @@ class Shades:
         self._words = [readable_on(colour) for colour in self._grounds]
 
     def of(self, value: float) -> tuple[QColor, QColor]:
-        """The background and text colours for a value."""
+        """Return the background and text colours for a value."""
         shade = round(min(max(self._quantity.fraction(value), 0.0), 1.0) * (_N - 1))
         return self._grounds[shade], self._words[shade]
 
@@ -105,7 +105,7 @@ class Shades:
 
 
 def token_facts(word: str, probability: float, entropy: float, rank: int) -> str:
-    """A line with all numbers of a token."""
+    """Format all statistics of a token in one line."""
     nats = f"surprisal {surprisal(probability):.2f} nats" if probability > 0 else "too unlikely for float32"
     choices = f"as unsure as among {math.exp(entropy):.1f} equally likely tokens"
     return f"{word}   {format_prob(probability)}, rank {rank:,}; {choices} ({nats}, entropy {entropy:.2f} nats)"

@@ -1,4 +1,4 @@
-"""Tokens coloured by what a draft model did for them, in colours that stay apart for everybody."""
+"""The colouring of tokens by their outcome of speculative decoding, distinguishable with any colour vision."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from terrarium.app.kit.colours import readable_on
 from terrarium.app.kit.theme import ThemeProvider
 
 DRAFT = "draft"
-"""The key of this colouring, beside those of QUANTITIES."""
+"""The key of this colouring, in addition to those of QUANTITIES."""
 NAME = "Draft"
 TIP = "Which tokens the draft model had proposed: accepted by the model, or replaced by another one"
 _COLOURS = {"accepted": "#56B4E9", "replaced": "#E69F00"}
-"""Of Okabe and Ito: blue and orange are told apart with any colour vision, and replaced tokens are underlined, too."""
+"""Blue and orange of Okabe and Ito, distinguishable with any colour vision; replaced tokens are also underlined."""
 _STRENGTH = {"light": 0.5, "dark": 0.55}
 
 
 def draft_colours(theme: ThemeProvider, outcome: str) -> tuple[QColor, QColor] | None:
-    """The background and text colours of a token; None for those of plain text."""
+    """Return the background and text colours of a token with an outcome; None for those of plain text."""
     if outcome not in _COLOURS:
         return None
     colour, ground = QColor(_COLOURS[outcome]), QColor(theme.theme.surface)

@@ -17,13 +17,14 @@ _NONE = "Plain text: point at a token all the same to look into it"
 
 
 class TokenLegend(QWidget):
-    """A list of QUANTITIES beside the scale of the chosen one; with them, where it is offered, what a draft model did.
+    """A list of QUANTITIES, and of DRAFT if offered, beside the colour scale of the chosen one.
 
-    Args of the constructor:
-        quantity: the one that is chosen first. has_none: whether NO_COLOURS can be chosen too.
+    Args:
+        quantity: the initial choice. has_none: whether NO_COLOURS can be chosen too.
 
     Signals:
-        chosen(str): the key of the chosen quantity. picked(str): the same, where the user chose it.
+        chosen(str): another quantity, with this key, is chosen.
+        picked(str): the user chose the quantity with this key.
     """
 
     chosen = Signal(str)
@@ -51,7 +52,7 @@ class TokenLegend(QWidget):
         return str(self.choice.currentData())
 
     def offer_draft(self, offered: bool) -> None:
-        """Offer DRAFT or not; where it was chosen and is offered no longer, surprisal is chosen."""
+        """Set whether DRAFT can be chosen; if it was chosen and no longer can be, choose surprisal."""
         at = self.choice.findData(DRAFT)
         if offered and at < 0:
             self.choice.addItem(NAME, DRAFT)
@@ -62,7 +63,7 @@ class TokenLegend(QWidget):
             self.choice.removeItem(at)
 
     def set_quantity(self, key: str) -> None:
-        """Choose one of QUANTITIES, or NO_COLOURS or DRAFT where they are offered."""
+        """Choose one of QUANTITIES, or NO_COLOURS or DRAFT if they are in the list."""
         self.choice.setCurrentIndex(self.choice.findData(key))
         self._show()
 
@@ -81,7 +82,7 @@ class TokenLegend(QWidget):
 
 
 class _Scale(QWidget):
-    """The colour scale with labels below."""
+    """A colour scale with labels below it."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()
@@ -130,7 +131,7 @@ class _Scale(QWidget):
 
 
 class _Outcomes(QWidget):
-    """A patch with a name for each way in which a token can come about with a draft model."""
+    """A named colour patch for each outcome of speculative decoding."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A text's tokens in a frame, with a colour legend above them if they are coloured."""
+"""The tokens of a text in a frame, with a colour legend above them if they are coloured."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class TokenBox(QWidget):
         self.show_text(None)
 
     def show_text(self, text: ReadText | None, *, with_prompt: bool = False) -> None:
-        """Show another text, not coloured yet; see TokenText.set_text."""
+        """Show another text, uncoloured; see TokenText.set_text."""
         self.tokens.set_text(text, with_prompt=with_prompt)
         self.legend.hide()
         self.setVisible(text is not None)
 
     def colour(self, given: Sequence[TokenStats], first: int | None = None) -> None:
-        """Colour the tokens from position `first` of the text on, by default from the first sampled one."""
+        """Colour the tokens from position `first` of the text on; None: from the first sampled token."""
         if given:
             probabilities, entropies, ranks = zip(*given, strict=True)
             self.tokens.set_values(probabilities, entropies, ranks, first)

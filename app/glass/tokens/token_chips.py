@@ -1,4 +1,4 @@
-"""Chips for chosen tokens or parts: small labels that wrap and can be removed one by one."""
+"""Chips for chosen tokens or parts of a model: small removable labels in rows that wrap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST = 220
 
 @dataclass(frozen=True)
 class Chip:
-    """One label: its text, its tooltip, and the colour of the dot before it, None for no dot."""
+    """A label: its text, its tooltip, and the colour of a dot before it, None for no dot."""
 
     words: str
     tip: str = ""
@@ -28,10 +28,10 @@ class Chip:
 
 
 class TokenChips(QWidget):
-    """Chips in as many rows as needed. A click removes one; with the keyboard: Tab, the arrow keys and Delete.
+    """Chips in as many rows as needed. A click removes a chip; on the keyboard: Tab, the arrow keys and Delete.
 
     Signals:
-        removed(i): chip `i` should be removed.
+        removed(i): the user requested the removal of chip `i`.
     """
 
     removed = Signal(int)
@@ -55,7 +55,7 @@ class TokenChips(QWidget):
 
     @property
     def chips(self) -> Sequence[Chip]:
-        """What is shown."""
+        """The displayed chips."""
         return self._chips
 
     @Slot()
@@ -97,7 +97,7 @@ class TokenChips(QWidget):
         return self._layout.n_rows if self._chips else 0
 
     def rect_of(self, i: int) -> QRectF:
-        """The rectangle of a chip."""
+        """Return the rectangle of chip `i`."""
         layout = self._layout
         top = layout.row_of(i) * self._row_height
         return QRectF(layout.x_of(i), top, layout.width_of(i) - _GAP, self._row_height - _GAP)

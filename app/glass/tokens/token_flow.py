@@ -1,4 +1,4 @@
-"""The layout of tokens in a text that wraps, with space above each line for arcs and below for numbers."""
+"""The layout of tokens in wrapped lines, with space above each line for arcs and below for numbers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from terrarium.app.kit.tokens.pill_layout import PillLayout
 ARC_HEIGHT = 20  # pixels above a line
 _PAD, _GAP = 5, 4
 _MAX_CHARS = 18
-"""Characters of a token shown at most."""
+"""Longer tokens are truncated to this many characters."""
 
 
 class TokenFlow:
-    """Tokens in lines no wider than `width`, from `top` down; lines may be folded. Rebuilt when the theme changes.
+    """A layout of tokens in lines no wider than `width`, from `top` down, some of which can be folded.
 
-    words: the displayed tokens.
+    words: the displayed tokens, truncated. Sizes depend on the fonts of the theme, so create another if it changes.
     """
 
     def __init__(self, theme: ThemeProvider, words: Sequence[str], width: int, top: int) -> None:
@@ -42,12 +42,12 @@ class TokenFlow:
 
     @property
     def n_rows(self) -> int:
-        """Lines, folded or not."""
+        """The number of lines, folded or not."""
         return self._layout.n_rows
 
     @property
     def bottom(self) -> int:
-        """The bottom of the last line."""
+        """The y coordinate of the bottom of the last line."""
         return int(self._tops[-1])
 
     def unfold(self) -> None:
@@ -67,27 +67,27 @@ class TokenFlow:
         self._tops = self._top + np.concatenate(([0], np.cumsum(heights)))
 
     def gaps(self) -> list[tuple[float, int]]:
-        """(centre, number of lines) of each gap."""
+        """Return the (y coordinate of the centre, number of folded lines) of each gap."""
         edges = np.flatnonzero(np.diff(np.concatenate(([True], self._shown, [True])).astype(np.int8)))
         pairs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
         return [(float(self._tops[first]) + self._fold_height / 2, end - first) for first, end in pairs]
 
     def rect(self, index: int) -> QRectF:
-        """The rectangle of a token's pill."""
+        """Return the rectangle of a token's pill."""
         y = int(self._tops[self._layout.row_of(index)]) + ARC_HEIGHT
         return QRectF(self._layout.x_of(index), y, self._layout.width_of(index) - _GAP, self.pill_height)
 
     def row_of(self, index: int) -> int:
-        """The line of a token."""
+        """Return the index of a token's line."""
         return self._layout.row_of(index)
 
     def at(self, point: QPointF) -> int | None:
-        """The token under a point, its arcs and numbers included."""
+        """Return the index of the token at a point, including the space above and below its pill, or None."""
         row = int(np.searchsorted(self._tops, point.y(), "right")) - 1
         return self._layout.at(int(point.x()), row) if 0 <= row < self.n_rows and self._shown[row] else None
 
     def within(self, top: float, bottom: float) -> list[int]:
-        """The tokens of the visible lines between two heights."""
+        """Return the indices of the tokens in unfolded lines between two y coordinates."""
         first = max(int(np.searchsorted(self._tops, top, "right")) - 1, 0)
         rows = (row for row in range(first, self.n_rows) if self._tops[row] <= bottom and self._shown[row])
         return [index for row in rows for index in self._layout.pills_in(row)]

@@ -1,4 +1,4 @@
-"""Input tokens as a few rows of pills, coloured by an amount each; some may be crossed out."""
+"""Input tokens as a few rows of pills, each coloured by an amount or crossed out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.token_view import TokenView
 from terrarium.models.tokenizers import Piece
 
-_MARGIN = 8  # pixels around all, as in TokenView
+_MARGIN = 8  # pixels around the rows, as in TokenView
 _STRONGEST = 0.6  # maximum opacity of a colour behind text, so that it stays legible
 
 
 class TokenStrip(TokenView):
-    """As high as its rows, up to `max_rows`; longer texts are scrolled to their end.
+    """A view of tokens that is as high as its rows, up to `max_rows`; longer texts are scrolled to their end.
 
     Signals:
         chosen(i): a token was clicked, or Enter was pressed on it.
@@ -41,7 +41,7 @@ class TokenStrip(TokenView):
         self.setAccessibleName(name)
 
     def show_tokens(self, ids: Sequence[int], words: Sequence[str]) -> None:
-        """Show other tokens, none of them coloured or crossed out."""
+        """Show other tokens, without colours and without crossing out."""
         self._amounts, self._tips, self._crossed = None, (), ()
         if (tuple(ids), tuple(words)) != self._tokens:
             self._tokens = tuple(ids), tuple(words)
@@ -50,12 +50,12 @@ class TokenStrip(TokenView):
         self.viewport().update()
 
     def show_amounts(self, amounts: Sequence[float], reach: float, tips: Sequence[str]) -> None:
-        """Colour the tokens: `reach` is the amount of the strongest colour, on either side of zero."""
+        """Colour the tokens by amounts. reach: the absolute amount with the strongest colour. tips: their tooltips."""
         self._amounts, self._reach, self._tips = amounts, reach, tips
         self.viewport().update()
 
     def cross_out(self, tokens: Collection[int]) -> None:
-        """Cross out these tokens."""
+        """Cross out the tokens with these indices."""
         self._crossed = tokens
         self.viewport().update()
 
@@ -90,7 +90,7 @@ class TokenStrip(TokenView):
             painter.drawLine(QPointF(rect.left() + 3, rect.center().y()), QPointF(rect.right() - 3, rect.center().y()))
 
     def _ground(self, share: float) -> QColor:
-        """The colour of an amount between −1 and 1, mixed with the background."""
+        """Return the colour for an amount between −1 and 1, mixed with the background."""
         table, ground = colour_table(self._theme, "diverging"), self._theme.theme.color("surface")
         color = QColor.fromRgb(int(table[int(127.5 + 127.5 * min(max(share, -1.0), 1.0))]))
         mixed = [

@@ -1,4 +1,4 @@
-"""A text with each token coloured by its statistics: as high as its lines need; only visible lines are painted."""
+"""A wrapping text with each token coloured by its statistics; only visible lines are painted."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _LEADING = 5  # pixels between the rows
 _SPACE, _LINE_FEED = "·", "⏎"
 _LINE = re.compile(f"[^{_LINE_FEED}]*{_LINE_FEED}|[^{_LINE_FEED}]+")
 _MAX_CHARS = 40
-"""Characters of a token shown at most."""
+"""Longer tokens are cut off after this many characters."""
 
 
 class TokenText(QWidget):
-    """The tokens of a reply, or of the whole text, as text that wraps.
+    """The tokens of a reply, or of the whole text, in wrapped lines.
 
-    Hovering, clicks, arrow keys and Esc change `focus`, which other views follow. While a token of another text is
-    locked, the pointer changes nothing.
+    Hovering, clicks, arrow keys and Esc change `focus`, which other views follow. Hovering does nothing while a token
+    is locked.
 
     Signals:
-        walked(QRect): the keys moved to the token in this rectangle of the widget.
+        walked(QRect): the arrow keys moved to the token in this rectangle of the widget.
     """
 
     walked = Signal(QRect)
@@ -75,10 +75,10 @@ class TokenText(QWidget):
         theme.theme_changed.connect(self._restyle)
         self._restyle()
 
-    # -- what is shown -------------------------------------------------------------------------------------------------
+    # -- content -------------------------------------------------------------------------------------------------------
 
     def set_text(self, text: ReadText | None, *, with_prompt: bool = False, is_code: bool = False) -> None:
-        """Show another text, not coloured yet, with or without its prompt; is_code: in the fixed-width font."""
+        """Show another text, uncoloured, with or without its prompt. is_code: whether to use the fixed-width font."""
         self.read_text, self._is_code = text, is_code
         self._first = text.n_prompt if text is not None and not with_prompt else 0
         self.values = [None] * len(self._words)
@@ -95,10 +95,10 @@ class TokenText(QWidget):
     def set_values(
         self, probabilities: Sequence[float], entropies: Sequence[float], ranks: Sequence[int], first: int | None = None
     ) -> None:
-        """Colour the tokens from position `first` of the text on, by default from the first sampled one.
+        """Set the statistics of the tokens from position `first` of the text on; None: from the first sampled token.
 
         Args:
-            probabilities, entropies (nats), ranks: as in `TokenMade`, one of each for each of these tokens.
+            probabilities, entropies (nats), ranks: of each of these tokens, as in `TokenMade`.
         """
         start = (self.read_text.n_prompt if self.read_text is not None else 0) if first is None else first
         for i, values in enumerate(zip(probabilities, entropies, ranks, strict=True), start=start - self._first):
@@ -107,7 +107,7 @@ class TokenText(QWidget):
         self.update()
 
     def set_quantity(self, name: str) -> None:
-        """Colour by one of QUANTITIES, by what the draft model did (DRAFT), or not at all (NO_COLOURS)."""
+        """Colour by one of QUANTITIES, by the outcome of speculative decoding (DRAFT), or not at all (NO_COLOURS)."""
         if name != self._quantity:
             self._quantity = name
             self._shade()
@@ -119,7 +119,7 @@ class TokenText(QWidget):
 
     @property
     def quantity(self) -> str:
-        """What tokens are coloured by, as in `set_quantity`."""
+        """The key of the colouring, as in `set_quantity`."""
         return self._quantity
 
     @property
@@ -147,17 +147,17 @@ class TokenText(QWidget):
         return QSize(40, self._row_height)
 
     def position_at(self, point: QPointF) -> int | None:
-        """The position in the text of the token at a point of the widget."""
+        """Return the position in the text of the token at a point of the widget, or None."""
         layout, row = self._layout_for(self.width()), int(point.y()) // self._row_height
         piece = layout.at(int(point.x()) + self._hidden(row), row) if 0 <= row < layout.n_rows else None
         return None if piece is None or piece >= len(self._pieces) else self._first + int(self._owners[piece])
 
     def rects_of(self, position: int) -> list[QRect]:
-        """The rectangles in the widget of the token at a position of the text: one in each line that it is in."""
+        """Return the rectangles in the widget of the token at a position of the text, one per line that it spans."""
         return [self._rect_of_piece(piece) for piece in self._pieces_of(position - self._first)]
 
     def rect_of(self, position: int) -> QRect:
-        """The widest of `rects_of`."""
+        """Return the widest rectangle of the token at a position of the text."""
         return max(self.rects_of(position), key=QRect.width)
 
     def _pieces_of(self, index: int) -> range:
@@ -173,7 +173,10 @@ class TokenText(QWidget):
         return QRect(left, row * self._row_height, min(width, self.width() - left), height)
 
     def _hidden(self, row: int) -> int:
-        """Pixels of the space at the beginning of a line that was broken for want of room: plain text shows none."""
+        """Return the width of the hidden space at the beginning of a line, in pixels.
+
+        Only plain text (NO_COLOURS) hides it, in lines that begin because of wrapping.
+        """
         layout = self._layout_for(self.width())
         first = layout.pills_in(row).start
         if self._quantity != NO_COLOURS or not first or self._pieces[first - 1].endswith(_LINE_FEED):
@@ -183,13 +186,13 @@ class TokenText(QWidget):
         return min(QFontMetrics(self._font).horizontalAdvance(marks), layout.width_of(first) - 1) if marks else 0
 
     def _measure(self) -> None:
-        """Break the tokens after line feeds, since an indentation belongs to the next line, and measure the pieces."""
+        """Split the tokens after line feeds, since an indentation belongs to the next line, and measure the pieces."""
         metrics = QFontMetricsF(self._font)
         broken = [_LINE.findall(word[:_MAX_CHARS]) or [""] for word in self._words]
         self._pieces = list(itertools.chain.from_iterable(broken))
         self._owners = np.repeat(np.arange(len(broken)), np.array([len(pieces) for pieces in broken], np.int64))
         self._widths, self._is_inside = _measure_words(self._pieces, metrics)
-        if self._is_code:  # no piece's width depends on where it stands
+        if self._is_code:  # fixed-width font: widths do not depend on the neighbours
             self._widths = np.array([math.ceil(metrics.horizontalAdvance(piece)) for piece in self._pieces], np.int64)
         self._row_height = QFontMetrics(self._font).height() + _LEADING
         self._layout = None
@@ -231,8 +234,8 @@ class TokenText(QWidget):
         text = QRect(rect)
         middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         n_marks = len(word) - len(word.lstrip(_SPACE))
-        if self._quantity == NO_COLOURS:  # plain text has no marks
-            if rect.width() >= int(self._widths[piece]):  # or its space is not shown
+        if self._quantity == NO_COLOURS:  # plain text has spaces instead of marks
+            if rect.width() >= int(self._widths[piece]):  # otherwise `_hidden` has removed the space
                 text.adjust(painter.fontMetrics().horizontalAdvance(word[:n_marks]), 0, 0, 0)
             word = word[n_marks:].removesuffix(_LINE_FEED).replace(_SPACE, " ")
         elif 0 < n_marks < len(word):  # marks of spaces are drawn faintly
@@ -246,7 +249,7 @@ class TokenText(QWidget):
         painter.drawText(text, middle, word)
 
     def _paint_ground(self, painter: QPainter, index: int, rect: QRect) -> QColor:
-        """Paint what is behind a token; returns the colour of its text."""
+        """Paint the background of a token and return the colour of its text."""
         colors, values, inner = self._theme.theme, self.values[index], rect.adjusted(0, 0, -1, 0)
         if self._quantity == NO_COLOURS:
             return colors.color("accent" if values is None else "text")
@@ -318,7 +321,7 @@ class TokenText(QWidget):
             QToolTip.showText(at, "".join(f"<p>{html.escape(line)}</p>" for line in tip), self, self.rect_of(position))
 
     def tip_of(self, position: int) -> tuple[str, ...]:
-        """The lines of the tooltip of the token at a position of the text; () for none."""
+        """Return the lines of the tooltip of the token at a position of the text; () for no tooltip."""
         text, values = self.read_text, self.values[position - self._first]
         if text is None:
             return ()
@@ -352,9 +355,10 @@ class TokenText(QWidget):
 
 
 def _measure_words(pieces: Sequence[str], metrics: QFontMetricsF) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The widths (n,) in pixels of pieces of text, and whether each continues the word of the one before (n,).
+    """Return the widths (n,) of pieces of text in pixels, and whether each continues the word of the piece before (n,).
 
-    Pieces of a word lie where its letters would if it were painted whole: rounded together, with the kerning between.
+    The pieces of a word are placed as if it were painted whole: their positions are rounded together and include the
+    kerning between them.
     """
     known: dict[tuple[str, str], float] = {}
     widths, inside = np.zeros(len(pieces)), np.zeros(len(pieces), np.bool_)
@@ -370,14 +374,14 @@ def _measure_words(pieces: Sequence[str], metrics: QFontMetricsF) -> tuple[NDArr
         before = piece
     edges = np.concatenate(([0.0], np.cumsum(widths)))
     word_starts = np.maximum.accumulate(np.where(inside, 0, np.arange(len(pieces))))
-    left = edges[word_starts]  # where its word begins: each word is as wide in every line
+    left = edges[word_starts]  # the start of its word: a word has the same width on every line
     return np.ceil(edges[1:] - left).astype(np.int64) - np.ceil(edges[:-1] - left).astype(np.int64), inside
 
 
 def _ends_of_lines(
     widths: NDArray[np.int64], ends: NDArray[np.bool_], inside: NDArray[np.bool_], available: int
 ) -> NDArray[np.bool_]:
-    """After which pieces (n,) a line ends so that no word is broken that fits into one."""
+    """Return after which pieces (n,) to end a line early, so that no word that fits into one line is broken."""
     breaks = np.zeros(len(widths), np.bool_)
     starts = np.append(np.flatnonzero(~inside), len(widths)).tolist()
     sums = np.concatenate(([0], np.cumsum(widths)))
@@ -390,6 +394,6 @@ def _ends_of_lines(
             left = 0
         elif word <= available:
             left += word
-        else:  # it is broken anywhere
+        else:  # a word longer than a line is broken anywhere
             left = (left + word) % available
     return breaks
