@@ -233,7 +233,8 @@ class StageBars(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         found = self.segment_at(event.position())
-        if found is not None and found.id is not None and self._can_choose:
+        is_left = event.button() == Qt.MouseButton.LeftButton
+        if is_left and found is not None and found.id is not None and self._can_choose:
             self.chosen.emit(found.id)
 
     def event(self, event: QEvent) -> bool:

@@ -100,4 +100,6 @@ class TextFiles(QObject):
 
 def _is_published(run: RunInfo) -> bool:
     """Return whether a run is an imported model that writes text: decoder-only or encoder-decoder."""
-    return run.status == "imported" and run.has_model and run.spec is not None and run.spec.model.is_causal
+    if run.status != "imported" or not run.has_model or run.spec is None:
+        return False
+    return run.spec.model.is_causal and run.spec.model.head == "language"

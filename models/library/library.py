@@ -8,6 +8,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from terrarium.models.files.atomic import atomic_write_json, private_folder, read_json, replace_path
 from terrarium.models.library.location import find_location
-from terrarium.models.library.run_record import RunInfo, inspect_run, is_locked
+from terrarium.models.library.run_record import RunInfo, inspect_run, reserved
 from terrarium.models.library.trash import ORIGIN, read_origin
 from terrarium.models.settings.design_files import read_design, write_design
 from terrarium.models.settings.model_config import ModelConfig
@@ -230,15 +231,14 @@ class Library:
             raise ValueError(f"{path} does not belong to the library {self.home}: delete it by hand.")
         if not path.exists():
             raise ValueError(f"{path} is already gone.")
-        if path.parent == self.runs and is_locked(path):
-            raise ValueError(f"The run in {path} is being trained: stop it before deleting it.")
         token = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
         about = {"path": path.relative_to(self.home).as_posix(), "deleted": datetime.now(UTC).isoformat()}
         private_folder(self.trash)  # it contains chats, too
         atomic_write_json(self.trash / token / ORIGIN, about)
         try:
-            replace_path(path, self.trash / token / path.name)
-        except OSError:
+            with reserved(path) if path.parent == self.runs else nullcontext():
+                replace_path(path, self.trash / token / path.name)
+        except (OSError, ValueError):
             shutil.rmtree(self.trash / token, ignore_errors=True)
             raise
         return token

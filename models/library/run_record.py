@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,42 @@ def is_locked(folder: Path) -> bool:
     except OSError:  # a read-only folder, in which no run can be trained
         return False
     probe.release()
+    remove_recreated(folder)
+    return False
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Within the block, let no process begin to train the run in `folder`, which is moved there.
+
+    Raises:
+        ValueError: if the run is being trained.
+    """
+    lock = lock_of(folder)
+    try:
+        lock.acquire(timeout=0.01, poll_interval=0.001)
+    except Timeout:
+        raise ValueError(f"The run in {folder} is being trained: stop it before deleting it.") from None
+    except OSError:  # a read-only folder, in which no run can be trained
+        yield
+        return
+    if os.name == "nt":  # a folder with an open file cannot be moved there
+        lock.release()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_recreated(folder: Path) -> bool:
+    """Remove the folder of a run that was deleted just before its lock was acquired, which recreates the folder.
+    Return whether it was one.
+    """
+    with suppress(OSError):
+        if [entry.name for entry in folder.iterdir()] == ["lock"]:
+            (folder / "lock").unlink()
+            folder.rmdir()
+            return True
     return False
 
 

@@ -27,7 +27,15 @@ from terrarium.models.files.atomic import (
     replace_path,
 )
 from terrarium.models.files.jsonl import JsonLines, Row, cut_rows, each_row, read_rows
-from terrarium.models.library.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
+from terrarium.models.library.run_record import (
+    FORMAT,
+    STATUSES,
+    checkpoint_step,
+    lock_of,
+    read_record,
+    remove_recreated,
+    shown_status,
+)
 from terrarium.models.runs.curve_index import BLOCK_ROWS, CurveIndex
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.tokenizers import find_tokenizer
@@ -215,13 +223,10 @@ class RunFolder:
             self._clear_leftovers()
         except (ValueError, OSError):
             self._lock.release()
-            if not (self.folder / "run.json").exists():  # creating the lock file recreated the deleted folder
-                with contextlib.suppress(OSError):  # the folder is not empty
-                    (self.folder / "lock").unlink(missing_ok=True)
-                    self.folder.rmdir()
-                    raise ValueError(
-                        f"The run {self.name!r} was deleted meanwhile: restore it from the trash to train it."
-                    ) from None
+            if remove_recreated(self.folder):
+                raise ValueError(
+                    f"The run {self.name!r} was deleted meanwhile: restore it from the trash to train it."
+                ) from None
             raise
 
     def _clear_leftovers(self) -> None:

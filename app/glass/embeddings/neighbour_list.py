@@ -82,7 +82,8 @@ class NeighbourList(PaintedRows):
         self._point_at(int(event.position().y() / self._row_height))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self._go(int(event.position().y() / self._row_height))
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._go(int(event.position().y() / self._row_height))
 
     def leaveEvent(self, event: QEvent) -> None:
         self._point_at(-1)

@@ -57,6 +57,7 @@ class LensPanel(AnswerPanel):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
         self._columns: dict[int, LensColumn] = {}
+        self._shown: dict[int, LensColumn] = {}  # the grid's columns, by position
         self._names: dict[int, str] = {}
         self.answer: LensAnswer | None = None
         self._reader: Reader | None = None
@@ -172,6 +173,7 @@ class LensPanel(AnswerPanel):
         assert answer is not None
         text, positions = answer.target.text, self._positions(answer.target.position)
         columns = [self._columns[position] for position in positions]
+        self._shown = dict(zip(positions, columns, strict=True))
         n_rows = len(columns[0].best)
         layers = ["Embedding", *(f"Layer {i}" for i in range(1, n_rows))]
         back = 0 if self._is_encoder else 1
@@ -244,10 +246,8 @@ class LensPanel(AnswerPanel):
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:
-        answer = self.answer
-        if answer is None:
-            return
-        self._track(self._columns[self._positions(answer.target.position)[column]].best[row][0][0])
+        if self.answer is not None:
+            self._track([*self._shown.values()][column].best[row][0][0])
 
     def _track(self, id: int) -> None:
         if id not in self._tracked_ids:
@@ -284,8 +284,7 @@ class LensPanel(AnswerPanel):
 
         They are the top tokens of every cell of the grid, then the contributions to the logit of the token in focus.
         """
-        answer, columns, names = self.answer, dict(self._columns), dict(self._names)
-        positions = self._positions(answer.target.position) if answer is not None else []
+        answer, shown, names = self.answer, self._shown, dict(self._names)
 
         def make() -> Columns:
             keys = ("what", "position", "token_there", "layer", "part", "rank", "token", "amount")
@@ -294,8 +293,8 @@ class LensPanel(AnswerPanel):
             words, at = answer.target.text.words, answer.target.position
             rows: list[tuple[str | float | None, ...]] = [
                 ("probability", position + 1, words[position], layer, None, rank, names[id], p)
-                for position in positions
-                for layer, best in enumerate(columns[position].best)
+                for position, column in shown.items()
+                for layer, best in enumerate(column.best)
                 for rank, (id, p) in enumerate(best, start=1)
             ]
             split = [*answer.split.parts, ("biases", answer.split.constant)] if answer.split is not None else []

@@ -88,6 +88,8 @@ class HeadGrid(QWidget):
     # -- Input ---------------------------------------------------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
         for head in range(len(self._images)):
             if self.rect_of(head).adjusted(0, -self._line, 0, 0).contains(event.position()):
                 self.chosen.emit(head)

@@ -4,9 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from terrarium.models.files.atomic import atomic_write_json, atomic_write_text, read_json
+from terrarium.models.files.atomic import atomic_write_json, atomic_write_text, read_json, replace_path
 from terrarium.models.library.library import Library, safe_name
+from terrarium.models.library.run_record import is_locked, lock_of
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from tests.models.training.support import make_run
 
@@ -136,6 +140,43 @@ def test_a_run_in_training_is_not_deleted(library: Library, tiny_config) -> None
         library.move_to_trash(run.folder)
     run.release()
     library.move_to_trash(run.folder)
+
+
+def test_nobody_begins_to_train_a_run_while_it_is_deleted(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, tiny_config)
+
+    def move(source: Path, target: Path) -> None:
+        with pytest.raises(ValueError, match="is being trained by another"):
+            RunFolder.open(source).acquire()
+        replace_path(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("terrarium.models.library.library.replace_path", move)
+        token = library.move_to_trash(run.folder)
+    assert not run.folder.exists()
+    assert library.restore(token) == run.folder
+    run.acquire()
+    run.release()
+
+
+def test_looking_at_a_run_that_was_just_deleted_does_not_bring_its_folder_back(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, tiny_config)
+    run.acquire()
+    run.release()
+
+    def deleted_first(folder: Path) -> FileLock:
+        monkeypatch.undo()
+        library.move_to_trash(folder)
+        return lock_of(folder)
+
+    monkeypatch.setattr("terrarium.models.library.run_record.lock_of", deleted_first)
+    assert not is_locked(run.folder)
+    assert not run.folder.exists()
+    assert library.list_runs() == []
 
 
 def test_tokenizers_are_listed_with_their_problems(library: Library, tiny_config) -> None:

@@ -117,6 +117,24 @@ def test_clicks_track_and_untrack_a_token(
     panel.grab()
 
 
+def test_a_click_means_the_columns_that_are_shown(
+    panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
+) -> None:
+    """The panel may have become wider since then, with an answer still to come."""
+    _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    panel.resize(300, panel.height())
+    focus.show(text_of(tokenizer, "the cat sat on", 4))
+    focus.lock(9)
+    until(lambda: not panel.message and not panel.examiner.busy)
+    n_shown = len(panel.grid.table.read_words)  # type: ignore[union-attr]
+    panel.hide()
+    panel.resize(900, panel.height())
+    assert panel.grid.columns_for(panel.width()) > n_shown
+    panel.grid.chosen.emit(1, 0)
+    word = panel.grid.table.words[1][0]  # type: ignore[union-attr]
+    assert any(chip.words.startswith(f"{word} ") for chip in panel.chips.chips)
+
+
 def test_after_further_training_the_lens_is_read_again_with_a_note(
     panel: LensPanel,
     session: Session,

@@ -368,7 +368,10 @@ def test_damaged_rows_of_attention_are_left_out() -> None:
 
 def test_heads_are_selected_by_mouse_and_keyboard(machine: TimeMachine, qtbot: QtBot) -> None:
     pane = machine.panes.attention
-    qtbot.mouseClick(pane.heads, Qt.MouseButton.LeftButton, pos=pane.heads.rect_of(1).center().toPoint())
+    before, second = pane.title.text(), pane.heads.rect_of(1).center().toPoint()
+    qtbot.mouseClick(pane.heads, Qt.MouseButton.RightButton, pos=second)
+    assert pane.title.text() == before
+    qtbot.mouseClick(pane.heads, Qt.MouseButton.LeftButton, pos=second)
     assert pane.title.text() == "Layer 1, head 2"
     assert pane.map.picture is not None
     qtbot.keyClick(pane.heads, Qt.Key.Key_Up)
