@@ -64,9 +64,9 @@ def counts(config: ModelConfig) -> dict[str, Any]:
     """What is counted and estimated of a design."""
     length = min(_LENGTH, config.context_length)
     found: dict[str, Any] = {
-        "parameters": parameters(config),
+        "parameters": {name: n for name, n in parameters(config).items() if n},
         "active": active_parameters(config),
-        "operations": operations(config, length, length),
+        "operations": {name: n for name, n in operations(config, length, length).items() if n},
         "memory": memory(config, _ROWS, length),
     }
     try:

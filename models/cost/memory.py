@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
 from terrarium.models.cost.activations import Batch, activations
-from terrarium.models.cost.counting import total_parameters
-from terrarium.models.cost.parts import stacks
+from terrarium.models.cost.counting import block_matrices, total_parameters
 from terrarium.models.cost.tape import GRADIENTS, ON_HEAP
+from terrarium.models.cost.tree import design_tree
 from terrarium.models.cost.tuning import activation_design, trained
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import BATCHED, OPTIMIZERS
@@ -135,20 +134,8 @@ def memory(
 
 def update_bytes(config: ModelConfig, device: str) -> int:
     """Return the bytes that Muon allocates to update all matrices of a shape together, the maximum over shapes."""
-    sizes: Counter[tuple[int, int]] = Counter()
-    for stack, parts in stacks(config):
-        layers, width = stack.n_layer, stack.d_model
-        inner, shared = stack.n_head * stack.head_dim, stack.kv_heads * stack.head_dim
-        n_attention = 2 if parts.stack == "Decoder" else 1
-        sizes[inner, width] += layers * n_attention
-        sizes[shared, width] += 2 * layers * n_attention
-        sizes[width, inner] += layers * n_attention
-        copies = max(stack.n_expert, 1)
-        sizes[stack.ff_width, width] += layers * copies * (2 if stack.is_gated else 1)
-        sizes[width, stack.ff_width] += layers * copies
-        if stack.n_expert:
-            sizes[stack.n_expert, width] += layers
-    return max(_muon_bytes(rows, columns, n, device) for (rows, columns), n in sizes.items())
+    found = block_matrices(design_tree(config))
+    return max(_muon_bytes(rows, columns, n, device) for (rows, columns), n in found.items())
 
 
 def _muon_bytes(rows: int, columns: int, n: int, device: str) -> int:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from terrarium.models.cost.counting import attention_weights, feed_forward_weights
-from terrarium.models.cost.parts import CONVOLUTION, CROSS, HEAD, NGRAMS, POOLER, stacks
+from terrarium.models.cost.counting import in_order
+from terrarium.models.cost.parts import HEAD, stacks
+from terrarium.models.cost.tree import design_tree
 from terrarium.models.settings.model_config import ModelConfig
 
 TRAINING_FACTOR = 3
@@ -24,35 +25,10 @@ def operations(config: ModelConfig, length: int | None = None, source_length: in
     In an encoder-decoder: over a pair of texts, a source of `source_length` tokens (default: `length`) for the encoder,
     and a target of `length` tokens for the decoder.
     """
-    length = config.context_length if length is None else length
-    source_length = length if source_length is None else source_length
-    width = config.d_model
     found: Counter[str] = Counter()
-    if config.has_ngrams:
-        found[NGRAMS] = 2 * length * (config.max_ngram - 1) * config.d_ngram * width
-    for stack, parts in stacks(config):
-        layers, tokens = stack.n_layer, source_length if parts.stack == "Encoder" else length
-        inner, shared = stack.n_head * stack.head_dim, stack.kv_heads * stack.head_dim
-        scores = 4 * tokens * _seen(stack, tokens) * inner
-        found[parts.attention] = layers * (2 * tokens * attention_weights(stack) + scores)
-        if parts.stack == "Decoder":
-            of_target, of_source = 2 * 2 * width * inner * tokens, 2 * 2 * width * shared * source_length
-            found[CROSS] = layers * (of_target + of_source + 4 * tokens * source_length * inner)
-        if stack.n_expert:
-            found[parts.router] = layers * 2 * tokens * width * stack.n_expert
-            found[parts.experts] = layers * 2 * tokens * stack.n_expert_used * feed_forward_weights(stack)
-        else:
-            found[parts.feed_forward] = layers * 2 * tokens * feed_forward_weights(stack)
-        found[CONVOLUTION] += layers * 2 * 2 * tokens * stack.conv_width * width
-    if config.topology == "encoder-only" and config.pooler and config.head == "sequence":
-        found[POOLER] = 2 * width * width
-    if config.head != "language":
-        rows = 1 if config.head == "sequence" else length
-        found[HEAD] = 2 * rows * width * (config.n_output + width * config.has_dense_head)
-    else:
-        has_transform = config.topology == "encoder-only" and config.head_transform
-        found[HEAD] = 2 * length * width * (config.vocab_size + width * has_transform)
-    return dict(found)
+    for node in design_tree(config, length, source_length).walk():
+        found[node.part.component] += node.n_used * node.part.flops
+    return in_order(found)
 
 
 SPARSE_BELOW = 0.6
@@ -63,9 +39,9 @@ SPARSE_BELOW = 0.6
 def operations_of_targets(config: ModelConfig) -> int:
     """Compute the FLOPs of the forward pass that training spends only on a token whose prediction counts in the loss:
     those of the last feed-forward (the decoder's) and of the head."""
-    stack, _ = stacks(config)[-1]
-    n_used = stack.n_expert_used if stack.n_expert else 1
-    return 2 * n_used * feed_forward_weights(stack) + operations(config, 1, 1)[HEAD]
+    (stack, names), found = stacks(config)[-1], operations(config, 1, 1)
+    feed_forwards = found.get(names.feed_forward, 0) + found.get(names.experts, 0)
+    return feed_forwards // stack.n_layer + found.get(HEAD, 0)
 
 
 def flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
@@ -91,17 +67,7 @@ def training_flops_per_token(
 
 
 def recomputed_share(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> float:
-    """Return the share of the forward pass's FLOPs outside the head and the pooler, nearly all of it in the blocks.
-
-    Activation checkpointing recomputes the blocks. (The projection of n-gram embeddings is counted here, too.)
-    """
-    found = operations(config, length, source_length)
-    return 1 - (found[HEAD] + found.get(POOLER, 0)) / sum(found.values())
-
-
-def _seen(config: ModelConfig, length: int) -> int:
-    """Return the maximum number of tokens of `length` that a token attends to."""
-    window = config.sliding_window
-    if not window:
-        return length
-    return min(length, window if config.is_causal else 2 * window - 1)
+    """Return the share of the forward pass's FLOPs in the blocks, which activation checkpointing recomputes."""
+    nodes = list(design_tree(config, length, source_length).walk())
+    in_blocks = sum(node.n_used * node.part.flops for node in nodes if node.is_in_blocks)
+    return in_blocks / sum(node.n_used * node.part.flops for node in nodes)

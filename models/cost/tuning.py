@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
-from terrarium.models.cost.counting import (
-    attention_weights,
-    block_matrices,
-    feed_forward_weights,
-    norm_weights,
-    parameters,
-    total_parameters,
-)
+from terrarium.models.cost.counting import block_matrices, parameters
 from terrarium.models.cost.operations import TRAINING_FACTOR, recomputed_share
 from terrarium.models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
+from terrarium.models.cost.tree import MATRIX, Part, design_tree
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.tune_spec import TuneSpec
 
@@ -25,8 +20,8 @@ class Trained:
     all others. added: those in adapters, which the model has in addition to its own.
     """
 
-    matrices: int
-    others: int
+    matrices: int = 0
+    others: int = 0
     added: int = 0
 
     @property
@@ -37,23 +32,23 @@ class Trained:
 
 def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
     """Count the trained parameters of a design: without `tune`, all but those of a fixed look-back layer."""
+    tree = design_tree(config)
     if tune is None or tune.mode == "all":
-        matrices, others = block_matrices(config), total_parameters(config) - block_matrices(config)
-        fixed = _layer(config, 1) if config.looks_back else (0, 0)
-        return Trained(matrices=matrices - fixed[0], others=others - fixed[1])
+        whole, fixed = _sizes(tree), _layer_sizes(tree.find("blocks")) if config.looks_back else Trained()
+        return Trained(matrices=whole.matrices - fixed.matrices, others=whole.others - fixed.others)
     own = parameters(config)
-    head = own[HEAD] + own.get(POOLER, 0)
+    head = own.get(HEAD, 0) + own.get(POOLER, 0)
     has_labels = config.head not in ("language", "none")
     tables = own[EMBEDDING] if tune.train_embeddings else 0
     if not has_labels and config.head != "none" and not config.tied_embeddings and tune.train_embeddings:
         tables += own[EMBEDDING] if tune.mode == "lora" else 0  # the output table; other modes train the whole head
     if tune.mode == "lora":
-        added = _adapters(config, tune.lora_r)
+        added = adapter_parameters(tree, tune.lora_r)
         return Trained(matrices=added, others=tables + head * has_labels, added=added)
     if tune.mode == "head":
-        return Trained(matrices=0, others=tables + head)
-    matrices, others = _last_layers(config, tune.n_last)
-    return Trained(matrices=matrices, others=others + tables + head)
+        return Trained(others=tables + head)
+    last = _last_layers(config, tree, tune.n_last)
+    return Trained(matrices=last.matrices, others=last.others + tables + head)
 
 
 def activation_design(config: ModelConfig, tune: TuneSpec | None) -> ModelConfig:
@@ -85,40 +80,35 @@ def training_factor(config: ModelConfig, tune: TuneSpec | None, *, recomputes: b
     return 1 + (TRAINING_FACTOR - 1 + again) * share
 
 
-def _last_layers(config: ModelConfig, n_last: int) -> tuple[int, int]:
-    """Count the parameters of the last layers, the decoder's before the encoder's, and of the norms after them: in
-    matrices, and all others."""
+def adapter_parameters(tree: Part, r: int) -> int:
+    """Count the parameters of adapters of rank r beside the blocks' matrices, but routers: r · (rows + columns)."""
+    nodes = [node for node in tree.walk() if node.is_in_blocks and node.part.kind != "router"]
+    return sum(r * node.n * sum(t.shape) for node in nodes for t in node.part.tensors if t.role == MATRIX)
+
+
+def _last_layers(config: ModelConfig, tree: Part, n_last: int) -> Trained:
+    """Count the parameters of the last layers, the decoder's before the encoder's, and of the norms after them."""
     matrices = others = 0
-    for stack, parts in reversed(stacks(config)):
-        n = min(n_last, stack.n_layer)
+    for stack in reversed(tree.of_kind("stack")):
+        blocks = next(part for part in stack.parts if part.kind == "block")
+        assert blocks.times is not None
+        n = min(n_last, blocks.times)
         n_last -= n
         if not n:
             break
-        in_matrices, besides = _layer(stack, 2 if parts.stack == "Decoder" else 1)
-        n_trained = min(n, stack.n_layer - 1) if stack.looks_back else n
-        matrices += n_trained * in_matrices
-        others += n_trained * besides + (stack.norm_place == "pre") * norm_weights(stack, stack.d_model)
-    return matrices, others
+        layer = _layer_sizes(blocks)
+        n_trained = min(n, blocks.times - 1) if config.looks_back else n
+        final = sum(t.numel for part in stack.parts if part.path == "final_norm" for t in part.tensors)
+        matrices += n_trained * layer.matrices
+        others += n_trained * layer.others + final
+    return Trained(matrices=matrices, others=others)
 
 
-def _layer(stack: ModelConfig, n_attention: int) -> tuple[int, int]:
-    """Count the parameters of a layer: in matrices, and all others."""
-    experts, router = max(stack.n_expert, 1), stack.d_model * stack.n_expert
-    in_matrices = n_attention * attention_weights(stack) + experts * feed_forward_weights(stack) + router
-    everything = n_attention * attention_weights(stack, biases=True) + router
-    everything += experts * feed_forward_weights(stack, biases=True) + 2 * stack.conv_width * stack.d_model
-    everything += (n_attention + 1) * norm_weights(stack, stack.d_model)
-    everything += stack.qk_norm * n_attention * 2 * norm_weights(stack, stack.head_dim)
-    return in_matrices, everything - in_matrices
+def _layer_sizes(blocks: Part) -> Trained:
+    """Count the parameters of one layer."""
+    return _sizes(Part(path="", kind="stack", parts=(dataclasses.replace(blocks, times=1),)))
 
 
-def _adapters(config: ModelConfig, r: int) -> int:
-    """Count the parameters of adapters of rank r beside all matrices of all blocks: r · (rows + columns) of each."""
-    sides = 0
-    for stack, parts in stacks(config):
-        width, inner, shared = stack.d_model, stack.n_head * stack.head_dim, stack.kv_heads * stack.head_dim
-        attention = 2 * (width + inner) + 2 * (width + shared)
-        feed_forward = (3 if stack.is_gated else 2) * (width + stack.ff_width)
-        n_attention = 2 if parts.stack == "Decoder" else 1
-        sides += stack.n_layer * (n_attention * attention + max(stack.n_expert, 1) * feed_forward)
-    return r * sides
+def _sizes(tree: Part) -> Trained:
+    matrices = sum(math.prod(shape) * n for shape, n in block_matrices(tree).items())
+    return Trained(matrices=matrices, others=sum(node.size for node in tree.walk()) - matrices)
