@@ -58,7 +58,7 @@ class RunList(QListView):
         theme.theme_changed.connect(self._on_theme)
         self.reload()
 
-    # -- What is chosen --------------------------------------------------------------------------------------
+    # -- Choice ----------------------------------------------------------------------------------------------
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ class RunList(QListView):
         self._set_chosen(left)
         self._select_chosen()
 
-    # -- What is done to runs --------------------------------------------------------------------------------
+    # -- Actions ---------------------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if self._chosen and event.key() == Qt.Key.Key_Delete:

@@ -171,7 +171,7 @@ class RunModel(QAbstractListModel):
         self.changePersistentIndexList(old, new)
         self.layoutChanged.emit()
 
-    # -- What a row says -------------------------------------------------------------------------------------
+    # -- Rows ------------------------------------------------------------------------------------------------
 
     def row_of(self, run_id: str) -> int:
         """Return the row of a run, or -1 if it is not shown."""

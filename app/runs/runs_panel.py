@@ -109,7 +109,7 @@ class RunsPanel(QFrame):
         self.search.textChanged.connect(runs.runs.set_query)
         self.order.currentIndexChanged.connect(self._on_order)
 
-    # -- What is shown ---------------------------------------------------------------------------------------
+    # -- Content ---------------------------------------------------------------------------------------------
 
     @Slot()
     def _show_state(self) -> None:
@@ -142,7 +142,7 @@ class RunsPanel(QFrame):
     def _on_compare(self) -> None:
         self.runs_selected.emit(self.list.chosen)
 
-    # -- What is done to a run -------------------------------------------------------------------------------
+    # -- Actions ---------------------------------------------------------------------------------------------
 
     @Slot(str, str)
     def _on_action(self, run_id: str, name: str) -> None:

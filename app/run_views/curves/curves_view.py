@@ -189,7 +189,7 @@ class CurvesView(QWidget):
         charts.setSizes([500, 500])
         return charts
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""

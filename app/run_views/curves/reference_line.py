@@ -57,7 +57,7 @@ class ReferenceLine:
         """Place the label above or `below` the line, and elide it if it is wider than the view.
 
         Args:
-            right: the x where the label ends. If it is longer than that, or `at_left`, it begins at the left edge.
+            right: the x where the label ends. A label too long for that, or `at_left`, begins at the left edge.
             fits: whether there is room; the label is hidden otherwise.
         """
         self.name.setVisible(self._line.isVisible() and fits)

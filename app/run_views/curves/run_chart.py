@@ -97,7 +97,7 @@ class RunChart(QWidget):
         self.chart.show_cursor(None if self._row is None else float(positions[self._row]))
         self.read_out.setText(self._read_out_text(self._row))
 
-    # -- Keys, for charts that take the focus ------------------------------------------------------------
+    # -- Keys (charts that take the focus) ---------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         n, key = len(self.history.train), Qt.Key(event.key())

@@ -50,7 +50,7 @@ _UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/re
 _ROLES = ("info", "accent", "validation")
 """Colours of the figures in one small chart."""
 _LENGTH, _N_FEW = "completions/mean_length", 4
-"""If charts are folded away: the figure shown beside the objective, the gold reward and the KL; number of charts."""
+"""The figure beside the objective, gold reward and KL, and the number of charts, if the others are folded away."""
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ class FigureChart(RunChart):
         return low, top
 
     def _span_below_zero(self, values: Floats, *, whole: bool) -> tuple[float, float]:
-        """Return the y range of values some of which are negative: includes zero, unless all are far from it."""
+        """Return the y range of partly negative values: with zero for a whole run, unless all are far from it."""
         low, high = float(values.min()), float(values.max())
         margin = 0.05 * (high - low) or 0.05 * abs(low)
         is_far = high < 0 and high - low < abs(high)

@@ -129,7 +129,7 @@ class KlChart(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(560, 260)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def draw(self, dots: Dots, lines: Sequence[Line], longest_kl: float) -> None:
         """Draw points and comparison curves; the x axis ends at `longest_kl`."""

@@ -165,7 +165,7 @@ class KlPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(body)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Switch to a run; `refresh` then draws it."""

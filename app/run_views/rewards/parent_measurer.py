@@ -17,7 +17,9 @@ from terrarium.models.library.library import Library
 
 
 class ParentMeasurer(QObject):
-    """Measures best-of-n of a run's parent, on the worker; the curves are written to the run's folder.
+    """Measures best-of-n of a run's parent, and estimates where the best policy for the reward would be.
+
+    Runs on the worker, and writes the curves to the run's folder.
 
     words: the current phase. done: its progress, 0 to 1. problem: why the measurement failed, or "".
 

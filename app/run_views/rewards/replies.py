@@ -132,7 +132,7 @@ class RepliesView(QWidget):
         whole.addWidget(body, 1)
         return page
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run at its newest step."""

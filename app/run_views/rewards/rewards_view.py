@@ -230,7 +230,7 @@ class RewardsView(QWidget):
         self._charts.setSizes([500, 500])
         self._place.addWidget(self._charts)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's figures."""

@@ -142,7 +142,7 @@ class KlPane(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(body)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Switch to a run, without measurements."""

@@ -68,7 +68,7 @@ class TimeMachine(QWidget):
         self._build()
         self._connect()
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Content -------------------------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run at its latest sample."""

@@ -128,7 +128,7 @@ class RunOverlay(QWidget):
         body.setSizes([460, 240])
         self.setLayout(column(body))
 
-    # -- Which runs ------------------------------------------------------------------------------------------
+    # -- Compared runs ---------------------------------------------------------------------------------------
 
     @property
     def run_ids(self) -> tuple[str, ...]:
