@@ -104,7 +104,7 @@ def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) 
 
 
 def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
-    """QK-norm, RoPE, and the biases of the scores (ALiBi, T5)."""
+    """Return the parts between projections and scores: QK-norm, RoPE, and score biases (ALiBi, T5)."""
     config, d, layers = stack.config, stack.config.head_dim, stack.config.n_layer
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:
