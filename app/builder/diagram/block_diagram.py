@@ -81,7 +81,7 @@ class BlockDiagram(QWidget):
         theme.theme_changed.connect(self._on_theme_changed)
         self._draw()
 
-    # -- content ------------------------------------------------------------------------------------------------------
+    # -- content -------------------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> ModelConfig:

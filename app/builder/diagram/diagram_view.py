@@ -57,7 +57,7 @@ class DiagramView(QGraphicsView):
         self.horizontalScrollBar().valueChanged.connect(self.moved)
         self.verticalScrollBar().valueChanged.connect(self.moved)
 
-    # -- content ------------------------------------------------------------------------------------------------------
+    # -- content -------------------------------------------------------------------------------------------------------
 
     @property
     def marks(self) -> tuple[Mark, ...]:
