@@ -97,6 +97,6 @@ class DesignBar(QWidget):
         return next(action for action in self.menu.actions() if action.objectName() == name)
 
     def say(self, sentence: str, *, is_problem: bool = False) -> None:
-        """Show one line about the design."""
+        """Show a line about the design."""
         self.line.setText(sentence)
         set_role(self.line, "error" if is_problem else "caption")

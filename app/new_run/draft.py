@@ -180,8 +180,7 @@ class RunDraft:
 
         Sources in order: the speed of a run of the same model with steps of about the same size; the measured speed of
         this computer; the operations per second of the run, among the newest, whose steps are closest in size (ties:
-        the one with the most steps), within a factor of _COMPARABLE. An alignment uses the time of its base rate trial
-        instead.
+        the one with the most steps), within a factor of _COMPARABLE. An alignment uses its base rate trial instead.
         """
         align = self.choices.align_spec
         if align is not None:

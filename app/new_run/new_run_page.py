@@ -205,8 +205,7 @@ class NewRun(QWidget):
     def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
         """Set all choices to those of a run, including its tokenizer if the library still has it.
 
-        design: replaces the design of the run. If only the new design has previous-token heads, more steps are
-        proposed.
+        design: replaces the design of the run. If only the new design has previous-token heads, it gets more steps.
         """
         spec = self.session.runs.spec(run_id)
         if spec is None:

@@ -36,8 +36,7 @@ class Proposer(QObject):
     """Reads the data of a draft in the background, and measures the speed of its model while no run is training.
 
     facts: measurements of the data; None until it has been read, or if it cannot be read. proposal: the proposed
-    settings; None until reading the data has ended. may_measure: whether the page is visible, so that the speed may be
-    measured.
+    settings; None until reading the data has ended. may_measure: whether the page is visible.
 
     Signals:
         changed(): `proposal`, `speed` or `is_measuring` has changed.
@@ -69,7 +68,7 @@ class Proposer(QObject):
         session.closing.connect(self._reader.cancel)
 
     def look(self, spec: RunSpec | None, kept: tuple[str, ...] = ()) -> None:
-        """Set the draft and update the proposal. None: it cannot be trained yet, or its data not measured.
+        """Set the draft and update the proposal. None: it cannot be trained or measured.
 
         If its data has changed, the data is read first. kept: the settings that the user has changed.
         """

@@ -77,7 +77,7 @@ class Slice:
 class DesignCosts:
     """The costs of a design: parameters (exact), FLOPs per token and bytes (estimated).
 
-    memory: of training on one batch. cache_bytes: the KV cache of one text while generating, 0 for an encoder.
+    memory: that of training on a batch. cache_bytes: the KV cache of one text while generating, 0 for an encoder.
     """
 
     parameters: tuple[Slice, ...]

@@ -41,7 +41,7 @@ class DryRunState:
     """The state of the dry run, from its events.
 
     result: that of the last finished dry run. phase: the current activity; after the end, why the dry run ended without
-    a result, or ''. problem: that reason, as soon as it is known.
+    a result, or ''. problem: that reason, set as soon as it is known.
     """
 
     running: bool = False

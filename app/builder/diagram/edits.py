@@ -50,8 +50,8 @@ def step(config: ModelConfig, name: str, direction: int) -> Changes:
 def repaired(config: ModelConfig, name: str, value: Any) -> Changes:
     """Return the change of one setting, with further changes that make the design legal if simple ones do.
 
-    They may replace the value itself by a legal one nearby. Otherwise, return the change alone, so that its problem is
-    shown.
+    They may replace the value itself by a legal one nearby. Otherwise, return the change alone; its problem is then
+    shown to the user.
     """
     changes: Changes = {name: value}
     if _is_legal(config, changes):
@@ -68,7 +68,7 @@ def _is_legal(config: ModelConfig, changes: Changes) -> bool:
 
 
 def _rotates(config: ModelConfig) -> bool:
-    """Whether RoPE rotates pairs, so that the head width must be even."""
+    """Return whether RoPE rotates pairs of numbers, so that the head width must be even."""
     return scheme_of(config).applied_to == "queries"
 
 

@@ -1,4 +1,4 @@
-"""What the pictures of all position schemes share: axes, similarity curves, and the formatting of distances."""
+"""Helpers for the pictures of all position schemes: axes, similarity curves, and the formatting of distances."""
 
 from __future__ import annotations
 

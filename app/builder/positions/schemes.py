@@ -35,8 +35,7 @@ class LearnedDisplay:
     """How a learned table is displayed: draw(design, length, table, head, source), where source describes the run.
 
     nothing_chosen: the first entry of the run list, for no run. at_once: whether a run with tables of the same shape is
-    selected by default. has_heads: whether a chosen head is drawn as a matrix. shape: describes the size of a design's
-    table.
+    selected by default. has_heads: whether a chosen head is drawn as a matrix. shape: formats a design's table size.
     """
 
     draw: Callable[[ModelConfig, int, Floats, int, str], SchemePictures]
