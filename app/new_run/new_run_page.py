@@ -295,6 +295,7 @@ class NewRun(QWidget):
         self.draft.try_out(kind)
 
     def save(self) -> None:
+        """Ask for a file and save the draft's settings to it as TOML."""
         try:
             spec = self.draft.spec()
         except ValueError as error:

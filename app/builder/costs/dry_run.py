@@ -71,7 +71,7 @@ class DryRunState:
 
 
 class DryRuns(QObject):
-    """Runs one dry run at a time, as a background job that is cancelled when a training run starts.
+    """Runs one dry run at a time, as a background job that is cancelled when a training run is submitted.
 
     state: the current dry run, and the last result. Problems that the user can fix are reported in its `phase`.
 

@@ -9,6 +9,7 @@ from terrarium.models.settings.norms import NORMS
 
 
 def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
+    """Describe the parts of a stack's "attention" or "cross_attention" sublayer."""
     config, b, t = stack.config, stack.batch, stack.length
     is_cross = sublayer == "cross_attention"
     c, d, h, g, layers = config.d_model, config.head_dim, config.n_head, config.kv_heads, config.n_layer
