@@ -46,7 +46,7 @@ def absolute_path(text: str) -> str:
     another working directory; the name of something in the library is unchanged.
     """
     path = Path(text).expanduser()
-    is_path = path.is_file() or (path.is_dir() and (len(path.parts) > 1 or (path / "config.json").is_file()))
+    is_path = path.is_file() or (path.is_dir() and (path.name != text or (path / "config.json").is_file()))
     return str(path.absolute()) if text and is_path else text
 
 
