@@ -44,12 +44,12 @@ _NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
 
 
 class BuilderTab(QWidget):
-    """Designs and slots at the left, the views of the design in the middle, its costs at the right, its name above."""
+    """Designs and slots on the left, the views of a design in the middle, its costs on the right, its name above."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        # The design opened last, with which edits are compared.
+        # The last opened design; edits are compared with it.
         self._origin = ComparedDesign(session.designs.name, session.designs.current)
         self._noted = self._origin, session.designs.current  # origin and design after the last step that can be undone
         self.setProperty("role", "page")
@@ -97,12 +97,14 @@ class BuilderTab(QWidget):
         shown = self.list.viewport()
 
         def stand_above_numbers() -> None:
-            sizes.setContentsMargins(0, 0, SPACE + self.list.width() - shown.width(), 0)  # beside the scroll bar
+            sizes.setContentsMargins(
+                0, 0, SPACE + self.list.width() - shown.width(), 0
+            )  # leave room for the scroll bar
 
         RelayoutOnResize(shown, stand_above_numbers)
         left.addWidget(titled_card("Designs", self.list, trailing=sizes))
         self.settings = scrolling(self.form)
-        self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
+        self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it when they get the focus
         left.addWidget(titled_card("Settings", self.settings))
         left.setStretchFactor(0, 2)
         left.setStretchFactor(1, 3)
@@ -132,8 +134,8 @@ class BuilderTab(QWidget):
 
     @property
     def _least_width(self) -> int:
-        """The width in pixels of slots and views, without the costs."""
-        between = 2 * self.splitter.handleWidth() + 4 * SPACE  # with this tab's margins
+        """The minimum width of slots and views in pixels, without the costs."""
+        between = 2 * self.splitter.handleWidth() + 4 * SPACE  # and this tab's margins
         return self._left.minimumSizeHint().width() + self._middle.minimumSizeHint().width() + between
 
     def _arrange(self) -> None:
@@ -141,7 +143,7 @@ class BuilderTab(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange:  # the style sheet says how wide a scroll bar is
+        if event.type() == QEvent.Type.StyleChange:  # the style sheet sets the width of scroll bars
             self.work.setContentsMargins(0, 0, SPACE // 2 + self._costs_area.verticalScrollBar().sizeHint().width(), 0)
 
     def _connect(self) -> None:
@@ -202,7 +204,7 @@ class BuilderTab(QWidget):
         self._allow()
 
     def _title(self) -> str:
-        """The title of the design in the form."""
+        """Return the title of the design in the form, with “edited” if it differs from the opened one."""
         if self._origin.title and self.form.config == self._origin.config:
             return design_title(self._origin.title)
         return f"{design_title(self._origin.title)}, edited" if self._origin.title else "an edited design"
@@ -232,7 +234,7 @@ class BuilderTab(QWidget):
         self._commit_timer.start()
 
     def _note(self, words: str, *, key: str = "") -> None:
-        """Note that the form has another design now, which can be undone."""
+        """Add an undo step if the design in the form has changed. Steps with the same `key` may be merged."""
         before, after = self._noted, (self._origin, self.form.config)
         self._noted = after
         if before[1] != after[1]:
@@ -240,7 +242,7 @@ class BuilderTab(QWidget):
             self._session.undo.add("builder", step)
 
     def _restore(self, origin: ComparedDesign, config: ModelConfig) -> None:
-        """Undo or redo: show this design, edited from that one."""
+        """Undo or redo a step: show `config` as an edit of `origin`."""
         self._commit_timer.stop()
         changed = changed_slots(self.form.config, config)
         self._origin, self._noted = origin, (origin, config)
@@ -364,7 +366,7 @@ class BuilderTab(QWidget):
             return
         name = self.bar.name.text().strip()
         if name != self._origin.title or name in PRESETS:
-            name = self._session.designs.free_name(name)  # only the design that was opened is overwritten
+            name = self._session.designs.free_name(name)  # only the opened design may be overwritten
         if self._session.designs.save(name):
             self.bar.say(f"Saved as “{name}”")
 

@@ -47,7 +47,7 @@ class CodeView(QWidget):
         QShortcut(QKeySequence(QKeySequence.StandardKey.SaveAs), self, self.choose_file)
 
     def set_design(self, config: ModelConfig, name: str = "This design") -> None:
-        """Show the code of `config`, which its first line calls `name`."""
+        """Show the code of `config`; its first line contains `name`."""
         if (config, name) == self._shown:
             return
         self._shown, self._name = (config, name), name
@@ -58,24 +58,24 @@ class CodeView(QWidget):
 
     @property
     def code(self) -> str:
-        """The module."""
+        """The source of the module."""
         return self.editor.toPlainText()
 
     @Slot()
     def copy_code(self) -> None:
-        """Put the module on the clipboard."""
+        """Copy the module to the clipboard."""
         QGuiApplication.clipboard().setText(self.code)
         self._say("Copied.")
 
     @Slot()
     def choose_file(self) -> None:
-        """Ask for a file, and write the module into it."""
+        """Ask for a file and write the module to it."""
         path, _ = QFileDialog.getSaveFileName(self, "Save the code", file_name(self._name), "Python (*.py)")
         if path:
             self.save_to(Path(path))
 
     def save_to(self, path: Path) -> None:
-        """Write the module into a file; the message below says whether it worked."""
+        """Write the module to a file atomically and show the outcome in the message below the code."""
         try:
             atomic_write_text(path, self.code)
         except (OSError, ValueError) as error:
@@ -89,7 +89,7 @@ class CodeView(QWidget):
 
 
 def file_name(name: str) -> str:
-    """An importable Python file name, from a design's name."""
+    """Return an importable Python file name derived from a design's name."""
     plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name.lower()).strip("_")
     words = "_".join(part for part in plain.split("_") if part)
     return f"{'model_' if not words or words[0].isdigit() else ''}{words or 'design'}.py"

@@ -25,11 +25,11 @@ from terrarium.app.session.session import Session
 from terrarium.models.settings.model_config import ModelConfig
 
 _MAX_COLUMN_WIDTH = 190  # pixels at the usual text size
-_PADDING = 28  # pixels: on both sides of a cell's text
+_PADDING = 28  # pixels: left and right of a cell's text together
 
 
 class CompareView(QWidget):
-    """Compares the edited design with others."""
+    """A table that compares the edited design (first column) with others."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -73,35 +73,35 @@ class CompareView(QWidget):
 
     @property
     def designs(self) -> list[ComparedDesign]:
-        """All columns."""
+        """The designs of all columns, the edited one first."""
         return [self._mine, *self._others]
 
     def set_design(self, config: ModelConfig, batch: int, length: int, title: str) -> None:
-        """Show `config` in the first column, and all costs for `batch` texts of `length` tokens."""
+        """Show `config` in the first column, and the costs of all designs for `batch` texts of `length` tokens."""
         self._mine = ComparedDesign(title, config)
         self._batch, self._length = batch, length
         self._fill()
 
     def add_design(self, design: ComparedDesign) -> None:
-        """Add a design, unless it is shown already."""
+        """Add a column for a design, unless it has one."""
         if design not in self._others:
             self._others.append(design)
             self._show_chips()
             self._fill()
 
     def remove_design(self, design: ComparedDesign) -> None:
-        """Remove a design."""
+        """Remove the column of a design."""
         self._others.remove(design)
         self._show_chips()
         self._fill()
         self.add.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def copy_markdown(self) -> None:
-        """Put the table on the clipboard as Markdown."""
+        """Copy the table to the clipboard as Markdown."""
         QGuiApplication.clipboard().setText(as_markdown(self.designs, self._rows))
 
     def copy_csv(self) -> None:
-        """Put the table on the clipboard as CSV."""
+        """Copy the table to the clipboard as CSV."""
         QGuiApplication.clipboard().setText(as_csv(self.designs, self._rows))
 
     def _remove_current(self) -> None:

@@ -1,4 +1,4 @@
-"""The comparison of designs as a table of texts: costs, and the slots that differ. No Qt, no torch."""
+"""The comparison of designs as a table of strings: costs, and the slots that differ. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COSTS = "Costs"
 
 @dataclass(frozen=True)
 class ComparedDesign:
-    """One column: a design and its title."""
+    """A column: a design and its title."""
 
     title: str
     config: ModelConfig
@@ -29,7 +29,7 @@ class ComparedDesign:
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """One row: its group and label, and per design the value as text, the exact value (for other programs), and
+    """A row: its group and label, and per design the value as text, the exact value (for other programs), and
     whether it differs from the first design's. slot: the slot's name, '' for a cost."""
 
     group: str
@@ -42,8 +42,8 @@ class ComparedRow:
 
 
 def compare(designs: Sequence[ComparedDesign], batch: int, length: int, on: DeviceMemory | None) -> list[ComparedRow]:
-    """The costs of the designs, trained `on` a device (None: a CPU) with `batch` texts of `length` tokens, and every
-    slot in which they differ."""
+    """Compare designs: their costs when trained `on` a device (None: a CPU) with `batch` texts of `length` tokens, and
+    every slot in which they differ."""
     return [*_costs(designs, batch, length, on), *_slots(designs)]
 
 
@@ -118,14 +118,14 @@ def _format_count(n: int) -> str:
 
 
 def as_markdown(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) -> str:
-    """The comparison as a Markdown table."""
+    """Format the comparison as a Markdown table."""
     titles = [design.title for design in designs]
     lines = [["", *titles], ["---", *["---:"] * len(titles)], *([row.label, *row.cells] for row in rows)]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def as_csv(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) -> str:
-    """The comparison as CSV with exact numbers, and the group and slot name of each row."""
+    """Format the comparison as CSV with exact numbers, and the group and slot name of each row."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["group", "setting", "name", *(design.title for design in designs)])

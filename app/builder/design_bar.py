@@ -17,7 +17,7 @@ _TRAIN_TIP = "Go to the Training tab with this design"
 
 @dataclass(frozen=True, kw_only=True)
 class DesignActions:
-    """The actions of the bar's controls; those of the menu are in its order."""
+    """The callbacks of the bar's controls; those of the menu are in its order."""
 
     save: Callable[[], object]
     train: Callable[[], object]
@@ -46,7 +46,7 @@ _NEEDS_LEGAL = ("duplicate", "export_json")
 
 
 class DesignBar(QWidget):
-    """A bar whose `line` reports changes and problems."""
+    """The bar above a design; its `line` reports changes and problems."""
 
     def __init__(self, theme: ThemeProvider, actions: DesignActions, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -82,21 +82,21 @@ class DesignBar(QWidget):
         layout.addWidget(self.train)
 
     def allow(self, *, is_own: bool, is_changed: bool, problem: str) -> None:
-        """Enable the actions that apply: to the user's own designs, to changed ones, to legal ones."""
+        """Enable the actions that apply: some need one of the user's own designs, a changed or a legal one."""
         self.save.setEnabled(not problem)
         self.train.setEnabled(not problem)
         self.save.setToolTip(problem or "Save this design (Ctrl+S)")
         self.train.setToolTip(problem or _TRAIN_TIP)
         allowed = {"rename": is_own, "delete": is_own, "revert": is_changed or bool(problem)}
         allowed |= dict.fromkeys(_NEEDS_LEGAL, not problem)
-        for action in self.menu.actions():  # looked up each time: Qt may have deleted one that is kept
+        for action in self.menu.actions():  # looked up each time: Qt may delete an action that Python still references
             action.setEnabled(allowed.get(action.objectName(), True))
 
     def action(self, name: str) -> QAction:
-        """The menu's action of a name in `DesignActions`."""
+        """Return the menu's action for a field of `DesignActions`."""
         return next(action for action in self.menu.actions() if action.objectName() == name)
 
     def say(self, sentence: str, *, is_problem: bool = False) -> None:
-        """Show one line about the design."""
+        """Show a line about the design."""
         self.line.setText(sentence)
         set_role(self.line, "error" if is_problem else "caption")

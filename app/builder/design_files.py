@@ -15,10 +15,10 @@ _JSON = "Designs (*.json);;All files (*)"
 
 
 class DesignFiles(QObject):
-    """Imports and exports for a page; JSON files dropped on it are imported, too.
+    """Imports and exports designs for a page; JSON files dropped on the page are imported, too.
 
     Signals:
-        written(name): a file of this name was written.
+        written(name): a file with this name was written.
     """
 
     written = Signal(str)
@@ -30,7 +30,7 @@ class DesignFiles(QObject):
         page.installEventFilter(self)
 
     def ask_for_designs(self) -> None:
-        """Ask for JSON files, and import them."""
+        """Ask for JSON files and import them."""
         files, _ = QFileDialog.getOpenFileNames(self._page, "Import designs", "", _JSON)
         self.import_designs([Path(file) for file in files])
 
@@ -40,13 +40,13 @@ class DesignFiles(QObject):
             self._session.designs.import_file(file)
 
     def export_design(self, name: str) -> None:
-        """Ask for a file, and write the session's design to it as JSON."""
+        """Ask for a file and write the session's design to it as JSON."""
         file, _ = QFileDialog.getSaveFileName(self._page, "Export this design", f"{_stem(name)}.json", _JSON)
         if file and self._session.designs.export(Path(file)):
             self.written.emit(Path(file).name)
 
     def export_picture(self, name: str, kind: str, diagram: BlockDiagram) -> None:
-        """Ask for a file, and write the diagram to it; kind: "svg" or "png"."""
+        """Ask for a file and write the diagram to it; kind: "svg" or "png"."""
         words = f"{kind.upper()} pictures (*.{kind})"
         file, _ = QFileDialog.getSaveFileName(self._page, "Export the diagram", f"{_stem(name)}.{kind}", words)
         write = diagram.export_svg if kind == "svg" else diagram.export_png
@@ -65,7 +65,7 @@ class DesignFiles(QObject):
 
 
 def _dropped(event: QDropEvent) -> list[Path]:
-    """The dragged JSON files."""
+    """Return the dragged JSON files."""
     files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
     return [file for file in files if file.suffix.lower() == ".json"]
 

@@ -38,13 +38,13 @@ _PAD, _ARROW = 6, 12  # pixels
 
 
 class DesignList(QTreeWidget):
-    """Presets by family, and saved designs. Delete deletes and F2 renames a design of the user. A deleted design
-    stays on screen; an arrow key then continues from its former row.
+    """Presets by family, and saved designs. The Delete key deletes and F2 renames a saved design. A deleted design
+    stays open in the builder without a row; an arrow key then continues from its former row.
 
     Signals:
-        chosen(name): clicked, or reached with the arrow keys.
-        rename_requested(name), duplicate_requested(name), delete_requested(name), compare_requested(name): by key or
-            context menu.
+        chosen(name): a design was clicked, or reached with the arrow keys.
+        rename_requested(name), duplicate_requested(name), delete_requested(name), compare_requested(name): the user
+            asked for this by key or in the context menu.
     """
 
     chosen = Signal(str)
@@ -86,21 +86,21 @@ class DesignList(QTreeWidget):
 
     @property
     def current_key(self) -> str:
-        """The name of the selected design, '' for none."""
+        """The name of the selected design, '' if none is selected."""
         item = self.currentItem()
         return "" if item is None else str(item.data(0, _KEY) or "")
 
     @property
     def keys(self) -> list[str]:
-        """All designs, from top to bottom."""
+        """The names of all designs, from top to bottom."""
         return [key for item in self._all_items() if (key := item.data(0, _KEY))]
 
     def item_of(self, name: str) -> QTreeWidgetItem | None:
-        """The row of a design."""
+        """Return the row of a design, or None if it is not in the list."""
         return next((item for item in self._all_items() if item.data(0, _KEY) == name), None)
 
     def set_designs(self, saved: Sequence[DesignInfo], current: str) -> None:
-        """Show the saved designs below the presets, with `current` selected ('' = none), without a signal."""
+        """Show the saved designs below the presets, with `current` selected ('' = none). Emits no signal."""
         with QSignalBlocker(self):
             if list(saved) != list(self._saved):
                 self._saved = saved
@@ -133,7 +133,7 @@ class DesignList(QTreeWidget):
     def drawRow(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
-        # One shape for the whole row including the arrow; the style would draw two.
+        # A single shape for the whole row including the arrow; the style would draw two.
         if not index.data(_HEADING):
             colors = self._theme.theme
             selected = index.row() == self.currentIndex().row() and index.parent() == self.currentIndex().parent()
@@ -210,7 +210,7 @@ def _saved_item(info: DesignInfo) -> QTreeWidgetItem:
 
 
 class _NameAndSize(QStyledItemDelegate):
-    """Draws a name, and at the right the number of parameters."""
+    """Draws a design's name, with its number of parameters on the right."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)

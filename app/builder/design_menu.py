@@ -17,7 +17,7 @@ _MAX_RUNS = 20
 
 
 class DesignMenu(QMenu):
-    """Filled each time it is opened; the chosen design is passed to `on_chosen`."""
+    """A menu that is refilled each time it opens, and passes the chosen design to `on_chosen`."""
 
     def __init__(self, session: Session, on_chosen: Callable[[ComparedDesign], object], parent: QWidget) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""The views of a design."""
+"""The views in the middle of the builder tab, created lazily."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SIMPLE = ("diagram", "mask", "costs")
 
 class DesignViews(Views):
     """The diagram, the positions, the mask, the comparison with other designs, and the code; in a narrow window also
-    the costs. At first of the session's design, for `batch` texts of `length` tokens.
+    the costs. They initially show the session's design, for `batch` texts of `length` tokens.
 
     Signals:
-        edited(changes): a dict of slots was changed on the diagram.
-        slot_focused(name): a slot's part of the diagram was clicked.
+        edited(changes): the user changed slots on the diagram; a dict of their new values.
+        slot_focused(name): the user clicked the part of the diagram that stands for this slot.
     """
 
     edited = Signal(object)
@@ -84,7 +84,7 @@ class DesignViews(Views):
         else:
             page.set_design(config, length)
 
-    # -- Making them ---------------------------------------------------------------------------------------------------
+    # -- Creating the views --------------------------------------------------------------------------------------------
 
     def _make_diagram(self) -> QWidget:
         from terrarium.app.builder.diagram.block_diagram import DiagramPage
@@ -117,7 +117,7 @@ class DesignViews(Views):
 
 
 def stale_mark() -> QLabel:
-    """A label that marks views of the last legal design, while the slots hold an illegal one."""
+    """Return a hidden label that marks views of the last legal design while the slots are illegal."""
     mark = label("last legal design", "pill")
     mark.setProperty("tone", "danger")
     mark.setToolTip("These settings cannot be built: this shows the last legal design")

@@ -1,4 +1,4 @@
-"""The batch size and the text length for diagram and costs."""
+"""The batch size and text length for which the builder shows shapes and costs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DEFAULT_BATCH = 24
 
 
 class WorkSize(QWidget):
-    """Batch size and length. The length follows the design's context until the user chooses another one.
+    """Inputs for batch size and length. The length follows the design's context until the user chooses another one.
 
     Signals:
-        changed(): the user changed one of them.
+        changed(): the user changed either number.
     """
 
     changed = Signal()
@@ -49,11 +49,11 @@ class WorkSize(QWidget):
 
     @property
     def values(self) -> tuple[int, int]:
-        """Batch and length."""
+        """The batch size and the length."""
         return self.batch.value(), self.length.value()
 
     def set_context(self, context_length: int) -> None:
-        """Allow lengths up to this, without a signal."""
+        """Allow lengths up to the context length. Emits no signal."""
         with QSignalBlocker(self.length):
             self.length.setRange(1, context_length)
             if self._follows:

@@ -126,9 +126,9 @@ def _as_json(job: RunJob, last: _LastEvents) -> dict[str, Any]:
 
 def _print_result(job: RunJob, last: _LastEvents) -> None:
     is_text = job.run is not None and job.run.spec.data.source == "files"
-    if last.evaluated and job.result:
+    if last.evaluated:
         _print_table(last.evaluated.kinds)
-        _print_chat([answers[0] for answers in job.result.values()])
+        _print_chat([answers[0] for answers in (job.result or {}).values()])
     elif last.sample and is_text:
         print(f"{last.sample.prompt}{last.sample.text}\n")
     if last.validation and is_text:

@@ -180,7 +180,8 @@ def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
         )
     else:
         print(folder.folder)
-    return INTERRUPTED if interrupt.happened and folder.status != "finished" else DONE
+    was_stopped = folder.status != "finished" or getattr(job, "was_stopped", False)
+    return INTERRUPTED if interrupt.happened and was_stopped else DONE
 
 
 def _job(args: argparse.Namespace, library: Library, run: RunFolder, process_group: ProcessGroup) -> RunJob | Trainer:

@@ -1,4 +1,4 @@
-"""What a run that starts from a model learns from: texts to imitate, rewards for its replies, or pairs of replies."""
+"""The picker of what a fine-tuned run learns from: texts to imitate, rewards for its replies, or pairs of replies."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _STAGES = {
     "": ("Learn from texts", "It imitates texts, conversations, or the answers of a task."),
     **{name: (kind.words.offer, kind.words.does) for name, kind in STAGE_KINDS.items()},
 }
-"""Stage of AlignSpec, "" for none -> its name and what it does."""
+"""AlignSpec.stage, "" for none -> its title and description."""
 
 
 _SIMPLE = ("beta", "n_replies")
-"""The settings that are shown while the detail is simple."""
+"""The settings shown at the simple detail level."""
 
 
 class AlignPicker(QWidget):
-    """Chooses an AlignSpec, or none. `form`, its settings, stands elsewhere.
+    """Chooses an AlignSpec, or none. The form of its settings, `form`, is placed by the owner.
 
     Signals:
-        changed(): `spec` or `problem` is new.
+        changed(): `spec` or `problem` has changed.
     """
 
     changed = Signal()
@@ -89,11 +89,11 @@ class AlignPicker(QWidget):
 
     @property
     def problem(self) -> str:
-        """What is wrong with the settings of the stage, in sentences; '' for nothing."""
+        """The problem with the settings of the stage, in sentences; '' if they are valid."""
         return self.form.problem if self.stage else ""
 
     def set_spec(self, spec: AlignSpec | None) -> None:
-        """Choose `spec`."""
+        """Choose the stage and settings of `spec`, or no stage."""
         with QSignalBlocker(self), QSignalBlocker(self.choice):
             self.choice.setCurrentIndex(max(0, self.choice.findData(spec.stage if spec is not None else "")))
             if spec is not None:
@@ -116,8 +116,10 @@ class AlignPicker(QWidget):
 
     @Slot()
     def _list_rewarders(self, wanted: str | None = None, second: str | None = None) -> None:
-        """List the reward models of the library, and choose those that are wanted ("" for none), which are listed even
-        if they are gone; None keeps the choice."""
+        """List the reward models of the library and choose `wanted` and `second`, which are listed even if deleted.
+
+        "" chooses none, and None retains the current choice.
+        """
         models = []
         for info in self._session.runs.known():
             spec = None if info.problem or not info.step else info.spec

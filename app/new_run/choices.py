@@ -45,7 +45,7 @@ DEFAULT_PROMPTS = {
 _STORY = DEFAULT_PROMPTS["tiny-world"]
 """The default prompt of runs that sample replies to prompts."""
 _SIMPLE = ("steps",)
-"""The settings that are shown while the detail is simple."""
+"""The settings shown at the simple detail level."""
 _COLUMN_CHARACTERS = 44
 
 
@@ -53,11 +53,11 @@ class RunChoices(QScrollArea):
     """The pickers and the settings form.
 
     Signals:
-        changed(): a choice or `problem` has changed.
+        changed(): a choice, or `problem`, has changed.
         lr_requested(), batch_requested(): the user asks to find a learning rate or a batch size.
 
     Args:
-        pickers: those of the starting weights and of the alignment stage; created if None.
+        pickers: the pickers of the starting weights and the alignment stage; created if None.
     """
 
     changed = Signal()
@@ -84,7 +84,7 @@ class RunChoices(QScrollArea):
         self.form.more.folded_changed.connect(self._show_finders)
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._source = self.data.spec.source
-        self._followed = "", "", ""  # the model, mode and stage whose usual settings were proposed last
+        self._followed = "", "", ""  # the model, mode and stage of the last proposed settings
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         inner.setLayout(self._sides)
@@ -133,7 +133,7 @@ class RunChoices(QScrollArea):
 
     @property
     def problem(self) -> str:
-        """Why the choices cannot be trained, in a sentence; '' if they can."""
+        """Why the choices cannot be trained, in sentences; '' if they can."""
         first = self.start.problem or (self.align.problem if self.align_spec is not None else "")
         of_data = "" if self.draws else self.data.problem
         return first or of_data or self.form.problem or self._task_problem()
@@ -145,12 +145,12 @@ class RunChoices(QScrollArea):
 
     @property
     def align_spec(self) -> AlignSpec | None:
-        """The alignment stage of the run; None if it learns from texts, or its starting model cannot reply."""
+        """The alignment stage of the run; None if it learns from texts or rows, or its starting model cannot reply."""
         return self.align.spec if self._can_align else None
 
     @property
     def draws(self) -> bool:
-        """Whether the run samples replies to prompts, and learns from their rewards."""
+        """Whether the run samples replies to prompts and learns from their rewards."""
         return self.align_spec is not None and self.align_spec.task == "prompts"
 
     @property
@@ -175,7 +175,7 @@ class RunChoices(QScrollArea):
     def design_config(self) -> ModelConfig:
         """The design of the run: the chosen one or that of the starting model, with the head of the task.
 
-        Its vocabulary size is not yet that of the tokenizer.
+        The vocabulary size of a new model is not yet that of its tokenizer.
         """
         config = self.start.config or self._session.designs.current
         info = self.dataset
@@ -243,7 +243,7 @@ class RunChoices(QScrollArea):
         runs = self._session.runs
         try:
             writers = writers_of(self._session.library, dataset)
-        except ValueError:  # its file is damaged, which is reported where the set is shown
+        except ValueError:  # its file is damaged, which the data tab reports
             return ""
         return next((id for id in writers if runs.has(id) and runs.find(id).has_model), "")
 
@@ -258,7 +258,7 @@ class RunChoices(QScrollArea):
         return next(replying, "")
 
     def set_settings(self, spec: RunSpec, tokenizer_name: str) -> None:
-        """Set all choices but the design; for `tokenizer_name` see TokenizerPicker.set_spec."""
+        """Set all choices except the design. tokenizer_name: see `name` of TokenizerPicker.set_spec."""
         data, tokenizer, train = spec.data, spec.tokenizer, spec.train
         self._source = data.source
         self.start.set_spec(spec.tune)
@@ -271,8 +271,10 @@ class RunChoices(QScrollArea):
         self.changed.emit()
 
     def begin(self) -> None:
-        """Start a new draft: random weights, Tiny World and their proposed settings. Only the design, which the builder
-        shows, is retained."""
+        """Start a new draft: random weights, Tiny World and their proposed settings.
+
+        Only the design, which is shared with the builder, is retained.
+        """
         self.proposed.begin({"prompts": DEFAULT_PROMPTS["tiny-world"]})
         self.start.set_spec(None)
         self.align.set_spec(None)
@@ -293,7 +295,7 @@ class RunChoices(QScrollArea):
             self.tokenizer.propose(proposed_tokenizer(self._session.designs.current, self._n_bytes()))
 
     def _n_bytes(self) -> int | None:
-        """Return the size of the text in bytes, None if unknown."""
+        """Return the size of the dataset or the text files in bytes, None if unknown."""
         info = self.dataset
         if info is not None:
             return info.corpus.n_bytes
@@ -374,7 +376,7 @@ class RunChoices(QScrollArea):
         self._finders.setVisible(self.align_spec is None and not self.form.more.is_folded)
 
     def _follow_mode(self) -> None:
-        """Propose the usual settings when another model, mode or stage was chosen."""
+        """Use the default settings of the model, mode and stage if one of them has changed."""
         config, mode = self.start.config, self.start.form.config.mode if self.start.run_id else ""
         align = self.align_spec
         chosen = self.start.run_id, mode, align.stage if align is not None else ""
@@ -384,7 +386,7 @@ class RunChoices(QScrollArea):
         usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
         if align is not None:
             stage_usual = usual_align_train(align.stage)
-            rate = float(f"{usual['lr'] * stage_usual['lr'] / 1e-3:.1g}")  # those of stages are for small models
+            rate = float(f"{usual['lr'] * stage_usual['lr'] / 1e-3:.1g}")  # the defaults of stages are for small models
             usual |= stage_usual | {"lr": rate}
         names = dict.fromkeys((*usual, *(usual_align_train(followed_stage) if followed_stage else ())))
         proposed = {name: getattr(TrainConfig(), name) for name in names} | (usual if mode else {})

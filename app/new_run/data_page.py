@@ -1,4 +1,4 @@
-"""The data preview of a new run: follows the choices, and asks before it trains a tokenizer."""
+"""The data preview of a new run: follows the choices, and asks before training a tokenizer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from terrarium.app.new_run.draft import RunDraft
 from terrarium.app.new_run.trials.data_preview import DataPreviewPanel
 
 _REST_MS = 700
-"""Milliseconds without a change before the preview starts by itself."""
+"""Milliseconds without a change after which the preview starts automatically."""
 
 
 class RunDataPage(QWidget):
-    """Shows the data of a draft."""
+    """Shows the data preview of a draft, or a note why there is none."""
 
     def __init__(self, draft: RunDraft, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,7 +60,7 @@ class RunDataPage(QWidget):
             )
 
     def _was_trained(self) -> bool:
-        """Whether the same text was previewed with this tokenizer: then the library has it."""
+        """Return whether the same data was previewed with this tokenizer, which the library then has."""
         seen, draft = self._draft.trials.state.preview_of, self._draft
         return seen is not None and (seen.data, seen.tokenizer) == (
             draft.choices.data.spec,

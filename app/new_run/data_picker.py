@@ -1,4 +1,4 @@
-"""Where the text of a run comes from: Tiny World, a dataset, files, or the standard library's docstrings."""
+"""The picker of a run's data: Tiny World, a dataset, files, or the standard library's docstrings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SOURCES = (
 )
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _OFFERED = SOURCES[:4]
-"""The sources that are always listed. Others belong to a recipe, and are listed only when such a run is repeated."""
+"""The sources that are always listed. Others belong to a recipe; they are listed when such a run is repeated."""
 
 
 class DataPicker(QWidget):
@@ -118,7 +118,7 @@ class DataPicker(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why there is no valid `spec`, in a sentence; '' if there is one."""
+        """Why `spec` is invalid, in a sentence; '' if it is valid."""
         if self.source.currentData() == "files" and not self._files:
             return "Choose at least one text file to train on, or another source."
         if self.source.currentData() == "dataset" and self.info is None:
@@ -127,7 +127,7 @@ class DataPicker(QWidget):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The last chosen text files."""
+        """The last chosen text files, even if another source is chosen now."""
         return self._files
 
     @property
@@ -196,19 +196,21 @@ class DataPicker(QWidget):
         self.changed.emit()
 
     def set_learned(self, spec: DataSpec) -> None:
-        """Set the data that the starting model was trained on, which is noted at that dataset."""
+        """Set the data that the starting model was trained on; the description of that dataset then says so."""
         self._learned = spec
         self._show_dataset()
 
     def prefer(self, model: ModelConfig) -> None:
-        """Propose a dataset that this model can learn, as long as the user has chosen none."""
+        """Set the model; unless the user has chosen a dataset, choose one that the model can learn."""
         if (model.topology, model.head) != self._model:
             self._model = model.topology, model.head
             self._reload()
 
     def propose_like(self) -> None:
-        """Choose a dataset of the task that the model was trained on, preferably a different one. For a model trained
-        on texts, choose text files, with none selected yet."""
+        """Choose a dataset of the task that the model was trained on, preferably one that it was not trained on.
+
+        For a model trained on texts, choose text files as the source, with none selected yet.
+        """
         if self._learned.source != "dataset":
             self.set_files(())
             return
@@ -217,7 +219,7 @@ class DataPicker(QWidget):
         self._reload()
 
     def _proposed(self) -> str:
-        """Return the dataset that is proposed given the model's training data, "" for none."""
+        """Return the hash of the dataset proposed for the model's training data, "" for none."""
         alike = [info for info in self._datasets.list() if info.corpus.task == self._learned.task]
         others = sorted(alike, key=self._is_learned)
         return others[0].corpus.sha if self._proposes and others else ""
@@ -272,7 +274,7 @@ class DataPicker(QWidget):
 
     @Slot()
     def _reload(self) -> None:
-        """List the datasets again, keeping the choice; by default the first that suits the model best."""
+        """List the datasets again, retaining the choice; the default is the first that suits the model best."""
         was, known = self._proposed() or self._wanted, self._datasets.list()
         with QSignalBlocker(self.dataset):
             self.dataset.clear()

@@ -1,4 +1,4 @@
-"""Which architecture a run uses: the builder's current one, a preset of any family and size, or a saved design."""
+"""The picker of a run's architecture: the builder's current design, a preset, or a saved design."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 
 _GIANT = 300_000_000
-"""From this many parameters on, the memory needed for training is shown."""
+"""The minimum number of parameters at which the memory needed for training is shown."""
 
 
 class DesignPicker(QWidget):
-    """Shows and changes `session.designs.current`, which the builder shares."""
+    """Shows and changes `session.designs.current`, which is shared with the builder."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

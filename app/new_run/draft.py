@@ -1,4 +1,4 @@
-"""The draft of a new run: all choices as a whole, and its trials."""
+"""The draft of a new run: its choices as a RunSpec, its estimates and its trials."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from terrarium.models.training.proposal.propose import seconds_of, step_memory
 from terrarium.models.training.proposal.step_shape import StepShape, text_length, update_flops
 
 _ROWS_AT_ONCE = 16
-"""Replies in one forward pass of an alignment (models.training.stages)."""
+"""The number of replies per forward pass of an alignment run (models.training.stages)."""
 _MIN_STEPS = 20
-"""Minimum steps of a run whose speed is used: the first steps are slower."""
+"""Minimum number of steps of a run whose speed is used, since the first steps are slower."""
 _ALIKE = 1.5
 """Maximum ratio of operations per update at which the speed of a run of the same model is used."""
 _COMPARABLE = 5.0
-"""Maximum ratio of operations per update at which the speed of another run gives an estimate: small updates spend most
-of their time on overhead."""
+"""Maximum ratio of operations per update at which the speed of another run is used: small updates spend most of their
+time on overhead."""
 _N_COMPARED = 20
-"""How many of the newest runs are searched for the most similar one."""
+"""The number of newest runs that are searched for the most similar one."""
 
 
 class TimeEstimate(NamedTuple):
-    """How long a run takes. source: what the estimate is based on, for example: the speed of “Tiny World”."""
+    """An estimate of the duration of a run. source: its basis, for example: the speed of “Tiny World”."""
 
     seconds: float
     source: str
 
 
 class RunDraft:
-    """The choices as a RunSpec, and their trials. like: name of the run that the settings come from, '' for none."""
+    """The choices as a RunSpec, and their trials. like: the run that the settings come from, '' for none."""
 
     def __init__(self, session: Session, choices: RunChoices, trials: Trials, proposer: Proposer) -> None:
         self.session, self.choices, self.trials, self.proposer = session, choices, trials, proposer
@@ -85,7 +85,7 @@ class RunDraft:
 
     @property
     def learned(self) -> RunSpec | None:
-        """As `trainable`; None also if the run does not learn from texts or rows, whose size can be measured."""
+        """As `trainable`, but also None if the run does not learn from texts or rows, which can be measured."""
         spec = self.trainable
         if spec is None or spec.align is not None or spec.data.source == "pronouns":
             return None
@@ -98,14 +98,14 @@ class RunDraft:
         return None if spec is None else self.proposer.shape(spec)
 
     def spec(self) -> RunSpec:
-        """Commit pending edits and return the spec of the choices; ValueError with their `problem` if there is one."""
+        """Commit pending edits and return the spec of the choices; raise ValueError if there is a `problem`."""
         self.choices.form.commit()
         if self.choices.problem:
             raise ValueError(self.choices.problem)
         return self._chosen(self.name or self.default_name)
 
     def _chosen(self, name: str) -> RunSpec:
-        """Return the spec of the current choices, without fields that are still being edited."""
+        """Return the spec of the current choices, without uncommitted edits."""
         of = self.choices
         return RunSpec(
             name=name,
@@ -152,7 +152,7 @@ class RunDraft:
         return step_bytes(spec.model, spec.train, spec.tune, spec.align, on, shape)
 
     def try_out(self, kind: str, *, below: int | None = None) -> bool:
-        """Start a trial of the current choices. Return whether it started."""
+        """Start a trial of the current choices; for the arguments see Trials.start. Return whether it started."""
         try:
             spec = self.spec()
         except ValueError as error:
@@ -179,8 +179,8 @@ class RunDraft:
         """Estimate how long the run takes, None if unknown or while this computer's speed is being measured.
 
         Sources in order: the speed of a run of the same model with steps of about the same size; the measured speed of
-        this computer; the operations per second of the newest run whose steps are closest in size (ties: the one with
-        the most steps), within a factor of _COMPARABLE. An alignment uses the time of its base rate trial instead.
+        this computer; the operations per second of the run, among the newest, whose steps are closest in size (ties:
+        the one with the most steps), within a factor of _COMPARABLE. An alignment uses its base rate trial instead.
         """
         align = self.choices.align_spec
         if align is not None:
@@ -218,11 +218,11 @@ class RunDraft:
         return update_flops(self.proposer.shape(spec), spec.model, spec.train, spec.tune)
 
     def matches(self, spec: RunSpec) -> bool:
-        """Whether `spec` equals the current choices, apart from its name."""
+        """Return whether `spec` equals the current choices, apart from its name."""
         return not self.choices.problem and self._chosen(spec.name) == spec
 
     def uses_same_model_and_data(self, spec: RunSpec) -> bool:
-        """Whether a finder's result for `spec` applies to the current choices: same model, tokenizer and data."""
+        """Return whether a finder's result for `spec` applies to the choices: same model, tokenizer and data."""
         if self.choices.problem:
             return False
         now = self._chosen(spec.name)
@@ -274,7 +274,7 @@ def step_bytes(
 
 
 def _flops_per_step(info: RunInfo) -> float | None:
-    """Return the FLOPs of an update of a run, from the tokens that it has read; None if unknown."""
+    """Return the FLOPs per update of a run, computed from the tokens it has read; None if unknown."""
     spec = info.spec
     if spec is None or not info.tokens:
         return None
@@ -287,7 +287,7 @@ def _flops_per_step(info: RunInfo) -> float | None:
 
 
 def _is_alike(info: RunInfo, spec: RunSpec) -> bool:
-    """Whether a run has the same model (apart from the vocabulary size), fine-tuning mode and optimizer as `spec`."""
+    """Return whether a run has the model (apart from the vocabulary size), tuning mode and optimizer of `spec`."""
     other = info.spec
     if other is None:
         return False

@@ -1,4 +1,4 @@
-"""The page for a new run: form, data preview and finders, and a review of what will run."""
+"""The page for a new run: the form, the data preview, the finders, and a review of the run."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class NewRun(QWidget):
         self._fitting = False
         self._expected: TimeEstimate | None = None
         self._needed = 0
-        # The review depends on several parts: update it once after all of them have changed.
+        # The review depends on several parts: debounce, so that it is updated once after all of them have changed.
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
         self.choices.changed.connect(self._later.start)
@@ -136,7 +136,7 @@ class NewRun(QWidget):
         self.proposer.may_measure = False
         self.proposer.stop()
 
-    # -- What will run ----------------------------------------------------------------------------------
+    # -- The draft --------------------------------------------------------------------------------------
 
     @property
     def name(self) -> QLineEdit:
@@ -149,7 +149,7 @@ class NewRun(QWidget):
         return self.review.start
 
     def begin(self) -> None:
-        """Start a new draft: reset all choices of the previous one except the design."""
+        """Start a new draft: reset all choices except the design."""
         self._is_over = False
         self.choices.begin()
         self._forget_name()
@@ -157,12 +157,12 @@ class NewRun(QWidget):
         self._later.start()
 
     def begin_if_over(self) -> None:
-        """Start a new draft if the last one was started or queued."""
+        """Start a new draft if the last one was submitted (started or queued)."""
         if self._is_over:
             self.begin()
 
     def learn_from(self, sha: str) -> None:
-        """Choose a dataset of the library, for the fine-tuning that is being set up, else for a new draft."""
+        """Choose a dataset of the library for the fine-tuning run being set up; if there is none, for a new draft."""
         is_tuning = bool(self.choices.start.run_id) and not self._is_over and not self.choices.proposed.is_held
         if not is_tuning:
             self.begin()
@@ -182,9 +182,9 @@ class NewRun(QWidget):
         """Set all choices to those of `spec`.
 
         Args:
-            tokenizer_name: a tokenizer of the library to use, if it still exists, instead of training a new one.
-            like: name of the run that the settings come from.
-            differs: how they differ from that run's, in sentences.
+            tokenizer_name: a tokenizer of the library to use, if it still exists, instead of that of `spec`.
+            like: the name of the run that the settings come from, '' for none.
+            differs: how the settings differ from those of that run, in sentences.
         """
         self._is_over = False
         size = spec.model.vocab_size  # set by the tokenizer, not by the preset
@@ -205,7 +205,7 @@ class NewRun(QWidget):
     def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:
         """Set all choices to those of a run, including its tokenizer if the library still has it.
 
-        design: replaces that of the run. A design with previous-token heads, if the run has none, gets more steps.
+        design: replaces the design of the run. If only the new design has previous-token heads, it gets more steps.
         """
         spec = self.session.runs.spec(run_id)
         if spec is None:
@@ -225,9 +225,10 @@ class NewRun(QWidget):
         """Set all choices for a run that starts from the weights of another run.
 
         Args:
-            parent: a run's id, with @STEP for another checkpoint than the last. stage: as AlignSpec.stage, "" for a
-                fine-tuning. reward_model: a run's id, "" for the judge of a wish. dataset: the name of the preference
-                dataset, "" for any.
+            parent: the id of that run, with @STEP for another checkpoint than the last.
+            stage: as AlignSpec.stage, "" for fine-tuning.
+            reward_model: the id of its run, "" for the judge of a wish.
+            dataset: the name of the preference dataset, "" for any.
         """
         self.begin()
         choices, (run_id, _, step) = self.choices, parent.partition("@")
@@ -246,32 +247,32 @@ class NewRun(QWidget):
         self.views.show_view("choices")
 
     def show_tuning(self, run_id: str) -> None:
-        """Set all choices for a fine-tuning of a run's model, and ask for its data."""
+        """Set all choices for fine-tuning a run's model, and ask for the data."""
         self.show_stage(run_id)
         if self.choices.start.run_id == run_id:
             self.choices.ask_for_data()
 
     def show_review(self) -> None:
-        """Open the review, with the start button, if there is no room for it beside the form."""
+        """Open the view of the review and the start button, unless they are beside the form."""
         if not self._side.is_beside:
             self.views.show_view("review")
 
     def set_train(self, changes: dict[str, Any]) -> None:
-        """Change training settings, and highlight them."""
+        """Change training settings and highlight them in the form."""
         self.form.apply(changes)
         self.views.show_view("choices")
         for name in changes:
             self.form.show_slot(name)
         self.form.mark(tuple(changes))
 
-    # -- Doing it ---------------------------------------------------------------------------------------
+    # -- Starting ---------------------------------------------------------------------------------------
 
     def start_run(self) -> None:
-        """Start the run."""
+        """Start the run of the draft."""
         self._submit(self.session.training.start)
 
     def queue_run(self) -> None:
-        """Add the run to the queue."""
+        """Add the run of the draft to the queue."""
         self._submit(lambda spec: self.session.queue.add([spec]))
 
     def _submit(self, take: Callable[[RunSpec], bool]) -> None:
@@ -286,7 +287,7 @@ class NewRun(QWidget):
             self.name.clear()
 
     def make_fit(self) -> None:
-        """Find the largest batch that fits, and use it."""
+        """Find by trial the largest batch that fits in memory, use it, and measure the cost."""
         self._fitting = self.draft.try_out("batch", below=self.form.config.batch_size)
 
     def _find(self, kind: str) -> None:
@@ -294,6 +295,7 @@ class NewRun(QWidget):
         self.draft.try_out(kind)
 
     def save(self) -> None:
+        """Ask for a file and save the draft's settings to it as TOML."""
         try:
             spec = self.draft.spec()
         except ValueError as error:
@@ -301,11 +303,11 @@ class NewRun(QWidget):
             return
         save_spec(self, self.session, spec)
 
-    # -- Following --------------------------------------------------------------------------------------
+    # -- Updates ----------------------------------------------------------------------------------------
 
     @Slot()
     def _on_training(self) -> None:
-        # This changes many times a second: only whether a run is training matters here.
+        # Emitted many times a second; only whether a run is training matters here.
         if self.session.training.active != self._was_active:
             self._was_active = self.session.training.active
             self._later.start()
@@ -325,7 +327,7 @@ class NewRun(QWidget):
                 self.draft.try_out("forecast")
         if trial.kind == "base" and not trial.running:
             self._expected = self.draft.estimated_time()
-            self.session.datasets.refresh()  # the prompts were made
+            self.session.datasets.refresh()  # the trial may have created the prompts
         self._show_cost()
 
     @Slot()
@@ -352,14 +354,14 @@ class NewRun(QWidget):
         self._show_cost()
 
     def _follow_proposal(self) -> None:
-        """Fill in the proposed settings for the current choices. If that changes a choice, this is called again."""
+        """Fill in the proposed settings for the current choices. If that changes a choice, this runs again."""
         self.proposer.look(self.draft.learned, self.choices.proposed.edited)
         proposal = self.proposer.proposal
         if proposal is not None and not self.choices.proposed.is_held:
             self.choices.propose(proposal)
 
     def _show_length(self) -> None:
-        """Show how long the run takes, what it reads, and how long a longer run takes."""
+        """Show how long the run takes, how much it reads, and how long a longer run would take."""
         spec, facts, proposal = self.draft.learned, self.proposer.facts, self.proposer.proposal
         if spec is None:
             self.choices.proposed.show_length("", "", is_cut=False)
@@ -379,7 +381,7 @@ class NewRun(QWidget):
         self.choices.proposed.show_length(words, price, is_cut=is_cut)
 
     def _show_cost(self) -> None:
-        """Update what changes during a trial, many times a second."""
+        """Show the costs and the trial; called many times a second during a trial."""
         cannot_try = self.session.training.why_not_start or self.choices.problem
         self.review.show_cost(
             self.draft.measured(),

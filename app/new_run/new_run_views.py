@@ -1,4 +1,4 @@
-"""The views of a new run: form, data preview, and finders."""
+"""The views of a new run: form, data preview and finders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NewRunViews(Views):
     """The form and the previews of a draft; in a narrow window also the review.
 
     Signals:
-        settings_chosen(changes): what was found is to be used: settings of TrainConfig, as {name: value}.
+        settings_chosen(changes): the user applies a finder's result; settings of TrainConfig, as {name: value}.
     """
 
     settings_chosen = Signal(object)
@@ -42,12 +42,12 @@ class NewRunViews(Views):
         self._session, self._theme = session, theme
 
     def refresh(self) -> None:
-        """The choices have changed."""
+        """Update the current view after the choices or a trial have changed."""
         if self.current:
             self._update(self.current)
 
     def offer_trials(self, *, is_offered: bool) -> None:
-        """Whether there is something to try: an alignment draws, or compares, what it learns from."""
+        """Enable the data preview and the finders, or disable them for an alignment run, which they do not support."""
         for name in ("data", "lr", "batch"):
             self.bar.setTabEnabled(self.names.index(name), is_offered)
         if not is_offered and self.current in ("data", "lr", "batch"):

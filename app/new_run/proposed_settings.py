@@ -1,4 +1,4 @@
-"""What is proposed for the settings of a new run, what of it the user has changed, and how long the run takes."""
+"""The proposed settings of a new run, which of them the user has changed, and how long the run takes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _WHY_CUT = (
 
 
 class ProposedSettings(QWidget):
-    """Fills a form of TrainConfig with what is proposed, and leaves alone what the user has changed.
+    """Fills a form of TrainConfig with proposed settings, except those that the user has changed.
 
-    The settings of a run that is repeated are no proposal: while they are held, nothing is proposed.
+    While the settings of an existing run or a file are held (`is_held`), no proposal is filled in.
     """
 
     def __init__(self, form: ConfigForm, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -43,41 +43,41 @@ class ProposedSettings(QWidget):
 
     @property
     def config(self) -> TrainConfig:
-        """All settings as they are proposed."""
+        """The settings as proposed, with defaults for the others."""
         return dataclasses.replace(TrainConfig(), **self._proposed)
 
     @property
     def is_held(self) -> bool:
-        """Whether the settings are those of a run that is repeated."""
+        """Whether the settings come from an existing run or a file, so that no proposal applies."""
         return self._is_held
 
     @property
     def proposes_steps(self) -> bool:
-        """Whether the number of steps is the proposed one."""
+        """Whether the number of steps is as proposed."""
         return not self._is_held and "steps" not in self.edited
 
     @property
     def edited(self) -> tuple[str, ...]:
-        """The settings that the user has changed; none of a run that is repeated."""
+        """The names of the settings that differ from the proposal because the user changed them; () while held."""
         if self._is_held:
             return ()
         now, proposed = self.form.config, self.config
         return tuple(f.name for f in dataclasses.fields(now) if getattr(now, f.name) != getattr(proposed, f.name))
 
     def begin(self, changes: Mapping[str, Any]) -> None:
-        """Forget the user's changes and what was proposed before; propose `changes`."""
+        """Discard the user's changes and earlier proposals; propose `changes` and defaults."""
         self._is_held, self._proposed = False, dict(changes)
         self.form.set_config(self.config)
         self._mark()
 
     def hold(self, train: TrainConfig) -> None:
-        """Show the settings of a run that is repeated, or that somebody else has set up."""
+        """Show the settings of an existing run or a file, and fill in no proposals until `begin`."""
         self._is_held = True
         self.form.set_config(train)
         self._mark()
 
     def propose(self, changes: Mapping[str, Any]) -> None:
-        """Propose other values of these settings. Those that the user has changed stay."""
+        """Propose new values of these settings. Those that the user has changed stay unchanged."""
         kept, before = self.edited, self.form.config
         self._proposed |= changes
         if not self._is_held:
@@ -90,15 +90,15 @@ class ProposedSettings(QWidget):
                 self.form.changed.emit(self.form.config)
 
     def use(self, changes: Mapping[str, Any]) -> None:
-        """Set these settings, whether or not the user has changed them: for another model they mean something else."""
+        """Set and propose these settings even if the user has changed them: good values depend on the model."""
         self._proposed |= changes
         self.form.apply(changes)
 
     def show_length(self, words: str, price: str, *, is_cut: bool) -> None:
-        """Say how long the run takes, and what a longer one costs; "" for what is not known.
+        """Show how long the run takes, and how long a longer one takes; "" if unknown.
 
         Args:
-            is_cut: whether it ends before everything is learned.
+            is_cut: whether the proposed number of steps was reduced to limit the time.
         """
         self.words.setText(words)
         self.words.setVisible(bool(words))
@@ -115,5 +115,5 @@ class ProposedSettings(QWidget):
 
     @Slot()
     def _mark(self) -> None:
-        """Mark what the user has changed."""
+        """Mark the settings that the user has changed."""
         self.form.show_proposed({} if self._is_held else vars(self.config))

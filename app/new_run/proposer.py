@@ -1,4 +1,4 @@
-"""Finds out what a draft of a run would learn from, and how fast its model is trained here; proposes its settings."""
+"""Reads the data of a draft and measures the training speed of its model in the background; proposes its settings."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SETTLE_MS = 300
-"""Milliseconds without a change of the form after which the speed of this computer is measured."""
+"""Milliseconds without a change after which the speed of this computer is measured."""
 _ALIKE = 3.0
-"""Ratio of operations per update up to which a measured speed is used for another update."""
+"""Maximum ratio of operations per update at which a measured speed is used for updates of another size."""
 
 
 class Proposer(QObject):
-    """Looks at the data of a draft in the background, and measures the speed of its model while nothing trains.
+    """Reads the data of a draft in the background, and measures the speed of its model while no run is training.
 
-    facts: what the draft would learn from; None until that is known, or where it cannot be. proposal: its settings;
-    None until its data was looked at.
+    facts: measurements of the data; None until it has been read, or if it cannot be read. proposal: the proposed
+    settings; None until reading the data has ended. may_measure: whether the page is visible.
 
     Signals:
-        changed(): one of these is new, or `speed`.
+        changed(): `proposal`, `speed` or `is_measuring` has changed.
     """
 
     changed = Signal()
@@ -54,7 +54,7 @@ class Proposer(QObject):
         self._looked_at: tuple[object, ...] | None = None
         self._speeds: dict[tuple[object, ...], dict[float, Speed]] = {}
         self._measured: RunSpec | None = None
-        self._failed: RunSpec | None = None  # it is not measured again before it is another one, or shown again
+        self._failed: RunSpec | None = None  # not measured again until the draft changes or the page is shown again
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(self._on_failed)
@@ -68,9 +68,9 @@ class Proposer(QObject):
         session.closing.connect(self._reader.cancel)
 
     def look(self, spec: RunSpec | None, kept: tuple[str, ...] = ()) -> None:
-        """The draft is `spec` now; None where it cannot be trained as it is, or draws replies.
+        """Set the draft and update the proposal. None: it cannot be trained or measured.
 
-        kept: the settings that the user has chosen.
+        If its data has changed, the data is read first. kept: the settings that the user has changed.
         """
         self._spec, self._kept = spec, kept
         about = None if spec is None else _data_of(spec)
@@ -89,24 +89,24 @@ class Proposer(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether the data is being looked at."""
+        """Whether the data is being read."""
         return self._reader.busy
 
     @property
     def _can_measure(self) -> bool:
-        """Whether the form is in sight, and nothing more important uses the computer."""
+        """Whether the page is visible, the device is ready and no run is training."""
         return self.may_measure and self._session.device.ready and not self._session.training.active
 
     @property
     def is_measuring(self) -> bool:
-        """Whether the computer is measured, or will be in a moment, since the speed of the draft is not known."""
+        """Whether the unknown speed of the draft is being measured, or will be in a moment."""
         waits = self.busy or self._session.device.is_loading
         will_be = waits and self.may_measure and not self._session.training.active
         return self.speed is None and (will_be or self._later.isActive() or self._job.busy)
 
     @property
     def speed(self) -> Speed | None:
-        """How fast the draft's model is trained here, by updates about as large as its own; None if unknown."""
+        """The training speed of the draft's model on this device, with updates of similar size; None if unknown."""
         if self._spec is None:
             return None
         flops = self._flops(self._spec)
@@ -117,17 +117,17 @@ class Proposer(QObject):
         return known[nearest]
 
     def know(self, spec: RunSpec, speed: Speed) -> None:
-        """The speed of the model of `spec` was measured, by updates about as large as its own."""
+        """Record the measured training speed of `spec`, and update the proposal."""
         self._speeds.setdefault(_model_of(spec, self._session.device.name), {})[self._flops(spec)] = speed
         self._propose()
         self.changed.emit()
 
     def shape(self, spec: RunSpec) -> StepShape:
-        """What an update of `spec` reads."""
+        """Return the rows and tokens that an update of `spec` reads."""
         return step_shape(self.facts, spec.model, spec.train, spec.tune)
 
     def stop(self) -> None:
-        """Measure nothing: the form is out of sight."""
+        """Cancel measurements, since the page was hidden."""
         self._failed = None
         self._later.stop()
         self._job.cancel()
@@ -142,7 +142,7 @@ class Proposer(QObject):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        """Data that cannot be read is reported when the run is started, and previewed."""
+        """Propose without facts. The error itself is shown when the run starts or is previewed."""
         log.info("The data of a new run was not looked at: %s", failure.sentence)
         self.facts = None
         self._propose()
@@ -189,19 +189,19 @@ class Proposer(QObject):
             self._failed = self._measured
             log.info("The speed of a new run was not measured: %s", failure.sentence)
         elif self.speed is None and self.may_measure and not job.cancelled:
-            self._later.start()  # the draft is another one by now
+            self._later.start()  # the draft has changed since the measurement started
         self.changed.emit()
 
 
 def _data_of(spec: RunSpec) -> tuple[object, ...]:
-    """What the lengths of texts in tokens depend on."""
+    """Return the choices that determine the lengths of texts in tokens."""
     tune = None if spec.tune is None else (spec.tune.parent, spec.tune.mode)
     model = spec.model
     return spec.data, None if tune else spec.tokenizer, tune, model.topology, model.head, model.context_length
 
 
 def _model_of(spec: RunSpec, device: str) -> tuple[object, ...]:
-    """What the speed of a training depends on, beside the size of its updates."""
+    """Return the choices that determine the training speed, apart from the size of updates."""
     train: dict[str, Any] = {
         name: getattr(spec.train, name) for name in ("optimizer", "precision", "activation_checkpointing")
     }

@@ -1,4 +1,4 @@
-"""A review of the run before it starts: name, size, cost, and the start button."""
+"""The review of a run before it starts: its name, size and cost, and the start button."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from terrarium.models.training.estimates.findings import RunCost
 from terrarium.models.training.proposal.step_shape import StepShape
 
 _CHARACTERS = 33
-"""Width in characters: fits the longest fact, the memory, in one line."""
+"""Width in characters that fits the longest fact, the memory, in one line."""
 _WIDE = 520
-"""Minimum width in pixels, at the usual text size, for facts and costs side by side."""
+"""Minimum width in pixels, at the default text size, for facts and costs side by side."""
 _NONE = "–"
 _MEASURE = (
     "Train this run for a few steps to measure its cost. The text and the tokenizer are prepared and kept; nothing "
@@ -71,12 +71,12 @@ _COSTS = (
 
 
 class RunReview(QFrame):
-    """The card at the right of the form, or in a view of its own.
+    """The card on the right of the form, or in its own view.
 
     Signals:
-        start_asked(): train the run now. queue_asked(): add it to the queue.
+        start_asked(): start the run now. queue_asked(): add it to the queue.
         measure_asked(), cancel_asked(): measure its cost; stop measuring.
-        fit_asked(): find the largest batch that fits, and use it.
+        fit_asked(): find the largest batch that fits in memory, and use it.
     """
 
     start_asked = Signal()
@@ -169,7 +169,7 @@ class RunReview(QFrame):
         lines.addStretch(1)
         SideBySide(inside, halves, self._theme, _WIDE)
         area = scrolling(inside)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it when they get the focus
         below = column(self.problem, self.start, self.queue)
         below.setContentsMargins(0, 0, SPACE, 0)
         whole = column(area)
@@ -210,7 +210,7 @@ class RunReview(QFrame):
         return grid
 
     def fact(self, name: str) -> str:
-        """A displayed value."""
+        """Return a displayed value."""
         return self.facts[name].text()
 
     def show_run(
@@ -226,11 +226,12 @@ class RunReview(QFrame):
         is_wrong: bool,
         shape: StepShape | None,
     ) -> None:
-        """Show the run, why it cannot start ('' where it can), and whether it can be queued.
+        """Show the run, why it cannot start (`problem`, '' if it can), and whether it can be queued (`can_wait`).
 
         Args:
-            n_classes: as RunSpec.n_classes. is_wrong: whether the problem is an error, rather than a missing choice.
-                shape: the rows and tokens of an update; None for an alignment, or if a choice is missing.
+            n_classes: as RunSpec.n_classes.
+            is_wrong: whether the problem is an error, rather than a missing choice.
+            shape: the rows and tokens of an update; None for an alignment, or if a choice is missing.
         """
         self._align = align
         set_enabled(self.queue, "" if can_wait else problem)
@@ -254,7 +255,7 @@ class RunReview(QFrame):
         self.facts["guess"].setText(f"{math.log(n_classes):.3f} nats" if has_guess else _NONE)
 
     def show_template_name(self, name: str, differs: str = "") -> None:
-        """Show the name of the run that the settings come from, and what differs; '' for none."""
+        """Show the name of the run that the settings come from, and how they differ; '' for none."""
         self.like.setText(f"Like “{name}”, for llama.cpp" if differs else f"Like “{name}”" if name else "")
         self.like.setVisible(bool(name))
         self.differs.setText(differs)
@@ -274,8 +275,9 @@ class RunReview(QFrame):
         """Show the cost of this run, measured or estimated, and the progress of a trial.
 
         Args:
-            estimated: bytes of a step, 0 while unknown. cannot_try: why no trial can start, "" if it can.
-            is_measuring: whether the time will be known soon.
+            estimated: the estimated memory of a step in bytes, 0 if unknown.
+            cannot_try: why no trial can start, "" if one can.
+            is_measuring: whether the speed is being measured, so that the time will be known soon.
         """
         self._show_trial(trial)
         for each in (self.measure, self.fit):
@@ -344,5 +346,5 @@ class RunReview(QFrame):
 
 
 def _milliseconds(n: float) -> str:
-    """“0.84 ms”, “17 ms”, “1.8 s”."""
+    """Format milliseconds: “0.84 ms”, “17 ms”, “1.8 s”."""
     return f"{n:.2g} ms" if n < 10 else f"{n:.0f} ms" if n < 1000 else f"{n / 1000:.2g} s"

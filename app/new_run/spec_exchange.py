@@ -1,4 +1,4 @@
-"""Opens and saves the settings of a run as TOML files, with file dialogs."""
+"""File dialogs that load and save the settings of a run as TOML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILTER = "Terrarium runs (*.toml)"
 
 
 def open_spec(parent: QWidget, session: Session, take: Callable[[RunSpec], object]) -> None:
-    """Ask for a TOML file and pass its RunSpec to `take`; show a notice where it is invalid."""
+    """Ask for a TOML file and pass its RunSpec to `take`; show a notice if it is invalid."""
     file, _ = QFileDialog.getOpenFileName(parent, "Load run settings", "", _FILTER)
     if not file:
         return

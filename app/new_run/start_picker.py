@@ -34,12 +34,12 @@ _WHY_LORA = "LoRA trains few numbers beside the frozen weights, so that a large 
 _UNCHANGED = "The architecture and the tokenizer are those of this model."
 _HELD = TuneSpec(parent="-")
 _SIMPLE = ("mode",)
-"""The settings that are shown while the detail is simple."""
+"""The settings shown at the simple detail level."""
 _PROGRESS_STEPS = 1000
 
 
 class StartPicker(QWidget):
-    """Chooses a TuneSpec, or none. A model from outside the library is imported first, then listed and chosen.
+    """Chooses a TuneSpec, or none for random weights. A model from outside the library is imported first, then chosen.
 
     Signals:
         changed(): `spec` or `problem` has changed.
@@ -180,7 +180,7 @@ class StartPicker(QWidget):
         return table
 
     def show_costs(self, costs: Mapping[str, tuple[int, int]]) -> None:
-        """Show what each mode trains and needs: mode -> (trained weights, bytes of a step)."""
+        """Show the costs of each mode: mode -> (number of trained weights, memory of a step in bytes)."""
         for mode, (n_weights, n_bytes) in self.costs.items():
             known = costs.get(mode)
             n_weights.setText("–" if known is None else format_compact(known[0], billion="B"))
@@ -198,11 +198,11 @@ class StartPicker(QWidget):
         model, view, at = box.model(), box.view(), TUNE_MODES.index(mode)
         assert isinstance(model, QStandardItemModel)
         assert isinstance(view, QListView)
-        model.item(at).setEnabled(is_offered)  # skipped by the keyboard
+        model.item(at).setEnabled(is_offered)  # so that the keyboard skips it
         view.setRowHidden(at, not is_offered)
 
     def _usual(self) -> TuneSpec:
-        """Return the proposed settings of the chosen mode."""
+        """Return the proposed settings, with the chosen mode."""
         return dataclasses.replace(_HELD, mode=self.form.config.mode, **self._proposed)
 
     @property
@@ -237,7 +237,7 @@ class StartPicker(QWidget):
         return dataclasses.replace(chosen, parent=f"{self.run_id}@{step}" if step else self.run_id)
 
     def set_spec(self, spec: TuneSpec | None) -> None:
-        """Choose `spec`, or random weights if its model is gone."""
+        """Choose `spec`; random weights if it is None or its model is no longer in the library."""
         run_id, _, step = spec.parent.partition("@") if spec is not None else ("", "", "")
         with QSignalBlocker(self):
             self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
@@ -262,7 +262,7 @@ class StartPicker(QWidget):
             self.changed.emit()
 
     def start_from(self, run_id: str, step: str = "") -> None:
-        """Choose a run, with the checkpoint of a step or its last one."""
+        """Choose a run, with its checkpoint at `step`, or its last one if that is missing or ""."""
         with QSignalBlocker(self):
             self.choice.setCurrentIndex(max(0, self.choice.findData(run_id)))
             self._on_choice()
@@ -271,7 +271,7 @@ class StartPicker(QWidget):
 
     @Slot()
     def reload(self) -> None:
-        """List the models again, keeping the choice."""
+        """List the models again, retaining the choice."""
         was = self.run_id
         with QSignalBlocker(self.choice):
             self.choice.clear()
@@ -292,7 +292,7 @@ class StartPicker(QWidget):
         self.changed.emit()
 
     def _show_choice(self) -> None:
-        """Show the checkpoints, and the usual fine-tuning mode for a model of this size."""
+        """Show the model's checkpoints, and unless a mode was chosen, the default mode for a model of its size."""
         run_id = self.run_id
         self._tuning.setVisible(bool(run_id))
         spec = self._session.runs.spec(run_id) if run_id else None
@@ -326,7 +326,7 @@ class StartPicker(QWidget):
         self._show_why()
 
     def _show_why(self) -> None:
-        """Explain why this mode is proposed, or what the disadvantage of another one is."""
+        """Explain why the mode is proposed, or the disadvantage of the chosen one."""
         config, tune = self._config, self.form.config
         is_small = config is not None and cost.total_parameters(config) <= _SMALL
         why = ""

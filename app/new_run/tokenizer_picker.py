@@ -1,4 +1,4 @@
-"""Chooses the tokenizer of a run: one of the library, or a new one trained on the run's text."""
+"""The picker of a run's tokenizer: one of the library, or a new one trained on the run's text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TokenizerPicker(QWidget):
     """Chooses a TokenizerSpec.
 
     Signals:
-        changed(): `spec` is new.
+        changed(): `spec` has changed.
     """
 
     changed = Signal()
@@ -33,10 +33,10 @@ class TokenizerPicker(QWidget):
         self._session = session
         self._proposed = TokenizerSpec()
         self._source = "tiny-world"
-        self._path = ""  # of a tokenizer that is not in the library
-        self._size_of_file = _BYTE_TOKENS  # of that one: until it has been read, and where it cannot be read
+        self._path = ""  # the path of a chosen tokenizer that is not in the library
+        self._size_of_file = _BYTE_TOKENS  # its vocabulary size; a default until it has been read
         self._reader = LatestTask(self)
-        self._sizes: dict[str, int] = {}  # of those that are
+        self._sizes: dict[str, int] = {}  # name of a tokenizer in the library -> its vocabulary size
         self.choice = QComboBox()
         self.choice.setAccessibleName("Tokenizer")
         self.choice.setToolTip("Splits text into the tokens that the model reads and writes")
@@ -81,7 +81,7 @@ class TokenizerPicker(QWidget):
 
     @property
     def vocab_size(self) -> int:
-        """The vocabulary size, at most."""
+        """The maximum vocabulary size."""
         name = self.choice.currentData()
         if name:
             return self._sizes.get(name) or self._size_of_file
@@ -89,11 +89,11 @@ class TokenizerPicker(QWidget):
 
     @property
     def exists(self) -> bool:
-        """Whether it needs no training: it exists already, or is the byte tokenizer."""
+        """Whether the tokenizer needs no training: it exists, or is the byte tokenizer."""
         return bool(self.choice.currentData()) or self._kind.currentData() == "byte"
 
     def set_spec(self, spec: TokenizerSpec, name: str = "") -> None:
-        """Choose `spec`, or the tokenizer `name` where the library has it."""
+        """Choose the tokenizer `name` if the library has it, else `spec`."""
         names = {info.name for info in self._session.tokenizers.list() if info.problem is None}
         chosen = name if name in names else spec.path
         path = chosen if chosen not in names else ""
@@ -108,7 +108,7 @@ class TokenizerPicker(QWidget):
         self._on_choice()
 
     def _read_file(self, path: str) -> None:
-        """Find out how many tokens it has; that it cannot be read is reported when the run is started."""
+        """Read the vocabulary size of a tokenizer in the background. A run that starts reports an unreadable one."""
         from terrarium.models.tokenizers import load_tokenizer
 
         library = self._session.library
@@ -121,22 +121,22 @@ class TokenizerPicker(QWidget):
         self.changed.emit()
 
     def set_source(self, source: str) -> None:
-        """The data comes from this source. For other text, a new tokenizer is proposed: the one that was chosen was
-        hardly made for it."""
+        """Set the data source. If it has changed, choose to train a new tokenizer, since the chosen one is unlikely to
+        suit the new text."""
         if source != self._source:
             self._source = source
             self.choice.setCurrentIndex(0)
             self._on_choice()
 
     def propose(self, spec: TokenizerSpec) -> None:
-        """Choose a new tokenizer of the kind and size of `spec`, unless the user has chosen another one."""
+        """Propose `spec`, and choose it unless the user has chosen another one."""
         if spec != self._proposed and self.spec == self._proposed:
             self._proposed = spec
             self.set_spec(spec)
         self._proposed = spec
 
     def forget(self) -> None:
-        """Forget what was chosen: what is proposed holds again."""
+        """Discard the user's choice and choose the proposed tokenizer."""
         self.set_spec(self._proposed)
 
     @property
@@ -145,7 +145,7 @@ class TokenizerPicker(QWidget):
 
     @Slot()
     def reload(self) -> None:
-        """Read the library again, keeping the choice."""
+        """List the library's tokenizers again, retaining the choice."""
         self._fill(self.choice.currentData())
         self._on_choice()
 

@@ -1,4 +1,4 @@
-"""What replies are rewarded for, in a run that learns from rewards; and how often the model earns that already."""
+"""The picker of what a run's replies are rewarded for, and the base rate: how often the model earns rewards before."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ABOUT_BASE = (
 
 
 class WishPicker(QWidget):
-    """Chooses a wish of Tiny World, whose prompts are made at the press of a button or when the run starts.
+    """Chooses a wish of Tiny World. Its prompts are generated when the user clicks a button, or when the run starts.
 
     Signals:
-        changed(): `spec` is new.
+        changed(): `spec` has changed.
         base_asked(): measure the base rate. cancel_asked(): stop measuring.
     """
 
@@ -98,21 +98,21 @@ class WishPicker(QWidget):
 
     @property
     def title(self) -> str:
-        """What it is called."""
+        """The title of the chosen wish."""
         return self.wish.currentText()
 
     @property
     def spec(self) -> DataSpec:
-        """The prompts of the chosen wish."""
+        """The dataset of prompts for the chosen wish and seed."""
         return DataSpec(source="dataset", dataset=f"Tiny World {self.seed.value()}, wish {self.name}", task="prompts")
 
     def forget(self) -> None:
-        """Forget what was chosen."""
+        """Reset the choices."""
         self.wish.setCurrentIndex(0)
         self.seed.setValue(0)
 
     def set_spec(self, spec: DataSpec) -> bool:
-        """Choose the wish of these prompts; False where they are of none."""
+        """Choose the wish and seed of these prompts. Return whether they belong to a wish."""
         info = self._datasets.info(spec.dataset)
         found = parse_wish_name(info.name if info is not None else spec.dataset)
         if found is None:
@@ -122,7 +122,7 @@ class WishPicker(QWidget):
         return True
 
     def make_prompts(self) -> None:
-        """Make the prompts where the library has none yet, and show them in the data tab."""
+        """Generate the prompts unless the library has them, and show them in the data tab."""
         from terrarium.models.data.sources import prepare_corpus
 
         library, spec = self._session.library, self.spec
@@ -134,8 +134,8 @@ class WishPicker(QWidget):
         self._session.tab_requested.emit("data")
 
     def show_trial(self, trial: TrialState, found: BaseRate | None, cannot_try: str) -> None:
-        """Show the measured base rate of these choices, None for none, the progress of its measurement, or why it
-        cannot start now."""
+        """Show the measured base rate of these choices (None: not measured), the progress of its measurement, or why it
+        cannot start now (`cannot_try`, "" if it can)."""
         running = trial.running and trial.kind == "base"
         set_enabled(self.measure, "It is being measured." if running else cannot_try)
         for widget in (self.cancel, self.progress, self.phase):

@@ -1,4 +1,4 @@
-"""Examines the run that is shown, on another thread: for the doctor's view, and for the alerts of charts."""
+"""Diagnosis of the shown run on a background thread: for the doctor's view and the alerts of charts."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class RunExaminer(QObject):
     """Examines a run in the background, and again as it grows.
 
     Signals:
-        examined(examination): of the run that is shown.
-        failed(failure): its log cannot be read; a Failure.
+        examined(examination): the `Examination` of the shown run.
+        failed(failure): the log cannot be read; a `Failure`.
     """
 
     examined = Signal(object)
@@ -42,7 +42,7 @@ class RunExaminer(QObject):
         self._task.failed.connect(self.failed)
 
     def show_run(self, run: ShownRun) -> bool:
-        """Examine another run; whether there is anything to examine."""
+        """Examine another run; return whether there is anything to examine."""
         self.run, self._is_stale = run, False
         if run.folder is None or run.spec is None or not len(run.history.train):
             self._task.cancel()
@@ -57,8 +57,10 @@ class RunExaminer(QObject):
         return True
 
     def refresh(self) -> bool:
-        """The run has grown: examine it again, after an examination in progress; whether there is anything to
-        examine."""
+        """Examine the run again, since it has grown; return whether there is anything to examine.
+
+        An examination in progress is finished first.
+        """
         if self.run is None:
             return False
         if self._task.busy:
@@ -91,7 +93,7 @@ class _Columns:
 
 
 class _AllRows:
-    """The training rows of a long run, each of them: diagnoses count steps. Used by one thread at a time."""
+    """Every training row of a long run, not thinned, since diagnoses count steps. Used by one thread at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -99,7 +101,11 @@ class _AllRows:
         self._table = Table(_OF_TRAIN)
 
     def read(self) -> dict[str, Floats]:
-        """Columns (N), with the rows written since the last call; ValueError names a damaged log."""
+        """Return the columns (N,), including rows written since the last call.
+
+        Raises:
+            ValueError: the log is damaged; the message names it.
+        """
         if self._tail.was_replaced():
             self._table = Table(_OF_TRAIN)
         for rows in self._tail.blocks():
@@ -108,7 +114,7 @@ class _AllRows:
 
 
 def _examination(run: ShownRun, columns: _Columns, rows: _AllRows | None) -> Examination:
-    """Examine a run with these curves; ValueError names a damaged run.json."""
+    """Examine a run with these curves; raise a ValueError that names a damaged run.json or log."""
     assert run.folder is not None
     log = RunLog.of(
         RunFolder.open(run.folder),

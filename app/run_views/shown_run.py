@@ -11,9 +11,9 @@ from terrarium.models.settings.run_spec import RunSpec
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShownRun:
-    """The run that all views show. `history` grows while the run is live; each run shown gets a new ShownRun.
+    """The run that all views show; each time a run is shown, a new one is made. `history` grows while the run is live.
 
-    `id` is "" and `folder` None while the run is being prepared; `spec` is None where it cannot be read.
+    `id` is "" and `folder` None while the run is being prepared; `spec` is None if it cannot be read.
     """
 
     id: str

@@ -14,7 +14,7 @@ from terrarium.models.tokenizers.codec import pieces_of
 
 
 class TokenNames(QObject):
-    """Converts ids to pieces. Until the tokenizer has been read, or if that fails, a token is shown by its id.
+    """Converts token ids to pieces. Before the tokenizer has been read, or if that fails, a piece shows only its id.
 
     Signals:
         changed(): the tokenizer has been read.
@@ -47,7 +47,7 @@ class TokenNames(QObject):
             self._task.ask(lambda: read_tokenizer(path))
 
     def pieces(self, ids: Iterable[int]) -> list[Piece]:
-        """The pieces of these ids."""
+        """Return the pieces of token ids."""
         ids = list(ids)
         missing = sorted(set(ids) - self._known.keys())
         if missing and self._tokenizer is not None:
@@ -56,7 +56,7 @@ class TokenNames(QObject):
         return [self._known.get(id) or Piece(id, b"", 0, 0, f"#{id}") for id in ids]
 
     def _has(self, id: int) -> bool:
-        """Whether the tokenizer has this id; a model may have a larger vocabulary than its tokenizer."""
+        """Return whether the tokenizer has an id; the model's vocabulary may be larger than the tokenizer's."""
         return self._tokenizer is not None and self._tokenizer.id_to_token(id) is not None
 
     @Slot(object)

@@ -57,7 +57,7 @@ class QueuePanel(QWidget):
             self.removed.emit(item, index)
 
     def make_menu(self, item: QueuedRun) -> QMenu:
-        """The context menu of an item."""
+        """Return the context menu of an item."""
         session, n = self._session, len(self._session.queue.waiting)
         index = next(i for i, other in enumerate(session.queue.waiting) if other.id == item.id)
         menu = QMenu(self)
@@ -96,11 +96,11 @@ class QueuePanel(QWidget):
 
 
 class _QueueList(QListWidget):
-    """The items. Alt with an arrow key moves one, Delete removes it.
+    """The items of the queue. Alt with an arrow key moves an item, Delete removes it.
 
     Signals:
-        menu_asked(id, point): the context menu of an item, at a point of the screen.
-        remove_asked(id)
+        menu_asked(id, point): the user wants the context menu of an item, at a point of the screen.
+        remove_asked(id): the user wants to remove an item.
     """
 
     menu_asked = Signal(str, QPoint)
@@ -166,7 +166,7 @@ class _QueueList(QListWidget):
     @Slot(QModelIndex, int, int, QModelIndex, int)
     def _on_moved(self, parent: QModelIndex, start: int, end: int, target: QModelIndex, row: int) -> None:
         index = row if row < start else row - 1
-        # Deferred: it refills the list while Qt is still moving its rows.
+        # Deferred, since it refills the list, and Qt is still moving its rows.
         QTimer.singleShot(0, partial(self._session.queue.move, self._id(self.item(index)), index))
 
     @Slot(QPoint)

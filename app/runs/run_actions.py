@@ -78,7 +78,7 @@ def _steering(session: Session, state: TrainingState) -> list[ActionGroup]:
 def resume_words(info: RunInfo) -> tuple[str, str]:
     """Return the label and the tooltip of what continues a run."""
     if info.is_unmeasured:
-        return "Evaluate now", "Its training has finished, but its evaluation was cut off"
+        return "Evaluate now", "Its training has ended, but its model was not evaluated"
     return "Resume training", "Continue from its last checkpoint"
 
 
@@ -97,8 +97,9 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     words, tip = resume_words(info)
     start = RunAction("resume", words, "play", tip, no_resume)
     if not (damaged or own or ended) and no_resume:
-        tip = "It continues from its last checkpoint when what trains now has ended"
-        start = RunAction("queue", "Resume it after this training", "queue", tip)
+        tip = "It starts by itself when what trains now has ended"
+        verb = "Evaluate" if info.is_unmeasured else "Resume"
+        start = RunAction("queue", f"{verb} it after this training", "queue", tip)
     use = ActionGroup((start, RunAction("chat", use_words(info.spec), "chat-circle", "", no_model)))
     further = ActionGroup(
         (

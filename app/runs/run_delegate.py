@@ -1,4 +1,4 @@
-"""Paints one run of the list: name, status, sparkline of its loss, facts and tags."""
+"""The delegate that paints a run of the list: name, status, sparkline of the loss, facts and tags."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHIP_PAD, _CHIP_GAP = 6, 4
 
 
 class RunDelegate(QStyledItemDelegate):
-    """Paints one run on three lines, and its tags below them."""
+    """Paints a run on two or three lines, and its tags on a line below."""
 
     def __init__(self, theme: ThemeProvider, model: RunModel, parent: QWidget) -> None:
         super().__init__(parent)
@@ -41,7 +41,7 @@ class RunDelegate(QStyledItemDelegate):
 
     @Slot()
     def _on_theme(self) -> None:
-        """Measure the heights of the name line and of each other line, in pixels: a thousand rows ask for them."""
+        """Cache the heights of the name's line and of other lines, in pixels, since a thousand rows need them."""
         of_name, of_line = self._theme.font(bold=True), self._theme.font(0.9)
         self._heights = QFontMetrics(of_name).height() + 2, QFontMetrics(of_line).height() + 2
 

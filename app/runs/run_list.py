@@ -1,4 +1,4 @@
-"""The list of runs: shows one, compares several, with a context menu of actions."""
+"""The list of runs, to show one, compare several, and run actions from a context menu."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class RunList(QListView):
     """The runs of the library. A click chooses one; Ctrl or Shift selects several to compare.
 
     Signals:
-        run_chosen(run_id): another run was chosen; '' for none.
-        runs_selected(run_ids): a tuple of the ids of the runs that are selected, more than one.
-        delete_requested(run_ids): a tuple of ids.
-        action_asked(run_id, name): do something to a run, one of run_actions.
+        run_chosen(run_id): another run was chosen; '' if none is chosen.
+        runs_selected(run_ids): several runs were chosen; a tuple of ids.
+        delete_requested(run_ids): the user wants to delete these runs; a tuple of ids.
+        action_asked(run_id, name): the user chose the RunAction `name` of a run.
     """
 
     run_chosen = Signal(str)
@@ -58,7 +58,7 @@ class RunList(QListView):
         theme.theme_changed.connect(self._on_theme)
         self.reload()
 
-    # -- What is chosen --------------------------------------------------------------------------------------
+    # -- Choice ----------------------------------------------------------------------------------------------
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class RunList(QListView):
 
     @property
     def current_id(self) -> str:
-        """The chosen run's id, '' for none or several."""
+        """The id of the chosen run; '' if none or several are chosen."""
         return self._chosen[0] if len(self._chosen) == 1 else ""
 
     @Slot()
@@ -76,7 +76,10 @@ class RunList(QListView):
         self.runs.reload()
 
     def choose(self, run_id: str) -> bool:
-        """Choose one run, '' for none; whether it is in the list. A run not read yet is chosen when it appears."""
+        """Choose one run ('' for none); return whether it is in the library.
+
+        A run that has not been read yet is chosen when it appears.
+        """
         there = any(run.id == run_id for run in self.runs.all_runs)
         self._wanted = "" if there else run_id
         self._set_chosen((run_id,) if there else ())
@@ -122,7 +125,7 @@ class RunList(QListView):
 
     @Slot()
     def _on_changed(self) -> None:
-        """Keep runs chosen that the search hides; where all chosen ones are gone, the next in the list takes over."""
+        """Keep the choice, even of runs hidden by the search; if all chosen runs are gone, choose the next one."""
         there = {run.id for run in self.runs.all_runs}
         self._is_changing = False
         if self._wanted in there:
@@ -134,7 +137,7 @@ class RunList(QListView):
         self._set_chosen(left)
         self._select_chosen()
 
-    # -- What is done to runs --------------------------------------------------------------------------------
+    # -- Actions ---------------------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if self._chosen and event.key() == Qt.Key.Key_Delete:
@@ -145,7 +148,7 @@ class RunList(QListView):
             super().keyPressEvent(event)
 
     def make_menu(self, run_id: str) -> QMenu:
-        """The context menu of a run, or of all chosen runs if it is one of several."""
+        """Return the context menu of a run, or of all chosen runs if the run is one of several."""
         if run_id in self._chosen and len(self._chosen) > 1:
             return self._make_menu_of_several(self._chosen)
         menu = RunMenu(self._session, self._theme, self, run_id)

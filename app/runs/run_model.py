@@ -23,7 +23,7 @@ from terrarium.models.number_words import format_date, format_done, format_durat
 Index = QModelIndex | QPersistentModelIndex
 
 _POINTS_EVERY = 50
-"""Steps between two reads of a growing run's sparkline, once it has this many."""
+"""Steps between two reads of a live run's sparkline, after this many steps."""
 _FEW = 8
 """Up to this many runs are read on the window's thread: each takes less than a millisecond."""
 _YIELD_EVERY_S = 0.3
@@ -38,7 +38,7 @@ class RunModel(QAbstractListModel):
     """The runs of the library that match the search; the session's current run has its live state.
 
     Signals:
-        about_to_change(), changed(): around any change of rows.
+        about_to_change(), changed(): before and after any change of the rows.
     """
 
     about_to_change = Signal()
@@ -171,7 +171,7 @@ class RunModel(QAbstractListModel):
         self.changePersistentIndexList(old, new)
         self.layoutChanged.emit()
 
-    # -- What a row says -------------------------------------------------------------------------------------
+    # -- Rows ------------------------------------------------------------------------------------------------
 
     def row_of(self, run_id: str) -> int:
         """Return the row of a run, or -1 if it is not shown."""
@@ -203,11 +203,11 @@ class RunModel(QAbstractListModel):
         return state.step if state is not None and is_live_step else run.step
 
     def format_steps(self, run: RunInfo) -> str:
-        """“step 120 of 1,000”."""
+        """Format the progress as “step 120 of 1,000”; "" if the total is unknown."""
         return "" if not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
 
     def format_progress(self, run: RunInfo) -> str:
-        """“1,000 steps” for a complete run, else “12 %”."""
+        """Format the progress: “1,000 steps” for a complete run, else “12 %”; "" if the total is unknown."""
         step, total = self.step(run), run.total_steps
         return "" if not total else f"{step:,} steps" if step >= total else format_done(step / total)
 
@@ -219,11 +219,11 @@ class RunModel(QAbstractListModel):
         return tuple(filter(None, (best, time_words, size)))
 
     def has_facts(self, run: RunInfo) -> bool:
-        """Whether `facts` has any."""
+        """Return whether `facts` returns any, without formatting them."""
         return any(fact is not None for fact in (run.best_metric, run.best_loss, run.elapsed_s, run.size_bytes))
 
     def points(self, run: RunInfo) -> tuple[float, ...]:
-        """The run's sparkline, read again as its metrics grow."""
+        """Return the run's sparkline, cached, and re-read as its metrics grow."""
         step = self.step(run)
         key = step if step < _POINTS_EVERY else step - step % _POINTS_EVERY
         known = self._points.get(run.id)
@@ -246,7 +246,7 @@ class RunModel(QAbstractListModel):
 
 
 def _format_metric(run: RunInfo) -> str:
-    """“Macro F1 97.6 % on validation”; "" for a run without a task."""
+    """Format the best metric, as “Macro F1 97.6 % on validation”; "" for a run without one."""
     if run.best_metric is None:
         return ""
     name, value = run.best_metric
@@ -254,7 +254,7 @@ def _format_metric(run: RunInfo) -> str:
 
 
 def _key(run: RunInfo) -> str:
-    """A unique key: a copied folder has the same id as its original."""
+    """Return a unique key: the id is not unique, since a copied folder has the id of its original."""
     return run.folder.name
 
 

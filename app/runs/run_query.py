@@ -37,8 +37,10 @@ _FIRST = (
 
 
 def matches(info: RunInfo, status: str, query: str) -> bool:
-    """Whether every word of `query` is in the name, notes, tags or status of a run. “tag:” and “status:” restrict a
-    word to these; “-” excludes it."""
+    """Return whether a run matches: every word of `query` is in its name, notes, tags or status.
+
+    “tag:” and “status:” before a word restrict the search to the beginnings of these; “-” excludes the word.
+    """
     return all(_has(info, status, word) for word in query.casefold().split())
 
 

@@ -19,13 +19,13 @@ _SORT_SETTING = "sort runs"
 
 
 class RunsPanel(QFrame):
-    """The library's runs. Renames, deletes and reveals runs and edits their notes; asks for all else.
+    """The runs of the library. Renames, deletes and reveals runs and edits their notes; emits all other actions.
 
     Signals:
-        run_chosen(run_id): show this run; '' for none. Emitted again when the chosen run is clicked.
-        runs_selected(run_ids): compare these, a tuple of ids.
-        new_asked(), recipes_asked(): set up a new run; learn a task.
-        action_asked(run_id, name): do something to a run, one of run_actions.
+        run_chosen(run_id): show this run; '' for no run. Emitted again when the chosen run is clicked.
+        runs_selected(run_ids): compare these runs; a tuple of ids.
+        new_asked(), recipes_asked(): the user wants to set up a new run, or to learn a task.
+        action_asked(run_id, name): the user chose a RunAction that `do` does not handle.
     """
 
     run_chosen = Signal(str)
@@ -109,7 +109,7 @@ class RunsPanel(QFrame):
         self.search.textChanged.connect(runs.runs.set_query)
         self.order.currentIndexChanged.connect(self._on_order)
 
-    # -- What is shown ---------------------------------------------------------------------------------------
+    # -- Content ---------------------------------------------------------------------------------------------
 
     @Slot()
     def _show_state(self) -> None:
@@ -142,7 +142,7 @@ class RunsPanel(QFrame):
     def _on_compare(self) -> None:
         self.runs_selected.emit(self.list.chosen)
 
-    # -- What is done to a run -------------------------------------------------------------------------------
+    # -- Actions ---------------------------------------------------------------------------------------------
 
     @Slot(str, str)
     def _on_action(self, run_id: str, name: str) -> None:
@@ -150,7 +150,7 @@ class RunsPanel(QFrame):
             self.action_asked.emit(run_id, name)
 
     def do(self, run_id: str, name: str) -> bool:
-        """Do something to a run that needs no more than the list, by its name in run_actions; whether it was that."""
+        """Do the RunAction `name` if it is to rename, edit notes, reveal or delete; return whether it was."""
         match name:
             case "rename":
                 self.rename(run_id)
@@ -165,7 +165,7 @@ class RunsPanel(QFrame):
         return True
 
     def rename(self, run_id: str) -> None:
-        """Ask for a run's new name."""
+        """Ask for a new name of a run, and rename it."""
         run = self._session.runs.look_up(run_id)
         if run is None:
             return
@@ -174,7 +174,7 @@ class RunsPanel(QFrame):
             self._session.runs.rename(run_id, name)
 
     def edit_notes(self, run_id: str) -> None:
-        """Open a run's notes and tags."""
+        """Open the dialog of a run's notes and tags."""
         run = self._session.runs.look_up(run_id)
         if run is None:
             return

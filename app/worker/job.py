@@ -33,8 +33,9 @@ class Job:
         self.priority = priority
         self.is_step = is_step
         self._cancelled = threading.Event()
-        self._steering = threading.Lock()  # guards the two below: both threads write them
+        self._steering = threading.Lock()  # guards the three below: both threads write them
         self._paused = False
+        self._n_pauses = 0
         self._steps_allowed = 0
         self._wake: Callable[[], None] = lambda: None
 
@@ -52,6 +53,12 @@ class Job:
         with self._steering:
             return self._paused and not self._steps_allowed
 
+    @property
+    def n_pauses(self) -> int:
+        """How many times `pause` was called."""
+        with self._steering:
+            return self._n_pauses
+
     def cancel(self) -> None:
         """Close the generator before its next event."""
         self._cancelled.set()
@@ -60,7 +67,7 @@ class Job:
     def pause(self) -> None:
         """Request no further event until `resume` or `step`."""
         with self._steering:
-            self._paused, self._steps_allowed = True, 0
+            self._paused, self._steps_allowed, self._n_pauses = True, 0, self._n_pauses + 1
         self._wake()
 
     def resume(self) -> None:

@@ -44,7 +44,7 @@ class Worker(QThread):
     Signals:
         job_started(job): its generator is about to be made.
         job_events(job, events): a tuple of the events yielded, in order.
-        job_paused(job), job_resumed(job): a background job has actually paused, or actually resumed.
+        job_paused(job): a background job has actually paused; once for each pause. job_resumed(job): it has resumed.
         job_finished(job): it has ended: completed or cancelled (`job.cancelled`).
         job_failed(job, failure): it raised. `job` is None for a function given to `call`.
     """
@@ -118,9 +118,8 @@ class Worker(QThread):
         while True:
             with self._changed:
                 while not self._something_to_do(background, served):
-                    if background is not None and background.job.is_waiting and not background.shown_paused:
-                        background.shown_paused = True
-                        self._post("job_paused", background.job)
+                    if background is not None and background.job.is_waiting:
+                        self._show_paused(background)
                     self._changed.wait()
                 closing, calls, self._calls = self._closing, self._calls, deque()
                 job = None if closing else self._take(background, served)
@@ -138,14 +137,21 @@ class Worker(QThread):
                 background = self._start(job)
                 served = False
             elif background is not None and (background.job.cancelled or not background.job.is_waiting):
-                if background.shown_paused:
-                    background.shown_paused = False
+                if background.n_shown_pauses:
+                    background.n_shown_pauses = 0
                     self._post("job_resumed", background.job)
                 stepped = self._advance(background)
                 served = served and not stepped
                 if background.ended:
                     background, served = None, False
         self._shut_down(background)
+
+    def _show_paused(self, background: _RunningJob) -> None:
+        """Report that the job has paused, once for each pause: a job may be resumed and paused again in an instant."""
+        n_pauses = background.job.n_pauses
+        if background.n_shown_pauses != n_pauses:
+            background.n_shown_pauses = n_pauses
+            self._post("job_paused", background.job)
 
     def _something_to_do(self, background: _RunningJob | None, served: bool) -> bool:
         if self._closing or self._calls or any(entry[2].cancelled for entry in self._queue):
@@ -251,7 +257,7 @@ class _RunningJob:
         self.job = job
         self.events = events
         self.ended = False
-        self.shown_paused = False
+        self.n_shown_pauses = 0
 
     def close(self) -> None:
         close = getattr(self.events, "close", None)

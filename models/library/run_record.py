@@ -40,7 +40,7 @@ class RunInfo:
     it started from, as a fork or (`is_tuned`) as a new training. `best_loss`: the lowest validation loss.
     `best_metric`: the name and best value of the task's metric. `size_bytes`: the size on disk. The last three are None
     until measured (see run_index). `early_stop`: a sentence why early stopping ended it, "" if it did not.
-    `is_unmeasured`: whether its training has finished, but its recipe was cut off before the evaluation. `spec`:
+    `is_unmeasured`: whether it is of a quick start or a task, and has been trained but not evaluated. `spec`:
     None if it cannot be read.
     """
 
@@ -67,7 +67,7 @@ class RunInfo:
 
     @property
     def can_resume(self) -> bool:
-        """Whether something is left to do: to train, but for a run that early stopping has ended, or to measure."""
+        """Whether training or evaluating can continue; a run that early stopping has ended is not trained further."""
         return self.is_unmeasured or (self.status in RESUMABLE and not self.early_stop)
 
     @property
@@ -100,6 +100,7 @@ def inspect_run(folder: Path) -> RunInfo:
             problem=str(error),
         )
     row = last_row(folder / "metrics.jsonl") or {}
+    early_stop = _early_stop(folder, record) if status == "stopped" else ""
     written = read_notes(folder)
     file = folder / "tokenizer.json"
     return RunInfo(
@@ -117,8 +118,8 @@ def inspect_run(folder: Path) -> RunInfo:
         notes=written.notes or written.problem or "",
         parent=parent_of(record),
         is_tuned=is_from_weights(record),
-        early_stop=_early_stop(folder, record) if status == "stopped" else "",
-        is_unmeasured=status == "finished" and _is_unmeasured(folder),
+        early_stop=early_stop,
+        is_unmeasured=(status == "finished" or bool(early_stop)) and _is_unmeasured(folder),
         spec=spec,
     )
 
@@ -156,7 +157,7 @@ def is_from_weights(record: dict[str, Any]) -> bool:
 
 
 def _is_unmeasured(folder: Path) -> bool:
-    """Whether the recipe of a finished run lacks its result: a quick start's evaluation, or the scores of a task."""
+    """Return whether a run lacks the result of its recipe: a quick start's evaluation, or the scores of a task."""
     with suppress(OSError, ValueError, AttributeError):
         mark = read_json(folder / MARK_FILE)
         if mark.get("result") is not None or mark.get("part"):

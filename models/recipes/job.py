@@ -10,24 +10,40 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from tokenizers import Tokenizer
 
+from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.data.batches import Batches
-from terrarium.models.events import Event
+from terrarium.models.device import choose_device
+from terrarium.models.events import Event, Finished
+from terrarium.models.interop.loading import load_model_events
 from terrarium.models.library.library import Library
+from terrarium.models.library.run_record import checkpoint_step, inspect_run
 from terrarium.models.recipes.mark import RunMark, find_run_mark, write_run_mark
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.training.trainer import Trainer
 
 
 class StoppedError(Exception):
-    """The user has stopped the job: while it was training, which is saved and reported, or at any other event."""
+    """The user has stopped the job: raised when a stopped training has ended, or at the current event between two."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A trained model with its run and its step."""
+
+    run: RunFolder
+    model: AnyModel
+    tokenizer: Tokenizer
+    step: int
 
 
 class Recipe(Protocol):
-    """What a job carries out, described by plain data, so that it can wait in the queue and be resumed.
+    """What a job carries out. Its arguments are plain data, so it can wait in the queue, and be made again later.
 
     kind: a key of models.recipes.recipes.RECIPES, "" for one that leaves no mark.
     """
@@ -48,9 +64,10 @@ class Recipe(Protocol):
 class RunJob:
     """Carries out a recipe once.
 
-    trainer: the live Trainer, or the last one while its model is evaluated; None before and after. run: the run that
-    is being trained, or was last. stop: the arguments of `request_stop`, None before. After the events: `result` is
-    what the recipe has returned, None if it was stopped, and `seconds` the time that it took.
+    trainer: the live Trainer; after its training the last one, until the next begins or the recipe sets it to None.
+    run: the run that is being trained, or was last. stop: the arguments of `request_stop`, None before. was_stopped:
+    whether the stop has come into effect. After the events: `result` is what the recipe has returned, None if it was
+    stopped, and `seconds` the time that it took.
     """
 
     def __init__(
@@ -60,7 +77,7 @@ class RunJob:
         self.library, self.recipe, self.device, self.resumed = library, recipe, device, resumed
         self._mark = find_run_mark(resumed.folder) if resumed is not None else None
         self._id = self._mark.job if self._mark is not None and self._mark.job else uuid.uuid4().hex[:12]
-        self._is_training = self._has_stopped = False
+        self._is_training = self.was_stopped = False
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
         self.stop: tuple[bool, str] | None = None
@@ -74,7 +91,7 @@ class RunJob:
         Trainer.request_stop.
         """
         self.stop = (keep, status)
-        if self._is_training and self.trainer is not None:
+        if self.trainer is not None:
             self.trainer.request_stop(keep, status)
 
     def live(self, run_id: str = "") -> Trainer | None:
@@ -92,7 +109,8 @@ class RunJob:
         try:
             self.result = yield from self._until_stopped(work)
         except StoppedError:
-            pass
+            if self.run is not None and self.run.status == "finished" and self.stop is not None:  # the recipe has not
+                yield Finished(run_id=self.run.id, status=self.stop[1], step=self.run.spec.train.steps)
         finally:
             work.close()
             self.trainer = None
@@ -102,8 +120,8 @@ class RunJob:
     def _until_stopped(self, work: Generator[Event, None, Any]) -> Generator[Event, None, Any]:
         """Yield the events of `work` and return its result; a stop between two trainings is raised inside it."""
         while True:
-            stops = self.stop is not None and not self._is_training and not self._has_stopped
-            self._has_stopped = self._has_stopped or stops
+            stops = self.stop is not None and not self._is_training and not self.was_stopped
+            self.was_stopped = self.was_stopped or stops
             try:
                 event = work.throw(StoppedError()) if stops else next(work)
             except StopIteration as end:
@@ -123,10 +141,25 @@ class RunJob:
                 return RunFolder.open(info.folder)
         return None
 
+    def trained(
+        self, run: RunFolder, part: str = "", *, threads: int | None = None, batches: Batches | None = None
+    ) -> Generator[Event, None, TrainedModel]:
+        """As `train`, but a run whose training has ended is only loaded."""
+        if run.status != "finished" and not inspect_run(run.folder).is_unmeasured:
+            return (yield from self.train(run, part, threads=threads, batches=batches))
+        self.run, last = run, run.latest_checkpoint()
+        if last is None:
+            raise ValueError(f"The run {run.name!r} has no checkpoint any more, so its model cannot be evaluated.")
+        step = checkpoint_step(last)
+        yield Finished(run_id=run.id, status=run.status, step=step)
+        model, tokenizer = yield from load_model_events(last, choose_device(self.device).device)
+        assert tokenizer is not None
+        return TrainedModel(run=run, model=model, tokenizer=tokenizer, step=step)
+
     def train(
         self, run: RunFolder, part: str = "", *, threads: int | None = None, batches: Batches | None = None
-    ) -> Generator[Event, None, Trainer]:
-        """Train a run to its end, from its last checkpoint if it has one, and return its Trainer.
+    ) -> Generator[Event, None, TrainedModel]:
+        """Train a run to its end, from its last checkpoint if it has one, and return its model.
 
         Args:
             part: which of the recipe's runs it is, for `find`.
@@ -149,15 +182,18 @@ class RunJob:
         finally:
             self._is_training = False
         if self.stop is not None:
-            self._has_stopped = True
+            self.was_stopped = True
             raise StoppedError
-        return trainer
+        return TrainedModel(run=run, model=trainer.model, tokenizer=trainer.tokenizer, step=trainer.step)
 
     def mark(self, run: RunFolder, part: str = "") -> None:
-        """Mark a run as one of this recipe's; the mark of a recipe that has a result already is retained."""
-        known = find_run_mark(run.folder)
-        if self.recipe.kind and (known is None or known.result is None):
-            mark = RunMark(kind=self.recipe.kind, arguments=self.recipe.arguments(), job=self._id, part=part)
+        """Mark a run as one of this recipe's. The mark of a resumed run, and of a recipe with a result, is retained."""
+        known, kind = find_run_mark(run.folder), self.recipe.kind
+        is_resumed = self.resumed is not None and run.id == self.resumed.id and known is not None and known.kind == kind
+        if not kind or is_resumed or (known is not None and known.result is not None) or not run.folder.is_dir():
+            return
+        mark = RunMark(kind=kind, arguments=self.recipe.arguments(), job=self._id, part=part)
+        if mark != known:
             write_run_mark(run.folder, mark)
 
 

@@ -24,8 +24,9 @@ class RunMark:
     """The recipe that a run belongs to.
 
     kind: a key of models.recipes.recipes.RECIPES. arguments: all that is needed to make it again, with `name` if a
-    kind has several recipes. result: None until it has finished. job: identifies the job that began the run; the runs
-    that a job trains share it ("" before version 0.3). part: which of them this run is, "" for the main one.
+    kind has several recipes. result: None until it has finished. job: identifies the job that began the run, which
+    all runs that it trains share; "" for a copy, and before version 0.3. part: which of them this run is, "" for the
+    main one.
     """
 
     kind: str
@@ -41,11 +42,12 @@ class RunMark:
 
 
 def absolute_path(text: str) -> str:
-    """Return the absolute path of a file or folder, for arguments that are read in another working directory; the name
-    of something in the library is unchanged.
+    """Return the absolute path of a file, or of a folder that is named by a path, for arguments that may be read in
+    another working directory; the name of something in the library is unchanged.
     """
     path = Path(text).expanduser()
-    return str(path.resolve()) if text and path.exists() else text
+    is_path = path.is_file() or (path.is_dir() and (path.name != text or (path / "config.json").is_file()))
+    return str(path.absolute()) if text and is_path else text
 
 
 def write_run_mark(run: Path, mark: RunMark) -> None:
@@ -78,7 +80,7 @@ def read_run_mark(run: Path) -> RunMark | None:
 
 def find_run_mark(run: Path) -> RunMark | None:
     """Read the mark like `read_run_mark`, but return None for a damaged file, too."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OSError):
         return read_run_mark(run)
     return None
 

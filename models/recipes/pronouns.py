@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -40,14 +41,25 @@ class PronounRecipe:
         """Train and evaluate the models; yields a Phase before each evaluation."""
         for topology in KINDS:
             run = job.find(topology)
-            result = read_pronouns(run.folder) if run is not None else None
             if run is None:
                 name = job.library.free_run_name(NAMES[topology])
                 run = yield from prepare_run(job.library, pronoun_spec(topology, name, self._seed))
-            if result is None:
-                # Matrices this small are multiplied faster by one thread than by two.
-                trainer = yield from job.train(run, topology, threads=1)
-                yield Phase(name="Evaluating on held-out pairs")
-                result = evaluate_pronouns(trainer.model, trainer.tokenizer, trainer.step)
-                write_pronouns(run.folder, result)
-            self.runs[topology], self.results[topology] = run, result
+            self.results[topology] = _known_result(run) or (yield from _train_and_evaluate(job, run, topology))
+            self.runs[topology] = run
+
+
+def _train_and_evaluate(job: RunJob, run: RunFolder, part: str) -> Generator[Event, None, PronounEvaluation]:
+    # Matrices this small are multiplied faster by one thread than by two.
+    trained = yield from job.trained(run, part, threads=1)
+    yield Phase(name="Evaluating on held-out pairs")
+    result = evaluate_pronouns(trained.model, trained.tokenizer, trained.step)
+    write_pronouns(run.folder, result)
+    return result
+
+
+def _known_result(run: RunFolder) -> PronounEvaluation | None:
+    """Return the saved evaluation of a finished run; None if it has not finished, or was not evaluated at its end."""
+    with contextlib.suppress(ValueError):  # a damaged file is measured again
+        result = read_pronouns(run.folder) if run.status == "finished" else None
+        return result if result is not None and result.step == run.spec.train.steps else None
+    return None

@@ -18,10 +18,9 @@ from terrarium.models.data.sources import prepare_corpus
 from terrarium.models.device import choose_device, pick_precision
 from terrarium.models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from terrarium.models.evaluation.record import write_comparison, write_evaluation
-from terrarium.models.events import Evaluated, Event, Noted, Phase, Progress, TextsShown, WordsMerged
+from terrarium.models.events import Evaluated, Event, Phase, Progress, TextsShown, WordsMerged
 from terrarium.models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
 from terrarium.models.library.library import Library
-from terrarium.models.library.run_record import EARLY_STOP
 from terrarium.models.recipes import own_text
 from terrarium.models.recipes.first_look import merge_words
 from terrarium.models.recipes.job import RunJob
@@ -35,7 +34,6 @@ from terrarium.models.training.batches import make_batches_events
 from terrarium.models.training.objective import weighted_nll
 from terrarium.models.training.optim import make_optimizers
 from terrarium.models.training.prepare import prepare_tokenizer
-from terrarium.models.training.trainer import Trainer
 
 STEPS = 1500
 """Training steps of Tiny World, independent of the machine's speed, after which at least 95 % of the held-out
@@ -142,23 +140,14 @@ class QuickStart:
             run, batches, threads = yield from self._prepare(job)
         elif run.spec.data.source == "files":
             yield (yield from own_text.known_tables(job.library, run))
-        stopped_early = False
-        training = job.train(run, threads=threads, batches=batches)
-        while True:
-            try:
-                event = next(training)
-            except StopIteration as end:
-                trainer: Trainer = end.value
-                break
-            stopped_early = stopped_early or (isinstance(event, Noted) and event.event == EARLY_STOP)
-            yield event
+        trained = yield from job.trained(run, threads=threads, batches=batches)
         if run.spec.data.source == "files":
-            if stopped_early:
+            if run.status == "stopped":  # early, as the user's stop ends the job
                 own_text.keep_best(run)
             yield from own_text.compare_with_tables(job.library, run)
             return {}
-        assert isinstance(trainer.model, Decoder)
-        evaluation = evaluate(trainer.model, trainer.tokenizer, World(run.spec.data.seed))
+        assert isinstance(trained.model, Decoder)
+        evaluation = evaluate(trained.model, trained.tokenizer, World(run.spec.data.seed))
         return (yield from self._save_result(evaluation, run.folder))
 
     def _prepare(self, job: RunJob) -> Generator[Event, None, tuple[RunFolder, Batches, int]]:
@@ -184,7 +173,6 @@ class QuickStart:
         torch.set_num_threads(threads)
         train = self._fit_steps(spec.train, batches.n_batches, seconds[threads], time.perf_counter() - began)
         run = RunFolder.create(job.library, dataclasses.replace(spec, train=train), name, corpus.sha)
-        job.mark(run)
         if compared is not None:
             write_comparison(run.folder, compared)
         return run, batches, threads

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
-from terrarium.models.recipes.mark import DEMONSTRATION, QUICK_START, TASK, absolute_path
+from terrarium.models.recipes.mark import DEMONSTRATION, PRONOUNS, QUICK_START, TASK, absolute_path
 from terrarium.models.recipes.tasks.published import ALL_RECIPES
 from terrarium.models.runs.run_queue import RecipeSpec
 
@@ -45,4 +45,4 @@ def title_of(recipe: RecipeSpec) -> str:
         return ALL_RECIPES[name].title
     if recipe.kind == DEMONSTRATION and name in DEMONSTRATIONS:
         return DEMONSTRATIONS[name].title
-    return name or recipe.kind
+    return "Pronouns" if recipe.kind == PRONOUNS else name or recipe.kind

@@ -23,7 +23,7 @@ RECIPES: Mapping[str, Callable[[Mapping[str, Any]], Recipe]] = {
     DEMONSTRATION: DemonstrationRun.made_from,
     PRONOUNS: PronounRecipe.made_from,
 }
-"""How a recipe is made from its arguments, by its kind. KeyError: of this kind there is none of that name."""
+"""How a recipe is made from its arguments, by its kind. They raise KeyError for a name that they do not know."""
 
 
 def make_job(library: Library, spec: RecipeSpec, device: str = "auto") -> RunJob:
@@ -36,10 +36,12 @@ def make_job(library: Library, spec: RecipeSpec, device: str = "auto") -> RunJob
         recipe = RECIPES[spec.kind](spec.arguments)
     except KeyError as error:
         raise ValueError(
-            f"This Terrarium has no recipe {spec.name or spec.kind!r}: update it, or remove this from the queue."
+            f"This Terrarium has no recipe {spec.name or spec.kind!r}: update it, or choose another recipe."
         ) from error
     except TypeError as error:
-        raise ValueError(f"The queue's settings of {title_of(spec)!r} are not known: queue it again.") from error
+        raise ValueError(
+            f"The settings of {title_of(spec)!r} are not known to this version: choose them again."
+        ) from error
     _check_files(spec.arguments.get("files", ()))
     return RunJob(library, recipe, device=device)
 

@@ -208,7 +208,7 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
     with suppress(OSError, ValueError):  # the run is not a recipe's, or the file is damaged
         mark = read_json(source.folder / MARK_FILE)
         if mark.get("kind") == QUICK_START:  # so that the fork, too, is evaluated at its end
-            atomic_write_json(target / MARK_FILE, {**mark, "result": None})
+            atomic_write_json(target / MARK_FILE, {**mark, "job": "", "result": None})
     for log in LOG_NAMES:
         path = source.folder / f"{log}.jsonl"
         if log != "events" and path.exists():

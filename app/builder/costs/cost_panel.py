@@ -1,4 +1,4 @@
-"""The cost panel: whether training fits, how long it takes, and the costs by component."""
+"""The cost panel: whether training fits in memory, how long it takes, and the costs by component."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from terrarium.models.settings.optimizers import OPTIMIZERS
 
 
 class CostPanel(QWidget):
-    """The costs of a design for a batch size and length. Costs are updated with each change; the proposals that would
-    make it fit, when the changes pause.
+    """The costs of a design for a batch size and length. Costs follow each change immediately; the proposals to make
+    the design fit in memory are debounced.
 
     Signals:
-        dry_run_requested(), dry_run_cancel_requested(): measure the design that is shown; stop that.
+        dry_run_requested(), dry_run_cancel_requested(): measure the design shown; stop measuring.
         design_requested(config): the user chose a smaller design. batch_requested(n): a smaller batch.
     """
 
@@ -74,7 +74,7 @@ class CostPanel(QWidget):
 
     def _build(self) -> None:
         lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, SPACE // 2, 0)  # beside a scroll bar
+        lines.setContentsMargins(0, 0, SPACE // 2, 0)  # leave room for a scroll bar
         lines.setSpacing(SPACE)
         exact = ("exact", "Trained parameters, exactly as in the built model")
         work_tip = "FLOPs to process one token of a text of this length; training needs 3 times as many"
@@ -111,18 +111,18 @@ class CostPanel(QWidget):
         if (config, batch, length) == (self._config, self._batch, self._length):
             return
         if not self._running:
-            self._phase = ""  # the reason concerned another design
+            self._phase = ""  # the reason of the last failure concerned another design
         self._config, self._batch, self._length = config, batch, length
         self._show()
 
     def set_device_memory(self, device_memory: DeviceMemory | None) -> None:
-        """Set the memory of the device, see Device.memory."""
+        """Set the memory of the device; see Device.memory."""
         if device_memory != self._device_memory:
             self._device_memory = device_memory
             self._show()
 
     def set_dry_run(self, result: DryRunMeasured | None, running: bool, phase: str) -> None:
-        """Show the last result, whether a dry run is active, and its phase, or why it ended without a result."""
+        """Show the last result, whether a dry run is active, and its phase or why it ended without a result."""
         self._result, self._running, self._phase = result, running, phase
         self._show_dry_run()
 
@@ -142,7 +142,7 @@ class CostPanel(QWidget):
             costs.memory_bytes, check_fit(costs.memory_bytes, self._device_memory), self._device_memory
         )
         self._show_dry_run()
-        self.proposals.setEnabled(False)  # they belong to the previous design
+        self.proposals.setEnabled(False)  # the proposals belong to the previous design
         self._pause.start()
 
     def _show_dry_run(self) -> None:
@@ -157,7 +157,7 @@ class CostPanel(QWidget):
         self.fit.show_run(note, bool(problem), self._running, self._phase)
 
     def _origin(self) -> str:
-        """What the last result was measured on, if not the design shown, else ''."""
+        """Describe what the last result was measured on; '' if on the design and device shown, or if missing."""
         if self._result is None:
             return ""
         config, run = self._result.config, self._result.run

@@ -16,10 +16,10 @@ OPTIMIZER = TrainConfig().optimizer
 """The optimizer of memory estimates: the default of a new run."""
 _RULE = OPTIMIZERS[OPTIMIZER]
 
-_PINK, _YELLOW = 3, 6  # of the theme's categories
-_HUES: dict[str, tuple[int | str, float]] = {  # as in the diagram, where that distinguishes neighbours
+_PINK, _YELLOW = 3, 6  # indices of the theme's categories
+_HUES: dict[str, tuple[int | str, float]] = {  # as in the diagram, if that distinguishes neighbours
     "Token embedding": (_PINK, 1.0),
-    "N-gram embeddings": (_PINK, 0.35),  # no design has segments, too
+    "N-gram embeddings": (_PINK, 0.35),  # a decoder's; segments are an encoder's
     "Positions": (_PINK, 0.6),
     "Segments": (_PINK, 0.35),
     "Attention": ("query", 1.0),
@@ -77,7 +77,7 @@ class Slice:
 class DesignCosts:
     """The costs of a design: parameters (exact), FLOPs per token and bytes (estimated).
 
-    memory: of training on one batch. cache_bytes: the KV cache of one text while generating, 0 for an encoder.
+    memory: that of training on a batch. cache_bytes: the KV cache of one text while generating, 0 for an encoder.
     """
 
     parameters: tuple[Slice, ...]
@@ -92,13 +92,13 @@ class DesignCosts:
 
 
 def costs_of(config: ModelConfig, batch: int, length: int, on: DeviceMemory | None) -> DesignCosts:
-    """The costs of training `config` on `batch` texts of `length` tokens, `on` a device (None: a CPU)."""
+    """Compute the costs of training `config` on `batch` texts of `length` tokens, `on` a device (None: a CPU)."""
     device, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(config.d_model))
     memory = cost.memory(config, batch, length, OPTIMIZER, device=device, precision=precision)
     by_component = cost.activation_bytes(config, batch, length, device=device, precision=precision)
     work = {name: n // length for name, n in cost.operations(config, length).items()}
     parameters = cost.parameters(config)
-    # Components that are zero at the peak keep their row, so that rows do not come and go.
+    # Components that are zero at the peak keep their row, so that rows do not appear and disappear.
     names = dict.fromkeys([*(name for name, n in parameters.items() if n), *by_component])
     in_memory = (
         *(_slice(name, n) for name, n in memory.items() if name != "Activations"),

@@ -1,4 +1,4 @@
-"""Dry runs: three real training steps of a design, on the worker when it is idle."""
+"""Dry runs: three real training steps of a design as a background job on the worker thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from terrarium.models.training.estimates.dry_run import DryRun
 
 TIMED_STEPS = 3
-"""As in models.training.estimates.dry_run, which the window cannot import, since it loads torch."""
+"""As in models.training.estimates.dry_run, which the window does not import because it loads torch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ class DryRunMeasured(Event):
 class DryRunState:
     """The state of the dry run, from its events.
 
-    result: of the last dry run that finished. phase: the current activity; if it is not running, why it ended without
-    a result, or ''. problem: that reason, as soon as it is known.
+    result: that of the last finished dry run. phase: the current activity; after the end, why the dry run ended without
+    a result, or ''. problem: that reason, set as soon as it is known.
     """
 
     running: bool = False
@@ -53,11 +53,11 @@ class DryRunState:
 
     @property
     def status(self) -> StatusLine | None:
-        """The line of the status bar, None if no dry run is active."""
+        """The line in the status bar, None if no dry run is active."""
         return StatusLine(words=f"Dry run: {self.phase}", done=self.done, total=self.total) if self.running else None
 
     def after(self, event: Event) -> DryRunState:
-        """The state after `event`."""
+        """Return the state after `event`."""
         match event:
             case Phase():
                 return dataclasses.replace(self, phase=event.name)
@@ -71,12 +71,12 @@ class DryRunState:
 
 
 class DryRuns(QObject):
-    """Runs one dry run at a time, as a background job that is cancelled when a training is queued.
+    """Runs one dry run at a time, as a background job that is cancelled when a training run is submitted.
 
     state: the current dry run, and the last result. Problems that the user can fix are reported in its `phase`.
 
     Signals:
-        changed(): `state` is new.
+        changed(): `state` has changed.
     """
 
     changed = Signal()
@@ -93,12 +93,12 @@ class DryRuns(QObject):
 
     @property
     def status(self) -> StatusLine | None:
-        """The line of the status bar, None if no dry run is active."""
+        """The line in the status bar, None if no dry run is active."""
         return self.state.status
 
     def start(self, config: ModelConfig, train: TrainConfig, length: int | None = None) -> bool:
         """Measure three training steps on texts of `length` tokens (default: the context), with the batch size of
-        `train`; returns whether it started."""
+        `train`. Return whether it started."""
         if self._training.active:
             name = self._training.state.name if self._training.state is not None else ""
             return self._notices.refuse(
@@ -115,7 +115,7 @@ class DryRuns(QObject):
 
             try:
                 run = yield from dry_run(tried, train, device)
-            except ValueError as error:  # it does not fit, or has nothing to train: not a failure of the program
+            except ValueError as error:  # it does not fit, or has nothing to train: not a bug
                 yield Notice(sentence=str(error))
             else:
                 yield DryRunMeasured(config=config, run=run)
@@ -127,7 +127,7 @@ class DryRuns(QObject):
         return True
 
     def cancel(self) -> None:
-        """Stop after the current step; the previous result is kept."""
+        """Stop after the current step; the previous result is retained."""
         if self._job.busy:
             self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
@@ -148,12 +148,12 @@ class DryRuns(QObject):
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
         problem = self.state.problem if failure is None else failure.sentence
         self._set(dataclasses.replace(self.state, running=False, phase=problem, problem=problem))
-        self._device.changed.emit()  # its memory is free again
+        self._device.changed.emit()  # its memory was freed
 
     @Slot()
     def _yield_to_training(self) -> None:
         if self.state.running:
-            self.cancel()  # the training is queued behind it
+            self.cancel()  # the training run waits for it
 
 
 def _describe(progress: Progress) -> str:

@@ -1,4 +1,4 @@
-"""“Will it fit, and how long?”: the estimate and the device's memory, beside the measurements of a dry run."""
+"""“Will it fit, and how long?”: the memory estimate and the device's memory, beside a dry run's measurements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FitBox(QWidget):
     """The estimate and the measurement side by side, with a fixed height.
 
     Signals:
-        start_requested(): measure the design that is shown. cancel_requested(): stop measuring.
+        start_requested(): measure the design shown. cancel_requested(): stop measuring.
     """
 
     start_requested = Signal()
@@ -62,7 +62,7 @@ class FitBox(QWidget):
         lines.addWidget(self.sentence)
         lines.addLayout(self._table())
         lines.addWidget(self.note)
-        lines.addLayout(self._switch)  # first: it shows its first page, which would be a window without a parent
+        lines.addLayout(self._switch)  # before its pages: without a parent, the shown page would be a window
         for page in (_page(self.start), _page(self.phase, self.cancel)):
             self._switch.addWidget(page)
 
@@ -91,7 +91,7 @@ class FitBox(QWidget):
         return grid
 
     def show_estimate(self, needed: int, fit: Fit, device_memory: DeviceMemory | None) -> None:
-        """Show the estimated bytes, and whether they fit."""
+        """Show the estimated memory in bytes, and whether it fits."""
         if self.verdict.text() != fit.headline or self.verdict.property("tone") != fit.tone:
             self.verdict.setText(fit.headline)
             set_role(self.verdict, "pill", tone=fit.tone)
@@ -105,7 +105,7 @@ class FitBox(QWidget):
         self.gauge.set_shares(share, level, measured)
 
     def show_measured(self, result: DryRunMeasured | None, origin: str) -> None:
-        """Show the last result. origin: what it was measured on, if not on this design (then greyed), else ''."""
+        """Show the last result. origin: what it was measured on; '' for the current design, else it is greyed."""
         is_stale = bool(origin)
         for widget in self.measured.values():
             widget.setEnabled(not is_stale)
@@ -131,7 +131,7 @@ class FitBox(QWidget):
 
 
 def note_of(result: DryRunMeasured | None, origin: str, needed: int, level: str) -> str:
-    """A comment on the measurement, or how to get one. level: see app.session.device_memory.Fit."""
+    """Return a comment on the measurement, or on how to get one. level: see app.session.device_memory.Fit."""
     if level == "no" and (result is None or origin):
         return "It must fit before it can be tried."
     if result is None:

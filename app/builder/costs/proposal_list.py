@@ -1,4 +1,4 @@
-"""“Make it fit”: proposed changes, each a button with its sentence and its memory estimate."""
+"""“Make it fit”: a button per proposed change, with its description and memory estimate."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from terrarium.models.number_words import format_size
 
 _MAX_SHOWN = 4
 _MIN_WIDTH = 200
-"""The minimum width in pixels, independent of the sentences, so that the panel does not change its width."""
+"""The minimum width in pixels. Independent of the sentences, so that the width of the panel stays constant."""
 
 
 class ProposalList(QWidget):
     """A heading and a button for each proposal; hidden while there is nothing to propose.
 
     Signals:
-        chosen(proposal): the user wants this one.
+        chosen(proposal): the user clicked this proposal.
     """
 
     chosen = Signal(object)
@@ -39,7 +39,7 @@ class ProposalList(QWidget):
         self.hide()
 
     def set_proposals(self, proposals: Sequence[Proposal]) -> None:
-        """Offer the first few, or say that there are none."""
+        """Offer the first few proposals, or state that no single change suffices."""
         for old in self.buttons:
             self._lines.removeWidget(old)
             old.deleteLater()
@@ -55,7 +55,7 @@ class ProposalList(QWidget):
 
 
 class ProposalButton(QPushButton):
-    """A button with several lines, which QPushButton does not support."""
+    """A button with several lines of text, which QPushButton does not support."""
 
     def __init__(self, proposal: Proposal, on_click: Callable[[], object]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Searches for changes that make a design fit, in the background: it takes about 0.1 s."""
+"""The background search for changes that make a design fit in memory; it takes about 0.1 s."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class FitRequest:
     precision: str = "float32"
 
     def proposals(self) -> list[Proposal]:
-        """The changes that make it fit, the least costly first: of the design or the batch, which the tab has."""
+        """Return the changes of the design or the batch size that make it fit, the least costly first.
+
+        Changes of other training settings are left out, since the builder does not show these settings.
+        """
         found = proposals(
             self.config,
             self.batch_size,
@@ -36,10 +39,10 @@ class FitRequest:
 
 
 class Proposer(QObject):
-    """Answers the newest request; older ones are dropped.
+    """Answers only the latest request; older ones are dropped.
 
     Signals:
-        found(request, proposals): its answer, a list of Proposal.
+        found(request, proposals): the answer, a list of Proposal.
     """
 
     found = Signal(object, object)

@@ -16,7 +16,7 @@ _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
 
 
 class StackedBar(QWidget):
-    """A bar of slices in proportion to their values, then a row for each: colour, name and number."""
+    """A bar of slices in proportion to their values, and below it a row per slice: colour, name and number."""
 
     def __init__(self, theme: ThemeProvider, words: Callable[[float], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,14 +36,14 @@ class StackedBar(QWidget):
 
     @property
     def bars(self) -> Sequence[Slice]:
-        """What is shown."""
+        """The slices shown."""
         return self._bars
 
     def sizeHint(self) -> QSize:
         return QSize(240, self._height)
 
     def minimumSizeHint(self) -> QSize:
-        # Independent of the numbers, so that the panel does not change its width.
+        # Independent of the numbers, so that the width of the panel stays constant.
         return QSize(200, self._height)
 
     @property
@@ -84,7 +84,7 @@ class StackedBar(QWidget):
         painter.end()
 
     def _paint_bar(self, painter: QPainter) -> None:
-        """The slices, which together are exactly as wide as the widget."""
+        """Paint the slices across exactly the width of the widget."""
         track = QRectF(0, 0, self.width(), _BAR)
         clip = QPainterPath()
         clip.addRoundedRect(track, 4, 4)
@@ -92,7 +92,7 @@ class StackedBar(QWidget):
         painter.setClipPath(clip)
         painter.fillRect(track, self._theme.theme.color("sunken"))
         for bar, (left, right) in self._spans():
-            # A pixel between neighbours, where there is room for one.
+            # A pixel between neighbours, unless the slice is too narrow.
             gap = 1.0 if right - left > 3 else 0.0
             painter.fillRect(QRectF(left, 0, right - left - gap, _BAR), self._color(bar))
         painter.restore()
@@ -124,7 +124,7 @@ class StackedBar(QWidget):
         return super().event(event)
 
     def tip(self, bar: Slice) -> str:
-        """The tooltip of a slice: its percentage, its exact number, and its meaning."""
+        """Return the tooltip of a slice: its percentage, its exact number, and its meaning."""
         total = sum(each.value for each in self._bars if not each.is_sum)
         share = format_percent(bar.value / total, 1)
         numbers = f"{bar.name}: {self._words(bar.value)}, {share} of all ({bar.value:,})"

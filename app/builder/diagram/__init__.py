@@ -1,1 +1,1 @@
-"""The architecture diagram: the parts of a design and their layout (no Qt), and the graphics items."""
+"""The architecture diagram: the parts of a design and their layout (without Qt), and the graphics items."""

@@ -20,8 +20,8 @@ def _gelu_tanh(a: float) -> float:
 
 @dataclass(frozen=True)
 class Curve:
-    """An activation to draw. formula: in terms of a, the output of the matrix, or g, that of the gate's. meaning: what
-    it does besides passing positive values.
+    """An activation to draw. formula: in terms of a, the output of the up matrix, or g, the output of the gate matrix.
+    meaning: what it does besides passing positive values.
     """
 
     value: Callable[[float], float]
@@ -38,5 +38,5 @@ CURVES = {
     "geglu": Curve(_gelu, "g · Φ(g)"),
     "geglu_tanh": Curve(_gelu_tanh, "g · ½(1 + tanh(√(2/π)(g + 0.0447 g³)))"),
 }
-"""By ModelConfig.activation."""
+"""ModelConfig.activation -> its curve."""
 check_complete(CURVES, ACTIVATIONS, "activations in the diagram")

@@ -1,4 +1,4 @@
-"""The architecture as a diagram, with explanations, that can be edited in place."""
+"""The architecture as a diagram with explanations, editable in place."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _MAX_PIXELS = 16_000
 
 
 class BlockDiagram(QWidget):
-    """Draws one `ModelConfig`: as blocks, from token ids at the bottom to the result at the top, or to scale.
+    """Draws a `ModelConfig`: as blocks, from token ids at the bottom to the result at the top, or as areas to scale.
 
     Signals:
-        edited(changes): a dict of slots and their new values, which the user made on the diagram.
-        slot_focused(name): the slot that the clicked part stands for.
+        edited(changes): the user edited the diagram; a dict of slots and their new values.
+        slot_focused(name): the user clicked the part that stands for this slot.
     """
 
     edited = Signal(object)
@@ -81,25 +81,25 @@ class BlockDiagram(QWidget):
         theme.theme_changed.connect(self._on_theme_changed)
         self._draw()
 
-    # -- what is drawn -------------------------------------------------------------------------------------------------
+    # -- content -------------------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> ModelConfig:
-        """The design that is drawn."""
+        """The design shown."""
         return self._config
 
     @property
     def parts(self) -> dict[str, Part]:
-        """The parts that are drawn, by key."""
+        """The parts of the design, by key."""
         return dict(self._parts)
 
     @property
     def picture(self) -> Picture:
-        """The layout of what is drawn."""
+        """The current layout."""
         return self._picture
 
     def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
-        """Draw `config`, with shapes for `batch` texts of `length` tokens; changes are highlighted briefly."""
+        """Draw `config`, with shapes for `batch` texts of `length` tokens; highlight changes briefly."""
         if (config, batch, length) == (self._config, self._batch, self._length):
             return
         before, is_new = self._parts, config != self._config
@@ -137,7 +137,7 @@ class BlockDiagram(QWidget):
             self._draw()
 
     def zoom(self, factor: float) -> None:
-        """Show the picture `factor` times as large."""
+        """Zoom by `factor`."""
         self.view.zoom(factor)
 
     def export_svg(self, path: Path) -> None:
@@ -153,7 +153,7 @@ class BlockDiagram(QWidget):
 
     @contextmanager
     def _as_print(self) -> Iterator[None]:
-        """Hide what is for the screen only: buttons, and highlights of pointer, focus and changes."""
+        """Hide screen-only items during an export: buttons, and highlights of pointer, focus and changes."""
         steps = [mark for mark in self.view.marks if isinstance(mark, StepItem)]
         focused = self.view.focused
         self._end_flash()

@@ -16,7 +16,7 @@ _APART = 12
 
 
 class HoverCard(QFrame):
-    """Explains a `Part`, beside it. Transparent to the mouse."""
+    """A card beside a `Part` that explains it. Transparent to the mouse."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -35,7 +35,7 @@ class HoverCard(QFrame):
         """Show what `part` does, beside a rectangle of the parent.
 
         Args:
-            total: the model's parameters.
+            total: the number of parameters of the model.
             is_line: whether the pointer is on a line, which carries the part's output.
         """
         self.text.setText(self._words(part, total, is_line))
@@ -64,7 +64,7 @@ class HoverCard(QFrame):
 
 
 def format_parameters(part: Part, total: int) -> str:
-    """'4 × 16,512 = 66,048 parameters, 7.6 % of the model'."""
+    """Format a part's parameters: '4 × 16,512 = 66,048 parameters, 7.6 % of the model'."""
     if not part.n_parameters:
         return "No parameters" if part.kind not in ("block", "stream", "memory", "io") else ""
     share = 100 * part.total_parameters / total
@@ -75,7 +75,10 @@ def format_parameters(part: Part, total: int) -> str:
 
 
 def place_beside(size: QSize, beside: QRect, room: QSize) -> QPoint:
-    """Where to place something of `size` next to `beside`, not covering it if possible: right, left, below, above."""
+    """Return the position of a widget of `size` at the right, left, bottom or top of `beside`, the first that fits.
+
+    At the top it is placed in any case, even if it then covers `beside`.
+    """
     x = beside.right() + _APART
     y = min(max(beside.center().y() - size.height() // 2, 4), max(room.height() - size.height() - 4, 4))
     if x + size.width() <= room.width() - 4:
@@ -89,6 +92,6 @@ def place_beside(size: QSize, beside: QRect, room: QSize) -> QPoint:
 
 
 def _unbroken(line: str) -> str:
-    """The line as rich text, wrapped only at triple spaces."""
+    """Return the line as rich text that wraps only at triple spaces."""
     pieces = [html.escape(piece).replace(" ", "&nbsp;") for piece in line.split("   ")]
     return "&nbsp;&nbsp; ".join(pieces)

@@ -1,4 +1,4 @@
-"""The parts of a design with explanations and numbers, from its settings alone. No Qt, no torch."""
+"""The parts of a design with explanations and numbers, derived from its settings alone. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from terrarium.models.settings.norms import NORMS
 
 
 def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
-    """All parts of the design by key, with shapes for `batch` texts of `length` tokens.
+    """Describe all parts of a design, by key, with shapes for `batch` texts of `length` tokens.
 
     The parts of a block are described once, with the number of blocks as `copies`. The `total_parameters` of all parts
     add up to those of the model.
@@ -69,7 +69,7 @@ def _embedding(config: ModelConfig, stack: StackSpec) -> Part:
 
 
 def _entry(stack: StackSpec) -> list[Part]:
-    """What is added to the embeddings before the first block."""
+    """Return the parts between the embedding and the first block: n-grams, segments, positions, norm."""
     config, parts = stack.config, []
     c = config.d_model
     if config.has_ngrams:
@@ -119,7 +119,7 @@ def _block(stack: StackSpec) -> Part:
     n = stack.config.n_layer
     word = f"{stack.name} block".strip().capitalize()
     each = sum(part.n_parameters * part.copies for part in _block_parts(stack) if part.copies > 1 or n == 1) // n
-    if n == 1:  # a table that is shared by all layers
+    if n == 1:  # one table is shared by all layers
         each -= sum(part.n_parameters for part in position_part(stack, "scores", ""))
     return Part(
         key=stack.prefix + "block",
@@ -223,7 +223,7 @@ _LABEL_WORDS = {
         "The probability of each token to be the first of the answer, and to be the last; a softmax over the tokens.",
     ),
 }
-"""By head: what it does, and the title and the meaning of its result."""
+"""ModelConfig.head -> the meaning of the head, and the title and the meaning of its result."""
 
 
 def _pooler(config: ModelConfig, stack: StackSpec) -> list[Part]:

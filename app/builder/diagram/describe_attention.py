@@ -9,6 +9,7 @@ from terrarium.models.settings.norms import NORMS
 
 
 def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
+    """Describe the parts of a stack's "attention" or "cross_attention" sublayer."""
     config, b, t = stack.config, stack.batch, stack.length
     is_cross = sublayer == "cross_attention"
     c, d, h, g, layers = config.d_model, config.head_dim, config.n_head, config.kv_heads, config.n_layer
@@ -104,7 +105,7 @@ def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) 
 
 
 def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
-    """QK-norm, RoPE, and the biases of the scores (ALiBi, T5)."""
+    """Return the parts between projections and scores: QK-norm, RoPE, and score biases (ALiBi, T5)."""
     config, d, layers = stack.config, stack.config.head_dim, stack.config.n_layer
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:

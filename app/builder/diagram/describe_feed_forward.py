@@ -9,6 +9,7 @@ from terrarium.models.settings.activations import ACTIVATIONS
 
 
 def feed_forward_parts(stack: StackSpec) -> list[Part]:
+    """Describe the parts of a stack's feed-forward sublayer, with router and experts if it has them."""
     config, b, t = stack.config, stack.batch, stack.length
     c, f, one = config.d_model, config.ff_width, int(config.ff_bias)
     plus = " + b" if config.ff_bias else ""

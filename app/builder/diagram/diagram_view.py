@@ -24,12 +24,12 @@ _ARROWS = {
 
 
 class DiagramView(QGraphicsView):
-    """Shows marks, and reports which one the user points at or chooses.
+    """Shows marks, and reports the one that the user points at or chooses.
 
     Signals:
-        pointed(mark): what the pointer or the keyboard is at, None for nothing.
-        chosen(mark): clicked, or Enter.
-        stepped(mark, direction): Shift+up or Shift+down on a mark.
+        pointed(mark): the mark under the pointer or reached by the keyboard, None for none.
+        chosen(mark): a mark was clicked, or Enter was pressed on it; None for a click beside all marks.
+        stepped(mark, direction): Shift+Up (1) or Shift+Down (-1) was pressed on a mark.
         moved(): the picture was scrolled or zoomed, or the view resized.
     """
 
@@ -57,7 +57,7 @@ class DiagramView(QGraphicsView):
         self.horizontalScrollBar().valueChanged.connect(self.moved)
         self.verticalScrollBar().valueChanged.connect(self.moved)
 
-    # -- what is shown -------------------------------------------------------------------------------------------------
+    # -- content -------------------------------------------------------------------------------------------------------
 
     @property
     def marks(self) -> tuple[Mark, ...]:
@@ -87,7 +87,7 @@ class DiagramView(QGraphicsView):
             self.fit()
 
     def rect_of(self, mark: Mark) -> QRect:
-        """The mark's rectangle in the viewport; for a line, where the pointer is on it."""
+        """Return the mark's rectangle in the viewport; for a line under the pointer, a small one around the pointer."""
         if mark is self._lit and isinstance(mark, WireItem):
             return QRect(self._pointer, QSize(1, 1)).adjusted(-8, -8, 8, 8)
         return self.mapFromScene(mark.sceneBoundingRect()).boundingRect()
@@ -96,7 +96,7 @@ class DiagramView(QGraphicsView):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether the picture follows the view's size, rather than a zoom that the user chose."""
+        """Whether the zoom follows the size of the view, instead of a choice of the user."""
         return self._is_fitted
 
     def fit(self) -> None:
@@ -104,8 +104,8 @@ class DiagramView(QGraphicsView):
         self._is_fitted = True
         if self.sceneRect().isEmpty():  # nothing is shown yet
             return
-        # Computed without scroll bars, each of which is then set on or off: shown as needed, they would appear and
-        # disappear without end for a picture that just fits, since each changes the space of the other.
+        # Compute the scale first, then set each scroll bar on or off. Bars shown as needed would toggle endlessly for a
+        # picture that just fits, since each takes space from the other.
         frame, room = self.sceneRect(), self.contentsRect()
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
         scale = self._fitting(frame, room)
@@ -124,7 +124,7 @@ class DiagramView(QGraphicsView):
         return min(max(across, _MIN_FIT_WIDTH), max(down, _MIN_FIT * text), _MAX_FIT * text)
 
     def zoom(self, factor: float) -> None:
-        """Show the picture `factor` times as large."""
+        """Zoom by `factor`, within limits."""
         self._is_fitted = False
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
@@ -159,7 +159,7 @@ class DiagramView(QGraphicsView):
     # -- pointer -------------------------------------------------------------------------------------------------------
 
     def mark_at(self, point: QPoint) -> Mark | None:
-        """The topmost mark at a point."""
+        """Return the topmost mark at a point of the viewport, or None."""
         for item in self.items(point):
             if isinstance(item, Mark):
                 return item
@@ -246,14 +246,14 @@ class DiagramView(QGraphicsView):
             self.pointed.emit(self._lit)
 
     def _stops(self) -> list[Mark]:
-        """The marks that the keyboard can reach: boxes."""
+        """Return the marks that the keyboard can reach: boxes."""
         return [mark for mark in self._marks if isinstance(mark, NodeItem)]
 
     def _first(self) -> Mark | None:
         return max(self._stops(), key=lambda mark: mark.rect.center().y(), default=None)
 
     def _walk(self, way: QPointF) -> None:
-        """Move to the nearest box in a direction, preferring those nearly straight ahead."""
+        """Move the focus to the nearest box in a direction, preferring boxes nearly straight ahead."""
         if self._focused is None:
             self._go(self._first())
             return

@@ -1,4 +1,4 @@
-"""Edits on the diagram: a changed setting, and the settings that must follow to stay legal. No Qt."""
+"""Edits on the diagram: a changed setting, and further changes that keep the design legal. No Qt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_TRIES = 512
 
 
 def effective_value(config: ModelConfig, name: str) -> Any:
-    """The effective value of setting `name`: where 0 means "default", the derived value."""
+    """Return the effective value of setting `name`: the derived value if 0 means "default"."""
     in_use: dict[str, Callable[[], Any]] = {
         "n_kv_head": lambda: config.kv_heads,
         "d_head": lambda: config.head_dim,
@@ -33,9 +33,9 @@ def effective_value(config: ModelConfig, name: str) -> Any:
 
 
 def step(config: ModelConfig, name: str, direction: int) -> Changes:
-    """The changes that set `name` to its next larger (direction 1) or smaller (-1) legal value; {} if there is none.
+    """Return the changes that set `name` to its next larger (direction 1) or smaller (-1) legal value, {} if none.
 
-    Heads step through the divisors of the width, the width through multiples of the heads.
+    Unless d_head is set, heads step through the divisors of the width, the width through multiples of the heads.
     """
     low, high = _RANGES[name]
     for value in _candidates(config, name, direction):
@@ -48,9 +48,10 @@ def step(config: ModelConfig, name: str, direction: int) -> Changes:
 
 
 def repaired(config: ModelConfig, name: str, value: Any) -> Changes:
-    """The change of one setting, with further changes that make the design legal, if simple ones do.
+    """Return the change of one setting, with further changes that make the design legal if simple ones do.
 
-    Otherwise the change alone, so that its problem is shown.
+    They may replace the value itself by a legal one nearby. Otherwise, return the change alone; its problem is then
+    shown to the user.
     """
     changes: Changes = {name: value}
     if _is_legal(config, changes):
@@ -67,7 +68,7 @@ def _is_legal(config: ModelConfig, changes: Changes) -> bool:
 
 
 def _rotates(config: ModelConfig) -> bool:
-    """Whether RoPE rotates pairs, so that the head width must be even."""
+    """Return whether RoPE rotates pairs of numbers, so that the head width must be even."""
     return scheme_of(config).applied_to == "queries"
 
 
@@ -78,7 +79,7 @@ def _candidates(config: ModelConfig, name: str, direction: int) -> Iterable[int]
         return [d for d in possible[::direction] if (d - value) * direction > 0]
     unit = 1
     if name == "d_model":
-        # Steps of about an eighth that keep the head width whole, and even with RoPE.
+        # Steps of about an eighth of the width that keep the head width an integer, and even with RoPE.
         unit = 8 if config.d_head else math.lcm(config.n_head, config.n_encoder_head or 1)
         unit *= 2 if _rotates(config) and not config.d_head else 1
         unit *= max(1, round(value / 8 / unit))
@@ -89,7 +90,7 @@ def _candidates(config: ModelConfig, name: str, direction: int) -> Iterable[int]
 
 
 def _remedies(config: ModelConfig, name: str, value: Any) -> Iterable[Changes]:
-    """Changes that may make a new value of `name` legal, the most promising first."""
+    """Yield changes that may make a new value of `name` legal, the most promising first."""
     if name in ("n_head", "n_encoder_head"):
         yield from _remedies_of_heads(config, name, int(value))
     elif name == "n_kv_head":
@@ -125,6 +126,6 @@ def _remedies_of_heads(config: ModelConfig, name: str, value: int) -> Iterable[C
 
 
 def _divisors_around(n: int, wanted: int) -> list[int]:
-    """The divisors of `n`, the nearest to `wanted` first."""
+    """Return the divisors of `n`, the nearest to `wanted` first."""
     small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
     return sorted({*small, *(n // d for d in small)}, key=lambda d: (abs(d - wanted), -d))

@@ -1,4 +1,4 @@
-"""The fonts of the diagram and text widths, unscaled: the user's text size scales the whole picture."""
+"""The fonts and text widths of the diagram, unscaled: the user's text size scales the whole picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from terrarium.app.kit.theme import ThemeProvider
 
 
 class Fonts:
-    """One font per kind of text; `measure` caches widths for the next redraw."""
+    """A font per kind of text; `measure` caches widths across redraws."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         base = 1 / theme.text_scale
@@ -22,11 +22,11 @@ class Fonts:
         self._known: dict[tuple[str, str], float] = {}
 
     def font(self, name: str) -> QFont:
-        """The font for "title", "detail", "caption" or "badge"."""
+        """Return the font for "title", "detail", "caption" or "badge"."""
         return self._fonts[name]
 
     def measure(self, text: str, name: str) -> float:
-        """The width of `text` in that font, in pixels of the unscaled picture."""
+        """Return the width of `text` in the font `name`, in pixels of the unscaled picture."""
         if (text, name) not in self._known:
             self._known[text, name] = self._metrics[name].horizontalAdvance(text)
         return self._known[text, name]

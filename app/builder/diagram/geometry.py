@@ -44,43 +44,44 @@ class Rect(NamedTuple):
         return self.top + self.height / 2
 
     def grown(self, by: float) -> Rect:
-        """The rectangle enlarged by a margin."""
+        """Return the rectangle enlarged by a margin."""
         return Rect(self.left - by, self.top - by, self.width + 2 * by, self.height + 2 * by)
 
     def overlaps(self, other: Rect) -> bool:
-        """Whether the rectangles share more than an edge."""
+        """Return whether the rectangles share more than an edge."""
         apart = self.right <= other.left or other.right <= self.left
         return not (apart or self.bottom <= other.top or other.bottom <= self.top)
 
     def holds(self, other: Rect) -> bool:
-        """Whether the other rectangle lies inside."""
+        """Return whether the other rectangle lies inside this one."""
         inside = self.left <= other.left and other.right <= self.right
         return inside and self.top <= other.top and other.bottom <= self.bottom
 
     @staticmethod
     def around(rects: list[Rect]) -> Rect:
-        """The bounding box."""
+        """Return the bounding box of rectangles."""
         left, top = min(r.left for r in rects), min(r.top for r in rects)
         return Rect(left, top, max(r.right for r in rects) - left, max(r.bottom for r in rects) - top)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A part's box. `look`: 'box' (two lines), 'tag' (one line), 'chip' (goes in or comes out), 'attention',
-    'activation', 'sum', 'times' or 'area'."""
+    """A part's box. `look`: 'box' (two lines), 'tag' (title and detail in one line), 'plain' (title only), 'chip'
+    (input or output), 'words' (title without a frame), 'attention', 'activation', 'sum', 'times', 'area', or 'scale'
+    (the sample square of the legend, without a part)."""
 
     key: str
     rect: Rect
     look: str = "box"
     shared: bool = False
-    """Drawn dashed: one instance is shared by all layers."""
+    """Whether one instance is shared by all layers; then its border is dashed."""
     lit: float = 1.0
-    """Of an area: the fraction that is active per token."""
+    """For an area: the fraction of its parameters that is active per token."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wire:
-    """A line that carries what the part `key` explains.
+    """A line; the part `key` explains what it carries.
 
     `look`: 'thin', 'spine', 'memory', 'link' (dashed), 'fan' (to a used expert) or 'faint' (to another).
     """
@@ -93,7 +94,7 @@ class Wire:
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """Text beside a line; `align` is the side of the text at `at`: 'left', 'right' or 'centre'. y is the middle."""
+    """Text beside a line. `align`: the part of the text at `at.x`, 'left', 'right' or 'centre'; at.y is its middle."""
 
     text: str
     at: Point
@@ -104,7 +105,7 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """The panel of one block, with the edges of further ones behind it where there are more."""
+    """The panel of a block, with the edges of up to two more panels behind it if there are several copies."""
 
     rect: Rect
     copies: int = 1
@@ -113,7 +114,7 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """The point where a branch leaves the spine, or one of many experts, filled if it is used."""
+    """The point where a branch leaves the spine (look 'tap'), or an expert: 'used' (filled) or 'idle'."""
 
     at: Point
     look: str = "tap"
@@ -133,7 +134,7 @@ class Step:
 
 @dataclass
 class Picture:
-    """Everything that is drawn, and the rectangle around it."""
+    """All drawn elements, and the rectangle around them."""
 
     nodes: list[Node] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
@@ -144,5 +145,5 @@ class Picture:
     frame: Rect = field(default_factory=lambda: Rect(0, 0, 1, 1))
 
     def node(self, key: str) -> Node:
-        """The box of part `key`."""
+        """Return the box of part `key`."""
         return next(node for node in self.nodes if node.key == key)

@@ -1,4 +1,4 @@
-"""The interactive graphics items of the diagram. The view sets their state."""
+"""The interactive graphics items of the diagram except lines. The view sets their state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from terrarium.models.number_words import format_percent
 
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-_HIT = 4.0  # margin for the pointer around small items
+_HIT = 4.0  # margin around items in which the pointer hits them
 
 
 _TONES = {
@@ -36,12 +36,12 @@ _TONES = {
 
 
 _CELLS = 6
-_WINDOW = 3  # of the cells, where there is a sliding window
+_WINDOW = 3  # cells of a sliding window
 _MIN_PITCH = 2.4
 
 
 def qrect(rect: Rect) -> QRectF:
-    """The rectangle as a QRectF."""
+    """Convert a rectangle to a QRectF."""
     return QRectF(rect.left, rect.top, rect.width, rect.height)
 
 
@@ -189,7 +189,7 @@ class NodeItem(Mark):
 
 
 class AreaItem(NodeItem):
-    """A part to scale, with its name if that fits."""
+    """A part drawn to scale, with its name if it fits."""
 
     def __init__(self, node: Node, part: Part, theme: ThemeProvider, fonts: Fonts, share: float) -> None:
         super().__init__(node, part, theme, fonts)
@@ -245,7 +245,7 @@ class StepItem(Mark):
 
 
 def tone(kind: str) -> str:
-    """The theme's colour field for a kind of part; '' for none."""
+    """Return the theme's colour role for a kind of part, '' if it has none."""
     return _TONES.get(kind, "")
 
 
@@ -269,7 +269,10 @@ def paint_mask(painter: QPainter, mask: str, rect: QRectF, colors: Theme) -> Non
 
 
 def paint_heads(painter: QPainter, n_head: int, n_groups: int, rect: QRectF, colors: Theme) -> None:
-    """Paint a mark per query head, and below a bar per key/value head, as wide as the heads that share it."""
+    """Paint a mark per query head, and below a bar per key/value head, as wide as the query heads that share it.
+
+    If they do not all fit, only as many groups as fit are painted, at least one.
+    """
     shown, pitch = n_head, rect.width() / n_head
     if pitch < _MIN_PITCH:
         per_group = n_head // n_groups
@@ -292,7 +295,7 @@ def paint_heads(painter: QPainter, n_head: int, n_groups: int, rect: QRectF, col
 
 
 def paint_curve(painter: QPainter, activation: str, rect: QRectF, colors: Theme) -> None:
-    """Plot the activation between -3 and 3."""
+    """Plot the activation from -3 to 3."""
     curve = CURVES[activation].value
     points = [(i / 4 - 3, curve(i / 4 - 3)) for i in range(25)]
     highest, lowest = max(y for _, y in points), min(y for _, y in points)

@@ -8,13 +8,13 @@ from terrarium.app.builder.diagram.part import Part, StackSpec, stacks_of
 from terrarium.app.builder.diagram.sketch import LOW, RADIUS, STEP, Sketch
 from terrarium.models.settings.model_config import ModelConfig
 
-_HEAD, _GAP, _ROW = 24.0, 10.0, 31.0  # a sheet's heading; between boxes on the spine; what is added at the bottom
-_OVERHANG = 18.0  # of boxes in the spine's way, where there are two stacks
-_CHANNEL = 36.0  # between encoder and decoder, for what the encoder read
+_HEAD, _GAP, _ROW = 24.0, 10.0, 31.0  # heights of a sheet's heading, the gap between boxes, an added input
+_OVERHANG = 18.0  # of boxes on the spine to the side without branches, with two stacks
+_CHANNEL = 36.0  # between encoder and decoder, for the encoder output
 
 
 def layout_blocks(config: ModelConfig, parts: dict[str, Part], batch: int, length: int, measure: Measure) -> Picture:
-    """The layout of a design, with one block of each stack in full."""
+    """Lay out a design, with one block of each stack in full."""
     picture, stacks = Picture(), stacks_of(config, batch, length)
     if len(stacks) == 1:
         _single(picture, parts, stacks[0], measure)
@@ -55,7 +55,7 @@ def _pair(picture: Picture, parts: dict[str, Part], stacks: tuple[StackSpec, ...
 
 
 def _memory(picture: Picture, encoder: _Stack, decoder: _Stack, top: float) -> None:
-    """Route the encoder output over the top and down between the stacks to cross-attention."""
+    """Route the encoder output over the top of the encoder and down between the stacks to cross-attention."""
     channel = encoder.right + _CHANNEL / 2
     target = max(wire.points[0].y for wire in picture.wires if wire.key == "memory")
     y = top - 16
@@ -80,11 +80,11 @@ class _Stack:
 
     @property
     def right(self) -> float:
-        """How far the sheet extends from the spine."""
+        """The distance from the spine to the sheet's edge on the side with branches."""
         return self.block.reach + (20 if self.spec.config.n_expert else 12)
 
     def draw(self, bottom: float) -> float:
-        """Lay out upwards from the embedding's upper edge; returns the upper edge of the last box."""
+        """Lay out upwards from the embedding's upper edge. Return the upper edge of the last box."""
         sketch, prefix = self.sketch, self.spec.prefix
         stream = prefix + "stream"
         y = bottom
@@ -118,7 +118,7 @@ class _Stack:
         return end
 
     def _width_steps(self, left: float, y: float) -> None:
-        """The width with its ± buttons."""
+        """Add the width of the model, with its ± buttons."""
         sketch, key, text = self.sketch, self.spec.prefix + "stream", f"{self.spec.config.d_model:,}"
         sketch.label("width", left, y, key)
         left += sketch.measure("width", "caption") + 6
@@ -128,7 +128,7 @@ class _Stack:
         sketch.picture.labels.append(Label(text=text, at=at, align="centre", key=key, look="badge"))
 
     def _heading(self, sheet: Rect) -> None:
-        """The block's name, and the number of layers with its ± buttons."""
+        """Add the block's name, and the number of layers with its ± buttons."""
         sketch, key = self.sketch, self.spec.prefix + "block"
         part = sketch.parts[key]
         y = sheet.top + 15
@@ -159,7 +159,7 @@ def _draw_embedding(sketch: Sketch, bottom: float, width: float) -> float:
 
 
 def _head(sketch: Sketch, stack: StackSpec, bottom: float) -> None:
-    """The head, to the side of the spine at the top, since views are wider than tall."""
+    """Lay out the head at the top, to the side of the spine, since views are wider than tall."""
     parts, carried = sketch.parts, stack.prefix + "stream"
     is_pooled = "pooler" in parts and stack.config.head == "sequence"
     if "pooler" in parts and not is_pooled:
@@ -189,7 +189,7 @@ def _head(sketch: Sketch, stack: StackSpec, bottom: float) -> None:
 
 
 def _link(sketch: Sketch) -> None:
-    """The dashed line of tied embeddings, from the embedding around the stack to the head."""
+    """Add the dashed line of tied embeddings, from the embedding around the stack to the head."""
     picture = sketch.picture
     embedding, head = picture.node("embedding").rect, picture.node("head").rect
     edges = [sheet.rect for sheet in picture.sheets] + [node.rect for node in picture.nodes]

@@ -20,14 +20,14 @@ _SHARED_BY_EXPERTS = ("feed_forward.up", "feed_forward.gate", "feed_forward.down
 
 
 def layout_area(config: ModelConfig, parts: dict[str, Part], width: float, height: float, measure: Measure) -> Picture:
-    """A picture `width` by `height`, bottom to top as in the blocks view: the embedding, the stacks, the head.
+    """Lay out a picture of `width` by `height`, upwards as in the blocks view: the embedding, the stacks, the head.
 
-    A stack has a column for each kind of part, with all its layers together.
+    A stack has a column per kind of sublayer, with all its layers together.
     """
     counted = {key: part for key, part in parts.items() if part.n_parameters}
     total = sum(part.total_parameters for part in counted.values())
     picture, headings = Picture(), 2 * _HEADING
-    scale = total / (width * (height - headings - _LEGEND))  # parameters to a pixel
+    scale = total / (width * (height - headings - _LEGEND))  # parameters per pixel
     pen = _Pen(picture, counted, scale)
     y = height - _LEGEND
     for key in _BELOW:
@@ -50,17 +50,17 @@ def layout_area(config: ModelConfig, parts: dict[str, Part], width: float, heigh
 
 
 class _Pen:
-    """Adds areas, with `scale` parameters per pixel."""
+    """Adds areas to `picture`, with `scale` parameters per pixel."""
 
     def __init__(self, picture: Picture, counted: dict[str, Part], scale: float) -> None:
         self.picture, self.counted, self.scale = picture, counted, scale
 
     def pixels(self, keys: list[str]) -> float:
-        """The area of these parts."""
+        """Return the area of these parts in pixels."""
         return sum(self.counted[key].total_parameters for key in keys) / self.scale
 
     def slab(self, key: str, at: Rect, lit: float = 1.0) -> float:
-        """A part as wide as `at`, its lower edge at at.top; returns its upper edge."""
+        """Add a part as wide as `at`, if it has parameters, with its lower edge at at.top. Return its upper edge."""
         if key not in self.counted:
             return at.top
         tall = self.pixels([key]) / at.width
@@ -70,7 +70,7 @@ class _Pen:
 
 
 def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Measure) -> None:
-    """Lay out a stack: its single parts below and above, and between them columns per sublayer, with headings."""
+    """Lay out a stack: the parts that occur once below and above, and between them a column per sublayer."""
     y, config, prefix = band.bottom, stack.config, stack.prefix
     for name in _ONCE_BELOW:
         y = pen.slab(prefix + name, Rect(band.left, y, band.width, 0))
@@ -100,7 +100,7 @@ def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Me
 
 
 def _words(picture: Picture, choices: tuple[str, ...], room: Rect, measure: Measure) -> None:
-    """Add the first text that fits, centred in a heading."""
+    """Add the first text that fits in `room`, centred; none if none fits."""
     text = next((text for text in choices if measure(text, "caption") <= room.width - 4), "")
     if text:
         picture.labels.append(Label(text=text, at=Point(room.x, room.y), align="centre"))
@@ -120,7 +120,7 @@ def _legend(picture: Picture, config: ModelConfig, scale: float, at: Rect, measu
 
 
 def _nice(n: float) -> int:
-    """The largest 1, 2 or 5 followed by zeros that is at most n, and at least 1."""
+    """Return the largest number of the form 1, 2 or 5 × 10^k that is at most n, and at least 1."""
     power = 1
     while power * 10 <= n:
         power *= 10

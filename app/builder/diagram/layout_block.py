@@ -7,11 +7,11 @@ from terrarium.app.builder.diagram.part import StackSpec, format_shape
 from terrarium.app.builder.diagram.sketch import ATTENTION, LOW, RADIUS, TALL, Sketch
 from terrarium.models.settings.positions import scheme_of
 
-_BUS = 9.0  # from the line below boxes to the boxes
-_RISE = 12.0  # from boxes up to what they feed
-_BETWEEN = 6.0  # boxes side by side
-_BESIDE_MASK = 68.0  # in attention's box: the little mask, and margins
-_IN_A_ROW, _MAX_ROWS = 16, 4  # marks of experts
+_BUS = 9.0  # between boxes and the line below that feeds them
+_RISE = 12.0  # between boxes and the box above that they feed
+_BETWEEN = 6.0  # between boxes side by side
+_BESIDE_MASK = 68.0  # in the attention box: the mask icon and margins
+_IN_A_ROW, _MAX_ROWS = 16, 4  # of the experts' marks
 
 
 class BlockLayout:
@@ -48,11 +48,11 @@ class BlockLayout:
 
     @property
     def reach(self) -> float:
-        """How far the block extends from the spine."""
+        """The distance from the spine to the outer edge of the block."""
         return self._outer + self._outer_width
 
     def draw(self, bottom: float) -> float:
-        """Lay out the branches upwards from `bottom`; returns the upper edge."""
+        """Lay out the branches upwards from `bottom`. Return the upper edge."""
         key = self.stack.prefix + "stream"
         start = bottom
         y = self._attention("attention", bottom)
@@ -92,7 +92,7 @@ class BlockLayout:
         return self._after(sublayer, middle, box.top)
 
     def _heads_row(self, sublayer: str, bus: float, is_cross: bool) -> list[Rect]:
-        """Q, K and V above the line that feeds them."""
+        """Lay out Q, K and V above the line that feeds them. Return their boxes."""
         sketch, middle = self.sketch, bus - _BUS - TALL / 2
         places = [self._outer + i * (self._qkv + _BETWEEN) for i in range(3)]
         names = [self._key(f"{sublayer}.{name}") for name in ("query", "key", "value")]
@@ -109,7 +109,7 @@ class BlockLayout:
         return boxes
 
     def _turned(self, sublayer: str, boxes: list[Rect]) -> list[float]:
-        """QK-norm and RoPE across the Q and K columns; returns the y at which each column's line continues."""
+        """Lay out QK-norm and RoPE across the Q and K columns. Return the y from which each column's line continues."""
         y, width = boxes[0].top, 2 * self._qkv + _BETWEEN
         for name in ("qk_norm", *([self.config.position] if self._scheme.applied_to == "queries" else [])):
             if not self._has(f"{sublayer}.{name}"):
@@ -132,9 +132,9 @@ class BlockLayout:
         return self._after("feed_forward", middle, top)
 
     def _network(self, bus: float, entry: tuple[float, str], *, is_aside: bool) -> tuple[float, float]:
-        """Up, gate, activation and down, fed by a line at y = `bus`; returns the y of the line back, and the top.
+        """Lay out up, gate, activation and down, fed by a line at y = `bus`. Return the y of the line back and the top.
 
-        `is_aside`: the line comes from the spine, so that a single matrix can be placed on it.
+        `is_aside`: the line comes from the spine horizontally, so the matrix of an ungated network is placed on it.
         """
         sketch, gated = self.sketch, self.config.is_gated
         up, gate, act = (self._key(f"feed_forward.{k}") for k in ("up", "gate", "activation"))
@@ -165,7 +165,7 @@ class BlockLayout:
         return middle, top
 
     def _experts(self, bottom: float) -> float:
-        """The router fans out to all experts; those in use are marked, and one is drawn in full."""
+        """Lay out the router, which fans out to all experts; those in use are marked, and one is drawn in full."""
         sketch, config = self.sketch, self.config
         row = bottom - TALL / 2
         router, experts = self._key("feed_forward.router"), self._key("feed_forward.experts")
@@ -187,7 +187,7 @@ class BlockLayout:
         return self._after("feed_forward", middle, top - 9 - 4)
 
     def _fan(self, router: str, experts: str, centre: float, bottom: float) -> float:
-        """A mark per expert above the router; returns the lower edge of what comes above."""
+        """Lay out a mark per expert above the router. Return the lower edge of the expert panel above."""
         sketch, n, used = self.sketch, self.config.n_expert, self.config.n_expert_used
         across, rows = min(n, _IN_A_ROW), min(-(-n // _IN_A_ROW), _MAX_ROWS)
         shown = min(n, across * rows)
@@ -215,20 +215,20 @@ class BlockLayout:
         return top - 9
 
     def _after_label(self, across: float, text: str) -> float:
-        """The right edge of ± buttons that follow a label."""
+        """Return the right edge of ± buttons that follow a label."""
         room = self.sketch.measure(text, "caption") + 8
         return max(self.sketch.x(across + room), self.sketch.x(across + room + 40))
 
-    # -- what all loops share ------------------------------------------------------------------------------------------
+    # -- shared by all branches ----------------------------------------------------------------------------------------
 
     def _lane(self, sublayer: str) -> list[tuple[str, float]]:
-        """The parts between the spine and the outer column: the norm (pre), the convolution."""
+        """Return the parts of the inner column and their widths: the norm if pre-norm, the convolution."""
         keys = [f"{sublayer}_norm"] if self._is_pre else []
         keys.append(f"{sublayer}_conv")
         return [(key, self._width(key, "plain")) for key in keys if self._has(key)]
 
     def _enter(self, sublayer: str, y: float) -> tuple[float, str]:
-        """Branch off the spine at `y`; returns how far the line has come, and the part whose output it carries."""
+        """Branch off the spine at `y`. Return how far the line reaches, and the part whose output it carries."""
         sketch, at, last = self.sketch, 0.0, self._key("stream")
         sketch.tap(y)
         place = self._inner
@@ -243,7 +243,7 @@ class BlockLayout:
         return at, last
 
     def _return(self, sublayer: str, back: str, last: str, end: float, y: float, shape: str) -> None:
-        """Lead from the outer column, at `end`, through the part `back` to the spine."""
+        """Draw the line from the outer column, at `end`, through the part `back` to the spine."""
         sketch, width = self.sketch, self._width(back)
         sketch.box(self._key(back), self._inner, y, width, TALL)
         sketch.wire(last, (end, y), (self._inner + width, y))
@@ -253,7 +253,7 @@ class BlockLayout:
             sketch.label_over(shape, (self._inner + width + self._outer) / 2, y - 1, last)
 
     def _after(self, sublayer: str, middle: float, top: float) -> float:
-        """The norm after the sum, if there is one; returns the branch's upper edge."""
+        """Lay out the norm after the sum unless pre-norm. Return the branch's upper edge."""
         if self._is_pre:
             return top
         key, sketch = self._key(f"{sublayer}_norm"), self.sketch

@@ -12,7 +12,7 @@ from terrarium.app.builder.diagram.items import Mark, qrect
 from terrarium.app.builder.diagram.part import Part
 from terrarium.app.kit.theme import ThemeProvider
 
-_LOOKS = {  # -> colour, width
+_LOOKS = {  # look -> colour role, width in pixels
     "thin": ("faint", 1.4),
     "spine": ("accent", 4.0),
     "memory": ("value", 2.4),
@@ -146,7 +146,7 @@ def _head(before: QPointF, tip: QPointF, half_width: float) -> QPainterPath:
 
 
 def _towards(start: QPointF, goal: QPointF, distance: float) -> QPointF:
-    """The point `distance` from `start` towards `goal`, but no further than half-way."""
+    """Return the point at `distance` from `start` towards `goal`, at most half-way."""
     step = goal - start
     length = (step.x() ** 2 + step.y() ** 2) ** 0.5
     return start + step * min(distance / length, 0.5) if length else start

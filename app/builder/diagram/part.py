@@ -49,12 +49,12 @@ class Part:
 
     @property
     def total_parameters(self) -> int:
-        """Parameters of all copies."""
+        """The number of parameters of all copies."""
         return self.n_parameters * self.copies
 
 
 def format_shape(*sizes: int) -> str:
-    """A shape as text: '[8, 256, 1,024]'."""
+    """Format a shape: '[8, 256, 1,024]'."""
     return "[" + ", ".join(f"{size:,}" for size in sizes) + "]"
 
 
@@ -62,8 +62,8 @@ def format_shape(*sizes: int) -> str:
 class StackSpec:
     """One stack of blocks: its settings, and the sizes of its input.
 
-    `prefix` begins the keys of its parts ("", "encoder." or "decoder."); `length` is its text's, `source` that of the
-    text an encoder read for it (0 = none).
+    `prefix` begins the keys of its parts ("", "encoder." or "decoder."); `length` is that of its text, `source` that of
+    the encoder's text if it has cross-attention, else 0.
     """
 
     config: ModelConfig
@@ -74,27 +74,27 @@ class StackSpec:
 
     @property
     def name(self) -> str:
-        """'encoder' or 'decoder' where there are both, else ''."""
+        """'encoder' or 'decoder' in a design with both, else ''."""
         return self.prefix.rstrip(".")
 
     @property
     def has_own_slots(self) -> bool:
-        """Whether it has slots of its own (n_encoder_layer …), so that it can differ from the decoder."""
+        """Whether the stack has slots of its own (n_encoder_layer …), with which it can differ from the decoder."""
         return self.name == "encoder"
 
     @property
     def layers_slot(self) -> str:
-        """The setting for its number of blocks."""
+        """The slot of the number of blocks."""
         return "n_encoder_layer" if self.has_own_slots else "n_layer"
 
     @property
     def heads_slot(self) -> str:
-        """The setting for its heads."""
+        """The slot of the number of heads."""
         return "n_encoder_head" if self.has_own_slots else "n_head"
 
     @property
     def ff_slot(self) -> str:
-        """The setting for its feed-forward width."""
+        """The slot of the feed-forward width."""
         return "d_encoder_ff" if self.has_own_slots else "d_ff"
 
     @property
@@ -109,7 +109,7 @@ class StackSpec:
 
 
 def stacks_of(config: ModelConfig, batch: int, length: int) -> tuple[StackSpec, ...]:
-    """The design's stacks, an encoder before its decoder; texts are no longer than the context."""
+    """Return the design's stacks, the encoder before the decoder. `length` is limited to the context."""
     length = min(length, config.context_length)
     if config.topology != "encoder-decoder":
         return (StackSpec(config=config, prefix="", batch=batch, length=length),)
@@ -120,7 +120,7 @@ def stacks_of(config: ModelConfig, batch: int, length: int) -> tuple[StackSpec, 
 
 
 def norm_parameters(config: ModelConfig, width: int) -> int:
-    """Parameters of a norm over `width` numbers."""
+    """Return the number of parameters of a norm over `width` numbers."""
     return width * (2 if config.norm_bias else 1)
 
 
@@ -132,7 +132,7 @@ check_complete(_NORM_FORMULAS, NORMS, "norms in the diagram")
 
 
 def norm_part(stack: StackSpec, key: str, meaning: str, *, copies: int = 1, first_slot: str = "norm") -> Part:
-    """The norm called `key` over the stream's width."""
+    """Describe the norm with this key, over the width of the stream. first_slot: the slot that it stands for."""
     config = stack.config
     plus = " + b" if config.norm_bias else ""
     formula = _NORM_FORMULAS[config.norm].format(eps=f"{config.norm_eps:g}", plus=plus)

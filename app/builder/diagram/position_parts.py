@@ -13,20 +13,20 @@ from terrarium.models.settings.slots import check_complete
 
 @dataclass(frozen=True, kw_only=True)
 class PositionPart:
-    """A scheme in the diagram: make(stack, key) returns its part. scores: its term in the formula of the scores."""
+    """A scheme in the diagram. make(stack, key) returns its part. scores: its term in the formula of the scores."""
 
     make: Callable[[StackSpec, str], Part]
     scores: str = ""
 
 
 def position_part(stack: StackSpec, applied_to: str, key: str) -> list[Part]:
-    """The part, called `key`, of a design's scheme; none if it is applied elsewhere."""
+    """Return the part of a design's scheme, with this key; [] unless the scheme applies to `applied_to`."""
     config = stack.config
     return [_PARTS[config.position].make(stack, key)] if scheme_of(config).applied_to == applied_to else []
 
 
 def format_score_term(stack: StackSpec) -> str:
-    """The term of the design's scheme in the formula of the scores."""
+    """Return the term of the design's scheme in the formula of the scores, '' if it has none."""
     return _PARTS[stack.config.position].scores if scheme_of(stack.config).applied_to else ""
 
 

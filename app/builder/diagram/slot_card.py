@@ -24,8 +24,9 @@ class SlotCard(QFrame):
     """Edits the slots of one `Part`. Enter and Esc close it.
 
     Signals:
-        edited(changes): a dict of slots and their new values, made legal by further changes if simple ones do.
-        closed(): the user is done.
+        edited(changes): a dict of slots and their new values, with further changes that make the design legal, if
+            simple ones do.
+        closed(): the user pressed Enter or Esc.
     """
 
     edited = Signal(object)
@@ -56,7 +57,7 @@ class SlotCard(QFrame):
         self.adjustSize()
 
     def open(self, beside: QRect) -> None:
-        """Appear beside a rectangle of the parent, ready to type."""
+        """Open beside a rectangle of the parent, with the first editor focused."""
         self.move(place_beside(self.sizeHint(), beside, self._room.size()))
         self.show()
         self.raise_()
@@ -97,7 +98,7 @@ class SlotCard(QFrame):
             return
         changes = repaired(self._config, name, value)
         if name in STEPPED and isinstance(value, int) and abs(value - before) == 1 and changes.get(name) != value:
-            # The arrows of the box step to the next legal value.
+            # A change by 1 comes from the arrows of the box: step to the next legal value.
             changes = step(self._config, name, 1 if value > before else -1) or changes
         problems = ModelConfig.problems({**vars(self._config), **changes})
         self.problem.setText(problems[0].sentence if problems else "")

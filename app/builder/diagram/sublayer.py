@@ -6,6 +6,7 @@ from terrarium.app.builder.diagram.part import Part, StackSpec, norm_part
 
 
 def sublayer_norm(stack: StackSpec, sublayer: str, reader: str) -> Part:
+    """Describe the norm of a sublayer, which its explanation calls `reader`."""
     if stack.config.norm_place == "pre":
         meaning = f"Normalises the input of {reader} (pre-norm); the stream itself is unchanged."
     else:
@@ -14,6 +15,7 @@ def sublayer_norm(stack: StackSpec, sublayer: str, reader: str) -> Part:
 
 
 def sum_part(stack: StackSpec, sublayer: str, word: str) -> Part:
+    """Describe the residual connection of a sublayer, which its formula calls `word`."""
     return Part(
         key=f"{stack.prefix}{sublayer}.sum",
         title="Add back",
@@ -26,6 +28,7 @@ def sum_part(stack: StackSpec, sublayer: str, word: str) -> Part:
 
 
 def conv_parts(stack: StackSpec, sublayer: str, word: str) -> list[Part]:
+    """Describe the short convolution before a sublayer (called `word`); [] if the design has none."""
     config, width = stack.config, stack.config.conv_width
     if not width:
         return []

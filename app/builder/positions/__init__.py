@@ -1,1 +1,1 @@
-"""Position schemes and masks as pictures with a short text: what the model of a design actually computes."""
+"""Pictures and short texts of position schemes and attention masks, computed as in the model of a design."""

@@ -1,4 +1,4 @@
-"""Biases of attention scores by distance: ALiBi's penalties, T5's buckets and learned biases."""
+"""Pictures of attention score biases by distance: ALiBi's penalties, T5's buckets and learned biases."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from terrarium.models.architecture.rope import alibi_slopes
 from terrarium.models.settings.model_config import ModelConfig
 
 FAINTEST = -8.0
-"""A score lower by this much is negligible: exp(−8) = 0.0003."""
+"""The lowest penalty on the axis; beyond it, the remaining weight is negligible: exp(−8) = 0.0003."""
 
 
 def penalties(config: ModelConfig, length: int, head: int) -> SchemePictures:
-    """ALiBi's penalty of each head by distance, and of one head as a matrix."""
+    """Return pictures of ALiBi: each head's penalty by distance, and the remaining weight of `head` as a matrix."""
     slopes = alibi_slopes(config.n_head)
     at = evenly_spaced(length, MAX_DISTANCES)
     scores = tables.alibi_scores(config.n_head, at)
@@ -82,7 +82,7 @@ def penalties(config: ModelConfig, length: int, head: int) -> SchemePictures:
 
 
 def buckets(config: ModelConfig, length: int) -> SchemePictures:
-    """T5's buckets of distance, as a step function and as a matrix."""
+    """Return pictures of T5's distance buckets: as a step function and as a matrix."""
     at = _bucket_distances(config, length)
     classes = tables.t5_buckets(config, -at if config.is_causal else at)
     tokens = evenly_spaced(length, MAX_TOKENS)
@@ -131,7 +131,7 @@ def buckets(config: ModelConfig, length: int) -> SchemePictures:
 
 
 def bucket_biases(config: ModelConfig, length: int, weights: Floats, head: int, source: str) -> SchemePictures:
-    """The learned biases of a run, weights (n_bucket, n_head): each head by distance, one head as a matrix."""
+    """Return pictures of a run's learned biases, (n_bucket, n_head): each head by distance, `head` as a matrix."""
     at = _bucket_distances(config, length)
     classes = tables.t5_buckets(config, -at if config.is_causal else at)
     by_head = weights[classes].T
@@ -184,7 +184,7 @@ def bucket_biases(config: ModelConfig, length: int, weights: Floats, head: int, 
 
 
 def _bucket_distances(config: ModelConfig, length: int) -> Ints:
-    """The distances to show: up to 1.25 × max_distance; in a causal model, back is positive."""
+    """Return the distances to show, up to 1.25 × max_distance. In a causal model, backwards is positive."""
     far = min(length - 1, config.max_distance * 5 // 4) if length > 1 else 1
     if config.is_causal:
         return np.arange(far + 1)

@@ -1,4 +1,4 @@
-"""An attention mask as a grid of cells: queries are rows, keys are columns."""
+"""A widget for an attention mask as a grid of cells: queries are rows, keys are columns."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from terrarium.app.kit.plots.figure import Figure
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _GAP_FROM = 6
-"""The size in pixels from which cells have a gap between them."""
+"""The minimum size in pixels of cells with gaps between them."""
 _CALM, _WEAKEST = 0.6, 0.08
-"""Opacity of visible cells outside the row that is read, and of those with a penalty that leaves no weight."""
+"""Opacity factors of visible cells: outside the row under the pointer; if the penalty leaves no weight."""
 
 
 class MaskGrid(Figure):
-    """Shows one Grid, with the row under the pointer highlighted."""
+    """Shows a Grid, with the row of the selected cell highlighted."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
@@ -30,7 +30,7 @@ class MaskGrid(Figure):
 
     @property
     def grid(self) -> Grid | None:
-        """The mask that is shown."""
+        """The mask shown, None before the first."""
         return self._grid
 
     def set_grid(self, grid: Grid) -> None:
@@ -66,7 +66,7 @@ class MaskGrid(Figure):
 
     @property
     def area(self) -> QRectF:
-        """The square of the cells, which are a whole number of pixels where they can be."""
+        """The square of the cells. A cell is an integral number of pixels wide if there is space for at least one."""
         n = max(self._shape()[0], 1)
         left, top = self._margins()
         size = max(min(self.width() - left - 2, self.height() - top - 2), n / 2)
@@ -75,7 +75,7 @@ class MaskGrid(Figure):
         return QRectF(int(left), int(top), size, size)
 
     def _margins(self) -> tuple[float, float]:
-        """Return the space of titles and numbers at the left and at the top."""
+        """Return the space for titles and numbers on the left and at the top."""
         metrics = self._metrics()
         left = metrics.height() + 1.5 * SPACE + metrics.horizontalAdvance(self._last_number())
         return left, self.fontMetrics().height() + 2 * metrics.height() + SPACE
@@ -84,7 +84,7 @@ class MaskGrid(Figure):
         return f"{self._grid.edges[-1] - 1:,}" if self._grid is not None else "0"
 
     def cell_rect(self, column: int, row: int) -> QRectF:
-        """Where a cell is drawn, with its gap."""
+        """Return the rectangle of a cell, including its gap."""
         area, n = self.area, self._shape()[0]
         cell = area.width() / n
         return QRectF(area.left() + column * cell, area.top() + row * cell, cell, cell)
@@ -119,7 +119,7 @@ class MaskGrid(Figure):
             painter.drawRect(self.cell_rect(*self.spot).adjusted(0, 0, -gap, -gap))
 
     def _image(self, grid: Grid) -> QImage:
-        """Draw a pixel per cell: the visible fraction, stronger in the row under the pointer."""
+        """Return an image with a pixel per cell: the visible fraction, stronger in the selected row."""
         shown = grid.share if grid.strength is None else grid.share * (_WEAKEST + (1 - _WEAKEST) * grid.strength)
         strength = np.where(grid.share > 0, _CALM * shown, 0.0)
         if self.spot is not None:
@@ -127,7 +127,7 @@ class MaskGrid(Figure):
         ground, seen = (_rgb(self._theme.theme.color(role)) for role in ("sunken", "accent"))
         mixed = ground + (seen - ground) * strength[..., None]
         pixels = np.zeros((*grid.share.shape, 4), np.uint8)
-        pixels[..., :3] = (mixed[..., ::-1] + 0.5).astype(np.uint8)  # blue first
+        pixels[..., :3] = (mixed[..., ::-1] + 0.5).astype(np.uint8)  # QImage stores blue first
         n = len(grid.share)
         return QImage(pixels.data, n, n, 4 * n, QImage.Format.Format_RGB32).copy()
 
@@ -172,7 +172,7 @@ class MaskGrid(Figure):
             painter.drawText(before, align.AlignRight | align.AlignVCenter, words)
 
     def _numbered(self, grid: Grid) -> list[int]:
-        """Return the blocks labelled with their first token's number: all if they fit, else every second, fifth …"""
+        """Return the blocks labelled with their first token's number: all if they fit, else every second, fourth …"""
         n, cell = len(grid.share), self.area.width() / len(grid.share)
         wide = self._metrics().horizontalAdvance(self._last_number()) + SPACE
         for step in (1, 2, 4, 5, 8, 10, 16, 20, 32, 64):

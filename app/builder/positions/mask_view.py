@@ -1,4 +1,4 @@
-"""The mask view: which tokens attend to which, in each stack of a design."""
+"""The mask view: which tokens attend to which in each stack of a design."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
 _FEW = 16
-"""The initial number of tokens, at which each cell is large enough to point at."""
+"""The initial number of tokens; each cell is then large enough to point at."""
 _WIDE_LINES = 36
 """The width, in line heights, from which the sentence fits beside a grid."""
 _HINT = "A filled cell: the query in its row attends to the key in its column. Point at a cell, or use the arrow keys."
 
 
 class MaskView(QWidget):
-    """The masks of a design as grids, with a length, padding and packing to try."""
+    """The attention masks of a design as grids, with controls for length, padding and packing."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,7 +52,7 @@ class MaskView(QWidget):
         self._connect()
 
     def set_design(self, config: ModelConfig, length: int) -> None:
-        """Show the masks of `config`; `length`, of the user's texts, is one of the choices."""
+        """Show the masks of `config` and offer `length`, that of the user's texts, among the lengths."""
         self._config = config
         self.words.setText(describe_mask(config))
         self._offer_lengths(config, length)
@@ -129,7 +129,7 @@ class MaskView(QWidget):
             for n in offered:
                 self.length.addItem(f"{n:,}" if n <= MAX_BLOCKS else f"{n:,} in blocks", n)
             few = min(context, _FEW)
-            # A window shows where the text is longer than it.
+            # A sliding window is visible only if the text is longer than the window.
             at_first = next((n for n in offered if n >= max(few, 2 * config.sliding_window)), context)
             wanted = before if before in offered and self._offered else at_first
             self.length.setCurrentIndex(offered.index(wanted))
@@ -158,7 +158,7 @@ class MaskView(QWidget):
 
     @property
     def text(self) -> MaskedText:
-        """The text whose masks are drawn."""
+        """The text whose masks are shown."""
         length: int = self.length.currentData()
         is_packed = self.packed.isChecked() and self.packed.isEnabled()
         return MaskedText(
@@ -167,7 +167,7 @@ class MaskView(QWidget):
 
     @Slot()
     def _arrange(self) -> None:
-        """Put the sentence beside the grid where there is room: beside one, in a wide view; else below."""
+        """Place the sentence beside the grid if there is a single one and the view is wide enough, else below."""
         has_room = self.width() >= _WIDE_LINES * self.fontMetrics().height()
         is_beside = has_room and sum(not grid.isHidden() for grid in self.grids) == 1
         down, right = QBoxLayout.Direction.TopToBottom, QBoxLayout.Direction.LeftToRight
@@ -185,7 +185,7 @@ class MaskView(QWidget):
         head = self.head.value() - 1 if is_shaded else None
         shown = grids(config, self.text, head)
         four_lines = 4 * self.sentence.fontMetrics().height() + 4
-        self.sentence.setMinimumHeight(four_lines)  # so that nothing moves when it gets longer
+        self.sentence.setMinimumHeight(four_lines)  # so that the layout stays in place when the sentence gets longer
         for i, widget in enumerate(self.grids):
             widget.setVisible(i < len(shown))
             if i < len(shown):

@@ -19,14 +19,14 @@ MAX_BLOCKS = 64
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grid:
-    """One kind of attention: rows of queries, columns of keys.
+    """The mask of one kind of attention: rows of queries, columns of keys.
 
     Args:
-        edges: the start of each block, and the end; short texts have blocks of one token.
+        edges: the start of each block, and the end of the last; short texts have blocks of one token.
         share: (n, n), the fraction of each block's pairs that is visible, 0 to 1.
         strength: (n, n) factors on the attention weights (ALiBi), 0 to 1.
-        n_real: tokens that are not padding, of rows and of columns.
-        describe: the read-out of a cell (row, column).
+        n_real: the number of tokens that are not padding, in rows and in columns.
+        describe: returns the read-out of a cell (row, column).
         summary: a line about the whole mask.
     """
 
@@ -42,11 +42,11 @@ class Grid:
 
 
 def grids(config: ModelConfig, text: MaskedText, head: int | None = None) -> list[Grid]:
-    """The masks of a design: one, or those of encoder, decoder and cross-attention.
+    """Return the masks of a design: one, or those of encoder, decoder and cross-attention.
 
     Args:
-        text: the text that is read and, in an encoder-decoder, generated.
-        head: the head whose distance penalty is the `strength`; None for none.
+        text: the input; for an encoder-decoder, both source and target.
+        head: the head whose distance penalty becomes `Grid.strength`; None: no strength.
     """
     if config.topology != "encoder-decoder":
         return [_self_grid("Self-attention", config, text, head)]
@@ -59,7 +59,7 @@ def grids(config: ModelConfig, text: MaskedText, head: int | None = None) -> lis
 
 
 def describe_mask(config: ModelConfig) -> str:
-    """The attention mask of a design in a sentence."""
+    """Describe the attention mask of a design in a sentence or two."""
     window = f", at most {config.sliding_window - 1:,} tokens away" if config.sliding_window else ""
     if config.topology == "decoder-only":
         return (

@@ -1,4 +1,4 @@
-"""The positions view: what a design's position scheme computes, as pictures."""
+"""The positions view: pictures of what a design's position scheme computes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _STACK = {"decoder": "Decoder", "encoder": "Encoder"}
 
 
 class PositionView(QWidget):
-    """One scheme as two pictures and a text. Learned tables are read from trained runs.
+    """A position scheme as two pictures and a text. Learned tables are read from trained runs.
 
     Args:
-        session: finds trained runs and reads their tables; None offers none.
+        session: gives access to the trained runs and their tables; None: no runs are offered.
     """
 
     def __init__(self, theme: ThemeProvider, session: Session | None = None, parent: QWidget | None = None) -> None:
@@ -176,13 +176,13 @@ class PositionView(QWidget):
     # -- Drawing -------------------------------------------------------------------------------------------------------
 
     def _stack(self) -> ModelConfig:
-        """The settings of the stack that is shown."""
+        """Return the settings of the stack shown."""
         assert self._config is not None
         both = stacks(self._config)
         return both[self.stack.value] if len(both) > 1 else both[""]
 
     def _has_two_stacks(self) -> bool:
-        """Whether the pictures of encoder and decoder differ."""
+        """Return whether the pictures of encoder and decoder differ."""
         assert self._config is not None
         if self._config.topology != "encoder-decoder":
             return False
@@ -213,11 +213,11 @@ class PositionView(QWidget):
     def _show(self, widget: QWidget, shown: bool) -> None:
         focused = self.focusWidget()
         if not shown and focused is not None and (focused is widget or widget.isAncestorOf(focused)):
-            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else Qt would move it to a picture, as if by Tab
+            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else Qt would move the focus to a picture, as with Tab
         widget.setVisible(shown)
 
     def _make_pictures(self, stack: ModelConfig) -> SchemePictures | None:
-        """The pictures, None if there is nothing to draw."""
+        """Return the pictures, None if there is nothing to draw."""
         display = display_of(stack)
         if display.learned is not None and self._weights is not None:
             return self._learned(self._weights, display.learned)
@@ -242,7 +242,7 @@ class PositionView(QWidget):
         return display.draw(own, self._length, weights.tables[name], self.head.value() - 1, source)
 
     def _allow_heads(self, n_head: int) -> None:
-        """Allow choosing one of `n_head` heads; the default is the middle one, with a medium slope."""
+        """Allow choosing one of `n_head` heads. The default is the middle one, which has a medium slope in ALiBi."""
         if n_head != self.head.maximum():
             with QSignalBlocker(self.head):
                 self.head.setMaximum(n_head)

@@ -1,4 +1,4 @@
-"""Pictures of RoPE: rotations of queries and keys by position, pair by pair."""
+"""Pictures of RoPE: the rotation of each pair of query and key numbers by position."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 def rotations(config: ModelConfig, length: int, *, angles: bool = False, scaled: bool = True) -> SchemePictures:
-    """RoPE's rotation of each pair; with scaling, the similarity is compared with the unscaled one."""
+    """Return pictures of RoPE: the rotation of each pair, and the score of an identical key by distance.
+
+    angles: show angles instead of their cosines. scaled: apply the design's RoPE scaling to the rotation. A design with
+    scaling has both scores, scaled and unscaled.
+    """
     has_scaling = config.rope_scaling != "none"
     frequencies = tables.rope_frequencies(config, length, scaled=scaled)
     positions = evenly_spaced(length, MAX_COLUMNS)
@@ -77,7 +81,7 @@ _TURNS = ((2.0, "100"), (1.0, "10"), (0.0, "1 turn"), (-1.0, "0.1"), (-2.0, "0.0
 
 
 def _angles(turned: Floats) -> Floats:
-    """Radians -> log10 of the number of turns, at least −9."""
+    """Convert radians to log10 of the number of turns, at least −9."""
     turns: Floats = np.log10(np.maximum(turned / np.float32(2 * math.pi), np.float32(1e-9)))
     return turns
 

@@ -1,4 +1,4 @@
-"""Shared by the pictures of all schemes: axes, similarity curves, and the formatting of distances."""
+"""Helpers for the pictures of all position schemes: axes, similarity curves, and the formatting of distances."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, Li
 Ints = NDArray[np.int64]
 
 MAX_COLUMNS, MAX_ROWS, MAX_TOKENS = 512, 128, 128
-"""Limits of a picture's cells; beyond, evenly spaced ones are shown."""
+"""Maximum numbers of columns and rows in a picture; of more, evenly spaced ones are shown."""
 MAX_DISTANCES = 512
-"""Limit of a curve's points; beyond, each is the mean over several distances."""
+"""Maximum number of points of a curve; beyond it, each point is the mean over several distances."""
 
 UNIT_BAR = ((1.0, "1"), (0.0, "0"), (-1.0, "−1"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SchemePictures:
-    """The display of a scheme: a text, and one picture above (or `beside`) another."""
+    """The display of a scheme: a text, and a picture above or `beside` another one."""
 
     words: str
     first: HeatPicture | LinePicture
@@ -33,9 +33,9 @@ class SchemePictures:
 def similarity_plot(
     title: str, unit: str, length: int, *curves: Callable[[Ints, int], Floats], names: tuple[str, ...] = ("",)
 ) -> LinePicture:
-    """Curves over distances from 0 to length − 1; the first one is the design's own.
+    """Return a plot of curves over distances from 0 to length − 1; the first one is the design's own.
 
-    Each curve maps distances, and the window over which each is averaged, to values.
+    A curve is a function of distances and of the number of distances over which each value is averaged.
     """
     window = 1 if length <= MAX_DISTANCES else -(-length * 2 // MAX_DISTANCES)
     at = np.arange(max(length // window, 1)) * window
@@ -64,24 +64,24 @@ def similarity_plot(
 
 
 def token_axis(title: str, length: int) -> Axis:
-    """The horizontal axis of tokens 0 to length − 1."""
+    """Return the horizontal axis of tokens 0 to length − 1."""
     return Axis(title=title, low=-0.5, high=length - 0.5)
 
 
 def token_axis_down(title: str, length: int) -> Axis:
-    """The vertical axis of tokens, the first on top."""
+    """Return the vertical axis of tokens, with the first on top."""
     return Axis(title=title, low=length - 0.5, high=-0.5)
 
 
 def row_axis(title: str, rows: Ints) -> Axis:
-    """The vertical axis of evenly spaced rows, the first on top."""
+    """Return the vertical axis of evenly spaced rows, with the first on top."""
     end = int(rows[-1])
     half = (end + 1) / len(rows) / 2
     return Axis(title=title, low=end + half, high=-half)
 
 
 def pairs_of(width: int) -> Ints:
-    """Dimensions to show: all, or evenly spaced pairs of a sine and its cosine."""
+    """Return the dimensions to show: all, or evenly spaced pairs of a sine and its cosine."""
     if width <= MAX_ROWS:
         return np.arange(width)
     first = 2 * evenly_spaced(width // 2, MAX_ROWS // 2)
@@ -89,30 +89,30 @@ def pairs_of(width: int) -> Ints:
 
 
 def format_stride(positions: Ints, what: str) -> str:
-    """“, one position in 4” for evenly spaced positions, "" for all of them."""
+    """Describe the stride of evenly spaced positions: “, one position in 4”, or "" for all of them."""
     stride = (int(positions[-1]) + 1) / len(positions)
     return f", one {what} in {stride:,.0f}" if stride >= 1.5 else ""
 
 
 def format_period(period: float) -> str:
-    """A period in tokens: “6.3 tokens”, “1.2 × 10^6 tokens”."""
+    """Format a period: “6.3 tokens”, “1.2 × 10^6 tokens”."""
     if period >= 1e6:
         return f"{period:.1e} tokens".replace("e+0", " × 10^").replace("e+", " × 10^")
     return f"{format_number(period, 1) if period < 100 else format_number(round(period))} tokens"
 
 
 def format_distance(distance: int) -> str:
-    """A distance in either direction: “3 tokens apart”."""
+    """Format a distance without direction: “3 tokens apart”."""
     return "the same position" if distance == 0 else f"{distance:,} token{'s' if distance != 1 else ''} apart"
 
 
 def format_signed_distance(distance: int) -> str:
-    """A distance with its direction: “3 tokens back”."""
+    """Format a distance with its direction: “3 tokens back”."""
     if distance == 0:
         return "the same position"
     return f"{abs(distance):,} token{'s' if abs(distance) != 1 else ''} {'ahead' if distance > 0 else 'back'}"
 
 
 def format_weight(weight: float) -> str:
-    """A factor on a weight."""
+    """Format a factor on an attention weight."""
     return format_number(weight, 2) if weight >= 0.1 else f"{weight:.2g}" if weight >= 1e-4 else "almost 0"

@@ -1,4 +1,4 @@
-"""How each position scheme is displayed: its pictures, their options, and the text if there are none."""
+"""How each position scheme is displayed: its pictures, their options, and a text if there are no pictures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from terrarium.models.settings.slots import check_complete
 
 @dataclass(frozen=True, kw_only=True)
 class DisplayOptions:
-    """The options above the pictures. sorted_out: sines, then cosines. angles: of rotations, instead of their cosines.
-    scaled: with the design's RoPE scaling. head: the head drawn as a matrix, from 0."""
+    """The options above the pictures. sorted_out: all sines before all cosines. angles: show the angles of rotations
+    instead of their cosines. scaled: apply the design's RoPE scaling. head: the head drawn as a matrix, from 0."""
 
     sorted_out: bool = False
     angles: bool = False
@@ -34,8 +34,8 @@ Words: TypeAlias = tuple[str, str]
 class LearnedDisplay:
     """How a learned table is displayed: draw(design, length, table, head, source), where source describes the run.
 
-    nothing_chosen: the text of the run list if none is chosen. at_once: whether the newest run is selected by default.
-    has_heads: whether a single head is drawn as a matrix. shape: describes the size of a design's table.
+    nothing_chosen: the first entry of the run list, for no run. at_once: whether a run with tables of the same shape is
+    selected by default. has_heads: whether a chosen head is drawn as a matrix. shape: formats a design's table size.
     """
 
     draw: Callable[[ModelConfig, int, Floats, int, str], SchemePictures]
@@ -46,7 +46,7 @@ class LearnedDisplay:
 
 
 def describe_untrained_table(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
-    """A heading and a text for a table that is learned in training; see `SchemeDisplay.nothing`."""
+    """Return a heading and a text for a learned table without a trained run; see `SchemeDisplay.nothing`."""
     other = " Or choose a run above to see what another design has learned." if has_runs else ""
     return (
         f"{config.context_length:,} × {config.d_model:,} numbers, learned in training",
@@ -56,7 +56,7 @@ def describe_untrained_table(config: ModelConfig, has_runs: bool) -> tuple[str, 
 
 
 def describe_no_positions(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
-    """A heading and a text for a design without positions."""
+    """Return a heading and a text for a design without positions."""
     if config.conv_width > 1:
         return (
             "No positions, but a short convolution",
@@ -77,7 +77,7 @@ def describe_no_positions(config: ModelConfig, has_runs: bool) -> tuple[str, str
 
 
 def describe_no_picture(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
-    """A heading and a text for a scheme without a picture."""
+    """Return a heading and a text for a scheme without a picture."""
     return (
         f"No picture of {POSITIONS[config.position].title}",
         "The model knows the order of its tokens by this scheme, which this view cannot draw.",
@@ -86,11 +86,12 @@ def describe_no_picture(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class SchemeDisplay:
-    """How a scheme is displayed. draw(design, length, options): its pictures from the settings alone.
+    """How a scheme is displayed. draw(design, length, options): returns the pictures that need no training.
 
-    nothing(design, whether there are trained runs): heading and text if there is neither that nor a learned table.
-    choices: the fields of DisplayOptions that affect a design. differs: whether the pictures of encoder and decoder
-    differ. log_decay(n_head, distances): the fixed logarithm of the factor on attention weights, if there is one.
+    nothing(design, has_runs): returns a heading and a text for a design without pictures and without a learned table.
+    choices: returns the fields of DisplayOptions that affect a design. differs: returns whether the pictures of encoder
+    and decoder differ. log_decay(n_head, distances): returns the log of the scheme's fixed factor on attention weights;
+    None if it has none.
     """
 
     draw: Callable[[ModelConfig, int, DisplayOptions], SchemePictures] | None = None
@@ -102,7 +103,7 @@ class SchemeDisplay:
 
 
 def display_of(config: ModelConfig) -> SchemeDisplay:
-    """The display of a design's scheme."""
+    """Return the display of a design's scheme."""
     return _DISPLAYS[config.position]
 
 
@@ -116,7 +117,7 @@ _DISPLAYS = {
         learned=LearnedDisplay(
             draw=lambda config, length, table, head, source: tables.learned_table(table, source),
             shape=lambda config: f"{config.context_length:,} × {config.d_model:,}",
-            at_once=True,  # there is nothing to draw without training
+            at_once=True,  # nothing can be drawn without training
         ),
     ),
     "sinusoidal": SchemeDisplay(

@@ -1,4 +1,4 @@
-"""Position tables that are added to embeddings: sinusoidal, or learned by a run."""
+"""Pictures of position tables that are added to embeddings: sinusoidal, or learned by a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 def waves(config: ModelConfig, length: int, *, sorted_out: bool = False) -> SchemePictures:
-    """The sinusoidal table; `sorted_out`: all sines above all cosines, instead of interleaved as in the model."""
+    """Return pictures of the sinusoidal table. sorted_out: all sines above all cosines, instead of interleaved."""
     width = config.d_model
     positions, dimensions = evenly_spaced(length, MAX_COLUMNS), pairs_of(width)
     if sorted_out:
@@ -73,7 +73,7 @@ def _sines_then_cosines(dimensions: Ints) -> Axis:
 
 
 def learned_table(weights: Floats, source: str) -> SchemePictures:
-    """A learned table, (context_length, d_model)."""
+    """Return pictures of a learned table, (context_length, d_model). source: describes the run."""
     length, width = weights.shape
     positions, dimensions = evenly_spaced(length, MAX_COLUMNS), evenly_spaced(width, MAX_ROWS)
     values = weights[positions][:, dimensions].T

@@ -26,7 +26,7 @@ _ABOUT = (
 
 
 class BatchFinderView(FinderView):
-    """Shows the trial of batch sizes."""
+    """Shows the speed and memory of the batch sizes tried, and the suggested one."""
 
     def __init__(self, trials: Trials, training: Training, theme: ThemeProvider) -> None:
         heading, start = "Find a batch size", "Try batch sizes"
@@ -49,7 +49,7 @@ class BatchFinderView(FinderView):
         self.memory.addItem(self._misses)
         self.memory.addItem(self._limit)
         for chart in (self.speed, self.memory):
-            chart.getPlotItem().setLogMode(x=True)  # applies to the items added so far
+            chart.getPlotItem().setLogMode(x=True)  # applies only to items added before
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self.show_state()
@@ -79,7 +79,7 @@ class BatchFinderView(FinderView):
     def _draw_limit(
         self, points: Sequence[BatchPoint], found: BatchFound | None, top: float, unit: int, ends: tuple[float, float]
     ) -> None:
-        """What did not fit, and the memory that there is."""
+        """Draw the batch sizes that did not fit, and the memory limit."""
         misses = [point.batch_size for point in points if not point.fits]
         limit = found.limit_bytes if found is not None else None
         self._limit.setVisible(limit is not None and bool(misses))
@@ -143,13 +143,13 @@ class BatchFinderView(FinderView):
 
 
 def _is_in_use(state: TrialState) -> bool:
-    """Whether the run that was tried already has the suggested settings."""
+    """Return whether the run that was tried already has the suggested settings."""
     tried = state.batch_of
     return tried is not None and all(getattr(tried.train, name) == value for name, value in _changes(state).items())
 
 
 def _changes(state: TrialState) -> dict[str, int]:
-    """The suggested settings: as many texts per update as the run asks for, in batches that fit and are fast."""
+    """Return the suggested settings, {} if there are none: a batch size that fits and is fast, with accumulation."""
     found = state.batch
     if found is None or found.batch_size is None:
         return {}

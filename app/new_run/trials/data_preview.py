@@ -27,14 +27,14 @@ _STATS = {
 
 
 _LONG = 100_000
-"""Axis numbers from here on are shortened."""
+"""The axis maximum from which tick numbers are abbreviated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveTexts:
-    """How an objective is described.
+    """The description of an objective.
 
-    title: its name. sentence: what happens to a text. source, target: the titles of the two rows of tokens.
+    title: its name. sentence: what the model does with a text. source, target: the titles of the two rows of tokens.
     """
 
     title: str
@@ -116,7 +116,7 @@ OBJECTIVES = {
         target="Answer",
     ),
 }
-"""By DataPreview.objective."""
+"""DataPreview.objective -> its description."""
 
 
 class DataPreviewPanel(QWidget):
@@ -181,7 +181,7 @@ class DataPreviewPanel(QWidget):
 
     @property
     def preview(self) -> DataPreview | None:
-        """The preview that is shown."""
+        """The preview shown, None before the first."""
         return self._preview
 
     def show_preview(self, preview: DataPreview) -> None:
@@ -243,7 +243,7 @@ def _row_title(words: str, n_left_out: int) -> str:
 
 
 def text_lengths_picture(lengths: Lengths) -> BarPicture:
-    """A histogram of text lengths."""
+    """Return a histogram of text lengths."""
     values = np.array(lengths.counts, np.int64)
     n, width = len(values), lengths.width
     has_more = lengths.longest > n * width

@@ -1,4 +1,4 @@
-"""Base of the finder views: an introduction, buttons to start and stop the trial, a chart and the result."""
+"""The base class of finder views: an introduction, buttons to start and stop the trial, a chart and the result."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class FinderView(QWidget):
     """A card with the chart and result of one kind of trial; before the first trial it explains what it does.
 
     Args:
-        kind: of the trial, as in app.new_run.trials.trials.TITLES.
-        title, about: what is found, and how, in a sentence or two.
-        start: what the button says.
+        kind: the kind of trial, a key of app.new_run.trials.trials.TITLES.
+        title: the heading. about: how the trial works, in a sentence or two.
+        start: the text of the start button.
 
     Signals:
         start_requested(): start the trial. cancel_requested(): stop it.
-        chosen(changes): settings of TrainConfig to use, as {name: value}.
+        chosen(changes): the user applies the result; settings of TrainConfig, as {name: value}.
     """
 
     start_requested = Signal()
@@ -39,7 +39,7 @@ class FinderView(QWidget):
         self._trials, self._training, self._theme = trials, training, theme
         self._kind, self._about = kind, about
         self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
-        """Whether the result of a spec still applies to the current choices."""
+        """Returns whether the result for a spec still applies to the current choices."""
         self.start = button(start, theme, self.start_requested.emit, icon="play-fill", role="primary", tip=about)
         self.again = button(
             "Try again", theme, self.start_requested.emit, icon="arrow-clockwise", tip="Run the trial again"
@@ -76,7 +76,7 @@ class FinderView(QWidget):
         self._switch.addWidget(card)
 
     def show_state(self) -> None:
-        """Show the current state; called by the form on changes while this is visible."""
+        """Show the current state; called on changes while this view is visible."""
         state = self._trials.state
         mine = state.kind == self._kind
         running = state.running and mine
@@ -107,7 +107,7 @@ class FinderView(QWidget):
         self._show_use(state, running=running)
 
     def _spec_tried(self, state: TrialState) -> RunSpec | None:
-        """The spec of the last trial."""
+        """Return the spec of the last trial of this kind, or None."""
         raise NotImplementedError
 
     def _has_points(self, state: TrialState) -> bool:
@@ -117,11 +117,11 @@ class FinderView(QWidget):
         raise NotImplementedError
 
     def _result_text(self, state: TrialState) -> str:
-        """The result in a sentence; '' for none."""
+        """Describe the result in sentences; '' if there is none."""
         raise NotImplementedError
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:
-        """Update the “use” button."""
+        """Update the button that applies the result."""
         raise NotImplementedError
 
     def _on_use(self) -> None:

@@ -26,7 +26,7 @@ _OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.lr_
 
 
 class LrFinderView(FinderView):
-    """Shows the trial of learning rates; a click on the chart chooses another rate than the suggested one."""
+    """Shows the loss by learning rate; the user can click or drag to choose another rate than the suggested one."""
 
     def __init__(self, trials: Trials, training: Training, theme: ThemeProvider) -> None:
         title, start = "Find a learning rate", "Try learning rates"
@@ -42,7 +42,7 @@ class LrFinderView(FinderView):
         self._line.setCursor(Qt.CursorShape.SizeHorCursor)
         for item in (self._raw, self._smooth, self._band, self._line):
             self.chart.addItem(item)
-        self.chart.getPlotItem().setLogMode(x=True)  # applies to the items added so far
+        self.chart.getPlotItem().setLogMode(x=True)  # applies only to items added before
         self._band.setZValue(-10)
         self._line.sigPositionChanged.connect(self._on_dragged)
         self.chart.scene().sigMouseClicked.connect(self._on_clicked)
@@ -53,11 +53,11 @@ class LrFinderView(FinderView):
 
     @property
     def choice(self) -> float | None:
-        """The chosen rate; None before there is a result."""
+        """The chosen rate, at first the suggested one; None without a result."""
         return self._choice
 
     def choose(self, rate: float) -> None:
-        """Choose a rate, as a click on the chart does."""
+        """Choose a rate, limited to the range tried and rounded to two digits."""
         points = self._trials.state.lr_points
         if points:
             rate = min(max(rate, points[0].lr), points[-1].lr)
@@ -162,5 +162,5 @@ class LrFinderView(FinderView):
 
 
 def _axis_title(train: TrainConfig) -> str:
-    """The title of the x axis, with the optimizer that `lr` belongs to."""
+    """Return the title of the x axis, with the optimizer that `lr` belongs to."""
     return f"Learning rate (of {train.optimizer_info.lr_of}, logarithmic)"

@@ -1,4 +1,4 @@
-"""Trials of a run before it starts: data preview, cost forecast, learning rate, batch size. One at a time."""
+"""Trials of a run before it starts: data preview, cost, learning rate, batch size, base rate. One at a time."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ TITLES = {
     "batch": "Finding a batch size",
     "base": "Measuring the base rate",
 }
-"""The kinds of trials and their titles."""
+"""Kind of trial -> its title."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialState:
     """The state of the running trial, folded from its events, with the results of earlier ones.
 
-    kind, spec: of the running trial, or of the last one. phase: what it is doing. problem: why it ended without a
-    result, else ''. Fields ending in `_of` are the specs that the results belong to.
+    kind, spec: those of the running or last trial. phase: its current activity. problem: why it ended without a
+    result, else ''. Fields ending in `_of` are the specs of the results.
     """
 
     kind: str = ""
@@ -71,13 +71,13 @@ class TrialState:
 
     @property
     def status(self) -> StatusLine | None:
-        """For the status bar, None while none is running."""
+        """The line in the status bar, None if no trial is running."""
         if not self.running:
             return None
         return StatusLine(words=f"{TITLES[self.kind]}: {self.phase}", done=self.done, total=self.total)
 
     def started(self, kind: str, spec: RunSpec | None) -> TrialState:
-        """The state when a trial starts: an earlier result of its kind is dropped."""
+        """Return the state when a trial starts. A finder's earlier result is dropped; others stay until replaced."""
         started = dataclasses.replace(
             self, kind=kind, spec=spec, running=True, phase="Waiting for the worker", problem="", done=0, total=0
         )
@@ -88,7 +88,7 @@ class TrialState:
         return started
 
     def after(self, event: Event) -> TrialState:
-        """The state after `event`."""
+        """Return the state after `event`."""
         match event:
             case Phase():
                 return dataclasses.replace(self, phase=event.name, done=0, total=0)
@@ -115,14 +115,14 @@ class TrialState:
 
 
 class TrialRunner(QObject):
-    """Runs one trial at a time. `state`: the running trial and the latest results.
+    """Runs one trial at a time. state: the running trial and the latest results.
 
     Args:
-        priority: of its jobs; interactive ones run between two steps of a training.
+        priority: the priority of its jobs; interactive ones run between two steps of a training run.
 
     Signals:
         changed(): `state` has changed.
-        failed(failure): an unexpected error. Errors that the user can fix are in `state.problem`.
+        failed(failure): an unexpected error. Errors that the user can fix appear only in `state.problem`.
     """
 
     changed = Signal()
@@ -158,7 +158,7 @@ class TrialRunner(QObject):
         self._start("preview", spec, lambda: _errors_as_notices(events()))
 
     def cancel(self) -> None:
-        """Stop after the current step, keeping the results so far."""
+        """Stop after the current step, retaining the results so far."""
         if self._job.busy and not self._job.ending:
             self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after the current step"))
@@ -186,10 +186,10 @@ class TrialRunner(QObject):
 
 
 class Trials(QObject):
-    """Trials of runs before they start. Never beside a training: one that starts cancels the trial.
+    """Trials of runs before they start. They never run during training: a run that starts cancels the trial.
 
     Signals:
-        changed(): `state` is new.
+        changed(): `state` has changed.
     """
 
     changed = Signal()
@@ -218,11 +218,11 @@ class Trials(QObject):
 
     @property
     def status(self) -> StatusLine | None:
-        """For the status bar, None while none is running."""
+        """The line in the status bar, None if no trial is running."""
         return self.state.status
 
     def start(self, kind: str, spec: RunSpec, *, below: int | None = None) -> bool:
-        """Start a trial (a kind of TITLES), cancelling any other; whether it started. `below`: see find_batch."""
+        """Start a trial of a kind in TITLES, cancelling any other. Return whether it started. below: see find_batch."""
         if self._training.active:
             name = self._training.state.name if self._training.state is not None else ""
             return self._notices.refuse(
@@ -247,11 +247,11 @@ class Trials(QObject):
     @Slot()
     def _yield_to_training(self) -> None:
         if self.state.running:
-            self.cancel()  # the training waits for it
+            self.cancel()  # the training run waits for it
 
 
 def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int | None) -> Iterator[Event]:
-    """On the worker's thread: the events of a trial; the last one is its result."""
+    """Yield the events of a trial, its result last; runs on the worker thread."""
     if kind == "lr":
         from terrarium.models.training.estimates.lr_finder import find_lr
 
@@ -271,7 +271,7 @@ def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int |
 
 
 def _errors_as_notices(events: Iterator[Event]) -> Generator[Event, None, None]:
-    """The same events; a ValueError becomes a Notice, not a failure of the program."""
+    """Yield `events`; a ValueError becomes a Notice instead of a failure."""
     try:
         yield from events
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The chart of how many held-out questions of each kind a run answers as it learns."""
+"""The chart of a run's accuracy on held-out questions, by kind of question, over its steps."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _TIP = (
 
 
 class AccuracyCurves(RunChart):
-    """A curve for each kind of question, named at its end. Empty for a run that is asked none.
+    """A curve for each kind of question, with its name at its end. Empty for a run without such questions.
 
     Args:
-        loss: the chart above it, with whose x axis its own is aligned.
+        loss: the chart above; both x axes are aligned.
     """
 
     def __init__(self, theme: ThemeProvider, loss: LossChart) -> None:
@@ -91,7 +91,7 @@ class AccuracyCurves(RunChart):
         at, above = dict[str, float](), high + apart / 2
         for kind in sorted(self._ends, key=lambda kind: -self._ends[kind]):
             at[kind] = above = min(self._ends[kind], above - apart)
-        below = low - apart / 2  # those that were pushed out below are pushed up again
+        below = low - apart / 2  # names that were pushed out of the plot are pushed up again
         for kind in reversed(at):
             at[kind] = below = max(at[kind], below + apart)
         for kind, name in self.names.items():

@@ -1,4 +1,4 @@
-"""Reads the part of a long run that one has zoomed into, step by step where these are not too many."""
+"""Reads the zoomed part of a long run at a finer resolution: every step, if there are not too many."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from terrarium.models.runs.curve import Floats, TrainCurve
 from terrarium.models.runs.curve_index import CurveIndex
 
 _BESIDE = 0.5
-"""What is read at each side of the part shown, as a share of it, so that panning uncovers no gaps."""
+"""Margin read at each side of the visible part, as a share of its width, so that panning uncovers no gaps."""
 
 
 class CloseUp(QObject):
-    """Puts the points of a part of a run into its history.
+    """Inserts the points of a part of a run into its history.
 
     Signals:
-        taken(): the history has more points.
+        taken(): points were inserted into the history.
     """
 
     taken = Signal()
@@ -36,13 +36,13 @@ class CloseUp(QObject):
         self._task.failed.connect(self._on_failed)
 
     def show_run(self, history: RunHistory, folder: Path | None) -> None:
-        """Look at another run."""
+        """Switch to another run; `folder` is None while it has none."""
         self._task.cancel()
         self._history, self._folder = history, folder or Path()
         self._known = self._asked = None
 
     def look_at(self, first: float, last: float) -> None:
-        """Read what the history lacks of the steps from `first` to `last`."""
+        """Read, in the background, the points from step `first` to `last` that the history has thinned out."""
         train = self._history.train
         seen = slice(int(np.searchsorted(train["step"], first)), int(np.searchsorted(train["step"], last)) + 1)
         if not self._folder.name or not (train["rows"][seen] > 1).any() or (first, last) == self._asked:
@@ -51,7 +51,7 @@ class CloseUp(QObject):
             curve, version, known_first, known_last = self._known
             is_same = curve is train and version == train.version and known_first <= first and last <= known_last
             if is_same and 2 * (1 + _BESIDE) * (last - first) > known_last - known_first:
-                return  # it was read as closely as it can be
+                return  # already read at the finest resolution
         self._asked = (first, last)
         beside = _BESIDE * (last - first)
         index, part = CurveIndex(self._folder), (first - beside, last + beside)
@@ -68,4 +68,4 @@ class CloseUp(QObject):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self._asked = None  # the log cannot be read: whoever follows it says so
+        self._asked = None  # an unreadable log is reported by the code that follows it

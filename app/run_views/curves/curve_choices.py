@@ -13,7 +13,7 @@ from terrarium.app.session.session import Session
 
 _SETTING = "curves"
 _REMEMBER_MS = 500
-"""Milliseconds without a change before the choices are saved: a slider passes through many values."""
+"""Milliseconds without a change before the choices are saved: dragging a slider changes it many times."""
 
 
 _TOP = 100
@@ -47,18 +47,18 @@ class CurveChoices(QWidget):
 
     @property
     def smoothing(self) -> float:
-        """From 0 (none) to 1."""
+        """The smoothing, from 0 (none) to 1."""
         return self.smoother.amount
 
     @property
     def axis(self) -> str:
-        """The column of the x axis."""
+        """The column of the x axis: a key of X_AXES."""
         axis: str = self.axes.currentData()
         return axis
 
     def _restore(self) -> None:
         kept = self._session.remembered.get(_SETTING, {})
-        if not isinstance(kept, dict):  # somebody edited the file
+        if not isinstance(kept, dict):  # the file was edited by hand
             return
         smoothing = kept.get("smoothing")
         if isinstance(smoothing, int):
@@ -89,5 +89,5 @@ class Smoother(QSlider):
 
     @property
     def amount(self) -> float:
-        """From 0 (none) to 1: see `moving_average`."""
+        """The smoothing, from 0 (none) to 1: see `moving_average`."""
         return self.value() / _TOP

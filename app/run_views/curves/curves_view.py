@@ -40,8 +40,8 @@ from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.tasks import TASKS
 
 _CHARTS_HIGH, _ACCURACY_HIGH = 20, 7
-"""Minimum height of the charts, in lines of text, and how much more it is with that of accuracy; where the samples do
-not fit below, the view scrolls."""
+"""Minimum height of the charts in lines of text, and the additional height of the accuracy chart. If the samples do not
+fit below, the view scrolls."""
 
 _RATE_TIP = "The learning rate of each step. Dashed lines mark manual changes and resumes."
 _GRADIENT_TIP = "The L2 norm of the gradient before clipping"
@@ -54,8 +54,9 @@ _MEMORY_TIP = (
     "more than the training memory that was proposed"
 )
 _REST = 40
-"""After a redraw, pause this many times as long as it took: drawing uses 2.5 % of the time at most."""
+"""Length of the pause after a redraw, as a multiple of its CPU time: about 2.5 % of the time goes to drawing."""
 _LONGEST_REST_S = 2.0
+"""Maximum length of the pause, in seconds: redraws of more than 50 ms take a larger share."""
 _WHOLE_TIP = (
     "Show the whole run, like a double-click. The wheel zooms and dragging pans; over the left axis they do so "
     "vertically."
@@ -154,7 +155,7 @@ class CurvesView(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
         body.setProperty("role", "scrolled")
         area.setWidget(body)
         layout = QVBoxLayout(self)
@@ -164,7 +165,7 @@ class CurvesView(QWidget):
         layout.addWidget(area, 1)
 
     def _make_picture(self) -> QWidget:
-        """Build all charts, side by side."""
+        """Build all charts, side by side: the part of the view that is exported as a picture."""
         small = frame("card", margin=SPACE + SPACE // 2)
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
@@ -188,7 +189,7 @@ class CurvesView(QWidget):
         charts.setSizes([500, 500])
         return charts
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""
@@ -209,7 +210,7 @@ class CurvesView(QWidget):
         assert run is not None
         self._has_begun = len(run.history.train) > 0
         n_classes, noun, unit, spec = 0, "token", LOSS.unit, run.spec
-        if spec is not None and spec.align is not None:  # its loss is none of guesses about tokens
+        if spec is not None and spec.align is not None:  # its loss is not a cross-entropy over tokens
             self.loss.show_history(run.history, 0, unit="")
             self.loss.show_tables(None)
             return
@@ -221,14 +222,14 @@ class CurvesView(QWidget):
 
     @Slot()
     def refresh(self) -> None:
-        """Redraw, at once or after the pause that leaves the training enough time."""
+        """Redraw now, or after the pause that leaves the training enough time."""
         if not self.pause.begin_redraw():
             return
         if len(self.history.train) and not self._has_begun:
-            self._show_loss()  # its folder now has the numbers measured at the start
+            self._show_loss()  # the numbers measured at set-up are in its folder now
         self._draw()
         self.samples.refresh()
-        if len(self.history.train) > 1:  # what is being read from the folder is shown without a pause
+        if len(self.history.train) > 1:  # no pause while a run is still being read from its folder
             self.pause.end_redraw()
 
     @Slot()
@@ -250,7 +251,7 @@ class CurvesView(QWidget):
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
         row = None if self._step is None else nearest_row(self.history.train["step"], self._step)
-        if row != self._row:  # there are more points before it, or fewer
+        if row != self._row:  # points before it were inserted or thinned out
             self._row = row
             for chart in self.charts:
                 chart.show_row(row)
@@ -274,7 +275,7 @@ class CurvesView(QWidget):
 
     def _numbers(self) -> Callable[[], Columns]:
         if self.history.train.is_whole or self._run is None or self._run.folder is None:
-            columns = self.history.columns()  # copied now: the run may grow while they are written
+            columns = self.history.columns()  # copied, since the run may grow during the export
             return lambda: columns
         folder = self._run.folder
         return lambda: RunHistory.read(RunFolder.open(folder), is_whole=True).columns()
@@ -283,7 +284,7 @@ class CurvesView(QWidget):
 
     @Slot(object)
     def _on_pointed(self, row: int | None) -> None:
-        """Show the values of this row in all charts."""
+        """Show the values of a row in all charts."""
         self._row = row
         self._step = None if row is None else float(self.history.train["step"][row])
         for chart in self.charts:
@@ -308,7 +309,7 @@ class CurvesView(QWidget):
 
 
 def chart_card(*widgets: QWidget) -> QWidget:
-    """A card of widgets above each other, of which the first is the highest."""
+    """Return a card with the widgets below one another; the first has 1.5 times the stretch of the others."""
     card = frame("card", margin=SPACE + SPACE // 2)
     layout = card.layout()
     assert isinstance(layout, QVBoxLayout)
@@ -318,7 +319,7 @@ def chart_card(*widgets: QWidget) -> QWidget:
 
 
 def initial_measurements(run: ShownRun) -> Mapping[str, float]:
-    """The numbers recorded when the run's training was set up."""
+    """Return the numbers recorded when the run's training was set up, empty if unreadable."""
     if run.folder is not None:
         with contextlib.suppress(ValueError):
             return RunFolder.open(run.folder).measured
@@ -326,7 +327,7 @@ def initial_measurements(run: ShownRun) -> Mapping[str, float]:
 
 
 def _stored_comparison(run: ShownRun) -> TextCompared | None:
-    """What gzip and tables need for the run's held-out text, where that was measured."""
+    """Return the bits per byte of gzip and n-gram tables on the run's held-out text, or None if not measured."""
     if run.folder is not None:
         with contextlib.suppress(ValueError):
             return read_comparison(run.folder)
@@ -334,8 +335,10 @@ def _stored_comparison(run: ShownRun) -> TextCompared | None:
 
 
 def _format_speed(train: Table, row: int) -> str:
-    """The speed of a step; beside it its share of the peak, unless it is faster than that: then other programs were
-    busy when the peak was measured, and it is none."""
+    """Format the speed of a step, with its share of the measured peak.
+
+    A share above 1 is left out: other programs were busy when the peak was measured, so it was too low.
+    """
     share = float(train["peak_share"][row])
     words = format_number(float(train["tokens_per_s"][row]), ",.0f")
     return f"{words} · {format_percent(share)} of peak" if share <= 1 else words
@@ -346,10 +349,10 @@ def _memory_scale(most: float) -> tuple[float, str]:
 
 
 class RedrawPause(QObject):
-    """After each redraw of a run that grows, a pause which leaves its training enough time.
+    """Enforces a pause after each redraw of a live run, so that drawing does not slow its training down.
 
     Signals:
-        over(): it is time for a redraw that was asked for during the pause.
+        over(): the pause has ended, and a redraw was requested during it.
     """
 
     over = Signal()
@@ -357,7 +360,7 @@ class RedrawPause(QObject):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.until = 0.0
-        """The end of the pause, as of time.perf_counter."""
+        """The end of the pause, in seconds of time.perf_counter."""
         self._cpu_before = 0.0
         self._due = QTimer(self, singleShot=True)
         self._due.timeout.connect(self.over)
@@ -365,11 +368,11 @@ class RedrawPause(QObject):
         self._painted.timeout.connect(self._on_painted)
 
     def skip(self) -> None:
-        """The next redraw may begin at once."""
+        """End the pause, so that the next redraw begins immediately."""
         self.until = 0.0
 
     def begin_redraw(self) -> bool:
-        """Whether a redraw may begin now; if not, `over` comes when it may."""
+        """Start timing a redraw and return True; during the pause, return False and emit `over` at its end."""
         rest = self.until - time.perf_counter()
         if rest > 0:
             self._due.start(math.ceil(1000 * rest))
@@ -378,7 +381,7 @@ class RedrawPause(QObject):
         return True
 
     def end_redraw(self) -> None:
-        """All is drawn but what Qt is about to paint; after that the pause begins."""
+        """Begin the pause, once Qt has painted what was drawn."""
         self._painted.start()
 
     @Slot()
@@ -391,7 +394,7 @@ class LinkedCharts(QObject):
     """Links the x range of charts: zooming or panning one moves all.
 
     Signals:
-        zoomed(bool): whether only a part is shown.
+        zoomed(bool): the window has changed; True if only a part of the run is shown.
     """
 
     zoomed = Signal(bool)
@@ -436,7 +439,7 @@ class RunMarks:
         self.ticks = [position for position, mark in self._marks if mark.event == _SAVED]
 
     def describe(self, first: float, last: float) -> str:
-        """The marks between two x, as text."""
+        """Describe the marks between two x values."""
         words = [_describe_mark(mark) for position, mark in self._marks if first <= position <= last]
         return ", ".join(_without_repeats(words))
 
@@ -445,7 +448,7 @@ def _describe_mark(mark: Noted) -> str:
     if mark.event == _SAVED:
         return "checkpoint saved"
     detailed = mark.event in ("learning rate", "beta", "forked", "early stop")
-    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the mark's position says it
+    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # redundant with the mark's position
     return f"{_LINES[mark.event]} {detail}".rstrip()
 
 

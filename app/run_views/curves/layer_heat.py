@@ -28,7 +28,7 @@ LEVELS = (-6.0, -1.0)
 _MARKS = {power: f"1e{power:.0f}" for power in (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0)}
 _USUAL = -3.0
 _MARGIN = 4
-"""Pixels above and below the picture: a label may be taller than a layer."""
+"""Pixels above and below the image: a label may be taller than a layer."""
 
 _TIP = (
     "The norm of each update relative to the weights it changes. About 1e-3 is healthy; with much more, training is "
@@ -69,11 +69,11 @@ class LayerHeat(RunChart):
         return QSize(480, 130)
 
     def set_train(self, train: TrainConfig | None) -> None:
-        """The settings of the run that is drawn next, None where they are not known."""
+        """Set the training settings of the run that is drawn next; None if unknown."""
         self._train = train
 
     def cell(self, row: int, layer: int) -> float:
-        """The ratio of a row of `history.layers` for a layer, by its index in the model."""
+        """Return the ratio of a layer, by its index in the model, at a row of `history.layers`."""
         return float(self.history.layers[self.layer_names[layer]][row])
 
     def _draw(self) -> None:
@@ -164,7 +164,7 @@ _BLOCK = re.compile(r"blocks\.(\d+)")
 
 
 def when_measured(train: TrainConfig | None, step: int) -> str:
-    """When the layers of a run are measured for the first time, after `step` without; why they never are."""
+    """Say when a run without measurements by `step` first measures its layers, or why it never does."""
     if train is not None and not train.layer_interval:
         return "Not measured: “Layer statistics every” is 0"
     first = 0 if train is None else (step // train.layer_interval + 1) * train.layer_interval
@@ -176,7 +176,7 @@ def when_measured(train: TrainConfig | None, step: int) -> str:
 
 
 def in_model_order(layers: Sequence[str]) -> tuple[str, ...]:
-    """Layers in the order of the forward pass, which is not that of the modules' parameters."""
+    """Sort layers in the order of the forward pass, which differs from the order of the modules' parameters."""
 
     def rank(name: str) -> tuple[int, int]:
         return (0, _FIRST.index(name)) if name in _FIRST else (2 if name == "head" else 1, 0)
@@ -185,7 +185,7 @@ def in_model_order(layers: Sequence[str]) -> tuple[str, ...]:
 
 
 def short_name(layer: str) -> str:
-    """A layer's name for the axis, counted from 1 as everywhere: “encoder.blocks.0” is “enc layer 1”."""
+    """Shorten a layer's name for the axis, counting from 1: “encoder.blocks.0” becomes “enc layer 1”."""
     layer = _BLOCK.sub(lambda found: f"layer {int(found[1]) + 1}", layer)
     for whole, short in _SHORT.items():
         layer = layer.replace(whole, short)
@@ -193,7 +193,7 @@ def short_name(layer: str) -> str:
 
 
 def format_ratio(ratio: float) -> str:
-    """A ratio with one decimal: “1.2e-3”."""
+    """Format a ratio with one decimal: “1.2e-3”."""
     if not ratio or not math.isfinite(ratio):
         return "0" if ratio == 0 else "–"
     return format_exponent(ratio)
@@ -212,7 +212,7 @@ class Cells(NamedTuple):
 
 
 def layer_cells(positions: Floats, values: Floats, left: float, right: float, n_columns: int) -> Cells:
-    """One column for each pixel between `left` and `right`.
+    """Resample the measurements to `n_columns` columns, one for each pixel between `left` and `right`.
 
     A measurement extends half-way to its neighbours. Several in one column are averaged.
 
@@ -241,7 +241,7 @@ def layer_cells(positions: Floats, values: Floats, left: float, right: float, n_
 
 
 def _half(positions: Floats, end: int) -> float:
-    """Half the distance from the first (0) or last (-1) measurement to its neighbour."""
+    """Return half the distance from the first (0) or last (-1) measurement to its neighbour."""
     if len(positions) < 2:
         return 0.5
     return float(abs(positions[end] - positions[1 if end == 0 else -2])) / 2
@@ -252,7 +252,7 @@ class ScaleBar(QWidget):
 
     Args:
         colours: the colour map of the image.
-        marks: labels by value; where not all fit, the ends and `usual` are shown.
+        marks: labels by value; if not all fit, only the ends and `usual` are shown.
         usual: the value to emphasize.
     """
 

@@ -29,10 +29,10 @@ from terrarium.models.runs.curve import Table
 _GAP = 6
 """Pixels between the end of a curve and its label."""
 _APART = 3
-"""Pixels of the columns that crowded dots are thinned to."""
+"""Width in pixels of the columns to which crowded dots are thinned."""
 
 _TRAILING = 0.2
-"""On a logarithmic axis of steps, the thick line is the mean of this share of the steps so far."""
+"""On a logarithmic axis of steps, the thick line is a trailing mean over this share of the steps so far."""
 
 _NOTHING_YET = "The curve starts with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
@@ -40,9 +40,9 @@ _NOTHING = ((np.empty(0), np.empty(0)),) * 3
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity that shows the loss: name, unit, number format, and the column of both tables of a history.
+    """A quantity in which the loss is shown: name, unit, number format, and column of a history's `train` and `val`.
 
-    `is_exponential`: it is e to the power of the column.
+    `is_exponential`: the quantity is e to the power of the column.
     """
 
     name: str
@@ -64,14 +64,14 @@ class Quantity:
             return np.exp(values)
 
     def of_nats(self, nats: float, table: Table) -> float:
-        """Convert a loss in nats per token to the quantity, at the rate of a table; NaN where it has none yet."""
+        """Convert a loss in nats per token to the quantity, at the last known ratio in a table; NaN if it has none."""
         if self.column == "loss":
             return float(self.of(np.array([nats]))[0])
         known = np.flatnonzero(np.isfinite(table[self.column]) & (table["loss"] > 0))
         return nats * float(table[self.column][known[-1]] / table["loss"][known[-1]]) if len(known) else math.nan
 
     def format(self, value: float) -> str:
-        """A value as text, “–” where it is not finite."""
+        """Format a value, “–” if it is not finite."""
         if not math.isfinite(value):
             return "–"
         return f"{value:,.0f}" if self.is_exponential and value >= 100 else with_minus(format(value, self.form))
@@ -84,10 +84,10 @@ QUANTITIES = (LOSS, PERPLEXITY, BITS_PER_BYTE)
 
 
 class LossChart(RunChart):
-    """Training loss (thin), smoothed (thick), validation (dots), and the baselines: guesses, gzip and tables.
+    """Training loss (thin), smoothed (thick), validation loss (dots), and baselines: guesses, gzip and n-gram tables.
 
     Args:
-        controls: whether another quantity can be chosen, as perplexity instead of the loss.
+        controls: whether another quantity can be chosen, such as perplexity instead of the loss.
     """
 
     def __init__(self, theme: ThemeProvider, *, controls: bool = True, quantity: Quantity = LOSS) -> None:
@@ -105,7 +105,7 @@ class LossChart(RunChart):
         self.quantities.setCurrentIndex(QUANTITIES.index(quantity))
         title = self.quantities if controls else label(quantity.name, "subheading")
         super().__init__(theme, Chart(theme), title, "" if controls else quantity.unit)
-        if controls:  # a title in words has its mark already
+        if controls:  # a title that is a label already has its help mark
             set_term(self, "Loss")
             self.head.insertWidget(1, HelpMark("Loss"))
         self._vocab_size = 0
@@ -145,7 +145,7 @@ class LossChart(RunChart):
     def sizeHint(self) -> QSize:
         return QSize(560, 280)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_history(
         self,
@@ -161,7 +161,7 @@ class LossChart(RunChart):
             vocab_size: places the line of a uniform guess; 0 = unknown.
             measured: numbers of its run.json, for the line of the unigram entropy.
             noun: what is predicted, “token” or “label”.
-            unit: of the loss; perplexity is offered where it is in nats per token.
+            unit: of the loss; perplexity is offered only if it is nats per token.
         """
         self._vocab_size, self._measured, self._noun = vocab_size, measured or {}, noun
         self.quantities.setItemText(QUANTITIES.index(LOSS), dataclasses.replace(LOSS, unit=unit).label)
@@ -171,7 +171,7 @@ class LossChart(RunChart):
         self.refresh()
 
     def show_tables(self, compared: TextCompared | None) -> None:
-        """Show in bits per byte what gzip and tables need for the held-out text; None: nothing is known."""
+        """Show the bits per byte of gzip and n-gram tables on the held-out text; None if not measured."""
         if compared != self._compared:
             self._compared = compared
             self.refresh()
@@ -182,19 +182,19 @@ class LossChart(RunChart):
         self.draw(self.history, dataclasses.replace(axis, is_log=self._has_log_steps))
 
     def set_smoothing(self, amount: float) -> None:
-        """Smooth the thick line more (up to 1) or less (0: not at all), see `moving_average`."""
+        """Set the smoothing of the thick line, from 0 (none) to 1: see `moving_average`."""
         self._smoothing = amount
         self.refresh()
 
     def set_log(self, on: bool) -> None:
-        """Use a logarithmic axis, which shows late progress."""
+        """Use a logarithmic y axis, which shows late progress."""
         self.is_log = on
         self.chart.getPlotItem().setLogMode(y=on)
         self.chart.show_window(self.chart.window)
         self.refresh()
 
     def set_log_steps(self, on: bool) -> None:
-        """Use a logarithmic axis of steps, which shows the first ones, in which the most happens."""
+        """Use a logarithmic axis of steps, which shows the first steps, where most changes."""
         self._has_log_steps = on
         self.chart.getPlotItem().getAxis("bottom").setLogMode(x=on)
         self.chart.show_window(None)
@@ -202,7 +202,7 @@ class LossChart(RunChart):
 
     @property
     def latest(self) -> float:
-        """The training loss after the last step, as the thick line shows it; NaN before the first one."""
+        """The smoothed training loss after the last step; NaN before the first step."""
         return _last(self._smoothed())
 
     def _smoothed(self) -> Floats:
@@ -227,9 +227,9 @@ class LossChart(RunChart):
         anything = len(train) > 1
         self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.raw.setData(x, raw)
-        self.smooth.setVisible(bool(self._smoothing))  # its antialiasing hides peaks, the thin line keeps them
+        self.smooth.setVisible(bool(self._smoothing))  # its antialiasing hides peaks; the thin line shows them
         self.smooth.setData(x, smoothed)
-        known = np.isfinite(dots)  # an alignment from rewards has no validation loss
+        known = np.isfinite(dots)  # alignment by rewards has no validation loss
         self._dots = x_val[known], dots[known]
         self._draw_dots()
         self.val.setVisible(anything)
@@ -242,7 +242,7 @@ class LossChart(RunChart):
 
     @Slot()
     def _draw_dots(self) -> None:
-        """Draw the validations; of those that would lie on each other, the lowest and the highest."""
+        """Draw the validation dots; of those that would overlap, only the lowest and the highest."""
         x, y = self._dots
         most = max(self.chart.width() // _APART, 1)
         if len(x) > 2 * most:
@@ -258,7 +258,7 @@ class LossChart(RunChart):
 
     def _show_references(self, train: Table) -> None:
         quantity, vocab_size, val = self.quantity, self._vocab_size, self.history.val
-        # Tokens of the held-out text may be shorter: its validations are what is compared with the lines.
+        # Tokens of the held-out text may be shorter, and the validation losses are what the lines are compared with.
         rates = val if np.isfinite(val[quantity.column]).any() else train
         guess = quantity.of_nats(math.log(vocab_size), rates) if vocab_size > 1 and len(train) else math.nan
         entropy = self._measured.get("unigram_entropy", math.nan)
@@ -275,7 +275,7 @@ class LossChart(RunChart):
         self.tables.show(self._compared if quantity is BITS_PER_BYTE else None, log=self.is_log)
 
     def _offer(self, quantity: Quantity, *, known: bool, keep: bool = False) -> None:
-        """Offer a quantity if it is known. keep: if it is not known but already chosen, it stays chosen."""
+        """Enable a quantity if it is known. keep: leave it selected even if it is not known."""
         index = QUANTITIES.index(quantity)
         model = self.quantities.model()
         assert isinstance(model, QStandardItemModel)
@@ -284,9 +284,9 @@ class LossChart(RunChart):
             self.quantities.setCurrentIndex(0)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
-        """The y range between two x: from zero for the whole run; for a part, its own range.
+        """Return the y range between two x values: from zero for the whole run, fitted to the data for a part.
 
-        On a logarithmic axis it fits the smoothed and validation losses, not the noise below.
+        On a logarithmic axis, it fits the smoothed and validation losses, not the noise below them.
         """
         raw, smoothed, dots = (finite_between(x, y, first, last) for x, y in self._drawn)
         everything = np.concatenate((raw, smoothed, dots))
@@ -304,7 +304,7 @@ class LossChart(RunChart):
 
     @property
     def references(self) -> Sequence[ReferenceLine]:
-        """The lines that are always in view where the whole run is."""
+        """The lines that are always in view while the whole run is shown."""
         return self.uniform_guess, self.frequencies, *self.tables.lines
 
     # -- Text ------------------------------------------------------------------------------------------
@@ -351,8 +351,12 @@ class LossChart(RunChart):
             self.line_names[i].setPos(right, min(max(end, low + apart / 2), high - apart / 2))
 
     def _place_frequencies(self, right: float, low: float, line: float) -> None:
-        """Place the label above its line, or below where the curve or the other label is; hide it if neither fits.
-        `low`: the lowest visible y, `line`: the height of a line of text."""
+        """Place the label above its line, or below if a curve or the other label is there; hide it if it does not fit.
+
+        Args:
+            low: the lowest visible y.
+            line: the height of a line of text, in y.
+        """
         value, guess = (self._axis_value(reference.value) for reference in (self.frequencies, self.uniform_guess))
         late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]
         late = late[np.isfinite(late)]
@@ -360,7 +364,7 @@ class LossChart(RunChart):
         self.frequencies.place_name(right, below=below, fits=not below or value - line >= low)
 
     def _axis_value(self, value: float) -> float:
-        """The y coordinate of a value; NaN where it has none."""
+        """Return the y coordinate of a value; NaN if a logarithmic axis has none."""
         if not self.is_log:
             return value
         return math.log10(value) if value > 0 else math.nan
@@ -399,6 +403,6 @@ class LossChart(RunChart):
 
 
 def _last(values: Floats) -> float:
-    """The last finite value, NaN where there is none."""
+    """Return the last finite value, or NaN."""
     known = values[np.isfinite(values)]
     return float(known[-1]) if len(known) else math.nan

@@ -21,10 +21,10 @@ _BEST = "★ best checkpoint"
 
 
 class MetricChart(RunChart):
-    """The metric on validation: a dot for each, and a star at the best checkpoint. Empty for a run without a task.
+    """The metric of each validation as a dot, and a star at the best checkpoint. Empty for a run without a task.
 
     Args:
-        loss: the chart above it, with whose x axis its own is aligned.
+        loss: the chart above; both x axes are aligned.
     """
 
     def __init__(self, theme: ThemeProvider, loss: LossChart) -> None:
@@ -41,7 +41,7 @@ class MetricChart(RunChart):
             self.chart.addItem(item)
         self._x = self._values = np.empty(0)
         self.best_row: int | None = None
-        """The row of the validations that the star is at."""
+        """The row of `history.val` marked by the star."""
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self.draw(self.history, self.axis)
@@ -51,7 +51,7 @@ class MetricChart(RunChart):
 
     @property
     def _scale(self) -> float:
-        """Shares are drawn in percent."""
+        """The factor of drawn values: shares are drawn in percent."""
         metric = self.history.metric
         return 100.0 if metric and METRICS[metric].unit == "share" else 1.0
 
@@ -73,7 +73,7 @@ class MetricChart(RunChart):
         self.chart.show_range((0.0, self._length()), self._heights)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
-        """The y range between two x: that of the values, for a metric hardly ever starts at zero."""
+        """Return the y range between two x values, fitted to the data, since metrics rarely start at zero."""
         shown = finite_between(self._x, self._values, first, last)
         if not len(shown):
             return 0.0, self._scale

@@ -15,13 +15,13 @@ from terrarium.models.evaluation.text_verdict import GZIP, TRIGRAM, short_table_
 from terrarium.models.events import TextCompared
 
 _GAP, _START = 6, 14
-"""Pixels that the name keeps from the right edge, and from the axis at the left, where curves begin."""
+"""Pixels between the label and the right edge, and between the label and the axis at the left."""
 
 
 class ReferenceLine:
-    """A labelled dashed line at a reference value, shown once there is one.
+    """A labelled dashed line at a reference value, hidden while there is none.
 
-    The label is above the line, or below where it would cover a curve.
+    The label is above the line, or below it if it would cover a curve.
     """
 
     def __init__(self, chart: Chart, tip: str) -> None:
@@ -44,7 +44,7 @@ class ReferenceLine:
         self.name.setToolTip(plain_tip(tip))
 
     def show(self, value: float, words: str, *, log: bool) -> None:
-        """Show it at a value with a label; hide it where the value is NaN."""
+        """Show the line at a value, with a label; hide it unless the value is finite and positive."""
         self.value, self._words = value, words
         shown = math.isfinite(value) and value > 0
         self._line.setVisible(shown)
@@ -54,8 +54,12 @@ class ReferenceLine:
             self.name.setText(words)
 
     def place_name(self, right: float, *, below: bool = False, fits: bool = True, at_left: bool = False) -> None:
-        """Place the label so that it ends at this x, or begins at the left edge where it is longer or is to be
-        `at_left`, above or below the line; hide it where it does not fit."""
+        """Place the label above or `below` the line, and elide it if it is wider than the view.
+
+        Args:
+            right: the x where the label ends. A label too long for that, or `at_left`, begins at the left edge.
+            fits: whether there is room; the label is hidden otherwise.
+        """
         self.name.setVisible(self._line.isVisible() and fits)
         view = self._view
         left, per_pixel = view.viewRange()[0][0], view.viewPixelSize()[0]
@@ -70,7 +74,7 @@ class ReferenceLine:
 
     @property
     def axis_value(self) -> float:
-        """Where it lies on the axis, which may be logarithmic."""
+        """The position on the y axis, which may be logarithmic."""
         return float(self._line.value())
 
     def restyle(self, theme: ThemeProvider) -> None:
@@ -82,13 +86,13 @@ class ReferenceLine:
 
 
 class TableLines:
-    """Lines for a 3-gram, for gzip and for the best table of a text, in bits per byte."""
+    """Lines at the bits per byte of a 3-gram model, of gzip and of the best n-gram table."""
 
     def __init__(self, chart: Chart) -> None:
         self.lines = tuple(ReferenceLine(chart, "") for _ in range(3))
 
     def show(self, compared: TextCompared | None, *, log: bool) -> None:
-        """Show a comparison, or no line where there is none."""
+        """Show a comparison; None hides all lines."""
         if compared is None:
             for line in self.lines:
                 line.show(math.nan, "", log=False)
@@ -103,7 +107,7 @@ class TableLines:
             line.set_tip("Bits per byte of the same held-out text, by what has read the rest of it")
 
     def place_names(self, right: float, low: float, line_height: float) -> None:
-        """Place the names at the left, since curves begin high, each above its line, or below where another one is.
+        """Place the labels at the left, as curves begin high: each above its line, or below if another label is there.
 
         low: the lowest visible y.
         """

@@ -16,7 +16,7 @@ X_AXES = {"step": "Steps", "tokens": "Tokens", "elapsed_s": "Time"}
 
 @dataclass(frozen=True)
 class RunAxis:
-    """A column of X_AXES, its divisor, and its title with the unit. is_log: x is log10 of it, from 1 on."""
+    """An x axis: a column of X_AXES, its divisor, and its title with the unit. is_log: x is its log10, clipped at 1."""
 
     column: str = "step"
     unit: float = 1.0
@@ -25,7 +25,7 @@ class RunAxis:
 
     @classmethod
     def of(cls, column: str, train: Table) -> RunAxis:
-        """The axis of a column, in a unit that suits the length of the run."""
+        """Return the axis of a column, in a unit that suits the length of the run."""
         top = float(train[column][-1]) if len(train) else 0.0
         if column == "tokens":
             return cls(column, 1e6, "Tokens (millions)") if top >= 2e6 else cls(column, 1e3, "Tokens (thousands)")
@@ -36,12 +36,12 @@ class RunAxis:
         return cls()
 
     def of_rows(self, table: Table) -> NDArray[np.float64]:
-        """The x of the rows of a table (n,)."""
+        """Return the x of the rows of a table, (n,)."""
         x = table[self.column] / self.unit
         return np.log10(np.maximum(x, 1.0)) if self.is_log else x
 
     def of_steps(self, steps: Sequence[int], train: Table) -> NDArray[np.float64]:
-        """The x of steps (n,), interpolated between training rows."""
+        """Return the x of steps, (n,), interpolated between training rows."""
         if self.is_log:
             return np.log10(np.maximum(np.asarray(steps, np.float64), 1.0))
         if self.column == "step" or not len(train):
@@ -50,6 +50,6 @@ class RunAxis:
 
 
 def nearest_row(positions: NDArray[np.float64], x: float) -> int:
-    """The row nearest to x; `positions` must be sorted and not empty."""
+    """Return the row nearest to x; `positions` must be sorted and not empty."""
     i = min(int(np.searchsorted(positions, x)), len(positions) - 1)
     return i - 1 if i > 0 and x - positions[i - 1] < positions[i] - x else i

@@ -1,4 +1,4 @@
-"""Base of a run's charts: a header with name and values, and a pointer that reads a row."""
+"""The base class of a run's charts: a header with name and values, and a pointer that reads a row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from terrarium.app.session.run_history import RunHistory
 Floats = NDArray[np.float64]
 
 _LEAST, _X = 48, 40
-"""The least height of a small chart in pixels, and what its x axis adds."""
+"""Minimum height of a chart in pixels, and the additional height of its x axis."""
 _STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 
@@ -32,7 +32,7 @@ class RunChart(QWidget):
     Subclasses draw `history` along `axis` in `_draw` and return the values as text in `_read_out_text`.
 
     Signals:
-        row_pointed(row): the pointer is at this row of `history.train`; None: outside.
+        row_pointed(row): the pointer is at this row of `history.train`; None: outside the chart.
     """
 
     row_pointed = Signal(object)
@@ -73,7 +73,7 @@ class RunChart(QWidget):
         self._unit.setVisible(bool(unit))
 
     def show_x(self, *, shown: bool) -> None:
-        """Show the numbers and the title of the x axis: of charts one above the other, only the last one needs them."""
+        """Show the ticks and title of the x axis; in a stack of charts, only the lowest needs them."""
         self._has_x = shown
         self.chart.show_x(shown=shown)
         self.chart.setMinimumHeight(_LEAST + (_X if shown else 0))
@@ -91,13 +91,13 @@ class RunChart(QWidget):
         self.show_row(self._row)
 
     def show_row(self, row: int | None) -> None:
-        """Show the values of a row of `history.train`; None: the latest."""
+        """Show the values at a row of `history.train`; None: the text shown without a pointer."""
         positions = self.axis.of_rows(self.history.train)
         self._row = row if row is not None and row < len(positions) else None
         self.chart.show_cursor(None if self._row is None else float(positions[self._row]))
         self.read_out.setText(self._read_out_text(self._row))
 
-    # -- Keys, for charts that take the focus ------------------------------------------------------------
+    # -- Keys (charts that take the focus) ---------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         n, key = len(self.history.train), Qt.Key(event.key())
@@ -136,7 +136,7 @@ class RunChart(QWidget):
         raise NotImplementedError
 
     def _read_out_text(self, row: int | None) -> str:
-        """The values at a row as text; None: what is shown without a pointer."""
+        """Return the values at a row as text; with None, the text shown without a pointer."""
         raise NotImplementedError
 
     @Slot(object)
@@ -146,19 +146,19 @@ class RunChart(QWidget):
         self._point_at(row)
 
     def _length(self) -> float:
-        """The end of the run along the axis; 1 before its first step."""
+        """Return the end of the run along the axis; 1 before the first step."""
         tables = (self.history.train, self.history.val)
         return max((float(self.axis.of_rows(table)[-1]) for table in tables if len(table)), default=0.0) or 1.0
 
 
 def finite_between(x: Floats, y: Floats, first: float, last: float) -> Floats:
-    """The finite y of points (n,) with first ≤ x ≤ last; x must be sorted."""
+    """Return the finite y of the points (n,) with first ≤ x ≤ last; x must be sorted."""
     part = y[int(np.searchsorted(x, first)) : int(np.searchsorted(x, last, side="right"))]
     return part[np.isfinite(part)]
 
 
 def span_of(values: Floats, *, whole: bool) -> tuple[float, float]:
-    """The y range of positive values (n,): from zero for a whole run, else fitted to the part."""
+    """Return the y range of positive values (n,): from zero for a whole run, fitted to the values for a part."""
     top = float(values.max(initial=0.0)) or 1.0
     if whole or not len(values):
         return 0.0, top

@@ -1,4 +1,4 @@
-"""The samples of a run's pinned prompts: the newest, or those of an earlier step."""
+"""The samples for a run's pinned prompts, at the latest or at an earlier step."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SampleFeed(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
         area.setWidget(self._body)
         self._pages = QStackedWidget()
         self._pages.setMinimumHeight(7 * SPACE)
@@ -81,7 +81,7 @@ class SampleFeed(QWidget):
         theme.theme_changed.connect(self._show)
 
     def show_history(self, history: RunHistory, spec: RunSpec | None) -> None:
-        """Show another run's samples; its spec, where readable, determines the label of the outputs."""
+        """Show another run's samples; its spec, if readable, determines the label before the outputs."""
         self._history, self._n_known, self._steps = history, 0, []
         objective = "" if spec is None else objective_of(spec.model, spec.train.objective)
         if spec is not None and spec.data.task == "text-to-text" and spec.model.topology == "encoder-decoder":
@@ -101,7 +101,7 @@ class SampleFeed(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show new samples."""
+        """Show new samples; the slider follows the latest step if it was there."""
         if len(self._history.samples) == self._n_known and self._n_known:
             return
         self._n_known = len(self._history.samples)

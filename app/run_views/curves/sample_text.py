@@ -1,4 +1,4 @@
-"""Splits a sample into prompt and output, and highlights changes between two texts as rich text."""
+"""Splitting a sample into prompt and output, and highlighting changes between two texts as rich text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _SPECIAL = re.compile(r"<\|(\w+)\|>")
 
 
 def changes(old: str, new: str) -> list[tuple[str, bool]]:
-    """`new` in parts, each with whether it differs from `old`, compared word by word; white space never does."""
+    """Split `new` into parts, each with whether it differs from `old`, word by word; white space never differs."""
     return [(part, is_new and not part.isspace()) for part, is_new in marked_words(new, old)]
 
 
 def highlight_changes(old: str, new: str, colour: str) -> str:
-    """`new` as rich text; what differs from `old` has the background `colour`."""
+    """Return `new` as rich text, with the background `colour` behind the parts that differ from `old`."""
     return "".join(
         f'<span style="background-color:{colour}">{as_rich_text(part)}</span>' if is_new else as_rich_text(part)
         for part, is_new in changes(old, new)
@@ -25,12 +25,12 @@ def highlight_changes(old: str, new: str, colour: str) -> str:
 
 
 def as_rich_text(text: str) -> str:
-    """A plain text as rich text; special tokens as in pills: ⟨end⟩."""
+    """Convert plain text to rich text; special tokens are written ⟨end⟩, as in token pills."""
     return html.escape(_SPECIAL.sub(r"⟨\1⟩", text)).replace("\n", "<br>")
 
 
 def prompt_and_output(sample: SampleMade) -> tuple[str, str]:
-    """The prompt (as the model read it, with gaps, where recorded) and the output."""
+    """Return the prompt (if recorded, as the model read it, with gaps) and the output."""
     if not sample.text.startswith(ARROW):
         return sample.prompt, sample.text
     read, arrow, answer = sample.text.removeprefix(ARROW).partition(ARROW)

@@ -17,7 +17,7 @@ from terrarium.models.number_words import with_minus
 from terrarium.models.runs.curve import Table
 
 RowFormat = Callable[[Table, int], str]
-"""Formats the value of a row of a table."""
+"""Formats the value at a row of a table."""
 
 
 class SmallChart(RunChart):
@@ -25,10 +25,10 @@ class SmallChart(RunChart):
 
     Args:
         column: of RunHistory.train. `sparse`: not measured at every step; the last measurement is shown.
-        format_row: formats the value of a row; by default with `form`.
-        scale: the largest value -> (divisor of all values, unit, which stands beside the name).
-        noisy: draw it thin, with a smoothed line on top.
-        has_x: whether it shows its x axis, see RunChart.show_x.
+        format_row: formats the value at a row; by default with `form`.
+        scale: maps the largest value to (divisor of all values, unit beside the name).
+        noisy: draw a thin line, with a smoothed line on top.
+        has_x: whether to show the x axis, see RunChart.show_x.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class SmallChart(RunChart):
         return QSize(240, 100)
 
     def set_smoothing(self, amount: float) -> None:
-        """Smooth the thick line more or less, see `moving_average`."""
+        """Set the smoothing of the thick line, from 0 (none) to 1: see `moving_average`."""
         self.smoothing = amount
         self._restyle()
         self.draw(self.history, self.axis)
@@ -90,7 +90,7 @@ class SmallChart(RunChart):
         self.chart.show_range((0.0, self._length()), self._heights)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
-        """The y range between two x: from zero for the whole run; for a part, its own range."""
+        """Return the y range between two x values: from zero for the whole run, fitted to the data for a part."""
         return span_of(finite_between(self._x, self._values, first, last), whole=self.chart.window is None)
 
     def _read_out_text(self, row: int | None) -> str:
@@ -110,5 +110,5 @@ class SmallChart(RunChart):
 
 
 def format_number(value: float, form: str) -> str:
-    """A formatted number, “–” where it is not finite."""
+    """Format a number, “–” if it is not finite."""
     return with_minus(format(value, form)) if math.isfinite(value) else "–"

@@ -1,4 +1,4 @@
-"""A card for one diagnosis: the problem, the evidence, and a button that starts the remedy."""
+"""A card for one diagnosis: the problem, the evidence, and a button that applies the remedy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from terrarium.models.diagnosis import SHOWN_BY, Diagnosis
 from terrarium.models.number_words import with_minus
 
 GRAVE = frozenset({"nan", "divergence", "exploding", "dead"})
-"""Kinds that leave no useful model."""
+"""Kinds of diagnosis after which the model is useless."""
 _CURVES = {
     **dict.fromkeys(("nan", "exploding", "dead"), ("Gradient norm", "train", "grad_norm")),
     **dict.fromkeys(("overfitting", "little_data", "small_validation"), ("Validation loss", "val", "loss")),
 }
 _LOSS = ("Training loss", "train", "loss")
 _WITHOUT_CURVE = frozenset({"forgetting", "over_refusal"})
-"""Measured once or twice in a run."""
+"""Kinds measured only once or twice in a run."""
 _WIDTH, _HEIGHT = 176, 56
 _WIDE_SPAN = 50.0
 """Values that differ by more than this factor are drawn on a logarithmic scale."""
@@ -36,7 +36,7 @@ class DiagnosisCard(QFrame):
     """Shows a diagnosis of one kind, which may change as the run continues.
 
     Signals:
-        remedy_asked(remedy): the user wants to apply it.
+        remedy_asked(remedy): the user wants to apply this `Remedy`.
     """
 
     remedy_asked = Signal(object)
@@ -121,7 +121,7 @@ class DiagnosisCard(QFrame):
 
 
 def _curve(kind: str, history: RunHistory) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
-    """The name of what is drawn beside a diagnosis, its steps and its values; a figure where it is often measured."""
+    """Return the title, steps and values of the curve beside a diagnosis: an alignment figure if the run has it."""
     if kind in _WITHOUT_CURVE:
         return "", np.zeros(0), np.zeros(0)
     for name in SHOWN_BY.get(kind, ()):
@@ -150,7 +150,7 @@ class SymptomChart(QWidget):
         return QSize(_WIDTH, _HEIGHT)
 
     def set_curve(self, name: str, steps: NDArray[np.float64], values: NDArray[np.float64], mark: int) -> None:
-        """Draw the finite `values` over `steps`, both (N), and mark step `mark`."""
+        """Draw the finite `values` over `steps`, both (N,), and mark the step `mark`."""
         known = np.isfinite(values)
         self._steps, self._values = _thinned(steps[known], values[known])
         self._mark = mark

@@ -66,7 +66,7 @@ class DoctorView(QWidget):
         self._found.hide()
 
     def show_run(self, run: ShownRun) -> None:
-        """Examine another run; a button of the one before would apply its remedy to this one."""
+        """Examine another run; the previous run's cards go first, as their buttons would apply to this run."""
         if run is not self._examiner.run:
             self._show_cards(run, ())
             self.heading.setText("Examining…")
@@ -76,7 +76,7 @@ class DoctorView(QWidget):
         self._say_unless(self._examiner.show_run(run))
 
     def refresh(self) -> None:
-        """The run has grown: examine it again, after an examination in progress."""
+        """Examine the run again, since it has grown; an examination in progress is finished first."""
         self._say_unless(self._examiner.refresh())
 
     def _say_unless(self, is_examined: bool) -> None:
@@ -138,9 +138,9 @@ class DoctorView(QWidget):
 
 
 class CheckList(QWidget):
-    """The checks that passed or were not possible, with their values, one line each.
+    """The checks that passed or were not possible, one line each, with their values.
 
-    Other checks are hidden.
+    The lines of all other checks are hidden.
     """
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -173,7 +173,7 @@ class CheckList(QWidget):
         self.setVisible(bool(by_kind))
 
     def words(self) -> list[str]:
-        """The visible texts, line by line."""
+        """Return the visible texts, line by line."""
         return [f"{line.title.text()}: {line.words.text()}" for line in self._lines.values() if line.check is not None]
 
     @Slot()

@@ -1,1 +1,1 @@
-"""What a run that learns from rewards is doing: its figures, and the replies that it drew."""
+"""Monitoring of an alignment run: its figures, its KL against its reward, and its rollouts."""

@@ -1,4 +1,4 @@
-"""Which figures of a run are drawn together, in which order, and which of them first."""
+"""The plan of the charts of an alignment run: which figures share a chart, in which order, and which come first."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from terrarium.app.run_views.rewards.figure_chart import Series
 
 _HEADLINES = ("reward", "objective/scores", "rewards/margins", "accuracy")
-"""What is optimized, by stage: the first one that a run has."""
+"""Figures of the objective, by stage: a run's first tall chart shows the first of these that it has."""
 _BESIDE = {"accuracy": "confidence"}
-"""What is drawn in the same chart: where a reward model is as sure as it is right, it is calibrated."""
+"""Figures drawn in the chart of another: a reward model is calibrated if its confidence equals its accuracy."""
 KL = ("kl", "objective/kl")
-"""The distance from the parent, by stage: the first one that a run has."""
+"""Figures of the distance from the parent, by stage: a tall chart shows the first of these that a run has."""
 _SECONDS = (
     Series(name="seconds/rollout", role="info"),
     Series(name="seconds/score", role="accent"),
@@ -44,25 +44,25 @@ _SMALL = (
     ("loss/value_avg",),
     ("loss/policy_avg",),
 )
-"""The charts beside, in this order; those of other figures follow."""
+"""Figures of each small chart, in the order of the charts; charts of all other figures follow."""
 _UNDRAWN = frozenset({"sampling/logp_difference", "held_out/pairs", "held_out/replies"})
-"""Always the same, or nearly zero."""
+"""Figures that are not drawn: they are constant, or nearly zero."""
 _ROLES = ("info", "accent", "validation")
-"""Colours of figures in one small chart."""
+"""Colours of the figures in one small chart."""
 _LENGTH, _N_FEW = "completions/mean_length", 4
-"""What is shown beside what is optimized, what was meant and the KL, where the window shows little; and charts then."""
+"""The figure beside the objective, gold reward and KL, and the number of charts, if the others are folded away."""
 
 
 @dataclass(frozen=True)
 class ChartPlan:
-    """A chart that is to be made: see FigureChart."""
+    """A chart to create: see FigureChart."""
 
     series: tuple[Series, ...]
     stacked: bool = False
 
 
 def plan_charts(figures: Collection[str]) -> tuple[list[ChartPlan], list[ChartPlan]]:
-    """The tall and the small charts of a run that has these figures."""
+    """Plan the tall and the small charts of a run with these figures."""
     names = set(figures)
     head = next((name for name in _HEADLINES if name in names), "")
     tall: list[ChartPlan] = []
@@ -86,9 +86,9 @@ def plan_charts(figures: Collection[str]) -> tuple[list[ChartPlan], list[ChartPl
 
 
 def first_charts(tall: list[ChartPlan], small: list[ChartPlan]) -> tuple[list[ChartPlan], int]:
-    """The four charts that matter most, and how many there are beside them."""
-    by_length = sorted(small, key=lambda plan: plan.series[0].name != _LENGTH)  # which is first, if there is one
+    """Return the (at most) four most important charts, and the number of the others."""
+    by_length = sorted(small, key=lambda plan: plan.series[0].name != _LENGTH)  # the reply length first, if known
     few = [*tall, *by_length][:_N_FEW]
-    if few and few[-1].series[0].name == _LENGTH:  # left and right: what is earned; below: how it is
+    if few and few[-1].series[0].name == _LENGTH:  # upper row: rewards; lower row: length and KL
         few = [*few[:-2], few[-1], few[-2]]
     return few, len(tall) + len(small) - len(few)

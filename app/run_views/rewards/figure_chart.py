@@ -1,4 +1,4 @@
-"""A chart of one or several figures of an alignment over its steps, each with its definition and its alert."""
+"""A chart of one or several figures of an alignment run over its steps, with their definitions and alerts."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from terrarium.models.runs.curve import Table
 
 _DOT = "●"
 _UNITS = {"s": "seconds per step"}
-"""Units in words, where their sign could be read as something else."""
+"""Units in words, if their symbol is ambiguous."""
 _NOT_YET = "The curve starts with the first steps."
 _HIGHEST_BAND = 4.0
-"""A healthy range is drawn whole where it reaches at most that many times as high as the values."""
+"""The y axis includes the whole healthy range if its top is at most this many times the top of the values."""
 _NOTHING = Table(FIGURE_COLUMNS)
 _TERMS: Mapping[str, str] = MappingProxyType(
     {
@@ -60,12 +60,12 @@ _TERMS: Mapping[str, str] = MappingProxyType(
         "reward_std": "GRPO",
     }
 )
-"""How figures begin, and the term of the glossary that they belong to: the first that fits."""
+"""Glossary terms of figures, by a prefix of the figure's name; the first match counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A figure and its colour: a field of the theme. title: its name here, by default the figure's own."""
+    """A figure in a chart. role: its colour, a field of the theme. title: its name here, "" for the figure's own."""
 
     name: str
     role: str = "info"
@@ -73,12 +73,12 @@ class Series:
 
     @property
     def words(self) -> str:
-        """What it is called here."""
+        """The name in this chart."""
         return self.title or figure_of(self.name).title
 
 
 class FigureMark(HelpMark):
-    """A “?” whose tooltip defines figures; a click explains the term of the glossary that they belong to."""
+    """A “?” whose tooltip defines the figures of a chart; a click explains their glossary term."""
 
     def __init__(self, series: Sequence[Series]) -> None:
         self._words = "\n\n".join(f"{each.words}: {about(each.name)}" for each in series)
@@ -91,7 +91,7 @@ class FigureMark(HelpMark):
 
 @dataclass(eq=False)
 class _Drawn:
-    """What is drawn of a series, and its points: of steps, and of validations."""
+    """The plot items of a series. points: x and y (n,) of its training steps, then of its validations."""
 
     raw: pg.PlotCurveItem
     smooth: pg.PlotCurveItem
@@ -101,16 +101,16 @@ class _Drawn:
 
 
 class FigureChart(RunChart):
-    """Figures of `history.figures`: thin as measured, thick smoothed, and dots on validation prompts.
+    """Figures of `history.figures`: raw values (thin), smoothed (thick), and values on validation prompts (dots).
 
     Args:
-        series: of the same unit, all drawn from zero.
-        stacked: draw them as areas upon each other instead.
-        tall: whether it is read closely: with its x axis, and keys.
-        explained: whether a line below its name says what it is.
+        series: figures of the same unit, on one y axis.
+        stacked: draw them as stacked areas instead of lines.
+        tall: whether the chart is large, with an x axis and keyboard control.
+        explained: whether a line below the title explains the first figure in plain words.
 
     Signals:
-        step_asked(step): it was clicked there.
+        step_asked(step): the user clicked the chart at this step.
     """
 
     step_asked = Signal(int)
@@ -132,7 +132,7 @@ class FigureChart(RunChart):
         titles = QWidget()
         titles.setLayout(row(*self.captions, FigureMark(series), spacing=SPACE))
         super().__init__(theme, Chart(theme), titles)
-        self.plain = ElidedLabel()  # one that wraps would give charts the height that they like best
+        self.plain = ElidedLabel()  # a label that wraps would make the layout give charts their preferred height
         self.plain.setProperty("role", "caption")
         self.plain.setText(self._figure.plain if explained else "")
         self.plain.setVisible(bool(self.plain.text()))
@@ -141,7 +141,7 @@ class FigureChart(RunChart):
         below.insertWidget(1, self.plain)
         self._tall = tall
         if len(self.series) > 1 and not tall:
-            self.read_out.setMinimumWidth(1)  # its captions say it all: else it would take the room of other charts
+            self.read_out.setMinimumWidth(1)  # the captions show the values; do not take width from other charts
         self._scale = 100.0 if self._figure.unit == "share" else 1.0
         unit = _UNITS.get(self._figure.unit, self._figure.unit)
         self.show_unit(unit if self._scale != 100 else "%" if len(self.series) == 1 else "")
@@ -163,7 +163,7 @@ class FigureChart(RunChart):
         self.reference = ReferenceLine(self.chart, "")
         self._drawn = [self._make(caption) for caption in self.captions]
         for i, drawn in enumerate(self._drawn):
-            drawn.raw.setZValue(-10 - i)  # of areas, the lower ones are in front
+            drawn.raw.setZValue(-10 - i)  # stacked areas reach down to zero, so the lower ones are in front
             if stacked:
                 drawn.raw.setFillLevel(0.0)
         for each, caption in zip(series, self.captions, strict=True):
@@ -183,27 +183,27 @@ class FigureChart(RunChart):
         return QSize(560, 240) if self._tall else QSize(240, 110)
 
     def set_smoothing(self, amount: float) -> None:
-        """Smooth the thick lines more or less, see `moving_average`."""
+        """Set the smoothing of the thick lines, from 0 (none) to 1: see `moving_average`."""
         self.smoothing = amount
         self._restyle()
         self.draw(self.history, self.axis)
 
     def show_alerts(self, said: Mapping[str, str]) -> None:
-        """Show what the doctor says of the run, by the figure that shows it."""
+        """Show the chart's own alerts and those of the doctor, whose messages `said` maps from figure names."""
         own = [said[each.name] for each in self.series if each.name in said]
         own += [f"{name}: {says}" for name, says in self.alerts.items()]
         self.alert.setVisible(bool(own))
         self.alert.setToolTip(plain_tip("\n".join(own)))
 
     def show_reference(self, value: float, words: str, tip: str) -> None:
-        """Draw a labelled line at a value, none where it is NaN."""
+        """Draw a labelled line at a value; NaN hides it."""
         self.reference.set_tip(tip)
         self.reference.show(self._scale * value, words, log=False)
         self._place_name()
 
     @property
     def is_known(self) -> bool:
-        """Whether the run has any of the figures."""
+        """Whether the run has recorded any of the figures."""
         return any((each.name, of) in self.history.figures for each in self.series for of in (False, True))
 
     def _tables(self, series: Series) -> tuple[Table, Table]:
@@ -258,7 +258,7 @@ class FigureChart(RunChart):
         return low, top
 
     def _span_below_zero(self, values: Floats, *, whole: bool) -> tuple[float, float]:
-        """The y range of values of which some are negative: with zero, unless all are far from it."""
+        """Return the y range of partly negative values: with zero for a whole run, unless all are far from it."""
         low, high = float(values.min()), float(values.max())
         margin = 0.05 * (high - low) or 0.05 * abs(low)
         is_far = high < 0 and high - low < abs(high)
@@ -291,7 +291,7 @@ class FigureChart(RunChart):
             caption.setText(f"{dot}{series.words}{f'&nbsp; {value}' if value else ''}")
 
     def _value_text(self, series: Series, row: int | None, *, held_out: bool = False) -> str:
-        """The value at a row of `history.train`, or the last one; "" where there is none before."""
+        """Format the latest value at or before a row of `history.train` (None: the last row); "" if there is none."""
         step = math.inf if row is None else float(self.history.train["step"][row])
         table = self._tables(series)[held_out]
         before = int(np.searchsorted(table["step"], step, side="right")) - 1
@@ -302,7 +302,7 @@ class FigureChart(RunChart):
             return f"{format_number(100 * value, '.0f')} %"
         if 0 < abs(value) < 0.001:
             return with_minus(np.format_float_positional(value, precision=1, fractional=False, trim="-"))
-        value = value or 0.0  # nothing is −0
+        value = value or 0.0  # avoids “−0”
         return format_number(value, ",.0f" if abs(value) >= 100 else ".3g")
 
     @Slot(object)
@@ -329,5 +329,5 @@ class FigureChart(RunChart):
 
 
 def _term_of(name: str) -> str:
-    """The term of the glossary that a figure belongs to."""
+    """Return the glossary term of a figure."""
     return next((term for start, term in _TERMS.items() if name.startswith(start)), "RLHF")

@@ -1,4 +1,4 @@
-"""A chart of what was reached against the distance from the parent: a dot for each point, joined in their order."""
+"""A chart of reward against KL to the parent: a dot for each evaluation point, joined in order of the steps."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _STYLES = {
     "dotted": (Qt.PenStyle.DotLine, "···"),
     "dash-dotted": (Qt.PenStyle.DashDotLine, "–·–"),
 }
-"""How a line is drawn, and how the legend shows that."""
+"""Line styles: the pen style and the sample in the legend."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Line:
-    """A line for comparison: kl and value (n,); name, and what it is; role: its colour; style, one of _STYLES."""
+    """A curve for comparison. kl, value: (n,). tip: its explanation. role: its colour. style: a key of _STYLES."""
 
     name: str
     tip: str
@@ -46,8 +46,11 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dots:
-    """The points: kl and value (n,), in their order. low, high: the ends of their intervals, NaN for unknown. peak: the
-    index of the one that is marked. words: what each says of itself."""
+    """The evaluation points, in order of the steps.
+
+    kl, value: (n,). low, high: (n,), the ends of confidence intervals, NaN if unknown. words: a description of each.
+    peak: the index of the point marked with a star.
+    """
 
     kl: Floats
     value: Floats
@@ -62,11 +65,11 @@ NO_DOTS = Dots(kl=_NONE, value=_NONE, low=_NONE, high=_NONE, words=())
 
 
 class KlChart(QWidget):
-    """One quantity against √KL, or KL.
+    """One quantity against √KL or KL.
 
     Signals:
-        point_hovered(i): the pointer, or the keys, are at this dot; None: at none.
-        point_clicked(i): it was clicked.
+        point_hovered(i): the pointer or the arrow keys have moved to this dot; None: to no dot.
+        point_clicked(i): the user clicked a dot or pressed Return on it.
     """
 
     point_hovered = Signal(object)
@@ -126,10 +129,10 @@ class KlChart(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(560, 260)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def draw(self, dots: Dots, lines: Sequence[Line], longest_kl: float) -> None:
-        """Draw points and lines beside them; the chart ends at `longest_kl`."""
+        """Draw points and comparison curves; the x axis ends at `longest_kl`."""
         self.dots, self.lines = dots, tuple(lines)
         x, y = self._x(dots.kl), self.scale * dots.value
         has_any = bool(np.isfinite(y).any())
@@ -158,18 +161,18 @@ class KlChart(QWidget):
         self._place_price()
 
     def show_price(self, kl: float, words: str, tip: str) -> None:
-        """Draw the line of the least KL that a goal costs, none where it is NaN."""
+        """Draw a vertical line at the minimum KL of a goal; NaN hides it."""
         self._kl_of_price, self._price_words = kl, words
         for item in (self._price, self.price_name):
             item.setToolTip(plain_tip(tip))
         self._place_price()
 
     def show_marks(self, kl: Sequence[float]) -> None:
-        """Mark distances by dashed lines."""
+        """Draw vertical dashed lines at these KL values."""
         self.chart.set_marks(self._x(np.asarray(kl, np.float64)).tolist())
 
     def show_look(self, i: int | None) -> None:
-        """Ring a dot and say what it is; None: none."""
+        """Draw a ring around a dot and show its description; None for no dot."""
         self.index = i
         at = [] if i is None or not math.isfinite(self.dots.value[i]) else [i]
         self._ring.setData(x=self._x(self.dots.kl[at]), y=self.scale * self.dots.value[at])
@@ -209,7 +212,7 @@ class KlChart(QWidget):
         self._point_at(self._nearest(point) if point is not None else None)
 
     def _nearest(self, point: QPointF) -> int | None:
-        """The dot near the pointer, in chart coordinates."""
+        """Return the index of the dot near a point in chart coordinates, or None."""
         across, up = self.chart.getPlotItem().getViewBox().viewPixelSize()
         x, y = self._x(self.dots.kl) - point.x(), self.scale * self.dots.value - point.y()
         apart = np.hypot(x / (across or 1.0), y / (up or 1.0))

@@ -1,4 +1,4 @@
-"""Reward against KL: what is optimized, and what is meant, by how far the model has moved; and stopping at the peak."""
+"""Proxy and gold reward against the KL to the parent, to detect overoptimization and to stop a run at the peak."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from terrarium.models.alignment.overoptimisation import (
 from terrarium.models.number_words import format_count, format_percent, format_signed, with_minus
 
 _PROXIES = ("reward", "rewards/margins")
-"""What is optimized, by stage: where pairs are learned from, rewards are drawn beside them."""
+"""Figures of the proxy reward, by stage: the margin of implicit rewards if a run learns from pairs."""
 _AXES = {"root": "√KL", "kl": "KL"}
 _ABOUT_AXES = (
     "The distance from the parent: along its square root, what a policy gains at first is a straight line. KL itself "
@@ -51,13 +51,13 @@ _ABOUT_FIT = (
 
 
 class KlPanel(QWidget):
-    """Two charts above each other with one x, and beside them what they say.
+    """The charts of the proxy and the gold reward, with linked x axes, and a column that interprets them.
 
     Signals:
-        point_hovered(): another point, or none, is hovered.
-        step_asked(step): the replies of this point are asked for.
-        stop_asked(step): a run that ends at this checkpoint is asked for.
-        fork_asked(step): a fork of this checkpoint, with other settings.
+        point_hovered(): the hovered point has changed.
+        step_asked(step): the user wants to see the replies of this step.
+        stop_asked(step): the user wants a run that ends at this checkpoint.
+        fork_asked(step): the user wants to fork this checkpoint with other settings.
     """
 
     point_hovered = Signal()
@@ -146,7 +146,7 @@ class KlPanel(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         facts.setMinimumWidth(240)
         area.setWidget(facts)
@@ -165,10 +165,10 @@ class KlPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(body)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
-        """Show a run, with the next refresh."""
+        """Switch to a run; `refresh` then draws it."""
         self._run, self.history = run, run.history
         self.measurer.cancel()
         self.problem.setText("")
@@ -179,12 +179,12 @@ class KlPanel(QWidget):
 
     @property
     def has_looks(self) -> bool:
-        """Whether the run says how far it is from its parent, at two points at least."""
+        """Whether the KL to the parent was measured at two or more validations."""
         return len(self.history.figures.get(("kl", True), ())) > 1
 
     @Slot()
     def refresh(self) -> None:
-        """The run may have grown."""
+        """Recompute the points, the peak and the fit, and redraw: the run may have grown."""
         values = {name: self._by_step(name) for name in ("kl", "gold", "held_out/replies", *_PROXIES)}
         self._proxy_name = next((name for name in reversed(_PROXIES) if values[name]), _PROXIES[0])
         proxy = values[self._proxy_name]
@@ -212,7 +212,10 @@ class KlPanel(QWidget):
 
     @property
     def share(self) -> float:
-        """The parent's share of what was meant: of many replies where they were drawn, else of the first point."""
+        """The parent's gold reward: the share of its replies that are as intended, NaN if unknown.
+
+        From the replies drawn to measure best-of-n if there are any, else from the validation at step 0.
+        """
         if self.parent_curves is not None and math.isfinite(self.parent_curves.share):
             return self.parent_curves.share
         first = self.points[0] if self.points else None
@@ -331,7 +334,7 @@ class KlPanel(QWidget):
         )
 
     def _marks(self) -> list[float]:
-        """Where β or the learning rate was changed: at the KL of that step."""
+        """Return the KL at the steps at which β or the learning rate was changed."""
         table = self.history.figures.get(("kl", False)) or self.history.figures.get(("kl", True))
         steps = [mark.step for mark in self.history.marks if mark.event in ("beta", "learning rate")]
         if table is None or not len(table) or not steps:
@@ -461,7 +464,7 @@ class KlPanel(QWidget):
         )
 
     def _fit_of_best(self) -> GaoFit | None:
-        """Gao's law of best-of-n, where enough of n were measured."""
+        """Fit Gao's law of best-of-n to its points; None if there are too few."""
         points = self.parent_curves.best_of if self.parent_curves is not None else ()
         return fit_gao([point.kl for point in points], [point.gold for point in points], is_best_of=True)
 
@@ -476,7 +479,7 @@ class KlPanel(QWidget):
 
     @property
     def point_words(self) -> str:
-        """What is said of the point under the pointer; "" for none."""
+        """The description of the hovered point; "" if there is none."""
         i = self.proxy.index
         if i is None:
             return ""
@@ -490,13 +493,13 @@ class KlPanel(QWidget):
 
 
 def _numbers(fit: GaoFit, between: str = ", ") -> str:
-    """What was fitted, as “α 0.50, β 0.30, R² 0.98”."""
+    """Format the fitted parameters, as “α 0.50, β 0.30, R² 0.98”."""
     numbers = (("α", fit.alpha), ("β", fit.beta), ("R²", fit.r2))
     return between.join(f"{name} {with_minus(f'{value:.2f}')}" for name, value in numbers)
 
 
 def _gold_words(point: EvalPoint) -> str:
-    """The share of a point, with its interval."""
+    """Format the gold reward of a point, with its confidence interval."""
     if not math.isfinite(point.gold):
         return ""
     ends = point.interval

@@ -1,4 +1,4 @@
-"""Measures what the parent of a run can do without training, on the worker."""
+"""Measurement, on the worker, of what the parent of a run reaches by best-of-n without any training."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from terrarium.models.library.library import Library
 
 
 class ParentMeasurer(QObject):
-    """Measures what the parent of a run can do by itself, on the worker; the curves go into the run's folder.
+    """Measures best-of-n of a run's parent, and estimates where the best policy for the reward would be.
 
-    words: how far it is; problem: why it failed, or "".
+    Runs on the worker, and writes the curves to the run's folder.
+
+    words: the current phase. done: its progress, 0 to 1. problem: why the measurement failed, or "".
 
     Signals:
-        changed(): `busy`, the words or the problem has changed.
+        changed(): `busy`, `words`, `done` or `problem` has changed.
         finished(): curves were written.
     """
 
@@ -40,11 +42,11 @@ class ParentMeasurer(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether it is going on, or waits for the worker."""
+        """Whether a measurement is running, or waiting for the worker."""
         return self._job.busy
 
     def start(self, folder: Path) -> None:
-        """Measure the parent of the run in a folder."""
+        """Start measuring the parent of the run in `folder`."""
         self.words, self.problem, self.done = "Waiting for the worker", "", 0.0
         make = partial(_measure, self._library, folder, self._device.name)
         self._job.submit(Job("Measure best-of-n", make, BACKGROUND))
@@ -52,7 +54,7 @@ class ParentMeasurer(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop; earlier curves stay as they are."""
+        """Stop the measurement; curves written earlier are unchanged."""
         self._job.cancel()
 
     @Slot(object, object)

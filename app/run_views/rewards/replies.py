@@ -1,4 +1,4 @@
-"""The browser of the replies that a run drew as it learned: those of a step, by prompt, and one token by token."""
+"""A browser of a run's rollouts: the replies of a step by prompt, and one reply token by token."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _ABOUT = {
 
 
 class RepliesView(QWidget):
-    """The replies of a run, step by step. It follows the newest step while that is the one shown."""
+    """The replies of a run, step by step. The view follows the newest step while that step is shown."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -67,7 +67,7 @@ class RepliesView(QWidget):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_read)
         self._task.failed.connect(self._on_failed)
-        self._rewards: dict[tuple[int, ...], tuple[float, ...]] = {}  # by the ids of replies of the step
+        self._rewards: dict[tuple[int, ...], tuple[float, ...]] = {}  # of the step's replies, by token ids
         self._reader, self._device = LatestJob(session.worker, self), session.device
         self._reading: tuple[int, ...] = ()
         self._reader.events_received.connect(self._on_rewards)
@@ -132,7 +132,7 @@ class RepliesView(QWidget):
         whole.addWidget(body, 1)
         return page
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run at its newest step."""
@@ -148,7 +148,7 @@ class RepliesView(QWidget):
 
     @Slot()
     def refresh(self) -> None:
-        """Look for new steps; where the newest was shown, show the newest again."""
+        """Read which steps are new; if the newest step was shown, show the newest again."""
         if self._log is None:
             self._show_empty()
             return
@@ -173,12 +173,12 @@ class RepliesView(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether a step, or the tokenizer, is still being read."""
+        """Whether a step, the tokenizer or rewards of tokens are still being read."""
         return self._task.busy or self._names.busy or self._reader.busy
 
     @property
     def step(self) -> int:
-        """The step that is shown, -1 for none."""
+        """The step that is shown; -1 if there is none."""
         return self._step
 
     @property
@@ -186,7 +186,7 @@ class RepliesView(QWidget):
         return self._steps.index(self._step) if self._step in self._steps else 0
 
     def go_to(self, index: int) -> None:
-        """Show kept step number `index`, clamped."""
+        """Show the recorded step at an index, clamped to the valid range."""
         log, steps = self._log, self._steps
         if log is None or not steps:
             return
@@ -200,7 +200,7 @@ class RepliesView(QWidget):
             self._task.ask(lambda: log.read(step))
 
     def go_to_step(self, step: int) -> None:
-        """Show the kept step that is nearest."""
+        """Show the recorded step nearest to `step`."""
         if self._steps:
             self.go_to(min(range(len(self._steps)), key=lambda i: abs(self._steps[i] - step)))
 
@@ -233,7 +233,7 @@ class RepliesView(QWidget):
     # -- One reply --------------------------------------------------------------------------------------
 
     def text_of(self, reply: KeptReply) -> str:
-        """What a reply says, without its end."""
+        """Decode a reply, without its end token."""
         ids = reply.ids[:-1] if reply.ended else reply.ids
         return b"".join(piece.bytes for piece in self._names.pieces(ids)).decode("utf-8", "replace").strip()
 
@@ -279,12 +279,12 @@ class RepliesView(QWidget):
 
     @property
     def _has_reward_model(self) -> bool:
-        """Whether a reward model, and not the judge, rewards the replies."""
+        """Whether the run's replies are scored by a reward model, not by a programmed judge."""
         spec = self._run.spec if self._run is not None else None
         return spec is not None and spec.align is not None and bool(spec.align.reward_model)
 
     def _read_rewards(self, group: KeptGroup, reply: KeptReply) -> None:
-        """Have the run's reward model read a reply token by token, on the worker."""
+        """Compute the reward model's score after each token of a reply, on the worker."""
         folder = self._run.folder if self._run is not None else None
         if folder is None or (self._reading == reply.ids and self._reader.busy):
             return
@@ -302,7 +302,10 @@ class RepliesView(QWidget):
                 self._show_reply(self.list.line)
 
     def _limit(self, by: str) -> float:
-        """What has the strongest colour: nearly the largest value of the step, so that its replies can be compared."""
+        """Return the value with the strongest colour: one for all replies of the step, so that they can be compared.
+
+        It is the largest absolute advantage of the replies, or the 99th percentile of the absolute values of tokens.
+        """
         replies = [reply for group in (self.kept.groups if self.kept is not None else ()) for reply in group.replies]
         if by == "advantage":
             return max((abs(reply.advantage) for reply in replies), default=0.0) or 1.0
@@ -323,6 +326,6 @@ def _read_rewards(folder: Path, messages: Sequence[Message], ids: Sequence[int],
 
 
 def _values(reply: KeptReply, by: str) -> tuple[float, ...]:
-    """A number for each token; what all tokens share is that of each."""
+    """Return a value for each token; without values per token, the reply's advantage (or 0 for the critic's values)."""
     own: tuple[float, ...] = () if by == "advantage" else getattr(reply, by)
     return own or (reply.advantage if by != "values" else 0.0,) * len(reply.ids)

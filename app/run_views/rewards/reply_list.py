@@ -1,4 +1,4 @@
-"""The list of the replies of a step: by prompt, and of each prompt those that earned most first."""
+"""The list of the replies of a step, grouped by prompt, the largest advantage first."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Index = QModelIndex | QPersistentModelIndex
 
 _BAR, _BAR_HIGH = 36, 8  # pixels: half the width of an advantage's bar, and its height
 _HEADING = 2
-"""How many times as high as a reply a heading is."""
+"""Height of a heading, in rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A row of the list: a reply, or with None the heading of its prompt."""
+    """A row of the list: a reply, or the heading of a prompt if `reply` is None."""
 
     group: KeptGroup
     reply: KeptReply | None
 
 
 def lines_of(kept: KeptStep) -> list[Line]:
-    """The rows of a step; of each prompt the replies with the largest advantage first."""
+    """Return the rows of a step: for each prompt its heading, then its replies by descending advantage."""
     lines: list[Line] = []
     for group in kept.groups:
         lines.append(Line(group=group, reply=None))
@@ -53,7 +53,7 @@ def lines_of(kept: KeptStep) -> list[Line]:
 
 
 def signed(value: float) -> str:
-    """With a sign, as “+0.25” or “−0.25”."""
+    """Format a number with its sign: “+0.25” or “−0.25”."""
     return with_minus(f"{value:+.2f}")
 
 
@@ -62,7 +62,7 @@ def _two_digits(value: float) -> str:
 
 
 def about_group(group: KeptGroup) -> str:
-    """What the replies to a prompt earned, in words."""
+    """Summarize the rewards of the replies to a prompt."""
     rewards = [reply.reward for reply in group.replies]
     mean = sum(rewards) / len(rewards) if rewards else 0.0
     words = f"{format_count(len(rewards), 'reply', 'replies')}, mean reward {_two_digits(mean)}"
@@ -72,7 +72,7 @@ def about_group(group: KeptGroup) -> str:
 
 
 def about_reply(reply: KeptReply) -> str:
-    """The numbers of a reply, in words."""
+    """Format the numbers of a reply: reward, advantage, KL and length."""
     meant = {True: "what was meant", False: "not what was meant", None: ""}[reply.gold]
     return " · ".join(
         filter(
@@ -90,24 +90,24 @@ def about_reply(reply: KeptReply) -> str:
 
 
 class ReplyModel(QAbstractListModel):
-    """The rows of a step. say: the text of a reply."""
+    """The list model of a step's rows. say: returns the text of a reply."""
 
     def __init__(self, say: Callable[[KeptReply], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._say = say
         self.lines: list[Line] = []
         self.widest = 0.0
-        """The largest advantage of the step, or the largest lack of it."""
+        """The largest absolute advantage of the step."""
 
     def show_step(self, kept: KeptStep | None) -> None:
-        """Show the replies of a step, None for none."""
+        """Show the replies of a step; None for no replies."""
         self.beginResetModel()
         self.lines = lines_of(kept) if kept is not None else []
         self.widest = max((abs(line.reply.advantage) for line in self.lines if line.reply is not None), default=0.0)
         self.endResetModel()
 
     def text(self, line: Line) -> str:
-        """What the row says, in one line."""
+        """Return the text of a row on one line."""
         words = line.group.prompt if line.reply is None else self._say(line.reply)
         return " ".join(words.split())
 
@@ -132,10 +132,10 @@ class ReplyModel(QAbstractListModel):
 
 
 class ReplyList(QListView):
-    """The replies of a step; the arrow keys walk from one to the next.
+    """The replies of a step; the arrow keys go from one reply to the next, over headings.
 
     Signals:
-        chosen(line): another reply is looked at, a `Line`; None for none.
+        chosen(line): the `Line` of the newly selected reply; None if there is no reply.
     """
 
     chosen = Signal(object)
@@ -162,13 +162,13 @@ class ReplyList(QListView):
 
     @property
     def line(self) -> Line | None:
-        """The reply that is looked at."""
+        """The selected reply."""
         at = self.currentIndex()
         found = self.replies.lines[at.row()] if at.isValid() else None
         return found if found is not None and found.reply is not None else None
 
     def show_step(self, kept: KeptStep | None) -> None:
-        """Show a step: the reply at the same place as before, or the first one."""
+        """Show a step, and select the reply in the same row as before, or the first reply."""
         was = self.currentIndex().row()
         self.replies.show_step(kept)
         lines = self.replies.lines
@@ -189,14 +189,14 @@ class ReplyList(QListView):
 
     @Slot()
     def _fit(self) -> None:
-        """End below a whole reply."""
+        """Set the bottom margin so that the last visible row is not cut off."""
         height, lines = reply_height(self._theme), self.replies.lines
         contents = height * sum(1 if line.reply is not None else _HEADING for line in lines)
         self.setViewportMargins(0, 0, 0, cut_row(self.contentsRect().height(), height, contents))
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current(self, now: QModelIndex, before: QModelIndex) -> None:
-        if now.isValid() and self.line is None:  # an arrow key came upon a heading: go over it
+        if now.isValid() and self.line is None:  # an arrow key went to a heading: skip it
             step = 1 if now.row() >= before.row() else -1
             row = now.row() + step
             self.setCurrentIndex(self.replies.index(row if 0 < row < self.replies.rowCount() else before.row()))
@@ -205,12 +205,12 @@ class ReplyList(QListView):
 
 
 def reply_height(theme: ThemeProvider) -> int:
-    """Pixels of a reply's row."""
+    """Return the height of a reply's row, in pixels."""
     return QFontMetrics(theme.font()).height() + SPACE
 
 
 class _Rows(QStyledItemDelegate):
-    """Paints headings in bold over two lines, and replies with the bar of their advantage."""
+    """Paints headings over two lines, the first in bold, and replies with a bar of their advantage."""
 
     def __init__(self, theme: ThemeProvider, model: ReplyModel, parent: QWidget) -> None:
         super().__init__(parent)
@@ -274,6 +274,6 @@ class _Rows(QStyledItemDelegate):
         words = self._model.text(line) + ("" if reply.ended else " …")
         text = QRect(mark.right() + 1, box.top(), box.right() - mark.right() - 1, box.height())
         painter.setPen(colors.color("text"))
-        # Replies to a prompt often begin alike, so it is the middle that is left out.
+        # Replies to a prompt often begin alike, so their middle is elided.
         words = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideMiddle, text.width())
         painter.drawText(text, vertical, words)

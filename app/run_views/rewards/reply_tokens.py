@@ -1,4 +1,4 @@
-"""One reply, token by token, coloured by its advantage or by how much likelier the model has made each token."""
+"""One reply, token by token, coloured by its advantage, or by the log-ratio of the policy to the parent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAR = 6
 
 
 def shades(theme: ThemeProvider) -> list[QColor]:
-    """From the most negative value to the most positive; the one in the middle is 0, the background."""
+    """Return the colours from the most negative to the most positive value; the middle one (0) is the background."""
     table = np.asarray(theme.diverging_map().getLookupTable(nPts=_SHADES, alpha=False), dtype=float)
     ground = QColor(theme.theme.surface)
     strength = np.clip(np.abs(np.linspace(-1, 1, _SHADES)) / 0.25, 0, 1)[:, None]
@@ -29,13 +29,13 @@ def shades(theme: ThemeProvider) -> list[QColor]:
 
 
 def shade_of(value: float, limit: float) -> int:
-    """The number of the shade of a value; those beyond ± `limit` have the last ones."""
+    """Return the index of a value's shade, for values clipped to ± `limit`."""
     share = min(max(value / limit, -1.0), 1.0) if limit > 0 and math.isfinite(value) else 0.0
     return round((share + 1) / 2 * (_SHADES - 1))
 
 
 def as_odds(log_ratio: float) -> str:
-    """A log-ratio in words: “2.3 times as likely as under the parent”."""
+    """Describe a log-ratio: “2.3 times as likely as under the parent”."""
     ratio = math.exp(min(abs(log_ratio), 700.0))
     if ratio < 1.05:
         return "as likely as under the parent"
@@ -62,12 +62,12 @@ class ReplyTokens(TokenView):
         self.viewport().update()
 
     def show_reply(self, pieces: Sequence[Piece], values: Sequence[float], limit: float, tips: Sequence[str]) -> None:
-        """Show tokens with their values, of which ± `limit` has the strongest colour, and what each says of itself."""
+        """Show tokens with their values and descriptions; values from ± `limit` on have the strongest colours."""
         self.values, self._limit, self._tips = values, limit, tips
         self.set_pieces(pieces)
 
     def describe(self, index: int) -> str:
-        """What is known of a token."""
+        """Describe the token at an index."""
         return f"{describe_token(self.pieces[index])}   {self._tips[index]}"
 
     def _tip(self, index: int) -> str:
@@ -85,10 +85,10 @@ class ReplyTokens(TokenView):
 
 
 class DivergingScale(QWidget):
-    """The legend of the colours: from − limit over 0 to + limit, or from 0 where no value is negative.
+    """The legend of the colours: from −limit over 0 to +limit, or from 0 to limit if not `signed`.
 
     Args:
-        unit: that of the values, "" where they have none, or where it is said beside the legend.
+        unit: of the values; "" if they have none, or if it is shown elsewhere.
     """
 
     def __init__(self, theme: ThemeProvider, *, signed: bool = True, unit: str = "") -> None:
@@ -98,7 +98,7 @@ class DivergingScale(QWidget):
         theme.theme_changed.connect(self.update)
 
     def show_limit(self, limit: float) -> None:
-        """Show another limit."""
+        """Set the value at the end of the scale."""
         self._limit = limit
         self.setAccessibleName(f"Scale from {f'−{limit:.2g}' if self._signed else '0'} to {limit:.2g}{self._unit}")
         self.update()

@@ -1,4 +1,4 @@
-"""The monitor of a run that learns from rewards: reward beside what is meant, KL, and all other figures."""
+"""The monitor of an alignment run: proxy and gold reward, KL, and all other figures."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from terrarium.models.number_words import format_duration, format_percent
 from terrarium.models.runs.curve import Table
 
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
-"""Minimum heights of all, a tall and a small chart, in lines of text; where they do not fit, the view scrolls."""
+"""Minimum heights in lines of text: of the view, a tall and a small chart. If they do not fit, the view scrolls."""
 _TALLEST_LINES = 14
-"""Maximum height of a tall chart where others are beside it: those of a run belong on one screen."""
+"""Maximum height per tall chart beside small ones, in lines of text, so that all charts fit on one screen."""
 _LOST = 0.03
-"""A share of right answers that a healthy alignment does not lose."""
+"""A larger loss of accuracy, as a share of the answers, is drawn as a warning."""
 _AGAINST = {"steps": "Step by step", "kl": "Against KL"}
 _NOTHING = "It shows the reward beside what is meant, from the first step on."
 
@@ -51,8 +51,9 @@ class RewardsView(QWidget):
     """The figures of one run, each with its definition, its healthy range and its alert.
 
     Signals:
-        step_asked(step): the replies of this step are asked for.
-        stop_asked(run_id, step), fork_asked(run_id, step): a run that ends at this checkpoint, or a fork of it.
+        step_asked(step): the user wants to see the replies of this step.
+        stop_asked(run_id, step): the user wants a run that ends at this checkpoint.
+        fork_asked(run_id, step): the user wants to fork this checkpoint.
     """
 
     step_asked = Signal(int)
@@ -100,7 +101,7 @@ class RewardsView(QWidget):
         self.against = Segments("Drawn", _AGAINST, tip)
         self.kl = KlPanel(session, theme)
         self._pages = Pages({"empty": lambda: self._empty, "charts": self._make_page, "kl": lambda: self.kl})
-        self._pages.page("kl")  # a widget without a parent would be a window
+        self._pages.page("kl")  # gives it a parent: a widget without one would be a window
         self._found: tuple[Diagnosis, ...] = ()
         self._examiner = RunExaminer(self)
         self._examiner.examined.connect(self._on_examined)
@@ -135,14 +136,14 @@ class RewardsView(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
         area.setWidget(self._picture)
         return area
 
     # -- The charts -------------------------------------------------------------------------------------
 
     def _rebuild(self) -> None:
-        """Make the charts of the figures that this run has."""
+        """Create the charts of the run's figures, and link them."""
         tall, small = plan_charts(self._names)
         self._set_up(tall, small)
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
@@ -152,7 +153,7 @@ class RewardsView(QWidget):
             chart.step_asked.connect(self.step_asked)
 
     def _set_up(self, tall: list[ChartPlan], small: list[ChartPlan]) -> None:
-        """Make the charts: all of them, or where little is to be seen the four that matter most."""
+        """Create all charts, or the most important ones if the others are folded away."""
         few, n_hidden = first_charts(tall, small)
         self.more.set_hidden(n_hidden)
         self._unlearned_card.setParent(self._picture)
@@ -174,7 +175,7 @@ class RewardsView(QWidget):
         return chart
 
     def _arrange_few(self, charts: Sequence[FigureChart]) -> None:
-        """In two columns, over what was unlearned."""
+        """Arrange the charts in two columns, above the card of unlearned knowledge."""
         self._charts = QWidget()
         self._left, self._n_tall = QWidget(), 0
         self._n_lines = max(_TALL_LINES * ((len(charts) + 1) // 2), _LEAST_LINES)
@@ -198,7 +199,7 @@ class RewardsView(QWidget):
         on_top = QVBoxLayout(left)
         on_top.setContentsMargins(0, 0, 0, 0)
         on_top.setSpacing(SPACE)
-        if tall:  # else they would be thrown away with what is beside nothing
+        if tall:  # without tall charts, `left` is not shown and would be deleted with its children
             on_top.addWidget(self._left, 1)
             on_top.addWidget(self._unlearned_card)
         on_top.addStretch()
@@ -229,7 +230,7 @@ class RewardsView(QWidget):
         self._charts.setSizes([500, 500])
         self._place.addWidget(self._charts)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's figures."""
@@ -244,7 +245,7 @@ class RewardsView(QWidget):
 
     @Slot()
     def refresh(self) -> None:
-        """Redraw, at once or after a pause that leaves the training enough time."""
+        """Redraw now, or after a pause that leaves the training enough time."""
         if self._pause.begin_redraw():
             self._draw()
             self._examiner.refresh()
@@ -285,7 +286,7 @@ class RewardsView(QWidget):
             self.kl.refresh()
 
     def _set_price(self) -> None:
-        """In the chart of the KL: what the wish costs at least, by how often the parent meets it."""
+        """Mark, in the KL chart, the minimum KL of the goal, given the share of the parent's replies that reach it."""
         chart = next((chart for chart in self.charts if chart.series[0].name in KL), None)
         if chart is None:
             return
@@ -303,10 +304,10 @@ class RewardsView(QWidget):
         chart.show_reference(least, words, tip)
 
     def _show_unlearned(self) -> None:
-        """What the parent knew, of each kind, and what is left of it: measured before the first step and at the end."""
+        """Show the accuracy by kind of question before the first step and after the last, if both were measured."""
         folder, found = self._run.folder if self._run is not None else None, None
         if folder is not None:
-            with contextlib.suppress(ValueError):  # the view of its scores says what is damaged
+            with contextlib.suppress(ValueError):  # the scores view reports a damaged file
                 found = read_forgetting(folder)
         if found is None or found.after is None:
             self._unlearned_card.setVisible(False)
@@ -324,7 +325,7 @@ class RewardsView(QWidget):
         self._show_alerts()
 
     def _show_alerts(self) -> None:
-        """What the doctor says, above the charts and at the one that shows it."""
+        """Show the doctor's diagnoses above the charts, and each at the chart of its figure."""
         said = {each.kind: f"{each.title}: {each.sentence}" for each in self._found}
         at: dict[str, str] = {}
         for kind, words in said.items():
@@ -339,7 +340,7 @@ class RewardsView(QWidget):
 
     @property
     def alert_words(self) -> str:
-        """What is wrong, a line for each diagnosis."""
+        """The text of the alerts, one per line."""
         return self._alert_words.text()
 
     @Slot()
@@ -368,7 +369,7 @@ class RewardsView(QWidget):
         self._left.setMaximumHeight(max(self._n_tall, 2) * _TALLEST_LINES * line)
 
     def _numbers(self) -> Callable[[], Columns]:
-        columns = self.history.columns()  # copied now: the run may grow while they are written
+        columns = self.history.columns()  # copied, since the run may grow during the export
         return lambda: columns
 
     @Slot(object)
@@ -393,7 +394,7 @@ class RewardsView(QWidget):
 
 
 def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:
-    """What became of a kind of questions. Losses, which are no shares, have no bar."""
+    """Return the bar of a kind of question, before and after. A loss is not a share, so only its text is shown."""
     if was.kind == "loss":
         return Bar(name="loss", share=None, text=f"{was.value:.3f} → {now.value:.3f} nats/token")
     is_lost = now.value < was.value - _LOST
@@ -408,5 +409,5 @@ def _bar_of(was: KnownFigure, now: KnownFigure) -> Bar:
 
 
 def _says_something(name: str, table: Table) -> bool:
-    """Whether a figure is drawn: not a weight that stays what the settings say."""
+    """Return whether to draw a figure: all but a KL coefficient that never changes."""
     return name != "kl_coef" or len(set(table["value"].tolist())) > 1

@@ -1,4 +1,4 @@
-"""What the figures of an alignment say, in a plain sentence."""
+"""A plain-language summary of the figures of an alignment run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from terrarium.models.number_words import format_percent, with_minus
 from terrarium.models.runs.curve import Table
 
 Figures = Mapping[tuple[str, bool], Table]
-"""Of RunHistory: by name, and whether they are of a validation."""
+"""The figures of a RunHistory, by name and whether they are of validations."""
 
 _SCORES = ("objective/scores", "reward")
 _CHOSEN = "logps/chosen_change"
 _SOME = 5
-"""Values of which a mean is taken: single steps are noisy."""
+"""Number of values to average, since single steps are noisy."""
 _POINTS = 0.1
-"""A share that changes by less is said to stay: of 128 replies, one standard error is 0.04 at most."""
+"""A smaller change of a share counts as none: the standard error of a share of 128 replies is up to 0.04."""
 _GROWN = 1.15
-"""How many times as long replies must be for a word about it."""
+"""Growth of the mean reply length from which it is mentioned, as a factor."""
 
 
 def verdict_of(figures: Figures) -> str:
-    """A sentence or two about a run, "" as long as there are too few steps."""
+    """Summarize a run in a sentence or two; "" while there are too few steps."""
     score = next((values for name in _SCORES if len(values := _values(figures, name)) >= 2), None)
     if "pass@1" in {name for name, _ in figures}:
         return _about_right_replies(_values(figures, "pass@1"))
@@ -93,7 +93,7 @@ def _about_length(figures: Figures) -> str:
 
 
 def _steps(figures: Figures, name: str) -> tuple[Floats, Floats]:
-    """Steps and values of a share: on validation prompts where there are several, else of training, as means."""
+    """Return steps and values (n,) of a share: of the validations if there are three, else training averages."""
     held_out = figures.get((name, True))
     if held_out is not None and len(held_out) >= 3:
         return held_out["step"], held_out["value"]
@@ -111,7 +111,7 @@ def _values(figures: Figures, name: str, held_out: bool = False) -> Floats:
 
 
 def _ends(values: Floats) -> tuple[float, float]:
-    """The mean of the first and of the last values, none of them in both."""
+    """Return the means of the first and of the last values; two or more values are never in both."""
     n = max(1, min(_SOME, len(values) // 2))
     return float(values[:n].mean()), float(values[-n:].mean())
 

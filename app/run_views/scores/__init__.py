@@ -1,1 +1,1 @@
-"""What a run's model is worth on a task: its scores, its predictions, and another run beside it."""
+"""The evaluation of a run's model on a task: scores, predictions, and a comparison with another run."""

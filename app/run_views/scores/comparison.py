@@ -1,4 +1,4 @@
-"""Two runs on the same rows: the difference of their scores, and whether it could be chance."""
+"""The comparison of two runs on the same rows: the difference of their scores, and whether it is significant."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ABOUT = (
 
 @dataclass(frozen=True, kw_only=True)
 class OtherScores:
-    """Scores of another run on data of the same name: what the run is called, and the path of its report."""
+    """Scores of another run on a dataset of the same name. name: the run's label. path: its report."""
 
     name: str
     path: Path
@@ -50,10 +50,10 @@ class _Compared:
 
 
 class ScoresComparison(QWidget):
-    """Chooses another run, and says how the run shown compares with it.
+    """A choice of another run, and the comparison of the shown run with it.
 
     Signals:
-        compared(): a comparison, or why there is none, is shown.
+        compared(): a comparison is shown, or the reason why it failed.
     """
 
     compared = Signal()
@@ -63,7 +63,7 @@ class ScoresComparison(QWidget):
         self._name = ""
         self._found: StoredScores | None = None
         self.result: Comparison | None = None
-        """What is shown."""
+        """The comparison that is shown."""
         self.others, self.metrics = ElidedCombo(), QComboBox()
         self.others.setAccessibleName("Compare with")
         self.others.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -96,11 +96,11 @@ class ScoresComparison(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether a comparison is being made."""
+        """Whether a comparison is being computed."""
         return self._task.busy
 
     def show_scores(self, name: str, found: StoredScores, others: Sequence[OtherScores]) -> None:
-        """Offer other runs to compare the run called `name` with."""
+        """Show the run labelled `name`, and offer `others` for comparison."""
         self._name, self._found = name, found
         chosen = self.others.currentData()
         with QSignalBlocker(self.others), QSignalBlocker(self.metrics):
@@ -167,7 +167,7 @@ class ScoresComparison(QWidget):
         self.compared.emit()
 
     def _show_counts(self, own: Sequence[ScoredRow], others: Sequence[ScoredRow], other: str) -> None:
-        """How many rows both have right, one of them, or none."""
+        """Show on how many rows both runs are right, only one of them, or neither."""
         assert self._found is not None
         pairs = [(a.is_right, b.is_right) for a, b in zip(own, others, strict=True)]
         self.counts.setVisible(self._found.task != "regression")
@@ -181,7 +181,7 @@ class ScoresComparison(QWidget):
 
 
 def distinct_names(runs: Sequence[RunInfo]) -> list[str]:
-    """What to call each run: its name, with its date where several have that name, or its id where also that is one."""
+    """Return a distinct label for each run: its name, with the date if names are equal, or the id if dates are, too."""
     names = [run.name for run in runs]
     for tell_apart in (lambda run: format_date(run.created), lambda run: run.id):
         counts = Counter(names)
@@ -193,7 +193,7 @@ def distinct_names(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def describe_comparison(metric: str, found: Comparison, name: str, other: str) -> str:
-    """A sentence: which run is better, or that the difference could be chance."""
+    """Say which run is better, or that the difference could be chance."""
     if found.difference == 0:
         return f"“{name}” and “{other}” are equally good."
     sign = -1 if METRICS[metric].higher_is_better is False else 1
@@ -205,7 +205,7 @@ def describe_comparison(metric: str, found: Comparison, name: str, other: str) -
 
 
 def is_certain(found: Comparison) -> bool:
-    """Whether the interval of the difference leaves out zero, and p is below 5 %."""
+    """Return whether the confidence interval of the difference excludes zero and p is below 5 %."""
     low, high = found.interval or (0.0, 0.0)
     return not low <= 0 <= high and found.p_value < _CERTAIN
 

@@ -1,4 +1,4 @@
-"""Evaluates a run on a dataset, on the worker; the scores go into the run's folder."""
+"""Evaluation of a run on a dataset, on the worker; the scores are written to the run's folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from terrarium.models.library.library import Library
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRequest:
-    """What to evaluate. run_id, folder: of the run. step: of a checkpoint. dataset: "" for its own."""
+    """An evaluation to run. step: of the checkpoint. dataset: its name, "" for the run's own dataset."""
 
     run_id: str
     folder: Path
@@ -30,10 +30,10 @@ class EvaluationRequest:
 class RunEvaluator(QObject):
     """Runs one evaluation at a time.
 
-    request: that which is going on, or was the last. phase, done, total: how far it is. problem: why it failed, or "".
+    request: the current or last request. phase, done, total: its progress. problem: why it failed, or "".
 
     Signals:
-        changed(): `busy`, the progress or the problem has changed.
+        changed(): `busy`, the progress or `problem` has changed.
         finished(run_id): the scores of a run were written.
     """
 
@@ -51,11 +51,11 @@ class RunEvaluator(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether an evaluation is going on, or waits for the worker."""
+        """Whether an evaluation is running, or waiting for the worker."""
         return self._job.busy
 
     def start(self, request: EvaluationRequest) -> None:
-        """Start an evaluation in place of the current one."""
+        """Start an evaluation, cancelling the current one."""
         library, device = self._library, self._device.name
         self.request, self.problem = request, ""
         self.phase, self.done, self.total = "Waiting for the worker", 0, 0
@@ -64,7 +64,7 @@ class RunEvaluator(QObject):
 
     @Slot()
     def cancel(self) -> None:
-        """Stop after the current batch; earlier scores stay as they are."""
+        """Stop after the current batch; scores written earlier are unchanged."""
         self._job.cancel()
         self.phase, self.done, self.total = "Stopping", 0, 0
         self.changed.emit()
@@ -87,7 +87,7 @@ class RunEvaluator(QObject):
 
 
 def _evaluate(library: Library, request: EvaluationRequest, device: str) -> Iterator[Event]:
-    """On the worker's thread: load a checkpoint, predict, score, and write the scores."""
+    """Load a checkpoint, predict, score, and write the scores. Runs on the worker's thread."""
     from terrarium.models.corpora.corpus import find_dataset, open_run_corpus
     from terrarium.models.device import choose_device
     from terrarium.models.interop.chat_templates import read_template_config

@@ -1,4 +1,4 @@
-"""The figures of a classification: the confusion matrix, and how far its confidence can be trusted."""
+"""The plots of a classification: the confusion matrix, and the calibration of the confidence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_count, format_percent
 
 _NAMES = 0.3
-"""The part of the width that names of labels take, at most."""
+"""Maximum share of the width for the names of labels."""
 _MIN_CELL = 20  # pixels
 
 
@@ -30,7 +30,7 @@ class ConfusionMap(HeatMap):
         self._counts = np.zeros((0, 0), np.int64)
 
     def show_confusion(self, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> None:
-        """Show counts [true label][predicted label]."""
+        """Show counts, indexed by [true label][predicted label]."""
         self._labels, self._counts = labels, np.array(confusion, dtype=np.int64)
         totals = self._counts.sum(axis=1, keepdims=True)
         shares = np.divide(self._counts, totals, out=np.zeros(self._counts.shape), where=totals > 0)
@@ -68,7 +68,7 @@ class ConfusionMap(HeatMap):
         return room
 
     def _ticks(self, axis: Axis, size: float, *, lying: bool) -> list[tuple[float, str]]:
-        """Names that end with … where they have too little space; a screen reader and the pointer have them whole."""
+        """Elide names that do not fit; the read-out of a cell has the full names."""
         metrics = self._metrics()
         if lying:
             room = int(size / max(len(self._labels), 1)) - SPACE
@@ -92,12 +92,12 @@ class ConfusionMap(HeatMap):
 
 
 class ReliabilityPlot(Figure):
-    """Accuracy by confidence: a bar for each tenth of confidence, and the line on which both are equal."""
+    """A reliability diagram: a bar of the accuracy for each bin of confidence, and the line on which both are equal."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
         self.bins: Sequence[Mapping[str, Any]] = ()
-        """As of models.metrics.classification."""
+        """The calibration bins, as models.metrics.classification returns them."""
 
     def show_bins(self, bins: Sequence[Mapping[str, Any]]) -> None:
         """Show the accuracy by confidence."""

@@ -1,4 +1,4 @@
-"""The table model of an evaluation's predictions: those that match the filters, in the order asked for."""
+"""The table model of an evaluation's predictions, filtered and sorted."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ COLUMNS = {
     "score": ("Confidence", "How sure the model is of its answer, from its own probabilities"),
     "worth": ("Result", "What the answer is worth, compared with the right one"),
 }
-"""Column -> title and tooltip."""
+"""Title and tooltip of each column."""
 ORDERS = {"worst": "Worst first", "unsure": "Least sure first", "data": "As in the data"}
-_MAX_CHARACTERS = 200  # of a cell
+_MAX_CHARACTERS = 200  # shown in a cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What is shown. text: anywhere in a row. label: right label, or outcome of code; "" for all."""
+    """Which rows to show. text: found anywhere in a row. label: one of `labels_of` the row, "" for all rows."""
 
     text: str = ""
     wrong_only: bool = False
@@ -50,7 +50,7 @@ class PredictionModel(QAbstractTableModel):
         self._cells: list[dict[str, str]] = []
         self._lower: list[str] = []
         self.rows: list[int] = []
-        """The indices of the rows shown, in order."""
+        """The indices of the shown rows in the evaluation, in order."""
         self.columns: tuple[str, ...] = tuple(COLUMNS)
         theme.theme_changed.connect(self._restyle)
 
@@ -76,7 +76,7 @@ class PredictionModel(QAbstractTableModel):
         self.endResetModel()
 
     def set_filters(self, filters: Filters) -> None:
-        """Show the rows that match."""
+        """Show the rows that match, in the filters' order."""
         found = self._found
         if found is None:
             return
@@ -99,7 +99,7 @@ class PredictionModel(QAbstractTableModel):
             self.endResetModel()
 
     def scored_row(self, row: int) -> ScoredRow:
-        """The row of the evaluation in row `row` of the table."""
+        """Return the evaluation's row that is shown in row `row` of the table."""
         assert self._found is not None
         return self._found.rows[self.rows[row]]
 
@@ -145,7 +145,7 @@ class PredictionModel(QAbstractTableModel):
 
 
 def labels_of(task: str, row: ScoredRow) -> tuple[str, ...]:
-    """What a row can be filtered by: its right labels, types of entities or groups; the outcome of code."""
+    """Return the labels to filter a row by: the outcome of code, its right labels, entity types, or its group."""
     if outcome := row.details.get("outcome"):
         return (str(outcome),)
     match task:

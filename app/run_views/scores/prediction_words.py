@@ -1,4 +1,4 @@
-"""What a row of a dataset, its right answer and the model's look like in a line."""
+"""Formatting of a dataset's row, its right answer and the model's answer for a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_ANSWER = "no answer"
 
 
 def format_row(task: str, row: Mapping[str, Any]) -> str:
-    """What the model read, in a line."""
+    """Format the model's input as one line."""
     match task:
         case "tagging":
             words = " ".join(row["words"])
@@ -28,7 +28,7 @@ def format_row(task: str, row: Mapping[str, Any]) -> str:
 
 
 def format_answer(task: str, row: Mapping[str, Any], value: Any) -> str:
-    """A right answer, or the model's."""
+    """Format an answer: the right one, or the model's."""
     match task:
         case "tagging":
             found = entities(value)
@@ -42,11 +42,11 @@ def format_answer(task: str, row: Mapping[str, Any], value: Any) -> str:
             return ", ".join(value) or "none"
         case "regression":
             return with_minus(f"{value:.3g}")
-    return textwrap.dedent(str(value)).strip("\n")  # code is answered with its indentation
+    return textwrap.dedent(str(value)).strip("\n")  # answers that are code keep their relative indentation
 
 
 def format_worth(task: str, row: ScoredRow) -> str:
-    """What an answer is worth: right or wrong where there is nothing between, else a share; of a number, its error."""
+    """Format the result of an answer: its outcome, its error (regression), right or wrong, or its score as a share."""
     if outcome := row.details.get("outcome"):
         return str(outcome)
     if task == "regression":

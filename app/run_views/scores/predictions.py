@@ -1,4 +1,4 @@
-"""All predictions of an evaluation, the worst first: searched, filtered, and one of them in full."""
+"""A table of all predictions of an evaluation, with search, filters, and the selected row in full."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from terrarium.models.number_words import format_count, format_percent
 from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
 
 _WIDTHS = {"gold": 190, "prediction": 190, "score": 110, "worth": 110}
-"""Pixels of columns at the usual text size; the text takes the rest."""
+"""Widths of columns in pixels at the usual text size; the text column takes the rest."""
 _MIN_WIDTH = 120
-"""Pixels of the narrowest column."""
+"""Minimum width of a column of answers, in pixels."""
 _MIN_ROWS = 3
 _MIN_LINES = 4
-"""Of the chosen row, below the table."""
+"""Minimum height of the selected row's text below the table, in lines."""
 _MAX_SHOWN = 5
-"""Probabilities of labels that are written out."""
+"""Number of labels whose probabilities are listed."""
 _PARTS = _TEXT, _RIGHT, _MODEL, _DETAILS = "Text", "Right answer", "Model's answer", "Details"
 
 
 class Predictions(QWidget):
-    """The table above the chosen row in full.
+    """The table of predictions, above the selected row in full.
 
     Signals:
-        example_asked(row): open the chosen row where one uses the model; a row of the dataset.
+        example_asked(row): the user wants to open this row of the dataset where the model is used.
     """
 
     example_asked = Signal(object)
@@ -128,7 +128,7 @@ class Predictions(QWidget):
 
     @property
     def chosen(self) -> ScoredRow | None:
-        """The row that is shown in full."""
+        """The row that is shown in full, or None."""
         index = self.table.currentIndex()
         return self.model.scored_row(index.row()) if index.isValid() else None
 
@@ -150,7 +150,7 @@ class Predictions(QWidget):
 
     @Slot()
     def _fit(self) -> None:
-        """Give the text the width that the other columns leave; answers are narrower in a narrow window."""
+        """Give the text column the remaining width; columns of answers shrink in a narrow window."""
         scale, room = self._theme.text_scale, self.table.viewport().width()
         widths = {name: int(width * scale) for name, width in _WIDTHS.items()}
         for name in ("gold", "prediction"):
@@ -175,7 +175,7 @@ class Predictions(QWidget):
 
 
 class PredictionDetail(QWidget):
-    """One row in full: its text, the right answer, the model's, and how sure it was of which label."""
+    """One row in full: its text, the right answer, the model's answer, and the probabilities of labels."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -229,7 +229,7 @@ class PredictionDetail(QWidget):
             _MODEL: format_answer(task, found.row, found.prediction),
             _DETAILS: _details(found),
         }
-        is_code = "outcome" in found.details  # of a function that was run
+        is_code = "outcome" in found.details  # the answer is a function that was run
         for name, text in texts.items():
             self.values[name].setText(text)
             self.values[name].setVisible(bool(text))

@@ -1,4 +1,4 @@
-"""A small table of figures, as high as its rows."""
+"""A small table of numbers, whose height fits its rows."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _NOWHERE = QModelIndex()
 _DISPLAY, _TIP = Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole
 _ALIGNMENT = Qt.ItemDataRole.TextAlignmentRole
 _MAX_ROWS = 16
-"""More rows than these scroll."""
+"""Maximum number of visible rows; further rows scroll."""
 _SHARES = (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1"))
 FIGURE_TITLES = (*(title for title, _ in _SHARES), "Support", "Predicted")
-"""The titles of `figure_row` without its name."""
+"""The column titles of `figure_row`, without that of the name."""
 _TIPS = {
     "Precision": "Of those that the model gave, the share that is right",
     "Recall": "Of those that are there, the share that the model found",
@@ -44,8 +44,10 @@ _TIPS = {
 
 
 class _Figures(QAbstractTableModel):
-    """Rows of text under titles. A model instead of items: PySide has been seen to crash as it deleted items of a table
-    that was filled anew."""
+    """Rows of text under titles.
+
+    A model instead of table items: PySide was seen to crash when it deleted the items of a table that was refilled.
+    """
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -57,7 +59,7 @@ class _Figures(QAbstractTableModel):
     def show_rows(
         self, titles: Sequence[str], rows: Sequence[Sequence[str]], tips: Sequence[str], heads: Mapping[str, str]
     ) -> None:
-        """Replace all of them. tips: a tooltip for each row, () for the texts themselves. heads: those of titles."""
+        """Replace all rows. tips: a tooltip per row, () for the cells' texts. heads: tooltips by title."""
         self.beginResetModel()
         self._titles, self.rows, self._tips = tuple(titles), [list(row) for row in rows], list(tips)
         self._heads = heads
@@ -88,7 +90,7 @@ class _Figures(QAbstractTableModel):
 
 
 class ScoreTable(QTableView):
-    """Rows of text; the first column is a name, the others are numbers. Nothing in it can be edited."""
+    """A read-only table of texts; the first column is a name, the others are numbers."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -105,7 +107,7 @@ class ScoreTable(QTableView):
         tips: Sequence[str] = (),
         heads: Mapping[str, str] = MappingProxyType(_TIPS),
     ) -> None:
-        """Show rows under titles. tips: a tooltip for each row. heads: tooltips of titles."""
+        """Show rows under titles. tips: a tooltip per row, () for the cells' texts. heads: tooltips by title."""
         self._figures.show_rows(titles, rows, tips, heads)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -115,7 +117,7 @@ class ScoreTable(QTableView):
         self._fit()
 
     def texts(self) -> list[list[str]]:
-        """What is shown, row by row."""
+        """Return the shown texts, row by row."""
         return [list(row) for row in self._figures.rows]
 
     def changeEvent(self, event: QEvent) -> None:
@@ -125,7 +127,7 @@ class ScoreTable(QTableView):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self._fit()  # the style sheet says how high its header is
+        self._fit()  # the style sheet, which is applied by now, determines the header's height
 
     @Slot()
     def _fit(self) -> None:
@@ -144,13 +146,13 @@ class ScoreTable(QTableView):
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
-    """The name is left-aligned, numbers are right-aligned."""
+    """Return the alignment of a column: names left, numbers right."""
     side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
 def figure_row(name: str, row: dict[str, float]) -> list[str]:
-    """A name with precision, recall, F1, and how many there are and were given."""
+    """Return the cells of a name with its precision, recall, F1, and if known its support and predicted count."""
     shares = [format_percent(row[key], 1) for _, key in _SHARES]
     counts = [f"{row[key]:,.0f}" for key in ("n_gold", "n_predicted") if key in row]
     return [name, *shares, *counts]

@@ -1,4 +1,4 @@
-"""The scores view of a run: evaluates it, and shows what it is worth, its predictions, and another run beside it."""
+"""The scores view of a run: evaluates it, and shows scores, predictions, and a comparison with another run."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ _NO_MODEL = ("No model yet", "The run can be evaluated as soon as it has a check
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """What was read: all scores of a run, and those shown; other runs' on the same data; the datasets of its task.
+    """What was read from disk: the scores of a run, those of other runs on the same data, and the datasets of its task.
 
-    name: what the run is called beside the others. datasets: the folder's name of each, to what people call it.
-    evaluated: its answers to held-out questions of Tiny World, which need no dataset; None where there is something
-    else to be shown, or to score it on.
+    paths, names: of all evaluations of the run. shown, found: the one that is shown. name: the run's label beside the
+    others. datasets: the label of each dataset, by its hash. evaluated: the accuracy on held-out questions of Tiny
+    World, which need no dataset; None if there are scores to show, or datasets to evaluate on.
     """
 
     run_id: str
@@ -81,10 +81,10 @@ class _Stored:
 
 
 class ScoresView(QWidget):
-    """Shows one run.
+    """The scores of one run.
 
     Signals:
-        example_asked(run_id, step, row): open a row of its data where one uses the model.
+        example_asked(run_id, step, row): the user wants to open this row of the dataset where the model is used.
     """
 
     example_asked = Signal(str, int, object)
@@ -164,11 +164,11 @@ class ScoresView(QWidget):
         lines.addWidget(self._pages, 1)
         self._show_state()
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Content -------------------------------------------------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
-        """Whether scores are being read or compared, or a run is evaluated."""
+        """Whether scores are being read or compared, or a run is being evaluated."""
         return self._task.busy or self.parts.comparison.busy or self.evaluator.busy
 
     @property
@@ -178,13 +178,13 @@ class ScoresView(QWidget):
 
     @property
     def words(self) -> str:
-        """What stands instead of scores; "" while there are some."""
+        """The text that is shown instead of scores; "" while scores are shown."""
         return self._empty.words if self._pages.currentWidget() is self._empty else ""
 
     def show_run(self, run: ShownRun) -> None:
         """Show the scores of a run."""
         self._run, self._stored, self._wanted = run, None, None
-        self.checkpoints.clear()  # a step chosen of another run says nothing of this one
+        self.checkpoints.clear()  # a step chosen for another run does not apply
         self._offer_checkpoints()
         self._say(*(_NO_MODEL if run.folder is None else ("Reading the scores", "")))
         self._show_state()
@@ -192,17 +192,17 @@ class ScoresView(QWidget):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        if self._stored is not None:  # a command may have evaluated it meanwhile
+        if self._stored is not None:  # a command may have evaluated the run since
             self._read()
 
     def refresh(self) -> None:
-        """A run that grows has new checkpoints."""
+        """Offer new checkpoints of a live run."""
         self._offer_checkpoints()
         self._show_state()
 
     @property
     def task(self) -> str:
-        """What the run is scored on: its own task; “text-to-text” for another model that writes; "" for neither."""
+        """The task to evaluate: the run's own if it has metrics, “text-to-text” if the model generates text, or ""."""
         spec = self._run.spec if self._run is not None else None
         if spec is None or TASKS[spec.data.task].metrics:
             return spec.data.task if spec is not None else ""
@@ -220,7 +220,7 @@ class ScoresView(QWidget):
         return spec is not None and spec.data.task == self.task and not self._is_imported
 
     def _offer_checkpoints(self) -> None:
-        """Offer the best checkpoint first, then the others from the newest."""
+        """Offer the best checkpoint first, then the others, the newest first."""
         run = self._run
         steps, best = [], None
         if run is not None and run.folder is not None:
@@ -269,7 +269,7 @@ class ScoresView(QWidget):
                     self.data.addItem(name, name)
             self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
         if stored.found is not None and (evaluated := self.checkpoints.findData(stored.found.step)) >= 0:
-            self.checkpoints.setCurrentIndex(evaluated)  # what is shown below is this one's
+            self.checkpoints.setCurrentIndex(evaluated)  # the checkpoint of the scores shown below
         if stored.found is not None:
             self.parts.show_scores(stored.name, stored.found, stored.forgetting, stored.others)
             self._pages.setCurrentWidget(self.parts)
@@ -314,7 +314,7 @@ class ScoresView(QWidget):
         is_own = run is not None and evaluator.request is not None and evaluator.request.run_id == run.id
         can = bool(self.task) and bool(self.checkpoints.count()) and bool(self.data.count())
         self._bar.setVisible(can or self.stored.count() > 1)
-        self.checkpoints.setVisible(can and not self._is_imported)  # which has one only
+        self.checkpoints.setVisible(can and not self._is_imported)  # an imported run has a single checkpoint
         self._on_words.setText("Score it on" if self._is_imported else "on")
         self.evaluate.setVisible(can)
         for shown in (self._shown_words, self.stored):
@@ -348,7 +348,7 @@ class ScoresView(QWidget):
     @Slot(str)
     def _on_finished(self, run_id: str) -> None:
         if self._run is not None and self._run.id == run_id:
-            self._wanted = None  # the newest
+            self._wanted = None  # show the newest
             self._read()
 
     @Slot(int)
@@ -389,13 +389,13 @@ class ScoreParts(Views):
         self.comparison.show_scores(name, found, others)
 
     def show_forgetting(self, forgetting: Forgetting) -> None:
-        """Show what a run without scores has forgotten."""
+        """Show only what a run without scores has forgotten."""
         self._offer(is_scored=False)
         self.summary.show_forgetting(forgetting)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self.bar.setElideMode(self.bar.elideMode())  # lays its tabs out again: only now they have their style
+        self.bar.setElideMode(self.bar.elideMode())  # forces a layout of the tabs, which have their style only now
         self.bar.updateGeometry()
 
     def _offer(self, *, is_scored: bool) -> None:
@@ -405,13 +405,13 @@ class ScoreParts(Views):
             self.offer(name, is_offered=is_scored or name == "summary")
 
     def _update(self, name: str) -> None:
-        """Nothing to do: all of them are updated together."""
+        """Do nothing: `show_scores` updates all views."""
 
 
 def _read_stored(
     library: Library, run_id: str, folder: Path, task: str, wanted: Path | None, runs: Sequence[RunInfo]
 ) -> _Stored:
-    """On another thread: the scores of a run, newest first, and those of others on the same data."""
+    """Read the scores of a run, newest first, and those of others on the same data. Runs on a background thread."""
     paths = list_scores(folder)
     shown = wanted if wanted in paths else next(iter(paths), None)
     found = read_scores(shown) if shown is not None else None
@@ -439,7 +439,7 @@ def _read_stored(
 
 
 def _describe_evaluation(evaluated: Evaluated) -> tuple[str, str]:
-    """A heading and a sentence about the held-out questions of Tiny World."""
+    """Return a heading and a sentence about the accuracy on held-out questions of Tiny World."""
     kinds = ", ".join(
         f"{kind_title(kind.kind)}\N{NO-BREAK SPACE}{format_percent(kind.accuracy)}" for kind in evaluated.kinds
     )

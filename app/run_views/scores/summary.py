@@ -1,4 +1,4 @@
-"""The summary of an evaluation: the headline beside its baselines, all scores, and the figures of its task."""
+"""The summary of an evaluation: the headline score beside its baselines, all scores, and the figures of its task."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from terrarium.models.tiny_world.question_words import kind_title
 
 _MAX_BASELINES = 3
 _MAX_LABELS = 40
-"""A confusion matrix of more labels would have cells that nobody can see."""
+"""The cells of a confusion matrix of more labels would be too small."""
 _WIDE = 780
-"""Pixels from which on two columns of cards fit, at the usual text size."""
+"""Minimum width of two columns of cards, in pixels at the usual text size."""
 _LENIENT = {
     "strict": ("Words and type", "Entities with exactly the right words and type"),
     "exact": ("Words", "Entities with exactly the right words, of any type"),
@@ -40,11 +40,11 @@ _LENIENT = {
 }
 _SPLITS = {"train": "on training rows", "val": "on validation rows", "test": "on test rows"}
 HELP = {kind.title: kind.help for kinds in BASELINES.values() for kind in kinds}
-"""How each rule answers, by its title."""
+"""How each baseline answers, by its title."""
 
 
 class ScoresSummary(QWidget):
-    """Cards, in two columns where they fit. Those that a task has no figures for are left out."""
+    """Cards in two columns if they fit; a card is hidden if the task has no figures for it."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -147,7 +147,10 @@ class ScoresSummary(QWidget):
         self.signatures.show_signatures(report.details.get("signatures", {}))
 
     def _show_figures(self, task: str, details: Any) -> bool:
-        """Precision, recall and F1 of each label, entity type or tag; or questions with and without an answer."""
+        """Show precision, recall and F1 by label, entity type or tag, or scores of questions with or without an answer.
+
+        Return whether the task has any of these.
+        """
         title, rows, head = "", [], ("", *FIGURE_TITLES)
         if "per_label" in details:
             title, head = "Each label", ("Label", *FIGURE_TITLES)
@@ -190,13 +193,13 @@ class ScoresSummary(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         for card in (*self._cards.values(), self.headline):
-            card.updateGeometry()  # what was shown while it was hidden has changed their heights
+            card.updateGeometry()  # contents that changed while hidden have changed the heights
 
     def _arrange(self) -> None:
         self._place_cards()
         needed = max(self._grid.heightForWidth(self.width()), 0)
         if needed != self.minimumHeight():
-            self.setMinimumHeight(needed)  # an area that scrolls gives less to texts that wrap
+            self.setMinimumHeight(needed)  # a scroll area would give wrapped texts too little height
 
     def _place_cards(self) -> None:
         n = 2 if self.width() >= _WIDE * self._theme.text_scale else 1
@@ -216,7 +219,7 @@ class ScoresSummary(QWidget):
 
 
 class Headline(QWidget):
-    """The headline with its interval; bars of the model and its baselines; the groups of the rows."""
+    """The headline score with its interval, bars of the model and its baselines, and bars of the groups of rows."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -239,7 +242,7 @@ class Headline(QWidget):
         lines.addStretch(1)
 
     def show_scores(self, found: StoredScores) -> None:
-        """Show the headline of an evaluation."""
+        """Show the headline score of an evaluation."""
         report, metric = found.report, METRICS[found.report.headline]
         self.title.setText(metric.title)
         self.title.setToolTip(plain_tip(capitalized(metric.help)))
@@ -271,7 +274,7 @@ class Headline(QWidget):
 
 
 class Signatures(QWidget):
-    """What sacrebleu says that it computed: a line for each score, to be copied."""
+    """The signatures of sacrebleu, one per line, with a button to copy them."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -283,7 +286,7 @@ class Signatures(QWidget):
         self.setLayout(row(self.text, self.copy))
 
     def show_signatures(self, signatures: dict[str, str]) -> None:
-        """Show them; hidden where there are none."""
+        """Show the signatures, by metric; hide the widget if there are none."""
         self.text.setText("\n".join(f"{METRICS[name].title}: {text}" for name, text in signatures.items()))
         self.setVisible(bool(signatures))
 
@@ -292,7 +295,7 @@ class Signatures(QWidget):
 
 
 def describe_lead(found: StoredScores) -> str:
-    """How far the model is above the best baseline; "" where there is none, or one of them has no score."""
+    """Say how far the model is above the best baseline; "" if the model or all baselines have no score."""
     title, lead = _best_rule(found), _lead(found)
     if math.isnan(lead):
         return ""
@@ -304,12 +307,12 @@ def describe_lead(found: StoredScores) -> str:
 
 
 def _best_rule(found: StoredScores) -> str:
-    """The best baseline with a score, "" for none: they are in order."""
+    """Return the title of the best baseline with a score, or ""; baselines are sorted, the best first."""
     return next((title for title, each in found.baselines.items() if each.value is not None), "")
 
 
 def _lead(found: StoredScores) -> float:
-    """How much better the model is than the best baseline, below 0 where it is worse; NaN where that is not known."""
+    """Return how much better the model is than the best baseline: negative if worse, NaN if unknown."""
     best = found.baselines.get(_best_rule(found))
     if best is None or best.value is None or found.report.value is None:
         return math.nan
@@ -318,12 +321,12 @@ def _lead(found: StoredScores) -> float:
 
 
 def format_interval(name: str, score: Score) -> str:
-    """“83.1 % to 91.4 %”; "" without an interval."""
+    """Format a score's interval, as “83.1 % to 91.4 %”; "" if it has none."""
     return "" if score.interval is None else " to ".join(format_score(name, end) for end in score.interval)
 
 
 def format_difference(name: str, difference: float) -> str:
-    """“+2.3 points”, “−0.012”: the difference between two values of a metric."""
+    """Format the difference between two values of a metric: “+2.3 points” or “−0.012”."""
     if METRICS[name].unit == "share":
         return format_points(difference)
     digits, unit = (1, " points") if METRICS[name].unit == "points" else (3, "")
@@ -331,12 +334,15 @@ def format_difference(name: str, difference: float) -> str:
 
 
 def format_points(difference: float) -> str:
-    """A difference of shares, in percentage points."""
+    """Format a difference of shares in percentage points."""
     return with_minus(f"{100 * difference:+.1f} points")
 
 
 def shares_of(name: str, values: Iterable[float | None]) -> Callable[[float], float]:
-    """Turns values of a metric into lengths of bars: of its own range, or of the largest value of an error."""
+    """Return a function from values of a metric to lengths of bars, 1 for the whole length.
+
+    The length is a share or score itself; for an error, the largest of `values` has the length 0.8.
+    """
     unit = METRICS[name].unit
     if unit == "points":
         return lambda value: value / 100
@@ -347,7 +353,7 @@ def shares_of(name: str, values: Iterable[float | None]) -> Callable[[float], fl
 
 
 def outcome_bars(outcomes: Mapping[str, int], n: int) -> list[Bar]:
-    """A row for each outcome of `n` functions (of models.tasks.code_judge) that occurred."""
+    """Return a bar for each outcome (of models.tasks.code_judge) that occurred among `n` functions."""
     return [
         Bar(name=outcome.capitalize(), share=outcomes[outcome] / max(n, 1), text=f"{outcomes[outcome]:,}", tone=tone)
         for outcome, tone in OUTCOME_TONES.items()
@@ -356,7 +362,7 @@ def outcome_bars(outcomes: Mapping[str, int], n: int) -> list[Bar]:
 
 
 def make_bar(title: str, name: str, score: Score, share: Callable[[float], float], tone: str, tip: str = "") -> Bar:
-    """A row for a score; share: from `shares_of`."""
+    """Return the bar of a score. share: from `shares_of`."""
     interval = score.interval
     words = format_interval(name, score)
     return Bar(

@@ -1,4 +1,4 @@
-"""How good a model of the user's own text is beside gzip and tables: one sentence, and bars."""
+"""The comparison of a model of the user's own text with gzip and n-gram tables: one sentence, and bars."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TABLE_TIP = "The best of the n-grams of 4 to 7 bytes, with interpolated Kneserâ
 
 
 class TextComparison(QWidget):
-    """The bits per byte of a run, of gzip and of tables."""
+    """The bits per byte of a run, of gzip and of n-gram tables."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

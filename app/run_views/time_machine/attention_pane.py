@@ -1,4 +1,4 @@
-"""The attention of the watched layer in a pinned prompt: all heads small, one large."""
+"""The attention weights of the recorded layer on a pinned prompt: all heads as small maps, one as a large map."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from terrarium.app.session.run_history import AttentionSnapshot
 from terrarium.models.architecture.mask_tables import MaskedText, seen_from
 from terrarium.models.settings.model_config import ModelConfig
 
-_SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # no space for more
+_SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # there is no space for the other scales
 
 _NOT_RECORDED = "No attention recorded", "It is recorded for pinned prompts, not for samples on request."
 _SINGLE = (
@@ -29,7 +29,7 @@ _SINGLE = (
 
 
 class AttentionPane(QWidget):
-    """One layer's heads at one step."""
+    """The attention heads of one layer at one step."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,11 +60,11 @@ class AttentionPane(QWidget):
 
     @property
     def weights(self) -> Floats:
-        """(H, T, S): the weights shown; NaN where masked."""
+        """The shown attention weights, (H, T, S); NaN where masked."""
         return self._weights
 
     def show_attention(self, seen: AttentionSnapshot | None, tokens: list[str], config: ModelConfig | None) -> None:
-        """Show a snapshot; None where none was recorded. `tokens`: the texts of its ids."""
+        """Show a snapshot; None if none was recorded. `tokens`: the texts of its ids."""
         self._seen, self._tokens = seen, tokens
         if seen is not None:
             self._weights = head_weights(seen, config)
@@ -94,7 +94,7 @@ class AttentionPane(QWidget):
 
 
 def head_weights(seen: AttentionSnapshot, config: ModelConfig | None) -> Floats:
-    """(H, T, S): the weights of all heads; NaN where the attention mask of `config` blocks them."""
+    """Return the weights of all heads, (H, T, S); NaN where the attention mask of `config` blocks them."""
     weights = seen.weights.copy()
     if config is not None:
         stack = config.encoder() if seen.site.startswith("encoder.") else config

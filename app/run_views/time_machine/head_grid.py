@@ -18,10 +18,10 @@ _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key
 
 
 class HeadGrid(QWidget):
-    """The heads in as many columns as needed; a click or the arrow keys select one.
+    """The maps in as few columns as fit the height; a click or the arrow keys select a head.
 
     Signals:
-        chosen(head): the user wants to see another head, from 0.
+        chosen(head): the user selected this head, counted from 0.
     """
 
     chosen = Signal(int)
@@ -40,7 +40,7 @@ class HeadGrid(QWidget):
         theme.theme_changed.connect(self._restyle)
 
     def show_heads(self, values: Floats, head: int) -> None:
-        """Show heads (H, T, S), coloured from 0 to 1, NaN for nothing; `head` is the selected one."""
+        """Show heads (H, T, S), coloured from 0 to 1, NaN without colour; `head` is selected."""
         if self._values is None or len(self._values) != len(values):
             self.updateGeometry()
         self._values, self._head = values, head
@@ -67,7 +67,7 @@ class HeadGrid(QWidget):
         self.updateGeometry()
 
     def _grid(self) -> tuple[int, int]:
-        """(columns, side of each map in pixels)."""
+        """Return the number of columns, and the side of each map in pixels."""
         n, high = max(len(self._images), 1), max(self.height(), 100)
         for columns in range(1, n + 1):
             side = int(high / math.ceil(n / columns)) - _GAP - self._line
@@ -80,7 +80,7 @@ class HeadGrid(QWidget):
         return QFontMetrics(self._theme.font(0.8)).height()
 
     def rect_of(self, head: int) -> QRectF:
-        """The rectangle of a head's map."""
+        """Return the rectangle of a head's map."""
         columns, side = self._grid()
         row, column = divmod(head, columns)
         return QRectF(1 + column * (side + _GAP), self._line + row * (side + _GAP + self._line), side, side)

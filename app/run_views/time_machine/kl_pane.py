@@ -1,4 +1,4 @@
-"""Where the KL of a fine-tuned run to its parent lies: by position of a reply, at every checkpoint that is left."""
+"""The KL of a fine-tuned run to its parent by token position in the reply, at every checkpoint that still exists."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _ABOUT_WHOSE = (
 _ASK = "Read its replies to this prompt at every checkpoint that is kept"
 _LEGEND = "strong: this checkpoint, pale: the others"
 _LEAST_CHART, _LEAST_TOKENS = 96, 56
-"""Pixels: a curve that can be read, and two lines of tokens, in a window of 1280 by 720."""
+"""Minimum heights in pixels: a readable curve, and two lines of tokens, in a window of 1280 × 720."""
 _NO_CHECKPOINT = "There is no checkpoint yet: it can be measured as soon as the first one is saved."
 
 
 def is_offered(run: ShownRun) -> bool:
-    """Whether a run has a parent, and replies with text."""
+    """Return whether the KL can be measured: the run has a folder, started from weights, and generates text."""
     spec = run.spec
     return spec is not None and spec.tune is not None and spec.model.head == "language" and run.folder is not None
 
 
 class KlPane(QWidget):
-    """One run: the mean KL at each position, a line for each checkpoint, and below a reply token by token."""
+    """The KL of one run: a curve over positions for each checkpoint, and below it a reply token by token."""
 
     def __init__(self, session: Session, theme: ThemeProvider) -> None:
         super().__init__()
@@ -142,10 +142,10 @@ class KlPane(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(body)
 
-    # -- What is shown ----------------------------------------------------------------------------------
+    # -- Content ----------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
-        """Show a run, of which nothing is measured yet."""
+        """Switch to a run, without measurements."""
         self._job.drop()
         self._run, self.measured, self._reply = run, [], 0
         self._names.read(run.folder)
@@ -155,17 +155,17 @@ class KlPane(QWidget):
 
     @Slot()
     def refresh(self) -> None:
-        """The run may have saved its first checkpoint."""
+        """Update the buttons: the run may have saved its first checkpoint."""
         self._show_state()
 
     @property
     def busy(self) -> bool:
-        """Whether it is being measured, or the tokenizer is still being read."""
+        """Whether the KL is being measured, or the tokenizer is still being read."""
         return self._job.busy or self._names.busy
 
     @property
     def shown(self) -> PositionKl | None:
-        """The checkpoint that is shown."""
+        """The measurement of the selected checkpoint, or None."""
         return self.measured[self.slider.value()] if self.slider.value() < len(self.measured) else None
 
     def _show(self) -> None:
@@ -272,7 +272,7 @@ class KlPane(QWidget):
                 self.state.setText(event.name)
             elif isinstance(event, PositionKl):
                 self.measured.append(event)
-                with QSignalBlocker(self.slider):  # the newest is shown
+                with QSignalBlocker(self.slider):  # select the latest measurement
                     self.slider.setRange(0, len(self.measured) - 1)
                     self.slider.setValue(len(self.measured) - 1)
                 self._show()

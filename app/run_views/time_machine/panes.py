@@ -1,4 +1,4 @@
-"""One snapshot in three panes: the output, the predicted tokens, and the attention of the watched layer."""
+"""One snapshot in three panes: the output, the predicted tokens, and the attention of the recorded layer."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class Panes(QSplitter):
         self.addWidget(_pane(self._texts_title, self.written, wrapping(self.fork, self.chat)))
         self.addWidget(_pane(self._top_title, self.bars, self._sum))
         self.addWidget(_pane(None, self.attention))
-        self.setSizes([310, 200, 490])  # two buttons in a line; a map with the names of its tokens
+        self.setSizes([310, 200, 490])  # wide enough for two buttons in a row, and for a map with token names
         for i, stretch in enumerate((2, 1, 4)):
             self.setStretchFactor(i, stretch)
 
     def set_spec(self, spec: RunSpec | None) -> None:
-        """Set the spec of the run whose snapshots are shown; None where it is unknown."""
+        """Set the spec of the run whose snapshots are shown; None if unknown."""
         self._config = spec.model if spec is not None else None
         learned = spec.model.topology if spec is not None else "decoder-only"
         if spec is not None and spec.data.source == "pronouns":
@@ -117,7 +117,7 @@ def _pane(head: QWidget | None, content: QWidget, *feet: QWidget) -> QFrame:
 
 
 class WrittenText(QWidget):
-    """The output at one step, with changes since the previous one highlighted; below it, earlier outputs."""
+    """The output at one step, with changes since the previous output highlighted; below it, earlier outputs."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

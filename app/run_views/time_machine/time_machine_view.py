@@ -22,7 +22,7 @@ from terrarium.app.run_views.time_machine.transport import Transport
 from terrarium.app.run_views.token_names import TokenNames
 
 _WIDE = 800
-"""Pixels at the usual text size from which the prompt stands beside the controls."""
+"""Minimum width at which the prompt is beside the controls, in pixels at the usual text size."""
 _SHOWS = {"samples": "Samples", "kl": "KL to the parent"}
 _EMPTY = (
     "Nothing recorded yet",
@@ -38,7 +38,7 @@ _EMPTY_LABELS = (
 
 
 class TimeMachine(QWidget):
-    """Shows one run at any recorded step, follows it while it grows, and plays it.
+    """Shows one run at any recorded step, follows it while it is live, and plays its snapshots.
 
     Signals:
         fork_asked(run_id, step): the user wants to fork the checkpoint of this step.
@@ -49,7 +49,7 @@ class TimeMachine(QWidget):
     chat_asked = Signal(str, int)
 
     def __init__(self, theme: ThemeProvider, kl: KlPane | None = None, parent: QWidget | None = None) -> None:
-        """kl: shows a fine-tuned run beside its parent, where it is offered."""
+        """kl: the pane of the KL to the parent, shown if `is_offered`."""
         super().__init__(parent)
         self._theme = theme
         self.kl = kl
@@ -68,10 +68,10 @@ class TimeMachine(QWidget):
         self._build()
         self._connect()
 
-    # -- What is shown -------------------------------------------------------------------------------------------------
+    # -- Content -------------------------------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
-        """Show a run at its newest sample."""
+        """Show a run at its latest sample."""
         self.pause()
         self._run = run
         self._snapshots = Snapshots(run.history, run.spec.train.prompts if run.spec is not None else ())
@@ -86,7 +86,7 @@ class TimeMachine(QWidget):
         self._show_page()
 
     def refresh(self) -> None:
-        """Show new samples of the run; stay at the newest if it is shown now."""
+        """Read new samples of the run; go to the latest if the latest is shown now."""
         if self._run is None:
             return
         if self.kl is not None:
@@ -95,7 +95,7 @@ class TimeMachine(QWidget):
         if self._read_new():
             self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
         elif self.steps:
-            self._show_position(self.steps)  # leave selections and animations alone
+            self._show_position(self.steps)  # without resetting selections and animations
 
     @property
     def busy(self) -> bool:
@@ -104,18 +104,18 @@ class TimeMachine(QWidget):
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The recorded steps of the chosen prompt."""
+        """The recorded steps of the selected prompt."""
         prompt = self.prompt.currentData()
         return tuple(self._snapshots.steps(prompt)) if self._snapshots is not None and prompt is not None else ()
 
     @property
     def step(self) -> int:
-        """The step shown, -1 where nothing was recorded."""
+        """The step that is shown; -1 if nothing was recorded."""
         steps = self.steps
         return steps[self._index] if self._index < len(steps) else -1
 
     def _read_new(self) -> bool:
-        """Read new records of the run; whether there is a new sample."""
+        """Read new records of the run; return whether there were any."""
         assert self._snapshots is not None
         assert self._run is not None
         is_new = self._snapshots.read_new()
@@ -154,7 +154,7 @@ class TimeMachine(QWidget):
     # -- Moving --------------------------------------------------------------------------------------------------------
 
     def go_to(self, index: int, *, moves: bool = False) -> None:
-        """Show step number `index`, clamped. `moves`: animate the bars."""
+        """Show the step at an index of `steps`, clamped to the valid range. `moves`: animate the bars."""
         steps = self.steps
         if self._snapshots is None or not steps:
             return
@@ -176,11 +176,11 @@ class TimeMachine(QWidget):
 
     @property
     def playing(self) -> bool:
-        """Whether it is playing."""
+        """Whether the snapshots are playing."""
         return self._timer.isActive()
 
     def play(self) -> None:
-        """Play to the last step; from the first, if the last is shown."""
+        """Play to the last step, starting from the first if the last is shown."""
         if len(self.steps) < 2:
             return
         if self._index >= len(self.steps) - 1:
@@ -246,7 +246,7 @@ class TimeMachine(QWidget):
 
     @Slot()
     def _on_prompt(self) -> None:
-        """Show another prompt, at the step nearest to the current one."""
+        """Show another prompt, at its step nearest to the current step."""
         self.timeline.show_marks(self.steps, self._kept)
         self.go_to(nearest(self.steps, self.timeline.step))
 

@@ -1,4 +1,4 @@
-"""The loss of the whole run as a slider: a click or drag goes to the nearest recorded step."""
+"""The loss curve of the whole run as a slider: a click or drag goes to the nearest recorded step."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _KEYS = {
 
 
 def stride_of(key: int) -> int:
-    """By how many snapshots a key moves, 0 for other keys."""
+    """Return by how many snapshots a key moves; 0 for other keys."""
     return _KEYS.get(Qt.Key(key), 0)
 
 
 class Timeline(Chart):
-    """Smoothed training loss, validation dots, a tick at each recorded step, and the playhead.
+    """The smoothed training loss, validation dots, a mark at each recorded step, and the playhead.
 
     Signals:
-        index_requested(index): the user wants to go to step number `index`.
+        index_requested(index): the user wants to go to the recorded step at this index.
     """
 
     index_requested = Signal(int)
@@ -89,7 +89,7 @@ class Timeline(Chart):
         self._rows = history.train["rows"].copy()
         self._smooth = moving_average(history.train["mean:loss"], SMOOTHING, self._rows)
         self._line.setData(self._at, self._smooth)
-        known = np.isfinite(history.val["loss"])  # an alignment is validated without a loss
+        known = np.isfinite(history.val["loss"])  # validations of an alignment run may have no loss
         self._val.setData(history.val["step"][known], history.val["loss"][known])
         self._fit_range(history)
 
@@ -110,7 +110,7 @@ class Timeline(Chart):
         self._handle.setData(x=[step] if math.isfinite(loss) else [], y=[loss] if math.isfinite(loss) else [])
 
     def loss_at(self, step: int) -> float:
-        """The smoothed loss at a step, as drawn; NaN where there is none."""
+        """Return the smoothed loss at a step, as drawn; NaN if no point covers the step."""
         i = int(np.searchsorted(self._at, step))
         is_of_point = i < len(self._at) and self._at[i] - step < self._rows[i]
         return float(self._smooth[i]) if is_of_point else math.nan
@@ -129,7 +129,7 @@ class Timeline(Chart):
         event.accept()
 
     def mouseDoubleClickEvent(self, event: object) -> None:
-        """Ignored: there is no zoom to reset."""
+        """Ignore the event: there is no zoom to reset."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
@@ -144,7 +144,7 @@ class Timeline(Chart):
         self.getPlotItem().getViewBox().setBorder(None)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        event.ignore()  # the view handles the keys wherever the focus is
+        event.ignore()  # the time machine handles the keys, wherever the focus is
 
     def _go_to(self, point: QPointF) -> None:
         if self._steps:

@@ -37,7 +37,7 @@ class TokenBars(RowTips):
 
     @property
     def rows(self) -> Sequence[tuple[Piece, float]]:
-        """The tokens shown and their probabilities."""
+        """The shown tokens and their probabilities."""
         return self._rows
 
     def show_top(
@@ -84,7 +84,7 @@ class TokenBars(RowTips):
             painter.drawText(line, right, format_prob(p))
 
     def _shown(self, id: int, p: float) -> float:
-        """The current length of the bar, in [0, 1]."""
+        """Return the current length of a bar, from 0 to 1, which may be animated."""
         if self._move.state() != QVariantAnimation.State.Running:
             return p
         share, start = float(self._move.currentValue()), self._from.get(id, 0.0)

@@ -14,13 +14,13 @@ _INTERVAL_MS = 600
 
 
 class Transport(QWidget):
-    """Shows the current step, and emits the user's commands.
+    """The controls, and the current step as text.
 
     Signals:
         play_asked(): play or pause.
         step_asked(by): move by this many snapshots.
-        end_asked(): go to the newest.
-        speed_changed(): another speed was chosen.
+        end_asked(): go to the latest snapshot.
+        speed_changed(): the user chose another speed.
     """
 
     play_asked = Signal()
@@ -60,14 +60,14 @@ class Transport(QWidget):
         return round(_INTERVAL_MS / _SPEEDS[self.speed.currentIndex()])
 
     def show_playing(self, playing: bool) -> None:
-        """Show whether it is playing."""
+        """Show whether the snapshots are playing."""
         words = "Pause (space)" if playing else "Play from here (space)"
         self._theme.set_icon(self.play, "pause-fill" if playing else "play-fill")
         self.play.setToolTip(words)
         self.play.setAccessibleName(words)
 
     def show_position(self, index: int, n: int, where: str, loss: str) -> None:
-        """Show that snapshot number `index` of `n` is shown, as text."""
+        """Show texts for the current position, and enable the buttons for snapshot `index` of `n`."""
         self.where.setText(where)
         self.loss.setText(loss)
         set_enabled(self.back, "" if index > 0 else "This is the first step that was recorded.")

@@ -1,4 +1,4 @@
-"""A comparison of runs: their results and the settings in which they differ, as a table of texts. No Qt."""
+"""A comparison of runs: a table of their results, and of the settings in which they differ. No Qt."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ComparedColumn:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """The readable runs, the columns, and how many settings are the same in all."""
+    """The compared runs, the columns, and the number of settings that are the same in all."""
 
     runs: tuple[RunInfo, ...]
     columns: tuple[ComparedColumn, ...]
@@ -71,7 +71,7 @@ def compare_runs(runs: Sequence[RunInfo]) -> RunComparison:
 def _results(
     runs: Sequence[RunInfo], models: Sequence[ModelConfig], units: Sequence[str]
 ) -> tuple[ComparedColumn, ...]:
-    """units: those of the losses."""
+    """Return the columns of results. units: those of the losses."""
     metrics = dict.fromkeys(run.best_metric[0] for run in runs if run.best_metric is not None)
     return (
         *(_metric(name, runs) for name in metrics),
@@ -90,7 +90,7 @@ def _results(
 
 
 def _metric(name: str, runs: Sequence[RunInfo]) -> ComparedColumn:
-    """The best values of a metric; its ascending order is the best first."""
+    """Return the column of the best values of a metric; ascending sort keys put the best first."""
     values = [run.best_metric[1] if run.best_metric and run.best_metric[0] == name else None for run in runs]
     return ComparedColumn(
         METRICS[name].title,
@@ -121,5 +121,5 @@ def _setting(settings: Sequence[Any], f: dataclasses.Field[Any]) -> ComparedColu
 
 
 def _used(settings: Any, f: dataclasses.Field[Any]) -> Any:
-    """The value of a setting, None where other settings make it irrelevant."""
+    """Return the value of a setting, or None if other settings make it irrelevant."""
     return getattr(settings, f.name) if is_used(settings, f) else None

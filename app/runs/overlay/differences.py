@@ -78,18 +78,18 @@ class RunDifferences(QWidget):
         theme.theme_changed.connect(self._fit)
 
     def show_runs(self, runs: Sequence[RunInfo], icon_of: Callable[[str], QIcon] | None = None) -> None:
-        """Compare these runs, with an icon for each id."""
+        """Compare these runs. icon_of: returns the icon of a run id."""
         wanted = list(runs)
         self._model.icon_of = icon_of
         self._reading.ask(lambda: compare_runs(wanted))
 
     @property
     def comparison(self) -> RunComparison:
-        """The comparison shown."""
+        """The comparison that is shown."""
         return self._model.comparison
 
     def as_csv(self) -> str:
-        """The table as CSV, with a header row, in the current order."""
+        """Return the table as CSV, with a header row, in the current order."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         shown, columns = self._sorted, range(self._sorted.columnCount())
@@ -101,7 +101,7 @@ class RunDifferences(QWidget):
 
     @Slot()
     def copy_csv(self) -> None:
-        """Put the table on the clipboard."""
+        """Copy the table to the clipboard as CSV."""
         QGuiApplication.clipboard().setText(self.as_csv())
 
     @Slot(object)
@@ -181,7 +181,7 @@ class _Model(QAbstractTableModel):
         return None
 
     def _side(self, column: int) -> Qt.AlignmentFlag:
-        """Numbers are right-aligned."""
+        """Return the horizontal alignment of a column: right for numbers."""
         return Qt.AlignmentFlag.AlignRight if self._is_number[column - 1] else Qt.AlignmentFlag.AlignLeft
 
 

@@ -1,4 +1,4 @@
-"""An overlay of any number of runs: their curves and differences."""
+"""An overlay of the curves of any number of runs, with a table of their differences."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from terrarium.models.number_words import format_count
 from terrarium.models.runs.curve import Table
 
 _WIDE = 720
-"""Pixels at the usual text size from which the controls stand beside the title."""
+"""Minimum width at which the controls are beside the title, in pixels at the usual text size."""
 _DRAW_MS, _READ_MS, _POLL_MS = 60, 250, 3000
-"""Milliseconds to batch changes and newly read curves, and between polls for growing runs."""
+"""Milliseconds to batch changes, to batch newly read curves, and between polls for live runs."""
 
 
 class RunOverlay(QWidget):
     """Compares runs of the library, including runs that are training.
 
     Signals:
-        run_asked(run_id): the user wants to see one of them.
+        run_asked(run_id): the user wants to see this run.
     """
 
     run_asked = Signal(str)
@@ -128,15 +128,15 @@ class RunOverlay(QWidget):
         body.setSizes([460, 240])
         self.setLayout(column(body))
 
-    # -- Which runs ------------------------------------------------------------------------------------------
+    # -- Compared runs ---------------------------------------------------------------------------------------
 
     @property
     def run_ids(self) -> tuple[str, ...]:
-        """The compared runs."""
+        """The ids of the compared runs."""
         return tuple(self._runs)
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
-        """Compare these runs; those that are gone are left out."""
+        """Compare these runs; deleted runs are left out."""
         self._runs = self._known(run_ids)
         self.curves = {run_id: curves for run_id, curves in self.curves.items() if run_id in self._runs}
         self.title.setText(format_count(len(self._runs), "run"))
@@ -166,7 +166,7 @@ class RunOverlay(QWidget):
 
     @Slot()
     def poll(self) -> None:
-        """Read what was added to the runs, while visible."""
+        """While visible, read rows that were added to the runs."""
         if not self.isVisible() or self.reading.busy:
             return
         runs = self._known(self.run_ids)
@@ -195,13 +195,13 @@ class RunOverlay(QWidget):
 
     @Slot()
     def _on_theme(self) -> None:
-        """Redraw in the new colours; the legend has updated itself."""
+        """Redraw in the new colours; the legend has its own handler."""
         self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
         self._on_changed()
 
     @Slot()
     def _on_scale(self) -> None:
-        """Handle another axis: the zoom does not apply to it."""
+        """Handle a change of quantity, axis or scale: reset the zoom, which no longer applies."""
         self.chart.getPlotItem().getAxis("left").setLogMode(y=self.controls.log)
         self.chart.show_window(None)
         self._on_changed()
@@ -242,7 +242,7 @@ class RunOverlay(QWidget):
     def on_lines_made(self, result: tuple[OverlaySpec, Drawing]) -> None:
         spec, drawing = result
         lines = drawing.lines
-        if not lines.keys() <= self.curves.keys():  # outdated: other runs are compared by now
+        if not lines.keys() <= self.curves.keys():  # outdated: the compared runs have changed
             return
         strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
         self.chart.show_drawing(drawing, strokes, {run_id: self._runs[run_id].name for run_id in lines})
@@ -300,7 +300,7 @@ class RunOverlay(QWidget):
         self.caption.setText("; ".join(parts) + ".")
 
     def _numbers(self) -> Callable[[], Columns]:
-        """The compared quantity for export: the x axis, and a column for each visible run."""
+        """Return a function that computes the exported columns: the x axis, and the quantity of each visible run."""
         hidden = self.legend.hidden
         shown = {run_id: run for run_id, run in self.curves.items() if run_id not in hidden}
         names = {run_id: self._runs[run_id].name for run_id in shown}

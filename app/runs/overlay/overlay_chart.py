@@ -31,7 +31,7 @@ _MARGINS = (6, 8, 6)
 class Drawing:
     """Lines by run id, prepared for drawing: their paths, and x and y of all drawn points, concatenated.
 
-    `dash_turns`: (index, number) of each line within its group of coinciding lines.
+    `dash_turns`: for each of coinciding lines, its index in its group, and the size of the group.
     """
 
     lines: Mapping[str, RunLine]
@@ -43,7 +43,7 @@ class Drawing:
 
     @classmethod
     def of(cls, lines: Mapping[str, RunLine]) -> Drawing:
-        """Prepare lines for drawing; thread-safe."""
+        """Prepare lines for drawing; may run on any thread."""
         smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
         raw = smoothed if len(lines) <= _RAW_OF else {}
         drawn = [*(line.raw for line in raw.values()), *(line.smooth for line in lines.values())]
@@ -61,7 +61,7 @@ class Drawing:
 
 
 class OverlayChart(Chart):
-    """Draws a smoothed line per run, for few runs with all points behind it, and with labels at the ends."""
+    """Draws a smoothed line per run; for few runs also the raw line behind it, and a label at its end."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__(theme, x="Steps", margins=_MARGINS)
@@ -103,13 +103,13 @@ class OverlayChart(Chart):
         return bool(self.drawing.dash_turns)
 
     def point_out(self, run_id: str) -> None:
-        """Highlight one run, '' for none."""
+        """Highlight one run; '' for none."""
         if run_id != self._pointed_run:
             self._pointed_run = run_id
             self._dress()
 
     def heights(self, first: float, last: float) -> tuple[float, float]:
-        """The y range of the lines between two x."""
+        """Return the y range of the lines between two x values."""
         drawing = self.drawing
         seen = drawing.y[(drawing.x >= first) & (drawing.x <= last)]
         if not len(seen):
@@ -119,7 +119,7 @@ class OverlayChart(Chart):
         return low - margin, high + margin
 
     def values_at(self, x: float) -> dict[str, float]:
-        """The value of each line at x, from its nearest drawn point."""
+        """Return the value of each line at x: that of its first drawn point at or after x."""
         values = {}
         for run_id, line in self.lines.items():
             xs, ys = line.smooth
@@ -132,12 +132,12 @@ class OverlayChart(Chart):
     def restyle(self) -> None:
         super().restyle()
         if hasattr(self, "drawing"):  # the base class restyles itself before there are lines
-            self._set_names(self._named)  # another font size changes their widths
+            self._set_names(self._named)  # the font size may have changed, and with it their widths
             self._dress()
             self._place_names()
 
     def _dress(self) -> None:
-        # Wide antialiased lines are slow where they are noisy.
+        # Noisy lines are slow to draw wide and antialiased.
         few = len(self.lines) <= _NAMED and self._is_smooth
         raw, smooth = [], []
         for run_id, path in self.drawing.smooth.items():
@@ -211,7 +211,7 @@ def _faded(stroke: Stroke, alpha: float) -> QColor:
 
 @dataclass(frozen=True, eq=False)
 class BundledLine:
-    """A path in chart coordinates, and how to draw it."""
+    """A path in chart coordinates, with its pen. is_fine: antialiased."""
 
     path: QPainterPath
     pen: QPen
@@ -219,7 +219,7 @@ class BundledLine:
 
 
 def path_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> QPainterPath:
-    """The path through points (n,); what is not finite is a gap."""
+    """Return the path through points (n,); non-finite values are gaps."""
     path: QPainterPath = pg.arrayToQPath(x, y, connect="finite")
     return path
 
@@ -227,14 +227,15 @@ def path_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> QPainterPath:
 class LineBundle(pg.GraphicsObject):  # type: ignore[misc]
     """Many lines as one graphics item: with 200 items, half the time went into their bounding rectangles.
 
-    Later lines are on top. Pens are cosmetic: their width does not scale."""
+    Later lines are on top. Pens are cosmetic: their width does not scale with the zoom.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: Sequence[BundledLine] = ()
 
     def set_lines(self, lines: Sequence[BundledLine]) -> None:
-        """Draw other lines."""
+        """Replace the lines."""
         self._lines = tuple(lines)
         self.update()
 

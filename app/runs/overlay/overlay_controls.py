@@ -15,8 +15,8 @@ class OverlayControls(QWidget):
     """The controls, side by side.
 
     Signals:
-        scale_changed(): another quantity, axis or scale, to which the zoom does not apply.
-        smoothing_changed()
+        scale_changed(): the quantity, axis or scale has changed, so the zoom no longer applies.
+        smoothing_changed(): the smoothing has changed.
     """
 
     scale_changed = Signal()
@@ -56,7 +56,7 @@ class OverlayControls(QWidget):
 
     @property
     def smoothing(self) -> float:
-        """From 0 (none) to 1."""
+        """The smoothing, from 0 (none) to 1."""
         return self.smoother.amount
 
     @property

@@ -22,14 +22,14 @@ _WIDEST = "888,888"
 
 @dataclass(frozen=True)
 class Stroke:
-    """A line style: varies by colour first, then by pattern, so that few runs differ most."""
+    """A line style: colours vary first, then patterns, so that few runs differ most."""
 
     colour: QColor
     pattern: Qt.PenStyle
 
     @classmethod
     def number(cls, i: int, theme: ThemeProvider) -> Stroke:
-        """The i-th style."""
+        """Return the i-th style."""
         colour = QColor(theme.theme.categories[i % _N_COLOURS])
         return cls(colour, _PATTERNS[i // _N_COLOURS % len(_PATTERNS)])
 
@@ -39,8 +39,8 @@ class OverlayLegend(QTreeWidget):
 
     Signals:
         hidden_changed(): a run was shown or hidden.
-        pointed(run_id): the pointer or the keyboard is at this run; '' for none.
-        opened(run_id): double-click or Return.
+        pointed(run_id): the pointer or the keyboard is at this run; '' if at none.
+        opened(run_id): the user double-clicked a run, or pressed Return on it.
     """
 
     hidden_changed = Signal()
@@ -74,7 +74,7 @@ class OverlayLegend(QTreeWidget):
         theme.theme_changed.connect(self.restyle)
 
     def set_runs(self, names: Mapping[str, str]) -> None:
-        """List runs by id, keeping hidden ones hidden."""
+        """Replace the runs, by id; hidden runs stay hidden."""
         hidden = self.hidden
         with QSignalBlocker(self):
             self.clear()
@@ -96,11 +96,11 @@ class OverlayLegend(QTreeWidget):
         return {run_id for run_id, item in self._items.items() if item.checkState(0) == Qt.CheckState.Unchecked}
 
     def stroke(self, run_id: str) -> Stroke:
-        """The line style of a run."""
+        """Return the line style of a run."""
         return Stroke.number(list(self._items).index(run_id), self._theme)
 
     def swatch(self, run_id: str) -> QIcon:
-        """An icon with the run's line style."""
+        """Return an icon with the run's line style."""
         item = self._items.get(run_id)
         return item.icon(0) if item is not None else QIcon()
 
@@ -122,7 +122,7 @@ class OverlayLegend(QTreeWidget):
         self.viewport().update()
 
     def set_problems(self, problems: Mapping[str, str]) -> None:
-        """Mark runs that have a problem."""
+        """Mark runs with a problem, by id; its message becomes the tooltip."""
         if problems == self._problems:
             return
         self._problems = dict(problems)
@@ -134,7 +134,7 @@ class OverlayLegend(QTreeWidget):
 
     @Slot()
     def restyle(self) -> None:
-        """Take the theme's colours."""
+        """Apply the theme's colours and fonts."""
         numbers = QFontMetrics(self._theme.mono_font(0.9))
         self.header().resizeSection(1, numbers.horizontalAdvance(_WIDEST) + 2 * SPACE)
         with QSignalBlocker(self):

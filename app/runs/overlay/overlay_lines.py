@@ -13,17 +13,17 @@ from terrarium.app.kit.plots.curve_points import Floats, column_starts, in_view,
 from terrarium.app.runs.overlay.overlay_curves import Curves, decimals
 
 _MAX_POINTS = 4096
-"""Maximum points of a smoothed line over the whole run; longer runs are averaged."""
+"""Maximum number of points of a smoothed line; rows of longer runs are averaged."""
 
 _N_COMPARED = 64
 """Positions at which two lines are compared."""
 _APART, _NEARLY_ALL = 0.006, 0.9
-"""Lines coincide that are within this share of the chart's height (a pixel or two) at this share of positions."""
+"""Two lines coincide if they are within this share of the y range (a pixel or two) at this share of positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedQuantity:
-    """A quantity to compare: a column of a kind of rows, with label, unit, format."""
+    """A quantity to compare: a column of a kind of rows, with label, unit and number format."""
 
     kind: str
     column: str
@@ -50,8 +50,10 @@ COMPARED = {
 
 @dataclass(frozen=True, kw_only=True)
 class OverlaySpec:
-    """What an overlay draws: a quantity over column `axis` divided by `unit`, from `left` to `right`, `n_columns`
-    pixels wide."""
+    """The parameters of an overlay's lines: a quantity over the column `axis` divided by `unit`.
+
+    left, right: the visible x range, `n_columns` pixels wide. log: whether y is log10.
+    """
 
     quantity: ComparedQuantity
     axis: str
@@ -71,7 +73,7 @@ class OverlaySpec:
 
 @dataclass(frozen=True, eq=False)
 class RunLine:
-    """One run's lines: all points, and smoothed (the same without smoothing); `end` is its last point.
+    """The lines of one run: raw, and smoothed (the same object without smoothing); `end` is the last point.
 
     On a logarithmic axis, y is log10.
     """
@@ -83,13 +85,13 @@ class RunLine:
 
 
 class LineMaker:
-    """Makes the lines of a spec, caching smoothed ones; used by one thread at a time."""
+    """Computes the lines of a spec, and caches smoothed lines; used by one thread at a time."""
 
     def __init__(self) -> None:
         self.smoothed: dict[str, tuple[Curves, object, tuple[Floats, Floats]]] = {}
 
     def lines(self, curves: Mapping[str, Curves], spec: OverlaySpec) -> dict[str, RunLine]:
-        """The lines of all runs that have the quantity."""
+        """Return the lines of all runs that have the quantity."""
         self.smoothed = {run_id: kept for run_id, kept in self.smoothed.items() if run_id in curves}
         made = {run_id: self._line(run_id, run, spec) for run_id, run in curves.items()}
         return {run_id: line for run_id, line in made.items() if line is not None}
@@ -128,7 +130,7 @@ class LineMaker:
 
 
 def coincident_lines(lines: Mapping[str, RunLine]) -> dict[str, tuple[int, int]]:
-    """Groups of coinciding lines: run id -> (index, size of its group); other lines are left out."""
+    """Find groups of coinciding lines; return (index in its group, size of the group) by run id, only for these."""
     known = {run_id: np.isfinite(line.smooth[1]) for run_id, line in lines.items()}
     points = {run_id: (line.smooth[0][known[run_id]], line.smooth[1][known[run_id]]) for run_id, line in lines.items()}
     points = {run_id: (x, y) for run_id, (x, y) in points.items() if len(x) > 1}
@@ -156,7 +158,7 @@ def _lie_together(one: Floats, other: Floats, apart: float) -> bool:
 def aligned(
     runs: Mapping[str, Curves], names: Mapping[str, str], quantity: ComparedQuantity, axis: str
 ) -> dict[str, Floats]:
-    """A quantity of runs as columns (n,) by name, after the column `axis`; NaN where a run has no value.
+    """Return a quantity of runs as columns (n,) by name, after the column `axis`; NaN where a run has no value.
 
     Takes 0.15 s per 100,000 rows.
     """
@@ -171,7 +173,7 @@ def aligned(
 
 
 def _means(x: Floats, y: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Means of the ranges that begin at `starts`, ignoring NaN."""
+    """Return the means of x and y in the ranges that begin at `starts`, ignoring NaN in y."""
     known = np.isfinite(y)
     counts = np.add.reduceat(known.astype(np.float64), starts)
     sums = np.add.reduceat(np.where(known, y, 0.0), starts)
@@ -180,7 +182,7 @@ def _means(x: Floats, y: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Flo
 
 
 def _averaged(x: Floats, y: Floats, spec: OverlaySpec) -> tuple[Floats, Floats]:
-    """Points within the span, at most one per two pixels, so that a thick line is quick to draw."""
+    """Average the points within the span, to at most one per two pixels: a thick line is then quick to draw."""
     x, y = in_view(x, y, *spec.span)
     return (x, y) if len(x) <= spec.n_columns else _means(x, y, column_starts(x, *spec.span, spec.n_columns))
 

@@ -14,10 +14,10 @@ from terrarium.app.session.session import Session
 
 
 class CompareRuns(Views):
-    """Two views of the same runs.
+    """Two views of the same runs, created when first shown.
 
     Signals:
-        run_asked(run_id): the user wants to see one of them.
+        run_asked(run_id): the user wants to see this run.
     """
 
     run_asked = Signal(str)

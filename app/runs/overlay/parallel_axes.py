@@ -1,4 +1,4 @@
-"""Parallel axes: one for each setting that varies among runs, and one for what they are ranked by. No Qt."""
+"""The axes of parallel coordinates: each setting that varies among runs, and their best metric or loss. No Qt."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ BEST = "best"
 """The name of the last axis."""
 _MAX_TICKS = 6
 _LOG_FROM = 8
-"""An axis of positive numbers is logarithmic from this ratio of its ends on."""
+"""An axis of positive numbers is logarithmic if the ratio of its ends is at least this."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelAxis:
-    """One axis from 0 (below) to 1 (above). `positions` has one entry per run, None where it has no value.
+    """One axis from 0 (bottom) to 1 (top). `positions` has one entry per run, None if it has no value.
 
     `ticks` are (position, label).
     """
@@ -43,7 +43,7 @@ class ParallelAxis:
 
 
 def setting_title(name: str) -> str:
-    """The label of a setting: "train.lr" is “Learning rate”."""
+    """Return the label of a setting: “Learning rate” for "train.lr"."""
     table, _, setting = name.partition(".")
     for field in dataclasses.fields(_TABLES[table]):
         if field.name == setting:
@@ -52,7 +52,7 @@ def setting_title(name: str) -> str:
 
 
 def parallel_axes(runs: Sequence[SweepRun]) -> list[ParallelAxis]:
-    """An axis for each setting that varies among the runs, and the best metric or the lowest loss as the last."""
+    """Return an axis for each setting that varies among the runs, then that of the best metric or lowest loss."""
     names = list(runs[0].values) if runs else []
     axes = [_setting_axis(name, [run.values[name] for run in runs]) for name in names]
     metric = runs[0].metric if runs else ""
@@ -61,7 +61,7 @@ def parallel_axes(runs: Sequence[SweepRun]) -> list[ParallelAxis]:
 
 
 def best_title(runs: Sequence[SweepRun]) -> str:
-    """What the runs are ranked by: “Best accuracy”."""
+    """Return the label of what the runs are ranked by, such as “Best accuracy”."""
     metric = runs[0].metric if runs else ""
     return f"Best {METRICS[metric].title}" if metric else "Lowest loss"
 

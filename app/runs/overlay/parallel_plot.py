@@ -21,14 +21,14 @@ _NEAR = 8.0
 _TICK = 5.0
 """Pixels between an axis and its tick labels."""
 _SEEN_ON_LIGHT, _SEEN_ON_DARK = (0.0, 0.65), (0.35, 1.0)
-"""The parts of the colour map that contrast with the page."""
+"""The parts of the colour map that contrast with a light and a dark page."""
 
 
 class ParallelPlot(Figure):
-    """The runs, the best first. The pointer or arrow keys read them, a click or Enter opens one.
+    """The runs as lines, the best first. The pointer or arrow keys read a run; a click or Enter opens it.
 
     Signals:
-        run_asked(run_id): a run was clicked.
+        run_asked(run_id): the user wants to open this run.
     """
 
     run_asked = Signal(str)
@@ -87,7 +87,7 @@ class ParallelPlot(Figure):
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     def _plot_area(self) -> QRectF:
-        """The area between the first and last axis, with space for their tick labels outside."""
+        """Return the area between the first and last axis; their tick labels are outside it."""
         height = self._metrics().height()
         left, right = (self._label_width(axis) for axis in (self._axes[0], self._axes[-1]))
         return QRectF(
@@ -131,7 +131,7 @@ class ParallelPlot(Figure):
             self._draw_read_out(painter, self.points(read)[-1], self._words(self.spot))
 
     def _colour(self, run: int) -> QColor:
-        """The colour of what it is ranked by; muted where that is not known."""
+        """Return the colour of a run, by its position on the last axis; a faint colour if it has none."""
         position = self._axes[-1].positions[run]
         if position is None:
             return self._theme.theme.color("faint")
@@ -178,7 +178,7 @@ class ParallelPlot(Figure):
             painter.setPen(QPen(colors.color("border_strong"), 1))
             painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
             if y + metrics.height() / 2 > free:
-                continue  # its label would overlap that of the tick below
+                continue  # the label would overlap that of the tick below
             free = y - metrics.height() / 2
             box = QRectF(x - wide - _TICK if i == 0 else x + _TICK, free, wide, metrics.height())
             if 0 < i < len(self._axes) - 1:

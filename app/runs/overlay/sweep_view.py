@@ -1,4 +1,4 @@
-"""Runs compared by their settings: parallel coordinates and a table, by the metric of their task or the lowest loss."""
+"""A comparison of runs by settings and best metric or lowest loss: parallel coordinates and a table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SweepView(QWidget):
     """Parallel coordinates and a table of the same runs, the best first.
 
     Signals:
-        run_asked(run_id): the user wants to see one of them.
+        run_asked(run_id): the user wants to see this run.
     """
 
     run_asked = Signal(str)
@@ -107,7 +107,7 @@ class SweepView(QWidget):
 
     @Slot()
     def _compare(self) -> None:
-        """Read the runs again while visible, if the list has changed since."""
+        """While visible, read the runs again if their list entries have changed."""
         infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
         if infos and infos != self._compared and self.isVisible():
             self._compared = infos
@@ -158,13 +158,13 @@ class SweepView(QWidget):
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
-    """Text is left-aligned, numbers and settings right-aligned."""
+    """Return the alignment of a column: names and statuses left, numbers and settings right."""
     side = Qt.AlignmentFlag.AlignLeft if column in (0, 2) else Qt.AlignmentFlag.AlignRight
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
 def _measured(info: RunInfo) -> RunInfo:
-    """The run with its lowest loss and best metric, in case the index has not measured it yet."""
+    """Return the run with its lowest loss and best metric, measured now if the index has not done so yet."""
     if info.best_loss is not None or info.problem is not None:
         return info
     found = find_lowest_loss(info.folder, LowestLoss())

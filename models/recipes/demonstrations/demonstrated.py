@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from terrarium.models.recipes.demonstrations.results import (
     FormatResult,
     RefuseResult,
 )
-from terrarium.models.recipes.mark import DEMONSTRATION, add_result, find_run_mark, read_run_mark
+from terrarium.models.recipes.mark import DEMONSTRATION, RunMark, find_run_mark, read_run_mark, write_run_mark
 
 _RESULTS: Mapping[str, type[RefuseResult | ConstitutionResult | FormatResult]] = {
     REFUSE: RefuseResult,
@@ -64,10 +65,13 @@ def read_stage_mark(run: Path) -> DemonstrationMark | None:
         return None
 
 
-def write_demonstrated(run: Path, result: AnyResult, seconds: float | None) -> None:
-    """Add a result to the mark of the last stage's run, replacing an earlier one."""
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    add_result(run, {"result": result.to_dict(), "seconds": seconds, "created": created})
+def write_demonstrated(mark: DemonstrationMark, run: Path, result: AnyResult, seconds: float | None) -> None:
+    """Mark the run of the last stage with a result, replacing an earlier one."""
+    known, created = find_run_mark(run), datetime.now(UTC).isoformat(timespec="seconds")
+    found = {"result": result.to_dict(), "seconds": seconds, "created": created}
+    job = known.job if known is not None else ""
+    arguments = dataclasses.asdict(mark) | {"rules": list(mark.rules)}
+    write_run_mark(run, RunMark(kind=DEMONSTRATION, arguments=arguments, job=job, result=found))
 
 
 def read_demonstrated(run: Path) -> Demonstrated | None:

@@ -12,7 +12,7 @@ import torch
 
 from terrarium.models.alignment.stage_tree import world_seed_of
 from terrarium.models.device import faster_thread_count
-from terrarium.models.events import Event, Finished, Phase, Progress, TrainMetrics
+from terrarium.models.events import Event, Phase, Progress, TrainMetrics
 from terrarium.models.recipes.demonstrations.constitution import constitution
 from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, write_demonstrated
 from terrarium.models.recipes.demonstrations.demonstration import Bench, check_can_reply
@@ -93,18 +93,14 @@ class DemonstrationRun:
                     break
                 self._follow(event, stages)
                 yield event
-        except (StoppedError, GeneratorExit) as reason:
+        except (StoppedError, GeneratorExit):
             stage_events.close()
-            with contextlib.suppress(OSError):  # a full disk: the runs are there, only the progress is not shown
+            with contextlib.suppress(OSError, ValueError):  # a full disk, or the base was deleted: nothing else is lost
                 write_halted(job.library.find_run(self._base), self._halted)
-            last = stages.last
-            stop = job.stop if isinstance(reason, StoppedError) else None
-            if stop is not None and last is not None and last.status == "finished":  # the demonstration has not
-                yield Finished(run_id=last.id, status=stop[1], step=last.spec.train.steps)
             raise
         assert stages.last is not None
         seconds = None if stages.n_found else time.perf_counter() - self._began
-        write_demonstrated(stages.last.folder, result, seconds)
+        write_demonstrated(self.mark, stages.last.folder, result, seconds)
         return result
 
     def _stages(self, stages: Stages) -> Generator[Event, None, AnyResult]:

@@ -66,7 +66,6 @@ class Stages:
     def finish(self, run: RunFolder) -> Generator[Event, None, RunFolder]:
         """Train a run to its end, unless it has finished, and return it."""
         self.last = run
-        self.job.mark(run)
         if run.status == "finished":
             return run
         yield from self.job.train(run)

@@ -15,6 +15,7 @@ from terrarium.models.library.run_record import checkpoint_step
 from terrarium.models.recipes.demonstrations.bases import can_be_trained_on, is_strong, steps_of_strong
 from terrarium.models.recipes.demonstrations.demonstration import check_can_reply, load_chat_model
 from terrarium.models.recipes.demonstrations.stages import Stages
+from terrarium.models.recipes.mark import QUICK_START, add_result, find_run_mark
 from terrarium.models.runs.fork import fork_run
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.tiny_world.world import World
@@ -33,6 +34,9 @@ def measure_base(library: Library, base: str, device: str = "auto") -> Generator
     for event in evaluate(model, tokenizer, World(world_seed_of(run))):
         if isinstance(event, Evaluated):
             write_evaluation(run.folder, event)
+            mark = find_run_mark(run.folder)
+            if mark is not None and mark.kind == QUICK_START:
+                add_result(run.folder, {"accuracy": event.accuracy})
             accuracy = event.accuracy
         yield event
     return accuracy

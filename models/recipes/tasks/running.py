@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 
-from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from terrarium.models.corpora.corpus import Corpus, Example, build_examples_corpus, find_dataset, open_corpus
 from terrarium.models.events import Event, Phase, Progress
@@ -20,7 +17,7 @@ from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import inspect_run
 from terrarium.models.metrics.report import Report
-from terrarium.models.recipes.job import RunJob
+from terrarium.models.recipes.job import RunJob, TrainedModel
 from terrarium.models.recipes.mark import TASK, absolute_path
 from terrarium.models.recipes.tasks.published import ALL_RECIPES, PublishedRecipe
 from terrarium.models.recipes.tasks.results import (
@@ -63,16 +60,6 @@ _ANSWERS = frozenset({"label", "labels", "score", "tags", "answers", "target"})
 """The columns with the answers that a model must find."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Trained:
-    """A trained model with its run."""
-
-    run: RunFolder
-    model: AnyModel
-    tokenizer: Tokenizer
-    template: ChatTemplateConfig
-
-
 class TaskRun:
     """Learns a task of a recipe. Its result is a TaskResult.
 
@@ -83,7 +70,14 @@ class TaskRun:
     kind = TASK
 
     def __init__(
-        self, recipe: TaskRecipe, *, seed: int = 0, minutes: float | None = None, parent: str = "", data: str = ""
+        self,
+        recipe: TaskRecipe,
+        *,
+        seed: int = 0,
+        minutes: float | None = None,
+        parent: str = "",
+        data: str = "",
+        own_rows: bool | None = None,
     ) -> None:
         """Args:
             minutes: as many steps as fit into them; None for the recipe's own number.
@@ -91,6 +85,8 @@ class TaskRun:
             data: the user's own rows, in the task's form, instead of Tiny World's: a file of JSON lines, or a dataset
                 of the library. For a published recipe this is its package's file, or, if it needs a parent, that
                 parent.
+            own_rows: whether these are the user's own rows; None if `data` tells. (Marks before version 0.3 have no
+                `data`.)
 
         Raises:
             ValueError: if the minutes are not above 0.
@@ -98,10 +94,10 @@ class TaskRun:
         if minutes is not None and minutes <= 0:
             raise ValueError(f"A task cannot be learned in {minutes} minutes: use a number above 0.")
         self.recipe, self.seed = recipe, seed
-        self._minutes, self._parent, self._data = minutes, absolute_path(parent), absolute_path(data)
+        self._minutes, self._parent, self._data = minutes, parent, data
         if isinstance(recipe, PublishedRecipe) and recipe.needs_parent and not parent:
-            self._parent, self._data = self._data, ""
-        self._has_own_rows = _are_own_rows(recipe, self._data)
+            self._parent, self._data = data, ""
+        self._has_own_rows = _are_own_rows(recipe, self._data) if own_rows is None else own_rows
 
     @classmethod
     def made_from(cls, arguments: Mapping[str, Any]) -> TaskRun:
@@ -109,19 +105,15 @@ class TaskRun:
         argument is invalid.
         """
         others = dict(arguments)
-        recipe, has_own_rows = ALL_RECIPES[others.pop("name")], others.pop("own_rows", None)
-        task = cls(recipe, **others)
-        if has_own_rows is not None:  # marks before version 0.3 do not say which
-            task._has_own_rows = bool(has_own_rows)
-        return task
+        return cls(ALL_RECIPES[others.pop("name")], **others)
 
     def arguments(self) -> dict[str, Any]:
         return {
             "name": self.recipe.name,
             "seed": self.seed,
             "minutes": self._minutes,
-            "parent": self._parent,
-            "data": self._data,
+            "parent": absolute_path(self._parent),
+            "data": absolute_path(self._data),
             "own_rows": self._has_own_rows,
         }
 
@@ -135,23 +127,16 @@ class TaskRun:
         torch.set_num_threads(THREADS)
         run = job.find()
         if run is not None:
-            spec = run.spec
             began -= inspect_run(run.folder).elapsed_s or 0.0
         else:
             spec = yield from self._first_spec(job.library)
             if self._minutes is not None:
                 spec = yield from self._fitted(spec, job, began)
-        beside: dict[str, Sequence[Prediction]] = {}
-        if isinstance(self.recipe, PublishedRecipe) and spec.tune is not None and not self.recipe.needs_parent:
-            other = job.find(_SCRATCH)
-            if other is None and run is None:
-                name = job.library.free_run_name(f"{spec.name}, from scratch")
-                other = yield from prepare_run(job.library, self.recipe.spec(name, self.seed, data=spec.data))
-            if other is not None:
-                trained = yield from self._train(job, other, threads, _SCRATCH)
-                beside[FROM_SCRATCH] = yield from _predict(job.library, trained)
-        if run is None:
             run = yield from prepare_run(job.library, spec)
+            job.mark(run)  # before its twin is trained, so that it can be resumed
+        beside: dict[str, Sequence[Prediction]] = {}
+        if isinstance(self.recipe, PublishedRecipe) and run.spec.tune is not None and not self.recipe.needs_parent:
+            beside[FROM_SCRATCH] = yield from self._predict_from_scratch(job, self.recipe, run, threads)
         trained = yield from self._train(job, run, threads)
         if isinstance(self.recipe, PublishedRecipe) and self.recipe.needs_parent:
             yield Phase(name="Asking the model as it was before")
@@ -161,18 +146,21 @@ class TaskRun:
         write_result(result)
         return result
 
-    def _train(self, job: RunJob, run: RunFolder, threads: int, part: str = "") -> Generator[Event, None, _Trained]:
-        """Train a run with at most `threads`, unless it has finished already, beside the main run."""
-        if part and run.status == "finished":
-            model, tokenizer = load_model(run.folder)
-            assert tokenizer is not None
-            template = read_kept_template_config(run.folder) or ChatTemplateConfig()
-            return _Trained(run=run, model=model, tokenizer=tokenizer, template=template)
+    def _predict_from_scratch(
+        self, job: RunJob, recipe: PublishedRecipe, run: RunFolder, threads: int
+    ) -> Generator[Event, None, Sequence[Prediction]]:
+        """Train a fine-tuned run's twin from scratch, and predict with it."""
+        other = job.find(_SCRATCH)
+        if other is None:
+            name = job.library.free_run_name(f"{run.name}, from scratch")
+            other = yield from prepare_run(job.library, recipe.spec(name, self.seed, data=run.spec.data))
+        return (yield from _predict(job.library, (yield from self._train(job, other, threads, _SCRATCH))))
+
+    def _train(self, job: RunJob, run: RunFolder, threads: int, part: str = "") -> Generator[Event, None, TrainedModel]:
+        """Train a run with at most `threads`."""
         allowed = min(_THREADS_OF_LARGE, threads) if _is_large(self.recipe, run.spec) else THREADS
         torch.set_num_threads(allowed)
-        trainer = yield from job.train(run, part, threads=allowed)
-        template = trainer.context.template
-        return _Trained(run=run, model=trainer.model, tokenizer=trainer.tokenizer, template=template)
+        return (yield from job.trained(run, part, threads=allowed))
 
     def _first_spec(self, library: Library) -> Generator[Event, None, RunSpec]:
         """Return the spec with the recipe's number of steps."""
@@ -207,7 +195,7 @@ class TaskRun:
         return dataclasses.replace(spec, train=with_steps(spec.train, steps))
 
     def _score(
-        self, library: Library, trained: _Trained, beside: Mapping[str, Sequence[Prediction]]
+        self, library: Library, trained: TrainedModel, beside: Mapping[str, Sequence[Prediction]]
     ) -> Generator[Event, None, Mapping[str, GroupScores]]:
         """Score the model and the baselines by group; writes the model's scores to the run's folder.
 
@@ -260,7 +248,7 @@ def _corpus_of(library: Library, run: RunFolder) -> Corpus:
     return open_corpus(library, run.made_from("corpus"))
 
 
-def _predict(library: Library, trained: _Trained) -> Generator[Event, None, Sequence[Prediction]]:
+def _predict(library: Library, trained: TrainedModel) -> Generator[Event, None, Sequence[Prediction]]:
     """Predict the answers of the test rows."""
     corpus = _corpus_of(library, trained.run)
     data, labels = dataset_rows(corpus), trained.run.spec.data.labels
@@ -269,7 +257,7 @@ def _predict(library: Library, trained: _Trained) -> Generator[Event, None, Sequ
     return (yield from predict(trained.model, trained.tokenizer, data.task, data.rows, labels, writing=writing))
 
 
-def _predict_before(library: Library, trained: _Trained) -> Generator[Event, None, Sequence[Prediction]]:
+def _predict_before(library: Library, trained: TrainedModel) -> Generator[Event, None, Sequence[Prediction]]:
     """Predict with the parent, whose weights are saved in the run."""
     corpus = _corpus_of(library, trained.run)
     data, (parent, _) = dataset_rows(corpus), load_model(trained.run.folder / BASE)
@@ -277,11 +265,12 @@ def _predict_before(library: Library, trained: _Trained) -> Generator[Event, Non
     return (yield from predict(parent, trained.tokenizer, data.task, data.rows, (), writing=writing))
 
 
-def _writing(corpus: Corpus, trained: _Trained) -> Writing:
+def _writing(corpus: Corpus, trained: TrainedModel) -> Writing:
     targets = [row["target"] for row in corpus.read_examples("train") if "target" in row]
     longest = max((len(encode_text(trained.tokenizer, target)) for target in targets), default=0)
     max_tokens = min(trained.run.spec.model.context_length, longest + _SPARE)
-    return Writing(max_tokens=max_tokens, template=trained.template)
+    template = read_kept_template_config(trained.run.folder) or ChatTemplateConfig()
+    return Writing(max_tokens=max_tokens, template=template)
 
 
 def _are_own_rows(recipe: TaskRecipe, data: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.files.atomic import atomic_file, read_json
 from terrarium.models.library.library import Library
-from terrarium.models.library.run_record import checkpoint_step, is_locked, read_record
+from terrarium.models.library.run_record import MARK_FILE, checkpoint_step, is_locked, read_record
 from terrarium.models.runs.run_file.contents import CHATS, FORMAT, MANIFEST, SUFFIX, is_known, is_text, without_folders
 from terrarium.models.runs.run_folder import RunFolder
 
@@ -58,7 +58,7 @@ def pack_run(
     yield Phase(name=f"Saving {path.name}")
     kept = run.checkpoints() if all_checkpoints else [last]
     files = {name: run.folder / name for name in _names(run.folder, {each.name for each in kept})}
-    written = {"run.json": _record(run, kept)} | (_chats(library, run.id) if chats else {})
+    written = {"run.json": _record(run, kept)} | _mark(run.folder) | (_chats(library, run.id) if chats else {})
     total = sum(map(len, written.values())) + sum(file.stat().st_size for file in files.values())
     listed: dict[str, dict[str, Any]] = {}
     done = 0
@@ -82,11 +82,11 @@ def pack_run(
 
 
 def _names(folder: Path, checkpoints: set[str]) -> Iterator[str]:
-    """Yield the names of a run's files to pack, except run.json."""
+    """Yield the names of a run's files to pack, except those that are packed without the user's folders."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         is_left_out = name.startswith("checkpoints/") and file.parent.name not in checkpoints
-        is_ours = not name.startswith(f"{CHATS}/") and name != "run.json"
+        is_ours = not name.startswith(f"{CHATS}/") and name not in ("run.json", MARK_FILE)
         if is_ours and is_known(name) and not is_left_out and file.is_file() and not file.is_symlink():
             yield name
 
@@ -98,6 +98,13 @@ def _record(run: RunFolder, kept: list[Path]) -> bytes:
     if record.get("best_step") not in [checkpoint_step(path) for path in kept]:
         record["best_step"] = None
     return _json(record)
+
+
+def _mark(folder: Path) -> dict[str, bytes]:
+    """Return the mark of the run's recipe without the user's folders, and without its job, as it is a copy."""
+    with suppress(ValueError, OSError):
+        return {MARK_FILE: _json(without_folders(read_json(folder / MARK_FILE) | {"job": ""}))}
+    return {}
 
 
 def _chats(library: Library, run_id: str) -> dict[str, bytes]:

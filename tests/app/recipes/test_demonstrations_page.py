@@ -29,6 +29,7 @@ from terrarium.models.recipes.demonstrations.demonstrated import (
     DemonstrationMark,
     read_demonstrated,
     read_stage_mark,
+    write_demonstrated,
 )
 from terrarium.models.recipes.demonstrations.results import RefuseResult
 from terrarium.models.recipes.job import RunJob
@@ -36,7 +37,7 @@ from terrarium.models.recipes.mark import MARK_FILE
 from terrarium.models.tokenizers import train_tokenizer
 from tests.app.heard import Until
 from tests.app.small_models import put_model
-from tests.models.recipes.demonstrations.support import make_little, put_demonstrated, safety_report
+from tests.models.recipes.demonstrations.support import make_little, safety_report
 
 NBSP = "\N{NO-BREAK SPACE}"
 
@@ -327,7 +328,7 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
         ],
     )
     mark = DemonstrationMark(name="refuse", base=base, seed=3, n_each=100)
-    put_demonstrated(mark, library.runs / last, result, 150.0)
+    write_demonstrated(mark, library.runs / last, result, 150.0)
     tab.recipes.reload()
     card = tab.recipes.demonstrations["refuse"]
     until(lambda: card.result.isVisible())
@@ -364,7 +365,9 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     qtbot.mouseClick(view.links["eroded"], Qt.MouseButton.LeftButton)
     until(lambda: tab.run_view.run_id == last)
 
-    put_demonstrated(dataclasses.replace(mark, seed=4), library.runs / base, dataclasses.replace(result, seed=4), None)
+    write_demonstrated(
+        dataclasses.replace(mark, seed=4), library.runs / base, dataclasses.replace(result, seed=4), None
+    )
     tab.show_recipes()
     tab.recipes.show_result("refuse")
     until(lambda: view.list.count() == 2)

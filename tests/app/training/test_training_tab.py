@@ -135,7 +135,7 @@ def test_a_quick_start_that_was_cut_off_before_its_evaluation_is_evaluated(
     head = tab.run_view.head
     until(lambda: head.resume_saved.isVisibleTo(tab))
     assert head.resume_saved.text() == "Evaluate now"
-    assert "its evaluation was cut off" in head.resume_saved.toolTip()
+    assert "its model was not evaluated" in head.resume_saved.toolTip()
     qtbot.mouseClick(head.resume_saved, Qt.MouseButton.LeftButton)
     until(lambda: session.training.state is not None and session.training.state.is_over)
     assert session.training.state is not None

@@ -236,6 +236,21 @@ def test_pause_stops_and_step_runs_one_step(worker: Worker, until: Until) -> Non
     until(lambda: log.has("finished", "train"))
 
 
+def test_each_pause_is_reported_however_short_the_time_between(worker: Worker, until: Until) -> None:
+    log, seen = Log(worker), []
+    job = worker.submit(Job("train", counting(1_000_000, seen, delay=0.0001)))
+    until(lambda: len(seen) > 3)
+    job.pause()
+    until(lambda: log.has("paused", "train"))
+    for _ in range(50):
+        log.entries.clear()
+        job.resume()
+        job.pause()  # most often before the worker has noticed anything
+        until(lambda: log.has("paused", "train"))
+    job.cancel()
+    until(lambda: log.has("finished", "train"))
+
+
 def test_calls_run_on_the_worker_between_events(worker: Worker, until: Until) -> None:
     log, threads = Log(worker), []
     inside = [False]

@@ -189,8 +189,10 @@ def test_stopping_during_evaluation_keeps_the_run_without_a_result(library: Libr
             after_training.append(event)
             start.request_stop()
         finished = finished or isinstance(event, Finished)
-    assert len(after_training) == 1
+    assert len(after_training) == 2
     assert not isinstance(after_training[0], Evaluated)
+    assert isinstance(after_training[1], Finished)
+    assert after_training[1].status == "stopped", "the quick start, not its run"
     assert start.run is not None
     assert start.run.status == "finished"
     assert start.result is None

@@ -48,7 +48,7 @@ def test_each_kind_becomes_what_carries_it_out(library: Library, tmp_path: Path)
     [
         (RecipeSpec(kind="task", arguments={"name": "telepathy"}), "no recipe 'telepathy'"),
         (RecipeSpec(kind="dream"), "no recipe 'dream'"),
-        (RecipeSpec(kind="task", arguments={"name": "mood", "colour": "red"}), "queue it again"),
+        (RecipeSpec(kind="task", arguments={"name": "mood", "colour": "red"}), "choose them again"),
         (quick_start_spec(files=("/nowhere/gone.txt",)), "gone.txt is gone: put it back"),
     ],
 )

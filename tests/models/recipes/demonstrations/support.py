@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +15,7 @@ from terrarium.models.evaluation.safety_report import Cell, SafetyReport
 from terrarium.models.library.library import Library
 from terrarium.models.recipes import quickstart
 from terrarium.models.recipes.demonstrations import demonstration, goodhart, refuse, strength, taught
-from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, write_demonstrated
 from terrarium.models.recipes.demonstrations.results import (
-    AnyResult,
     ConstitutionResult,
     CriticFigures,
     FormatResult,
@@ -29,7 +26,6 @@ from terrarium.models.recipes.demonstrations.results import (
 from terrarium.models.recipes.demonstrations.running import DemonstrationRun
 from terrarium.models.recipes.demonstrations.stages import Stages
 from terrarium.models.recipes.job import RunJob, SingleRun
-from terrarium.models.recipes.mark import DEMONSTRATION, RunMark, write_run_mark
 from terrarium.models.tiny_world import corpus, refusals, wishes
 from terrarium.models.tiny_world.constitution import RULES
 from terrarium.models.tiny_world.questions import KINDS
@@ -52,12 +48,6 @@ def job_of(library: Library, name: str, base: str, **others: Any) -> RunJob:
 def stages_of(library: Library) -> Stages:
     """Stages without a demonstration."""
     return Stages(RunJob(library, SingleRun(), device="cpu"))
-
-
-def put_demonstrated(mark: DemonstrationMark, run: Path, result: AnyResult, seconds: float | None) -> None:
-    """Mark a run as the last stage of a demonstration, with its result."""
-    write_run_mark(run, RunMark(kind=DEMONSTRATION, arguments=dataclasses.asdict(mark)))
-    write_demonstrated(run, result, seconds)
 
 
 def make_little(patch: pytest.MonkeyPatch) -> None:
