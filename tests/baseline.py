@@ -21,11 +21,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from terrarium.models.architecture.transformer import AnyModel, build_model
 from terrarium.models.cost import active_parameters, memory, operations, parameters, trained
 from terrarium.models.events import result_of
+from terrarium.models.files.gguf_file import read_gguf_header
 from terrarium.models.interop.export import export_hf
 from terrarium.models.interop.graphs.graphs import NoGraphError
 from terrarium.models.interop.publish.gguf_export import write_gguf
@@ -108,7 +111,22 @@ def exported(config: ModelConfig, model: AnyModel, folder: Path) -> dict[str, st
 
 
 def _sha256(file: Path) -> str:
+    """The hash of a file; of one with tensors, whatever their order: of their names, shapes, types and values."""
+    if file.suffix == ".safetensors":
+        return _of_tensors({name: tensor.numpy() for name, tensor in load_file(file).items()})
+    if file.suffix == ".gguf":
+        about, tensors = read_gguf_header(file)
+        values = {name: result_of(tensor.read()) for name, tensor in tensors.items()}
+        return _of_tensors(values, json.dumps(about, sort_keys=True, default=str))
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _of_tensors(tensors: Mapping[str, np.ndarray[Any, Any]], about: str = "") -> str:
+    found = hashlib.sha256(about.encode())
+    for name, values in sorted(tensors.items()):
+        found.update(f"{name} {values.shape} {values.dtype}".encode())
+        found.update(values.tobytes())
+    return found.hexdigest()
 
 
 def baseline() -> dict[str, Any]:

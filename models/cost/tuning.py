@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from terrarium.models.cost.counting import block_matrices, parameters
 from terrarium.models.cost.operations import TRAINING_FACTOR, recomputed_share
 from terrarium.models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
-from terrarium.models.cost.tree import MATRIX, Part, design_tree
+from terrarium.models.cost.tree import MATRIX, Part, Tensor, design_tree, state_tensors
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.tune_spec import TuneSpec
 
@@ -43,7 +43,7 @@ def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
     if not has_labels and config.head != "none" and not config.tied_embeddings and tune.train_embeddings:
         tables += own[EMBEDDING] if tune.mode == "lora" else 0  # the output table; other modes train the whole head
     if tune.mode == "lora":
-        added = adapter_parameters(tree, tune.lora_r)
+        added = tune.lora_r * sum(sum(matrix.shape) for matrix in adapted_matrices(tree).values())
         return Trained(matrices=added, others=tables + head * has_labels, added=added)
     if tune.mode == "head":
         return Trained(others=tables + head)
@@ -80,10 +80,15 @@ def training_factor(config: ModelConfig, tune: TuneSpec | None, *, recomputes: b
     return 1 + (TRAINING_FACTOR - 1 + again) * share
 
 
-def adapter_parameters(tree: Part, r: int) -> int:
-    """Count the parameters of adapters of rank r beside the blocks' matrices, but routers: r · (rows + columns)."""
-    nodes = [node for node in tree.walk() if node.is_in_blocks and node.part.kind != "router"]
-    return sum(r * node.n * sum(t.shape) for node in nodes for t in node.part.tensors if t.role == MATRIX)
+def adapted_matrices(tree: Part) -> dict[str, Tensor]:
+    """Return the matrices that LoRA adapts, by the paths of their layers: those of all blocks, except the routers of
+    experts.
+    """
+    return {
+        path: tensor
+        for name, tensor in state_tensors(tree)
+        if tensor.role == MATRIX and "blocks." in name and not (path := name.rpartition(".")[0]).endswith(".router")
+    }
 
 
 def _last_layers(config: ModelConfig, tree: Part, n_last: int) -> Trained:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any, TypeAlias
+from collections.abc import Collection
+from typing import Any
 
-from terrarium.models.interop.family import Weight
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import (
     ACTIVATIONS,
     check_known,
@@ -40,11 +40,6 @@ _KNOWN = {
 _N_UNUSED_ROWS = 2
 """BART's position tables begin with two unused rows."""
 
-Named: TypeAlias = Callable[[str, str, str], list[Weight]]
-"""Returns weight and bias of a part, from its local name, its remote name and its kind: a "norm", or a matrix that
-"reads" from the model's width, or "writes" to it.
-"""
-
 _SLOTS: dict[str, Any] = {
     "topology": "encoder-decoder",
     "position": "learned",
@@ -61,7 +56,6 @@ _SLOTS: dict[str, Any] = {
     "tied_embeddings": True,
     "attention_kind": "multi-head",
 }
-_ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 COPIES = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
 """Other names of the embedding table."""
 HEAD_BIAS = Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True)
@@ -156,47 +150,38 @@ def write_sizes(config: ModelConfig) -> dict[str, Any]:
 
 def weights(config: ModelConfig) -> list[Weight]:
     """Return local and remote names. BART adds a bias to the logits, which is zero in most files."""
-    found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=COPIES)]
-    if config.head == "span":
-        found += _part("head", "qa_outputs")
-    elif config.head == "sequence":
-        found += [
-            *_part("head.dense", "classification_head.dense"),
-            *_part("head", "classification_head.out_proj"),
-        ]
-    elif config.head_bias:
-        found.append(HEAD_BIAS)
+    rows = (_N_UNUSED_ROWS, _N_UNUSED_ROWS + config.context_length)
+    special = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=COPIES)]
     for stack in ("encoder", "decoder"):
-        remote = f"model.{stack}"
-        rows = (_N_UNUSED_ROWS, _N_UNUSED_ROWS + config.context_length)
-        found.append(
-            Weight(local_name=f"{stack}.position.weight", remote_name=f"{remote}.embed_positions.weight", rows=rows)
-        )
-        found += _part(f"{stack}.embedding_norm", f"{remote}.layernorm_embedding")
-    return found + blocks(config, _part)
+        remote = f"model.{stack}.embed_positions.weight"
+        special.append(Weight(local_name=f"{stack}.position.weight", remote_name=remote, rows=rows))
+    if config.head == "language":
+        special.append(HEAD_BIAS)
+    heads = {"head.dense": "classification_head.dense", "head": "classification_head.out_proj"}
+    return named_weights(
+        config, {**BLOCKS, **(heads if config.head == "sequence" else {"head": "qa_outputs"})}, special
+    )
 
 
-def blocks(config: ModelConfig, part: Named) -> list[Weight]:
-    """Return the weights of the layers of both stacks, whose parts have the same names in BART and Marian."""
-    found = []
-    for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
-        for i in range(n_layer):
-            found += _block(f"{stack}.blocks.{i}", f"model.{stack}.layers.{i}", part, has_cross=stack == "decoder")
-    return found
-
-
-def _block(local: str, remote: str, part: Named, *, has_cross: bool) -> list[Weight]:
-    attentions = {"attention": "self_attn", **({"cross_attention": "encoder_attn"} if has_cross else {})}
-    found = []
-    for name, there in attentions.items():
-        found += part(f"{local}.{name}_norm", f"{remote}.{there}_layer_norm", "norm")
-        for matrix, remote_matrix in _ATTENTION.items():
-            kind = "writes" if matrix == "output" else "reads"
-            found += part(f"{local}.{name}.{matrix}", f"{remote}.{there}.{remote_matrix}", kind)
-    found += part(f"{local}.feed_forward.up", f"{remote}.fc1", "reads")
-    found += part(f"{local}.feed_forward.down", f"{remote}.fc2", "writes")
-    return [*found, *part(f"{local}.feed_forward_norm", f"{remote}.final_layer_norm", "norm")]
-
-
-def _part(local: str, remote: str, kind: str = "") -> list[Weight]:
-    return [Weight(local_name=f"{local}.{name}", remote_name=f"{remote}.{name}") for name in ("weight", "bias")]
+BLOCKS = {
+    f"{stack}.{local}": f"model.{stack}.{remote}"
+    for stack in ("encoder", "decoder")
+    for local, remote in {
+        "embedding_norm": "layernorm_embedding",
+        **{
+            f"blocks.*.{name}{part}": f"layers.*.{there}{there_part}"
+            for name, there in (("attention", "self_attn"), ("cross_attention", "encoder_attn"))
+            for part, there_part in (
+                ("_norm", "_layer_norm"),
+                (".query", ".q_proj"),
+                (".key", ".k_proj"),
+                (".value", ".v_proj"),
+                (".output", ".out_proj"),
+            )
+        },
+        "blocks.*.feed_forward_norm": "layers.*.final_layer_norm",
+        "blocks.*.feed_forward.up": "layers.*.fc1",
+        "blocks.*.feed_forward.down": "layers.*.fc2",
+    }.items()
+}
+"""The names of the parts of both stacks in BART and Marian."""

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.interop.family import Weight
+from terrarium.models.cost.tree import Tensor
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import (
     ACTIVATIONS,
     check_known,
@@ -140,50 +141,38 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weights(config: ModelConfig) -> list[Weight]:
-    """Return local and remote names; a BertModel's have no prefix."""
+    """Return local and remote names; a BertModel's have no prefix, and older files have other names for norms."""
+    is_tied = config.head == "language" and config.tied_embeddings
     stem = "" if config.head == "none" else PREFIX
-    tied = ("cls.predictions.decoder.weight",) if config.head == "language" and config.tied_embeddings else ()
-    found = [
-        Weight(local_name="embedding.weight", remote_name=f"{stem}embeddings.word_embeddings.weight", aliases=tied),
-        Weight(local_name="position.weight", remote_name=f"{stem}embeddings.position_embeddings.weight"),
-        Weight(local_name="segment.weight", remote_name=f"{stem}embeddings.token_type_embeddings.weight"),
-        *_norm("embedding_norm", f"{stem}embeddings.LayerNorm"),
-    ]
-    for i in range(config.n_layer):
-        local, remote = f"blocks.{i}", f"{stem}encoder.layer.{i}"
-        for name in ("query", "key", "value"):
-            found += _matrix(f"{local}.attention.{name}", f"{remote}.attention.self.{name}")
-        found += _matrix(f"{local}.attention.output", f"{remote}.attention.output.dense")
-        found += _norm(f"{local}.attention_norm", f"{remote}.attention.output.LayerNorm")
-        found += _matrix(f"{local}.feed_forward.up", f"{remote}.intermediate.dense")
-        found += _matrix(f"{local}.feed_forward.down", f"{remote}.output.dense")
-        found += _norm(f"{local}.feed_forward_norm", f"{remote}.output.LayerNorm")
-    if config.pooler:
-        found += _matrix("pooler", f"{stem}pooler.dense")
-    if config.head == "language":
-        found += _language_head(config)
-    elif config.head != "none":
-        found += _matrix("head", "qa_outputs" if config.head == "span" else "classifier")
-    return found
+    names = {part: f"{stem}{remote}" for part, remote in _BODY.items()} | _LANGUAGE_HEAD
+    names["head"] = {"language": "cls.predictions.decoder", "span": "qa_outputs"}.get(config.head, "classifier")
+    special = []
+    if is_tied:
+        table, bias = f"{stem}embeddings.word_embeddings.weight", ("cls.predictions.decoder.bias",)
+        tied = ("cls.predictions.decoder.weight",)
+        special.append(Weight(local_name="embedding.weight", remote_name=table, aliases=tied))
+        special.append(Weight(local_name="head.bias", remote_name="cls.predictions.bias", aliases=bias))
+
+    def older(part: str, remote: str, tensor: Tensor) -> dict[str, tuple[str, ...]]:
+        return {"aliases": (f"{remote}.{_OLD_PARTS[tensor.name]}",)} if remote.endswith("LayerNorm") else {}
+
+    return named_weights(config, names, special, older)
 
 
-def _language_head(config: ModelConfig) -> list[Weight]:
-    found = [
-        *_matrix("head.transform.dense", "cls.predictions.transform.dense"),
-        *_norm("head.transform.norm", "cls.predictions.transform.LayerNorm"),
-    ]
-    if config.tied_embeddings:
-        aliases = ("cls.predictions.decoder.bias",)
-        return [*found, Weight(local_name="head.bias", remote_name="cls.predictions.bias", aliases=aliases)]
-    return [*found, *_matrix("head", "cls.predictions.decoder")]
-
-
-def _matrix(local: str, remote: str) -> list[Weight]:
-    return [Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}") for part in _PARTS]
-
-
-def _norm(local: str, remote: str) -> list[Weight]:
-    return [
-        Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}", aliases=(f"{remote}.{_OLD_PARTS[part]}",))
-        for part in _PARTS
-    ]
+_BODY = {
+    "embedding": "embeddings.word_embeddings",
+    "position": "embeddings.position_embeddings",
+    "segment": "embeddings.token_type_embeddings",
+    "embedding_norm": "embeddings.LayerNorm",
+    **{f"blocks.*.attention.{name}": f"encoder.layer.*.attention.self.{name}" for name in ("query", "key", "value")},
+    "blocks.*.attention.output": "encoder.layer.*.attention.output.dense",
+    "blocks.*.attention_norm": "encoder.layer.*.attention.output.LayerNorm",
+    "blocks.*.feed_forward.up": "encoder.layer.*.intermediate.dense",
+    "blocks.*.feed_forward.down": "encoder.layer.*.output.dense",
+    "blocks.*.feed_forward_norm": "encoder.layer.*.output.LayerNorm",
+    "pooler": "pooler.dense",
+}
+_LANGUAGE_HEAD = {
+    "head.transform.dense": "cls.predictions.transform.dense",
+    "head.transform.norm": "cls.predictions.transform.LayerNorm",
+}

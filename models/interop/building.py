@@ -24,11 +24,6 @@ from terrarium.models.settings.model_config import ModelConfig
 Result = TypeVar("Result")
 
 
-def state_names(config: ModelConfig) -> list[str]:
-    """Return the names in the state dict of a model of this design."""
-    return list(model_without_data(config).state_dict())
-
-
 def model_without_data(config: ModelConfig) -> AnyModel:
     """Build a design's model on the meta device: shapes without data (except the tables of Rotary and Alibi)."""
     with torch.device("meta"), _SkipInit():

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from terrarium.models.cost.tree import Tensor, design_tree, state_tensors
 from terrarium.models.settings.model_config import ModelConfig
 
 
@@ -33,6 +37,42 @@ class Weight:
     """Other remote names of the same tensor, instead or as well (tied copies, older names); all that exist must be
     equal. Only `remote_name` is written.
     """
+
+
+def named_weights(
+    config: ModelConfig,
+    names: Mapping[str, str],
+    special: Iterable[Weight] = (),
+    how: Callable[[str, str, Tensor], Mapping[str, Any]] = lambda part, remote, tensor: {},
+) -> list[Weight]:
+    """Return the weights of a design, of each part of its tree by the part's remote name.
+
+    Args:
+        names: the remote name of each part, by its path in the tree (models.cost.tree); "*" is the number of a layer or
+            an expert in both. Parts with the same remote name are successive rows of one tensor.
+        special: weights that are stored in another way.
+        how: further fields of a Weight, from the path of its part, the remote name of that, and its tensor.
+    """
+    found: list[tuple[Weight, bool]] = []
+    ends: Counter[str] = Counter()
+    known = {weight.local_name: weight for weight in special}
+    for local, tensor in state_tensors(design_tree(config)):
+        if local in known:
+            found.append((known[local], False))
+            continue
+        path, _, name = local.rpartition(".")
+        part, numbers = re.sub(r"\b\d+\b", "*", path), re.findall(r"\b\d+\b", path)
+        there = functools.reduce(lambda text, number: text.replace("*", number, 1), numbers, names[part])
+        remote = f"{there}.{name}"
+        rows = ends[remote], ends[remote] + tensor.shape[0]
+        ends[remote] = rows[1]
+        weight = Weight(local_name=local, remote_name=remote, rows=rows, **how(part, there, tensor))
+        found.append((weight, True))
+    n_parts = Counter(weight.remote_name for weight, _ in found)
+    return [
+        replace(weight, rows=None) if is_plain and n_parts[weight.remote_name] == 1 else weight
+        for weight, is_plain in found
+    ]
 
 
 class Family(Protocol):

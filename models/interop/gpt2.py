@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.interop.family import Weight
+from terrarium.models.cost.tree import MATRIX
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import (
     HEAD_CLASSES,
     check_known,
@@ -56,7 +57,7 @@ _SLOTS: dict[str, Any] = {
     "attention_kind": "multi-head",
 }
 _LANGUAGE_SLOTS: dict[str, Any] = {"head_bias": False, "scaled_logits": False}
-_HEADS = {"sequence": "score", "token": "classifier", "span": "qa_outputs"}
+_HEADS = {"none": "", "sequence": "score", "token": "classifier", "span": "qa_outputs"}
 """The names of the label heads."""
 
 
@@ -118,43 +119,24 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 def weights(config: ModelConfig) -> list[Weight]:
     """Return local and remote names. GPT-2 stores matrices transposed, with query, key and value in one."""
-    width = config.d_model
-    found = [
-        Weight(local_name="embedding.weight", remote_name="transformer.wte.weight", aliases=_tied(config)),
-        Weight(local_name="position.weight", remote_name="transformer.wpe.weight"),
-        Weight(local_name="final_norm.weight", remote_name="transformer.ln_f.weight"),
-        Weight(local_name="final_norm.bias", remote_name="transformer.ln_f.bias"),
-    ]
-    if config.head != "language":
-        parts = _PARTS if config.has_label_bias else _PARTS[:1]
-        found += [Weight(local_name=f"head.{part}", remote_name=f"{_HEADS[config.head]}.{part}") for part in parts]
-    elif not config.tied_embeddings:
-        found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
-    for i in range(config.n_layer):
-        local, remote = f"blocks.{i}", f"transformer.h.{i}"
-        for name, remote_part in (("attention_norm", "ln_1"), ("feed_forward_norm", "ln_2")):
-            found += [
-                Weight(local_name=f"{local}.{name}.{part}", remote_name=f"{remote}.{remote_part}.{part}")
-                for part in _PARTS
-            ]
-        for j, name in enumerate(("query", "key", "value")):
-            rows = (j * width, (j + 1) * width)
-            found += _matrix(f"{local}.attention.{name}", f"{remote}.attn.c_attn", rows)
-        found += _matrix(f"{local}.attention.output", f"{remote}.attn.c_proj")
-        found += _matrix(f"{local}.feed_forward.up", f"{remote}.mlp.c_fc")
-        found += _matrix(f"{local}.feed_forward.down", f"{remote}.mlp.c_proj")
-    return found
+    head = "lm_head" if config.head == "language" else _HEADS[config.head]
+    tied = ("lm_head.weight",) if config.head == "language" and config.tied_embeddings else ()
+    table = Weight(local_name="embedding.weight", remote_name="transformer.wte.weight", aliases=tied)
+    return named_weights(
+        config,
+        {"head": head, **_NAMES},
+        [table],
+        lambda part, remote, tensor: {"transposed": part.startswith("blocks.") and tensor.role == MATRIX},
+    )
 
 
-_PARTS = ("weight", "bias")
-
-
-def _tied(config: ModelConfig) -> tuple[str, ...]:
-    return ("lm_head.weight",) if config.head == "language" and config.tied_embeddings else ()
-
-
-def _matrix(local: str, remote: str, rows: tuple[int, int] | None = None) -> list[Weight]:
-    return [
-        Weight(local_name=f"{local}.weight", remote_name=f"{remote}.weight", transposed=True, rows=rows),
-        Weight(local_name=f"{local}.bias", remote_name=f"{remote}.bias", rows=rows),
-    ]
+_NAMES = {
+    "position": "transformer.wpe",
+    "final_norm": "transformer.ln_f",
+    "blocks.*.attention_norm": "transformer.h.*.ln_1",
+    **{f"blocks.*.attention.{name}": "transformer.h.*.attn.c_attn" for name in ("query", "key", "value")},
+    "blocks.*.attention.output": "transformer.h.*.attn.c_proj",
+    "blocks.*.feed_forward_norm": "transformer.h.*.ln_2",
+    "blocks.*.feed_forward.up": "transformer.h.*.mlp.c_fc",
+    "blocks.*.feed_forward.down": "transformer.h.*.mlp.c_proj",
+}

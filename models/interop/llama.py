@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from terrarium.models.interop import rope_options
-from terrarium.models.interop.family import Weight
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import (
     HEAD_CLASSES,
     check_known,
@@ -146,41 +146,22 @@ def _is_mistral(config: ModelConfig) -> bool:
 
 def weights(config: ModelConfig) -> list[Weight]:
     """Return local and remote names."""
-    has_tied, is_span = config.head == "language" and config.tied_embeddings, config.head == "span"
     # The body has this name in LlamaForQuestionAnswering, but not in MistralForQuestionAnswering.
-    body = "transformer" if is_span and not _is_mistral(config) else "model"
-    aliases = ("lm_head.weight",) if has_tied else ()
-    found = [
-        Weight(local_name="embedding.weight", remote_name=f"{body}.embed_tokens.weight", aliases=aliases),
-        Weight(local_name="final_norm.weight", remote_name=f"{body}.norm.weight"),
-    ]
-    if config.head != "language":
-        found.append(Weight(local_name="head.weight", remote_name="qa_outputs.weight" if is_span else "score.weight"))
-        if config.has_label_bias:
-            found.append(Weight(local_name="head.bias", remote_name="qa_outputs.bias" if is_span else "score.bias"))
-    elif not config.tied_embeddings:
-        found.append(Weight(local_name="head.weight", remote_name="lm_head.weight"))
-    for i in range(config.n_layer):
-        for local, remote, has_bias in _layer(config):
-            parts = ("weight", "bias") if has_bias else ("weight",)
-            found += [
-                Weight(local_name=f"blocks.{i}.{local}.{p}", remote_name=f"{body}.layers.{i}.{remote}.{p}")
-                for p in parts
-            ]
-    return found
+    body = "transformer" if config.head == "span" and not _is_mistral(config) else "model"
+    head = {"language": "lm_head", "span": "qa_outputs"}.get(config.head, "score")
+    aliases = ("lm_head.weight",) if config.head == "language" and config.tied_embeddings else ()
+    table = Weight(local_name="embedding.weight", remote_name=f"{body}.embed_tokens.weight", aliases=aliases)
+    return named_weights(config, {"head": head, **{part: f"{body}.{there}" for part, there in NAMES.items()}}, [table])
 
 
-def _layer(config: ModelConfig) -> list[tuple[str, str, bool]]:
-    """Return (local name, remote name, has a bias) of each matrix of a layer."""
-    attention, feed_forward = config.attention_bias, config.ff_bias
-    return [
-        ("attention_norm", "input_layernorm", False),
-        ("attention.query", "self_attn.q_proj", attention),
-        ("attention.key", "self_attn.k_proj", attention),
-        ("attention.value", "self_attn.v_proj", attention),
-        ("attention.output", "self_attn.o_proj", attention),
-        ("feed_forward_norm", "post_attention_layernorm", False),
-        ("feed_forward.gate", "mlp.gate_proj", feed_forward),
-        ("feed_forward.up", "mlp.up_proj", feed_forward),
-        ("feed_forward.down", "mlp.down_proj", feed_forward),
-    ]
+NAMES = {
+    "final_norm": "norm",
+    "blocks.*.attention_norm": "layers.*.input_layernorm",
+    **{
+        f"blocks.*.attention.{name}": f"layers.*.self_attn.{name[0]}_proj"
+        for name in ("query", "key", "value", "output")
+    },
+    "blocks.*.feed_forward_norm": "layers.*.post_attention_layernorm",
+    **{f"blocks.*.feed_forward.{name}": f"layers.*.mlp.{name}_proj" for name in ("gate", "up", "down")},
+}
+"""The names of the parts of the body."""

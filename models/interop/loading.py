@@ -10,10 +10,11 @@ from tokenizers import Tokenizer
 
 from terrarium.models.architecture.lora import DOWN, UP
 from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.cost.tree import design_tree, state_tensors
 from terrarium.models.events import Event, result_of
 from terrarium.models.files.atomic import DamagedError
 from terrarium.models.inference.weight_kinds import KINDS
-from terrarium.models.interop.building import build_model_from, state_names
+from terrarium.models.interop.building import build_model_from
 from terrarium.models.interop.family import Weight
 from terrarium.models.interop.gguf import read_gguf, read_gguf_config, read_gguf_model
 from terrarium.models.interop.model_folders import read_folder, read_folder_config
@@ -82,7 +83,7 @@ def _read_checkpoint(
     """Build the model of a checkpoint that Terrarium trained."""
     try:
         config = read_model_config(checkpoint)
-        names = state_names(config)
+        names = [name for name, _ in state_tensors(design_tree(config))]
         stored = _stored_weights(checkpoint, names)
     except DamagedError as error:
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.interop.bart import COPIES, HEAD_BIAS, blocks, read_sizes, write_sizes
-from terrarium.models.interop.family import Weight
+from terrarium.models.cost.tree import Tensor
+from terrarium.models.interop.bart import BLOCKS, COPIES, HEAD_BIAS, read_sizes, write_sizes
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import check_known, integer, must_be, require
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -78,12 +79,12 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 def weights(config: ModelConfig) -> list[Weight]:
     """Return local and remote names. Marian adds a bias to the logits, which is zero in most files."""
     table = Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=COPIES, halves=(1,))
-    return [table, *([HEAD_BIAS] if config.head_bias else []), *blocks(config, _part)]
+    return named_weights(config, BLOCKS, [table, HEAD_BIAS], _halves)
 
 
-def _part(local: str, remote: str, kind: str) -> list[Weight]:
-    of_weight, of_bias = {"norm": ((0,), (0,)), "writes": ((0,), (0,)), "reads": ((1,), ())}[kind]
-    return [
-        Weight(local_name=f"{local}.weight", remote_name=f"{remote}.weight", halves=of_weight),
-        Weight(local_name=f"{local}.bias", remote_name=f"{remote}.bias", halves=of_bias),
-    ]
+def _halves(part: str, remote: str, tensor: Tensor) -> dict[str, tuple[int, ...]]:
+    """Reorder the model's width: of norms, and where a matrix writes to it or reads it."""
+    name = part.rpartition(".")[2]
+    if name.endswith("norm") or name in ("output", "down"):
+        return {"halves": (0,)}
+    return {"halves": (1,) if tensor.name == "weight" else ()}

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 from terrarium.models.interop import rope_options
-from terrarium.models.interop.family import Weight
+from terrarium.models.interop.family import Weight, named_weights
+from terrarium.models.interop.llama import NAMES
 from terrarium.models.interop.options import check_known, choice, flag, integer, must_be, number, remote_choice, require
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -108,31 +109,9 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 def weights(config: ModelConfig) -> list[Weight]:
     """Return local and remote names."""
     aliases = ("lm_head.weight",) if config.tied_embeddings else ()
-    found = [
-        Weight(local_name="embedding.weight", remote_name="model.embed_tokens.weight", aliases=aliases),
-        Weight(local_name="final_norm.weight", remote_name="model.norm.weight"),
-    ]
-    if not config.tied_embeddings:
-        found.append(_matrix("head", "lm_head"))
-    for i in range(config.n_layer):
-        local, remote = f"blocks.{i}", f"model.layers.{i}"
-        found += [
-            _matrix(f"{local}.attention_norm", f"{remote}.input_layernorm"),
-            *(
-                _matrix(f"{local}.attention.{name}", f"{remote}.self_attn.{name[0]}_proj")
-                for name in ("query", "key", "value", "output")
-            ),
-            _matrix(f"{local}.feed_forward_norm", f"{remote}.post_attention_layernorm"),
-            _matrix(f"{local}.feed_forward.router", f"{remote}.block_sparse_moe.gate"),
-        ]
-        for j in range(config.n_expert):
-            experts = f"{remote}.block_sparse_moe.experts.{j}"
-            found += [
-                _matrix(f"{local}.feed_forward.experts.{j}.{part}", f"{experts}.{there}")
-                for part, there in _PARTS.items()
-            ]
-    return found
-
-
-def _matrix(local: str, remote: str) -> Weight:
-    return Weight(local_name=f"{local}.weight", remote_name=f"{remote}.weight")
+    table = Weight(local_name="embedding.weight", remote_name="model.embed_tokens.weight", aliases=aliases)
+    names = {part: f"model.{there}" for part, there in NAMES.items()}
+    names["blocks.*.feed_forward.router"] = "model.layers.*.block_sparse_moe.gate"
+    experts = "model.layers.*.block_sparse_moe.experts.*"
+    names |= {f"blocks.*.feed_forward.experts.*.{part}": f"{experts}.{there}" for part, there in _PARTS.items()}
+    return named_weights(config, {"head": "lm_head", **names}, [table])

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.interop.family import Weight
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import check_known, choice, flag, integer, must_be, number, remote_choice, require
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -128,32 +128,24 @@ def weights(config: ModelConfig) -> list[Weight]:
     copies: tuple[str, ...] = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     if config.tied_embeddings:
         copies = (*copies, "lm_head.weight")
-    found = [Weight(local_name="embedding.weight", remote_name="shared.weight", aliases=copies)]
-    if not config.tied_embeddings:
-        found.append(_matrix("head", "lm_head"))
-    for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
-        table = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
-        found += [_matrix(f"{stack}.score_bias", table), _matrix(f"{stack}.final_norm", f"{stack}.final_layer_norm")]
-        for i in range(n_layer):
-            found += _block(config, f"{stack}.blocks.{i}", f"{stack}.block.{i}.layer", has_cross=stack == "decoder")
-    return found
+    table = Weight(local_name="embedding.weight", remote_name="shared.weight", aliases=copies)
+    feed_forward = {"gate": "wi_0", "up": "wi_1", "down": "wo"} if config.is_gated else {"up": "wi", "down": "wo"}
+    names = {"head": "lm_head"}
+    for stack, attentions in _ATTENTIONS.items():
+        local, remote = f"{stack}.blocks.*", f"{stack}.block.*.layer"
+        names[f"{stack}.score_bias"] = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
+        names[f"{stack}.final_norm"] = f"{stack}.final_layer_norm"
+        for i, (name, there) in enumerate(attentions.items()):
+            names[f"{local}.{name}_norm"] = f"{remote}.{i}.layer_norm"
+            names |= {f"{local}.{name}.{each}": f"{remote}.{i}.{there}.{each[0]}" for each in _MATRICES}
+        last = f"{remote}.{len(attentions)}"
+        names[f"{local}.feed_forward_norm"] = f"{last}.layer_norm"
+        names |= {f"{local}.feed_forward.{name}": f"{last}.DenseReluDense.{w}" for name, w in feed_forward.items()}
+    return named_weights(config, names, [table])
 
 
-def _block(config: ModelConfig, local: str, remote: str, *, has_cross: bool) -> list[Weight]:
-    parts = [("attention", "SelfAttention")]
-    if has_cross:
-        parts.append(("cross_attention", "EncDecAttention"))
-    found = []
-    for j, (name, remote_part) in enumerate(parts):
-        found.append(_matrix(f"{local}.{name}_norm", f"{remote}.{j}.layer_norm"))
-        for matrix in ("query", "key", "value", "output"):
-            found.append(_matrix(f"{local}.{name}.{matrix}", f"{remote}.{j}.{remote_part}.{matrix[0]}"))
-    last = f"{remote}.{len(parts)}"
-    found.append(_matrix(f"{local}.feed_forward_norm", f"{last}.layer_norm"))
-    names = {"gate": "wi_0", "up": "wi_1", "down": "wo"} if config.is_gated else {"up": "wi", "down": "wo"}
-    found += [_matrix(f"{local}.feed_forward.{name}", f"{last}.DenseReluDense.{w}") for name, w in names.items()]
-    return found
-
-
-def _matrix(local: str, remote: str) -> Weight:
-    return Weight(local_name=f"{local}.weight", remote_name=f"{remote}.weight")
+_MATRICES = ("query", "key", "value", "output")
+_ATTENTIONS = {
+    "encoder": {"attention": "SelfAttention"},
+    "decoder": {"attention": "SelfAttention", "cross_attention": "EncDecAttention"},
+}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from terrarium.models.architecture.lora import DOWN, UP, adapted_layers
-from terrarium.models.interop.building import alternated, evens_first, model_without_data
+from terrarium.models.architecture.lora import DOWN, UP
+from terrarium.models.cost.tree import design_tree
+from terrarium.models.cost.tuning import adapted_matrices
+from terrarium.models.interop.building import alternated, evens_first
 from terrarium.models.interop.family import Weight
 from terrarium.models.interop.parents import Parent
 from terrarium.models.settings.model_config import ModelConfig
@@ -45,7 +46,7 @@ class Pair:
 
 def modules_of(config: ModelConfig, weights: Iterable[Weight]) -> list[Module]:
     """Return the matrices of blocks, by the names (without “.weight”) that `weights` gives them."""
-    layers = set(adapted_layers(model_without_data(config)))
+    layers = adapted_matrices(design_tree(config))
     found: dict[str, Module] = {}
     for weight in weights:
         path = weight.local_name.removesuffix(".weight")
@@ -105,18 +106,12 @@ def known_module(where: str, name: str, modules: Mapping[str, Module], parent: P
 
 def check_pair(where: str, module: Module, a: Tensor, b: Tensor, parent: Parent) -> None:
     """Raise ValueError if A (r, N) and B (M, r) do not fit the matrix of the model."""
-    shapes = _shapes_of(parent.config)
-    rows = sum(shapes[f"{path}.weight"][0] for path, _ in module.parts)
-    columns = shapes[f"{module.parts[0][0]}.weight"][1]
+    matrices = adapted_matrices(design_tree(parent.config))
+    rows = sum(matrices[path].shape[0] for path, _ in module.parts)
+    columns = matrices[module.parts[0][0]].shape[1]
     if a.dim() != 2 or b.dim() != 2 or a.shape[1] != columns or b.shape[0] != rows or len(a) != b.shape[1]:
         sizes = " and ".join(" × ".join(map(str, tensor.shape)) for tensor in (b, a))
         raise ValueError(
             f"{where} adapts {module.name!r} with matrices of {sizes}, but that of the model is {rows} × {columns}: "
             "the adapter belongs to another model."
         )
-
-
-@lru_cache(maxsize=1)
-def _shapes_of(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all tensors; cached, because a model is built for it, and adapters have many matrices."""
-    return {name: tuple(tensor.shape) for name, tensor in model_without_data(config).state_dict().items()}

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from terrarium.models.interop.family import Weight
-from terrarium.models.interop.graphs.gpt2 import both_parts, head_misfit, write_sizes
+from terrarium.models.interop.family import Weight, named_weights
+from terrarium.models.interop.graphs.gpt2 import head_misfit, write_sizes
 from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
 from terrarium.models.interop.options import integer, number
 from terrarium.models.settings.model_config import ModelConfig
@@ -81,30 +81,25 @@ def _fold(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig
 
 
 def _weights(config: ModelConfig) -> list[Weight]:
-    found = [
-        Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
-        Weight(local_name="position.weight", remote_name="position_embd.weight"),
-        *both_parts("embedding_norm", "token_embd_norm"),
-    ]
-    if config.n_segment:
-        found.append(Weight(local_name="segment.weight", remote_name="token_types.weight"))
-    for i in range(config.n_layer):
-        for name, there in (
-            ("attention.query", "attn_q"),
-            ("attention.key", "attn_k"),
-            ("attention.value", "attn_v"),
-            ("attention.output", "attn_output"),
-            ("attention_norm", "attn_output_norm"),
-            ("feed_forward.up", "ffn_up"),
-            ("feed_forward.down", "ffn_down"),
-            ("feed_forward_norm", "layer_output_norm"),
-        ):
-            found += both_parts(f"blocks.{i}.{name}", f"blk.{i}.{there}")
-    if config.pooler:
-        found += both_parts("pooler", "cls")
-    if config.head == "sequence":
-        found += both_parts("head", "cls.output")
-    return found
+    return named_weights(config, _NAMES)
+
+
+_NAMES = {
+    "embedding": "token_embd",
+    "position": "position_embd",
+    "embedding_norm": "token_embd_norm",
+    "segment": "token_types",
+    "blocks.*.attention.query": "blk.*.attn_q",
+    "blocks.*.attention.key": "blk.*.attn_k",
+    "blocks.*.attention.value": "blk.*.attn_v",
+    "blocks.*.attention.output": "blk.*.attn_output",
+    "blocks.*.attention_norm": "blk.*.attn_output_norm",
+    "blocks.*.feed_forward.up": "blk.*.ffn_up",
+    "blocks.*.feed_forward.down": "blk.*.ffn_down",
+    "blocks.*.feed_forward_norm": "blk.*.layer_output_norm",
+    "pooler": "cls",
+    "head": "cls.output",
+}
 
 
 BERT = Graph(name="bert", slots=_SLOTS, read=_read, write=_write, weights=_weights, fold=_fold, misfits=head_misfit)

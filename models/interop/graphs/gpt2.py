@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from terrarium.models.interop.family import Weight
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
 from terrarium.models.interop.options import integer, number
 from terrarium.models.settings.model_config import ModelConfig
@@ -78,40 +78,22 @@ def write_sizes(config: ModelConfig) -> Fields:
     }
 
 
-def both_parts(local: str, remote: str) -> list[Weight]:
-    """Return the weights of a matrix or norm and its bias."""
-    return [Weight(local_name=f"{local}.{part}", remote_name=f"{remote}.{part}") for part in PARTS]
-
-
 def _weights(config: ModelConfig) -> list[Weight]:
-    width = config.d_model
-    found = [
-        Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
-        Weight(local_name="position.weight", remote_name="position_embd.weight"),
-        *both_parts("final_norm", "output_norm"),
-    ]
-    if not config.tied_embeddings:
-        found.append(Weight(local_name="head.weight", remote_name="output.weight"))
-    for i in range(config.n_layer):
-        local, remote = f"blocks.{i}", f"blk.{i}"
-        for j, name in enumerate(("query", "key", "value")):
-            found += [
-                Weight(
-                    local_name=f"{local}.attention.{name}.{part}",
-                    remote_name=f"{remote}.attn_qkv.{part}",
-                    rows=(j * width, (j + 1) * width),
-                )
-                for part in PARTS
-            ]
-        for name, there in (
-            ("attention_norm", "attn_norm"),
-            ("attention.output", "attn_output"),
-            ("feed_forward_norm", "ffn_norm"),
-            ("feed_forward.up", "ffn_up"),
-            ("feed_forward.down", "ffn_down"),
-        ):
-            found += both_parts(f"{local}.{name}", f"{remote}.{there}")
-    return found
+    return named_weights(config, _NAMES)
+
+
+_NAMES = {
+    "embedding": "token_embd",
+    "position": "position_embd",
+    "final_norm": "output_norm",
+    "head": "output",
+    "blocks.*.attention_norm": "blk.*.attn_norm",
+    **{f"blocks.*.attention.{name}": "blk.*.attn_qkv" for name in ("query", "key", "value")},
+    "blocks.*.attention.output": "blk.*.attn_output",
+    "blocks.*.feed_forward_norm": "blk.*.ffn_norm",
+    "blocks.*.feed_forward.up": "blk.*.ffn_up",
+    "blocks.*.feed_forward.down": "blk.*.ffn_down",
+}
 
 
 GPT2 = Graph(name="gpt2", slots=_SLOTS, read=_read, write=write_sizes, weights=_weights, misfits=head_misfit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from terrarium.models.interop.family import Weight
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
 from terrarium.models.interop.options import integer, number
 from terrarium.models.settings.model_config import ModelConfig
@@ -143,53 +143,26 @@ def _write(config: ModelConfig) -> Fields:
 
 
 def _weights(config: ModelConfig) -> list[Weight]:
-    found = [
-        Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
-        Weight(local_name="final_norm.weight", remote_name="output_norm.weight"),
-    ]
-    if not config.tied_embeddings:
-        found.append(Weight(local_name="head.weight", remote_name="output.weight"))
-    attention = config.attention_bias
-    for i in range(config.n_layer):
-        for local, remote, has_bias in (
-            ("attention_norm", "attn_norm", False),
-            ("attention.query", "attn_q", attention),
-            ("attention.key", "attn_k", attention),
-            ("attention.value", "attn_v", attention),
-            ("attention.output", "attn_output", attention),
-            ("feed_forward_norm", "ffn_norm", False),
-            *((("attention.query_norm", "attn_q_norm", False),) if config.qk_norm else ()),
-            *((("attention.key_norm", "attn_k_norm", False),) if config.qk_norm else ()),
-            *(() if config.n_expert else _dense(config)),
-        ):
-            parts = ("weight", "bias") if has_bias else ("weight",)
-            found += [
-                Weight(local_name=f"blocks.{i}.{local}.{part}", remote_name=f"blk.{i}.{remote}.{part}")
-                for part in parts
-            ]
-        found += _mixture(config, i) if config.n_expert else []
-    return found
+    return named_weights(config, _NAMES)
 
 
-def _dense(config: ModelConfig) -> list[tuple[str, str, bool]]:
-    parts = ("gate", "up", "down") if config.is_gated else ("up", "down")
-    return [(f"feed_forward.{part}", f"ffn_{part}", config.ff_bias) for part in parts]
-
-
-def _mixture(config: ModelConfig, i: int) -> list[Weight]:
-    """Return the weights of the router, and of all experts' matrices, concatenated along the rows."""
-    local, remote = f"blocks.{i}.feed_forward", f"blk.{i}.ffn"
-    found = [Weight(local_name=f"{local}.router.weight", remote_name=f"{remote}_gate_inp.weight")]
-    for part, rows in (("gate", config.ff_width), ("up", config.ff_width), ("down", config.d_model)):
-        found += [
-            Weight(
-                local_name=f"{local}.experts.{j}.{part}.weight",
-                remote_name=f"{remote}_{part}_exps.weight",
-                rows=(j * rows, (j + 1) * rows),
-            )
-            for j in range(config.n_expert)
-        ]
-    return found
+_NAMES = {
+    "embedding": "token_embd",
+    "final_norm": "output_norm",
+    "head": "output",
+    "blocks.*.attention_norm": "blk.*.attn_norm",
+    "blocks.*.attention.query": "blk.*.attn_q",
+    "blocks.*.attention.key": "blk.*.attn_k",
+    "blocks.*.attention.value": "blk.*.attn_v",
+    "blocks.*.attention.output": "blk.*.attn_output",
+    "blocks.*.attention.query_norm": "blk.*.attn_q_norm",
+    "blocks.*.attention.key_norm": "blk.*.attn_k_norm",
+    "blocks.*.feed_forward_norm": "blk.*.ffn_norm",
+    **{f"blocks.*.feed_forward.{name}": f"blk.*.ffn_{name}" for name in ("gate", "up", "down")},
+    "blocks.*.feed_forward.router": "blk.*.ffn_gate_inp",
+    # The matrices of all experts are one tensor, concatenated along the rows.
+    **{f"blocks.*.feed_forward.experts.*.{name}": f"blk.*.ffn_{name}_exps" for name in ("gate", "up", "down")},
+}
 
 
 LLAMA = Graph(

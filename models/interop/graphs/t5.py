@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from terrarium.models.interop.family import Weight
+from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.graphs.graph import Fields, Graph, Stored, check_read, rounded, vocab_size
 from terrarium.models.interop.options import integer, number
 from terrarium.models.settings.model_config import ModelConfig
@@ -115,31 +115,34 @@ def _fold(config: ModelConfig, state: Mapping[str, Tensor]) -> tuple[ModelConfig
 
 
 def _weights(config: ModelConfig) -> list[Weight]:
-    found = [_matrix("embedding", "token_embd")]
-    if not config.tied_embeddings:
-        found.append(_matrix("head", "output"))
-    feed = ("gate", "up", "down") if config.is_gated else ("up", "down")
-    for stack, short, n_layer in (("encoder", "enc", config.encoder().n_layer), ("decoder", "dec", config.n_layer)):
-        found += [
-            _matrix(f"{stack}.score_bias", f"{short}.blk.0.attn_rel_b"),
-            _matrix(f"{stack}.final_norm", f"{short}.output_norm"),
-        ]
-        for i in range(n_layer):
-            local, remote = f"{stack}.blocks.{i}", f"{short}.blk.{i}"
-            for there in ("", "cross_") if stack == "decoder" else ("",):
-                attention = f"{local}.{there}attention"
-                found.append(_matrix(f"{attention}_norm", f"{remote}.{there}attn_norm"))
-                found += [
-                    _matrix(f"{attention}.{part}", f"{remote}.{there}attn_{short_part}")
-                    for part, short_part in (("query", "q"), ("key", "k"), ("value", "v"), ("output", "o"))
-                ]
-            found.append(_matrix(f"{local}.feed_forward_norm", f"{remote}.ffn_norm"))
-            found += [_matrix(f"{local}.feed_forward.{part}", f"{remote}.ffn_{part}") for part in feed]
-    return found
+    return named_weights(config, _NAMES)
 
 
-def _matrix(local: str, remote: str) -> Weight:
-    return Weight(local_name=f"{local}.weight", remote_name=f"{remote}.weight")
+_NAMES = {
+    "embedding": "token_embd",
+    "head": "output",
+    **{
+        f"{stack}.{local}": f"{short}.{remote}"
+        for stack, short in (("encoder", "enc"), ("decoder", "dec"))
+        for local, remote in {
+            "score_bias": "blk.0.attn_rel_b",
+            "final_norm": "output_norm",
+            **{
+                f"blocks.*.{which}attention{part}": f"blk.*.{which}attn_{there}"
+                for which in ("", "cross_")
+                for part, there in (
+                    ("_norm", "norm"),
+                    (".query", "q"),
+                    (".key", "k"),
+                    (".value", "v"),
+                    (".output", "o"),
+                )
+            },
+            "blocks.*.feed_forward_norm": "blk.*.ffn_norm",
+            **{f"blocks.*.feed_forward.{name}": f"blk.*.ffn_{name}" for name in ("gate", "up", "down")},
+        }.items()
+    },
+}
 
 
 T5 = Graph(name="t5", slots=_SLOTS, read=_read, write=_write, weights=_weights, fold=_fold, misfits=_misfits)
