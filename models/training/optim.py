@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.cost.tree import MATRIX, TABLE, design_tree, state_tensors
 from terrarium.models.device import bf16_is_fast
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import BATCHED, OPTIMIZERS
@@ -295,16 +296,13 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
     matrices: list[_Scaled] = []
     tables: list[_Scaled] = []
     vectors: list[_Scaled] = []
+    roles = {name: tensor.role for name, tensor in state_tensors(design_tree(model.config))}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        scaled = _lr_multiplier(name, model.config), parameter
-        if parameter.dim() == 2 and f".{name}".count(".blocks.") and "_conv." not in name:
-            matrices.append(scaled)
-        elif parameter.dim() == 2 and "_conv." not in name:
-            tables.append(scaled)
-        else:
-            vectors.append(scaled)
+        role = roles.get(name, MATRIX)  # what the tree lacks are adapters
+        kind = matrices if role == MATRIX and "blocks." in name else tables if role in (MATRIX, TABLE) else vectors
+        kind.append((_lr_multiplier(name, model.config), parameter))
     optimizers = _MAKERS[train.optimizer](_Weights(matrices, tables, vectors), train, muon)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
