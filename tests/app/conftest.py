@@ -131,7 +131,7 @@ def story_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quick starts grow a tiny model; those on Tiny World read little of it, and give short answers; samples are short."""
+    """Quick starts train a tiny model; those on Tiny World read little of it, and give short answers and samples."""
     for model in ("TEXT_MODEL", "TINY_WORLD_MODEL"):
         little = dataclasses.replace(getattr(quickstart, model), n_layer=1, d_model=32)
         monkeypatch.setattr(quickstart, model, little)
