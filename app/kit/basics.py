@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import itertools
 import textwrap
@@ -44,6 +45,7 @@ TIP_WIDTH = 64
 """The maximum line length of a tooltip in characters, as Qt does not wrap plain text."""
 
 
+@functools.lru_cache(maxsize=1024)  # most are those of a form's fields, and a fifteenth of what it takes to make it
 def plain_tip(text: str) -> str:
     """Format a tooltip that shows `text` verbatim, wrapped to TIP_WIDTH characters.
 

@@ -88,21 +88,30 @@ def _work_of(widget: QWidget) -> Sequence[LatestJob | LatestTask]:
 
 def is_at_rest(widget: QWidget) -> bool:
     """Whether no computation or repaint is pending for the visible parts of a widget."""
+    return not any(map(_is_pending, _seen(widget)))
+
+
+def _is_pending(part: QObject) -> bool:
     from PySide6.QtCore import QTimer
 
-    computed = [work for work in _work_of(widget) if work.busy]
-    timers = [timer for timer in widget.findChildren(QTimer) if timer.isActive() and timer.isSingleShot()]
-    return not any(map(_is_seen, (*computed, *(timer for timer in timers if timer.interval() <= _SOON_MS))))
+    from terrarium.app.worker.background import LatestTask
+    from terrarium.app.worker.latest_job import LatestJob
+
+    if isinstance(part, QTimer):
+        return part.isActive() and part.isSingleShot() and part.interval() <= _SOON_MS
+    return isinstance(part, LatestJob | LatestTask) and part.busy
 
 
-def _is_seen(work: QObject) -> bool:
-    """Whether the widget that work is done for is visible."""
+def _seen(widget: QWidget) -> Iterator[QObject]:
+    """What belongs to the visible parts of a widget. Most of a window is hidden, and not looked through."""
+    from PySide6.QtCore import QObject, Qt
     from PySide6.QtWidgets import QWidget
 
-    owner: QObject | None = work
-    while owner is not None and not isinstance(owner, QWidget):
-        owner = owner.parent()
-    return owner is not None and owner.isVisible()
+    for child in widget.findChildren(QObject, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        if not isinstance(child, QWidget):
+            yield from (child, *child.findChildren(QObject))
+        elif child.isVisible():
+            yield from _seen(child)
 
 
 class Photographer:

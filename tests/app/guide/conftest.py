@@ -107,15 +107,13 @@ def small_trainings() -> Iterator[None]:
 def window(
     library: Library, small_trainings: None, session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until
 ) -> Iterator[MainWindow]:
-    """The shown window over the grown library, complete, and the guide in it; as it is at the first launch."""
+    """The shown window over the grown library, and the guide in it; as it is at the first launch."""
     session.detail.choose(SIMPLE)
     window = MainWindow(session, theme)
     qtbot.addWidget(window)
     window.show()
     qtbot.waitExposed(window)
     session.runs.list()
-    for name in ("training", "tokenizer", "data", "builder", "chat"):
-        window.pages.page(name)
     until(lambda: session.tokenizers.current is not None)
     chat: Any = window.pages.page("chat")
     chat.sampling.use(SamplingConfig(max_tokens=8))

@@ -38,6 +38,14 @@ def _short_replies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strength, "is_strong", lambda accuracy: True)
 
 
+@pytest.fixture
+def window(window: MainWindow) -> MainWindow:
+    """The window, complete: what a step leaves behind is seen on all pages."""
+    for name in ("training", "tokenizer", "data", "builder", "chat"):
+        window.pages.page(name)
+    return window
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 def test_steps_are_done_by_their_solutions(chapter: Chapter, window: MainWindow, until: Until, qtbot: QtBot) -> None:
     guide = window.guide.guide

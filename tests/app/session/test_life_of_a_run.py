@@ -144,9 +144,10 @@ class LifeOfRuns:
         self.is_stopped = False
 
     def resume_run(self, n: int) -> None:
-        if self.is_active or not self.resting:
+        resting = self.resting
+        if self.is_active or not resting:
             return
-        run = self.resting[n % len(self.resting)]
+        run = resting[n % len(resting)]
         if self.session.training.resume_run(run.id):
             self.is_stopped = False
             self._wait(lambda: self.settled)
@@ -222,9 +223,10 @@ class LifeOfRuns:
             self._wait(lambda: self.session.runs.find(run.id).name == name)
 
     def delete(self, n: int) -> None:
-        if not self.resting:
+        resting = self.resting  # the worker may create a run at any time
+        if not resting:
             return
-        run = self.resting[n % len(self.resting)]
+        run = resting[n % len(resting)]
         self.session.runs.delete([run.id])
         is_refused = any("is being trained: stop it" in sentence for sentence in self.heard.failures)
         assert is_refused or run.id not in [other.id for other in self.session.runs.list()]

@@ -33,7 +33,8 @@ class Knot:
 
 @pytest.fixture
 def stays_frozen() -> None:
-    """Nothing does here."""
+    """What stood before a test stays frozen, unless the test, or a session that it closes, unfreezes it."""
+    gc.freeze()
 
 
 @pytest.fixture
