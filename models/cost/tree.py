@@ -1,4 +1,4 @@
-"""The tree of parts of a design: each module with its tensors, its matrix products and its output. No torch import.
+"""The tree of parts of a design: each module with its tensors and its matrix products. No torch import.
 
 Everything that must know what a design consists of reads this tree: parameters, FLOPs, the shapes that Muon updates
 together, adapters, names of weights. It is made from the slots alone, in a millisecond, and equal to the built model
@@ -52,9 +52,8 @@ class Part:
 
     path: its name within its parent, "" for the model and for an only stack. kind: "query", "norm", "mixture" …
     component: the heading under which it is counted (models.cost.parts). flops: of its own matrix products in the
-    forward pass of one text, without those of `parts`. shape: of its output for one text; () if it has none of its own.
-    times: how many of it follow one another or stand side by side (layers, experts), described once; used: how many of
-    them a token uses. is_site: whether a trace can read and patch its output.
+    forward pass of one text, without those of `parts`. times: how many of it follow one another or stand side by side
+    (layers, experts), described once; used: how many of them a token uses.
     """
 
     path: str
@@ -62,10 +61,8 @@ class Part:
     component: str = ""
     tensors: tuple[Tensor, ...] = ()
     flops: int = 0
-    shape: tuple[int, ...] = ()
     times: int | None = None
     used: int | None = None
-    is_site: bool = False
     parts: tuple[Part, ...] = ()
 
     def walk(self) -> Iterator[Node]:
@@ -135,28 +132,19 @@ def _numbered(part: Part, prefix: str) -> Iterator[tuple[str, Tensor]]:
 def design_tree(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> Part:
     """Return the tree of a design.
 
-    FLOPs and output shapes are those of a text of `length` tokens (default: the context); in an encoder-decoder, of a
-    target of `length` and a source of `source_length` tokens (default: `length`).
+    FLOPs are those of a text of `length` tokens (default: the context); in an encoder-decoder, of a target of `length`
+    and a source of `source_length` tokens (default: `length`).
     """
     length = config.context_length if length is None else length
     source_length = length if source_length is None else source_length
-    width, shape = config.d_model, (length, config.d_model)
+    width = config.d_model
     table = Tensor("weight", (config.vocab_size, width), TABLE)
-    parts = [
-        Part(
-            path="embedding",
-            kind="embedding",
-            component=EMBEDDING,
-            tensors=(table,),
-            shape=(length, width),
-            is_site=True,
-        )
-    ]
+    parts = [Part(path="embedding", kind="embedding", component=EMBEDDING, tensors=(table,))]
     if config.has_ngrams:
         parts.append(_ngrams(config, length))
     if config.topology == "encoder-only" and config.n_segment:
         table = Tensor("weight", (config.n_segment, width), TABLE)
-        parts.append(Part(path="segment", kind="segment", component=SEGMENTS, tensors=(table,), shape=shape))
+        parts.append(Part(path="segment", kind="segment", component=SEGMENTS, tensors=(table,)))
     for stack, names in stacks(config):
         parts.append(_stack(stack, names, source_length if names.stack == "Encoder" else length, source_length))
     if config.topology == "encoder-only" and config.pooler:
@@ -184,34 +172,30 @@ def _stack(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> P
         tensors = (Tensor(name, learned.shape(config), TABLE),)
         parts.append(Part(path=where, kind="position", component=POSITIONS, tensors=tensors))
     if config.embedding_norm:
-        parts.append(_norm(config, "embedding_norm", width, rows))
+        parts.append(_norm(config, "embedding_norm", width))
     parts.append(_blocks(config, names, rows, n_source))
     if config.norm_place == "pre":
-        parts.append(_norm(config, "final_norm", width, rows))
+        parts.append(_norm(config, "final_norm", width))
     return Part(path=names.stack.lower(), kind="stack", parts=tuple(parts))
 
 
 def _blocks(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> Part:
     width, window = config.d_model, config.sliding_window
     n_seen = min(rows, window if config.is_causal else 2 * window - 1) if window else rows
-    parts = [_norm(config, "attention_norm", width, rows), *_convolution(config, "attention_conv", rows)]
+    parts = [_norm(config, "attention_norm", width), *_convolution(config, "attention_conv", rows)]
     parts.append(_attention(config, "attention", names.attention, rows, rows, n_seen))
     if names.stack == "Decoder":
-        parts.append(_norm(config, "cross_attention_norm", width, rows))
+        parts.append(_norm(config, "cross_attention_norm", width))
         parts.append(_attention(config, "cross_attention", CROSS, rows, n_source, n_source))
-    parts += [_norm(config, "feed_forward_norm", width, rows), *_convolution(config, "feed_forward_conv", rows)]
+    parts += [_norm(config, "feed_forward_norm", width), *_convolution(config, "feed_forward_conv", rows)]
     if config.n_expert:
         router = _linear("router", names.router, config.n_expert, width, rows, has_bias=False)
         experts = _feed_forward(config, "experts", names.experts, rows)
-        experts = replace(experts, times=config.n_expert, used=config.n_expert_used, is_site=False)
-        parts.append(
-            Part(path="feed_forward", kind="mixture", shape=(rows, width), is_site=True, parts=(router, experts))
-        )
+        experts = replace(experts, times=config.n_expert, used=config.n_expert_used)
+        parts.append(Part(path="feed_forward", kind="mixture", parts=(router, experts)))
     else:
         parts.append(_feed_forward(config, "feed_forward", names.feed_forward, rows))
-    return Part(
-        path="blocks", kind="block", times=config.n_layer, shape=(rows, width), is_site=True, parts=tuple(parts)
-    )
+    return Part(path="blocks", kind="block", times=config.n_layer, parts=tuple(parts))
 
 
 def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys: int, n_seen: int) -> Part:
@@ -226,16 +210,14 @@ def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys
     ]
     if config.qk_norm:
         parts += [
-            _norm(config, "query_norm", config.head_dim, rows),
-            _norm(config, "key_norm", config.head_dim, n_keys),
+            _norm(config, "query_norm", config.head_dim),
+            _norm(config, "key_norm", config.head_dim),
         ]
     return Part(
         path=path,
         kind="attention",
         component=component,
         flops=4 * rows * n_seen * inner,  # scores, and their sums of the values
-        shape=(rows, width),
-        is_site=True,
         parts=tuple(parts),
     )
 
@@ -245,9 +227,7 @@ def _feed_forward(config: ModelConfig, path: str, component: str, rows: int) -> 
     names = ("gate", "up") if config.is_gated else ("up",)
     parts = [_linear(name, component, inner, width, rows, has_bias=has_bias) for name in names]
     parts.append(_linear("down", component, width, inner, rows, has_bias=has_bias))
-    return Part(
-        path=path, kind="feed_forward", component=component, shape=(rows, width), is_site=True, parts=tuple(parts)
-    )
+    return Part(path=path, kind="feed_forward", component=component, parts=tuple(parts))
 
 
 def _convolution(config: ModelConfig, path: str, rows: int) -> list[Part]:
@@ -256,7 +236,7 @@ def _convolution(config: ModelConfig, path: str, rows: int) -> list[Part]:
         return []
     tensors = (Tensor("weight", (n, width), FILTER),)
     flops = 2 * rows * n * width
-    return [Part(path=path, kind="conv", component=CONVOLUTION, tensors=tensors, flops=flops, shape=(rows, width))]
+    return [Part(path=path, kind="conv", component=CONVOLUTION, tensors=tensors, flops=flops)]
 
 
 def _language_head(config: ModelConfig, rows: int) -> Part:
@@ -266,7 +246,7 @@ def _language_head(config: ModelConfig, rows: int) -> Part:
     transform: tuple[Part, ...] = ()
     if config.has_head_transform:
         dense = _linear("dense", HEAD, width, width, rows, has_bias=config.bias == "all")
-        norm = replace(_norm(config, "norm", width, rows), component=HEAD)
+        norm = replace(_norm(config, "norm", width), component=HEAD)
         transform = (Part(path="transform", kind="transform", component=HEAD, parts=(dense, norm)),)
     return Part(
         path="head",
@@ -274,7 +254,6 @@ def _language_head(config: ModelConfig, rows: int) -> Part:
         component=HEAD,
         tensors=tuple(tensors),
         flops=2 * rows * width * vocab_size,
-        shape=(rows, vocab_size),
         parts=transform,
     )
 
@@ -289,11 +268,9 @@ def _label_head(config: ModelConfig, rows: int) -> Part:
 def _linear(path: str, component: str, n_out: int, n_in: int, rows: int, *, has_bias: bool) -> Part:
     """A linear layer of `rows` tokens, whose kind is its path."""
     tensors = (Tensor("weight", (n_out, n_in), MATRIX),) + ((Tensor("bias", (n_out,), BIAS),) if has_bias else ())
-    return Part(
-        path=path, kind=path, component=component, tensors=tensors, flops=2 * rows * n_out * n_in, shape=(rows, n_out)
-    )
+    return Part(path=path, kind=path, component=component, tensors=tensors, flops=2 * rows * n_out * n_in)
 
 
-def _norm(config: ModelConfig, path: str, width: int, rows: int) -> Part:
+def _norm(config: ModelConfig, path: str, width: int) -> Part:
     tensors = (Tensor("weight", (width,), NORM),) + ((Tensor("bias", (width,), BIAS),) if config.norm_bias else ())
-    return Part(path=path, kind="norm", component=NORMS, tensors=tensors, shape=(rows, width))
+    return Part(path=path, kind="norm", component=NORMS, tensors=tensors)

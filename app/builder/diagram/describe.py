@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from terrarium.app.builder.diagram.describe_attention import attention_parts
 from terrarium.app.builder.diagram.describe_feed_forward import feed_forward_parts
-from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters, norm_part, stacks_of
+from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, norm_part, stacks_of
 from terrarium.app.builder.diagram.position_parts import position_part
+from terrarium.models.cost.tree import Part as TreePart
+from terrarium.models.cost.tree import design_tree
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.model_config import ModelConfig
@@ -18,19 +23,37 @@ def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
     The parts of a block are described once, with the number of blocks as `copies`. The `total_parameters` of all parts
     add up to those of the model.
     """
-    stacks = stacks_of(config, batch, length)
+    stacks, tree = stacks_of(config, batch, length), design_tree(config)
     parts = [_ids(config, stack) for stack in stacks]
     parts.append(_embedding(config, stacks[-1]))
     for stack in stacks:
         parts += _entry(stack)
-        parts.append(_block(stack))
+        parts.append(_block(stack, tree))
         parts += _block_parts(stack)
         parts += _exit(stack)
         parts.append(_stream(stack))
     if len(stacks) == 2:
         parts.append(_memory(stacks[-1]))
     parts += _head(config, stacks[-1])
-    return {part.key: part for part in parts}
+    return _with_sizes({part.key: part for part in parts}, tree)
+
+
+def _with_sizes(parts: dict[str, Part], tree: TreePart) -> dict[str, Part]:
+    """Fill in the numbers of parameters: each module of the tree counts for the box with its path, or with its
+    parent's.
+    """
+    sizes: dict[str, tuple[int, int]] = {}
+    for node in tree.walk():
+        key = re.sub(r"blocks\.\*\.|experts\.\*\.", "", node.path)
+        key = re.sub(r"(query|key)_norm$", "qk_norm", key).replace("score_bias", "attention.t5")
+        while key not in parts and "." in key:
+            key = key.rpartition(".")[0]
+        if node.size:
+            sizes[key] = sizes.get(key, (0, 1))[0] + node.size // node.n, node.n
+    return {
+        key: replace(part, n_parameters=sizes[key][0], copies=sizes[key][1]) if key in sizes else part
+        for key, part in parts.items()
+    }
 
 
 def _ids(config: ModelConfig, stack: StackSpec) -> Part:
@@ -64,7 +87,6 @@ def _embedding(config: ModelConfig, stack: StackSpec) -> Part:
             *(("max_ngram",) if config.topology == "decoder-only" else ()),
         ),
         shape=stack.stream,
-        n_parameters=v * c,
     )
 
 
@@ -85,7 +107,6 @@ def _entry(stack: StackSpec) -> list[Part]:
                 kind="position",
                 slots=("n_segment",),
                 shape=stack.stream,
-                n_parameters=config.n_segment * c,
             )
         )
     parts += position_part(stack, "embeddings", stack.prefix + "position")
@@ -111,16 +132,13 @@ def _ngrams(stack: StackSpec) -> Part:
         kind="embedding",
         slots=("max_ngram", "ngram_rows", "d_ngram"),
         shape=stack.stream,
-        n_parameters=n_tables * width * (rows + c),
     )
 
 
-def _block(stack: StackSpec) -> Part:
+def _block(stack: StackSpec, tree: TreePart) -> Part:
     n = stack.config.n_layer
     word = f"{stack.name} block".strip().capitalize()
-    each = sum(part.n_parameters * part.copies for part in _block_parts(stack) if part.copies > 1 or n == 1) // n
-    if n == 1:  # one table is shared by all layers
-        each -= sum(part.n_parameters for part in position_part(stack, "scores", ""))
+    each = sum(node.size for node in tree.walk() if node.path.startswith(f"{stack.prefix}blocks.*.")) // n
     return Part(
         key=stack.prefix + "block",
         title=word,
@@ -200,7 +218,6 @@ def _head(config: ModelConfig, stack: StackSpec) -> list[Part]:
                 *(("pooler",) if config.topology == "encoder-only" else ()),
             ),
             shape=shape,
-            n_parameters=(c + config.has_label_bias) * labels + dense * (c + 1) * c,
         )
     )
     return [*parts, _result(result, shape, outcome, "head" if config.head == "span" else "n_label")]
@@ -242,7 +259,6 @@ def _pooler(config: ModelConfig, stack: StackSpec) -> list[Part]:
             kind="head",
             slots=("pooler",),
             shape=format_shape(stack.batch, c),
-            n_parameters=c * c + c,
         )
     ]
 
@@ -265,7 +281,6 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
                 kind="head",
                 slots=("head_transform",),
                 shape=stack.stream,
-                n_parameters=(c + one) * c + norm_parameters(config, c),
             )
         )
     scale = f" / √{c:,}" if config.scaled_logits else ""
@@ -288,7 +303,6 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
                 "scaled_logits",
             ),
             shape=logits,
-            n_parameters=(0 if tied else v * c) + (v if config.head_bias else 0),
         )
     )
     if tied:

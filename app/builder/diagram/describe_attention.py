@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, norm_parameters
+from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape
 from terrarium.app.builder.diagram.position_parts import format_score_term, position_part
 from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
 from terrarium.models.settings.norms import NORMS
@@ -12,9 +12,9 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
     """Describe the parts of a stack's "attention" or "cross_attention" sublayer."""
     config, b, t = stack.config, stack.batch, stack.length
     is_cross = sublayer == "cross_attention"
-    c, d, h, g, layers = config.d_model, config.head_dim, config.n_head, config.kv_heads, config.n_layer
+    c, d, h, g = config.d_model, config.head_dim, config.n_head, config.kv_heads
     seen = stack.source if is_cross else t
-    one, plus = int(config.attention_bias), " + b" if config.attention_bias else ""
+    plus = " + b" if config.attention_bias else ""
     prefix = f"{stack.prefix}{sublayer}."
     word = "cross-attention" if is_cross else "attention"
 
@@ -30,8 +30,6 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
             kind=title,
             slots=slots,
             shape=format_shape(b, heads, length, d),
-            n_parameters=(c + one) * heads * d,
-            copies=layers,
         )
 
     kv_slots = ("n_head", "d_head", "bias") if stack.has_own_slots and config.n_kv_head == 0 else ("n_kv_head",)
@@ -59,8 +57,6 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
             kind="attention",
             slots=("bias", stack.heads_slot, "d_head", "zero_init_output"),
             shape=stack.stream,
-            n_parameters=(h * d + one) * c,
-            copies=layers,
         ),
         sum_part(stack, sublayer, word),
     ]
@@ -106,7 +102,7 @@ def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) 
 
 def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
     """Return the parts between projections and scores: QK-norm, RoPE, and score biases (ALiBi, T5)."""
-    config, d, layers = stack.config, stack.config.head_dim, stack.config.n_layer
+    config, d = stack.config, stack.config.head_dim
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:
         norm = NORMS[config.norm].title
@@ -119,8 +115,6 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
                 meaning="Keeps attention scores from growing too large.",
                 kind="norm",
                 slots=("qk_norm", "norm"),
-                n_parameters=2 * norm_parameters(config, d),
-                copies=layers,
             )
         )
     if is_cross:

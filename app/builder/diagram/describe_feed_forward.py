@@ -11,9 +11,9 @@ from terrarium.models.settings.activations import ACTIVATIONS
 def feed_forward_parts(stack: StackSpec) -> list[Part]:
     """Describe the parts of a stack's feed-forward sublayer, with router and experts if it has them."""
     config, b, t = stack.config, stack.batch, stack.length
-    c, f, one = config.d_model, config.ff_width, int(config.ff_bias)
+    c, f = config.d_model, config.ff_width
     plus = " + b" if config.ff_bias else ""
-    prefix, copies = f"{stack.prefix}feed_forward.", config.n_layer * max(config.n_expert, 1)
+    prefix = f"{stack.prefix}feed_forward."
     inner = format_shape(b, t, f)
     slots = (stack.ff_slot, "activation", "n_expert", "bias")
 
@@ -31,8 +31,6 @@ def feed_forward_parts(stack: StackSpec) -> list[Part]:
             kind="feed-forward",
             slots=slots,
             shape=stack.stream if is_down else inner,
-            n_parameters=(sizes[0] + one) * sizes[1],
-            copies=copies,
         )
 
     parts = [
@@ -86,8 +84,6 @@ def _router(stack: StackSpec) -> list[Part]:
             kind="router",
             slots=slots,
             shape=format_shape(b, t, n),
-            n_parameters=config.d_model * n,
-            copies=config.n_layer,
         ),
         Part(
             key=prefix + "experts",

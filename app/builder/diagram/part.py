@@ -119,11 +119,6 @@ def stacks_of(config: ModelConfig, batch: int, length: int) -> tuple[StackSpec, 
     )
 
 
-def norm_parameters(config: ModelConfig, width: int) -> int:
-    """Return the number of parameters of a norm over `width` numbers."""
-    return width * (2 if config.norm_bias else 1)
-
-
 _NORM_FORMULAS = {
     "layernorm": "y = (x − mean) / √(var + {eps}) · g{plus}",
     "rmsnorm": "y = x / √(mean(x²) + {eps}) · g",
@@ -131,7 +126,7 @@ _NORM_FORMULAS = {
 check_complete(_NORM_FORMULAS, NORMS, "norms in the diagram")
 
 
-def norm_part(stack: StackSpec, key: str, meaning: str, *, copies: int = 1, first_slot: str = "norm") -> Part:
+def norm_part(stack: StackSpec, key: str, meaning: str, *, first_slot: str = "norm") -> Part:
     """Describe the norm with this key, over the width of the stream. first_slot: the slot that it stands for."""
     config = stack.config
     plus = " + b" if config.norm_bias else ""
@@ -146,6 +141,4 @@ def norm_part(stack: StackSpec, key: str, meaning: str, *, copies: int = 1, firs
         kind="norm",
         slots=slots if first_slot == "norm" else (first_slot, *slots),
         shape=stack.stream,
-        n_parameters=norm_parameters(config, config.d_model),
-        copies=copies,
     )

@@ -41,7 +41,6 @@ def _learned(stack: StackSpec, key: str) -> Part:
         kind="position",
         slots=("position", "context_length"),
         shape=stack.stream,
-        n_parameters=rows * c,
     )
 
 
@@ -102,7 +101,6 @@ def _t5(stack: StackSpec, key: str) -> Part:
         meaning="Adds a learned bias by distance and head. All layers of the stack share one table.",
         kind="position",
         slots=("position", "n_bucket", "max_distance"),
-        n_parameters=config.n_bucket * config.n_head,
     )
 
 

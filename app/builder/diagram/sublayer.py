@@ -11,7 +11,7 @@ def sublayer_norm(stack: StackSpec, sublayer: str, reader: str) -> Part:
         meaning = f"Normalises the input of {reader} (pre-norm); the stream itself is unchanged."
     else:
         meaning = f"Normalises the stream after {reader} has added to it (post-norm)."
-    return norm_part(stack, f"{sublayer}_norm", meaning, copies=stack.config.n_layer)
+    return norm_part(stack, f"{sublayer}_norm", meaning)
 
 
 def sum_part(stack: StackSpec, sublayer: str, word: str) -> Part:
@@ -43,7 +43,5 @@ def conv_parts(stack: StackSpec, sublayer: str, word: str) -> list[Part]:
             kind="conv",
             slots=("conv_width",),
             shape=stack.stream,
-            n_parameters=width * config.d_model,
-            copies=config.n_layer,
         )
     ]
