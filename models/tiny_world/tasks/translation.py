@@ -148,7 +148,7 @@ def draw(world: World, rng: random.Random) -> list[Drawn]:
     words = _words(world, rng)
     splits = {name: split_of(item) for name, item in _items(KINDS[kind], words).items()}
     split = next(name for name in ("test", "val", "train") if name in splits.values())
-    new = [name for name, own in splits.items() if own == split != "train"]
+    new = [name for name, own in splits.items() if own != "train"]
     english = ENGLISH.fill(KINDS[kind].english, words)
     return [
         Drawn(

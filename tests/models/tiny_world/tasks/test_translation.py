@@ -11,6 +11,7 @@ import pytest
 
 from terrarium.models.tiny_world import lexicon
 from terrarium.models.tiny_world.parallel import LANGUAGES
+from terrarium.models.tiny_world.splits import split_of
 from terrarium.models.tiny_world.tasks.german_cases import CaseErrors, case_errors
 from terrarium.models.tiny_world.tasks.translation import ENGLISH, KINDS, QUALITIES
 from tests.models.tiny_world.tasks.conftest import Splits
@@ -201,6 +202,7 @@ def test_held_out_combinations_never_occur_in_training(rows: Callable[[str], Spl
         held_out[row["held_out"]] += 1
         if row["held_out"] == "combination":
             assert content(row) not in trained
+            assert {split_of(f"translation {' '.join(pair)}") for pair in pairs(row)} <= {"train"}, "else both are new"
         else:
             assert not pairs(row) & trained_pairs
     assert min(held_out["combination"], held_out["agreement"]) > 0.1 * len(splits["test"])
