@@ -171,7 +171,7 @@ def _is_unmeasured(folder: Path) -> bool:
 
 def last_saved_step(folder: Path) -> int:
     """Return the step that the run in `folder` would resume from; 0 if there is no checkpoint."""
-    return max((checkpoint_step(path) for path in (folder / "checkpoints").glob("step-*")), default=0)
+    return max([0, *(checkpoint_step(path) for path in (folder / "checkpoints").glob("step-*"))])
 
 
 def read_record(folder: Path) -> dict[str, Any]:

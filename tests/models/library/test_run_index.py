@@ -15,7 +15,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.library.lowest_loss import find_lowest_loss
 from terrarium.models.library.run_index import RunIndex, size_on_disk
 from terrarium.models.library.run_notes import RunNotes, read_notes, write_notes
-from terrarium.models.library.run_record import RunInfo, inspect_run, lock_of
+from terrarium.models.library.run_record import RunInfo, inspect_run, last_saved_step, lock_of
 from terrarium.models.settings.model_config import ModelConfig
 from tests.runs_on_disk import make_run, metrics_line
 
@@ -103,6 +103,15 @@ def test_the_best_metric_is_that_of_all_validations(log: Path) -> None:
     assert find_lowest_loss(log.parent, first).metric == ("macro_f1", 0.95)
     log.write_text("".join(json.dumps(line | {"metric": "mae"}) + "\n" for line in lines[:2]))
     assert find_lowest_loss(log.parent).metric == ("mae", 0.5), "where less is better"
+
+
+def test_a_folder_that_is_no_checkpoint_has_no_step(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, "run")
+    assert last_saved_step(run) == 0
+    (run / "checkpoints" / "step-tmp").mkdir(parents=True)
+    assert last_saved_step(run) == inspect_run(run).step == 0
+    (run / "checkpoints" / "step-00000007").mkdir()
+    assert last_saved_step(run) == 7
 
 
 def test_an_index_reads_only_changed_runs(library: Library, tiny_config: ModelConfig) -> None:
