@@ -91,12 +91,9 @@ def training_flops_per_token(
 
 
 def recomputed_share(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> float:
-    """Return the share of the forward pass's FLOPs outside the head and the pooler, nearly all of it in the blocks.
-
-    Activation checkpointing recomputes the blocks. (The projection of n-gram embeddings is counted here, too.)
-    """
+    """Return the share of the forward pass's FLOPs in the blocks, which activation checkpointing recomputes."""
     found = operations(config, length, source_length)
-    return 1 - (found[HEAD] + found.get(POOLER, 0)) / sum(found.values())
+    return 1 - sum(found.get(part, 0) for part in (NGRAMS, HEAD, POOLER)) / sum(found.values())
 
 
 def _seen(config: ModelConfig, length: int) -> int:

@@ -183,6 +183,10 @@ def test_blocks_that_are_computed_again_take_work() -> None:
     assert again == forward - head
     assert cost.training_factor(config, None, recomputes=True) == pytest.approx(3 + again / forward)
     assert cost.training_factor(config, TuneSpec(parent="a", mode="head"), recomputes=True) == 1
+    with_ngrams = dataclasses.replace(config, max_ngram=3)
+    assert cost.flops_per_token(with_ngrams) > forward
+    twice = cost.training_flops_per_token(with_ngrams, recomputes=True) - cost.training_flops_per_token(with_ngrams)
+    assert twice == again, "n-gram embeddings lie outside the blocks"
 
 
 def test_logits_only_where_the_loss_looks() -> None:
