@@ -66,7 +66,7 @@ def answer_row(
             source_ids=source_ids,
             source_words=tuple(names[id] for id in source_ids),
             step=step,
-            start=_start(question, prediction, read_from),
+            start=_start(question, prediction, items[0], read_from),
             segments=segments,
             question=question,
         )
@@ -103,7 +103,7 @@ def _question(
     return LabelQuestion(head="span", labels=outcomes, outcome=1, span=span, candidates=candidates)
 
 
-def _start(question: LabelQuestion | None, prediction: Prediction, read_from: int) -> int | None:
+def _start(question: LabelQuestion | None, prediction: Prediction, item: Item, read_from: int) -> int | None:
     """Return the index of the token that the glass box shows first; None without a question.
 
     It is the first tagged word, the answer's first token, or `read_from`, the token from which the label is predicted.
@@ -114,5 +114,5 @@ def _start(question: LabelQuestion | None, prediction: Prediction, read_from: in
         return question.span[0]
     if not question.word_starts:
         return read_from
-    first = next((i for i, tag in enumerate(prediction.value) if tag != "O"), 0)
-    return question.word_starts[min(first, len(question.word_starts) - 1)]
+    tagged = (at for tag, at in zip(prediction.value, item.first_tokens, strict=True) if at >= 0 and tag != "O")
+    return next(tagged, question.word_starts[0])

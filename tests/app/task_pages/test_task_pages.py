@@ -24,6 +24,7 @@ from terrarium.app.task_pages.task_questions import answer_row
 from terrarium.app.task_pages.text_to_text import TextToText
 from terrarium.models.architecture.transformer import build_model
 from terrarium.models.corpora.corpus import open_corpus, open_run_corpus
+from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_prob
 from terrarium.models.runs.run_folder import RunFolder
@@ -154,6 +155,20 @@ def test_why_a_label_was_given(
     off.survey.grid.chosen.emit(part)
     until(lambda: "With these changes" in off.sentence.text())
     assert not heard.failures
+
+
+def test_the_first_entity_is_shown_also_after_a_word_without_a_token(library: Library) -> None:
+    run = RunFolder.open(library.find_run("tagging encoder-only"))
+    model, tokenizer = load_model(run.folder)
+    assert tokenizer is not None
+    labels = open_run_corpus(library, run).labels
+    row = {"words": ["", "anna", "of", "rome", "took", "key", "to", "oslo"], "tags": ["O"] * 8}
+    answered = answer_row(model, tokenizer, "tagging", row, labels)
+    assert answered.prediction.value[:2] == ["O", "B-PER"]
+    assert answered.read is not None
+    text = answered.read(0)
+    assert text.start is not None
+    assert text.words[text.start].strip("·") == "anna"
 
 
 def test_the_tag_of_any_word_can_be_asked_about(tab: ChatTab, session: Session, until: Until) -> None:
