@@ -59,11 +59,11 @@ class RequestLog:
 
     def begin(self, kind: str, n_prompt: int) -> int:
         """Add a waiting request with a prompt of `n_prompt` tokens, and return its number."""
-        return self._add(kind, "waiting", n_prompt=n_prompt)
+        return self._add(kind, "waiting", n_prompt=n_prompt).number
 
     def refuse(self, kind: str, sentence: str) -> None:
         """Add a request that was refused immediately; `sentence` says why."""
-        self._on_finished(self._records[self._add(kind, "refused", note=sentence)])
+        self._on_finished(self._add(kind, "refused", note=sentence))
 
     def change(self, number: int, **changes: Any) -> None:
         """Change fields of a request."""
@@ -74,11 +74,12 @@ class RequestLog:
         if not record.is_open:
             self._on_finished(record)
 
-    def _add(self, kind: str, state: str, **values: Any) -> int:
+    def _add(self, kind: str, state: str, **values: Any) -> RequestRecord:
         with self._lock:
             self._number = number = self._number + 1
-            self._records[number] = RequestRecord(number=number, kind=kind, state=state, began=time.time(), **values)
+            record = RequestRecord(number=number, kind=kind, state=state, began=time.time(), **values)
+            self._records[number] = record
             finished = [past.number for past in self._records.values() if not past.is_open]
             for past in finished[:-_MAX_FINISHED]:
                 del self._records[past]
-        return number
+        return record

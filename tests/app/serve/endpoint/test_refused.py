@@ -7,6 +7,7 @@ import json
 import math
 import select
 import socket
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from typing import Any
@@ -19,6 +20,7 @@ from terrarium.app.cli import main
 from terrarium.app.serve.endpoint import endpoints
 from terrarium.app.serve.endpoint.address import HOST, base_url, bind
 from terrarium.app.serve.endpoint.endpoints import MAX_BODY_BYTES
+from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
 from terrarium.app.serve.endpoint.requests import chat_requests
 from terrarium.app.serve.endpoint.response_formats import CompletionFormat
 from tests.app.serve.endpoint.conftest import Endpoint, answering, until
@@ -318,3 +320,28 @@ def test_a_taken_port_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> Non
     assert err.count("\n") == 1
     assert "is taken by another program" in err
     assert main(["serve", "whatever", "--port", "-1"]) == 2
+
+
+def test_a_refusal_is_reported_however_many_others_overtake_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Overtaken:
+        """A lock after whose first release other threads come first, which refuse many requests."""
+
+        def __init__(self) -> None:
+            self.is_first = True
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            if self.is_first:
+                self.is_first = False
+                for _ in range(200):
+                    log.refuse("chat", "later")
+
+    reported = list[RequestRecord]()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Lock", Overtaken)
+        log = RequestLog(reported.append)
+    log.refuse("chat", "first")
+    assert reported[-1].note == "first"
+    assert len(reported) == 201
