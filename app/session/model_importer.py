@@ -52,7 +52,7 @@ class ModelImporter(QObject):
     def start(self, source: Path, name: str = "") -> bool:
         """Import `source` into the library as a run: a Hugging Face folder, a .gguf or a .terrarium file.
 
-        name: the name of the run, "" for the source's own name; ignored for a .terrarium file.
+        name: the name of the run, "" for the source's own name.
 
         Returns whether it started. An import that fails or is cancelled leaves nothing behind.
         """
@@ -65,7 +65,7 @@ class ModelImporter(QObject):
             if source.suffix.lower() == SUFFIX:
                 from terrarium.models.runs.run_file.unpacking import unpack_run
 
-                return (yield from unpack_run(source, self._library))
+                return (yield from unpack_run(source, self._library, free or None))
             from terrarium.models.interop.importing import import_model
 
             return (yield from import_model(source, self._library, name=free or None))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PySide6.QtWidgets import QPushButton
+from tokenizers import Tokenizer
 
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.model_importer import ModelImporter
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
-from terrarium.models.events import Event, Progress, ReplyFinished, TokenMade
+from terrarium.models.events import Event, Progress, ReplyFinished, TokenMade, result_of
 from terrarium.models.interop.export import export_hf
 from terrarium.models.interop.loading import load_model
 from terrarium.models.library.library import Library
+from terrarium.models.runs.run_file.packing import pack_run
+from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
+from tests.app.small_models import put_model
 
 FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only": "talk"}
 """The chat mode of each; a decoder chats, because the exported tokenizer has a chat template."""
@@ -136,6 +141,33 @@ def test_a_text_waits_for_the_published_model_that_was_sent_for(
     assert window.pages.current == "training"
     assert window.training.new_run.data.spec.files == (str(story_file),)
     window.close()
+
+
+def test_an_imported_classifier_is_not_tuned_on_a_text(
+    session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, story_file: Path
+) -> None:
+    window = MainWindow(session, theme)
+    window.show()
+    for name, head in (("classifier", {"head": "sequence", "n_label": 2}), ("writer", {})):
+        folder = session.library.runs / put_model(session.library, byte_tokenizer, "decoder-only", name=name, **head)
+        record = json.loads((folder / "run.json").read_text("utf-8"))
+        (folder / "run.json").write_text(json.dumps(record | {"status": "imported"}), "utf-8")
+        session.runs.changed.emit()
+        window.texts.tune_published((str(story_file),))
+        assert (window.pages.current == "training") == (name == "writer"), "what writes text"
+    window.close()
+
+
+def test_a_terrarium_file_gets_the_name_that_is_asked_for(
+    session: Session, importer: ModelImporter, heard: Heard, tiny_spec: RunSpec, until: Until, tmp_path: Path
+) -> None:
+    run = RunFolder.open(session.runs.find(trained(session, tiny_spec, until, "decoder-only")).folder)
+    file = result_of(pack_run(run, tmp_path / "a run", session.library))
+    for name in ("", "mine"):
+        assert importer.start(file, name)
+        until(lambda: not importer.busy)
+    assert not heard.failures
+    assert {run.name for run in session.runs.list()} == {"decoder-only", "decoder-only 2", "mine"}
 
 
 @pytest.mark.parametrize("closes", [False, True])
