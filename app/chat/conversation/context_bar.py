@@ -58,20 +58,17 @@ class ContextBar(QWidget):
     @Slot()
     def _follow(self) -> None:
         preview, failure = self._next.preview, self._next.failure
-        self.bar.show_segments(() if preview is None else _segments(preview, self._n_reply), _length(preview))
         if preview is not None:
+            self.bar.show_segments(_segments(preview, self._n_reply), preview.fitted.context_length)
             text, warns = _describe(preview, self._n_reply, self._next.prompting)
         else:
+            self.bar.show_segments((), 1)
             text, warns = (failure.sentence if failure is not None else "No model is open"), failure is not None
         self.words.setText(text)
         tone = "warning" if warns else ""
         if self.words.property("tone") != tone:
             set_role(self.words, "caption", tone=tone)
         self.setAccessibleDescription(text)
-
-
-def _length(preview: PromptPreview | None) -> int:
-    return 1 if preview is None else max(preview.fitted.context_length, len(preview.fitted.ids))
 
 
 def _segments(preview: PromptPreview, n_reply: int) -> tuple[ContextSegment, ...]:
@@ -114,14 +111,14 @@ class _Bar(QWidget):
         super().__init__()
         self._theme = theme
         self.segments: tuple[ContextSegment, ...] = ()
-        self._length = 1
+        self._context_length = 1
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Context used")
         theme.theme_changed.connect(self.update)
 
-    def show_segments(self, segments: tuple[ContextSegment, ...], length: int) -> None:
-        """Show the segments of a context of `length` tokens."""
-        self.segments, self._length = segments, length
+    def show_segments(self, segments: tuple[ContextSegment, ...], context_length: int) -> None:
+        """Show the segments of a context, which are longer than it if the prompt is too long."""
+        self.segments, self._context_length = segments, context_length
         self.setAccessibleDescription(", ".join(f"{segment.name} {segment.n_tokens:,}" for segment in segments))
         self.update()
 
@@ -136,13 +133,14 @@ class _Bar(QWidget):
         clip.addRoundedRect(track, _BAR / 2, _BAR / 2)
         painter.setClipPath(clip)
         painter.fillRect(track, colors.color("border"))
-        x = 0.0
+        x, length = 0.0, max(self._context_length, sum(segment.n_tokens for segment in self.segments))
         for segment in self.segments:
-            width = self.width() * segment.n_tokens / self._length
+            width = self.width() * segment.n_tokens / length
             if segment.n_tokens and segment.role != "sunken":
                 painter.fillRect(QRectF(x, 0, max(width, 1.0), _BAR), colors.color(segment.role, 0.85))
             x += width
-        painter.fillRect(QRectF(self.width() * 0.75, 0, 1, _BAR), colors.color("border_strong"))
+        quarter = self.width() * 0.75 * self._context_length / length
+        painter.fillRect(QRectF(quarter, 0, 1, _BAR), colors.color("border_strong"))
         painter.end()
 
     def event(self, event: QEvent) -> bool:

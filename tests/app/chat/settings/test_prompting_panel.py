@@ -101,6 +101,22 @@ def test_the_bar_grows_while_typing(bar: ContextBar, next_prompt: NextPrompt, se
     bar.grab()
 
 
+@pytest.mark.parametrize("n", [300, 500])
+def test_the_mark_is_at_the_last_quarter_of_the_context(
+    bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None], n: int
+) -> None:
+    next_prompt.set_draft("x" * n)
+    settled()
+    length = sum(part.n_tokens for part in bar.segments)
+    assert (length > 400) == (n > 400), "also if the prompt is too long"
+    image = bar.bar.grab().toImage()
+    drawn = [image.pixelColor(x, 4) for x in range(image.width())]
+    first = sum(part.n_tokens for part in bar.segments[:2]) * len(drawn) // length + 2
+    marks = [x for x in range(first, len(drawn) - 20) if drawn[x] != drawn[first]]
+    assert marks
+    assert 0.75 * 400 / length * len(drawn) == pytest.approx(marks[0], abs=2)
+
+
 def test_it_says_that_a_system_prompt_is_used(
     bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]
 ) -> None:
