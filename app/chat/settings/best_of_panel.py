@@ -34,7 +34,7 @@ class BestOfPanel(QWidget):
     """Edits a `BestOf` for the open model.
 
     Signals:
-        changed(): the number or the reward model has changed.
+        changed(): `best_of` may have changed.
     """
 
     changed = Signal()
@@ -90,6 +90,7 @@ class BestOfPanel(QWidget):
         self._session.chat.release_reward_model()
         self.choice.list_again()
         self._show()
+        self.changed.emit()
 
     def _find(self) -> Callable[[], list[RewardModelInfo]] | None:
         tokenizer = self._session.chat.tokenizer
@@ -119,8 +120,9 @@ class BestOfPanel(QWidget):
         if chosen is not None and not stays:
             self._gone = "" if chosen in [each.run_id for each in found] else name
             self._session.chat.release_reward_model()
-            self.changed.emit()
         self._show()
+        if pick != chosen:
+            self.changed.emit()
 
     @Slot()
     def _show(self) -> None:

@@ -138,6 +138,32 @@ def test_the_best_is_shown_and_another_one_can_be_taken(
     assert not heard.failures
 
 
+def test_a_draft_model_is_called_unused_only_while_several_are_drawn(
+    chat: ChatTab, session: Session, library: Library, byte_tokenizer: Tokenizer, judge: str, qtbot: QtBot
+) -> None:
+    writer = put_model(library, byte_tokenizer, "decoder-only", name="writer", context_length=128)
+    put_model(library, byte_tokenizer, "decoder-only", name="judge 2", context_length=128, **JUDGE)
+    small = put_model(library, byte_tokenizer, "decoder-only", name="small", context_length=128, n_kv_head=1)
+    chat.best_of.choice.setCurrentIndex(-1)
+    session.runs.changed.emit()
+    [section] = [each for each in chat.side.findChildren(Section) if each.title.startswith("Draft")]
+    section.set_folded(False)
+    qtbot.waitUntil(lambda: not chat.best_of.busy and not chat.draft.busy and chat.draft.choice.count() > 1)
+    assert chat.best_of.choice.currentData() is None, "two could be meant"
+    index = chat.draft.choice.findData(small)
+    chat.draft.choice.setCurrentIndex(index)
+    chat.draft.choice.activated.emit(index)
+    draw(chat, 4)
+    assert "Not used" not in chat.draft.problem.text()
+    session.runs.delete((judge,))
+    qtbot.waitUntil(lambda: chat.best_of.best_of is not None)
+    assert "Not used" in chat.draft.problem.text(), "the only reward model was chosen by itself"
+    open_model(chat, session, writer, qtbot)
+    qtbot.waitUntil(lambda: not chat.draft.busy)
+    assert chat.best_of.best_of is None, "no chat model"
+    assert "Not used" not in chat.draft.problem.text()
+
+
 def test_the_best_of_earlier_replies_is_taken_again(chat: ChatTab, session: Session, qtbot: QtBot) -> None:
     draw(chat, 2)
     ask(chat, session, qtbot)
