@@ -19,7 +19,7 @@ from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _WIDTH = 300
-"""The minimum width of the panel in pixels."""
+"""The minimum width of the panel in pixels at the default text size."""
 _DIALOG = 380, 560
 """The width and height of the glossary over a dialog, in pixels at the default text size."""
 
@@ -47,7 +47,6 @@ class HelpPanel(QWidget):
         self.entry: Entry | None = None
         """The shown entry."""
         self.setProperty("role", "page")
-        self.setMinimumWidth(_WIDTH)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search the glossary")
         self.search.setAccessibleName("Search the glossary")
@@ -79,6 +78,8 @@ class HelpPanel(QWidget):
         self.nothing.setText(problem)
         self._list(glossary.entries)
         self._show(None)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
 
     def _build_entry(self) -> None:
         self._card = frame("card")
@@ -188,6 +189,10 @@ class HelpPanel(QWidget):
     def _on_see(self) -> None:
         if self.entry is not None:
             self.see_requested.emit(self.entry.see)
+
+    @Slot()
+    def _restyle(self) -> None:
+        self.setMinimumWidth(round(_WIDTH * self._theme.text_scale))
 
     # -- Keyboard ------------------------------------------------------------------------------------------------------
 

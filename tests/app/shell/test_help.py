@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
@@ -21,6 +21,7 @@ from terrarium.app.kit.basics import column
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.forms.slot_row import SlotRow
 from terrarium.app.kit.help_mark import HelpMark, set_term, term_at
+from terrarium.app.kit.theme import TEXT_SCALES, ThemeProvider
 from terrarium.app.shell.main_window import MainWindow
 from tests import ROOT
 from tests.app.heard import Heard
@@ -74,6 +75,19 @@ def test_the_panel_works_with_the_keyboard_alone(window: MainWindow, qtbot: QtBo
     assert not panel.isVisible()
     window.help.show_term("Top-p")
     assert panel.isVisible()
+
+
+def test_every_entry_fits_into_the_narrowest_panel(window: MainWindow, theme: ThemeProvider) -> None:
+    window.help.show_term()
+    panel = window.help.panel
+    assert panel is not None
+    layout = panel.layout()
+    assert layout is not None
+    theme.set_text_scale(TEXT_SCALES[-1])
+    for entry in window.help.glossary.entries:
+        panel.show_term(entry.term)
+        QApplication.processEvents()
+        assert layout.minimumSize().width() <= panel.minimumWidth(), entry.term
 
 
 def test_related_terms_are_links_and_see_it_goes_there(window: MainWindow, qtbot: QtBot) -> None:
