@@ -129,7 +129,10 @@ class DotPicture:
 
 
 def round_ticks(axis: Axis, most: int) -> list[float]:
-    """Return at most `most` round numbers between the ends of an axis, in order; at least two if they exist."""
+    """Return at most `most` round numbers between the ends of an axis, evenly spaced and in order.
+
+    They are multiples of the smallest step of 1, 2 or 5 times a power of ten with which there are so few.
+    """
     low, high = sorted((axis.low, axis.high))
     if high <= low:
         return [low]
