@@ -11,6 +11,7 @@ import numpy as np
 from terrarium.models.events import Event
 from terrarium.models.metrics.intervals import additive, divide
 from terrarium.models.metrics.report import Report, bootstrapped, proportion
+from terrarium.models.settings.slots import check_complete
 from terrarium.models.settings.tasks import JUDGED_BY
 from terrarium.models.tasks.code_judge import judge_code
 from terrarium.models.tasks.rows import Row
@@ -99,3 +100,4 @@ def _judge_german(
 
 
 _BY_COLUMN: Mapping[str, Judge] = {"cases": _judge_code, "facts": _judge_facts, "fields": _judge_fields}
+check_complete((*_BY_COLUMN, "language"), JUDGED_BY, "judges of texts")

@@ -19,12 +19,14 @@ from terrarium.models.metrics.regression import score_regression
 from terrarium.models.metrics.report import Report
 from terrarium.models.metrics.tagging import score_tagging
 from terrarium.models.metrics.texts import TEXT_METRICS, score_texts
-from terrarium.models.settings.tasks import TASKS
+from terrarium.models.settings.slots import check_complete
+from terrarium.models.settings.tasks import JUDGED_BY, TASKS
 from terrarium.models.tasks.predicting import Prediction
 from terrarium.models.tasks.rows import Row
 from terrarium.models.tasks.stored_scores import FOLDER
 
 _UNSAFE = r"[^\w.-]+"
+check_complete((*TEXT_METRICS, *JUDGED_BY.values()), TASKS["text-to-text"].metrics, "code of metrics of texts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +90,6 @@ def score(
     else:
         assert task == "text-to-text"
         wanted = [name for name in TASKS[task].metrics if name in TEXT_METRICS]
-        if metric in TEXT_METRICS and metric not in wanted:
-            wanted.append(metric)
         sources = [row["source"] for row in rows]
         report = score_texts(sources, gold, values, metrics=wanted, resamples=resamples)
     return report.with_headline(metric) if metric else report

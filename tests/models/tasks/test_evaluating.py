@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from terrarium.models.events import result_of
+from terrarium.models.settings.tasks import JUDGED_BY, TASKS
 from terrarium.models.tasks import evaluating
 from terrarium.models.tasks.evaluating import compare_scores, evaluate, score_groups, with_baselines
 from terrarium.models.tasks.predicting import Prediction
-from terrarium.models.tasks.scoring import TaskRows, write_scores
+from terrarium.models.tasks.rows import LABEL_TASKS, row_labels
+from terrarium.models.tasks.scoring import TaskRows, gold_of, score, write_scores
 from terrarium.models.tasks.stored_scores import list_scores, read_scores
+from tests.models.tasks.small_tasks import make_row
 
 ROWS = [
     {"text": "anna smiles", "label": "glad", "group": "seen"},
@@ -47,6 +51,20 @@ def stored(folder: Path, monkeypatch: pytest.MonkeyPatch, values: list[str]) -> 
     write_scores(folder, result_of(with_baselines(found, ROWS[:3])))
     [path] = list_scores(folder)
     return read_scores(path)
+
+
+@pytest.mark.parametrize("task", [*LABEL_TASKS, "text-to-text"])
+def test_every_metric_of_a_task_is_computed(task: str) -> None:
+    rng = random.Random(0)
+    rows = [make_row(task, rng) for _ in range(20)]
+    labels = sorted({label for row in rows for label in row_labels(task, row)}) if TASKS[task].label_column else []
+    found = []
+    for row in rows:
+        gold = gold_of(task, row)
+        shares = {label: float(label == gold) for label in labels} if task == "classification" else {}
+        found.append(Prediction(value=next(iter(gold), "") if task == "span" else gold, probabilities=shares))
+    judged = JUDGED_BY.values() if task == "text-to-text" else ()
+    assert {*score(task, found, rows, labels, resamples=0).scores, *judged} == {*TASKS[task].metrics}
 
 
 def test_what_is_read_is_what_was_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
