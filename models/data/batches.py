@@ -233,11 +233,11 @@ _MAX_COUNTED = 1 << 20
 
 
 def _count_cut(encoded: EncodedSplit, width: int) -> int:
-    """Count examples truncated to `width` tokens within or before a reply (on disk: truncated at all, in a sample)."""
-    lengths = encoded.lengths(_MAX_COUNTED if encoded.on_disk else encoded.n_examples)
-    long = np.flatnonzero(lengths > width)
+    """Count examples truncated to `width` tokens within or before a reply (on disk: truncated at all)."""
     if encoded.on_disk or encoded.reply is None or encoded.starts is None:
-        return len(long)
+        return encoded.n_longer(width)
+    lengths = encoded.lengths(encoded.n_examples)
+    long = np.flatnonzero(lengths > width)
     ends = encoded.starts.take(long + 1)
     tails = (np.arange(end - length + width, end) for end, length in zip(ends, lengths[long], strict=True))
     return sum(bool(encoded.reply.take(tail).any()) for tail in tails)

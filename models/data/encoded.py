@@ -127,6 +127,15 @@ class EncodedSplit:
             lengths[start : start + len(some)] = self.starts.take(some + 1) - self.starts.take(some)
         return lengths
 
+    def n_longer(self, length: int) -> int:
+        """Count the examples of more than `length` tokens."""
+        assert self.starts is not None
+        n = 0
+        for start in range(0, self.n_examples, TAKE_SIZE):
+            starts = self.starts.take(np.arange(start, min(start + TAKE_SIZE, self.n_examples) + 1))
+            n += int((np.diff(starts) > length).sum())
+        return n
+
 
 def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str, form: ExampleForm | None = None) -> EncodedSplit:
     """Run `encode_split_events` to its end and return its result."""

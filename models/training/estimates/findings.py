@@ -37,7 +37,8 @@ class SplitFacts:
 class Lengths:
     """A histogram of text lengths in tokens: `counts` of bins of `width`; the last bin includes all longer texts.
 
-    unit: "examples" or "lines". n_cut: the number of texts longer than `limit` tokens, which are truncated.
+    unit: "examples" or "lines", after "sampled" if there are too many to count all. n_cut: the number of all texts
+    longer than `limit` tokens, which are truncated.
     """
 
     unit: str

@@ -192,12 +192,13 @@ def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, object
     """Make a histogram of the lengths of the training examples, or of the lines of a text (a sample if very many)."""
     if encoded.starts is not None:
         lengths = encoded.lengths(_MAX_EXAMPLES)
-        n_cut = int((lengths > objective.width).sum())
-        return _histogram("examples", lengths, n_cut, objective.width - objective.overlap)
+        unit = "examples" if len(lengths) == encoded.n_examples else "sampled examples"
+        return _histogram(unit, lengths, encoded.n_longer(objective.width), objective.width - objective.overlap)
     lines = [line for line in corpus.sample_text(encoded.split, _SAMPLE_BYTES).split("\n") if line.strip()]
+    unit = "sampled lines" if corpus.is_large or len(lines) > _MAX_LINES else "lines"
     lines = lines[:: -(-len(lines) // _MAX_LINES)]
     found = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
-    return _histogram("lines", np.array([len(encoding.ids) for encoding in found]), 0)
+    return _histogram(unit, np.array([len(encoding.ids) for encoding in found]), 0)
 
 
 def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n_cut: int, limit: int = 0) -> Lengths:

@@ -23,7 +23,7 @@ from terrarium.models.corpora.text_corpora import build_text_corpus
 from terrarium.models.data import batches as batches_module
 from terrarium.models.data import encoded
 from terrarium.models.data.batch import Batch
-from terrarium.models.data.batches import Batches, objective_batches
+from terrarium.models.data.batches import Batches, ExampleBatches, objective_batches
 from terrarium.models.data.encoded import EncodedSplit, FileArray, TokenArray, encode_split, encode_split_events
 from terrarium.models.data.epoch_permutations import EpochPermutations, FeistelPermutations
 from terrarium.models.data.examples import ExampleForm
@@ -145,6 +145,21 @@ def test_large_sets_show_everything_once_in_an_epoch(library: Library, bpe: Toke
     epoch_0 = starts[: (1000 - 1 - 16) // 16]
     assert len(set(epoch_0)) == len(epoch_0)
     assert {b - a for a, b in zip(sorted(epoch_0), sorted(epoch_0)[1:], strict=False)} == {16}
+
+
+def test_all_examples_that_are_cut_are_counted(
+    library: Library, bpe: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches_module, "_MAX_COUNTED", 10)
+    monkeypatch.setattr(encoded, "TAKE_SIZE", 7)
+    corpus = example_corpus(library, chats=False)
+    on_disk, in_memory = (encode_split(each, bpe, "train") for each in (corpus, small(corpus)))
+    counts = [on_disk.n_longer(20), in_memory.n_longer(20)]
+    assert counts == [int((in_memory.lengths(in_memory.n_examples) > 20).sum())] * 2
+    assert 0 < counts[0] < on_disk.n_examples
+    batches = objective_batches(on_disk, NextToken(19), 19, TRAIN)
+    assert isinstance(batches, ExampleBatches)
+    assert batches.n_cut == counts[0]
 
 
 @pytest.mark.parametrize("kind", ["text", "chats"])

@@ -16,6 +16,7 @@ from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec,
 from terrarium.models.tasks.seen_example import TokenRow
 from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens
 from terrarium.models.training.batches import make_batches
+from terrarium.models.training.estimates import preview as preview_module
 from terrarium.models.training.estimates.findings import DataPreview
 from terrarium.models.training.estimates.preview import N_EXAMPLES, preview_data
 from terrarium.models.training.prepare import PreparedData
@@ -124,6 +125,20 @@ def test_examples_and_truncated_ones_are_counted(library: Library, byte_tokenize
     target = preview.examples[0].target
     assert target.pieces[0].bytes == b" "
     assert all(piece.bytes != b"<|pad|>" for piece in target.pieces)
+
+
+def test_what_is_counted_in_a_sample_is_called_so(
+    library: Library, tmp_path: Path, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview_module, "_MAX_EXAMPLES", 10)
+    texts = [{"text": "word " * n} for n in range(1, 21)]
+    shown, *_ = look(build_examples_corpus(library, texts, texts[:5], "words", 0), byte_tokenizer, DECODER)
+    assert (shown.lengths.unit, sum(shown.lengths.counts)) == ("sampled examples", 10)
+    assert shown.lengths.n_cut == sum(5 * n + 1 > 33 for n in range(1, 21)), "of all"
+    path = tmp_path / "lines.txt"
+    path.write_text("Anna\n" * 30_000, encoding="utf-8")
+    shown, *_ = look(build_text_corpus(library, [path], 0.1), byte_tokenizer, DECODER)
+    assert (shown.lengths.unit, sum(shown.lengths.counts)) == ("sampled lines", 13_500)
 
 
 def test_a_too_short_validation_split_is_reported_and_the_rest_shown(
