@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QPoint, QRectF, Qt
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.glass.next_token.xray_table import XrayTable
@@ -110,3 +110,16 @@ def test_every_cut_has_a_bar_and_a_word(qtbot: QtBot, theme: ThemeProvider, name
     assert next(bar for bar in xray.bars if bar.name == name).removed > 0
     (row,) = (row for row in table.words if row[1].endswith("199"))
     assert row[4] == sampling_label(name)[0].lower()
+
+
+def test_only_a_left_click_chooses_a_token(qtbot: QtBot, theme: ThemeProvider) -> None:
+    bars, chosen = StageBars(theme), list[int]()
+    qtbot.addWidget(bars)
+    bars.chosen.connect(chosen.append)
+    bars.resize(400, bars.sizeHint().height())
+    bars.show_xray(x_ray(np.array([3.0, 1.0, 0.0], np.float32), AS_IT_IS, (), 0, 0, None), str, can_choose=True)
+    place = QPoint(20, int(bars.bar_rect(0).center().y()))
+    qtbot.mouseClick(bars, Qt.MouseButton.RightButton, pos=place)
+    assert chosen == []
+    qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=place)
+    assert chosen == [0]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from terrarium.app.glass.embeddings.embeddings_page import EmbeddingsPage
+from terrarium.app.glass.embeddings.neighbour_list import NeighbourList
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.names import quoted
 from terrarium.app.kit.theme import ThemeProvider
@@ -163,3 +164,16 @@ def test_a_part_of_a_text_is_called_a_part(
     open_random(session, "gpt2-tiny", byte_tokenizer)
     until(lambda: page.table is not None)
     assert "never occur in the part of its training text that was counted" in page.head.note
+
+
+def test_only_a_left_click_chooses_a_neighbour(qtbot: QtBot, theme: ThemeProvider) -> None:
+    near, chosen = NeighbourList(theme), list[int]()
+    qtbot.addWidget(near)
+    near.chosen.connect(chosen.append)
+    near.show_rows([(7, "seven", 0.9), (8, "eight", 0.5)])
+    near.resize(300, near.sizeHint().height())
+    place = QPoint(20, near.height() * 3 // 4)
+    qtbot.mouseClick(near, Qt.MouseButton.RightButton, pos=place)
+    assert chosen == []
+    qtbot.mouseClick(near, Qt.MouseButton.LeftButton, pos=place)
+    assert chosen == [8]
