@@ -132,7 +132,7 @@ class ExampleBatches:
     sorted batches were as fast or faster in 9 of 10 pairs.
 
     n_examples: the number of examples, without replayed ones. n_cut: how many of them are truncated within or before a
-    reply.
+    reply. has_replies: whether only replies count in full; False for plain texts.
     """
 
     def __init__(
@@ -150,6 +150,7 @@ class ExampleBatches:
         self._objective = objective
         self._old, self._old_packed = old, pack_examples([] if old is None else old.examples)
         self.n_cut = encoded.n_cut + _count_cut(encoded, objective.width)
+        self.has_replies = encoded.reply is not None
         equal_weights = encoded.reply is None or train.context_loss_weight == 1.0
         is_plain = objective.predicts_text and equal_weights and old is None
         self.bytes_per_token = encoded.n_bytes / max(1, encoded.n_tokens) if is_plain else None

@@ -190,11 +190,12 @@ class RunJob:
         """Mark a run as one of this recipe's. The mark of a resumed run, and of a recipe with a result, is retained."""
         known, kind = find_run_mark(run.folder), self.recipe.kind
         is_resumed = self.resumed is not None and run.id == self.resumed.id and known is not None and known.kind == kind
-        if not kind or is_resumed or (known is not None and known.result is not None) or not run.folder.is_dir():
+        if not kind or is_resumed or (known is not None and known.result is not None):
             return
         mark = RunMark(kind=kind, arguments=self.recipe.arguments(), job=self._id, part=part)
-        if mark != known:
-            write_run_mark(run.folder, mark)
+        if mark != known and run.folder.is_dir():
+            with contextlib.suppress(FileNotFoundError):  # the run was deleted just now, which its Trainer reports
+                write_run_mark(run.folder, mark)
 
 
 class SingleRun:

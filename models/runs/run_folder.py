@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 READ_WHOLE = ("metrics", "samples", "events", "layers", "attention", "alignment", "accuracy")
 """The logs that a view of a run reads completely."""
 LOG_NAMES = (*READ_WHOLE, "rollouts")
+_LOCK_TIMEOUT_S = 2.0
+"""How long to wait for a run's lock, which those who only look at its status hold for a moment, in seconds."""
 _INDEXED = 1 << 17
 """Bytes of the metrics log to index after each 128 rows: three or four times the size of those rows, to catch up."""
 
@@ -210,7 +212,7 @@ class RunFolder:
         try:
             if self._lock.is_locked:  # by this object: acquiring again would increment a counter instead of failing
                 raise Timeout(str(self.folder / "lock"))
-            self._lock.acquire(timeout=0.5, poll_interval=0.01)
+            self._lock.acquire(timeout=_LOCK_TIMEOUT_S, poll_interval=0.01)
         except Timeout:
             raise ValueError(
                 f"The run {self.name!r} is being trained by another window or command: stop it there, or wait "

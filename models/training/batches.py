@@ -154,10 +154,11 @@ def warn_new_turn_tokens(corpus: Corpus, old: Corpus | None, template: ChatTempl
 
 
 def warn_truncated_replies(batches: Batches, context_length: int) -> str:
-    """Return a warning if replies are truncated at the context length, else ""."""
+    """Return a warning if plain texts or replies are truncated at the context length, else ""."""
     if not isinstance(batches, ExampleBatches) or not batches.n_cut:
         return ""
+    what = "their replies are cut, and stay" if batches.has_replies else "they are cut, and stay"
     return (
         f"{batches.n_cut:,} of {format_count(batches.n_examples, 'example')} are longer than {context_length:,} "
-        "tokens: their replies are cut, and stay without an end token."
+        f"tokens: {what} without an end token."
     )

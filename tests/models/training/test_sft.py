@@ -283,3 +283,9 @@ def test_a_model_that_never_saw_a_template_learns_a_plain_one(library: Library, 
     kept = read_template_config(run.folder)
     ends = reply_ends(context.model.config, context.tokenizer, kept)
     assert ends.ids == (context.tokenizer.token_to_id("<|endoftext|>"),)
+
+
+def test_plain_texts_that_are_cut_are_not_called_replies(library: Library) -> None:
+    run = prepared(library, DESIGNS["llama"], [{"text": "word " * n} for n in range(1, 21)], "language")
+    notices = result_of(set_up(run, library, "cpu", None)).notices
+    assert "11 of 20 examples are longer than 48 tokens: they are cut, and stay without an end token." in notices
