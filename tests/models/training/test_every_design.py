@@ -21,7 +21,7 @@ from terrarium.models.training.objective import weighted_nll
 from terrarium.models.training.trainer import prepare_run
 from tests.models.training.support import result_of, train
 
-STEPS = 12
+STEPS = 16
 TRAIN = TrainConfig(
     steps=STEPS, batch_size=6, lr=0.01, warmup_steps=3, schedule="constant", eval_interval=0, sample_interval=0
 )
