@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -70,7 +72,8 @@ class TokenBytes(dict[int, bytes]):
         """Whether decoding just concatenates the bytes of the tokens."""
 
     @staticmethod
-    def alphabet() -> dict[str, int]:
+    @functools.cache
+    def alphabet() -> Mapping[str, int]:
         """Return GPT-2's alphabet, character -> byte: printable bytes as themselves, others from U+0100 on."""
         plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [byte for byte in range(256) if byte not in plain]

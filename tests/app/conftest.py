@@ -131,11 +131,13 @@ def story_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quick starts grow a tiny model; those on Tiny World read little of it, and give short answers."""
+    """Quick starts grow a tiny model; those on Tiny World read little of it. Answers and samples are short."""
     for model in ("TEXT_MODEL", "TINY_WORLD_MODEL"):
         little = dataclasses.replace(getattr(quickstart, model), n_layer=1, d_model=32)
         monkeypatch.setattr(quickstart, model, little)
     monkeypatch.setattr(own_text, "MIN_STEPS", 8)
+    for module, name in ((own_text, "TRAINING"), (quickstart, "TINY_WORLD_TRAINING")):
+        monkeypatch.setattr(module, name, dataclasses.replace(getattr(module, name), sample_tokens=4))
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
     monkeypatch.setattr(corpus, "N_TRAIN", 600)
     monkeypatch.setattr(corpus, "N_VAL", 30)

@@ -54,10 +54,12 @@ N_STEPS = 20
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Narrow models, a small corpus and a short evaluation."""
+    """Narrow models, a small corpus, and short samples and evaluations."""
     for name in ("TEXT_MODEL", "TINY_WORLD_MODEL"):
         narrow = dataclasses.replace(getattr(quickstart, name), n_layer=1, d_model=32, context_length=128)
         monkeypatch.setattr(quickstart, name, narrow)
+    for module, name in ((own_text, "TRAINING"), (quickstart, "TINY_WORLD_TRAINING")):
+        monkeypatch.setattr(module, name, dataclasses.replace(getattr(module, name), sample_tokens=4))
     monkeypatch.setattr(corpus, "N_TRAIN", 150)
     monkeypatch.setattr(corpus, "N_VAL", 15)
     monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
