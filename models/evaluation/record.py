@@ -30,7 +30,7 @@ Record = TypeVar("Record")
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
     """Write the evaluation to the run's folder, replacing an earlier one."""
-    atomic_write_json(folder / EVALUATION_FILE, dataclasses.asdict(evaluated))
+    atomic_write_json(folder / EVALUATION_FILE, dataclasses.asdict(evaluated), creates_folder=False)
 
 
 def read_evaluation(folder: Path) -> Evaluated | None:

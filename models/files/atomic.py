@@ -25,9 +25,15 @@ class DamagedError(ValueError):
     """A file is missing or does not parse, so its content is lost; other errors may be temporary."""
 
 
-def atomic_write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Replace `path` with `data` atomically. Creates missing folders. private: only the owner may read the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def atomic_write_bytes(path: Path, data: bytes, *, private: bool = False, creates_folder: bool = True) -> None:
+    """Replace `path` with `data` atomically.
+
+    Args:
+        private: only the owner may read the file.
+        creates_folder: whether missing folders are created; otherwise FileNotFoundError is raised.
+    """
+    if creates_folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_beside(path)
     try:
         if private:
@@ -41,14 +47,15 @@ def atomic_write_bytes(path: Path, data: bytes, *, private: bool = False) -> Non
     _sync_folder(path.parent)
 
 
-def atomic_write_text(path: Path, text: str, *, private: bool = False) -> None:
+def atomic_write_text(path: Path, text: str, *, private: bool = False, creates_folder: bool = True) -> None:
     """Replace `path` with `text` in UTF-8 atomically, as `atomic_write_bytes`."""
-    atomic_write_bytes(path, text.encode(), private=private)
+    atomic_write_bytes(path, text.encode(), private=private, creates_folder=creates_folder)
 
 
-def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
-    """Replace `path` with indented JSON atomically. NaN and infinity raise ValueError."""
-    atomic_write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
+def atomic_write_json(path: Path, value: Any, *, indent: int = 1, creates_folder: bool = True) -> None:
+    """Replace `path` with indented JSON atomically, as `atomic_write_bytes`. NaN and infinity raise ValueError."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    atomic_write_text(path, text + "\n", creates_folder=creates_folder)
 
 
 def make_private(path: Path) -> Path:

@@ -193,7 +193,7 @@ class RunJob:
         if not kind or is_resumed or (known is not None and known.result is not None):
             return
         mark = RunMark(kind=kind, arguments=self.recipe.arguments(), job=self._id, part=part)
-        if mark != known and run.folder.is_dir():
+        if mark != known:
             with contextlib.suppress(FileNotFoundError):  # the run was deleted just now, which its Trainer reports
                 write_run_mark(run.folder, mark)
 

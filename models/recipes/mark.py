@@ -51,8 +51,8 @@ def absolute_path(text: str) -> str:
 
 
 def write_run_mark(run: Path, mark: RunMark) -> None:
-    """Write the mark into the folder of a run, replacing an earlier one."""
-    atomic_write_json(run / MARK_FILE, asdict(mark))
+    """Write the mark into the folder of a run, replacing an earlier one; FileNotFoundError if the run was deleted."""
+    atomic_write_json(run / MARK_FILE, asdict(mark), creates_folder=False)
 
 
 def read_run_mark(run: Path) -> RunMark | None:
