@@ -355,8 +355,7 @@ def complaints(shown: QWidget) -> list[str]:
             if widget.focusPolicy() & Qt.FocusPolicy.ClickFocus & ~Qt.FocusPolicy.TabFocus:
                 found.append(f"{_name(widget)} is framed by a click between its widgets")
     for parent in [shown, *widgets]:
-        layout = parent.layout()
-        beside = [] if layout is None else [each for each in _widgets(layout) if _counts(each, shown)]
+        beside = [each for each in _laid_out(parent) if _counts(each, shown)]
         for one, other in itertools.combinations(beside, 2):
             common = one.geometry() & other.geometry()
             if min(common.width(), common.height()) > _TOLERANCE:
@@ -364,14 +363,18 @@ def complaints(shown: QWidget) -> list[str]:
     return found
 
 
-def _widgets(layout: QLayout) -> Iterator[QWidget]:
-    """The widgets of a layout and of those within it."""
-    for i in range(layout.count()):
-        item = layout.itemAt(i)
-        if item is not None and (widget := item.widget()) is not None:
-            yield widget
-        elif item is not None and (inner := item.layout()) is not None:
-            yield from _widgets(inner)
+def _laid_out(parent: QWidget) -> list[QWidget]:
+    """The widgets of the layout of a widget, and of those within it.
+
+    They are not asked for as items: PySide keeps what it has made of an item for as long as the layout lives, and would
+    take what is made later at the address of a deleted one for that item.
+    """
+    layout = parent.layout()
+    if layout is None:
+        return []
+    layouts = [layout, *layout.findChildren(QLayout)]
+    children = parent.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    return [child for child in children if any(each.indexOf(child) >= 0 for each in layouts)]
 
 
 def _visible(widget: QWidget, shown: QWidget) -> Iterator[QWidget]:
