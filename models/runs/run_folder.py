@@ -218,6 +218,8 @@ class RunFolder:
                 f"The run {self.name!r} is being trained by another window or command: stop it there, or wait "
                 "until it ends."
             ) from None
+        except FileNotFoundError:
+            raise ValueError(self._deleted) from None
         except OSError as error:
             raise ValueError(f"Could not write to {self.folder}: {error.strerror}.") from error
         try:
@@ -226,10 +228,12 @@ class RunFolder:
         except (ValueError, OSError):
             self._lock.release()
             if remove_recreated(self.folder):
-                raise ValueError(
-                    f"The run {self.name!r} was deleted meanwhile: restore it from the trash to train it."
-                ) from None
+                raise ValueError(self._deleted) from None
             raise
+
+    @property
+    def _deleted(self) -> str:
+        return f"The run {self.name!r} was deleted meanwhile: restore it from the trash to train it."
 
     def _clear_leftovers(self) -> None:
         for folder in (self.folder, self.folder / "checkpoints", *self.checkpoints()):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from terrarium.models.files.jsonl import JsonLines, cut_rows, last_row, read_rows
 from terrarium.models.library.library import Library
@@ -195,3 +196,16 @@ def test_a_run_that_was_deleted_meanwhile_leaves_no_folder(
     with pytest.raises(ValueError, match="was deleted meanwhile: restore it"):
         run.acquire()
     assert not run.folder.exists()
+
+
+def test_a_run_that_is_deleted_while_its_lock_is_acquired_is_called_deleted(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, tiny_config)
+
+    def gone(*args: object, **others: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(FileLock, "acquire", gone)
+    with pytest.raises(ValueError, match="was deleted meanwhile: restore it from the trash"):
+        run.acquire()
