@@ -63,27 +63,27 @@ class TrainingState:
 
     @property
     def status(self) -> str:
-        """See Life."""
+        """Where the training is in its life: one of the statuses of `Life`."""
         return self.life.status
 
     @property
     def is_over(self) -> bool:
-        """See Life."""
+        """Whether the job has ended."""
         return self.life.is_over
 
     @property
     def wants_stop(self) -> bool:
-        """See Life."""
+        """Whether the user has stopped it or freed the device, for good."""
         return self.life.wants_stop
 
     @property
     def wants_pause(self) -> bool:
-        """See Life."""
+        """Whether the user wants it to pause."""
         return self.life.wants_pause
 
     @property
     def outcome(self) -> str:
-        """See Life."""
+        """How the last training ended; "" before that and while the next run of a recipe trains."""
         return self.life.outcome
 
     @property
