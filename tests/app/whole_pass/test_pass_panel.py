@@ -146,8 +146,12 @@ def test_tooltips_show_tokens_that_look_like_markup(
     wait_for(panel, until, 6)
     layers = panel.view.layers
     head = next(i for i, line in enumerate(layers.lines) if line.head is not None)
-    qtbot.mouseMove(layers, layers.rect_of(head).center().toPoint())
-    until(lambda: bool(layers.toolTip()))
+
+    def is_read() -> bool:
+        qtbot.mouseMove(layers, layers.rect_of(head).center().toPoint())  # again if the lines have moved meanwhile
+        return layers.spot == (0, head)
+
+    until(is_read)
     assert "<b>" in QTextDocumentFragment.fromHtml(layers.toolTip()).toPlainText()
 
 
