@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from terrarium.models.architecture.attention import Attention, AttentionContext
 from terrarium.models.architecture.cache import LayerCache
 from terrarium.models.architecture.convolution import ShortConv, convolve
+from terrarium.models.architecture.custom import CustomAttention, CustomFeedForward
 from terrarium.models.architecture.experts import FeedForward, MixtureOfExperts
 from terrarium.models.architecture.norms import make_norm
 from terrarium.models.architecture.trace import Trace
@@ -27,17 +28,17 @@ class Block(nn.Module):
     The norm comes before the sublayer (pre-norm), or after the sum (post-norm).
     """
 
-    def __init__(self, config: ModelConfig, *, has_cross: bool = False) -> None:
+    def __init__(self, config: ModelConfig, *, has_cross: bool = False, layer: int = 0) -> None:
         super().__init__()
         self.is_pre = config.norm_place == "pre"
         self.attention_norm = make_norm(config, config.d_model)
         self.attention_conv = ShortConv(config) if config.conv_width else None
-        self.attention = Attention(config)
+        self.attention = CustomAttention(config, layer) if config.attention_block else Attention(config)
         self.cross_attention_norm = make_norm(config, config.d_model) if has_cross else None
         self.cross_attention = Attention(config) if has_cross else None
         self.feed_forward_norm = make_norm(config, config.d_model)
         self.feed_forward_conv = ShortConv(config) if config.conv_width else None
-        self.feed_forward = MixtureOfExperts(config) if config.n_expert else FeedForward(config)
+        self.feed_forward = _feed_forward(config, layer)
         self.dropout = nn.Dropout(config.dropout)
         self.recomputes = False
         """Whether activation checkpointing is on: a training forward pass saves only the block's input, and the
@@ -126,6 +127,12 @@ class Block(nn.Module):
             out = trace.intercept_part(site, out)
         x = x + self.dropout(out)
         return x if self.is_pre else norm(x)
+
+
+def _feed_forward(config: ModelConfig, layer: int) -> nn.Module:
+    if config.feed_forward_block:
+        return CustomFeedForward(config, layer)
+    return MixtureOfExperts(config) if config.n_expert else FeedForward(config)
 
 
 def recompute_blocks(model: nn.Module, recomputes: bool) -> None:

@@ -22,13 +22,24 @@ class LayerCache:
         self.tails: dict[str, Tensor] = {}
         self.cross: tuple[Tensor, Tensor] | None = None
         """Keys and values of the encoder's output, each (B, G, S, D): computed once for all target tokens."""
+        self.inputs: Tensor | None = None
+        """The inputs of a custom attention block (B, S, C), which it reads again for each token."""
         self._kept: Tensor | None = None
         """Keys and values in one tensor (2, B, G, capacity, D), of which the first `length` tokens are in use."""
 
     @property
     def n_rows(self) -> int | None:
         """The batch size, B; None before the first tokens."""
+        if self.inputs is not None:
+            return self.inputs.size(0)
         return None if self._kept is None else self._kept.size(1)
+
+    def extend_inputs(self, x: Tensor) -> Tensor:
+        """Append inputs of a custom attention block (B, T, C), and return all of them, (B, S, C)."""
+        before = None if self.inputs is None else self.inputs[:, : self.length]
+        self.inputs = x if before is None else torch.cat((before, x), dim=1)
+        self.length += x.size(1)
+        return self.inputs
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append keys and values (B, G, T, D), and return all of them, (B, G, S, D)."""
@@ -47,7 +58,7 @@ class LayerCache:
 
     def share(self, other: LayerCache) -> None:
         """Use the keys and values of another cache, in the same memory."""
-        self._kept, self.length = other._kept, other.length
+        self._kept, self.length, self.inputs = other._kept, other.length, other.inputs
 
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
         """Return the `size` inputs before x (B, T, C), or None at the start; store the last ones for the next call."""
@@ -66,6 +77,8 @@ class LayerCache:
         """Retain only the given rows of the batch, in that order."""
         if self._kept is not None:
             self._kept = self._kept[:, rows]
+        if self.inputs is not None:
+            self.inputs = self.inputs[rows]
         self.tails = {site: tail[rows] for site, tail in self.tails.items()}
         if self.cross is not None:
             self.cross = self.cross[0][rows], self.cross[1][rows]
@@ -74,7 +87,9 @@ class LayerCache:
         """Drop the first n tokens of every row."""
         if self._kept is not None:
             self._kept = self._kept[:, :, :, n:]
-            self.length -= n
+        if self.inputs is not None:
+            self.inputs = self.inputs[:, n:]
+        self.length = max(0, self.length - n)
 
 
 def _grown(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
@@ -93,6 +108,8 @@ class KVCache:
         self.layers = [LayerCache() for _ in range(n_layer)]
         self.mask: Tensor | None = None
         """The mask of the cached tokens, (B, S) bool, True = not padding; None = no padding."""
+        self.positions: Tensor | None = None
+        """The positions of the cached tokens (B, S), for a custom attention block."""
         self.source_mask: Tensor | None = None
         """The mask of the encoder's tokens, (B, S) bool, True = not padding; None = no padding."""
 
@@ -117,6 +134,12 @@ class KVCache:
         cross = self.layers[0].cross
         return 0 if cross is None else cross[0].size(2)
 
+    def extend_positions(self, positions: Tensor) -> Tensor:
+        """Append positions (B, T) of tokens that are read next, and return those of all, (B, S)."""
+        before = None if self.positions is None else self.positions[:, : self.length]
+        self.positions = positions if before is None else torch.cat((before, positions), dim=1)
+        return self.positions
+
     def select(self, rows: Tensor) -> None:
         """Retain only the given rows of the batch, in that order (rows: 1-D long or bool)."""
         for layer in self.layers:
@@ -125,6 +148,8 @@ class KVCache:
             self.mask = self.mask[rows]
         if self.source_mask is not None:
             self.source_mask = self.source_mask[rows]
+        if self.positions is not None:
+            self.positions = self.positions[rows]
 
     @property
     def can_truncate(self) -> bool:
@@ -158,6 +183,7 @@ class KVCache:
         first = KVCache(len(self.layers))
         for layer, kept in zip(first.layers, self.layers, strict=True):
             layer.share(kept)
+        first.positions = self.positions
         first.truncate(n)
         return first
 
@@ -174,5 +200,7 @@ class KVCache:
             return
         n = int(self.mask.any(dim=0).int().argmax())
         self.mask = self.mask[:, n:]
+        if self.positions is not None:
+            self.positions = self.positions[:, n:]
         for layer in self.layers:
             layer.drop_first(n)

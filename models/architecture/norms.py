@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from terrarium.models.architecture.custom import CustomNorm
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.norms import NORMS
 from terrarium.models.settings.slots import check_complete
@@ -14,6 +15,8 @@ from terrarium.models.settings.slots import check_complete
 
 def make_norm(config: ModelConfig, width: int) -> nn.Module:
     """Build the design's norm over the last dimension, of size `width`."""
+    if config.norm_block:
+        return CustomNorm(config, width)
     return _MAKERS[config.norm](config, width)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from terrarium.models.architecture.custom import CustomPositions
 from terrarium.models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import POSITIONS, scheme_of
@@ -186,4 +187,6 @@ def position_module(config: ModelConfig, applied_to: str) -> nn.Module | None:
     "embeddings": positions (…) -> added vectors (…, C). "queries": positions (B or 1, T) -> cos and sin, as in
     `Rotary`. "scores": distances (T, S) -> added bias (1, H, T, S).
     """
-    return _MODULES[config.position](config) if scheme_of(config).applied_to == applied_to else None
+    if scheme_of(config).applied_to != applied_to:
+        return None
+    return CustomPositions(config) if config.position_block else _MODULES[config.position](config)

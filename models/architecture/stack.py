@@ -33,7 +33,9 @@ class Stack(nn.Module):
         self.score_bias = position_module(config, "scores")
         self.embedding_norm = make_norm(config, config.d_model) if config.embedding_norm else None
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config, has_cross=has_cross) for _ in range(config.n_layer))
+        self.blocks = nn.ModuleList(
+            Block(config, has_cross=has_cross, layer=layer) for layer in range(config.n_layer)
+        )
         self.final_norm = make_norm(config, config.d_model) if config.norm_place == "pre" else None
 
     def transform(
@@ -82,7 +84,10 @@ class Stack(nn.Module):
         apart = packing  # segments of the short convolutions, in which padding is a segment of its own
         if mask is not None and not past:
             apart = mask.long() if packing is None else 2 * packing + mask
-        context = self.attention_context(positions, _seen_mask(mask, cache, x), packing, past)
+        seen = _seen_mask(mask, cache, x)
+        if cache is not None and self.config.attention_block:  # such a block reads its earlier inputs again
+            positions, past = cache.extend_positions(positions.expand(x.size(0), -1)), 0
+        context = self.attention_context(positions, seen, packing, past)
         without_rotation = dataclasses.replace(context, rotation=None)
         memory_context = AttentionContext(mask=cross_attention_mask(memory_mask))
         for i, block in enumerate(self.blocks):

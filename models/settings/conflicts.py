@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from terrarium.models.settings.block_references import reference_problems
 from terrarium.models.settings.model_slots import ModelSlots
 from terrarium.models.settings.positions import scheme_of
 from terrarium.models.settings.slots import Problem
@@ -10,7 +11,7 @@ from terrarium.models.settings.tasks import heads_of
 
 def conflicts(slots: ModelSlots) -> list[Problem]:
     """Return the conflicts between slots that are legal on their own, each reported on the slot that causes it."""
-    found = [
+    found: list[tuple[str, str | None]] = [
         ("n_head", _head_conflict(slots)),
         ("n_kv_head", _kv_head_conflict(slots)),
         ("n_encoder_head", _encoder_head_conflict(slots)),
@@ -25,7 +26,20 @@ def conflicts(slots: ModelSlots) -> list[Problem]:
         ("start_id", _token_conflict(slots, "start_id")),
         ("end_id", _token_conflict(slots, "end_id")),
     ]
+    found += [*reference_problems(slots).items(), *_custom_conflicts(slots)]
     return [Problem(name, sentence) for name, sentence in found if sentence]
+
+
+def _custom_conflicts(slots: ModelSlots) -> list[tuple[str, str]]:
+    """Return the conflicts of custom blocks with settings of the parts that they replace."""
+    found = []
+    if slots.feed_forward_block and slots.n_expert:
+        found.append(("n_expert", "A custom feed-forward is not a mixture of experts: use n_expert 0, or none of them."))
+    if slots.position_block and slots.position != "none":
+        found.append(("position", 'A custom position block replaces the built-in positions: use position "none" with it.'))
+    if slots.looks_back and slots.has_custom_blocks:
+        found.append(("lookback", "The look-back layer is made of built-in parts: use lookback 0 with custom blocks."))
+    return found
 
 
 def _head_conflict(slots: ModelSlots) -> str | None:

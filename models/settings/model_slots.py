@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.norms import NORMS
 from terrarium.models.settings.positions import POSITIONS, scheme_of
 from terrarium.models.settings.slots import join_choices, slot
@@ -434,6 +435,46 @@ class ModelSlots:
         range=(0.0, 1.0),
         advanced=True,
     )
+    attention_block: str = slot(
+        "",
+        "Attention block",
+        "A custom block in place of self-attention, NAME@SHA256 of its text; empty = built in.",
+        group="Custom blocks",
+        advanced=True,
+        omit_default=True,
+    )
+    feed_forward_block: str = slot(
+        "",
+        "Feed-forward block",
+        "A custom block in place of the feed-forward, NAME@SHA256 of its text; empty = built in.",
+        group="Custom blocks",
+        advanced=True,
+        omit_default=True,
+    )
+    position_block: str = slot(
+        "",
+        "Position block",
+        "A custom block in place of the position scheme, WHERE:NAME@SHA256 of its text; empty = built in.",
+        group="Custom blocks",
+        advanced=True,
+        omit_default=True,
+    )
+    norm_block: str = slot(
+        "",
+        "Norm block",
+        "A custom block in place of the norms, NAME@SHA256 of its text; empty = built in.",
+        group="Custom blocks",
+        advanced=True,
+        omit_default=True,
+    )
+    block_options: tuple[str, ...] = slot(
+        (),
+        "Block options",
+        "The options of custom blocks that differ from their defaults, such as attention.decay=0.97.",
+        group="Custom blocks",
+        advanced=True,
+        omit_default=True,
+    )
     start_id: int = slot(
         -1,
         "Start token",
@@ -472,6 +513,11 @@ class ModelSlots:
         if self.is_gated:
             return -(-8 * self.d_model // 3 // 8) * 8
         return 4 * self.d_model
+
+    @property
+    def has_custom_blocks(self) -> bool:
+        """Whether a custom block takes the place of a built-in part."""
+        return any(getattr(self, name) for name in BLOCK_SLOTS.values())
 
     @property
     def is_gated(self) -> bool:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from terrarium.models.settings.block_references import BlockReference
+
 
 class HasPosition(Protocol):
-    """A design with the slot `position`."""
+    """A design with the slots `position` and `position_block`."""
 
     @property
     def position(self) -> str: ...
+    @property
+    def position_block(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,5 +80,8 @@ POSITIONS = {
 
 
 def scheme_of(design: HasPosition) -> PositionScheme:
-    """Return the position scheme of a design."""
-    return POSITIONS[design.position]
+    """Return the position scheme of a design; that of a custom block has its name as a title."""
+    if not design.position_block:
+        return POSITIONS[design.position]
+    block = BlockReference.parse(design.position_block)
+    return PositionScheme(title=block.name, help="a custom block", applied_to=block.applied_to)
