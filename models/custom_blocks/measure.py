@@ -62,9 +62,9 @@ class MeasuredModule:
 class Measured:
     """What a module consists of and costs. Bytes are beyond what exists before: parameters, their gradients, inputs.
 
-    modules: all of them, in the order of named_modules. saved_bytes: what autograd saves in the forward pass for the
-    backward pass. forward_peak_bytes: at the peak of the forward pass, where the saved and the output are included.
-    backward_peak_bytes: at the peak of the backward pass, where the gradients of output and inputs are included; 0 if
+    modules: all of them, in the order of named_modules. saved_bytes: what autograd saves for the backward pass; an
+    output only if it is saved. forward_peak_bytes: at the peak of the forward pass, with what is saved and the output.
+    backward_peak_bytes: at the peak of the backward pass, with the gradients of the output and of the inputs; 0 if
     nothing has a gradient.
     """
 
@@ -110,15 +110,16 @@ def measure(module: nn.Module, *inputs: Any, **options: Any) -> Measured:
 
 def _run(watch: _Watch, module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[int, int, int]:
     """Return the bytes saved in the forward pass, at its peak, and at that of the backward pass."""
-    with watch, torch.autograd.graph.saved_tensors_hooks(watch.save, _unpack):
+    with watch:
         outputs = [leaf for leaf in tree_leaves(module(*inputs, **options)) if isinstance(leaf, Tensor)]
-    saved, forward_peak = watch.end_of_forward()
+    forward_peak = watch.peak
     outputs = [output for output in outputs if output.requires_grad]
-    if not outputs:
-        return saved, forward_peak, 0
     apply: Callable[..., Tensor] = _End.apply
-    end = apply(*outputs)
-    outputs.clear()
+    end = apply(*outputs) if outputs else None
+    outputs.clear()  # now only autograd holds what is alive
+    saved = watch.begin_backward()
+    if end is None:
+        return saved, forward_peak, 0
     with watch:
         end.backward()
     return saved, forward_peak, watch.peak
@@ -161,10 +162,6 @@ def _storage(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _unpack(tensor: Tensor) -> Tensor:
-    return tensor
-
-
 class _End(torch.autograd.Function):
     """What follows a module in a model: a loss that keeps no output, and hands back a gradient of each."""
 
@@ -193,7 +190,6 @@ class _Watch(TorchDispatchMode):
         self._running = [""]
         self._before = {_storage(leaf) for leaf in tree_leaves(before) if isinstance(leaf, Tensor)}
         self._alive: dict[int, int] = {}
-        self._saved: set[int] = set()
 
     @property
     def current(self) -> str:
@@ -218,15 +214,10 @@ class _Watch(TorchDispatchMode):
         if self._is_forward and first is not None:
             self.shapes[path] = tuple(first.shape)
 
-    def save(self, tensor: Tensor) -> Tensor:
-        """Take note of a tensor that autograd saves, as its hook."""
-        self._saved.add(_storage(tensor))
-        return tensor
-
-    def end_of_forward(self) -> tuple[int, int]:
-        """Return the bytes that are saved and those at the peak so far; begin with the peak of the backward pass."""
-        peak, self.peak, self._is_forward = self.peak, self._n_bytes, False
-        return sum(self._alive.get(key, 0) for key in self._saved), peak
+    def begin_backward(self) -> int:
+        """Return the bytes that are alive, with which the peak of the backward pass begins."""
+        self._is_forward, self.peak = False, self._n_bytes
+        return self._n_bytes
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -249,7 +240,6 @@ class _Watch(TorchDispatchMode):
         weakref.finalize(storage, self._remove, key)
 
     def _remove(self, key: int) -> None:
-        self._saved.discard(key)
         self._n_bytes -= self._alive.pop(key)
 
 
