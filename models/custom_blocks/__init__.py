@@ -1,0 +1,1 @@
+"""Modules that are not Terrarium's own: what they consist of and cost."""
