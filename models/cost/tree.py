@@ -25,6 +25,7 @@ from terrarium.models.cost.parts import (
     PartNames,
     stacks,
 )
+from terrarium.models.cost.custom import measured
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
@@ -167,6 +168,9 @@ def _stack(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> P
     """rows: tokens of the text that it reads. n_source: tokens of the source, which a decoder attends to."""
     width, learned = config.d_model, scheme_of(config).learned
     parts: list[Part] = []
+    if config.position_block:
+        place = {"embeddings": "position", "queries": "rotary", "scores": "score_bias"}[scheme_of(config).applied_to]
+        parts.append(_custom(config, "position", place, POSITIONS, rows))
     if learned is not None:
         where, _, name = learned.tensor.rpartition(".")
         tensors = (Tensor(name, learned.shape(config), TABLE),)
@@ -183,12 +187,17 @@ def _blocks(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> 
     width, window = config.d_model, config.sliding_window
     n_seen = min(rows, window if config.is_causal else 2 * window - 1) if window else rows
     parts = [_norm(config, "attention_norm", width), *_convolution(config, "attention_conv", rows)]
-    parts.append(_attention(config, "attention", names.attention, rows, rows, n_seen))
+    if config.attention_block:
+        parts.append(_custom(config, "attention", "attention", names.attention, rows))
+    else:
+        parts.append(_attention(config, "attention", names.attention, rows, rows, n_seen))
     if names.stack == "Decoder":
         parts.append(_norm(config, "cross_attention_norm", width))
         parts.append(_attention(config, "cross_attention", CROSS, rows, n_source, n_source))
     parts += [_norm(config, "feed_forward_norm", width), *_convolution(config, "feed_forward_conv", rows)]
-    if config.n_expert:
+    if config.feed_forward_block:
+        parts.append(_custom(config, "feed_forward", "feed_forward", names.feed_forward, rows))
+    elif config.n_expert:
         router = _linear("router", names.router, config.n_expert, width, rows, has_bias=False)
         experts = _feed_forward(config, "experts", names.experts, rows)
         experts = replace(experts, times=config.n_expert, used=config.n_expert_used)
@@ -220,6 +229,27 @@ def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys
         flops=4 * rows * n_seen * inner,  # scores, and their sums of the values
         parts=tuple(parts),
     )
+
+
+def _custom(
+    config: ModelConfig, place: str, path: str, component: str, rows: int, *, width: int = 0, kind: str = "custom"
+) -> Part:
+    """A custom block, as measured: its modules below the one that holds it."""
+    modules = measured(config, place, length=rows, width=width).modules
+
+    def part_of(where: str, name: str) -> Part:
+        module = next(each for each in modules if each.path == where)
+        below = [each.path for each in modules if each.path and each.path.rpartition(".")[0] == where and each.path != where]
+        return Part(
+            path=name,
+            kind=kind if not where else module.kind,
+            component=component,
+            tensors=tuple(Tensor(*tensor) for tensor in module.tensors),
+            flops=module.flops,
+            parts=tuple(part_of(each, each.rpartition(".")[2]) for each in below),
+        )
+
+    return part_of("", path)
 
 
 def _feed_forward(config: ModelConfig, path: str, component: str, rows: int) -> Part:
@@ -272,5 +302,7 @@ def _linear(path: str, component: str, n_out: int, n_in: int, rows: int, *, has_
 
 
 def _norm(config: ModelConfig, path: str, width: int) -> Part:
+    if config.norm_block:
+        return _custom(config, "norm", path, NORMS, 1, width=width, kind="norm")
     tensors = (Tensor("weight", (width,), NORM),) + ((Tensor("bias", (width,), BIAS),) if config.norm_bias else ())
     return Part(path=path, kind="norm", component=NORMS, tensors=tensors)

@@ -80,6 +80,9 @@ class CustomBlock:
     applied_to: str = ""
     takes_positions: bool = False
 
+    def __hash__(self) -> int:
+        return hash(self.source)
+
     @property
     def sha256(self) -> str:
         """The SHA-256 of the exact text, in hexadecimal."""
