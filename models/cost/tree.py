@@ -1,8 +1,8 @@
 """The tree of parts of a design: each module with its tensors and its matrix products. No torch import.
 
 Everything that must know what a design consists of reads this tree: parameters, FLOPs, the shapes that Muon updates
-together, adapters, names of weights. It is made from the slots alone, in a millisecond, and equal to the built model
-(tests/models/cost/test_tree.py). A new position scheme or head is described here once.
+together, adapters, names of weights, initial weights. It is made from the slots alone, in a millisecond, and equal to
+the built model (tests/models/cost/test_tree.py). A new position scheme or head is described here once.
 """
 
 from __future__ import annotations
@@ -31,14 +31,22 @@ from terrarium.models.settings.positions import scheme_of
 MATRIX, TABLE, BIAS, NORM, FILTER = "matrix", "table", "bias", "norm", "filter"
 """The roles of tensors: of a linear layer, of a look-up by id, of a norm's scale, of a short convolution."""
 
+NORMAL, RESIDUAL, QUERY, OUTPUT_TABLE, PROJECTION = "normal", "residual", "query", "output table", "projection"
+ZERO, OWN = "zero", "own"
+"""How tensors are initialised (`Model.initialise`). Normal numbers with the design's std, which is divided by
+sqrt(2 n_layer) for what is added to the residual stream, and by sqrt(head_dim) for the queries of unscaled scores, and
+multiplied by sqrt(d_model) for the table of scaled logits; or with std 1/sqrt(columns), which preserves the scale of a
+projection's input. Zeros. Or as the module's constructor left it."""
+
 
 @dataclass(frozen=True)
 class Tensor:
-    """A parameter of a part: its name there, its shape and its role."""
+    """A parameter of a part: its name there, its shape, its role, and the word for its initial values."""
 
     name: str
     shape: tuple[int, ...]
     role: str
+    init: str
 
     @property
     def numel(self) -> int:
@@ -138,12 +146,13 @@ def design_tree(config: ModelConfig, length: int | None = None, source_length: i
     length = config.context_length if length is None else length
     source_length = length if source_length is None else source_length
     width = config.d_model
-    table = Tensor("weight", (config.vocab_size, width), TABLE)
+    is_output = config.tied_embeddings or config.head != "language"
+    table = Tensor("weight", (config.vocab_size, width), TABLE, _output_init(config) if is_output else NORMAL)
     parts = [Part(path="embedding", kind="embedding", component=EMBEDDING, tensors=(table,))]
     if config.has_ngrams:
         parts.append(_ngrams(config, length))
     if config.topology == "encoder-only" and config.n_segment:
-        table = Tensor("weight", (config.n_segment, width), TABLE)
+        table = Tensor("weight", (config.n_segment, width), TABLE, NORMAL)
         parts.append(Part(path="segment", kind="segment", component=SEGMENTS, tensors=(table,)))
     for stack, names in stacks(config):
         parts.append(_stack(stack, names, source_length if names.stack == "Encoder" else length, source_length))
@@ -157,9 +166,10 @@ def design_tree(config: ModelConfig, length: int | None = None, source_length: i
 
 def _ngrams(config: ModelConfig, rows: int) -> Part:
     n_orders = config.max_ngram - 1
-    weight = Tensor("weight", (n_orders * config.ngram_rows, config.d_ngram), TABLE)
+    weight = Tensor("weight", (n_orders * config.ngram_rows, config.d_ngram), TABLE, NORMAL)
     table = Part(path="table", kind="ngram table", component=NGRAMS, tensors=(weight,))
-    projection = _linear("projection", NGRAMS, config.d_model, n_orders * config.d_ngram, rows, has_bias=False)
+    n_in = n_orders * config.d_ngram
+    projection = _linear("projection", NGRAMS, config.d_model, n_in, rows, has_bias=False, init=PROJECTION)
     return Part(path="ngrams", kind="ngrams", component=NGRAMS, parts=(table, projection))
 
 
@@ -169,7 +179,7 @@ def _stack(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> P
     parts: list[Part] = []
     if learned is not None:
         where, _, name = learned.tensor.rpartition(".")
-        tensors = (Tensor(name, learned.shape(config), TABLE),)
+        tensors = (Tensor(name, learned.shape(config), TABLE, NORMAL),)
         parts.append(Part(path=where, kind="position", component=POSITIONS, tensors=tensors))
     if config.embedding_norm:
         parts.append(_norm(config, "embedding_norm", width))
@@ -201,12 +211,12 @@ def _blocks(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> 
 def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys: int, n_seen: int) -> Part:
     """n_keys: tokens that keys and values are computed of. n_seen: those of them that a token attends to at most."""
     width, inner, shared = config.d_model, config.n_head * config.head_dim, config.kv_heads * config.head_dim
-    has_bias = config.attention_bias
+    has_bias, query = config.attention_bias, NORMAL if config.scaled_scores else QUERY
     parts = [
-        _linear("query", component, inner, width, rows, has_bias=has_bias),
+        _linear("query", component, inner, width, rows, has_bias=has_bias, init=query),
         _linear("key", component, shared, width, n_keys, has_bias=has_bias),
         _linear("value", component, shared, width, n_keys, has_bias=has_bias),
-        _linear("output", component, width, inner, rows, has_bias=has_bias),
+        _linear("output", component, width, inner, rows, has_bias=has_bias, init=_residual_init(config)),
     ]
     if config.qk_norm:
         parts += [
@@ -226,7 +236,7 @@ def _feed_forward(config: ModelConfig, path: str, component: str, rows: int) -> 
     width, inner, has_bias = config.d_model, config.ff_width, config.ff_bias
     names = ("gate", "up") if config.is_gated else ("up",)
     parts = [_linear(name, component, inner, width, rows, has_bias=has_bias) for name in names]
-    parts.append(_linear("down", component, width, inner, rows, has_bias=has_bias))
+    parts.append(_linear("down", component, width, inner, rows, has_bias=has_bias, init=_residual_init(config)))
     return Part(path=path, kind="feed_forward", component=component, parts=tuple(parts))
 
 
@@ -234,15 +244,15 @@ def _convolution(config: ModelConfig, path: str, rows: int) -> list[Part]:
     width, n = config.d_model, config.conv_width
     if not n:
         return []
-    tensors = (Tensor("weight", (n, width), FILTER),)
+    tensors = (Tensor("weight", (n, width), FILTER, OWN),)
     flops = 2 * rows * n * width
     return [Part(path=path, kind="conv", component=CONVOLUTION, tensors=tensors, flops=flops)]
 
 
 def _language_head(config: ModelConfig, rows: int) -> Part:
     width, vocab_size = config.d_model, config.vocab_size
-    tensors = [] if config.tied_embeddings else [Tensor("weight", (vocab_size, width), TABLE)]
-    tensors += [Tensor("bias", (vocab_size,), BIAS)] if config.head_bias else []
+    table = Tensor("weight", (vocab_size, width), TABLE, _output_init(config))
+    tensors = ([] if config.tied_embeddings else [table]) + ([_bias(vocab_size)] if config.head_bias else [])
     transform: tuple[Part, ...] = ()
     if config.has_head_transform:
         dense = _linear("dense", HEAD, width, width, rows, has_bias=config.bias == "all")
@@ -265,12 +275,24 @@ def _label_head(config: ModelConfig, rows: int) -> Part:
     return replace(head, kind="head", parts=dense)
 
 
-def _linear(path: str, component: str, n_out: int, n_in: int, rows: int, *, has_bias: bool) -> Part:
-    """A linear layer of `rows` tokens, whose kind is its path."""
-    tensors = (Tensor("weight", (n_out, n_in), MATRIX),) + ((Tensor("bias", (n_out,), BIAS),) if has_bias else ())
+def _output_init(config: ModelConfig) -> str:
+    return OUTPUT_TABLE if config.scaled_logits else NORMAL
+
+
+def _residual_init(config: ModelConfig) -> str:
+    return ZERO if config.zero_init_output else RESIDUAL
+
+
+def _linear(path: str, component: str, n_out: int, n_in: int, rows: int, *, has_bias: bool, init: str = NORMAL) -> Part:
+    """A linear layer of `rows` tokens, whose kind is its path. init: of its matrix."""
+    tensors = (Tensor("weight", (n_out, n_in), MATRIX, init),) + ((_bias(n_out),) if has_bias else ())
     return Part(path=path, kind=path, component=component, tensors=tensors, flops=2 * rows * n_out * n_in)
 
 
 def _norm(config: ModelConfig, path: str, width: int) -> Part:
-    tensors = (Tensor("weight", (width,), NORM),) + ((Tensor("bias", (width,), BIAS),) if config.norm_bias else ())
+    tensors = (Tensor("weight", (width,), NORM, OWN),) + ((_bias(width),) if config.norm_bias else ())
     return Part(path=path, kind="norm", component=NORMS, tensors=tensors)
+
+
+def _bias(width: int) -> Tensor:
+    return Tensor("bias", (width,), BIAS, ZERO)
