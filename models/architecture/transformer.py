@@ -160,7 +160,7 @@ class Decoder(Model, Stack):
         keep: Tensor | None = None,
     ) -> Tensor:
         """Like `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
-        check_ablations(self, trace)
+        check_ablations(self.config, trace)
         x = self.embed(ids, mask=mask, segments=segments, cache=cache)
         return self.transform(x, mask=mask, positions=positions, packing=segments, cache=cache, trace=trace, keep=keep)
 
@@ -240,7 +240,7 @@ class Encoder(Model, Stack):
         """Like `forward`, without the head: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         if cache is not None:
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
-        check_ablations(self, trace)
+        check_ablations(self.config, trace)
         x = self.embed(ids)
         check_per_token(segments, ids.shape, "Segments")
         if self.segment is not None:
@@ -302,7 +302,7 @@ class EncoderDecoder(Model):
         keep: Tensor | None = None,
     ) -> Tensor:
         """Like `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
-        check_ablations(self, trace)
+        check_ablations(self.config, trace)
         memory = None
         if cache is None or not cache.has_source:
             if len(source_ids) != len(target_ids):

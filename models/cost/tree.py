@@ -61,7 +61,8 @@ class Part:
     path: its name within its parent, "" for the model and for an only stack. kind: "query", "norm", "mixture" …
     component: the heading under which it is counted (models.cost.parts). flops: of its own matrix products in the
     forward pass of one text, without those of `parts`. times: how many of it follow one another or stand side by side
-    (layers, experts), described once; used: how many of them a token uses.
+    (layers, experts), described once; used: how many of them a token uses. n_head: the heads of an attention. is_site:
+    whether it is a sublayer, whose result is added to the residual stream.
     """
 
     path: str
@@ -71,6 +72,8 @@ class Part:
     flops: int = 0
     times: int | None = None
     used: int | None = None
+    n_head: int = 0
+    is_site: bool = False
     parts: tuple[Part, ...] = ()
 
     def walk(self) -> Iterator[Node]:
@@ -121,19 +124,36 @@ def _walk(part: Part, prefix: str, n: int, n_used: int) -> Iterator[Node]:
         yield from _walk(each, below, n, n_used)
 
 
-def state_tensors(tree: Part) -> Iterator[tuple[str, Tensor]]:
-    """Yield each tensor of the built model with its name in the state dict, where layers and experts are numbered."""
+def built_parts(tree: Part) -> Iterator[tuple[str, Part]]:
+    """Yield each module of the built model with its name there, where layers and experts are numbered."""
     yield from _numbered(tree, "")
 
 
-def _numbered(part: Part, prefix: str) -> Iterator[tuple[str, Tensor]]:
+def _numbered(part: Part, prefix: str) -> Iterator[tuple[str, Part]]:
     path = f"{prefix}{part.path}"
-    for number in ("",) if part.times is None else map(str, range(part.times)):
-        below = f"{path}.{number}." if number else f"{path}." if part.path else prefix
-        for tensor in part.tensors:
-            yield f"{below}{tensor.name}", tensor
+    for number in ("",) if part.times is None else (f".{i}" for i in range(part.times)):
+        yield path + number, part
+        below = f"{path}{number}." if part.path else prefix
         for each in part.parts:
             yield from _numbered(each, below)
+
+
+def state_tensors(tree: Part) -> Iterator[tuple[str, Tensor]]:
+    """Yield each tensor of the built model with its name in the state dict."""
+    for path, part in built_parts(tree):
+        for tensor in part.tensors:
+            yield f"{path}.{tensor.name}".removeprefix("."), tensor
+
+
+def sites(tree: Part) -> dict[str, dict[str, Part]]:
+    """Return the sublayers of each block of the built model, all by their sites (`architecture.trace`), in order."""
+    found: dict[str, dict[str, Part]] = {}
+    for path, part in built_parts(tree):
+        if part.kind == "block":
+            found[path] = {}
+        elif part.is_site:
+            found[path.rpartition(".")[0]][path] = part
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -202,9 +222,9 @@ def _blocks(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> 
         router = _linear("router", names.router, config.n_expert, width, rows, has_bias=False)
         experts = _feed_forward(config, "experts", names.experts, rows)
         experts = replace(experts, times=config.n_expert, used=config.n_expert_used)
-        parts.append(Part(path="feed_forward", kind="mixture", parts=(router, experts)))
+        parts.append(Part(path="feed_forward", kind="mixture", is_site=True, parts=(router, experts)))
     else:
-        parts.append(_feed_forward(config, "feed_forward", names.feed_forward, rows))
+        parts.append(replace(_feed_forward(config, "feed_forward", names.feed_forward, rows), is_site=True))
     return Part(path="blocks", kind="block", times=config.n_layer, parts=tuple(parts))
 
 
@@ -228,6 +248,8 @@ def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys
         kind="attention",
         component=component,
         flops=4 * rows * n_seen * inner,  # scores, and their sums of the values
+        n_head=config.n_head,
+        is_site=True,
         parts=tuple(parts),
     )
 
