@@ -39,6 +39,7 @@ COMMANDS = (
     "serve",
     "tokenizer",
     "describe",
+    "block",
     "models",
     "import",
     "export",
