@@ -82,9 +82,13 @@ def save_block(source: str) -> CustomBlock:
 
 def keep_text(block: CustomBlock) -> None:
     """Keep a text for the designs that name it by its hash; this gives no consent."""
-    path = _text_path(block.sha256)
-    if not path.exists():
-        atomic_write_text(path, block.source)
+    if not has_text(block.reference):  # nor if it is there, but damaged
+        atomic_write_text(_text_path(block.sha256), block.source)
+
+
+def has_text(reference: BlockReference) -> bool:
+    """Return whether the library has the text that a design names, unchanged."""
+    return _kept(str(_text_path(reference.sha256)), reference.sha256) is not None
 
 
 def delete_block(name: str) -> None:
