@@ -167,7 +167,7 @@ def check_allowed(block: CustomBlock) -> None:
     if not is_allowed(block):
         raise NotAllowedError(
             f"The block “{block.title}” is a program that was not allowed on this computer yet: read and allow it in "
-            f"the builder, under “Blocks”, or give the command --trust-block {block.sha256}"
+            f"the builder, under “Blocks”, or add to the command: --trust-block {block.sha256}."
         )
 
 
@@ -198,10 +198,20 @@ def block_problems(design: HasBlocks) -> list[Problem]:
     found = []
     for place in blocks_of(design):
         try:
-            block = find_in(design, place)
-            assert block is not None
-            block.values(options_in(design, place))
-            check_allowed(block)
+            _check_place(design, place)
         except ValueError as error:
             found.append(Problem(BLOCK_SLOTS[place], str(error)))
     return found
+
+
+def check_blocks(design: HasBlocks) -> None:
+    """Raise ValueError if a design's custom blocks cannot be built on this computer. Nothing of them runs."""
+    for place in blocks_of(design):
+        _check_place(design, place)
+
+
+def _check_place(design: HasBlocks, place: str) -> None:
+    block = find_in(design, place)
+    assert block is not None
+    block.values(options_in(design, place))
+    check_allowed(block)

@@ -21,12 +21,14 @@ from pathlib import Path
 from torch import nn
 
 BLOCK = {"name": "writer", "slot": "feed_forward", "title": "Writer"}
-Path(%r).touch()
+RAN = Path(%r)
+RAN.touch()
 
 
 class Block(nn.Module):
     def __init__(self, config):
         super().__init__()
+        RAN.touch()
         self.linear = nn.Linear(config.d_model, config.d_model)
 
     def forward(self, x):
