@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from terrarium.models.architecture.lora import adapted_layers
+from terrarium.models.cost.activations import Batch, activations
 from terrarium.models.cost.counting import block_matrices
 from terrarium.models.cost.tree import MATRIX, Part, design_tree, state_tensors
 from terrarium.models.cost.tuning import adapted_matrices
@@ -57,3 +59,14 @@ def test_experts_are_described_once() -> None:
     assert (experts.n, experts.n_used) == (config.n_layer * config.n_expert, config.n_layer * config.n_expert_used)
     assert isinstance(experts.part, Part)
     assert {tensor.role for part in experts.part.parts for tensor in part.tensors} == {MATRIX}
+
+
+def test_a_kind_of_part_without_a_recorder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, batch = PRESETS["gpt2-tiny"], Batch(batch_size=2, length=8, source_length=8)
+    tree = design_tree(config)
+    strange = replace(
+        tree, parts=tuple(replace(part, kind="strange") if part.kind == "head" else part for part in tree.parts)
+    )
+    monkeypatch.setattr("terrarium.models.cost.activations.design_tree", lambda config: strange)
+    with pytest.raises(KeyError, match="strange"):
+        activations(config, batch, is_cuda=False, half=False, recomputes=False, accumulates=False)
