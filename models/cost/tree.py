@@ -200,7 +200,7 @@ def _stack(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> P
     parts: list[Part] = []
     if config.position_block:
         place = {"embeddings": "position", "queries": "rotary", "scores": "score_bias"}[scheme_of(config).applied_to]
-        parts.append(_custom(config, "position", place, POSITIONS, rows))
+        parts.append(_custom(config, "position", place, POSITIONS, rows, kind="position"))
     if learned is not None:
         where, _, name = learned.tensor.rpartition(".")
         tensors = (Tensor(name, learned.shape(config), TABLE, NORMAL),)

@@ -11,6 +11,7 @@ import torch
 
 from terrarium.models.architecture.lora import adapted_layers
 from terrarium.models.architecture.transformer import build_model
+from terrarium.models.cost.activations import Batch, activations
 from terrarium.models.cost.counting import block_matrices
 from terrarium.models.cost.tree import MATRIX, OWN, RESIDUAL, ZERO, Part, design_tree, state_tensors
 from terrarium.models.cost.tuning import adapted_matrices
@@ -89,3 +90,15 @@ def test_outputs_can_start_at_zero() -> None:
     outputs = [name for name, tensor in plain if tensor.init == RESIDUAL]
     assert outputs
     assert not any(weights[name].any() for name in outputs)
+
+
+def test_a_kind_of_part_without_a_recorder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, batch = PRESETS["gpt2-tiny"], Batch(batch_size=2, length=8, source_length=8)
+    tree = design_tree(config)
+    strange = dataclasses.replace(
+        tree,
+        parts=tuple(dataclasses.replace(part, kind="strange") if part.kind == "head" else part for part in tree.parts),
+    )
+    monkeypatch.setattr("terrarium.models.cost.activations.design_tree", lambda config: strange)
+    with pytest.raises(KeyError, match="strange"):
+        activations(config, batch, is_cuda=False, half=False, recomputes=False, accumulates=False)
