@@ -118,7 +118,8 @@ def _stack(
     tape.part = POSITIONS
     scheme = scheme_of(config)
     if scheme.applied_to == "embeddings":
-        table = math.prod(scheme.learned.shape(config)) if scheme.learned is not None else 0
+        tensors = scheme.learned.tensors if scheme.learned is not None else ()
+        table = sum(math.prod(tensor.shape(config)) for tensor in tensors)
         size = FLOAT * length * config.d_model
         x = tape.add([x], x.numel, work=size, back_work=size + FLOAT * table, passes=[] if table else [x])
     if config.embedding_norm:
@@ -149,7 +150,14 @@ def _scores(recorder: StepRecorder, config: ModelConfig, x: Value, length: int) 
     if scheme.applied_to != "scores":
         return _Scores(is_bool=has_window)
     is_learned = scheme.learned is not None
-    bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
+    n_hidden = scheme.learned.n_hidden if scheme.learned is not None else 0
+    if n_hidden:  # a network of the distance: a few numbers per pair, then its hidden ones, which ReLU needs again
+        relative = tape.add([x], square, own=(LONG + 4 * FLOAT) * square, work=2 * LONG * square)
+        hidden = tape.add([relative], n_hidden * square, back_work=FLOAT * n_hidden * square)
+        hidden = tape.add([hidden], hidden.numel, saves_output=True)
+        bias = tape.add([hidden], config.n_head * square)
+    else:
+        bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
     bias.has_grad = is_learned
     if has_window or config.is_causal:
         bias = tape.add([bias], bias.numel, own=square)
