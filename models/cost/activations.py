@@ -152,7 +152,7 @@ def _scores(recorder: StepRecorder, config: ModelConfig, x: Value, length: int) 
     is_learned = scheme.learned is not None
     n_hidden = scheme.learned.n_hidden if scheme.learned is not None else 0
     if n_hidden:  # a network of the distance: a few numbers per pair, then its hidden ones, which ReLU needs again
-        relative = tape.add([x], square, own=(LONG + 4 * FLOAT) * square, work=2 * LONG * square)
+        relative = tape.add([x], square, own=(LONG + 8 * FLOAT) * square, work=2 * LONG * square)
         hidden = tape.add([relative], n_hidden * square, back_work=FLOAT * n_hidden * square)
         hidden = tape.add([hidden], hidden.numel, saves_output=True)
         bias = tape.add([hidden], config.n_head * square)

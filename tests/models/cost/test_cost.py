@@ -166,6 +166,14 @@ def test_activations_of_presets(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_activations_of_a_network_of_distances(topology: str) -> None:
+    config = ModelConfig(topology=topology, position="fire", vocab_size=300, context_length=96, n_layer=3, d_model=64)
+    measured = measured_activations(config, 2, 96, 96)
+    estimated = cost.activation_bytes(config, 2, 96, source_length=96, accumulates=True)
+    assert sum(estimated.values()) == pytest.approx(measured, rel=0.02)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_activations_of_blocks_that_are_computed_again(name: str) -> None:
     for dropout in (0.0, 0.1):
