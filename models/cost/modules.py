@@ -69,11 +69,13 @@ class StepRecorder:
         return self.tape.add([x], x.numel, saves=[x], back_work=x.size) if config.conv_width else x
 
     def feed_forward(self, config: ModelConfig, x: Value, rows: int) -> Value:
-        """Record a feed-forward: two matrices, three if gated."""
+        """Record a feed-forward: two matrices, three if gated, and a norm before the last if the activation has one."""
         width = config.ff_width
         gate = self.linear(x, rows, width, bias=config.ff_bias) if config.is_gated else None
         h = self.linear(x, rows, width, bias=config.ff_bias)
-        return self.linear(self.activate(config.activation, h, gate), rows, config.d_model, bias=config.ff_bias)
+        h = self.activate(config.activation, h, gate)
+        h = self.norm(config, h, rows) if config.has_ff_norm else h
+        return self.linear(h, rows, config.d_model, bias=config.ff_bias)
 
     def activate(self, kind: str, h: Value, gate: Value | None) -> Value:
         """Record models.architecture.experts.activate."""
@@ -141,11 +143,18 @@ def _relu2(recorder: StepRecorder, x: Value) -> Value:
     return recorder.tape.add([h], h.numel, width=h.width, saves=[h], back_work=2 * h.size)
 
 
+def _solu(recorder: StepRecorder, x: Value) -> Value:
+    shares = recorder.tape.add([recorder.cast(x, FLOAT)], x.numel, saves_output=True)
+    shares = recorder.cast(shares, x.width)
+    return recorder.tape.add([x, shares], x.numel, width=x.width, saves=[x, shares])
+
+
 _CURVES: dict[str, Callable[[StepRecorder, Value], Value]] = {
     "relu": _relu,
     "gelu": _smooth,
     "gelu_tanh": _smooth,
     "relu2": _relu2,
+    "solu": _solu,
     "swiglu": _smooth,
     "geglu": _smooth,
     "geglu_tanh": _smooth,

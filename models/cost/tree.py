@@ -264,6 +264,7 @@ def _feed_forward(config: ModelConfig, path: str, component: str, rows: int) -> 
     width, inner, has_bias = config.d_model, config.ff_width, config.ff_bias
     names = ("gate", "up") if config.is_gated else ("up",)
     parts = [_linear(name, component, inner, width, rows, has_bias=has_bias) for name in names]
+    parts += [_norm(config, "norm", inner)] if config.has_ff_norm else []
     parts.append(_linear("down", component, width, inner, rows, has_bias=has_bias, init=_residual_init(config)))
     return Part(path=path, kind="feed_forward", component=component, parts=tuple(parts))
 

@@ -166,9 +166,11 @@ def test_activations_of_presets(name: str) -> None:
         )
 
 
+@pytest.mark.parametrize("slots", [{"position": "fire"}, {"activation": "solu"}], ids=str)
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-def test_activations_of_a_network_of_distances(topology: str) -> None:
-    config = ModelConfig(topology=topology, position="fire", vocab_size=300, context_length=96, n_layer=3, d_model=64)
+def test_activations_of_a_network_of_distances_and_of_a_softmax(topology: str, slots: dict[str, str]) -> None:
+    sizes: dict[str, int] = {"vocab_size": 300, "context_length": 96, "n_layer": 3, "d_model": 64}
+    config = ModelConfig(topology=topology, **sizes, **slots)  # type: ignore[arg-type]
     measured = measured_activations(config, 2, 96, 96)
     estimated = cost.activation_bytes(config, 2, 96, source_length=96, accumulates=True)
     assert sum(estimated.values()) == pytest.approx(measured, rel=0.02)
