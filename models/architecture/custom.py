@@ -41,6 +41,6 @@ class CustomPositions(PlacedBlock):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(*placing(config, "position"))
 
-    def forward(self, positions: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Positions or distances -> vectors, cos and sin, or a bias."""
+    def forward(self, positions: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Positions or distances -> vectors, cos and sin, or a bias. others: what only built-in schemes are given."""
         return self.call(positions)  # type: ignore[no-any-return]

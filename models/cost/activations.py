@@ -212,7 +212,14 @@ def _scores(recorder: StepRecorder, config: ModelConfig, x: Value, length: int) 
     if scheme.applied_to != "scores":
         return _Scores(is_bool=has_window)
     is_learned = scheme.learned is not None or bool(config.position_block)
-    bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
+    n_hidden = scheme.learned.n_hidden if scheme.learned is not None else 0
+    if n_hidden:  # a network of the distance: a few numbers per pair, then its hidden ones, which ReLU needs again
+        relative = tape.add([x], square, own=(LONG + 8 * FLOAT) * square, work=2 * LONG * square)
+        hidden = tape.add([relative], n_hidden * square, back_work=FLOAT * n_hidden * square)
+        hidden = tape.add([hidden], hidden.numel, saves_output=True)
+        bias = tape.add([hidden], config.n_head * square)
+    else:
+        bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
     bias.has_grad = is_learned
     if has_window or config.is_causal:
         bias = tape.add([bias], bias.numel, own=square)
@@ -294,12 +301,15 @@ def _plain_attention(
 
 
 def _feed_forward(recorder: StepRecorder, part: Part, x: Value) -> Value:
-    """Record models.architecture.experts.FeedForward: two matrices, three if gated."""
+    """Record models.architecture.experts.FeedForward: two or three matrices, and perhaps a norm before the last."""
     *first, down = part.parts
-    curved, *factors = [recorder.within(each, x) for each in first]
+    norms = [each for each in first if each.kind == "norm"]
+    curved, *factors = [recorder.within(each, x) for each in first if each.kind != "norm"]
     h = _CURVES[recorder.config.activation](recorder, curved)
     for factor in factors:
         h = recorder.tape.add([h, factor], h.numel, width=h.width, saves=[h, factor])
+    for norm in norms:
+        h = recorder.within(norm, h)
     return recorder.within(down, h)
 
 
@@ -341,6 +351,8 @@ def _convolution(recorder: StepRecorder, part: Part, x: Value) -> Value:
 
 
 def _norm(recorder: StepRecorder, part: Part, x: Value) -> Value:
+    if recorder.config.norm_block:  # of a custom norm, its input and a few numbers per row
+        return _layer_norm(recorder, x, recorder.tokens(x))
     return _NORMS[recorder.config.norm](recorder, x, x.numel // part.tensors[0].numel)
 
 
@@ -376,11 +388,18 @@ def _relu2(recorder: StepRecorder, x: Value) -> Value:
     return recorder.tape.add([h], h.numel, width=h.width, saves=[h], back_work=2 * h.size)
 
 
+def _solu(recorder: StepRecorder, x: Value) -> Value:
+    shares = recorder.tape.add([recorder.cast(x, FLOAT)], x.numel, saves_output=True)
+    shares = recorder.cast(shares, x.width)
+    return recorder.tape.add([x, shares], x.numel, width=x.width, saves=[x, shares])
+
+
 _CURVES: dict[str, Callable[[StepRecorder, Value], Value]] = {
     "relu": _from_output,
     "gelu": _from_input,
     "gelu_tanh": _from_input,
     "relu2": _relu2,
+    "solu": _solu,
     "swiglu": _from_input,
     "geglu": _from_input,
     "geglu_tanh": _from_input,

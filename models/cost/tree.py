@@ -27,7 +27,7 @@ from terrarium.models.cost.parts import (
     stacks,
 )
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import scheme_of
+from terrarium.models.settings.positions import LearnedTensor, scheme_of
 
 MATRIX, TABLE, BIAS, NORM, FILTER = "matrix", "table", "bias", "norm", "filter"
 """The roles of tensors: of a linear layer, of a look-up by id, of a norm's scale, of a short convolution."""
@@ -202,15 +202,21 @@ def _stack(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> P
         place = {"embeddings": "position", "queries": "rotary", "scores": "score_bias"}[scheme_of(config).applied_to]
         parts.append(_custom(config, "position", place, POSITIONS, rows, kind="position"))
     if learned is not None:
-        where, _, name = learned.tensor.rpartition(".")
-        tensors = (Tensor(name, learned.shape(config), TABLE, NORMAL),)
-        parts.append(Part(path=where, kind="position", component=POSITIONS, tensors=tensors))
+        tensors = tuple(_learned_tensor(config, tensor) for tensor in learned.tensors)
+        path = learned.tensors[0].name.rpartition(".")[0]
+        flops = 2 * rows * rows * learned.n_hidden * config.n_head
+        parts.append(Part(path=path, kind="position", component=POSITIONS, tensors=tensors, flops=flops))
     if config.embedding_norm:
         parts.append(_norm(config, "embedding_norm", width))
     parts.append(_blocks(config, names, rows, n_source))
     if config.norm_place == "pre":
         parts.append(_norm(config, "final_norm", width))
     return Part(path=names.stack.lower(), kind="stack", parts=tuple(parts))
+
+
+def _learned_tensor(config: ModelConfig, tensor: LearnedTensor) -> Tensor:
+    shape = tensor.shape(config)
+    return Tensor(tensor.name.rpartition(".")[2], shape, TABLE if len(shape) == 2 else BIAS, tensor.init)
 
 
 def _blocks(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> Part:
@@ -294,6 +300,7 @@ def _feed_forward(config: ModelConfig, path: str, component: str, rows: int) -> 
     width, inner, has_bias = config.d_model, config.ff_width, config.ff_bias
     names = ("gate", "up") if config.is_gated else ("up",)
     parts = [_linear(name, component, inner, width, rows, has_bias=has_bias) for name in names]
+    parts += [_norm(config, "norm", inner)] if config.has_ff_norm else []
     parts.append(_linear("down", component, width, inner, rows, has_bias=has_bias, init=_residual_init(config)))
     return Part(path=path, kind="feed_forward", component=component, parts=tuple(parts))
 

@@ -277,6 +277,7 @@ class _Feed:
 
     def __init__(self, module: FeedForward, products: Products, threads: StepThreads) -> None:
         self._activation = module.activation
+        self._norm = _norm(module.norm)
         self._both = make_joint((module.up, module.gate), threads) if module.gate is not None else None
         self._gate = make_matmul(module.gate, products, threads) if module.gate is not None else None
         self._up, self._down = make_matmul(module.up, products, threads), make_matmul(module.down, products, threads)
@@ -292,8 +293,8 @@ class _Feed:
     def _activated(self, x: Tensor) -> Tensor:
         """Map x (T, C) to activations (T, F)."""
         if self._both is not None and x.size(0) == 1:
-            return activate(self._activation, *self._both(x).chunk(2, dim=1))
-        return activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None)
+            return self._norm(activate(self._activation, *self._both(x).chunk(2, dim=1)))
+        return self._norm(activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None))
 
 
 class _Mixture:

@@ -160,6 +160,12 @@ class BlockLayout:
             sketch.wire(up, (centre, row - TALL / 2), (centre, middle + RADIUS))
             sketch.wire(act, (places[1], middle), (centre + RADIUS, middle))
             last, end = times, centre - RADIUS
+        if self._has("feed_forward.norm"):
+            norm, centre = self._key("feed_forward.norm"), places[-1] + width / 2
+            middle = top - _RISE - LOW / 2
+            tag = sketch.box(norm, places[-1], middle, width, LOW, "tag")
+            sketch.wire(last, (centre, top), (centre, tag.bottom))
+            last, end, top = norm, places[-1], middle - TALL / 2
         self._return("feed_forward", "feed_forward.down", last, end, middle, self._inner_shape())
         return middle, top
 

@@ -63,6 +63,14 @@ def test_experts_are_described_once() -> None:
     assert {tensor.role for part in experts.part.parts for tensor in part.tensors} == {MATRIX}
 
 
+@pytest.mark.parametrize("n_expert", [0, 3])
+def test_the_norm_of_a_feed_forward_is_a_part(n_expert: int) -> None:
+    config = ModelConfig(vocab_size=60, context_length=16, n_layer=2, d_model=32, activation="solu", n_expert=n_expert)
+    check(config)
+    path = "blocks.*.feed_forward.experts.*.norm" if n_expert else "blocks.*.feed_forward.norm"
+    assert [tensor.shape for tensor in design_tree(config).find(path).tensors] == [(128,), (128,)]
+
+
 def test_initial_weights_are_drawn_as_the_tree_says() -> None:
     config = ModelConfig(
         vocab_size=600, context_length=16, n_layer=2, n_head=2, d_model=64, scaled_scores=False, scaled_logits=True
