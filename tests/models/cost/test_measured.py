@@ -146,7 +146,8 @@ def check_modules(config: ModelConfig) -> None:
     for node in design_tree(dataclasses.replace(config, sliding_window=0), length, source_length).walk():
         path = node.path if node.part.times is None else f"{node.path}.*"
         if node.part.kind != "conv":
-            flops[path] += BATCH * node.part.flops * node.n_used // node.n
+            n_texts = 1 if node.part.kind == "position" else BATCH  # all texts share a bias of positions
+            flops[path] += n_texts * node.part.flops * node.n_used // node.n
         tensors[path] += [MeasuredTensor(each.name, each.shape, each.role) for each in node.part.tensors]
     seen = set()
     for module in measured_forward(config, length, source_length).modules[1:]:
@@ -154,6 +155,7 @@ def check_modules(config: ModelConfig) -> None:
         seen.add(path)
         assert module.flops == flops[path], (module.path, config)
         role = {"weight": "table"} if module.kind in ("LanguageHead", "RelativeBias") else {}
+        role = {each.name: each.role for each in tensors[path]} if module.kind == "Fire" else role  # not of a usual layer
         found = [each._replace(role=role.get(each.name, each.role)) for each in module.tensors]
         assert found == tensors[path], (module.path, config)
     assert seen >= flops.keys() | tensors.keys(), config
