@@ -12,6 +12,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -35,6 +36,7 @@ KINDS = {
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _CODE = re.compile(r"\w+(\.\w+)*:\w+")
+_IS_READING = ContextVar("_IS_READING", default=False)
 Entry = TypeVar("Entry")
 
 
@@ -88,11 +90,21 @@ def load(code: str) -> Any:
 
 @functools.cache
 def installed() -> tuple[Installed, ...]:
-    """Return the installed extensions by the names of their packages; none if `SWITCH` is set."""
+    """Return the installed extensions by the names of their packages; none if `SWITCH` is set.
+
+    Raises:
+        ImportError: if a declaration that is being read imports a table, which would then lack what it adds.
+    """
     if os.environ.get(SWITCH):
         return ()
+    if _IS_READING.get():
+        raise ImportError("a declaration imports nothing of Terrarium but terrarium.models.extensions")
     points = {(_package(point), point.name): point for point in entry_points(group=GROUP)}
-    return tuple(_read(points[key]) for key in sorted(points))
+    token = _IS_READING.set(True)
+    try:
+        return tuple(_read(points[key]) for key in sorted(points))
+    finally:
+        _IS_READING.reset(token)
 
 
 def find(
@@ -145,7 +157,7 @@ def _package(point: EntryPoint) -> str:
 
 def _declaration_problem(declaration: Any) -> str:
     if not isinstance(declaration, Extension):
-        return f"its entry point names a {type(declaration).__name__} instead of an Extension"
+        return f"its entry point names an object of the type {type(declaration).__name__} instead of Extension"
     return _field_problem(declaration)
 
 
@@ -160,7 +172,7 @@ def name_problem(name: Any, taken: Collection[str], packages: Mapping[str, str])
 
 def _entry_problem(name: str, entry: Any, type_: type[Any], check: Callable[[str, Any], str] | None) -> str:
     if not isinstance(entry, type_):
-        return f"it is a {type(entry).__name__} instead of a {type_.__name__}"
+        return f"it is of the type {type(entry).__name__} instead of {type_.__name__}"
     wrong = _field_problem(entry)
     if wrong or check is None:
         return wrong

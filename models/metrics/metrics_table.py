@@ -68,9 +68,7 @@ def _problem(name: str, entry: Metric) -> str:
     if entry.unit not in UNITS:
         return f"its unit is {entry.unit!r} instead of one of {', '.join(UNITS)}"
     if not entry.tasks or not set(entry.tasks) <= set(SCORED_TASKS):
-        return (
-            f"its tasks are {', '.join(entry.tasks) or 'missing'} instead of one or more of {', '.join(SCORED_TASKS)}"
-        )
+        return f"its tasks are {entry.tasks!r} instead of one or more of {', '.join(SCORED_TASKS)}"
     return code_problem(entry.code)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from terrarium.models.extensions.blocks import find_blocks
+from terrarium.models.extensions.blocks import BlockFile, find_blocks
 from terrarium.models.extensions.entries import StageKind
 from terrarium.models.extensions.registry import KINDS, SWITCH, Found, installed
 from terrarium.models.metrics.metrics_table import ADDED_METRICS
@@ -21,12 +21,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Addition:
-    """An entry that an extension adds. kind: what it is, such as “sampling step”. name: as in settings."""
+    """An entry that an extension adds. kind: what it is, such as “sampling step”. name: as in settings. path: the file
+    of a block, else "".
+    """
 
     kind: str
     name: str
     title: str
     help: str
+    path: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,4 +94,5 @@ def _additions(table: Found[Any], package: str) -> Iterator[Addition]:
     for name, entry in table.entries.items():
         if table.packages[name] == package:
             words = (entry.words.title, entry.words.does) if isinstance(entry, StageKind) else (entry.title, entry.help)
-            yield Addition(kind=KINDS[table.kind], name=name, title=words[0], help=words[1])
+            path = str(entry.path) if isinstance(entry, BlockFile) else ""
+            yield Addition(kind=KINDS[table.kind], name=name, title=words[0], help=words[1], path=path)
