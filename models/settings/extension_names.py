@@ -36,6 +36,14 @@ def packages_used(parts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {KEY: used} if used else {}
 
 
+def check_installed(parts: Mapping[str, Any]) -> None:
+    """Raise ValueError if the settings of a spec, by the names of its parts, name an entry that is not there."""
+    for part, setting, _, _ in _PLACES:
+        value = getattr(parts.get(part), setting, "")
+        if isinstance(value, Missing):
+            raise ValueError(value.sentence)
+
+
 def with_missing(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parsed tables of a spec, in which names of missing entries, by its `KEY`, are `Missing`."""
     marked, listed = dict(tables), tables.get(KEY)

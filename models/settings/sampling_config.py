@@ -19,21 +19,26 @@ MAX_DRAFTED, N_DRAFTED = 15, 5
 (fast_matmul.FEW); and the default, since later tokens of longer drafts are seldom accepted."""
 
 
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {
         "best_of",
         "draft_tokens",
         "finish_reason",
+        "from_orm",
         "length_penalty",
         "max_completion_tokens",
         "max_new_tokens",
-        "model_config",
         "n_top_logprobs",
+        "parse_file",
+        "parse_obj",
+        "parse_raw",
         "response_format",
         "reward_model",
+        "schema_json",
         "stream_options",
         "tool_choice",
         "top_logprobs",
+        "update_forward_refs",
         "when_full",
     }
 )
@@ -44,6 +49,8 @@ def _problem(name: str, entry: Truncation) -> str:
     """Return what is wrong with an extension's sampling step, as `find` asks; "" if nothing is."""
     if "_" not in name.strip("_"):
         return "the name of a sampling step has two words, such as “epsilon_cut”, since commands have an option of it"
+    if name.startswith("model_"):
+        return "no name of a sampling step begins with “model_”"
     low, high = entry.range
     if isinstance(entry.default, bool) or not low <= entry.default <= high or low == high:
         return f"its default {entry.default!r} is not in its range from {low} to {high}"
@@ -52,7 +59,7 @@ def _problem(name: str, entry: Truncation) -> str:
 
 def _with_added(cls: type[SamplingConfig]) -> type[SamplingConfig]:
     """Add a setting for each sampling step of an extension to the class, before it becomes a dataclass."""
-    found = find("sampling_steps", Truncation, taken={*cls.__annotations__, *_RESERVED}, check=_problem)
+    found = find("sampling_steps", Truncation, taken={*cls.__annotations__, *RESERVED}, check=_problem)
     for name, step in found.entries.items():
         cls.__annotations__[name] = type(step.default).__name__
         added = slot(
