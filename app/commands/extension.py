@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from terrarium.app.commands.common import print_json
+from terrarium.app.commands.common import add_common, print_json
 from terrarium.models.extensions.registry import SWITCH
 from terrarium.models.extensions.template import make_package
 from terrarium.models.settings.extension_list import ExtensionInfo, are_switched_off, list_extensions
@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     new.add_argument("name", metavar="NAME", help="small letters, digits and underscores, such as sign_sgd")
     new.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, help="where (default: ./terrarium-NAME)")
     for action in (listing, new):
-        action.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        add_common(action)
     return parser
 
 
