@@ -36,12 +36,16 @@ def packages_used(parts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {KEY: used} if used else {}
 
 
-def check_installed(parts: Mapping[str, Any]) -> None:
-    """Raise ValueError if the settings of a spec, by the names of its parts, name an entry that is not there."""
-    for part, setting, _, _ in _PLACES:
-        value = getattr(parts.get(part), setting, "")
-        if isinstance(value, Missing):
-            raise ValueError(value.sentence)
+def missing_sentence(spec: object) -> str:
+    """Return what keeps a RunSpec from being trained: the package of an entry that is not there; "" if nothing does."""
+    values = (getattr(getattr(spec, part, None), setting, "") for part, setting, _, _ in _PLACES)
+    return next((value.sentence for value in values if isinstance(value, Missing)), "")
+
+
+def check_installed(spec: object) -> None:
+    """Raise ValueError if a RunSpec names an entry that is not there."""
+    if sentence := missing_sentence(spec):
+        raise ValueError(sentence)
 
 
 def with_missing(tables: Mapping[str, Any]) -> dict[str, Any]:

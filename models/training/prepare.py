@@ -146,7 +146,7 @@ def prepare_trial(library: Library, spec: RunSpec, *, draws: bool = False) -> Ge
 
 def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[PreparedData, str]]:
     """Return the run's data, and the name or path of the tokenizer to copy ("" for the parent's)."""
-    check_installed({"train": spec.train, "align": spec.align, "data": spec.data})
+    check_installed(spec)
     if spec.tune is not None:
         return (yield from _prepare_tuned(library, spec)), ""
     if spec.data.source != "dataset":

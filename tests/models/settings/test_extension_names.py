@@ -37,7 +37,7 @@ def test_a_missing_stage_is_read_and_shown_but_not_trained() -> None:
     assert meaning_of(spec.align.stage)[0] == "half"
     assert kinds_of(spec.align.stage) == ()
     for act in (
-        lambda: check_installed({"align": spec.align}),
+        lambda: check_installed(spec),
         lambda: load_objective(spec.align.kind, "preference"),  # type: ignore[union-attr]
     ):
         with pytest.raises(ValueError, match="“half” comes with the package terrarium-half, which is not installed"):
@@ -49,7 +49,7 @@ def test_a_missing_metric_is_read() -> None:
     spec = RunSpec.from_dict({"name": "scored", "data": data, "extensions": {"data.metric": "terrarium-gap"}})
     assert isinstance(spec.data.metric, Missing)
     with pytest.raises(ValueError, match="“gap” comes with the package terrarium-gap"):
-        check_installed({"data": spec.data})
+        check_installed(spec)
 
 
 @pytest.mark.parametrize("listed", [{}, {"train.optimizer": "terrarium-half"}, {"align.stage": 5}, "all"])
