@@ -19,6 +19,7 @@ from terrarium.app.worker.failures import describe
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
 from terrarium.models.runs.run_file.contents import SUFFIX
+from terrarium.models.settings.extension_list import log_problems
 from terrarium.models.training.parallel.process_group import end_process
 
 COMMANDS = (
@@ -46,6 +47,7 @@ COMMANDS = (
     "pack",
     "unpack",
     "trash",
+    "extension",
     "guide",
     "selftest",
 )
@@ -172,6 +174,7 @@ def _logging() -> Iterator[None]:
     root.setLevel(logging.INFO)
     try:
         log.info("Terrarium on Python %s, %s", platform.python_version(), platform.platform())
+        log_problems()
         yield
     finally:
         root.removeHandler(handler)

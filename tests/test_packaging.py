@@ -236,7 +236,9 @@ def test_the_console_script_is_there() -> None:
     assert callable(getattr(import_module(module), function))
 
 
-@pytest.mark.parametrize("name", ["icon.svg", "chat_template.jinja", "style/terrarium.qss", "guide/glossary.md"])
+@pytest.mark.parametrize(
+    "name", ["icon.svg", "chat_template.jinja", "style/terrarium.qss", "guide/glossary.md", "extension/README.md.txt"]
+)
 def test_resources_travel_with_the_package(name: str) -> None:
     assert files("terrarium.resources").joinpath(name).read_text(encoding="utf-8").strip()
 

@@ -11,7 +11,7 @@ from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.text.difference_text import DifferenceText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.lineage.stage_words import KINDS, kind_words
+from terrarium.app.lineage.stage_words import kind_words, meaning_of
 from terrarium.models.alignment.stage_tree import LineageNode
 from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.inspect.spans import Judgement, Span, shared_spans
@@ -131,7 +131,7 @@ class ScoreCard(QWidget):
 
 
 def _head(stage: LineageNode) -> QVBoxLayout:
-    meaning = KINDS[stage.kind][2]
+    meaning = meaning_of(stage.kind)[2]
     title = ElidedLabel(stage.name)
     title.setProperty("role", "subheading")
     badge = label(kind_words(stage), "pill")

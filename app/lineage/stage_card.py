@@ -14,7 +14,6 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.clickable_card import ClickableCard
 from terrarium.app.lineage.next_steps import NextStep
 from terrarium.app.lineage.stage_words import (
-    KINDS,
     describe_cost,
     describe_details,
     describe_held_out,
@@ -22,6 +21,7 @@ from terrarium.app.lineage.stage_words import (
     describe_source,
     describe_start,
     kind_words,
+    meaning_of,
 )
 from terrarium.models.alignment.stage_tree import GONE, LineageNode
 
@@ -50,7 +50,7 @@ class StageCard(ClickableCard):
         *,
         is_shown: bool,
     ) -> None:
-        _, icon, meaning = KINDS[stage.kind]
+        _, icon, meaning = meaning_of(stage.kind)
         is_gone = stage.kind == GONE
         super().__init__(icon, theme, can_open=not is_gone, stands_out=is_shown, dashed=is_gone)
         self.stage = stage

@@ -28,13 +28,19 @@ KINDS = {
     GONE: ("Gone", "trash", "No longer in the library"),
 }
 """Kind of a stage → its title, icon and meaning."""
+_MISSING = ("puzzle-piece", "Learned as an extension says that is not installed here")
 _TITLES = {KNOWS: "Skills", LOSS: "Validation loss", "gold": "As meant", "kl": "KL"}
 """Short titles of held-out metrics whose figure has a long title or none."""
 
 
+def meaning_of(kind: str) -> tuple[str, str, str]:
+    """Return the title, icon and meaning of a kind of stage; its name is the title if its extension is missing."""
+    return KINDS.get(kind) or (kind, *_MISSING)
+
+
 def kind_words(stage: LineageNode) -> str:
     """Return the title of a stage's kind: “PPO”, or “PPO, fork” if it continues another run."""
-    title = KINDS[stage.kind][0]
+    title = meaning_of(stage.kind)[0]
     return f"{title}, fork" if stage.is_fork and stage.kind != FORKED else title
 
 

@@ -17,12 +17,12 @@ from terrarium.models import cost
 from terrarium.models.computer_load import describe_load
 from terrarium.models.cost.memory import FLOAT32_BYTES
 from terrarium.models.cost.tuning import trained
+from terrarium.models.extensions.entries import CRITIC
 from terrarium.models.library.run_corrections import corrections_name
 from terrarium.models.library.run_record import RunInfo
 from terrarium.models.settings.align_spec import AlignSpec
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec, TrainConfig
-from terrarium.models.settings.stage_kinds import CRITIC
 from terrarium.models.settings.tune_spec import TUNE_MODES, TuneSpec
 from terrarium.models.training.estimates.findings import BaseRate, RunCost
 from terrarium.models.training.proposal.propose import seconds_of, step_memory

@@ -14,6 +14,7 @@ from terrarium.app.kit.setting_names.slot_words import format_slot
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE
 from terrarium.models import cost
+from terrarium.models.extensions.missing import Missing
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec
@@ -104,6 +105,8 @@ def _add_row(grid: QGridLayout, title: str, shown: QLabel, tip: str = "") -> Non
 
 
 def _format_value(value: Any) -> str:
+    if isinstance(value, Missing):
+        return f"{value} (of {value.package}, which is not installed)"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

@@ -14,6 +14,7 @@ from terrarium.app.session.chat_model import use_words
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.models.library.run_record import RunInfo, last_saved_step
+from terrarium.models.settings.extension_names import missing_sentence
 
 _TRAINING = "It is training: stop it, or wait until it ends."
 _DAMAGED = "The run is damaged."
@@ -86,17 +87,18 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
     own = session.training.trains(info.id)
     imported = info.status == "imported"
     damaged = _DAMAGED if info.problem else ""
+    untrainable = damaged or missing_sentence(info.spec)
     no_model = damaged or ("" if info.has_model else _NO_MODEL)
-    no_checkpoint = damaged or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
+    no_checkpoint = untrainable or (_IMPORTED if imported else "" if last_saved_step(info.folder) else _NO_MODEL)
     ended = ""
     if not info.can_resume:
         why = info.early_stop or "It has come to its end."
         ended = _IMPORTED if imported else f"{why} “Train longer…” continues from there."
-    no_resume = damaged or (_TRAINING if own else ended or session.training.why_not_start)
+    no_resume = untrainable or (_TRAINING if own else ended or session.training.why_not_start)
     is_held = _TRAINING if own or info.status == "running" else ""
     words, tip = resume_words(info)
     start = RunAction("resume", words, "play", tip, no_resume)
-    if not (damaged or own or ended) and no_resume:
+    if not (untrainable or own or ended) and no_resume:
         tip = "It starts by itself when what trains now has ended"
         verb = "Evaluate" if info.is_unmeasured else "Resume"
         start = RunAction("queue", f"{verb} it after this training", "queue", tip)
@@ -109,18 +111,18 @@ def _of_run(session: Session, info: RunInfo) -> list[ActionGroup]:
                 "Train longer…",
                 "fast-forward",
                 "Continue from its end, with the same data",
-                damaged or is_held,
+                untrainable or is_held,
             ),
             RunAction(
                 "fork", "Fork from a checkpoint…", "git-fork", "A new run from one of its checkpoints", no_checkpoint
             ),
-            RunAction("template", "New run like this one", "copy", "Its settings, for a new run", damaged),
+            RunAction("template", "New run like this one", "copy", "Its settings, for a new run", untrainable),
             RunAction(
                 "sweep",
                 "Sweep its settings…",
                 "sliders",
                 "Several runs that differ in a setting",
-                damaged or (_IMPORTED if imported else ""),
+                untrainable or (_IMPORTED if imported else ""),
             ),
         )
     )

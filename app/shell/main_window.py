@@ -140,16 +140,16 @@ class MainWindow(QMainWindow):
             find_anything=self.show_palette,
             open_log=others.open_log,
             report=self.show_report,
+            extensions=lambda: others.show_extensions(self, self.theme),
             about=lambda: others.show_about(self, self.theme),
             licences=lambda: others.show_licences(self, self.theme),
         )
         self.undo_actions = UndoActions(self.session.undo, self._text_in_view, self)
         build_menus(self, self.preferences, self.undo_actions, actions)
-        menus, places = MenuSource(self.menuBar, but=FIND_ANYTHING), PlaceSource(self.help.places.show)
         self.palette_sources: list[PaletteSource] = [
-            menus,
+            MenuSource(self.menuBar, but=FIND_ANYTHING),
             RunSource(self),
-            places,
+            PlaceSource(self.help.places.show),
             LibrarySource(self),
             TermSource(self.help),
             self.guide,

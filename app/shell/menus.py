@@ -40,6 +40,7 @@ class MenuActions:
     find_anything: Callable[[], object]
     open_log: Callable[[], object]
     report: Callable[[], object]
+    extensions: Callable[[], object]
     about: Callable[[], object]
     licences: Callable[[], object]
 
@@ -90,6 +91,7 @@ def build_menus(window: QMainWindow, preferences: Preferences, undo: UndoActions
     _add(help_menu, "Open &log file", actions.open_log)
     _add(help_menu, "Log and &diagnostics to send…", actions.report)
     help_menu.addSeparator()
+    _add(help_menu, "&Extensions…", actions.extensions)
     _add(help_menu, "L&icences…", actions.licences)
     _add(help_menu, "&About Terrarium", actions.about).setMenuRole(QAction.MenuRole.AboutRole)
 

@@ -52,6 +52,14 @@ class ViewAndHelp:
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         window.show()
 
+    def show_extensions(self, parent: QWidget, theme: ThemeProvider) -> None:
+        """Show the installed extensions."""
+        from terrarium.app.shell.extensions_window import ExtensionsWindow
+
+        window = ExtensionsWindow(self._session, theme, parent)
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        window.show()
+
     def _reveal(self, path: Path) -> None:
         if not reveal(path):
             self._toasts.notice(f"Could not open {path}.")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from terrarium.models import cost
+from terrarium.models.extensions.entries import COUNTS
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.optimizers import COUNTS, OPTIMIZERS
+from terrarium.models.settings.optimizers import OPTIMIZERS, find_optimizer
 
 MIN_CONTEXT, MIN_FF, MIN_VOCABULARY = 16, 8, 261
 """Lower bounds of proposals. 261: every byte and the special tokens."""
@@ -125,7 +126,7 @@ def proposals(
     ):
         sentence = "Keep the optimizer states in bfloat16 (state_dtype): they take half the memory."
         found.append(Proposal(sentence=sentence, model={}, train={"state_dtype": "bfloat16"}, bytes=size))
-    rule, leaner = OPTIMIZERS[optimizer], OPTIMIZERS[_LEAN_OPTIMIZER]
+    rule, leaner = find_optimizer(optimizer), OPTIMIZERS[_LEAN_OPTIMIZER]
     if (
         leaner.matrix_states < rule.matrix_states
         and (size := needed(config, batch_size, _LEAN_OPTIMIZER)) <= budget_bytes

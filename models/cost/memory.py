@@ -11,7 +11,7 @@ from terrarium.models.cost.tape import GRADIENTS, ON_HEAP
 from terrarium.models.cost.tree import design_tree
 from terrarium.models.cost.tuning import activation_design, trained
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.optimizers import BATCHED, OPTIMIZERS
+from terrarium.models.settings.optimizers import BATCHED, find_optimizer
 from terrarium.models.settings.tune_spec import TuneSpec
 
 FLOAT32_BYTES = 4
@@ -102,7 +102,7 @@ def memory(
     """
     part = trained(config, tune)
     total = total_parameters(config) + part.added
-    rule = OPTIMIZERS[optimizer]
+    rule = find_optimizer(optimizer)
     states = rule.matrix_states * part.matrices + rule.other_states * part.others
     batch = Batch(
         batch_size=batch_size,

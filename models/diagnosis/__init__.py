@@ -89,14 +89,15 @@ def kinds_of(stage: str = "", *, is_tuned: bool = False) -> tuple[str, ...]:
 
     is_tuned: whether it started from other weights and generates text.
     """
-    return tuple(_CHECKS[stage] | (_OF_TUNED if is_tuned else {}))
+    return tuple(_CHECKS.get(stage, {}) | (_OF_TUNED if is_tuned else {}))
 
 
 def examine(log: RunLog) -> Examination:
     """Run all checks on the log so far."""
     signs, finite = Signs(log), Signs(log.finite())
     align = log.spec.align
-    checks = _CHECKS[align.stage if align is not None else ""] | _of_tuned(log)
+    # A missing extension's stage has no checks of its own.
+    checks = _CHECKS.get(align.stage if align is not None else "", {}) | _of_tuned(log)
     findings = [check(signs if kind == "nan" else finite) for kind, check in checks.items()]
     ranks = list(TITLES)
     found = sorted((each for each in findings if isinstance(each, Diagnosis)), key=lambda each: ranks.index(each.kind))

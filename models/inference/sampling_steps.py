@@ -7,7 +7,7 @@ The steps in order, each applied to the result of the one before:
    frequency and presence penalty (as in OpenAI's API), for the tokens of the reply;
 3. temperature, which divides the logits;
 4. truncation: top-nσ (arXiv:2411.07641), top-k, locally typical (arXiv:2202.00666), top-p (arXiv:1904.09751), min-p
-   (arXiv:2407.01082) and mirostat 2.0 (arXiv:2007.14966);
+   (arXiv:2407.01082) and mirostat 2.0 (arXiv:2007.14966), then those of extensions, by the names of their packages;
 5. renormalisation: the remaining probabilities laid out as a bar, the most likely token first;
 6. a random number in [0, 1), the position of the drawn token on that bar.
 
@@ -21,12 +21,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrarium.models.inference.top_tokens import Floats, largest, sorted_desc
-from terrarium.models.settings.sampling_config import TRUNCATIONS, SamplingConfig
+from terrarium.models.settings.sampling_config import ADDED_STEPS, TRUNCATIONS, SamplingConfig
 from terrarium.models.settings.slots import check_complete
 
 DIVERGED = "The model's output is not a number, so its training diverged: choose an earlier checkpoint."
@@ -295,6 +296,23 @@ def _mirostat(given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool
     return kept
 
 
+def _of_extension(name: str, given: TruncationInput, config: SamplingConfig) -> NDArray[np.bool_]:
+    """Apply an extension's truncation.
+
+    Raises:
+        ValueError: if it cannot be imported, or does not keep one of the tokens at least.
+    """
+    cut = ADDED_STEPS.load(name, ADDED_STEPS.entries[name].code)
+    kept = np.asarray(cut(given, getattr(config, name)))
+    if kept.dtype != bool or kept.shape != given.probabilities.shape or not given.probabilities[kept].any():
+        package = ADDED_STEPS.packages[name]
+        raise ValueError(
+            f"The sampling step “{name}” of the package {package} does not say which tokens it keeps, one at least: "
+            f"switch it off, or update {package}."
+        )
+    return kept
+
+
 _TRUNCATIONS: dict[str, Callable[[TruncationInput, SamplingConfig], NDArray[np.bool_]]] = {
     "top_n_sigma": _top_n_sigma,
     "top_k": _top_k,
@@ -302,6 +320,7 @@ _TRUNCATIONS: dict[str, Callable[[TruncationInput, SamplingConfig], NDArray[np.b
     "top_p": _top_p,
     "min_p": _min_p,
     "mirostat_tau": _mirostat,
+    **{name: partial(_of_extension, name) for name in ADDED_STEPS.entries},
 }
 """In order of application: each returns the mask (V,) of the tokens to keep."""
 check_complete(_TRUNCATIONS, TRUNCATIONS, "code of truncations")

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from terrarium.models.extensions.entries import Metric
+from terrarium.models.extensions.registry import code_problem, find
 from terrarium.models.number_words import format_percent, with_minus
 
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A metric.
-
-    title: its name on screen. help: a one-line explanation. unit: “share” (0 to 1, shown in percent), “points” (0 to
-    100, as in the literature) or “number”. higher_is_better: None if neither direction is better.
-    """
-
-    title: str
-    help: str
-    unit: str
-    higher_is_better: bool | None = True
+UNITS = ("share", "points", "number")
+SCORED_TASKS = ("classification", "multi-label", "regression", "tagging", "span", "text-to-text")
+"""The tasks with right answers (models.settings.tasks)."""
 
 
 def _share(title: str, help: str, higher_is_better: bool | None = True) -> Metric:
     return Metric(title=title, help=help, unit="share", higher_is_better=higher_is_better)
 
 
-METRICS = {
+_OWN = {
     "accuracy": _share("Accuracy", "items whose label is right"),
     "macro_f1": _share("Macro F1", "F1 of each label, averaged: a rare label counts like a common one"),
     "micro_f1": _share("Micro F1", "F1 of all labels of all items together"),
@@ -69,6 +61,24 @@ METRICS = {
     "case_errors": _share("Case errors", "German articles, endings and pronouns in a wrong case", False),
     "reward": Metric(title="Reward", help="what replies to validation prompts earn, on average", unit="number"),
 }
+
+
+def _problem(name: str, entry: Metric) -> str:
+    """Return what is wrong with an extension's metric, as `find` asks; "" if nothing is."""
+    if entry.unit not in UNITS:
+        return f"its unit is {entry.unit!r} instead of one of {', '.join(UNITS)}"
+    if not entry.tasks or not set(entry.tasks) <= set(SCORED_TASKS):
+        return f"its tasks are {entry.tasks!r} instead of one or more of {', '.join(SCORED_TASKS)}"
+    return code_problem(entry.code)
+
+
+ADDED_METRICS = find("metrics", Metric, taken=_OWN, check=_problem)
+METRICS: Mapping[str, Metric] = {**_OWN, **ADDED_METRICS.entries}
+
+
+def added_metrics(task: str) -> tuple[str, ...]:
+    """Return the names of extensions' metrics that a task reports."""
+    return tuple(name for name, metric in ADDED_METRICS.entries.items() if task in metric.tasks)
 
 
 def format_score(name: str, value: float | None) -> str:

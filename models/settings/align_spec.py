@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from terrarium.models.extensions.entries import StageKind
 from terrarium.models.settings.slots import check_complete, check_settings, slot
-from terrarium.models.settings.stage_kinds import STAGE_KINDS, StageKind, stages_with
+from terrarium.models.settings.stage_kinds import STAGE_KINDS, find_stage, stages_with
 
 STAGES = tuple(STAGE_KINDS)
 _GROUP = "Alignment"
@@ -288,7 +289,7 @@ class AlignSpec:
     @property
     def kind(self) -> StageKind:
         """The properties of the stage."""
-        return STAGE_KINDS[self.stage]
+        return find_stage(self.stage)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -320,9 +321,9 @@ check_complete(
 
 def usual_align(stage: str) -> dict[str, Any]:
     """Return the recommended AlignSpec settings of a stage that differ from the defaults."""
-    return {"stage": stage, **STAGE_KINDS[stage].usual}
+    return {"stage": stage, **find_stage(stage).usual}
 
 
 def usual_align_train(stage: str) -> dict[str, Any]:
     """Return the recommended TrainConfig settings of a stage that differ from those of fine-tuning."""
-    return dict(STAGE_KINDS[stage].usual_train)
+    return dict(find_stage(stage).usual_train)

@@ -5,50 +5,17 @@ Their code, by the same names: models.training.optim.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-COUNTS = {1: "one", 2: "two"}
+from terrarium.models.extensions.entries import COUNTS, Optimizer
+from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import code_problem, find
+
 BATCHED = 128 * 128
 """Number of matrix elements up to which Muon batches the orthogonalisation on a CPU, too: measured to be faster."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Optimizer:
-    """A choice of `TrainConfig.optimizer`.
-
-    title: its name on screen. help: its clause in the help of the setting. lr_of: the optimizer that `lr` belongs to.
-    max_lrs: its learning rates, as settings of TrainConfig (`lr` first), with the limit up to which advice raises them.
-    lr_range: the range of `lr` that the learning rate finder sweeps.
-    matrix_states, other_states: optimizer state values per weight, for the blocks' matrices and for all other weights.
-    orthogonalises: whether matrices of the same shape are updated together and orthogonalised (Muon).
-    has_second_moment: whether it divides by a running mean of squared gradients, with the decay `beta2`.
-    """
-
-    title: str
-    help: str
-    lr_of: str
-    max_lrs: dict[str, float]
-    lr_range: tuple[float, float]
-    matrix_states: int
-    other_states: int
-    orthogonalises: bool = False
-    has_second_moment: bool = True
-
-    @property
-    def lr_names(self) -> tuple[str, ...]:
-        """The names of its learning rate settings."""
-        return tuple(self.max_lrs)
-
-    @property
-    def state_size(self) -> str:
-        """The size of its state in words, such as “two numbers per weight”."""
-        of_matrices = f"{COUNTS[self.matrix_states]} number{'s' * (self.matrix_states > 1)} per weight"
-        if self.matrix_states == self.other_states:
-            return of_matrices
-        return f"{of_matrices} of the blocks, {COUNTS[self.other_states]} for the others"
-
-
-OPTIMIZERS = {
+_OWN = {
     "muon": Optimizer(
         title="Muon",
         help="Muon (with AdamW for vectors and embeddings) learns in fewer steps",
@@ -79,4 +46,37 @@ OPTIMIZERS = {
         has_second_moment=False,
     ),
 }
-"""The optimizers by name, in the order of the form."""
+
+
+def _problem(name: str, entry: Optimizer) -> str:
+    """Return what is wrong with an extension's optimizer, as `find` asks; "" if nothing is."""
+    if entry.lr_names != ("lr",) or not 0 < entry.max_lrs["lr"] <= 10:
+        return "max_lrs has to name one learning rate, “lr”, with a limit of up to 10"
+    low, high = entry.lr_range
+    if not 0 < low < high:
+        return f"its lr_range is {entry.lr_range!r}"
+    if not {entry.matrix_states, entry.other_states} <= set(COUNTS):
+        return f"it keeps more than {max(COUNTS)} numbers per weight"
+    return code_problem(entry.code)
+
+
+ADDED_OPTIMIZERS = find("optimizers", Optimizer, taken=_OWN, check=_problem)
+OPTIMIZERS: Mapping[str, Optimizer] = {**_OWN, **ADDED_OPTIMIZERS.entries}
+"""The optimizers by name, in the order of the form; those of extensions last."""
+
+
+def find_optimizer(name: str) -> Optimizer:
+    """Return an entry of OPTIMIZERS; for the name of a missing extension's optimizer, an entry for showing it, which
+    makes no claim: estimates count the state of AdamW.
+    """
+    if isinstance(name, Missing):
+        return Optimizer(
+            title=str(name),
+            help=name.sentence,
+            lr_of=str(name),
+            max_lrs={"lr": 0.01},
+            lr_range=(1e-6, 1.0),
+            matrix_states=2,
+            other_states=2,
+        )
+    return OPTIMIZERS[name]

@@ -6,9 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from terrarium.models.extensions.entries import Optimizer
 from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.extension_names import KEY, packages_used, with_missing
 from terrarium.models.settings.model_config import ModelConfig, upgraded
-from terrarium.models.settings.optimizers import OPTIMIZERS, Optimizer
+from terrarium.models.settings.optimizers import OPTIMIZERS, find_optimizer
 from terrarium.models.settings.slots import check_keys, check_settings, settings_from_dict, settings_to_dict, slot
 from terrarium.models.settings.tasks import ALIGNED_TASKS, TASKS
 from terrarium.models.settings.tokenizer_options import KINDS
@@ -267,7 +269,7 @@ class TrainConfig:
     @property
     def optimizer_info(self) -> Optimizer:
         """The entry of the optimizer in OPTIMIZERS."""
-        return OPTIMIZERS[self.optimizer]
+        return find_optimizer(self.optimizer)
 
     @property
     def learning_rates(self) -> dict[str, float]:
@@ -465,12 +467,14 @@ class RunSpec:
         for name, part in (("tune", self.tune), ("align", self.align)):
             if part is not None:
                 parts[name] = part
-        return {"name": self.name, **{name: settings_to_dict(part) for name, part in parts.items()}}
+        tables = {name: settings_to_dict(part) for name, part in parts.items()}
+        return {"name": self.name, **tables, **packages_used(parts)}
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
         """Build from the parsed JSON of a stored run, new or old. Raises ValueError, naming `where` and the mistake."""
-        check_keys(data, {"name", "model", "tokenizer", "data", "train", "tune", "align"}, where)
+        check_keys(data, {"name", "model", "tokenizer", "data", "train", "tune", "align", KEY}, where)
+        data = with_missing(data)
         model = settings_from_dict(ModelConfig, upgraded(data.get("model", {})), f"{where}: model")
         parts: dict[str, Any] = {
             "model": model,
@@ -480,10 +484,9 @@ class RunSpec:
                 TrainConfig, _upgraded_train(data.get("train", {}), model.topology), f"{where}: train"
             ),
         }
-        if "tune" in data:
-            parts["tune"] = settings_from_dict(TuneSpec, data["tune"], f"{where}: tune")
-        if "align" in data:
-            parts["align"] = settings_from_dict(AlignSpec, data["align"], f"{where}: align")
+        for name, kind in (("tune", TuneSpec), ("align", AlignSpec)):
+            if name in data:
+                parts[name] = settings_from_dict(kind, data[name], f"{where}: {name}")
         try:
             return cls(name=data.get("name", ""), **parts)
         except ValueError as error:

@@ -7,8 +7,10 @@ import dataclasses
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from terrarium.models.extensions.entries import Truncation
+from terrarium.models.extensions.registry import Found, code_problem, find
 from terrarium.models.settings.slots import check_settings, settings_from_dict, slot
 
 MAX_BIAS = 100.0
@@ -17,7 +19,66 @@ MAX_DRAFTED, N_DRAFTED = 15, 5
 (fast_matmul.FEW); and the default, since later tokens of longer drafts are seldom accepted."""
 
 
+RESERVED = frozenset(
+    {
+        "best_of",
+        "draft_tokens",
+        "finish_reason",
+        "from_orm",
+        "length_penalty",
+        "max_completion_tokens",
+        "max_new_tokens",
+        "n_top_logprobs",
+        "parse_file",
+        "parse_obj",
+        "parse_raw",
+        "response_format",
+        "reward_model",
+        "schema_json",
+        "stream_options",
+        "tool_choice",
+        "top_logprobs",
+        "update_forward_refs",
+        "when_full",
+    }
+)
+"""Names with an underscore that commands or the server have for other things."""
+
+
+def _problem(name: str, entry: Truncation) -> str:
+    """Return what is wrong with an extension's sampling step, as `find` asks; "" if nothing is."""
+    if "_" not in name.strip("_"):
+        return "the name of a sampling step has two words, such as “epsilon_cut”, since commands have an option of it"
+    if name.startswith("model_"):
+        return "no name of a sampling step begins with “model_”"
+    low, high = entry.range
+    if isinstance(entry.default, bool) or not low <= entry.default <= high or low == high:
+        return f"its default {entry.default!r} is not in its range from {low} to {high}"
+    return code_problem(entry.code)
+
+
+def _with_added(cls: type[SamplingConfig]) -> type[SamplingConfig]:
+    """Add a setting for each sampling step of an extension to the class, before it becomes a dataclass."""
+    found = find("sampling_steps", Truncation, taken={*cls.__annotations__, *RESERVED}, check=_problem)
+    for name, step in found.entries.items():
+        cls.__annotations__[name] = type(step.default).__name__
+        added = slot(
+            step.default,
+            step.title,
+            step.help,
+            group="Sampling",
+            range=step.range,
+            stage=name,
+            advanced=True,
+            omit_default=True,
+        )
+        setattr(cls, name, added)
+    cls.added = found
+    return cls
+
+
 @dataclass(frozen=True, kw_only=True)
+@_with_added
 class SamplingConfig:
     """The sampling settings of one generation. The defaults sharpen the model's probabilities a little.
 
@@ -25,8 +86,11 @@ class SamplingConfig:
     "penalties", "temperature", or a truncation, named after the setting that switches it on, at whose default it does
     nothing. Typical-p: Meister et al. (arXiv:2202.00666); min-p: arXiv:2407.01082; top-nσ: arXiv:2411.07641; Mirostat
     v2: arXiv:2007.14966. A setting without a step changes no probability.
+
+    The truncations of extensions, `added`, are further settings, with the names of their entries.
     """
 
+    added: ClassVar[Found[Truncation]]
     temperature: float = slot(
         0.8,
         "Temperature",
@@ -162,6 +226,9 @@ NUMERIC_SETTINGS = tuple(name for name in STEP_OF if isinstance(_FIELDS[name].de
 """The sampling settings that are single numbers."""
 TRUNCATIONS = tuple(name for name, step in STEP_OF.items() if name == step and step != "temperature")
 """The settings that switch a truncation on."""
+
+ADDED_STEPS = SamplingConfig.added
+"""The truncations of extensions."""
 
 PINNED = SamplingConfig(temperature=0.8, top_k=50)
 """The settings for samples of pinned prompts; their seed and length are the run's."""

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from terrarium.models.extensions.missing import Missing
+
 
 def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> Any:
     """Return a dataclass field with the metadata for forms and validation.
@@ -123,6 +125,8 @@ def is_used(settings: Any, f: dataclasses.Field[Any]) -> bool:
 
 def _field_problem(f: dataclasses.Field[Any], value: Any) -> str | None:
     expected: Any = type(f.default)
+    if isinstance(value, Missing) and "choices" in f.metadata:
+        return None
     if type(value) is not expected and not (expected is float and type(value) is int):
         return f"{f.name} must be {_describe_type(expected)}, not {reprlib.repr(value)}."
     if expected is tuple and not all(isinstance(item, f.metadata.get("items", str)) for item in value):

@@ -10,8 +10,10 @@ from typing import Any
 
 import tomli_w
 
+from terrarium.models.extensions.missing import Missing
 from terrarium.models.files.atomic import atomic_write_text
-from terrarium.models.settings.align_spec import AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.extension_names import KEY, with_missing
 from terrarium.models.settings.model_config import ModelConfig, upgraded
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
@@ -33,10 +35,11 @@ def load_spec(path: Path) -> RunSpec:
         ValueError: naming the file, the table and the remedy.
     """
     tables = _read_toml(path)
-    check_keys(tables, {"model", "tokenizer", "data", "train", "tune", "align", "run"}, str(path))
+    check_keys(tables, {"model", "tokenizer", "data", "train", "tune", "align", "run", KEY}, str(path))
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ValueError(f"{path}: {name} must be a table, written [{name}].")
+    tables = with_missing(tables)
     run = tables.get("run", {})
     check_keys(run, {"name"}, f"{path} [run]")
     parts: dict[str, Any] = {
@@ -138,7 +141,8 @@ def _tune_from_table(table: dict[str, Any], path: Path) -> TuneSpec:
 
 
 def _align_from_table(table: dict[str, Any], path: Path) -> AlignSpec:
-    usual = usual_align(str(table.get("stage", AlignSpec.stage)))
+    stage = table.get("stage", AlignSpec.stage)
+    usual = usual_align(stage) if stage in STAGES or isinstance(stage, Missing) else {}
     spec = settings_from_dict(AlignSpec, usual | table, f"{path} [align]")
     folder, models = path.parent, spec.reward_models
     return spec.with_reward_models(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-REFERENCE, JUDGE, CRITIC = "reference", "judge", "critic"
+from terrarium.models.extensions.entries import CRITIC, JUDGE, REFERENCE, StageKind, StageWords
+from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import code_problem, find, load
+
 _PREFERENCE = "terrarium.models.training.stages.preference"
 _PAIRED = {"lr": 1e-3, "batch_size": 16, "warmup_steps": 0, "steps": 60, "eval_interval": 20}
 """Settings for one pass over 1,000 pairs, with a learning rate for a model of about 500,000 parameters."""
@@ -60,67 +62,7 @@ _REPLY_CHECKS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageWords:
-    """The displayed texts, icon and colour of a stage.
-
-    offer: its name in the form. does: its description, a sentence. title: its short name. learned: its description in
-    lineage. icon: one of qtawesome's Phosphor icons. tone: its colour in charts, "" for none. explained: its clause in
-    the help of the setting `stage`. writes_none: why its runs have no replies to show, "" if they have.
-    """
-
-    offer: str
-    does: str
-    title: str
-    learned: str
-    icon: str
-    explained: str
-    tone: str = ""
-    writes_none: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageKind:
-    """A stage of alignment.
-
-    Args:
-        objectives: task of a dataset → “module:class” of the objective or stage, imported when a run needs it; the
-            usual task first.
-        options: the settings of AlignSpec that have an effect.
-        needs: a subset of REFERENCE (a frozen copy of the parent), JUDGE (of drawn replies) and CRITIC.
-        head: the model's head: "language", or "regression" for a model that scores replies.
-        usual, usual_train: the recommended settings of AlignSpec and TrainConfig that differ from their defaults.
-        checks: the diagnoses that apply to its runs (models.diagnosis).
-        min_batch_size: the smallest train.batch_size.
-        guess_is_known: whether a random guess has a known loss, to compare losses with.
-        needs_beta: whether the model learns nothing with a β of 0.
-    """
-
-    name: str
-    words: StageWords
-    objectives: Mapping[str, str]
-    options: tuple[str, ...] = ()
-    needs: frozenset[str] = frozenset()
-    head: str = "language"
-    usual: Mapping[str, Any] = field(default_factory=dict)
-    usual_train: Mapping[str, Any] = field(default_factory=dict)
-    checks: tuple[str, ...] = ()
-    min_batch_size: int = 1
-    guess_is_known: bool = True
-    needs_beta: bool = False
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks of the datasets that the stage learns from (models.settings.tasks), the usual one first."""
-        return tuple(self.objectives)
-
-    @property
-    def draws(self) -> bool:
-        """Whether the stage draws replies to prompts and learns from their rewards."""
-        return JUDGE in self.needs
-
-
-_KINDS = (
+_OWN = (
     StageKind(
         name="grpo",
         words=StageWords(
@@ -253,23 +195,62 @@ _KINDS = (
         checks=("nan", "divergence", "exploding", "weak_judge"),
     ),
 )
-STAGE_KINDS: Mapping[str, StageKind] = MappingProxyType({kind.name: kind for kind in _KINDS})
-"""The stages by name, in the order of the form."""
+
+
+def _problem(name: str, entry: StageKind) -> str:
+    """Return what is wrong with an extension's stage, as `find` asks; "" if nothing is."""
+    allowed = {
+        "name": ({entry.name}, {name}),
+        "objectives": (entry.tasks, {task for kind in _OWN for task in kind.tasks}),
+        "options": (entry.options, {option for kind in _OWN for option in kind.options}),
+        "needs": (entry.needs, {REFERENCE, JUDGE, CRITIC}),
+        "head": ({entry.head}, {kind.head for kind in _OWN}),
+        "usual": (entry.usual, entry.options),
+        "usual_train": (entry.usual_train, {setting for kind in _OWN for setting in kind.usual_train}),
+        "checks": (entry.checks, {check for kind in _OWN for check in kind.checks}),
+        "words.icon": ({entry.words.icon}, {kind.words.icon for kind in _OWN}),
+        "words.tone": ({entry.words.tone}, {"", *(kind.words.tone for kind in _OWN)}),
+    }
+    for field, (values, known) in allowed.items():
+        if unknown := set(values) - set(known):
+            return f"its {field} has {min(unknown)!r}, and can have {', '.join(sorted(map(repr, known))) or 'nothing'}"
+    if not entry.objectives:
+        return "it has no objectives"
+    return next(filter(None, map(code_problem, entry.objectives.values())), "")
+
+
+ADDED_STAGES = find("stages", StageKind, taken={kind.name for kind in _OWN}, check=_problem)
+STAGE_KINDS: Mapping[str, StageKind] = MappingProxyType({kind.name: kind for kind in _OWN} | dict(ADDED_STAGES.entries))
+"""The stages by name, in the order of the form; those of extensions last."""
+
+
+def find_stage(name: str) -> StageKind:
+    """Return an entry of STAGE_KINDS; for the name of a missing extension's stage, an entry for showing it."""
+    if isinstance(name, Missing):
+        words = StageWords(
+            offer=str(name), does=name.sentence, title=str(name), learned=str(name), icon="puzzle-piece", explained=""
+        )
+        return StageKind(name=name, words=words, objectives={task: "" for kind in _OWN for task in kind.tasks})
+    return STAGE_KINDS[name]
 
 
 def stages_with(option: str) -> tuple[str, ...]:
     """Return the stages in which a setting of AlignSpec has an effect."""
-    return tuple(kind.name for kind in _KINDS if option in kind.options)
+    return tuple(name for name, kind in STAGE_KINDS.items() if option in kind.options)
 
 
 def first_stage_for(task: str) -> str:
     """Return the stage to propose for datasets of a task; "" if none learns from them."""
-    return next((kind.name for kind in _KINDS if task in kind.tasks), "")
+    return next((name for name, kind in STAGE_KINDS.items() if task in kind.tasks), "")
 
 
 def load_objective(kind: StageKind, task: str) -> Any:
-    """Import the class that implements a stage for datasets of a task."""
-    from importlib import import_module
+    """Import the class that implements a stage for datasets of a task.
 
-    module, _, name = kind.objectives[task].partition(":")
-    return getattr(import_module(module), name)
+    Raises:
+        ValueError: if an extension's class cannot be imported, or its package is not installed.
+    """
+    if isinstance(kind.name, Missing):
+        raise ValueError(kind.name.sentence)
+    code = kind.objectives[task]
+    return ADDED_STAGES.load(kind.name, code) if kind.name in ADDED_STAGES.entries else load(code)

@@ -23,9 +23,9 @@ Other keys of a row are retained but not given to the model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.metrics.metrics_table import METRICS, SCORED_TASKS, added_metrics
 from terrarium.models.settings.slots import check_complete
 
 ALL_TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
@@ -59,7 +59,7 @@ def heads_of(topology: str) -> tuple[str, ...]:
 
 _SEQUENCE = dict.fromkeys(ALL_TOPOLOGIES, "sequence")
 
-TASKS = {
+_OWN = {
     "language": Task(
         title="Plain text",
         help="predict text",
@@ -165,6 +165,9 @@ TASKS = {
         loss_unit="KTO loss per reply",
     ),
 }
+TASKS = {name: replace(task, metrics=(*task.metrics, *added_metrics(name))) for name, task in _OWN.items()}
+"""The tasks by name, in the order of the form; extensions add metrics."""
+check_complete(SCORED_TASKS, (name for name, task in TASKS.items() if task.metrics), "tasks with metrics")
 PREFERENCE_TASKS = ("preference", "unpaired")
 """The tasks with judged replies: pairs of them, and single ones."""
 ALIGNED_TASKS = ("prompts", *PREFERENCE_TASKS)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import numpy as np
 from terrarium.models.files.atomic import atomic_write_bytes, atomic_write_json
 from terrarium.models.metrics.answers import score_answers
 from terrarium.models.metrics.classification import score_classification, score_multi_label
-from terrarium.models.metrics.intervals import RESAMPLES
+from terrarium.models.metrics.intervals import RESAMPLES, mean
+from terrarium.models.metrics.metrics_table import ADDED_METRICS, METRICS, added_metrics
 from terrarium.models.metrics.regression import score_regression
-from terrarium.models.metrics.report import Report
+from terrarium.models.metrics.report import Report, Score, bootstrapped
 from terrarium.models.metrics.tagging import score_tagging
 from terrarium.models.metrics.texts import TEXT_METRICS, score_texts
 from terrarium.models.settings.slots import check_complete
@@ -26,7 +28,11 @@ from terrarium.models.tasks.rows import Row
 from terrarium.models.tasks.stored_scores import FOLDER
 
 _UNSAFE = r"[^\w.-]+"
-check_complete((*TEXT_METRICS, *JUDGED_BY.values()), TASKS["text-to-text"].metrics, "code of metrics of texts")
+check_complete(
+    (*TEXT_METRICS, *JUDGED_BY.values(), *added_metrics("text-to-text")),
+    TASKS["text-to-text"].metrics,
+    "code of metrics of texts",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +98,21 @@ def score(
         wanted = [name for name in TASKS[task].metrics if name in TEXT_METRICS]
         sources = [row["source"] for row in rows]
         report = score_texts(sources, gold, values, metrics=wanted, resamples=resamples)
+    scores = {name: _added(name, gold, values, resamples) for name in added_metrics(task)}
+    report = replace(report, scores={**report.scores, **scores})
     return report.with_headline(metric) if metric else report
+
+
+def _added(name: str, gold: Sequence[Any], values: Sequence[Any], resamples: int) -> Score:
+    """Compute an extension's metric, the mean over the items, with its bootstrap interval."""
+    measure = ADDED_METRICS.load(name, METRICS[name].code)
+    numbers = [float(measure(right, value)) for right, value in zip(gold, values, strict=True)]
+    if not all(map(math.isfinite, numbers)):
+        package = ADDED_METRICS.packages[name]
+        raise ValueError(
+            f"The metric “{name}” of the package {package} gives an item no finite number: update {package}."
+        )
+    return bootstrapped(mean(numbers), resamples, "There are no items.")
 
 
 def worst_first(report: Report) -> list[int]:

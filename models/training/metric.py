@@ -11,7 +11,8 @@ from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.template_config import ChatTemplateConfig
 from terrarium.models.corpora.corpus import Corpus
 from terrarium.models.events import Event
-from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.extensions.missing import Missing
+from terrarium.models.metrics.metrics_table import METRICS, added_metrics
 from terrarium.models.metrics.tagging import entities
 from terrarium.models.metrics.texts import TEXT_METRICS
 from terrarium.models.settings.run_spec import RunSpec
@@ -59,6 +60,9 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
     None if the corpus has no task with metrics. If the rows lack a metric's columns, such as the test cases of
     pass@1, exact match is used instead; if the tags mark no entities (parts of speech), accuracy of tags instead of
     entity F1.
+
+    Raises:
+        ValueError: if the metric is of an extension that is not installed.
     """
     if not TASKS.get(corpus.task) or not TASKS[corpus.task].metrics:
         return None
@@ -67,6 +71,8 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
     where = str(corpus.path("val"))
     if not len(rows):
         check_rows(corpus.task, [], labels, where)
+    if isinstance(spec.data.metric, Missing):
+        raise ValueError(spec.data.metric.sentence)
     metric = spec.data.metric or corpus.metric or TASKS[corpus.task].metrics[0]
     n = min(len(rows), spec.train.eval_batches * spec.train.batch_size)
     chosen = []
@@ -77,7 +83,7 @@ def make_scorer(corpus: Corpus, tokenizer: Tokenizer, spec: RunSpec, template: C
         metric = "token_accuracy"
     longest = 0
     if corpus.task not in LABEL_TASKS:
-        if metric not in TEXT_METRICS and metric not in judges_of(chosen):
+        if metric not in (*TEXT_METRICS, *added_metrics(corpus.task), *judges_of(chosen)):
             metric = TEXT_METRICS[0]
         longest = max(len(encode_text(tokenizer, row["target"])) for row in chosen)
     return Scorer(

@@ -8,6 +8,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.cost.tree import MATRIX, TABLE, design_tree, state_tensors
 from terrarium.models.device import bf16_is_fast
+from terrarium.models.extensions.missing import Missing
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.optimizers import BATCHED, OPTIMIZERS
+from terrarium.models.settings.optimizers import ADDED_OPTIMIZERS, BATCHED, OPTIMIZERS
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.settings.slots import check_complete
 from terrarium.models.training.states import CHUNK, RoundedStates, States
@@ -292,6 +294,9 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
 
     Args:
         muon: the class for Muon; for sharded matrices, one that gathers them before it orthogonalises.
+
+    Raises:
+        ValueError: if an extension's optimizer cannot be made, or its package is not installed.
     """
     matrices: list[_Scaled] = []
     tables: list[_Scaled] = []
@@ -303,6 +308,8 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
         role = roles.get(name, MATRIX)  # what the tree lacks are adapters
         kind = matrices if role == MATRIX and "blocks." in name else tables if role in (MATRIX, TABLE) else vectors
         kind.append((_lr_multiplier(name, model.config), parameter))
+    if isinstance(train.optimizer, Missing):
+        raise ValueError(train.optimizer.sentence)
     optimizers = _MAKERS[train.optimizer](_Weights(matrices, tables, vectors), train, muon)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -330,6 +337,19 @@ def _lion(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch
     return [Lion(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), states=_states(train))]
 
 
+def _of_extension(name: str, weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
+    """Make an extension's optimizer; its states are float32 whatever `train` asks for."""
+    make = ADDED_OPTIMIZERS.load(name, OPTIMIZERS[name].code)
+    made = make(_all(weights, train), train)
+    if not isinstance(made, torch.optim.Optimizer):
+        package = ADDED_OPTIMIZERS.packages[name]
+        raise ValueError(
+            f"The optimizer “{name}” of the package {package} is a {type(made).__name__} instead of a "
+            f"torch.optim.Optimizer: update or reinstall {package}."
+        )
+    return [made]
+
+
 def _states(train: TrainConfig) -> States:
     return RoundedStates(train.seed) if train.state_dtype == "bfloat16" else States()
 
@@ -338,6 +358,7 @@ _MAKERS: dict[str, Callable[[_Weights, TrainConfig, type[Muon]], list[torch.opti
     "muon": _muon,
     "adamw": _adamw,
     "lion": _lion,
+    **{name: partial(_of_extension, name) for name in ADDED_OPTIMIZERS.entries},
 }
 check_complete(_MAKERS, OPTIMIZERS, "code of optimizers")
 

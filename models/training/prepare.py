@@ -28,6 +28,7 @@ from terrarium.models.library.run_notes import write_notes
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.runs.run_queue import QueuedRun, RunQueue
 from terrarium.models.settings.align_spec import REWARD_MODELS
+from terrarium.models.settings.extension_names import check_installed
 from terrarium.models.settings.model_config import objective_of
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec
 from terrarium.models.settings.tasks import PREFERENCE_TASKS
@@ -88,8 +89,8 @@ def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFo
     its parent's tokenizer and weights, so that it depends on nothing else.
 
     Raises:
-        ValueError: if the data or the tokenizer does not suffice, the design cannot be trained, or the parent does
-            not exist.
+        ValueError: if the data or the tokenizer does not suffice, the design cannot be trained, the parent does not
+            exist, or an extension that the spec names is not installed.
     """
     ready, name = yield from _prepare(library, spec)
     if ready.parent is not None:
@@ -146,6 +147,7 @@ def prepare_trial(library: Library, spec: RunSpec, *, draws: bool = False) -> Ge
 
 def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[PreparedData, str]]:
     """Return the run's data, and the name or path of the tokenizer to copy ("" for the parent's)."""
+    check_installed(spec)
     if spec.tune is not None:
         return (yield from _prepare_tuned(library, spec)), ""
     if spec.data.source != "dataset":

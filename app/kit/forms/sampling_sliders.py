@@ -6,8 +6,16 @@ import dataclasses
 
 from terrarium.app.kit.forms.slider_row import SliderRow
 from terrarium.app.kit.setting_names.terms import term_of_setting
-from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
+from terrarium.models.extensions.entries import Truncation
+from terrarium.models.settings.sampling_config import ADDED_STEPS, NUMERIC_SETTINGS, SamplingConfig
 from terrarium.models.settings.slots import check_complete
+
+
+def _shape_of(step: Truncation) -> tuple[float, float, int, float, str]:
+    """Return the shape of the slider of an extension's sampling step, as in `_SHAPES`."""
+    low, high = step.range
+    return low, high, 0 if isinstance(step.default, int) else 3, 1.0, "off" if step.default == low else ""
+
 
 # name -> minimum, maximum, decimals, power, text for the minimum
 _SHAPES: dict[str, tuple[float, float, int, float, str]] = {
@@ -23,6 +31,7 @@ _SHAPES: dict[str, tuple[float, float, int, float, str]] = {
     "repetition_penalty": (1.0, 2.0, 2, 1.0, "off"),
     "frequency_penalty": (-2.0, 2.0, 2, 1.0, ""),
     "presence_penalty": (-2.0, 2.0, 2, 1.0, ""),
+    **{name: _shape_of(step) for name, step in ADDED_STEPS.entries.items()},
 }
 SLIDERS = tuple(_SHAPES)
 check_complete(SLIDERS, (*NUMERIC_SETTINGS, "max_tokens"), "sliders of sampling")

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from terrarium.models.events import Event
+from terrarium.models.extensions.entries import CRITIC
 from terrarium.models.number_words import format_percent
 from terrarium.models.settings.align_spec import AlignSpec
 from terrarium.models.settings.run_spec import RunSpec
-from terrarium.models.settings.stage_kinds import CRITIC
 from terrarium.models.tasks.seen_example import TokenRow
 
 # -- Its data ---------------------------------------------------------------------------------------------

@@ -16,11 +16,12 @@ from terrarium.models.alignment.rollouts import Prompts, longest_prompt
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.corpora.corpus import Corpus, open_run_corpus
 from terrarium.models.events import Event, Notice, Phase
+from terrarium.models.extensions.entries import CRITIC, REFERENCE
 from terrarium.models.interop.loading import load_model_events
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.align_spec import REWARD_MODELS, AlignSpec
-from terrarium.models.settings.stage_kinds import CRITIC, REFERENCE, load_objective
+from terrarium.models.settings.stage_kinds import load_objective
 from terrarium.models.training.evaluator import Evaluator
 from terrarium.models.training.setup import TrainingContext
 from terrarium.models.training.stages.critic import Critic

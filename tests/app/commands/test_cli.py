@@ -418,7 +418,8 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
     for name in (*COMMANDS, *TOOLS):
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out
-        if name not in ("tokenizer", "models", "data", "queue", "find", "trash", "align"):  # there each action has them
+        of_actions = ("tokenizer", "models", "data", "queue", "find", "trash", "align", "extension")
+        if name not in of_actions:  # there each action has them
             assert "--json" in text
             assert "--device" in text
 

@@ -1,0 +1,116 @@
+"""The window with the installed extensions: who made them, what they add, and what is wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+
+from terrarium.app.kit.basics import EmptyState, button, column, label, row, scrolling, titled_card
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.file_dialogs import ask_save_path
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.extensions.registry import SWITCH
+from terrarium.models.number_words import capitalized, format_count
+from terrarium.models.settings.extension_list import Addition, ExtensionInfo, are_switched_off, list_extensions
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "develop" / "write-an-extension.md"
+"""The page of the documentation about extensions, which only a checkout has."""
+_ABOUT = (
+    "Extensions are Python packages that you have installed beside Terrarium. They can do all that you can do on this "
+    "computer: install only what you trust. A new one is found at the next start."
+)
+_NONE = (
+    "No extensions are installed",
+    "Packages can add optimizers, sampling steps, stages, metrics and blocks. To begin one of your own: "
+    "terrarium extension new NAME",
+)
+_OFF = (
+    "Extensions are switched off",
+    f"Terrarium was started with {SWITCH} set: start it without, to have them again.",
+)
+
+
+class ExtensionsWindow(Dialog):
+    """Lists the extensions, each on a card with its entries and problems."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setWindowTitle("Extensions")
+        self.resize(820, 560)
+        self.docs = button("How to write one", theme, self._open_docs, icon="book-open", tip="Open the page about it")
+        self.docs.setVisible(DOCS.is_file())
+        close = button("Close", theme, self.accept, tip="Close this window")
+        for each in (self.docs, close):
+            each.setAutoDefault(False)
+        found = list_extensions()
+        body: QWidget
+        if found:
+            cards = QWidget()
+            cards.setLayout(column(*map(self._card, found), None, spacing=2 * SPACE))
+            body = scrolling(cards)
+            body.setAccessibleName("Installed extensions")
+        else:
+            body = titled_card("", EmptyState(*(_OFF if are_switched_off() else _NONE)))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE + SPACE // 2)
+        count = label(format_count(len(found), "extension") if found else "", "caption")
+        layout.addLayout(row(label("Extensions", "heading"), None, count))
+        layout.addWidget(label(_ABOUT, "muted", wrap=True))
+        layout.addWidget(body, 1)
+        layout.addLayout(row(self.docs, None, close))
+
+    def _card(self, info: ExtensionInfo) -> QFrame:
+        """Create the card of an extension."""
+        origin = f"{info.package} {info.version}" + (f", by {info.author}" if info.author else "")
+        parts: list[QWidget] = [label(origin, "caption", wrap=True, selectable=True)]
+        if info.help:
+            parts.append(label(info.help, wrap=True))
+        parts += [label(problem, "error", wrap=True, selectable=True) for problem in info.problems]
+        if info.additions:
+            parts.append(self._entries(info))
+        card = titled_card(info.title or info.package, *parts, spacing=SPACE)
+        card.setAccessibleName(f"{info.title or info.package}: {origin}")
+        return card
+
+    def _entries(self, info: ExtensionInfo) -> QWidget:
+        """Create the table of what an extension adds: kind, name, title and help, and a button for blocks."""
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE)
+        grid.setColumnStretch(2, 1)
+        for line, added in enumerate(info.additions):
+            words = added.help if added.help.startswith(added.title) else f"{added.title}: {added.help}"
+            about = label(words, wrap=True)
+            about.setAccessibleName(f"{added.kind} {added.name}: {words}")
+            grid.addWidget(label(capitalized(added.kind), "muted"), line, 0)
+            grid.addWidget(label(added.name, "mono", selectable=True), line, 1)
+            grid.addWidget(about, line, 2)
+            if added.path:
+                grid.addLayout(self._copy_button(added), line, 3)
+        return table
+
+    def _copy_button(self, block: Addition) -> QHBoxLayout:
+        copy = button("Save a copy…", self._theme, partial(self._copy, block), tip="Save the block's file to change it")
+        copy.setAccessibleName(f"Save a copy of the block {block.name}")
+        copy.setAutoDefault(False)
+        return row(copy)
+
+    def _copy(self, block: Addition) -> None:
+        """Ask for a file, and copy a block's file to it."""
+        path = ask_save_path(self, "Save a copy of the block", block.name, "py", "Python (*.py)")
+        if path is not None and self._session.notices.attempt(lambda: shutil.copyfile(block.path, path)):
+            self._session.notices.say(f"Saved {path.name}.")
+
+    def _open_docs(self) -> None:
+        """Open the page about extensions with the program that the system has for it."""
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(DOCS)))
