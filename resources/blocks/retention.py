@@ -9,7 +9,12 @@ BLOCK = {
     "title": "Sliding retention",
     "help": "Reads the tokens before with weights that decay with distance, instead of a softmax.",
     "options": {
-        "decay": {"default": 0.97, "label": "Decay", "help": "What is left per token of distance.", "range": (0.5, 1.0)},
+        "decay": {
+            "default": 0.97,
+            "label": "Decay",
+            "help": "What is left per token of distance.",
+            "range": (0.5, 1.0),
+        },
         "window": {"default": 64, "label": "Window", "help": "How many tokens back are read.", "range": (1, 100_000)},
     },
 }
@@ -25,8 +30,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
         """x (B, T, C), allowed (B or 1, 1, T, T) bool -> (B, T, C)."""
-        heads = (part(x).unflatten(-1, (self.n_head, -1)).transpose(1, 2) for part in (self.query, self.key, self.value))
-        q, k, v = heads  # (B, H, T, D)
+        parts = (self.query, self.key, self.value)
+        q, k, v = (part(x).unflatten(-1, (self.n_head, -1)).transpose(1, 2) for part in parts)  # (B, H, T, D)
         at = torch.arange(x.size(1), device=x.device)
         distance = (at[:, None] - at).abs()
         weights = (q @ k.mT) * q.size(-1) ** -0.5 * self.decay**distance * (allowed & (distance < self.window))

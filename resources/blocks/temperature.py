@@ -9,7 +9,12 @@ BLOCK = {
     "title": "Learned temperature",
     "help": "Softmax attention with a learned scale of the scores for each head.",
     "options": {
-        "start": {"default": 1.0, "label": "Start", "help": "The first scale, as a multiple of the usual.", "range": (0.1, 10.0)},
+        "start": {
+            "default": 1.0,
+            "label": "Start",
+            "help": "The first scale, as a multiple of the usual.",
+            "range": (0.1, 10.0),
+        },
     },
 }
 
@@ -25,8 +30,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, allowed: Tensor, positions) -> tuple[Tensor, Tensor]:
         """x (B, T, C), allowed (B or 1, 1, T, T) bool -> (B, T, C), and the weights (B, H, T, T) for the glass box."""
-        heads = (part(x).unflatten(-1, (self.n_head, -1)).transpose(1, 2) for part in (self.query, self.key, self.value))
-        q, k, v = heads  # (B, H, T, D)
+        parts = (self.query, self.key, self.value)
+        q, k, v = (part(x).unflatten(-1, (self.n_head, -1)).transpose(1, 2) for part in parts)  # (B, H, T, D)
         q, k = positions.rotate(q), positions.rotate(k)  # as the design's position scheme has it
         scores = positions.add_bias(self.scale * (q @ k.mT)).masked_fill(~allowed, -torch.inf)
         weights = scores.softmax(dim=-1)

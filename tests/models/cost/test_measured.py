@@ -155,7 +155,9 @@ def check_modules(config: ModelConfig) -> None:
         seen.add(path)
         assert module.flops == flops[path], (module.path, config)
         role = {"weight": "table"} if module.kind in ("LanguageHead", "RelativeBias") else {}
-        role = {each.name: each.role for each in tensors[path]} if module.kind == "Fire" else role  # not of a usual layer
+        role = (
+            {each.name: each.role for each in tensors[path]} if module.kind == "Fire" else role
+        )  # not of a usual layer
         found = [each._replace(role=role.get(each.name, each.role)) for each in module.tensors]
         assert found == tensors[path], (module.path, config)
     assert seen >= flops.keys() | tensors.keys(), config
