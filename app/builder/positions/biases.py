@@ -172,8 +172,8 @@ def relative_distances(config: ModelConfig, length: int) -> SchemePictures:
     return SchemePictures(
         words=f"A small network ({FIRE_WIDTH} hidden numbers) turns the relative distance of two tokens into what each "
         "head adds to their score. It is relative to the later token's position, or to a threshold if that is larger "
-        f"(in a new model a quarter of the context, {format_number(threshold)}), so it lies between 0 and 1 in texts of "
-        "any length. The network is learned: a new model has only noise.",
+        f"(in a new model a quarter of the context, {format_number(threshold)}), so it lies between 0 and 1 in texts "
+        "of any length. The network is learned: a new model has only noise.",
         first=LinePicture(
             title=f"Seen from token {query:,}",
             at=at,
