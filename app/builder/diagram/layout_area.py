@@ -16,7 +16,7 @@ _GROUPS = {
 }
 """Key prefix of a column's parts -> its headings, the longest first."""
 _HEADING, _LEGEND, _SAMPLE = 16.0, 34.0, 400.0
-_SHARED_BY_EXPERTS = ("feed_forward.up", "feed_forward.gate", "feed_forward.down")
+_SHARED_BY_EXPERTS = ("feed_forward.up", "feed_forward.gate", "feed_forward.norm", "feed_forward.down")
 
 
 def layout_area(config: ModelConfig, parts: dict[str, Part], width: float, height: float, measure: Measure) -> Picture:

@@ -170,12 +170,12 @@ def relative_distances(config: ModelConfig, length: int) -> SchemePictures:
         return f"{pair}: {format_number(float(matrix[row, column]), 3)}"
 
     return SchemePictures(
-        words=f"A network of {FIRE_WIDTH} hidden numbers makes of each relative distance what every head adds to the "
-        "score. Up to a threshold, at first a quarter of the context "
-        f"({format_number(threshold)}), it is relative to the threshold, beyond to the token's position: however long "
-        "the text, it is between 0 and 1. The network is learned: a new model has only noise.",
+        words=f"A small network ({FIRE_WIDTH} hidden numbers) turns the relative distance of two tokens into what each "
+        "head adds to their score. It is relative to the later token's position, or to a threshold if that is larger "
+        f"(in a new model a quarter of the context, {format_number(threshold)}), so it lies between 0 and 1 in texts "
+        "of any length. The network is learned: a new model has only noise.",
         first=LinePicture(
-            title=f"Relative distance, from token {query:,}",
+            title=f"Seen from token {query:,}",
             at=at,
             lines=(Line(values=values),),
             x=_distance_axis(config, at),
