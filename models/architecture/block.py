@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from terrarium.models.architecture.attention import Attention, AttentionContext
 from terrarium.models.architecture.cache import LayerCache
 from terrarium.models.architecture.convolution import ShortConv, convolve
-from terrarium.models.architecture.custom import CustomAttention, CustomFeedForward
+from terrarium.models.architecture.custom import CustomFeedForward
+from terrarium.models.architecture.custom_attention import CustomAttention
 from terrarium.models.architecture.experts import FeedForward, MixtureOfExperts
 from terrarium.models.architecture.norms import make_norm
 from terrarium.models.architecture.trace import Trace

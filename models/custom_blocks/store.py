@@ -193,7 +193,7 @@ def check_allowed(block: CustomBlock) -> None:
     if not is_allowed(block):
         raise NotAllowedError(
             f"The block “{block.title}” is a program that was not allowed on this computer yet: read and allow it in "
-            f"the builder, under “Blocks”, or give the command --trust-block {block.sha256}"
+            f"the builder, under “Blocks”, or add to the command: --trust-block {block.sha256}."
         )
 
 

@@ -37,6 +37,7 @@ from terrarium.models.inference.fast_matmul import (
 )
 from terrarium.models.inference.threads import StepThreads, ThreadTuner
 from terrarium.models.inference.weights import QuantizedHead
+from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
@@ -72,8 +73,12 @@ class FastDecoder:
 
     @staticmethod
     def covers(model: nn.Module) -> bool:
-        """Return whether the model is supported: a decoder on the CPU in float32 (matrices may be quantized)."""
-        return type(model) is Decoder and all(
+        """Return whether the model is supported: a decoder on the CPU in float32 (matrices may be quantized), all of
+        whose parts are built in.
+        """
+        if type(model) is not Decoder or blocks_of(model.config):
+            return False
+        return all(
             type(parameter) is nn.Parameter and parameter.device.type == "cpu" and parameter.dtype == torch.float32
             for parameter in model.parameters()
         )

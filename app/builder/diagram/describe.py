@@ -45,7 +45,7 @@ def _with_sizes(parts: dict[str, Part], tree: TreePart) -> dict[str, Part]:
     sizes: dict[str, tuple[int, int]] = {}
     for node in tree.walk():
         key = re.sub(r"blocks\.\*\.|experts\.\*\.", "", node.path)
-        key = re.sub(r"(query|key)_norm$", "qk_norm", key).replace("score_bias", "attention.t5")
+        key = re.sub(r"(query|key)_norm$", "qk_norm", key)
         while key not in parts and "." in key:
             key = key.rpartition(".")[0]
         if node.size:

@@ -119,6 +119,5 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
         )
     if is_cross:
         return parts
-    for applied_to in ("queries", "scores"):
-        parts += position_part(stack, applied_to, prefix + config.position)
-    return parts
+    parts += position_part(stack, "queries", prefix + config.position)
+    return parts + position_part(stack, "scores", f"{stack.prefix}score_bias")
