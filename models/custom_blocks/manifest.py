@@ -225,9 +225,10 @@ def _check_imports(tree: ast.Module) -> None:
 
 def _manifest(tree: ast.Module) -> dict[str, Any]:
     """Return the literal that is assigned to BLOCK, at the top level and once."""
-    found = [node for node in ast.walk(tree) if _binds_manifest(node)]
+    found: list[Any] = [node for node in ast.walk(tree) if _binds_manifest(node)]
     if len(found) > 1:
-        raise ValueError(f"Line {found[1].lineno} changes BLOCK: assign it once.")  # type: ignore[attr-defined]
+        line = sorted(node.lineno for node in found)[1]
+        raise ValueError(f"Line {line} changes BLOCK: assign it once.")
     tops = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets == found]
     if not tops:
         raise ValueError(
