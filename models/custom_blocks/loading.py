@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import linecache
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.sizes import BlockConfig
-from terrarium.models.custom_blocks.store import check_allowed, find_in
+from terrarium.models.custom_blocks.store import NotAllowedError, check_allowed, find_in
 from terrarium.models.settings.block_references import options_in
 from terrarium.models.settings.model_slots import ModelSlots
 
@@ -76,26 +77,32 @@ def block_class(about: CustomBlock) -> type[nn.Module]:
 
 @lru_cache(maxsize=64)
 def _run(source: str, sha256: str) -> Any:
-    name = f"terrarium_block_{sha256[:16]}"
+    name = f"terrarium_block_{sha256}"
     file = f"<block {sha256}>"
     linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
-    module = ModuleType(name)
-    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
-    return module.Block
+    module = sys.modules[name] = ModuleType(name)  # dataclasses look their module up there
+    try:
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
+        return module.Block
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
 @contextmanager
 def explained(about: CustomBlock, when: str) -> Iterator[None]:
-    """Turn what a block raises into ValueError with its line; running out of memory stays what it is."""
+    """Turn what a block raises into ValueError, with its line if that is known; running out of memory stays what it
+    is.
+    """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError):
+    except (torch.OutOfMemoryError, MemoryError, NotAllowedError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == f"<block {about.sha256}>"]
-        if not lines:
+        if not lines and isinstance(error, ValueError):  # a sentence of ours
             raise
-        where = f" in line {lines[-1]}"
+        where = f" in line {lines[-1]}" if lines else ""
         words = str(error).strip().splitlines()
         why = f"{type(error).__name__}: {words[0].rstrip('.')}" if words else type(error).__name__
         raise ValueError(f"The block “{about.title}” fails {when}{where}: {why}.") from error
@@ -123,9 +130,8 @@ class _Measurable(PlacedBlock):
 def _measure(
     about: CustomBlock, config: BlockConfig, values: tuple[tuple[str, Any], ...], batch_size: int, length: int
 ) -> Measured:
-    from terrarium.models.custom_blocks.measure import (
-        measure,
-    )  # half a second, which building a model need not wait for
+    # Half a second, which building a model need not wait for.
+    from terrarium.models.custom_blocks.measure import measure
 
     with torch.device("meta"):
         placed = _Measurable(about, config, dict(values))

@@ -15,6 +15,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import keyword
+import math
 import sys
 import tokenize
 import unicodedata
@@ -52,6 +54,8 @@ class BlockOption:
         kind = type(self.default)
         try:
             value = _BOOLS[text] if kind is bool else kind(text)
+            if not _is_plain(value):
+                raise ValueError
         except (KeyError, ValueError):
             raise ValueError(f"The option {name} is {text!r}: it must be {_KIND_WORDS[kind]}.") from None
         if self.range is not None and not self.range[0] <= value <= self.range[1]:  # type: ignore[operator]
@@ -61,6 +65,13 @@ class BlockOption:
         if self.choices and value not in self.choices:
             raise ValueError(f"The option {name} is {text!r}: choose one of {', '.join(self.choices)}.")
         return value
+
+
+def _is_plain(value: bool | int | float | str) -> bool:
+    """Return whether a value can be shown, written and read again: a finite number of 64 bits, or a line of text."""
+    if isinstance(value, str):
+        return value.isprintable()
+    return abs(value) < 2**63 and math.isfinite(value)
 
 
 _BOOLS = {"True": True, "False": False}
@@ -138,11 +149,12 @@ def read_block(source: str) -> CustomBlock:
     _check_characters(source)
     try:
         tree = ast.parse(source)
+        compile(tree, "<block>", "exec", dont_inherit=True)  # finds what parsing does not, such as a lone `return`
     except SyntaxError as error:
         raise ValueError(f"Line {error.lineno}: {(error.msg or 'not Python').rstrip('.')}.") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise ValueError("The text is not Python that can be read: its expressions are nested too deeply.") from error
-    _check_names(source)
+    _check_names(source, tree)
     _check_imports(tree)
     return _block_of(_manifest(tree), _forward_arguments(tree), source)
 
@@ -152,17 +164,49 @@ def _check_characters(source: str) -> None:
     arXiv:2111.00169).
     """
     for number, line in enumerate(source.split("\n"), 1):
+        if line.isascii() and line.replace("\t", " ").isprintable():
+            continue
         for character in line:
-            category = unicodedata.category(character)
-            if (category in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and character != "\t") or character == "\xad":
+            if character != "\t" and (not character.isprintable() or character in _INVISIBLE):
                 raise ValueError(f"Line {number} has an invisible character (U+{ord(character):04X}): delete it.")
+            if unicodedata.bidirectional(character) in ("R", "AL", "AN"):
+                raise ValueError(
+                    f"Line {number} has a letter that is written from right to left, which reorders what is shown: "
+                    f"write it as \\u{ord(character):04x}."
+                )
 
 
-def _check_names(source: str) -> None:
+_INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    + "".join(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
+)
+"""Letters and marks that are drawn as nothing, beside the controls and spaces that Python calls not printable: fillers,
+joiners and variation selectors."""
+
+
+def _check_names(source: str, tree: ast.Module) -> None:
     """Names must be ASCII: Python takes letters that look alike for different ones, or different ones for alike."""
+    if source.isascii():
+        return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.NAME and not token.string.isascii():
+        if token.type not in _TEXTS and not token.string.isascii():
             raise ValueError(f"Line {token.start[0]}: the name {token.string!r} has letters that are not ASCII.")
+    lines = [line.encode() for line in source.split("\n")]
+    for node in ast.walk(tree):  # before Python 3.12, an f-string is one token, with all names in it
+        if isinstance(node, ast.JoinedStr) and not _segment(lines, node).isascii():
+            raise ValueError(f"Line {node.lineno}: this f-string has letters that are not ASCII: add another string.")
+
+
+_TEXTS = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+
+
+def _segment(lines: list[bytes], node: ast.expr) -> bytes:
+    """Return the part of the lines that a node is read from."""
+    assert node.end_lineno is not None
+    found = lines[node.lineno - 1 : node.end_lineno]
+    found[-1] = found[-1][: node.end_col_offset]
+    found[0] = found[0][node.col_offset :]
+    return b"".join(found)
 
 
 def _check_imports(tree: ast.Module) -> None:
@@ -181,22 +225,15 @@ def _check_imports(tree: ast.Module) -> None:
 
 def _manifest(tree: ast.Module) -> dict[str, Any]:
     """Return the literal that is assigned to BLOCK, at the top level and once."""
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and node.id == "BLOCK" and isinstance(node.ctx, ast.Store | ast.Del)
-    ]
-    tops = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and node.targets[0] in found
-    ]
+    found: list[Any] = [node for node in ast.walk(tree) if _binds_manifest(node)]
+    if len(found) > 1:
+        line = sorted(node.lineno for node in found)[1]
+        raise ValueError(f"Line {line} changes BLOCK: assign it once.")
+    tops = [node for node in tree.body if isinstance(node, ast.Assign) and node.targets == found]
     if not tops:
         raise ValueError(
             'There is no manifest: begin with BLOCK = {"name": …, "slot": …, "title": …}, as in “Your own block”.'
         )
-    if len(found) > 1:
-        raise ValueError(f"Line {found[1].lineno} changes BLOCK: assign it once.")
     try:
         manifest = ast.literal_eval(tops[0].value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -209,6 +246,13 @@ def _manifest(tree: ast.Module) -> dict[str, Any]:
     return manifest
 
 
+def _binds_manifest(node: ast.AST) -> bool:
+    """Return whether a node assigns or deletes the name BLOCK: as a variable, an import, a function, a class, …"""
+    if isinstance(node, ast.Name):
+        return node.id == "BLOCK" and not isinstance(node.ctx, ast.Load)
+    return "BLOCK" in (getattr(node, "name", ""), getattr(node, "asname", ""), getattr(node, "rest", ""))
+
+
 def _forward_arguments(tree: ast.Module) -> int:
     """Return the number of arguments of `Block.forward`, without self."""
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Block"]
@@ -217,7 +261,7 @@ def _forward_arguments(tree: ast.Module) -> int:
     forwards = [node for node in classes[0].body if isinstance(node, ast.FunctionDef) and node.name == "forward"]
     if len(forwards) != 1:
         raise ValueError(f"Line {classes[0].lineno}: the class Block has no method forward: write one.")
-    return len(forwards[0].args.args) - 1
+    return len(forwards[0].args.posonlyargs) + len(forwards[0].args.args) - 1
 
 
 _ARGUMENTS = {"attention": (2, 3), "feed_forward": (1,), "position": (1,), "norm": (1,)}
@@ -238,13 +282,13 @@ def _block_of(manifest: dict[str, Any], n_arguments: int, source: str) -> Custom
     if slot not in BLOCK_SLOTS:
         raise ValueError(f"The slot {slot[:60]!r} is not one of {', '.join(BLOCK_SLOTS)}.")
     applied_to = manifest.get("applied_to", "")
-    if (applied_to in APPLIED_TO) != (slot == "position") or not isinstance(applied_to, str):
+    if applied_to not in (APPLIED_TO if slot == "position" else ("",)):
         raise ValueError(f'A position block, and no other, has "applied_to": one of {", ".join(APPLIED_TO)}.')
     if n_arguments not in _ARGUMENTS[slot]:
         raise ValueError(f"forward of a block for {slot} takes {_FORWARD[slot]}, beside self.")
     help_text = manifest.get("help", "")
-    if not isinstance(help_text, str) or len(help_text) > 1000 or len(manifest["title"]) > 40:
-        raise ValueError('"help" must be a text of at most 1,000 characters, and "title" of at most 40.')
+    if not _is_line(manifest["title"], 40) or not _is_line(help_text, 1000):
+        raise ValueError('"title" must be one line of at most 40 characters, and "help" of at most 1,000.')
     options = manifest.get("options", {})
     if not isinstance(options, dict) or len(options) > 20:
         raise ValueError('"options" must be a dict, of at most 20 options.')
@@ -260,6 +304,11 @@ def _block_of(manifest: dict[str, Any], n_arguments: int, source: str) -> Custom
     )
 
 
+def _is_line(text: Any, most: int) -> bool:
+    """Return whether this is a text of one line, whose characters are shown as they are."""
+    return isinstance(text, str) and len(text) <= most and text.isprintable()
+
+
 _FORWARD = {
     "attention": "(x, allowed), or (x, allowed, positions)",
     "feed_forward": "(x)",
@@ -271,24 +320,25 @@ _FORWARD = {
 def _option(name: Any, about: Any) -> BlockOption:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"The option {name!r} needs a name of small letters, digits and _.")
+    if keyword.iskeyword(name) or name in ("self", "config"):
+        raise ValueError(f"The option {name!r} cannot be an argument of __init__: choose another name.")
     if not isinstance(about, dict) or set(about) - _OPTION_KEYS or "default" not in about:
         raise ValueError(
             f'The option {name} needs a "default", and may have {", ".join(sorted(_OPTION_KEYS - {"default"}))}.'
         )
-    default = about["default"]
-    if type(default) not in _KIND_WORDS or default != default:
-        raise ValueError(f"The default of {name} must be a number, True, False or a word.")
-    if not all(isinstance(about.get(key, ""), str) for key in ("label", "help")):
-        raise ValueError(f"The label and help of {name} must be texts.")
-    limits, choices = about.get("range"), about.get("choices", ())
-    is_number = type(default) in (int, float)
+    default, limits, choices = about["default"], about.get("range"), about.get("choices", ())
+    if type(default) not in _KIND_WORDS or not _is_plain(default):
+        raise ValueError(f"The default of {name} must be a finite number, True, False or a word.")
+    if not all(_is_line(about.get(key, ""), 1000) for key in ("label", "help")):
+        raise ValueError(f"The label and help of {name} must be texts of one line.")
     if limits is not None:
-        is_pair = isinstance(limits, tuple | list) and len(limits) == 2 and all(type(n) in (int, float) for n in limits)
-        if not is_number or not is_pair or not limits[0] <= default <= limits[1]:
+        if not _are_limits(limits) or type(default) not in (int, float) or not limits[0] <= default <= limits[1]:
             raise ValueError(f"The range of {name} must be two numbers with its default between them.")
+        if float in map(type, limits):  # as in "default": 1, "range": (0.5, 2.0)
+            default = float(default)
         limits = float(limits[0]), float(limits[1])
     if choices and (
-        not isinstance(choices, tuple | list) or not all(isinstance(c, str) for c in choices) or default not in choices
+        not isinstance(choices, tuple | list) or not all(_is_line(c, 100) for c in choices) or default not in choices
     ):
         raise ValueError(f"The choices of {name} must be words, with its default among them.")
     return BlockOption(
@@ -298,3 +348,8 @@ def _option(name: Any, about: Any) -> BlockOption:
         range=limits,
         choices=tuple(choices),
     )
+
+
+def _are_limits(limits: Any) -> bool:
+    is_pair = isinstance(limits, tuple | list) and len(limits) == 2
+    return is_pair and all(type(n) in (int, float) and _is_plain(n) for n in limits)

@@ -1,30 +1,35 @@
 """The texts of custom blocks in the library, and which of them may run on this computer. No torch.
 
 `blocks/NAME.py` is a text that can be changed; `blocks/texts/SHA256.py` keeps each text that a design has used. Consent
-is kept outside of the library, beside the user's other settings of this computer, so that no file carries it here.
+is kept outside of the library, in a folder of its own for this user of this computer, so that no file carries it here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from filelock import FileLock
 from platformdirs import user_config_dir
 
 from terrarium.models.custom_blocks.manifest import MAX_BYTES, CustomBlock, decode_source, read_block, sha256_of
-from terrarium.models.files.atomic import atomic_write_json, atomic_write_text, read_json
+from terrarium.models.files.atomic import atomic_write_text, file_stamp, private_folder, read_json
+from terrarium.models.library.library import safe_name
 from terrarium.models.library.location import find_location
 from terrarium.models.settings.block_references import (
     BLOCK_SLOTS,
     NAME,
     BlockReference,
     HasBlocks,
-    blocks_of,
+    block_in,
     options_in,
 )
 from terrarium.models.settings.slots import Problem
@@ -32,6 +37,9 @@ from terrarium.models.settings.slots import Problem
 TRUST_VARIABLE = "TERRARIUM_TRUST_BLOCKS"
 """The environment variable with the hashes of further texts that may run, separated by commas: what `--trust-block`
 sets for a command and for the processes that it starts."""
+
+_MAX_CONSENT_BYTES = 1 << 20
+"""The size limit of the file of consent, which has about 150 bytes for each text."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -57,20 +65,19 @@ def blocks_folder() -> Path:
 
 
 def list_blocks() -> list[BlockFile]:
-    """Return the texts of the library by name; links are left out."""
+    """Return the texts of the library by name; links, and files that no block can be called as, are left out."""
     folder = blocks_folder()
     if not folder.is_dir():
         return []
-    paths = sorted(path for path in folder.glob("*.py") if path.is_file() and not path.is_symlink())
-    return [inspect_file(path) for path in paths]
+    paths = (path for path in folder.glob("*.py") if path.is_file() and not path.is_symlink())
+    return [inspect_file(path) for path in sorted(paths) if NAME.fullmatch(path.stem)]
 
 
 def inspect_file(path: Path) -> BlockFile:
     """Read a text and its manifest; a problem is in the result, not raised."""
     try:
-        with path.open("rb") as file:
-            source = decode_source(file.read(MAX_BYTES + 1), path.name)
-    except (OSError, ValueError) as error:
+        source = _read_text(path)
+    except ValueError as error:
         return BlockFile(name=path.stem, path=path, problem=str(error))
     try:
         return BlockFile(name=path.stem, path=path, source=source, block=read_block(source))
@@ -78,10 +85,21 @@ def inspect_file(path: Path) -> BlockFile:
         return BlockFile(name=path.stem, path=path, source=source, problem=str(error))
 
 
+def _read_text(path: Path) -> str:
+    """Return the text of a file; ValueError, naming it, if it cannot be a block."""
+    if not path.is_file():  # opening a pipe would wait for its writer
+        raise ValueError(f"{path.name} is missing, or not a file.")
+    try:
+        with path.open("rb") as file:
+            return decode_source(file.read(MAX_BYTES + 1), path.name)
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read ({error.strerror}): check its permissions.") from error
+
+
 def save_block(source: str) -> CustomBlock:
     """Save a text under the name in its manifest, and keep it for designs; ValueError if it is not a proper block."""
     block = read_block(source)
-    atomic_write_text(blocks_folder() / f"{block.name}.py", source)
+    atomic_write_text(blocks_folder() / f"{safe_name(block.name)}.py", source)
     keep_text(block)
     return block
 
@@ -94,7 +112,7 @@ def keep_text(block: CustomBlock) -> None:
 
 def has_text(reference: BlockReference) -> bool:
     """Return whether the library has the text that a design names, unchanged."""
-    return _kept(str(_text_path(reference.sha256)), reference.sha256) is not None
+    return _kept(reference.sha256) is not None
 
 
 def delete_block(name: str) -> None:
@@ -109,8 +127,7 @@ def find_block(reference: BlockReference) -> CustomBlock:
     Raises:
         ValueError: if its text is not in the library, or its manifest says otherwise than the reference.
     """
-    path = _text_path(reference.sha256)
-    block = _kept(str(path), reference.sha256)
+    block = _kept(reference.sha256)
     if block is None:
         raise ValueError(
             f"The text of the block “{reference.name}” ({reference.sha256[:12]}…) is not in this library: open its "
@@ -123,7 +140,7 @@ def find_block(reference: BlockReference) -> CustomBlock:
 
 def find_in(design: HasBlocks, place: str) -> CustomBlock | None:
     """Return the custom block in a place of a design; None if that is built in. Raises as `find_block`."""
-    reference = blocks_of(design).get(place)
+    reference = block_in(design, place)
     if reference is None:
         return None
     block = find_block(reference)
@@ -132,21 +149,21 @@ def find_in(design: HasBlocks, place: str) -> CustomBlock | None:
     return block
 
 
+def _kept(sha256: str) -> CustomBlock | None:
+    path = _text_path(sha256)
+    try:
+        return _read_kept(path, sha256, file_stamp(path))
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=256)
-def _kept_text(path: str, sha256: str, stamp: int) -> CustomBlock | None:
-    try:
-        with open(path, "rb") as file:
-            source = decode_source(file.read(MAX_BYTES + 1), Path(path).name)
-        return read_block(source) if sha256_of(source) == sha256 else None
-    except (OSError, ValueError):
-        return None
-
-
-def _kept(path: str, sha256: str) -> CustomBlock | None:
-    try:
-        return _kept_text(path, sha256, os.stat(path).st_mtime_ns)
-    except OSError:
-        return None
+def _read_kept(path: Path, sha256: str, stamp: tuple[int, int]) -> CustomBlock:
+    """Read a kept text. Only successes are cached, and what those are is fixed by the hash."""
+    source = _read_text(path)
+    if sha256_of(source) != sha256:
+        raise ValueError(f"{path.name} has another text than its name says.")
+    return read_block(source)
 
 
 def _text_path(sha256: str) -> Path:
@@ -158,14 +175,17 @@ def _text_path(sha256: str) -> Path:
 
 
 def consent_file() -> Path:
-    """Return the file of consent, outside of the library."""
-    return Path(user_config_dir("Terrarium", appauthor=False)) / "allowed-blocks.json"
+    """Return the file of consent, outside of the library.
+
+    Its folder has a name of its own: on Windows and macOS, settings and the library are in the same one.
+    """
+    return Path(user_config_dir("Terrarium consent", appauthor=False)) / "allowed-blocks.json"
 
 
 def is_allowed(block: CustomBlock) -> bool:
     """Return whether this exact text may run on this computer."""
     sha256 = block.sha256
-    return sha256 in os.environ.get(TRUST_VARIABLE, "").split(",") or sha256 in _allowed()
+    return sha256 in re.split(r"[\s,]+", os.environ.get(TRUST_VARIABLE, "")) or sha256 in _allowed()
 
 
 def check_allowed(block: CustomBlock) -> None:
@@ -178,46 +198,84 @@ def check_allowed(block: CustomBlock) -> None:
 
 
 def allow(block: CustomBlock) -> None:
-    """Record the user's consent to this exact text, which was shown to them."""
-    entries = {**_allowed(), block.sha256: {"name": block.name, "when": datetime.now(UTC).isoformat("T", "seconds")}}
-    atomic_write_json(consent_file(), {"allowed": entries})
+    """Record the user's consent to this exact text, which was shown to them.
+
+    Raises:
+        ValueError: if the library contains the place where consent is kept.
+        OSError: if it cannot be written.
+    """
+    _change(block.sha256, {"name": block.name, "when": datetime.now(UTC).isoformat("T", "seconds")})
 
 
 def withdraw(sha256: str) -> None:
-    """Take the consent to a text back."""
-    atomic_write_json(consent_file(), {"allowed": {key: value for key, value in _allowed().items() if key != sha256}})
+    """Take the consent to a text back. Raises as `allow`."""
+    _change(sha256, None)
 
 
-def _allowed() -> Mapping[str, object]:
+def _change(sha256: str, entry: dict[str, str] | None) -> None:
     path = consent_file()
-    if not path.exists():
+    if _is_in_library(path):
+        raise ValueError(
+            f"{path.parent} is in the library, which could carry consent to other computers: choose another folder for "
+            "the library, or set XDG_CONFIG_HOME to one outside of it."
+        )
+    private_folder(path.parent)
+    with FileLock(path.with_suffix(".lock")):  # so that no other process writes back what is withdrawn here
+        entries = {key: value for key, value in _allowed().items() if key != sha256}
+        if entry is not None:
+            entries[sha256] = entry
+        atomic_write_text(path, json.dumps({"allowed": entries}, indent=1) + "\n", private=True)
+
+
+def _allowed() -> Mapping[str, Any]:
+    """Return the entries of the file of consent, by hash. If it is damaged, or may be another's, nothing is allowed,
+    and the user is asked again.
+    """
+    path = consent_file()
+    if not _is_own(path) or _is_in_library(path):
         return {}
     try:
-        entries = read_json(path).get("allowed", {})
-    except ValueError:  # damaged: nothing is allowed, and the user is asked again
+        entries = read_json(path, _MAX_CONSENT_BYTES).get("allowed", {})
+    except ValueError:
         return {}
-    return entries if isinstance(entries, dict) else {}
+    if not isinstance(entries, dict):
+        return {}
+    return {key: value for key, value in entries.items() if _HASH.fullmatch(key) and isinstance(value, dict)}
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether this is a file of this user, no link, which no other user can write."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    is_private = os.name == "nt" or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+    return stat.S_ISREG(status.st_mode) and is_private
+
+
+def _is_in_library(path: Path) -> bool:
+    return path.resolve().is_relative_to(find_location().home.resolve())
 
 
 def block_problems(design: HasBlocks) -> list[Problem]:
     """Return why a design's custom blocks cannot be built on this computer; [] if they can. Nothing of them runs."""
     found = []
-    for place in blocks_of(design):
+    for place, slot in BLOCK_SLOTS.items():
         try:
             _check_place(design, place)
         except ValueError as error:
-            found.append(Problem(BLOCK_SLOTS[place], str(error)))
+            found.append(Problem(slot, str(error)))
     return found
 
 
 def check_blocks(design: HasBlocks) -> None:
     """Raise ValueError if a design's custom blocks cannot be built on this computer. Nothing of them runs."""
-    for place in blocks_of(design):
+    for place in BLOCK_SLOTS:
         _check_place(design, place)
 
 
 def _check_place(design: HasBlocks, place: str) -> None:
     block = find_in(design, place)
-    assert block is not None
-    block.values(options_in(design, place))
-    check_allowed(block)
+    if block is not None:
+        block.values(options_in(design, place))
+        check_allowed(block)

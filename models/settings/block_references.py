@@ -113,7 +113,7 @@ def _wrong_options(options: Sequence[str], places: Sequence[str]) -> str:
     seen = set()
     for option in options:
         match = _OPTION.fullmatch(option)
-        if match is None:
+        if match is None or not option.isprintable():
             return f"block_options has {option[:60]!r}: write PLACE.NAME=VALUE, such as attention.decay=0.97."
         if match["place"] not in places:
             return f"block_options sets {option[:60]!r}, but the design has no custom {match['place']}: leave it out."
