@@ -38,7 +38,7 @@ _START_S = 120.0
 """Limit on a child's start-up time, which is seconds on a busy machine, and much less on others."""
 
 _IDLE_BYTES = 1 << 27
-"""Resident memory above which a child is killed after a call; before any call, it has 20 to 60 MB."""
+"""Default of ChildProcess; before any call, a child has 20 to 60 MB."""
 
 _LENGTH_BYTES = 8
 _OUT_OF_MEMORY = 78
@@ -85,9 +85,11 @@ class LimitError(ValueError):
 class ChildProcess:
     """A child process, started lazily by the first call and restarted after a kill. Serializes calls from threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, idle_bytes: int = _IDLE_BYTES) -> None:
+        """idle_bytes: resident memory above which the child is killed after a call."""
         self._lock = threading.Lock()
         self._running: _Running | None = None
+        self._idle_bytes = idle_bytes
 
     @property
     def pid(self) -> int:
@@ -124,7 +126,7 @@ class ChildProcess:
             assert self._running is not None
             request = {"module": function.__module__, "function": function.__qualname__, "args": args}
             answer = yield from self._running.ask(request, limits)
-            if self._running.memory_bytes() > _IDLE_BYTES:
+            if self._running.memory_bytes() > self._idle_bytes:
                 self.kill()  # it does not free what it has read, and the next call may be a long time off
         except BaseException:  # also when the generator is closed: the next call would receive this answer
             self.kill()

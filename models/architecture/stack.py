@@ -33,9 +33,7 @@ class Stack(nn.Module):
         self.score_bias = position_module(config, "scores")
         self.embedding_norm = make_norm(config, config.d_model) if config.embedding_norm else None
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(
-            Block(config, has_cross=has_cross, layer=layer) for layer in range(config.n_layer)
-        )
+        self.blocks = nn.ModuleList(Block(config, has_cross=has_cross, layer=layer) for layer in range(config.n_layer))
         self.final_norm = make_norm(config, config.d_model) if config.norm_place == "pre" else None
 
     def transform(

@@ -239,7 +239,9 @@ def _custom(
 
     def part_of(where: str, name: str) -> Part:
         module = next(each for each in modules if each.path == where)
-        below = [each.path for each in modules if each.path and each.path.rpartition(".")[0] == where and each.path != where]
+        below = [
+            each.path for each in modules if each.path and each.path.rpartition(".")[0] == where and each.path != where
+        ]
         return Part(
             path=name,
             kind=kind if not where else module.kind,

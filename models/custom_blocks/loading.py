@@ -123,7 +123,9 @@ class _Measurable(PlacedBlock):
 def _measure(
     about: CustomBlock, config: BlockConfig, values: tuple[tuple[str, Any], ...], batch_size: int, length: int
 ) -> Measured:
-    from terrarium.models.custom_blocks.measure import measure  # half a second, which building a model need not wait for
+    from terrarium.models.custom_blocks.measure import (
+        measure,
+    )  # half a second, which building a model need not wait for
 
     with torch.device("meta"):
         placed = _Measurable(about, config, dict(values))

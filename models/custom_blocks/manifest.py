@@ -55,7 +55,9 @@ class BlockOption:
         except (KeyError, ValueError):
             raise ValueError(f"The option {name} is {text!r}: it must be {_KIND_WORDS[kind]}.") from None
         if self.range is not None and not self.range[0] <= value <= self.range[1]:  # type: ignore[operator]
-            raise ValueError(f"The option {name} is {text}: it must lie between {self.range[0]:g} and {self.range[1]:g}.")
+            raise ValueError(
+                f"The option {name} is {text}: it must lie between {self.range[0]:g} and {self.range[1]:g}."
+            )
         if self.choices and value not in self.choices:
             raise ValueError(f"The option {name} is {text!r}: choose one of {', '.join(self.choices)}.")
         return value
@@ -230,7 +232,9 @@ def _block_of(manifest: dict[str, Any], n_arguments: int, source: str) -> Custom
             raise ValueError(f'BLOCK needs a "{key}", a word in quotation marks.')
     name, slot = manifest["name"], manifest["slot"]
     if not NAME.fullmatch(name):
-        raise ValueError(f"The name {name[:60]!r} must be of small letters, digits and _, at most 40, and begin with a letter.")
+        raise ValueError(
+            f"The name {name[:60]!r} must be of small letters, digits and _, at most 40, and begin with a letter."
+        )
     if slot not in BLOCK_SLOTS:
         raise ValueError(f"The slot {slot[:60]!r} is not one of {', '.join(BLOCK_SLOTS)}.")
     applied_to = manifest.get("applied_to", "")
@@ -268,7 +272,9 @@ def _option(name: Any, about: Any) -> BlockOption:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"The option {name!r} needs a name of small letters, digits and _.")
     if not isinstance(about, dict) or set(about) - _OPTION_KEYS or "default" not in about:
-        raise ValueError(f'The option {name} needs a "default", and may have {", ".join(sorted(_OPTION_KEYS - {"default"}))}.')
+        raise ValueError(
+            f'The option {name} needs a "default", and may have {", ".join(sorted(_OPTION_KEYS - {"default"}))}.'
+        )
     default = about["default"]
     if type(default) not in _KIND_WORDS or default != default:
         raise ValueError(f"The default of {name} must be a number, True, False or a word.")

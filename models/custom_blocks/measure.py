@@ -2,8 +2,9 @@
 
 The module runs once, forward and backward, on fake tensors, which have a shape and a storage of a size, but no numbers.
 A dispatch mode sees every operation below autograd, counts its FLOPs, and follows which storages are alive. So the
-peaks are those of torch's own allocations on a CPU; the workspace inside a kernel is left out. Meta tensors would be as
-quick, but choose other kernels of attention than a CPU does, which save other tensors.
+peaks are those of torch's own allocations on a CPU; the workspace inside a kernel is left out. Meta tensors take down
+to half the time, but not the CPU's kernels: fused attention saved a third more and took 1.8 times the forward peak,
+and they refuse torch.autocast.
 
 All of torch's private parts that this needs are in this file.
 """
@@ -126,10 +127,10 @@ def _run(watch: _Watch, module: nn.Module, inputs: tuple[Any, ...], options: dic
 
 
 def _modules(module: nn.Module, watch: _Watch) -> Iterator[MeasuredModule]:
-    listed: set[int] = set()
+    listed: set[Tensor] = set()  # by identity
     for path, each in module.named_modules():
-        own = [(name, p) for name, p in each.named_parameters(recurse=False) if _storage(p) not in listed]
-        listed.update(_storage(p) for _, p in own)
+        own = [(name, p) for name, p in each.named_parameters(recurse=False) if p not in listed]
+        listed.update(p for _, p in own)
         yield MeasuredModule(
             path=path,
             kind=type(each).__name__,

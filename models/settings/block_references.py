@@ -83,7 +83,9 @@ def options_in(design: HasBlocks, place: str) -> dict[str, str]:
 
 def written_options(options: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
     """Return the slot `block_options` for options by place and name, in a fixed order."""
-    return tuple(f"{place}.{name}={value}" for place in sorted(options) for name, value in sorted(options[place].items()))
+    return tuple(
+        f"{place}.{name}={value}" for place in sorted(options) for name, value in sorted(options[place].items())
+    )
 
 
 def reference_problems(design: HasBlocks) -> dict[str, str]:
@@ -100,7 +102,9 @@ def reference_problems(design: HasBlocks) -> dict[str, str]:
                 f"{slot} {reference.name}: a position block, and no other, says what it is applied to, as in "
                 f"scores:NAME@SHA256."
             )
-    if wrong := _wrong_options(design.block_options, [place for place in BLOCK_SLOTS if getattr(design, BLOCK_SLOTS[place])]):
+    if wrong := _wrong_options(
+        design.block_options, [place for place in BLOCK_SLOTS if getattr(design, BLOCK_SLOTS[place])]
+    ):
         found["block_options"] = wrong
     return found
 

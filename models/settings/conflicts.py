@@ -34,9 +34,13 @@ def _custom_conflicts(slots: ModelSlots) -> list[tuple[str, str]]:
     """Return the conflicts of custom blocks with settings of the parts that they replace."""
     found = []
     if slots.feed_forward_block and slots.n_expert:
-        found.append(("n_expert", "A custom feed-forward is not a mixture of experts: use n_expert 0, or none of them."))
+        found.append(
+            ("n_expert", "A custom feed-forward is not a mixture of experts: use n_expert 0, or none of them.")
+        )
     if slots.position_block and slots.position != "none":
-        found.append(("position", 'A custom position block replaces the built-in positions: use position "none" with it.'))
+        found.append(
+            ("position", 'A custom position block replaces the built-in positions: use position "none" with it.')
+        )
     if slots.looks_back and slots.has_custom_blocks:
         found.append(("lookback", "The look-back layer is made of built-in parts: use lookback 0 with custom blocks."))
     return found

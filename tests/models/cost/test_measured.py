@@ -64,17 +64,17 @@ for _name, _preset in PRESETS.items():
 
 
 def random_designs() -> Iterator[ModelConfig]:
-    """Legal designs of any slots, except for a rotation that looks at positions to choose its angles."""
+    """Legal designs of any slots, one layer each, without a rotation that looks at positions to choose its angles."""
     draw, n = random.Random(0), 0
     while n < N_DESIGNS:
         config = tiny_design(draw)
         if config is not None:
             n += 1
-            yield dataclasses.replace(config, rope_scaling="none", n_layer=min(config.n_layer, 2))
+            yield dataclasses.replace(config, rope_scaling="none", n_layer=1, n_encoder_layer=0)
 
 
 class EqualShares(TorchDispatchMode):
-    """Gives each expert of a mixture an equal share of the tokens; which ones cannot be known without data."""
+    """Gives each expert of a mixture an equal share of the tokens: which ones it receives, only data could tell."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ def test_activations_of_presets(config: ModelConfig, precision: str) -> None:
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_activations_of_any_design(topology: str) -> None:
     errors = []
-    for seed in range(10):
+    for seed in range(7):
         config, batch_size, length, source_length = random_design(topology, seed)
         config = dataclasses.replace(config, n_layer=1, n_encoder_layer=0)
         errors.append(error_of_estimate(config, batch_size, length, source_length))
