@@ -22,7 +22,7 @@ _LIMITS = Limits(seconds=20.0, memory_bytes=3 << 30, answer_bytes=1 << 10)
 
 @cache
 def _child() -> ChildProcess:
-    return ChildProcess()
+    return ChildProcess(idle_bytes=_LIMITS.memory_bytes)
 
 
 def is_known(config: ModelConfig, batch_size: int, length: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from terrarium.app.builder.diagram.custom_parts import custom_part
 from terrarium.app.builder.diagram.part import Part, StackSpec
 from terrarium.models.architecture.rope import n_rotated_pairs
 from terrarium.models.settings.positions import POSITIONS, scheme_of
@@ -22,12 +23,26 @@ class PositionPart:
 def position_part(stack: StackSpec, applied_to: str, key: str) -> list[Part]:
     """Return the part of a design's scheme, with this key; [] unless the scheme applies to `applied_to`."""
     config = stack.config
-    return [_PARTS[config.position].make(stack, key)] if scheme_of(config).applied_to == applied_to else []
+    if scheme_of(config).applied_to != applied_to:
+        return []
+    if config.position_block:
+        return [custom_part(stack, "position", key, _MEANINGS[applied_to])]
+    return [_PARTS[config.position].make(stack, key)]
 
 
 def format_score_term(stack: StackSpec) -> str:
     """Return the term of the design's scheme in the formula of the scores, '' if it has none."""
+    if stack.config.position_block:
+        return " + block(i − j)" if scheme_of(stack.config).applied_to == "scores" else ""
     return _PARTS[stack.config.position].scores if scheme_of(stack.config).applied_to else ""
+
+
+_MEANINGS = {
+    "embeddings": "A custom block adds a vector for each position.",
+    "queries": "A custom block rotates queries and keys by their position.",
+    "scores": "A custom block adds a bias by distance to the scores.",
+}
+"""What a custom position block does, by where it is applied."""
 
 
 def _learned(stack: StackSpec, key: str) -> Part:

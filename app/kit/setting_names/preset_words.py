@@ -51,8 +51,21 @@ def _order(name: str) -> tuple[bool, int]:
 
 
 def format_parameter_count(config: ModelConfig) -> str:
-    """Format the number of parameters with three digits: '1.05 M', '6.74 B'."""
-    return format_compact(cost.total_parameters(config), billion="B")
+    """Format the number of parameters with three digits: '1.05 M', '6.74 B'; '–' if a custom block hides it."""
+    n = known_parameters(config)
+    return UNUSED if n is None else format_compact(n, billion="B")
+
+
+def known_parameters(config: ModelConfig) -> int | None:
+    """Return the number of parameters, None if it depends on a custom block that was not measured.
+
+    Nothing of a block runs.
+    """
+    try:
+        with only_known():
+            return cost.total_parameters(config)
+    except ValueError:
+        return None
 
 
 def same_preset(config: ModelConfig) -> str:
