@@ -12,10 +12,20 @@ from terrarium.app.worker.notices import Notices
 from terrarium.models.cost.known import is_known, measure_apart
 from terrarium.models.custom_blocks import store
 from terrarium.models.custom_blocks.manifest import CustomBlock
+from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 
 MEASURING = "Measuring…"
+_ALLOW = "read and allow it under “Custom blocks”."
 _Work = tuple[ModelConfig, int, int]
+
+
+def find_here(config: ModelConfig, place: str) -> CustomBlock | None:
+    """Return the custom block in a place of a design; None if it is built in, or its text is not in the library."""
+    try:
+        return store.find_in(config, place)
+    except ValueError:  # store.block_problems says why
+        return None
 
 
 class Blocks(QObject):
@@ -69,6 +79,10 @@ class Blocks(QObject):
         """
         if not config.has_custom_blocks:
             return ""
+        for place in blocks_of(config):
+            block = find_here(config, place)
+            if block is not None and not store.is_allowed(block):
+                return f"“{block.title}” is a program that was not allowed on this computer yet: {_ALLOW}"
         problems = store.block_problems(config)
         if problems:
             return problems[0].sentence

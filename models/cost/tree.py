@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from terrarium.models.cost.custom import measured
 from terrarium.models.cost.parts import (
     CONVOLUTION,
     CROSS,
@@ -25,7 +26,6 @@ from terrarium.models.cost.parts import (
     PartNames,
     stacks,
 )
-from terrarium.models.cost.custom import measured
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 

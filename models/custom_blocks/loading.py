@@ -91,7 +91,7 @@ def explained(about: CustomBlock, when: str) -> Iterator[None]:
         yield
     except (torch.OutOfMemoryError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == f"<block {about.sha256}>"]
         if not lines:
             raise

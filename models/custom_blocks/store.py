@@ -19,9 +19,15 @@ from platformdirs import user_config_dir
 from terrarium.models.custom_blocks.manifest import MAX_BYTES, CustomBlock, decode_source, read_block, sha256_of
 from terrarium.models.files.atomic import atomic_write_json, atomic_write_text, read_json
 from terrarium.models.library.location import find_location
-from terrarium.models.settings.block_references import NAME, BlockReference, HasBlocks, blocks_of, options_in
+from terrarium.models.settings.block_references import (
+    BLOCK_SLOTS,
+    NAME,
+    BlockReference,
+    HasBlocks,
+    blocks_of,
+    options_in,
+)
 from terrarium.models.settings.slots import Problem
-from terrarium.models.settings.block_references import BLOCK_SLOTS
 
 TRUST_VARIABLE = "TERRARIUM_TRUST_BLOCKS"
 """The environment variable with the hashes of further texts that may run, separated by commas: what `--trust-block`

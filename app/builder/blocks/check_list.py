@@ -50,10 +50,10 @@ class CheckList(QWidget):
             self._lines.addWidget(label(self._state, "muted", wrap=True))
         report = self._report
         if report is not None:
+            if report.n_parameters or report.flops:
+                self._lines.insertWidget(0, self._numbers(report))
             for check in report.checks:
                 self._add(check.title, check.passed, check.sentence)
-            if report.n_parameters or report.flops:
-                self._lines.addWidget(self._numbers(report))
         self._lines.addStretch(1)
 
     def _add(self, title: str, passed: bool, sentence: str) -> None:
@@ -88,12 +88,13 @@ class CheckList(QWidget):
             "this computer's CPU."
         )
         grid = QGridLayout(box)
-        grid.setContentsMargins(0, SPACE, 0, 0)
+        grid.setContentsMargins(0, 0, SPACE, SPACE)
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setColumnStretch(0, 1)
         has_twin = bool(report.n_built_in or report.milliseconds_built_in)
         for at, cells in enumerate(rows):
             for column, text in enumerate(cells if has_twin else cells[:2]):
                 role = "caption" if at == 0 else "muted" if column == 0 else "mono"
-                grid.addWidget(label(text, role), at, column, Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag(0))
+                side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag(0)
+                grid.addWidget(label(text, role), at, column, side)
         return box

@@ -14,8 +14,9 @@ from terrarium.app.builder.blocks.contracts import TITLES
 from terrarium.app.kit.basics import button, label, plain_tip, row
 from terrarium.app.kit.forms.editors import Editor, keep_wheel_for_scrolling, make_editor
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.blocks import find_here
 from terrarium.models.custom_blocks.manifest import BlockOption, CustomBlock
-from terrarium.models.custom_blocks.store import block_problems, find_in, is_allowed
+from terrarium.models.custom_blocks.store import block_problems, is_allowed
 from terrarium.models.settings.block_references import BLOCK_SLOTS, block_in, options_in
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
@@ -46,9 +47,10 @@ class PlaceRow(QWidget):
         self.choice = QComboBox()
         self.choice.setAccessibleName(f"{TITLES[place]}: block")
         self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.setMinimumContentsLength(16)
+        self.choice.setMinimumContentsLength(18)
         keep_wheel_for_scrolling(self.choice)
-        self.edit = button("Edit…", theme, self.edit_requested.emit, role="link", tip="Edit the text of this block")
+        tip = "Edit the text of this block"
+        self.edit = button("", theme, self.edit_requested.emit, icon="pencil-simple", role="quiet-icon", tip=tip)
         self.problem = label("", "error", wrap=True, selectable=True)
         self.read = button(
             "Read and allow…",
@@ -67,8 +69,7 @@ class PlaceRow(QWidget):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(8, 2, 6, 2)
         lines.setSpacing(SPACE // 2)
-        top = row(name, None, self.edit, self.choice, spacing=SPACE // 2)
-        lines.addLayout(top)
+        lines.addLayout(row(name, None, self.edit, self.choice, spacing=SPACE // 2))
         lines.addLayout(self._options)
         lines.addWidget(self.problem)
         lines.addLayout(row(self.read, None))
@@ -83,10 +84,7 @@ class PlaceRow(QWidget):
         """Show the block of a design, and offer those of the library."""
         self._config = config
         before, sentence = self._block, ""
-        try:
-            self._block = find_in(config, self.place)
-        except ValueError:  # block_problems says why
-            self._block = None
+        self._block = find_here(config, self.place)
         self._fill(library)
         if self._block is None or self._block != before:
             self._make_options()
@@ -101,7 +99,7 @@ class PlaceRow(QWidget):
             sentence = f"This block does not take positions, so {title} has no effect: choose learned ones, or none."
         asks = block is not None and not is_allowed(block)
         if asks:
-            sentence = "It is a program that was not allowed on this computer yet, so it does not run and has no numbers."
+            sentence = "This program was not allowed on this computer yet: it does not run, and has no numbers."
         self.problem.setText(sentence)
         self.problem.setVisible(bool(sentence))
         self.read.setVisible(asks)

@@ -13,6 +13,6 @@ from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
 def starting_points() -> Mapping[str, CustomBlock]:
     """Return the blocks that come with Terrarium, by name."""
     folder = files("terrarium.resources.blocks")
-    texts = [entry.read_text(encoding="utf-8") for entry in folder.iterdir() if entry.name[0] != "_" and entry.is_file()]
-    blocks = sorted(map(read_block, texts), key=lambda block: block.title)
+    entries = [entry for entry in folder.iterdir() if entry.name.endswith(".py") and entry.name[0] != "_"]
+    blocks = [read_block(entry.read_text(encoding="utf-8")) for entry in sorted(entries, key=lambda each: each.name)]
     return {block.name: block for block in blocks}

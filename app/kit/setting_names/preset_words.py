@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from terrarium.app.kit.setting_names.slot_words import UNUSED
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.models import cost
+from terrarium.models.cost.custom import only_known
 from terrarium.models.number_words import format_compact
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS

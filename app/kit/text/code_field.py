@@ -44,10 +44,10 @@ class CodeField(CodeEditor):
 
     def event(self, event: QEvent) -> bool:
         # Before the window's shortcuts and its Escape, which would close it while somebody is typing.
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
-            if event.key() == Qt.Key.Key_Escape and not self.isReadOnly():
-                event.accept()
-                return True
+        is_key = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride
+        if is_key and event.key() == Qt.Key.Key_Escape and not self.isReadOnly():  # type: ignore[attr-defined]
+            event.accept()
+            return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
