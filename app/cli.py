@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from terrarium.app.commands.common import UsageError
+from terrarium.app.commands.common import UsageError, trusting
 from terrarium.app.worker.failures import describe
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
@@ -39,6 +39,7 @@ COMMANDS = (
     "serve",
     "tokenizer",
     "describe",
+    "block",
     "models",
     "import",
     "export",
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problem = find_location().problem
     if problem and args.command is not None:
         print(problem, file=sys.stderr)
-    with _logging():
+    with _logging(), trusting(getattr(args, "trusted_blocks", ())):  # a few commands build no models
         code = _guarded(args)
     end_process(code)
     return code

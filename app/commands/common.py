@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
+import re
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from terrarium.models.custom_blocks.store import TRUST_VARIABLE
 from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_file.contents import SUFFIX
@@ -28,6 +33,36 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--device", choices=DEVICE_NAMES, default="auto", help="where to compute (default: auto)")
+    parser.add_argument(
+        "--trust-block",
+        dest="trusted_blocks",
+        type=_read_hash,
+        action="append",
+        default=[],
+        metavar="SHA256",
+        help="let the custom block whose text has this SHA-256 run, for this command; it is a program: read it first",
+    )
+
+
+def _read_hash(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text.lower()):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no SHA-256 of a text: write its 64 hexadecimal digits")
+    return text.lower()
+
+
+@contextlib.contextmanager
+def trusting(hashes: Sequence[str]) -> Iterator[None]:
+    """Let the custom blocks with these hashes run while the context is open, in child processes, too."""
+    before = os.environ.get(TRUST_VARIABLE)
+    if hashes:
+        os.environ[TRUST_VARIABLE] = ",".join((*filter(None, [before]), *hashes))
+    try:
+        yield
+    finally:
+        if hashes and before is None:
+            del os.environ[TRUST_VARIABLE]
+        elif before is not None:
+            os.environ[TRUST_VARIABLE] = before
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from terrarium.models.architecture.attention import Attention, AttentionContext
 from terrarium.models.architecture.cache import LayerCache
 from terrarium.models.architecture.convolution import ShortConv, convolve
-from terrarium.models.architecture.custom import CustomAttention, CustomFeedForward
+from terrarium.models.architecture.custom import CustomFeedForward
+from terrarium.models.architecture.custom_attention import CustomAttention
 from terrarium.models.architecture.experts import FeedForward, MixtureOfExperts
 from terrarium.models.architecture.norms import make_norm
 from terrarium.models.architecture.trace import Trace
@@ -33,12 +34,13 @@ class Block(nn.Module):
         self.is_pre = config.norm_place == "pre"
         self.attention_norm = make_norm(config, config.d_model)
         self.attention_conv = ShortConv(config) if config.conv_width else None
-        self.attention = CustomAttention(config, layer) if config.attention_block else Attention(config)
+        # Typed as the built-in parts: what reads their matrices is only for designs without custom blocks.
+        self.attention: Attention = _attention(config, layer)
         self.cross_attention_norm = make_norm(config, config.d_model) if has_cross else None
         self.cross_attention = Attention(config) if has_cross else None
         self.feed_forward_norm = make_norm(config, config.d_model)
         self.feed_forward_conv = ShortConv(config) if config.conv_width else None
-        self.feed_forward = _feed_forward(config, layer)
+        self.feed_forward: FeedForward | MixtureOfExperts = _feed_forward(config, layer)
         self.dropout = nn.Dropout(config.dropout)
         self.recomputes = False
         """Whether activation checkpointing is on: a training forward pass saves only the block's input, and the
@@ -129,7 +131,11 @@ class Block(nn.Module):
         return x if self.is_pre else norm(x)
 
 
-def _feed_forward(config: ModelConfig, layer: int) -> nn.Module:
+def _attention(config: ModelConfig, layer: int) -> Any:
+    return CustomAttention(config, layer) if config.attention_block else Attention(config)
+
+
+def _feed_forward(config: ModelConfig, layer: int) -> Any:
     if config.feed_forward_block:
         return CustomFeedForward(config, layer)
     return MixtureOfExperts(config) if config.n_expert else FeedForward(config)

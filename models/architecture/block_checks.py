@@ -110,7 +110,8 @@ def check_block(source: str, design: ModelConfig, options: Mapping[str, str]) ->
 def design_without(design: ModelConfig, place: str) -> ModelConfig:
     """Return a design with the built-in part in a place: for positions none, for the others by its slots."""
     options = tuple(option for option in design.block_options if not option.startswith(f"{place}."))
-    return dataclasses.replace(design, block_options=options, **{BLOCK_SLOTS[place]: ""})
+    changes: dict[str, Any] = {BLOCK_SLOTS[place]: "", "block_options": options}
+    return dataclasses.replace(design, **changes)
 
 
 # -- In the child ------------------------------------------------------------------------------------------------------

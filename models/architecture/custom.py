@@ -1,76 +1,15 @@
-"""Custom blocks in the place of attention, feed-forward, positions and norms (models.custom_blocks).
+"""Custom blocks in the place of the feed-forward, the positions and the norms (models.custom_blocks).
 
-Letters in shape comments: B batch, T tokens, S tokens with those in the cache, C d_model, H n_head.
+Letters in shape comments: B batch, T tokens, C d_model.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import torch
 from torch import Tensor
 
-from terrarium.models.custom_blocks.loading import PlacedBlock, PositionHelp, placing
+from terrarium.models.architecture.trace import Trace
+from terrarium.models.custom_blocks.loading import PlacedBlock, placing
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import scheme_of
-
-if TYPE_CHECKING:  # they have norms, and norms are below
-    from terrarium.models.architecture.attention import AttentionContext
-    from terrarium.models.architecture.cache import LayerCache
-    from terrarium.models.architecture.trace import Trace
-
-
-class CustomAttention(PlacedBlock):
-    """A custom block in the place of self-attention. It sees x and which tokens may attend to which.
-
-    In generation, the cache holds its inputs, and it reads them all again for each token: right for every block, slower
-    than keys and values.
-    """
-
-    def __init__(self, config: ModelConfig, layer: int) -> None:
-        super().__init__(*placing(config, "attention", layer=layer))
-        if scheme_of(config).applied_to in ("queries", "scores") and not self.about.takes_positions:
-            raise ValueError(
-                f"The block “{self.about.title}” does not take positions, so {scheme_of(config).title} has no effect "
-                'on it: use position "learned", "sinusoidal" or "none".'
-            )
-
-    def forward(
-        self,
-        x: Tensor,
-        context: AttentionContext,
-        cache: LayerCache | None = None,
-        memory: Tensor | None = None,
-        *,
-        is_cross: bool = False,
-        trace: Trace | None = None,
-        site: str = "",
-    ) -> Tensor:
-        """x (B, T, C) -> (B, T, C). context: of all S tokens, those in the cache included."""
-        assert not is_cross
-        seen = x if cache is None else cache.extend_inputs(x)  # (B, S, C)
-        allowed, bias = _allowed(context, seen.size(1), x.device)
-        arguments = (seen, allowed, PositionHelp(context.rotation, bias))
-        out = self.call(*arguments[: 3 if self.about.takes_positions else 2])
-        weights = None
-        if isinstance(out, tuple) and len(out) == 2:
-            out, weights = out
-        out = self.check_like(out, seen.shape)[:, seen.size(1) - x.size(1) :]
-        if weights is not None and trace is not None and "attention" in trace.wanted:
-            trace.attention[site] = weights.float()[:, :, seen.size(1) - x.size(1) :]
-        return out.to(x.dtype)
-
-
-def _allowed(context: AttentionContext, n: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Return which tokens may attend to which (B or 1, 1, S, S) bool, and the bias of scores (1, H, S, S) or None."""
-    mask = context.mask
-    if mask is None:
-        allowed = torch.ones(1, 1, n, n, dtype=torch.bool, device=device)
-        return allowed.tril() if context.causal else allowed, None
-    if mask.dtype == torch.bool:
-        return mask.expand(-1, -1, n, n), None
-    allowed = (mask > -torch.inf).any(dim=1, keepdim=True)
-    return allowed, mask.masked_fill(mask == -torch.inf, 0.0)
 
 
 class CustomFeedForward(PlacedBlock):
@@ -102,6 +41,6 @@ class CustomPositions(PlacedBlock):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(*placing(config, "position"))
 
-    def forward(self, positions: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Positions or distances -> vectors, cos and sin, or a bias."""
+    def forward(self, positions: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Positions or distances -> vectors, cos and sin, or a bias. others: what only built-in schemes are given."""
         return self.call(positions)  # type: ignore[no-any-return]

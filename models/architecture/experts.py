@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from terrarium.models.architecture.norms import make_norm
 from terrarium.models.architecture.trace import Trace
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.model_config import ModelConfig
@@ -31,11 +32,17 @@ def _relu2(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
 
+def _solu(x: Tensor) -> Tensor:
+    """Softmax Linear Units (Elhage et al., "Softmax Linear Units", 2022), without the norm that follows them."""
+    return x * torch.softmax(x, dim=-1).to(x.dtype)
+
+
 _CURVES: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
     "gelu_tanh": _gelu_tanh,
     "relu2": _relu2,
+    "solu": _solu,
     "swiglu": F.silu,
     "geglu": F.gelu,
     "geglu_tanh": _gelu_tanh,
@@ -44,19 +51,21 @@ check_complete(_CURVES, ACTIVATIONS, "code of activations")
 
 
 class FeedForward(nn.Module):
-    """Position-wise feed-forward: two matrices, or three if the activation is gated."""
+    """Position-wise feed-forward: two matrices, or three if the activation is gated; some activations have a norm."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.activation = config.activation
         self.gate = nn.Linear(config.d_model, config.ff_width, bias=config.ff_bias) if config.is_gated else None
         self.up = nn.Linear(config.d_model, config.ff_width, bias=config.ff_bias)
+        self.norm = make_norm(config, config.ff_width) if config.has_ff_norm else None
         self.down = nn.Linear(config.ff_width, config.d_model, bias=config.ff_bias)
 
     def forward(self, x: Tensor, trace: Trace | None = None, site: str = "") -> Tensor:
         """x (…, C) -> (…, C)."""
         gate = self.gate(x) if self.gate is not None else None
-        return self.down(activate(self.activation, self.up(x), gate))  # type: ignore[no-any-return]
+        h = activate(self.activation, self.up(x), gate)
+        return self.down(h if self.norm is None else self.norm(h))  # type: ignore[no-any-return]
 
 
 class MixtureOfExperts(nn.Module):

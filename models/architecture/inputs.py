@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from terrarium.models.architecture.attention import Attention
 from terrarium.models.architecture.cache import KVCache
 from terrarium.models.architecture.trace import Trace
+from terrarium.models.cost.tree import design_tree, sites
+from terrarium.models.settings.model_config import ModelConfig
 
 
 def look_up(table: nn.Embedding, ids: Tensor, what: str) -> Tensor:
@@ -68,34 +69,27 @@ def check_cache(cache: KVCache | None, n_layer: int, n_rows: int) -> None:
         )
 
 
-def check_ablations(model: nn.Module, trace: Trace | None) -> None:
+def check_ablations(config: ModelConfig, trace: Trace | None) -> None:
     """Raise ValueError if a trace ablates or patches a site that the model lacks, which would silently do nothing."""
-    if trace is None:
+    if trace is None or not (trace.patches or trace.known or trace.ablated_heads):
         return
-    if trace.patches or trace.known:
-        _check_patches([name for name, _ in model.named_modules()], trace)
-    if not trace.ablated_heads:
-        return
-    heads = {site: module.n_head for site, module in model.named_modules() if isinstance(module, Attention)}
+    tree = design_tree(config)
+    blocks = sites(tree)
+    parts = {site: part for sublayers in blocks.values() for site, part in sublayers.items()}
+    heads = {site: part.n_head for site, part in parts.items() if part.n_head}
+    starts = [f"{stack.path}.embedding".removeprefix(".") for stack in tree.of_kind("stack")]
+    for site in trace.patches:
+        if site not in (*starts, *parts) and site.removesuffix(".heads") not in heads:
+            raise ValueError(f"There is nothing called {site!r} to patch: it can be {', '.join((*starts, *parts))}.")
+    for site in trace.known:
+        if site not in blocks:
+            raise ValueError(f"There is no block called {site!r}: it can be {', '.join(blocks)}.")
     for site, wanted in trace.ablated_heads.items():
         if site not in heads:
             raise ValueError(f"There is no attention called {site!r} to ablate heads of: it can be {', '.join(heads)}.")
         for head in wanted:
             if not 0 <= head < heads[site]:
                 raise ValueError(f"There is no head {head} in {site}: its heads are 0 to {heads[site] - 1}.")
-
-
-def _check_patches(modules: Sequence[str], trace: Trace) -> None:
-    parts = [name for name in modules if name.endswith(("attention", "feed_forward")) and "blocks." in name]
-    heads = [f"{name}.heads" for name in parts if name.endswith("attention")]
-    starts = [name.removesuffix("blocks") + "embedding" for name in modules if name.endswith("blocks")]
-    for site in trace.patches:
-        if site not in (*starts, *parts, *heads):
-            raise ValueError(f"There is nothing called {site!r} to patch: it can be {', '.join((*starts, *parts))}.")
-    blocks = [name for name in modules if name.rpartition(".")[0].endswith("blocks")]
-    for site in trace.known:
-        if site not in blocks:
-            raise ValueError(f"There is no block called {site!r}: it can be {', '.join(blocks)}.")
 
 
 def _check_whole(numbers: Tensor, what: str) -> None:

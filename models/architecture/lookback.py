@@ -43,7 +43,7 @@ def look_back(stack: Stack, embedding: Tensor) -> None:
     attention, width = first.attention, config.head_dim
     embedding[:, -1] = CONSTANT
     for name, norm in stack.named_modules():
-        if isinstance(norm, nn.RMSNorm) and not name.endswith((".query_norm", ".key_norm")):
+        if isinstance(norm, nn.RMSNorm) and not name.endswith((".query_norm", ".key_norm", ".norm")):
             norm.weight[-1] = 1.0 if name == "blocks.0.attention_norm" else DAMPING
     for linear in (attention.query, attention.key, attention.value, attention.output):
         linear.weight.zero_()

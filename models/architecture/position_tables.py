@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,24 @@ def t5_buckets(config: ModelConfig, distances: Ints) -> Ints:
     far = np.minimum(exact + (share * np.float32(n_bucket - exact)).astype(np.int64), n_bucket - 1)
     buckets: Ints = offset + np.where(distances < exact, distances, far)
     return buckets
+
+
+def fire_distances(query: Ints, distance: Ints, c: float, threshold: float) -> Floats:
+    """Compute FIRE's relative distances, 0 to 1: positions of queries, and distances (key − query), which broadcast."""
+    farthest = np.maximum(np.maximum(query, query + distance), threshold).astype(np.float32)
+    rate, apart = np.float32(c), np.abs(distance).astype(np.float32)
+    relative: Floats = np.log1p(rate * apart) / np.log1p(rate * farthest)
+    return relative
+
+
+def fire_biases(learned: Mapping[str, Floats], query: Ints, distance: Ints) -> Floats:
+    """Compute what FIRE adds to each head's scores, (H, …), from its learned tensors; for the rest see above."""
+    log_c, log_threshold, scale, shift, weight = (
+        learned[f"score_bias.{name}"] for name in ("log_c", "log_threshold", "scale", "shift", "weight")
+    )
+    relative = fire_distances(query, distance, math.exp(log_c[0]), math.exp(log_threshold[0]))
+    hidden = np.maximum(relative[..., None] * scale + shift, 0)
+    return np.moveaxis(hidden @ weight, -1, 0)
 
 
 def table_similarity(table: Floats) -> Floats:

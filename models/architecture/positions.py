@@ -1,4 +1,4 @@
-"""Position encodings: RoPE, sinusoidal and learned embeddings, ALiBi, and T5's relative position bias.
+"""Position encodings: RoPE, sinusoidal and learned embeddings, ALiBi, T5's relative position bias, and FIRE.
 
 Letters in shape comments: B batch, T tokens (queries), S keys, C d_model, H n_head, D head_dim.
 """
@@ -10,12 +10,20 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from terrarium.models.architecture.custom import CustomPositions
-from terrarium.models.architecture.rope import alibi_slopes, attention_factor, rope_base, scale_frequencies
+from terrarium.models.architecture.rope import (
+    FIRE_C,
+    alibi_slopes,
+    attention_factor,
+    fire_threshold,
+    rope_base,
+    scale_frequencies,
+)
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import POSITIONS, scheme_of
+from terrarium.models.settings.positions import FIRE_WIDTH, POSITIONS, scheme_of
 from terrarium.models.settings.slots import check_complete
 
 
@@ -127,7 +135,7 @@ class Alibi(nn.Module):
         super().__init__()
         self.register_buffer("slopes", torch.tensor(alibi_slopes(config.n_head), device="cpu"), persistent=False)
 
-    def forward(self, distance: Tensor) -> Tensor:
+    def forward(self, distance: Tensor, positions: Tensor | None = None) -> Tensor:
         """distance, key - query (T, S) long -> bias of the scores (1, H, T, S)."""
         return -self.slopes[None, :, None, None] * distance.abs().to(self.slopes.dtype)
 
@@ -143,12 +151,43 @@ class RelativeBias(nn.Module):
         self._config = config
         self.weight = nn.Parameter(torch.empty(config.n_bucket, config.n_head))
 
-    def forward(self, distance: Tensor) -> Tensor:
+    def forward(self, distance: Tensor, positions: Tensor | None = None) -> Tensor:
         """distance, key - query (T, S) long -> bias of the scores (1, H, T, S)."""
         bucket = relative_bucket(
             distance, self._config.n_bucket, self._config.max_distance, both_ways=not self._config.is_causal
         )
         return self.weight[bucket].permute(2, 0, 1)[None]
+
+
+class Fire(nn.Module):
+    """A bias of attention scores by a small network of the distance, relative to the length of the text so far.
+
+    Source: Li et al., "Functional Interpolation for Relative Positions Improves Long Context Transformers" (2023,
+    arXiv:2310.04418). The distance is divided by the query's position, or by a learned threshold if that is larger,
+    after a logarithm of both; so distances in longer texts stay within the range that was trained. For a key after the
+    query, as an encoder has it, the key's position counts instead, which makes the bias symmetric. At first c is 0.1,
+    and the threshold is a quarter of the context (the paper: 512 of 2,048). Both are positive, so their logarithms are
+    learned. One network serves all layers of a stack; it has no bias per head, which softmax would cancel.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.log_c = nn.Parameter(torch.tensor([math.log(FIRE_C)]))
+        self.log_threshold = nn.Parameter(torch.tensor([math.log(fire_threshold(config))]))
+        self.scale = nn.Parameter(torch.empty(FIRE_WIDTH))
+        self.shift = nn.Parameter(torch.empty(FIRE_WIDTH))
+        self.weight = nn.Parameter(torch.empty(FIRE_WIDTH, config.n_head))
+        nn.init.uniform_(self.scale, -1.0, 1.0)
+        nn.init.uniform_(self.shift, -1.0, 1.0)
+
+    def forward(self, distance: Tensor, positions: Tensor) -> Tensor:
+        """distance, key - query (T, S) long; positions of the queries (B or 1, T) -> bias (B or 1, H, T, S)."""
+        query = positions[:, :, None]
+        c, threshold = self.log_c.float().exp(), self.log_threshold.float().exp()
+        farthest = torch.maximum(torch.maximum(query, query + distance), threshold)  # (B or 1, T, S)
+        relative = torch.log1p(c * distance.abs()) / torch.log1p(c * farthest)
+        hidden = F.relu(relative[..., None].to(self.scale.dtype) * self.scale + self.shift)
+        return (hidden @ self.weight).permute(0, 3, 1, 2)
 
 
 def relative_bucket(distance: Tensor, n_bucket: int, max_distance: int, *, both_ways: bool) -> Tensor:
@@ -175,6 +214,7 @@ _MODULES: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "rope": Rotary,
     "alibi": Alibi,
     "t5": RelativeBias,
+    "fire": Fire,
 }
 check_complete(
     _MODULES, (name for name, scheme in POSITIONS.items() if scheme.applied_to), "modules of position schemes"
@@ -185,7 +225,7 @@ def position_module(config: ModelConfig, applied_to: str) -> nn.Module | None:
     """Build the module of a stack's position scheme if the scheme is applied to `applied_to`, else return None.
 
     "embeddings": positions (…) -> added vectors (…, C). "queries": positions (B or 1, T) -> cos and sin, as in
-    `Rotary`. "scores": distances (T, S) -> added bias (1, H, T, S).
+    `Rotary`. "scores": distances (T, S) and positions (B or 1, T) -> added bias (B or 1, H, T, S).
     """
     if scheme_of(config).applied_to != applied_to:
         return None

@@ -1,8 +1,8 @@
-"""The arithmetic of RoPE and ALiBi, for both numpy (drawing) and torch (models); imports neither.
+"""The arithmetic of RoPE and ALiBi, and how FIRE begins, for numpy (drawing) and torch (models); imports neither.
 
 Sources: linear, position interpolation (arXiv:2306.15595); dynamic, NTK-aware scaling as in Hugging Face's
 transformers; llama3, the Llama 3.1 release; yarn (arXiv:2309.00071), sections 3.2 to 3.4; p-RoPE (arXiv:2410.06205);
-ALiBi (arXiv:2108.12409).
+ALiBi (arXiv:2108.12409); FIRE (arXiv:2310.04418).
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import math
 from typing import Any
 
 from terrarium.models.settings.model_config import ModelConfig
+
+FIRE_C = 0.1
+"""The rate of FIRE's logarithm in a new model, as in the authors' code."""
 
 
 def rope_base(config: ModelConfig, length: int) -> float:
@@ -66,6 +69,11 @@ def alibi_slopes(n_head: int) -> list[float]:
 
     power = 2 ** math.floor(math.log2(n_head))
     return series(power) + series(2 * power)[0::2][: n_head - power]
+
+
+def fire_threshold(config: ModelConfig) -> float:
+    """Return the position up to which FIRE's distances are not relative to the text, in a new model."""
+    return max(config.context_length / 4, 1.0)
 
 
 def yarn_ramp(config: ModelConfig) -> tuple[int, int]:

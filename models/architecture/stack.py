@@ -133,7 +133,7 @@ class Stack(nn.Module):
             return AttentionContext(mask=allowed, causal=self.config.is_causal, rotation=rotation)
         if allowed is None and self.config.is_causal:
             allowed = (distance <= 0)[None, None]
-        bias = self.score_bias(distance)  # (1, H, T, S)
+        bias = self.score_bias(distance, positions)  # (B or 1, H, T, S)
         return AttentionContext(mask=bias if allowed is None else bias.masked_fill(~allowed, -torch.inf))
 
 

@@ -15,6 +15,17 @@ from terrarium.models.architecture.lookback import look_back
 from terrarium.models.architecture.ngrams import NGramEmbedding
 from terrarium.models.architecture.stack import Stack
 from terrarium.models.architecture.trace import Trace
+from terrarium.models.cost.tree import (
+    NORMAL,
+    OUTPUT_TABLE,
+    OWN,
+    PROJECTION,
+    QUERY,
+    RESIDUAL,
+    ZERO,
+    design_tree,
+    state_tensors,
+)
 from terrarium.models.settings.model_config import ModelConfig
 
 
@@ -36,31 +47,30 @@ class Model(nn.Module):
         return sum(parameter._version for parameter in self.parameters())
 
     def initialise(self) -> None:
-        """Draw the initial weights from torch's global generator.
+        """Draw the initial weights from torch's global generator, in the order of the parameters.
 
-        The std of the output matrices of residual branches is scaled by 1/sqrt(2 n_layer), as in GPT-2. As in T5, the
-        std of the queries is divided by sqrt(head_dim) if scores are not scaled, and that of the output table is
-        multiplied by sqrt(d_model) if logits are scaled, so that scores and logits have the usual spread. For the first
-        layer of a design with `lookback`, see `look_back`.
+        How each is drawn is said in the tree of parts (`cost.tree.Tensor.init`). The std of the output matrices of
+        residual branches is scaled by 1/sqrt(2 n_layer), as in GPT-2. As in T5, the std of the queries is divided by
+        sqrt(head_dim) if scores are not scaled, and that of the output table is multiplied by sqrt(d_model) if logits
+        are scaled, so that scores and logits have the usual spread. For the first layer of a design with `lookback`,
+        see `look_back`.
         """
-        config = self.config
-        table = "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight"
+        config, std = self.config, self.config.init_std
+        stds = {
+            NORMAL: std,
+            RESIDUAL: std / (2 * config.n_layer) ** 0.5,
+            QUERY: std / config.head_dim**0.5,
+            OUTPUT_TABLE: std * config.d_model**0.5,
+        }
+        inits = {name: tensor.init for name, tensor in state_tensors(design_tree(config))}
         for name, parameter in self.named_parameters():
-            if name.endswith(("attention.output.weight", ".down.weight")):
-                if config.zero_init_output:
-                    nn.init.zeros_(parameter)
-                else:
-                    nn.init.normal_(parameter, std=config.init_std / (2 * config.n_layer) ** 0.5)
-            elif name.endswith(".bias"):
+            init = inits[name]
+            if init == ZERO:
                 nn.init.zeros_(parameter)
-            elif name.endswith(".query.weight") and not config.scaled_scores:
-                nn.init.normal_(parameter, std=config.init_std / config.head_dim**0.5)
-            elif name == table and config.scaled_logits:
-                nn.init.normal_(parameter, std=config.init_std * config.d_model**0.5)
-            elif name == "ngrams.projection.weight":  # preserves the scale of the looked-up rows
+            elif init == PROJECTION:
                 nn.init.normal_(parameter, std=parameter.size(1) ** -0.5)
-            elif parameter.dim() == 2 and "_conv." not in name:
-                nn.init.normal_(parameter, std=config.init_std)
+            elif init != OWN:
+                nn.init.normal_(parameter, std=stds[init])
         if config.looks_back and isinstance(self, Stack):
             look_back(self, self.embedding.weight)
 
@@ -150,7 +160,7 @@ class Decoder(Model, Stack):
         keep: Tensor | None = None,
     ) -> Tensor:
         """Like `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
-        check_ablations(self, trace)
+        check_ablations(self.config, trace)
         x = self.embed(ids, mask=mask, segments=segments, cache=cache)
         return self.transform(x, mask=mask, positions=positions, packing=segments, cache=cache, trace=trace, keep=keep)
 
@@ -230,7 +240,7 @@ class Encoder(Model, Stack):
         """Like `forward`, without the head: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
         if cache is not None:
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
-        check_ablations(self, trace)
+        check_ablations(self.config, trace)
         x = self.embed(ids)
         check_per_token(segments, ids.shape, "Segments")
         if self.segment is not None:
@@ -292,7 +302,7 @@ class EncoderDecoder(Model):
         keep: Tensor | None = None,
     ) -> Tensor:
         """Like `forward`, up to the final norm: -> (B, T, C), or (N, C) with `keep` (see `Stack.transform`)."""
-        check_ablations(self, trace)
+        check_ablations(self.config, trace)
         memory = None
         if cache is None or not cache.has_source:
             if len(source_ids) != len(target_ids):

@@ -46,6 +46,7 @@ _CURVES = {
     "gelu": "F.gelu({})",
     "gelu_tanh": 'F.gelu({}, approximate="tanh")',
     "relu2": "F.relu({}) ** 2",
+    "solu": "(h := {}) * h.softmax(dim=-1)",
     "swiglu": "F.silu({})",
     "geglu": "F.gelu({})",
     "geglu_tanh": 'F.gelu({}, approximate="tanh")',
@@ -174,6 +175,7 @@ def feed_forward(config: ModelConfig) -> str:
     """Generate the class of the feed-forward layer, and that of a mixture of experts if the design has one."""
     is_pair = config.topology == "encoder-decoder"
     width, argument = ("d_ff", ", d_ff: int") if is_pair else ("D_FF", "")
+    made = activation(config.activation, "self.up(x)", "self.gate(x)")
     dense = block(
         "class FeedForward(nn.Module):",
         f'"""Position-wise: {3 if config.is_gated else 2} matrices with {config.activation} between."""',
@@ -183,12 +185,13 @@ def feed_forward(config: ModelConfig) -> str:
             "super().__init__()",
             _when(config.is_gated, [f"self.gate = {linear('D_MODEL', width, config.ff_bias)}"]),
             f"self.up = {linear('D_MODEL', width, config.ff_bias)}",
+            _when(config.has_ff_norm, [f"self.norm = {norm(config, width)}"]),
             f"self.down = {linear(width, 'D_MODEL', config.ff_bias)}",
         ),
         "",
         block(
             "def forward(self, x: Tensor) -> Tensor:",
-            f"return self.down({activation(config.activation, 'self.up(x)', 'self.gate(x)')})",
+            f"return self.down({f'self.norm({made})' if config.has_ff_norm else made})",
         ),
     )
     if not config.n_expert:

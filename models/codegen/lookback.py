@@ -28,7 +28,7 @@ def look_back(config: ModelConfig) -> str:
             block(
                 "for name, parameter in model.named_parameters():",
                 block(
-                    'if name.endswith("norm.weight") and not name.endswith(("query_norm.weight", "key_norm.weight")):',
+                    'if name.endswith("_norm.weight") and not name.endswith(("query_norm.weight", "key_norm.weight")):',
                     f'parameter[-1] = 1.0 if name == "blocks.0.attention_norm.weight" else {DAMPING}',
                 ),
             ),

@@ -1,4 +1,4 @@
-"""The code of a design's position scheme: sinusoids, RoPE, ALiBi, or T5's biases."""
+"""The code of a design's position scheme: sinusoids, RoPE, ALiBi, T5's biases, or FIRE."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from terrarium.models.architecture.rope import attention_factor, yarn_ramp
+from terrarium.models.architecture.rope import FIRE_C, attention_factor, fire_threshold, yarn_ramp
 from terrarium.models.codegen.text import Code, block, join
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import POSITIONS, scheme_of
+from terrarium.models.settings.positions import FIRE_WIDTH, POSITIONS, scheme_of
 from terrarium.models.settings.slots import check_complete
 
 
@@ -171,6 +171,33 @@ def _relative_bias(config: ModelConfig) -> str:
     )
 
 
+def _fire(config: ModelConfig) -> str:
+    return block(
+        "class Fire(nn.Module):",
+        '"""FIRE: a small network of the distance, relative to the text so far if that is longer than a threshold."""',
+        "",
+        block(
+            "def __init__(self, n_head: int) -> None:",
+            "super().__init__()",
+            f"self.log_c = nn.Parameter(torch.tensor([math.log({FIRE_C})]))",
+            f"self.log_threshold = nn.Parameter(torch.tensor([math.log({fire_threshold(config)!r})]))",
+            "self.scale = nn.Parameter(torch.empty(FIRE_WIDTH).uniform_(-1, 1))",
+            "self.shift = nn.Parameter(torch.empty(FIRE_WIDTH).uniform_(-1, 1))",
+            "self.weight = nn.Parameter(torch.empty(FIRE_WIDTH, n_head))",
+        ),
+        "",
+        block(
+            "def forward(self, distance: Tensor) -> Tensor:",
+            '"""(T, T) -> (n_head, T, T)."""',
+            "c, threshold = self.log_c.exp(), self.log_threshold.exp()",
+            "later = torch.maximum(-distance[:, :1], distance[:1])  # the position of the later token of each pair",
+            "relative = (c * distance.abs()).log1p() / (c * torch.maximum(later, threshold)).log1p()",
+            "hidden = F.relu(relative[..., None] * self.scale + self.shift)",
+            "return (hidden @ self.weight).permute(2, 0, 1)",
+        ),
+    )
+
+
 _CODE = {
     "learned": SchemeCode(
         member="self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)", added="self.position.weight[: {length}]"
@@ -189,6 +216,13 @@ _CODE = {
         constants=lambda config: {"N_BUCKET": config.n_bucket, "MAX_DISTANCE": config.max_distance},
         needs_math=lambda config: True,
         member="self.score_bias = RelativeBias({n_head}, causal={causal})",
+        added="self.score_bias(distance)",
+    ),
+    "fire": SchemeCode(
+        functions=_fire,
+        constants=lambda config: {"FIRE_WIDTH": FIRE_WIDTH},
+        needs_math=lambda config: True,
+        member="self.score_bias = Fire({n_head})",
         added="self.score_bias(distance)",
     ),
     "none": SchemeCode(),

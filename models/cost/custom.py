@@ -1,4 +1,4 @@
-"""What a custom block consists of and costs: measured by torch, since it has no formulas. No torch until then."""
+"""What a custom block consists of and costs: measured by torch, since it has no formulas. Torch comes when asked."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The tree of parts of a design: each module with its tensors and its matrix products. No torch import.
 
 Everything that must know what a design consists of reads this tree: parameters, FLOPs, the shapes that Muon updates
-together, adapters, names of weights. It is made from the slots alone, in a millisecond, and equal to the built model
-(tests/models/cost/test_tree.py). A new position scheme or head is described here once.
+together, adapters, names of weights, initial weights. It is made from the slots alone, in a millisecond, and equal to
+the built model (tests/models/cost/test_tree.py). A new position scheme or head is described here once.
 """
 
 from __future__ import annotations
@@ -27,19 +27,27 @@ from terrarium.models.cost.parts import (
     stacks,
 )
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import scheme_of
+from terrarium.models.settings.positions import LearnedTensor, scheme_of
 
 MATRIX, TABLE, BIAS, NORM, FILTER = "matrix", "table", "bias", "norm", "filter"
 """The roles of tensors: of a linear layer, of a look-up by id, of a norm's scale, of a short convolution."""
 
+NORMAL, RESIDUAL, QUERY, OUTPUT_TABLE, PROJECTION = "normal", "residual", "query", "output table", "projection"
+ZERO, OWN = "zero", "own"
+"""How tensors are initialised (`Model.initialise`). Normal numbers with the design's std, which is divided by
+sqrt(2 n_layer) for what is added to the residual stream, and by sqrt(head_dim) for the queries of unscaled scores, and
+multiplied by sqrt(d_model) for the table of scaled logits; or with std 1/sqrt(columns), which preserves the scale of a
+projection's input. Zeros. Or as the module's constructor left it."""
+
 
 @dataclass(frozen=True)
 class Tensor:
-    """A parameter of a part: its name there, its shape and its role."""
+    """A parameter of a part: its name there, its shape, its role, and the word for its initial values."""
 
     name: str
     shape: tuple[int, ...]
     role: str
+    init: str
 
     @property
     def numel(self) -> int:
@@ -54,7 +62,8 @@ class Part:
     path: its name within its parent, "" for the model and for an only stack. kind: "query", "norm", "mixture" …
     component: the heading under which it is counted (models.cost.parts). flops: of its own matrix products in the
     forward pass of one text, without those of `parts`. times: how many of it follow one another or stand side by side
-    (layers, experts), described once; used: how many of them a token uses.
+    (layers, experts), described once; used: how many of them a token uses. n_head: the heads of an attention. is_site:
+    whether it is a sublayer, whose result is added to the residual stream.
     """
 
     path: str
@@ -64,6 +73,8 @@ class Part:
     flops: int = 0
     times: int | None = None
     used: int | None = None
+    n_head: int = 0
+    is_site: bool = False
     parts: tuple[Part, ...] = ()
 
     def walk(self) -> Iterator[Node]:
@@ -114,19 +125,36 @@ def _walk(part: Part, prefix: str, n: int, n_used: int) -> Iterator[Node]:
         yield from _walk(each, below, n, n_used)
 
 
-def state_tensors(tree: Part) -> Iterator[tuple[str, Tensor]]:
-    """Yield each tensor of the built model with its name in the state dict, where layers and experts are numbered."""
+def built_parts(tree: Part) -> Iterator[tuple[str, Part]]:
+    """Yield each module of the built model with its name there, where layers and experts are numbered."""
     yield from _numbered(tree, "")
 
 
-def _numbered(part: Part, prefix: str) -> Iterator[tuple[str, Tensor]]:
+def _numbered(part: Part, prefix: str) -> Iterator[tuple[str, Part]]:
     path = f"{prefix}{part.path}"
-    for number in ("",) if part.times is None else map(str, range(part.times)):
-        below = f"{path}.{number}." if number else f"{path}." if part.path else prefix
-        for tensor in part.tensors:
-            yield f"{below}{tensor.name}", tensor
+    for number in ("",) if part.times is None else (f".{i}" for i in range(part.times)):
+        yield path + number, part
+        below = f"{path}{number}." if part.path else prefix
         for each in part.parts:
             yield from _numbered(each, below)
+
+
+def state_tensors(tree: Part) -> Iterator[tuple[str, Tensor]]:
+    """Yield each tensor of the built model with its name in the state dict."""
+    for path, part in built_parts(tree):
+        for tensor in part.tensors:
+            yield f"{path}.{tensor.name}".removeprefix("."), tensor
+
+
+def sites(tree: Part) -> dict[str, dict[str, Part]]:
+    """Return the sublayers of each block of the built model, all by their sites (`architecture.trace`), in order."""
+    found: dict[str, dict[str, Part]] = {}
+    for path, part in built_parts(tree):
+        if part.kind == "block":
+            found[path] = {}
+        elif part.is_site:
+            found[path.rpartition(".")[0]][path] = part
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -139,12 +167,13 @@ def design_tree(config: ModelConfig, length: int | None = None, source_length: i
     length = config.context_length if length is None else length
     source_length = length if source_length is None else source_length
     width = config.d_model
-    table = Tensor("weight", (config.vocab_size, width), TABLE)
+    is_output = config.tied_embeddings or config.head != "language"
+    table = Tensor("weight", (config.vocab_size, width), TABLE, _output_init(config) if is_output else NORMAL)
     parts = [Part(path="embedding", kind="embedding", component=EMBEDDING, tensors=(table,))]
     if config.has_ngrams:
         parts.append(_ngrams(config, length))
     if config.topology == "encoder-only" and config.n_segment:
-        table = Tensor("weight", (config.n_segment, width), TABLE)
+        table = Tensor("weight", (config.n_segment, width), TABLE, NORMAL)
         parts.append(Part(path="segment", kind="segment", component=SEGMENTS, tensors=(table,)))
     for stack, names in stacks(config):
         parts.append(_stack(stack, names, source_length if names.stack == "Encoder" else length, source_length))
@@ -158,9 +187,10 @@ def design_tree(config: ModelConfig, length: int | None = None, source_length: i
 
 def _ngrams(config: ModelConfig, rows: int) -> Part:
     n_orders = config.max_ngram - 1
-    weight = Tensor("weight", (n_orders * config.ngram_rows, config.d_ngram), TABLE)
+    weight = Tensor("weight", (n_orders * config.ngram_rows, config.d_ngram), TABLE, NORMAL)
     table = Part(path="table", kind="ngram table", component=NGRAMS, tensors=(weight,))
-    projection = _linear("projection", NGRAMS, config.d_model, n_orders * config.d_ngram, rows, has_bias=False)
+    n_in = n_orders * config.d_ngram
+    projection = _linear("projection", NGRAMS, config.d_model, n_in, rows, has_bias=False, init=PROJECTION)
     return Part(path="ngrams", kind="ngrams", component=NGRAMS, parts=(table, projection))
 
 
@@ -170,17 +200,23 @@ def _stack(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> P
     parts: list[Part] = []
     if config.position_block:
         place = {"embeddings": "position", "queries": "rotary", "scores": "score_bias"}[scheme_of(config).applied_to]
-        parts.append(_custom(config, "position", place, POSITIONS, rows))
+        parts.append(_custom(config, "position", place, POSITIONS, rows, kind="position"))
     if learned is not None:
-        where, _, name = learned.tensor.rpartition(".")
-        tensors = (Tensor(name, learned.shape(config), TABLE),)
-        parts.append(Part(path=where, kind="position", component=POSITIONS, tensors=tensors))
+        tensors = tuple(_learned_tensor(config, tensor) for tensor in learned.tensors)
+        path = learned.tensors[0].name.rpartition(".")[0]
+        flops = 2 * rows * rows * learned.n_hidden * config.n_head
+        parts.append(Part(path=path, kind="position", component=POSITIONS, tensors=tensors, flops=flops))
     if config.embedding_norm:
         parts.append(_norm(config, "embedding_norm", width))
     parts.append(_blocks(config, names, rows, n_source))
     if config.norm_place == "pre":
         parts.append(_norm(config, "final_norm", width))
     return Part(path=names.stack.lower(), kind="stack", parts=tuple(parts))
+
+
+def _learned_tensor(config: ModelConfig, tensor: LearnedTensor) -> Tensor:
+    shape = tensor.shape(config)
+    return Tensor(tensor.name.rpartition(".")[2], shape, TABLE if len(shape) == 2 else BIAS, tensor.init)
 
 
 def _blocks(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> Part:
@@ -201,21 +237,21 @@ def _blocks(config: ModelConfig, names: PartNames, rows: int, n_source: int) -> 
         router = _linear("router", names.router, config.n_expert, width, rows, has_bias=False)
         experts = _feed_forward(config, "experts", names.experts, rows)
         experts = replace(experts, times=config.n_expert, used=config.n_expert_used)
-        parts.append(Part(path="feed_forward", kind="mixture", parts=(router, experts)))
+        parts.append(Part(path="feed_forward", kind="mixture", is_site=True, parts=(router, experts)))
     else:
-        parts.append(_feed_forward(config, "feed_forward", names.feed_forward, rows))
+        parts.append(replace(_feed_forward(config, "feed_forward", names.feed_forward, rows), is_site=True))
     return Part(path="blocks", kind="block", times=config.n_layer, parts=tuple(parts))
 
 
 def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys: int, n_seen: int) -> Part:
     """n_keys: tokens that keys and values are computed of. n_seen: those of them that a token attends to at most."""
     width, inner, shared = config.d_model, config.n_head * config.head_dim, config.kv_heads * config.head_dim
-    has_bias = config.attention_bias
+    has_bias, query = config.attention_bias, NORMAL if config.scaled_scores else QUERY
     parts = [
-        _linear("query", component, inner, width, rows, has_bias=has_bias),
+        _linear("query", component, inner, width, rows, has_bias=has_bias, init=query),
         _linear("key", component, shared, width, n_keys, has_bias=has_bias),
         _linear("value", component, shared, width, n_keys, has_bias=has_bias),
-        _linear("output", component, width, inner, rows, has_bias=has_bias),
+        _linear("output", component, width, inner, rows, has_bias=has_bias, init=_residual_init(config)),
     ]
     if config.qk_norm:
         parts += [
@@ -227,6 +263,8 @@ def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys
         kind="attention",
         component=component,
         flops=4 * rows * n_seen * inner,  # scores, and their sums of the values
+        n_head=config.n_head,
+        is_site=True,
         parts=tuple(parts),
     )
 
@@ -234,7 +272,8 @@ def _attention(config: ModelConfig, path: str, component: str, rows: int, n_keys
 def _custom(
     config: ModelConfig, place: str, path: str, component: str, rows: int, *, width: int = 0, kind: str = "custom"
 ) -> Part:
-    """A custom block, as measured: its modules below the one that holds it."""
+    """A custom block, as measured: its modules below the one that holds it. Linear layers are initialised as the rest
+    of the model, by their names as its own; what else the block has stays as it made it."""
     modules = measured(config, place, length=rows, width=width).modules
 
     def part_of(where: str, name: str) -> Part:
@@ -242,11 +281,14 @@ def _custom(
         below = [
             each.path for each in modules if each.path and each.path.rpartition(".")[0] == where and each.path != where
         ]
+        is_linear, is_output = module.kind == "Linear", name in ("output", "down")
+        inits = {"weight": _residual_init(config) if is_output else NORMAL, "bias": ZERO} if is_linear else {}
         return Part(
             path=name,
             kind=kind if not where else module.kind,
             component=component,
-            tensors=tuple(Tensor(*tensor) for tensor in module.tensors),
+            is_site=not where and place in ("attention", "feed_forward"),
+            tensors=tuple(Tensor(*tensor, inits.get(tensor.name, OWN)) for tensor in module.tensors),
             flops=module.flops,
             parts=tuple(part_of(each, each.rpartition(".")[2]) for each in below),
         )
@@ -258,7 +300,8 @@ def _feed_forward(config: ModelConfig, path: str, component: str, rows: int) -> 
     width, inner, has_bias = config.d_model, config.ff_width, config.ff_bias
     names = ("gate", "up") if config.is_gated else ("up",)
     parts = [_linear(name, component, inner, width, rows, has_bias=has_bias) for name in names]
-    parts.append(_linear("down", component, width, inner, rows, has_bias=has_bias))
+    parts += [_norm(config, "norm", inner)] if config.has_ff_norm else []
+    parts.append(_linear("down", component, width, inner, rows, has_bias=has_bias, init=_residual_init(config)))
     return Part(path=path, kind="feed_forward", component=component, parts=tuple(parts))
 
 
@@ -266,15 +309,15 @@ def _convolution(config: ModelConfig, path: str, rows: int) -> list[Part]:
     width, n = config.d_model, config.conv_width
     if not n:
         return []
-    tensors = (Tensor("weight", (n, width), FILTER),)
+    tensors = (Tensor("weight", (n, width), FILTER, OWN),)
     flops = 2 * rows * n * width
     return [Part(path=path, kind="conv", component=CONVOLUTION, tensors=tensors, flops=flops)]
 
 
 def _language_head(config: ModelConfig, rows: int) -> Part:
     width, vocab_size = config.d_model, config.vocab_size
-    tensors = [] if config.tied_embeddings else [Tensor("weight", (vocab_size, width), TABLE)]
-    tensors += [Tensor("bias", (vocab_size,), BIAS)] if config.head_bias else []
+    table = Tensor("weight", (vocab_size, width), TABLE, _output_init(config))
+    tensors = ([] if config.tied_embeddings else [table]) + ([_bias(vocab_size)] if config.head_bias else [])
     transform: tuple[Part, ...] = ()
     if config.has_head_transform:
         dense = _linear("dense", HEAD, width, width, rows, has_bias=config.bias == "all")
@@ -297,14 +340,26 @@ def _label_head(config: ModelConfig, rows: int) -> Part:
     return replace(head, kind="head", parts=dense)
 
 
-def _linear(path: str, component: str, n_out: int, n_in: int, rows: int, *, has_bias: bool) -> Part:
-    """A linear layer of `rows` tokens, whose kind is its path."""
-    tensors = (Tensor("weight", (n_out, n_in), MATRIX),) + ((Tensor("bias", (n_out,), BIAS),) if has_bias else ())
+def _output_init(config: ModelConfig) -> str:
+    return OUTPUT_TABLE if config.scaled_logits else NORMAL
+
+
+def _residual_init(config: ModelConfig) -> str:
+    return ZERO if config.zero_init_output else RESIDUAL
+
+
+def _linear(path: str, component: str, n_out: int, n_in: int, rows: int, *, has_bias: bool, init: str = NORMAL) -> Part:
+    """A linear layer of `rows` tokens, whose kind is its path. init: of its matrix."""
+    tensors = (Tensor("weight", (n_out, n_in), MATRIX, init),) + ((_bias(n_out),) if has_bias else ())
     return Part(path=path, kind=path, component=component, tensors=tensors, flops=2 * rows * n_out * n_in)
 
 
 def _norm(config: ModelConfig, path: str, width: int) -> Part:
     if config.norm_block:
         return _custom(config, "norm", path, NORMS, 1, width=width, kind="norm")
-    tensors = (Tensor("weight", (width,), NORM),) + ((Tensor("bias", (width,), BIAS),) if config.norm_bias else ())
+    tensors = (Tensor("weight", (width,), NORM, OWN),) + ((_bias(width),) if config.norm_bias else ())
     return Part(path=path, kind="norm", component=NORMS, tensors=tensors)
+
+
+def _bias(width: int) -> Tensor:
+    return Tensor("bias", (width,), BIAS, ZERO)

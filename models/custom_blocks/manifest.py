@@ -159,7 +159,7 @@ def _check_characters(source: str) -> None:
 
 
 def _check_names(source: str) -> None:
-    """Names must be ASCII: Python takes many letters that look alike for different ones, or different ones for alike."""
+    """Names must be ASCII: Python takes letters that look alike for different ones, or different ones for alike."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.NAME and not token.string.isascii():
             raise ValueError(f"Line {token.start[0]}: the name {token.string!r} has letters that are not ASCII.")

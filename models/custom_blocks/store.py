@@ -88,9 +88,13 @@ def save_block(source: str) -> CustomBlock:
 
 def keep_text(block: CustomBlock) -> None:
     """Keep a text for the designs that name it by its hash; this gives no consent."""
-    path = _text_path(block.sha256)
-    if not path.exists():
-        atomic_write_text(path, block.source)
+    if not has_text(block.reference):  # nor if it is there, but damaged
+        atomic_write_text(_text_path(block.sha256), block.source)
+
+
+def has_text(reference: BlockReference) -> bool:
+    """Return whether the library has the text that a design names, unchanged."""
+    return _kept(str(_text_path(reference.sha256)), reference.sha256) is not None
 
 
 def delete_block(name: str) -> None:
@@ -169,7 +173,7 @@ def check_allowed(block: CustomBlock) -> None:
     if not is_allowed(block):
         raise NotAllowedError(
             f"The block “{block.title}” is a program that was not allowed on this computer yet: read and allow it in "
-            f"the builder, under “Blocks”, or give the command --trust-block {block.sha256}"
+            f"the builder, under “Blocks”, or add to the command: --trust-block {block.sha256}."
         )
 
 
@@ -200,10 +204,20 @@ def block_problems(design: HasBlocks) -> list[Problem]:
     found = []
     for place in blocks_of(design):
         try:
-            block = find_in(design, place)
-            assert block is not None
-            block.values(options_in(design, place))
-            check_allowed(block)
+            _check_place(design, place)
         except ValueError as error:
             found.append(Problem(BLOCK_SLOTS[place], str(error)))
     return found
+
+
+def check_blocks(design: HasBlocks) -> None:
+    """Raise ValueError if a design's custom blocks cannot be built on this computer. Nothing of them runs."""
+    for place in blocks_of(design):
+        _check_place(design, place)
+
+
+def _check_place(design: HasBlocks, place: str) -> None:
+    block = find_in(design, place)
+    assert block is not None
+    block.values(options_in(design, place))
+    check_allowed(block)

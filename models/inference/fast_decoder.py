@@ -37,6 +37,7 @@ from terrarium.models.inference.fast_matmul import (
 )
 from terrarium.models.inference.threads import StepThreads, ThreadTuner
 from terrarium.models.inference.weights import QuantizedHead
+from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import scheme_of
 
@@ -72,8 +73,12 @@ class FastDecoder:
 
     @staticmethod
     def covers(model: nn.Module) -> bool:
-        """Return whether the model is supported: a decoder on the CPU in float32 (matrices may be quantized)."""
-        return type(model) is Decoder and all(
+        """Return whether the model is supported: a decoder on the CPU in float32 (matrices may be quantized), all of
+        whose parts are built in.
+        """
+        if type(model) is not Decoder or blocks_of(model.config):
+            return False
+        return all(
             type(parameter) is nn.Parameter and parameter.device.type == "cpu" and parameter.dtype == torch.float32
             for parameter in model.parameters()
         )
@@ -272,6 +277,7 @@ class _Feed:
 
     def __init__(self, module: FeedForward, products: Products, threads: StepThreads) -> None:
         self._activation = module.activation
+        self._norm = _norm(module.norm)
         self._both = make_joint((module.up, module.gate), threads) if module.gate is not None else None
         self._gate = make_matmul(module.gate, products, threads) if module.gate is not None else None
         self._up, self._down = make_matmul(module.up, products, threads), make_matmul(module.down, products, threads)
@@ -287,8 +293,8 @@ class _Feed:
     def _activated(self, x: Tensor) -> Tensor:
         """Map x (T, C) to activations (T, F)."""
         if self._both is not None and x.size(0) == 1:
-            return activate(self._activation, *self._both(x).chunk(2, dim=1))
-        return activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None)
+            return self._norm(activate(self._activation, *self._both(x).chunk(2, dim=1)))
+        return self._norm(activate(self._activation, self._up(x), self._gate(x) if self._gate is not None else None))
 
 
 class _Mixture:

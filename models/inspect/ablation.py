@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from terrarium.models.architecture.attention import Attention
 from terrarium.models.architecture.cache import KVCache
 from terrarium.models.architecture.trace import Patch, Trace
 from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.cost.tree import design_tree, sites
 from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inference.sampling import as_floats, draw_number
 from terrarium.models.inference.sampling_steps import drawn_token, sampling_steps, state_at
@@ -26,7 +26,6 @@ from terrarium.models.inspect.read_text import (
     Text,
     answer_logits,
     answering_stack,
-    block_sites,
     n_weights,
     read,
     read_up_to,
@@ -70,14 +69,10 @@ class Donor(NamedTuple):
 def parts_of(model: AnyModel) -> list[tuple[str, list[ModelPart]]]:
     """Return all parts by the site of their block, in order: every head, each whole attention and feed-forward, then
     the whole block. The encoder of an encoder-decoder comes first."""
-    stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]
-    found: list[tuple[str, list[ModelPart]]] = []
-    for stack in stacks:
-        for site, block in zip(block_sites(stack), stack.blocks, strict=True):
-            attentions = [name for name in ("attention", "cross_attention") if getattr(block, name) is not None]
-            heads = [ModelPart(f"{site}.{name}", i) for name in attentions for i in range(getattr(block, name).n_head)]
-            whole = [ModelPart(f"{site}.{name}") for name in (*attentions, "feed_forward")]
-            found.append((site, [*heads, *whole, ModelPart(site)]))
+    found = []
+    for site, sublayers in sites(design_tree(model.config)).items():
+        heads = [ModelPart(name, i) for name, part in sublayers.items() for i in range(part.n_head)]
+        found.append((site, [*heads, *map(ModelPart, sublayers), ModelPart(site)]))
     return found
 
 
@@ -126,14 +121,15 @@ def _patches_of(
     The donor's text is aligned with this one at the end: the start of the longer one is not patched.
     """
     device = model.embedding.weight.device
+    blocks = sites(design_tree(model.config))
     rows: dict[tuple[str, int | None], list[int]] = {}
     for row, parts in enumerate(variants):
         for part in parts:
-            for site in _sites_in(model, part):
+            for site in blocks.get(part.site, [part.site]):
                 rows.setdefault((site, part.head), []).append(row)
     patches: dict[str, Patch] = {}
     for (site, head), chosen in rows.items():
-        n_head = _attention(model, site).n_head if head is not None else 1
+        n_head = blocks[site.rpartition(".")[0]][site].n_head if head is not None else 1
         where = torch.zeros(len(variants), n_head, 1, 1, dtype=torch.bool, device=device)
         where[chosen, head or 0] = True
         if head is None:
@@ -151,21 +147,6 @@ def _patches_of(
             where = where | patches[key].where
         patches[key] = Patch(where, values)
     return patches
-
-
-def _sites_in(model: AnyModel, part: ModelPart) -> list[str]:
-    """Return the part's own site; for a block, the sites of all parts in it."""
-    if part.site.endswith(("attention", "feed_forward")):
-        return [part.site]
-    names = ("attention", "cross_attention", "feed_forward")
-    block = model.get_submodule(part.site)
-    return [f"{part.site}.{name}" for name in names if getattr(block, name) is not None]
-
-
-def _attention(model: AnyModel, site: str) -> Attention:
-    module: nn.Module = model.get_submodule(site)
-    assert isinstance(module, Attention), site
-    return module
 
 
 def _align_end(output: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:

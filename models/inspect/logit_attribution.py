@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from terrarium.models.architecture.attention import Attention
 from terrarium.models.architecture.heads import LanguageHead
+from terrarium.models.architecture.stack import Stack
 from terrarium.models.architecture.trace import Trace
 from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.cost.tree import design_tree, sites
 from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inspect.read_text import answer_logits, answering_stack, block_sites
 
@@ -60,19 +62,19 @@ def contributions(
     last = streams.residual[block_sites(stack)[-1]][0, at]
     with evaluating(model):
         logits = answer_logits(model, last if stack.final_norm is None else stack.final_norm(last)).double()
-        sites, terms = _residual_terms(stack, streams, at, by_head=by_head)
+        names, terms = _residual_terms(stack, streams, at, by_head=by_head)
         if stack.final_norm is not None:
             terms = _normed(stack.final_norm, terms)
         assert isinstance(head, LanguageHead)
         table = model.embedding.weight if head.weight is None else head.weight
-        return [_contributions_of(head, table, logits, sites, terms, id, other_id) for id, other_id in wanted]
+        return [_contributions_of(head, table, logits, names, terms, id, other_id) for id, other_id in wanted]
 
 
 def _contributions_of(
     head: LanguageHead,
     table: Tensor,
     logits: Tensor,
-    sites: Sequence[str],
+    names: Sequence[str],
     terms: Tensor,
     id: int,
     other_id: int | None,
@@ -84,7 +86,7 @@ def _contributions_of(
         row, constant, total = row - other, constant - other_constant, total - logits[other_id]
     values = (terms @ row).tolist()
     return Contributions(
-        parts=tuple(zip(sites, values[:-1], strict=True)), constant=values[-1] + float(constant), total=float(total)
+        parts=tuple(zip(names, values[:-1], strict=True)), constant=values[-1] + float(constant), total=float(total)
     )
 
 
@@ -99,27 +101,25 @@ def head_outputs(attention: nn.Module, heads: Tensor) -> Tensor:
     return torch.cat((out[:-1] - bias, bias))
 
 
-def _residual_terms(stack: nn.Module, trace: Trace, at: int, *, by_head: bool) -> tuple[list[str], Tensor]:
+def _residual_terms(stack: Stack, trace: Trace, at: int, *, by_head: bool) -> tuple[list[str], Tensor]:
     """Return the sites of the parts, and their contributions to the last block's output (P + 1, C); the last row is the
     norms' biases."""
     start = _exact(trace.residual[f"{stack.site}embedding"][0, at])
-    sites, terms = [f"{stack.site}embedding"], torch.stack((start, torch.zeros_like(start)))
-    for block_site, block in zip(block_sites(stack), stack.blocks, strict=True):  # type: ignore[arg-type]
-        for name in ("attention", "cross_attention", "feed_forward"):
-            added = trace.parts.get(f"{block_site}.{name}")
-            if added is None:
-                continue
-            site = f"{block_site}.{name}"
-            if by_head and name != "feed_forward":
+    names, terms = [f"{stack.site}embedding"], torch.stack((start, torch.zeros_like(start)))
+    blocks = sites(design_tree(stack.config))
+    for block_site, block in zip(block_sites(stack), stack.blocks, strict=True):
+        for site, part in blocks[block_site].items():
+            added, name = trace.parts[site], site.rpartition(".")[2]
+            if by_head and part.n_head:
                 rows = head_outputs(getattr(block, name), trace.heads[site][0, :, at].to(added.dtype))
-                sites += [*(f"{site}.heads.{i}" for i in range(len(rows) - 1)), f"{site}.bias"]
+                names += [*(f"{site}.heads.{i}" for i in range(len(rows) - 1)), f"{site}.bias"]
             else:
                 rows = added[0, at][None]
-                sites.append(site)
+                names.append(site)
             terms = torch.cat((terms[:-1], _exact(rows), terms[-1:]))
             if not block.is_pre:
                 terms = _normed(getattr(block, f"{name}_norm"), terms)
-    return sites, terms
+    return names, terms
 
 
 def _normed(norm: nn.Module, terms: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""The learned position tables of trained runs, read from their latest checkpoints. No torch import.
+"""The learned positions of trained runs, read from their latest checkpoints. No torch import.
 
-Only the tables are read from a checkpoint.
+Only their tensors are read from a checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from terrarium.models.library.run_record import checkpoint_step
 from terrarium.models.runs.checkpoint_state import PART_FORMAT, base_of, read_about
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import scheme_of
+from terrarium.models.settings.positions import Learned, scheme_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +44,13 @@ class PositionRunsFound(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PositionWeightsRead(Event):
-    """The table of each stack of a run: "" in a model of one stack, else "encoder" and "decoder".
+    """What each stack of a run has learned: "" in a model of one stack, else "encoder" and "decoder".
 
-    Learned positions: (context_length, d_model); T5 biases: (n_bucket, n_head); float32.
+    learned: by the stack, the scheme's tensors (`PositionScheme.learned`) by their names in it, float32.
     """
 
     run: PositionRun
-    tables: dict[str, NDArray[np.float32]]
+    learned: dict[str, dict[str, NDArray[np.float32]]]
 
 
 def find_position_runs(library: Library, config: ModelConfig) -> Generator[Event, None, None]:
@@ -73,44 +73,44 @@ def find_position_runs(library: Library, config: ModelConfig) -> Generator[Event
 
 
 def has_same_tables(one: ModelConfig, other: ModelConfig) -> bool:
-    """Return whether two designs learn tables of the same shape and meaning."""
+    """Return whether two designs learn tensors of the same shapes and meaning."""
     return _meaning(one) == _meaning(other)
 
 
 def read_position_weights(run: PositionRun) -> Generator[Event, None, None]:
-    """Read the tables of `run`.
+    """Read what `run` has learned.
 
     Raises:
         ValueError: if the checkpoint is gone or damaged, or does not match the run's design; the message names the
         file.
     """
     path = _file_of(run.checkpoint)
-    tables = {}
+    found: dict[str, dict[str, NDArray[np.float32]]] = {}
     try:
         with safe_open(path, framework="numpy") as file:
             for stack, config in stacks(run.config).items():
-                learned = scheme_of(config).learned
-                assert learned is not None
-                name = f"{stack}.{learned.tensor}".removeprefix(".")
-                if name not in file.keys():  # noqa: SIM118 (safe_open is no mapping)
-                    raise DamagedError(f"{path} does not hold {name}, which the run's design has.")
-                part = file.get_slice(name)
-                if tuple(part.get_shape()) != learned.shape(config):
-                    raise DamagedError(f"{path}: {name} does not have the shape that the run's design says.")
-                if part.get_dtype() not in ("F32", "F16", "F64"):
-                    raise ValueError(f"{path}: {name} is stored as {part.get_dtype()}, which cannot be shown here.")
-                tables[stack] = file.get_tensor(name).astype(np.float32)
+                found[stack] = {}
+                for tensor in _learned(config).tensors:
+                    name = f"{stack}.{tensor.name}".removeprefix(".")
+                    if name not in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+                        raise DamagedError(f"{path} does not hold {name}, which the run's design has.")
+                    part = file.get_slice(name)
+                    if tuple(part.get_shape()) != tensor.shape(config):
+                        raise DamagedError(f"{path}: {name} does not have the shape that the run's design says.")
+                    if part.get_dtype() not in ("F32", "F16", "F64"):
+                        raise ValueError(f"{path}: {name} is stored as {part.get_dtype()}, which cannot be shown here.")
+                    found[stack][tensor.name] = file.get_tensor(name).astype(np.float32)
     except FileNotFoundError:
         raise ValueError(f"{path} is gone: the run has continued or was moved. Choose it again.") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SafetensorError as error:
         raise DamagedError(f"{path} is damaged: {error}.") from error
-    yield PositionWeightsRead(run=run, tables=tables)
+    yield PositionWeightsRead(run=run, learned=found)
 
 
 def _file_of(checkpoint: Path) -> Path:
-    """Return the file with the tables; a fine-tuning that trains only a part of its model does not change them."""
+    """Return the file with the tensors; a fine-tuning that trains only a part of its model does not change them."""
     base = base_of(checkpoint)
     is_part = base.is_dir() and read_about(checkpoint)["format"] == PART_FORMAT
     return (base if is_part else checkpoint) / "model.safetensors"
@@ -124,7 +124,12 @@ def stacks(config: ModelConfig) -> dict[str, ModelConfig]:
 
 
 def _meaning(config: ModelConfig) -> tuple[object, ...]:
+    learned = _learned(config)
+    shapes = [tensor.shape(stack) for stack in stacks(config).values() for tensor in learned.tensors]
+    return config.topology, config.position, shapes, [getattr(config, name) for name in learned.slots]
+
+
+def _learned(config: ModelConfig) -> Learned:
     learned = scheme_of(config).learned
     assert learned is not None
-    shapes = tuple(learned.shape(stack) for stack in stacks(config).values())
-    return config.topology, config.position, shapes, [getattr(config, name) for name in learned.slots]
+    return learned

@@ -13,6 +13,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from terrarium.models.chat.template_config import write_template_config
+from terrarium.models.custom_blocks.carried import carry_texts
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.interop.chat_templates import read_template_config_events
@@ -72,6 +73,7 @@ def import_model(
             "model": config.to_dict(),
         }
         atomic_write_json(checkpoint / "state.json", about)
+        carry_texts([config], folder)
         digest = None
         if tokenizer is not None:
             text = tokenizer.to_str(pretty=True)

@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.custom_blocks.carried import repair_texts
 from terrarium.models.events import Event, Notice, Phase
 from terrarium.models.files.atomic import read_json
 from terrarium.models.interop.building import build_model_from
@@ -66,7 +67,8 @@ def read_folder_config(folder: Path) -> ModelConfig:
 
 
 def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
-    """Return the model config for config.json, and the family file of its class.
+    """Return the model config for config.json, and the family file of its class. Texts of custom blocks that the
+    library lacks are put there from the folder.
 
     Raises:
         ValueError: if config.json is missing or damaged, or has an unsupported option.
@@ -87,6 +89,7 @@ def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
         config = family.read_config(raw)
     except ValueError as error:
         raise ValueError(f"{file} ({name}): {error}") from error
+    repair_texts(config, folder)
     start, end = _start_and_end(folder, raw, config)
     return dataclasses.replace(config, start_id=start, end_id=end), family
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import GenericAlias
 from typing import Any, get_origin, get_type_hints
 
+from terrarium.models.custom_blocks.carried import repair_texts
 from terrarium.models.files.atomic import DamagedError, atomic_write_json, read_json
 from terrarium.models.library.run_record import checkpoint_step
+from terrarium.models.settings.align_spec import REWARD_MODELS
 from terrarium.models.settings.model_config import ModelConfig, differences
 
 FORMAT = 2
@@ -107,8 +109,20 @@ def write_steering(path: Path, state: TrainState) -> None:
 
 
 def read_model_config(path: Path) -> ModelConfig:
-    """Return the architecture in a checkpoint's state.json; ValueError, naming the file, if it is damaged."""
-    return _design(path, read_about(path))
+    """Return the architecture in a checkpoint's state.json; ValueError, naming the file, if it is damaged.
+
+    Texts of its custom blocks that the library lacks are put back from the run's folder.
+    """
+    design = _design(path, read_about(path))
+    for folder in path.absolute().parents[:2]:  # the run's: of its base, or of a checkpoint
+        repair_texts(design, folder)
+    return design
+
+
+def kept_designs(folder: Path) -> list[ModelConfig]:
+    """Return the designs of the models that a run's folder has copies of: its base and reward models."""
+    kept = [folder / name for name in (BASE, *REWARD_MODELS.values())]
+    return [read_model_config(path) for path in kept if (path / "state.json").is_file()]
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from terrarium.models.custom_blocks.carried import carry_texts
 from terrarium.models.files.atomic import (
     TEMPORARY_PREFIX,
     DamagedError,
@@ -22,7 +23,7 @@ from terrarium.models.files.atomic import (
 )
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import CHAT_FORM, MARK_FILE, QUICK_START, checkpoint_step, read_record
-from terrarium.models.runs.checkpoint_state import BASE
+from terrarium.models.runs.checkpoint_state import BASE, kept_designs
 from terrarium.models.runs.run_folder import LOG_NAMES, RunFolder
 from terrarium.models.settings.align_spec import REWARD_MODELS
 from terrarium.models.settings.model_config import objective_of
@@ -203,6 +204,7 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
         if not file.name.startswith(TEMPORARY_PREFIX):
             shutil.copyfile(file, copied / file.name)
     shutil.copyfile(source.tokenizer_file, target / "tokenizer.json")
+    carry_texts([source.spec.model, *kept_designs(source.folder)], target)
     if source.spec.tune is not None:
         _copy_start(source, target)
     with suppress(OSError, ValueError):  # the run is not a recipe's, or the file is damaged

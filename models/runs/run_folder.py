@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
+from terrarium.models.custom_blocks.carried import carry_texts, repair_texts
 from terrarium.models.files.atomic import (
     TEMPORARY_PREFIX,
     atomic_folder,
@@ -36,6 +37,7 @@ from terrarium.models.library.run_record import (
     remove_recreated,
     shown_status,
 )
+from terrarium.models.runs.checkpoint_state import kept_designs
 from terrarium.models.runs.curve_index import BLOCK_ROWS, CurveIndex
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.tokenizers import find_tokenizer
@@ -76,7 +78,8 @@ class RunFolder:
     ) -> RunFolder:
         """Create a run with status "queued".
 
-        The tokenizer is copied into the folder, so that the run does not depend on the library's copy.
+        The tokenizer and the texts of custom blocks are copied into the folder, so that the run does not depend on the
+        library's copies.
 
         Args:
             tokenizer_name: the name of a tokenizer in the library, or a path.
@@ -113,6 +116,7 @@ class RunFolder:
                 if contents is not None:
                     shutil.copytree(contents, half_made, copy_function=link_or_copy, dirs_exist_ok=True)
                 atomic_write_bytes(half_made / "tokenizer.json", tokenizer)
+                carry_texts([spec.model, *kept_designs(half_made)], half_made)
                 atomic_write_json(half_made / "run.json", record)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process took this name just now
@@ -124,13 +128,14 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Open an existing run.
+        """Open an existing run. Texts of its custom blocks that the library lacks are put back from its folder.
 
         Raises:
             ValueError: if run.json is missing, damaged or from a newer Terrarium, naming it.
         """
         record = read_record(path)
         spec = RunSpec.from_dict(record["spec"], where=str(path / "run.json"))
+        repair_texts(spec.model, path)
         return cls(path.absolute(), record, spec)
 
     @property

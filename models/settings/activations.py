@@ -1,6 +1,6 @@
 """The available activations of the feed-forward. No torch.
 
-Implemented, by the same names, in models.architecture.experts, models.codegen.layers and models.cost.modules.
+Implemented, by the same names, in models.architecture.experts, models.codegen.layers and models.cost.activations.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from dataclasses import dataclass
 class Activation:
     """A choice of `ModelConfig.activation`.
 
-    title: its name on screen. curve: the name of the elementwise function; if it `is_gated`, it is applied to the
-    output of a third matrix, which multiplies the first one's output (GLU variants, arXiv:2002.05202).
+    title: its name on screen. curve: the name of the function; if it `is_gated`, it is applied to the output of a third
+    matrix, which multiplies the first one's output (GLU variants, arXiv:2002.05202). has_norm: whether its result is
+    normalised before the last matrix.
     """
 
     title: str
     curve: str
     is_gated: bool = False
+    has_norm: bool = False
 
 
 ACTIVATIONS = {
@@ -26,6 +28,7 @@ ACTIVATIONS = {
     "gelu": Activation(title="GELU", curve="GELU"),
     "gelu_tanh": Activation(title="GELU (tanh)", curve="GELU (tanh)"),
     "relu2": Activation(title="ReLU²", curve="ReLU²"),
+    "solu": Activation(title="SoLU", curve="SoLU", has_norm=True),
     "swiglu": Activation(title="SwiGLU", curve="SiLU", is_gated=True),
     "geglu": Activation(title="GeGLU", curve="GELU", is_gated=True),
     "geglu_tanh": Activation(title="GeGLU (tanh)", curve="GELU (tanh)", is_gated=True),

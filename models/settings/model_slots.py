@@ -249,7 +249,8 @@ class ModelSlots:
         "gelu",
         "Feed-forward",
         "The non-linearity between the feed-forward matrices: two, or three where it is gated (SwiGLU, GeGLU). "
-        "GELU (tanh) is GPT-2's approximation of GELU, ReLU² the square of ReLU.",
+        "GELU (tanh) is GPT-2's approximation of GELU, ReLU² the square of ReLU; SoLU multiplies by a softmax over the "
+        "features, and normalises them, so that fewer features mean more each.",
         group="Feed-forward",
         choices=tuple(ACTIVATIONS),
     )
@@ -523,6 +524,11 @@ class ModelSlots:
     def is_gated(self) -> bool:
         """Whether the feed-forward has a third matrix."""
         return ACTIVATIONS[self.activation].is_gated
+
+    @property
+    def has_ff_norm(self) -> bool:
+        """Whether the feed-forward normalises its activations before the last matrix."""
+        return ACTIVATIONS[self.activation].has_norm
 
     @property
     def attention_bias(self) -> bool:

@@ -15,6 +15,7 @@ from terrarium.models.alignment.reward_model import check_reward_model
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.template_config import ChatTemplateConfig, template_to_teach
 from terrarium.models.corpora.corpus import SPLITS, Corpus
+from terrarium.models.custom_blocks.store import check_blocks
 from terrarium.models.data.examples import ExampleForm
 from terrarium.models.data.objectives import check_trainable
 from terrarium.models.data.replay_rows import ReplayRows
@@ -228,7 +229,8 @@ def _with_task(data: DataSpec, corpus: Corpus, known: Sequence[str] = ()) -> Gen
 
 
 def _check(spec: RunSpec) -> None:
-    """Raise ValueError if the design cannot learn from the data."""
+    """Raise ValueError if the design cannot learn from the data, or its custom blocks cannot be built here."""
+    check_blocks(spec.model)
     if spec.learned_task in LABEL_TASKS or spec.align is not None:
         return  # `for_task` has checked it
     check = check_pointing if spec.data.source == "pronouns" else check_trainable

@@ -21,12 +21,13 @@ def _gelu_tanh(a: float) -> float:
 @dataclass(frozen=True)
 class Curve:
     """An activation to draw. formula: in terms of a, the output of the up matrix, or g, the output of the gate matrix.
-    meaning: what it does besides passing positive values.
+    meaning: what it does besides passing positive values. reach: the numbers that each result depends on.
     """
 
     value: Callable[[float], float]
     formula: str
     meaning: str = ""
+    reach: str = "elementwise"
 
 
 CURVES = {
@@ -34,6 +35,12 @@ CURVES = {
     "gelu": Curve(_gelu, "a · Φ(a)"),
     "gelu_tanh": Curve(_gelu_tanh, "a · ½(1 + tanh(√(2/π)(a + 0.0447 a³)))"),
     "relu2": Curve(lambda a: max(a, 0.0) ** 2, "max(a, 0)²", ", squared"),
+    "solu": Curve(
+        lambda a: a * math.exp(a) / (math.exp(a) + 15),
+        "a · softmax(a)",
+        ", the largest above all: by a softmax, the features compete (curve: with 15 others at 0)",
+        reach="softmax over the features",
+    ),
     "swiglu": Curve(lambda a: a / (1 + math.exp(-a)), "g / (1 + exp(−g))"),
     "geglu": Curve(_gelu, "g · Φ(g)"),
     "geglu_tanh": Curve(_gelu_tanh, "g · ½(1 + tanh(√(2/π)(g + 0.0447 g³)))"),

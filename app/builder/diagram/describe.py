@@ -47,7 +47,7 @@ def _with_sizes(parts: dict[str, Part], known: KnownTree, position: str) -> dict
     for node in known.tree.walk():
         key = re.sub(r"blocks\.\*\.|experts\.\*\.", "", node.path)
         key = re.sub(r"(query|key)_norm(?=\.|$)", "qk_norm", key)
-        key = re.sub(r"score_bias|rotary", f"attention.{position}", key)
+        key = re.sub(r"rotary", f"attention.{position}", key)
         while key not in parts and "." in key:
             key = key.rpartition(".")[0]
         if node.size and known.counts(node):

@@ -71,8 +71,8 @@ def _custom_attention(stack: StackSpec) -> list[Part]:
     prefix = f"{stack.prefix}attention"
     parts = [sublayer_norm(stack, "attention", "attention"), *conv_parts(stack, "attention", "attention")]
     parts.append(custom_part(stack, "attention", prefix, "A custom block in place of attention."))
-    for applied_to in ("queries", "scores"):
-        parts += position_part(stack, applied_to, f"{prefix}.{stack.config.position}")
+    parts += position_part(stack, "queries", f"{prefix}.{stack.config.position}")
+    parts += position_part(stack, "scores", f"{stack.prefix}score_bias")
     return [*parts, sum_part(stack, "attention", "block")]
 
 
@@ -132,6 +132,5 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
         )
     if is_cross:
         return parts
-    for applied_to in ("queries", "scores"):
-        parts += position_part(stack, applied_to, prefix + config.position)
-    return parts
+    parts += position_part(stack, "queries", prefix + config.position)
+    return parts + position_part(stack, "scores", f"{stack.prefix}score_bias")

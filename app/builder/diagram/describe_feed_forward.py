@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from terrarium.app.builder.diagram.activations import CURVES
 from terrarium.app.builder.diagram.custom_parts import custom_part
+from terrarium.app.builder.diagram.norm_parts import norm_part
 from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape
 from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
 from terrarium.models.settings.activations import ACTIVATIONS
@@ -50,7 +51,7 @@ def feed_forward_parts(stack: StackSpec) -> list[Part]:
             key=prefix + "activation",
             title=ACTIVATIONS[config.activation].curve,
             detail=f"{f:,}",
-            formula=f"h = {CURVES[config.activation].formula}\n{inner}, elementwise",
+            formula=f"h = {CURVES[config.activation].formula}\n{inner}, {CURVES[config.activation].reach}",
             meaning="The non-linearity: passes positive values"
             + CURVES[config.activation].meaning
             + ("; here it controls the gate." if config.is_gated else "."),
@@ -62,6 +63,9 @@ def feed_forward_parts(stack: StackSpec) -> list[Part]:
         matrix("down", "Down", "h", "Projects the features back to the model's width."),
         sum_part(stack, "feed_forward", "feed_forward"),
     ]
+    if config.has_ff_norm:
+        meaning = "Normalises the features, which the softmax made small."
+        parts.append(norm_part(stack, "feed_forward.norm", meaning, width=f, first_slot="activation"))
     if config.is_gated:
         parts.append(matrix("gate", "Gate", "x", "Controls how much of each feature passes."))
         parts.append(

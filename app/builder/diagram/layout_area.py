@@ -8,7 +8,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 _BELOW = ("embedding", "ngrams", "segment")
 _ABOVE = ("pooler", "head.transform", "head")
-_ONCE_BELOW = ("position", "embedding_norm", "attention.t5", "attention.none")
+_ONCE_BELOW = ("position", "embedding_norm", "score_bias", "attention.none")
 _GROUPS = {
     "attention": ("Attention", "Att."),
     "cross_attention": ("Cross-attention", "Cross", "Cr."),

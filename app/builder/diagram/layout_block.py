@@ -31,8 +31,8 @@ class BlockLayout:
         back = [self._width(key) for key in ("attention.output", "feed_forward.down")]
         self._bias_look = "tag" if roomy else "plain"
         self._scheme = scheme_of(self.config)
-        has_bias = self._scheme.applied_to == "scores"
-        bias = self._width(f"attention.{self.config.position}", self._bias_look) if has_bias else 0.0
+        has_bias = self._has("score_bias")
+        bias = self._width("score_bias", self._bias_look) if has_bias else 0.0
         self._inner_width = max(*(sum(width + _BETWEEN * 2 for _, width in lane) - 12 for lane in lanes), *back, bias)
         written = max(
             sketch.measure(text, "caption") for text in (stack.stream, self._heads_shape(), self._inner_shape())
@@ -78,8 +78,7 @@ class BlockLayout:
         turned = self._turned(sublayer, boxes)
         top = min([*turned[:2], boxes[0].top]) - _RISE
         middle = top - ATTENTION / 2
-        position = f"{sublayer}.{self.config.position}"
-        bias = self._key(position) if self._scheme.applied_to == "scores" and self._has(position) else ""
+        bias = self._key("score_bias") if self._has("score_bias") and not is_cross else ""
         extra = 16.0 if bias else 0.0
         core = self._key(f"{sublayer}.core")
         box = sketch.box(core, self._outer - extra, middle, self._outer_width + extra, ATTENTION, "attention")
@@ -88,7 +87,7 @@ class BlockLayout:
             sketch.wire(self._key(f"{sublayer}.{name}"), (across, start), (across, box.bottom))
         if bias:
             look, is_shared = self._bias_look, self._scheme.learned is not None
-            tag = sketch.box(bias, self._inner, bus - 32, self._width(position, look), LOW, look, shared=is_shared)
+            tag = sketch.box(bias, self._inner, bus - 32, self._width("score_bias", look), LOW, look, shared=is_shared)
             end = self._outer - extra / 2
             sketch.wire(bias, (self._inner + tag.width, tag.y), (end, tag.y), (end, box.bottom))
         if not is_cross:
@@ -168,6 +167,12 @@ class BlockLayout:
             sketch.wire(up, (centre, row - TALL / 2), (centre, middle + RADIUS))
             sketch.wire(act, (places[1], middle), (centre + RADIUS, middle))
             last, end = times, centre - RADIUS
+        if self._has("feed_forward.norm"):
+            norm, centre = self._key("feed_forward.norm"), places[-1] + width / 2
+            middle = top - _RISE - LOW / 2
+            tag = sketch.box(norm, places[-1], middle, width, LOW, "tag")
+            sketch.wire(last, (centre, top), (centre, tag.bottom))
+            last, end, top = norm, places[-1], middle - TALL / 2
         self._return("feed_forward", "feed_forward.down", last, end, middle, self._inner_shape())
         return middle, top
 
@@ -235,8 +240,8 @@ class BlockLayout:
         into, out = bottom - LOW / 2, box.top + LOW / 2
         entry = self._enter(sublayer, into)
         sketch.wire(entry[1], (entry[0], into), (self._outer, into))
-        position = f"{sublayer}.{self.config.position}"
-        if self._has(position):
+        position = f"{sublayer}.{self.config.position}" if self._scheme.applied_to == "queries" else "score_bias"
+        if sublayer == "attention" and self._has(position):
             tag = sketch.box(self._key(position), self._inner, box.y, self._width(position, "plain"), LOW, "plain")
             sketch.wire(self._key(position), (self._inner + tag.width, tag.y), (self._outer, tag.y))
         sketch.wire(key, (self._outer, out), (RADIUS, out))

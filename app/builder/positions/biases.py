@@ -1,8 +1,9 @@
-"""Pictures of attention score biases by distance: ALiBi's penalties, T5's buckets and learned biases."""
+"""Pictures of attention score biases by distance: ALiBi's penalties, T5's buckets, FIRE's distances, learned biases."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from terrarium.app.builder.positions.scheme_pictures import (
 )
 from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
 from terrarium.models.architecture import position_tables as tables
-from terrarium.models.architecture.rope import alibi_slopes
+from terrarium.models.architecture.rope import FIRE_C, alibi_slopes, fire_threshold
 from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import FIRE_WIDTH
 
 FAINTEST = -8.0
 """The lowest penalty on the axis; beyond it, the remaining weight is negligible: exp(−8) = 0.0003."""
@@ -109,7 +111,7 @@ def buckets(config: ModelConfig, length: int) -> SchemePictures:
             title="Bucket by distance",
             at=at,
             lines=(Line(values=classes.astype(np.float32)),),
-            x=_bucket_axis(config, at),
+            x=_distance_axis(config, at),
             y=Axis(title="Bucket", low=0, high=max(top, 1)),
             describe=describe,
             steps=True,
@@ -130,21 +132,114 @@ def buckets(config: ModelConfig, length: int) -> SchemePictures:
     )
 
 
-def bucket_biases(config: ModelConfig, length: int, weights: Floats, head: int, source: str) -> SchemePictures:
+def bucket_biases(
+    config: ModelConfig, length: int, learned: Mapping[str, Floats], head: int, source: str
+) -> SchemePictures:
     """Return pictures of a run's learned biases, (n_bucket, n_head): each head by distance, `head` as a matrix."""
+    weights = learned["score_bias.weight"]
     at = _bucket_distances(config, length)
     classes = tables.t5_buckets(config, -at if config.is_causal else at)
-    by_head = weights[classes].T
+
+    def describe(i: int) -> str:
+        return _describe_bucket(config, int(at[i]), at, classes, int(classes[i]))
+
+    def biases(query: Ints, distance: Ints) -> Floats:
+        return np.moveaxis(weights[tables.t5_buckets(config, distance)], -1, 0)
+
+    return _learned_biases(config, length, at, biases, head, source, describe, steps=True)
+
+
+def relative_distances(config: ModelConfig, length: int) -> SchemePictures:
+    """Return pictures of the distances that FIRE's network reads in a new model: for one token, and as a matrix."""
+    at, query = _network_distances(config, length)
+    threshold = fire_threshold(config)
+    values = tables.fire_distances(np.array(query), -at if config.is_causal else at, FIRE_C, threshold)
     tokens = evenly_spaced(length, MAX_TOKENS)
     distance = tokens[None, :] - tokens[:, None]
-    matrix = weights[tables.t5_buckets(config, distance), head].astype(np.float32)
+    matrix = tables.fire_distances(tokens[:, None], distance, FIRE_C, threshold)
     if config.is_causal:
         matrix[distance > 0] = np.nan
-    limit = max(float(np.abs(weights).max()), 1e-6)
+
+    def describe(i: int) -> str:
+        return f"{_describe_distance(config, int(at[i]))}: {format_number(float(values[i]), 3)}"
+
+    def describe_cell(row: int, column: int) -> str:
+        pair = f"token {tokens[row]:,} → token {tokens[column]:,}"
+        if np.isnan(matrix[row, column]):
+            return f"{pair}: masked (later token)"
+        return f"{pair}: {format_number(float(matrix[row, column]), 3)}"
+
+    return SchemePictures(
+        words=f"A network of {FIRE_WIDTH} hidden numbers makes of each relative distance what every head adds to the "
+        "score. Up to a threshold, at first a quarter of the context "
+        f"({format_number(threshold)}), it is relative to the threshold, beyond to the token's position: however long "
+        "the text, it is between 0 and 1. The network is learned: a new model has only noise.",
+        first=LinePicture(
+            title=f"Relative distance, from token {query:,}",
+            at=at,
+            lines=(Line(values=values),),
+            x=_distance_axis(config, at),
+            y=Axis(title="Read by the network", low=0.0, high=1.0, whole=False),
+            describe=describe,
+        ),
+        second=HeatPicture(
+            title="Relative distance of each pair",
+            values=matrix,
+            x=token_axis("Key", length),
+            y=token_axis_down("Query", length),
+            colours="sequential",
+            low=0.0,
+            high=1.0,
+            bar=((1.0, "1"), (0.0, "0")),
+            describe=describe_cell,
+            square=True,
+        ),
+        beside=True,
+    )
+
+
+def network_biases(
+    config: ModelConfig, length: int, learned: Mapping[str, Floats], head: int, source: str
+) -> SchemePictures:
+    """Return pictures of the biases that a run's FIRE network gives: each head by distance, `head` as a matrix."""
+    at, _ = _network_distances(config, length)
+
+    def describe(i: int) -> str:
+        return _describe_distance(config, int(at[i]))
+
+    def biases(query: Ints, distance: Ints) -> Floats:
+        return tables.fire_biases(learned, query, distance)
+
+    return _learned_biases(config, length, at, biases, head, source, describe)
+
+
+def _learned_biases(
+    config: ModelConfig,
+    length: int,
+    at: Ints,
+    biases: Callable[[Ints, Ints], Floats],
+    head: int,
+    source: str,
+    describe_distance: Callable[[int], str],
+    *,
+    steps: bool = False,
+) -> SchemePictures:
+    """Return pictures of learned biases, of each head at the distances `at`, and of `head` as a matrix.
+
+    biases(positions of queries, distances) returns those of all heads, (H, …). describe_distance(i): describes at[i].
+    """
+    _, query = _network_distances(config, length)
+    by_head = biases(np.array(query), -at if config.is_causal else at)
+    tokens = evenly_spaced(length, MAX_TOKENS)
+    distance = tokens[None, :] - tokens[:, None]
+    matrix = biases(tokens[:, None], distance)[head].astype(np.float32)
+    if config.is_causal:
+        matrix[distance > 0] = np.nan
+    limit = max(float(np.abs(by_head).max()), 1e-6)
 
     def describe(i: int) -> str:
         bias = float(by_head[head, i])
-        words = _describe_bucket(config, int(at[i]), at, classes, int(classes[i]))
+        words = describe_distance(i)
         return f"{words}\nhead {head + 1}: {format_number(bias, 3)}, its weight × {format_weight(math.exp(bias))}"
 
     def describe_cell(row: int, column: int) -> str:
@@ -162,10 +257,10 @@ def bucket_biases(config: ModelConfig, length: int, weights: Floats, head: int, 
                 *(Line(values=by_head[i], tone="background") for i in range(config.n_head) if i != head),
                 Line(values=by_head[head]),
             ),
-            x=_bucket_axis(config, at),
+            x=_distance_axis(config, at),
             y=Axis(title="Added to the score", low=-limit, high=limit, whole=False),
             describe=describe,
-            steps=True,
+            steps=steps,
         ),
         second=HeatPicture(
             title=f"Head {head + 1} as a matrix",
@@ -183,6 +278,19 @@ def bucket_biases(config: ModelConfig, length: int, weights: Floats, head: int, 
     )
 
 
+def _network_distances(config: ModelConfig, length: int) -> tuple[Ints, int]:
+    """Return the distances to show, backwards positive in a causal model, and the token that they are counted from: the
+    last one, or in an encoder the middle one."""
+    if config.is_causal:
+        return evenly_spaced(max(length, 2), MAX_DISTANCES), max(length, 2) - 1
+    far = max(length // 2, 1)
+    return evenly_spaced(2 * far + 1, MAX_DISTANCES) - far, far
+
+
+def _describe_distance(config: ModelConfig, distance: int) -> str:
+    return format_signed_distance(-distance if config.is_causal else distance)
+
+
 def _bucket_distances(config: ModelConfig, length: int) -> Ints:
     """Return the distances to show, up to 1.25 × max_distance. In a causal model, backwards is positive."""
     far = min(length - 1, config.max_distance * 5 // 4) if length > 1 else 1
@@ -191,14 +299,14 @@ def _bucket_distances(config: ModelConfig, length: int) -> Ints:
     return np.arange(-far, far + 1)
 
 
-def _bucket_axis(config: ModelConfig, at: Ints) -> Axis:
+def _distance_axis(config: ModelConfig, at: Ints) -> Axis:
     title = "Tokens back" if config.is_causal else "Distance, key − query"
     return Axis(title=title, low=int(at[0]), high=max(int(at[-1]), int(at[0]) + 1))
 
 
 def _describe_bucket(config: ModelConfig, distance: int, at: Ints, classes: Ints, bucket: int) -> str:
     with_it = at[classes == bucket]
-    where = format_signed_distance(-distance if config.is_causal else distance)
+    where = _describe_distance(config, distance)
     if len(with_it) == 1:
         return f"{where}: bucket {bucket}, its own"
     first, last = sorted((abs(int(with_it[0])), abs(int(with_it[-1]))))

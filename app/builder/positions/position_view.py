@@ -232,14 +232,14 @@ class PositionView(QWidget):
     def _learned(self, weights: PositionWeightsRead, display: LearnedDisplay) -> SchemePictures:
         assert self._config is not None
         run = weights.run
-        name = self.stack.value if len(weights.tables) > 1 else ""
+        name = self.stack.value if len(weights.learned) > 1 else ""
         source = f"Learned by “{run.name}” in {run.step:,} steps"
         if not has_same_tables(run.config, self._config):
             source += f" (another design, {display.shape(run.config)})"
         own = stacks(run.config)[name]
         if display.has_heads:
             self._allow_heads(own.n_head)
-        return display.draw(own, self._length, weights.tables[name], self.head.value() - 1, source)
+        return display.draw(own, self._length, weights.learned[name], self.head.value() - 1, source)
 
     def _allow_heads(self, n_head: int) -> None:
         """Allow choosing one of `n_head` heads. The default is the middle one, which has a medium slope in ALiBi."""

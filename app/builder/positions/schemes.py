@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -32,13 +32,14 @@ Words: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedDisplay:
-    """How a learned table is displayed: draw(design, length, table, head, source), where source describes the run.
+    """How learned positions are displayed: draw(design, length, tensors by name, head, source), where source describes
+    the run.
 
-    nothing_chosen: the first entry of the run list, for no run. at_once: whether a run with tables of the same shape is
-    selected by default. has_heads: whether a chosen head is drawn as a matrix. shape: formats a design's table size.
+    nothing_chosen: the first entry of the run list, for no run. at_once: whether a run with tensors of the same shapes
+    is selected by default. has_heads: whether a chosen head is drawn as a matrix. shape: formats a design's sizes.
     """
 
-    draw: Callable[[ModelConfig, int, Floats, int, str], SchemePictures]
+    draw: Callable[[ModelConfig, int, Mapping[str, Floats], int, str], SchemePictures]
     shape: Callable[[ModelConfig], str]
     nothing_chosen: str = "Trained runs…"
     at_once: bool = False
@@ -115,7 +116,7 @@ _DISPLAYS = {
     "learned": SchemeDisplay(
         nothing=describe_untrained_table,
         learned=LearnedDisplay(
-            draw=lambda config, length, table, head, source: tables.learned_table(table, source),
+            draw=lambda config, length, learned, head, source: tables.learned_table(learned["position.weight"], source),
             shape=lambda config: f"{config.context_length:,} × {config.d_model:,}",
             at_once=True,  # nothing can be drawn without training
         ),
@@ -144,6 +145,15 @@ _DISPLAYS = {
             draw=biases.bucket_biases,
             shape=lambda config: f"{config.n_bucket} buckets × {config.n_head} heads",
             nothing_chosen="Buckets only",
+            has_heads=True,
+        ),
+    ),
+    "fire": SchemeDisplay(
+        draw=lambda config, length, shown: biases.relative_distances(config, length),
+        learned=LearnedDisplay(
+            draw=biases.network_biases,
+            shape=lambda config: f"{config.n_head} heads",
+            nothing_chosen="Distances only",
             has_heads=True,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Reads the learned position tables of trained runs in the background."""
+"""Reads the learned positions of trained runs in the background."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from terrarium.models.settings.model_config import ModelConfig
 
 
 class TrainedPositions(QObject):
-    """Finds runs with learned positions and reads their tables; only the latest request of each kind is answered.
+    """Finds runs with learned positions and reads their tensors; only the latest request of each kind is answered.
 
     Signals:
-        runs_found(PositionRunsFound): the runs with a learned table of the requested kind.
-        weights_read(PositionWeightsRead): a run's tables.
+        runs_found(PositionRunsFound): the runs with learned positions of the requested kind.
+        weights_read(PositionWeightsRead): what a run has learned.
     """
 
     runs_found = Signal(object)
@@ -38,11 +38,11 @@ class TrainedPositions(QObject):
             task.failed.connect(notices.fail)
 
     def find(self, config: ModelConfig) -> None:
-        """Find runs with the topology and position scheme of `config`, those with tables of the same shape first."""
+        """Find runs with the topology and position scheme of `config`, those with tensors of the same shapes first."""
         self._search.drive(lambda: find_position_runs(self._library, config))
 
     def read(self, run: PositionRun) -> None:
-        """Read the learned position tables of `run`."""
+        """Read the learned positions of `run`."""
         self._reading.drive(lambda: read_position_weights(run))
 
     @Slot(object)

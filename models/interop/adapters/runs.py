@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from terrarium.models.architecture.lora import DOWN, UP
+from terrarium.models.custom_blocks.carried import carry_texts
 from terrarium.models.events import Event
 from terrarium.models.files.atomic import atomic_write_json
 from terrarium.models.interop.importing import imported_record, usual_name
@@ -96,6 +97,7 @@ def run_with_adapter(
             "lora_scale": scale,
         }
         atomic_write_json(checkpoint / "state.json", about)
+        carry_texts([parent.config], folder)
         text = parent.tokenizer.to_str(pretty=True).encode()
         (folder / "tokenizer.json").write_bytes(text)
         spec = RunSpec(

@@ -10,6 +10,9 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from terrarium.models.custom_blocks.carried import FILE as BLOCK
+from terrarium.models.custom_blocks.carried import FOLDER as BLOCKS
+from terrarium.models.custom_blocks.manifest import MAX_BYTES as MAX_BLOCK_BYTES
 from terrarium.models.library.library import safe_name
 from terrarium.models.library.run_corrections import FILE as CORRECTIONS
 from terrarium.models.library.run_notes import FILE as NOTES
@@ -48,12 +51,21 @@ def is_known(name: str) -> bool:
     no valid file name on some system, or that are reserved there.
     """
     *folders, file = name.split("/")
+    if folders == [BLOCKS]:
+        return bool(BLOCK.fullmatch(file))
     if folders and not _PLACE.fullmatch("/".join(folders)):
         return False
     try:
         return safe_name(file) == file and file.endswith(_ENDINGS) and name not in (MANIFEST, NOTES, CORRECTIONS)
     except ValueError:
         return False
+
+
+def size_limit(name: str) -> int:
+    """Return the maximum size of a text file in bytes."""
+    if name.startswith(f"{BLOCKS}/"):
+        return MAX_BLOCK_BYTES
+    return MAX_MANIFEST_BYTES if name == MANIFEST else MAX_TEXT_BYTES
 
 
 def is_text(name: str) -> bool:

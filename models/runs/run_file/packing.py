@@ -12,10 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from terrarium.models.custom_blocks.carried import FOLDER as BLOCKS
+from terrarium.models.custom_blocks.carried import texts_of
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.files.atomic import atomic_file, read_json
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import MARK_FILE, checkpoint_step, is_locked, read_record
+from terrarium.models.runs.checkpoint_state import kept_designs
 from terrarium.models.runs.run_file.contents import CHATS, FORMAT, MANIFEST, SUFFIX, is_known, is_text, without_folders
 from terrarium.models.runs.run_folder import RunFolder
 
@@ -35,8 +38,9 @@ def pack_run(
 ) -> Generator[Event, None, Path]:
     """Write a run to the file `path` (with the suffix .terrarium appended if missing) and return that path.
 
-    It contains the settings, tokenizer, curves, samples, scores and the last checkpoint; not the user's notes, nor the
-    paths of any files. Yields Phase and Progress (bytes); closing it leaves `path` unchanged.
+    It contains the settings, tokenizer, curves, samples, scores, the texts of custom blocks and the last checkpoint;
+    not the user's notes, nor the paths of any files. Yields Phase and Progress (bytes); closing it leaves `path`
+    unchanged.
 
     Args:
         all_checkpoints: whether to include the earlier checkpoints.
@@ -44,7 +48,7 @@ def pack_run(
         replaces: whether to replace an existing file.
 
     Raises:
-        ValueError: if the run is being trained or has no checkpoint, or the file exists.
+        ValueError: if the run is being trained or has no checkpoint, the file exists, or a block's text is not there.
         OSError: if the disk is full, or a file cannot be read or written.
     """
     path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
@@ -58,7 +62,9 @@ def pack_run(
     yield Phase(name=f"Saving {path.name}")
     kept = run.checkpoints() if all_checkpoints else [last]
     files = {name: run.folder / name for name in _names(run.folder, {each.name for each in kept})}
-    written = {"run.json": _record(run, kept)} | _mark(run.folder) | (_chats(library, run.id) if chats else {})
+    texts = texts_of([run.spec.model, *kept_designs(run.folder)])
+    written = {"run.json": _record(run, kept)} | {f"{BLOCKS}/{name}": texts[name].encode() for name in sorted(texts)}
+    written |= _mark(run.folder) | (_chats(library, run.id) if chats else {})
     total = sum(map(len, written.values())) + sum(file.stat().st_size for file in files.values())
     listed: dict[str, dict[str, Any]] = {}
     done = 0
@@ -82,11 +88,11 @@ def pack_run(
 
 
 def _names(folder: Path, checkpoints: set[str]) -> Iterator[str]:
-    """Yield the names of a run's files to pack, except those that are packed without the user's folders."""
+    """Yield the names of a run's files to pack, except those that `pack_run` writes itself."""
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         is_left_out = name.startswith("checkpoints/") and file.parent.name not in checkpoints
-        is_ours = not name.startswith(f"{CHATS}/") and name not in ("run.json", MARK_FILE)
+        is_ours = not name.startswith((f"{CHATS}/", f"{BLOCKS}/")) and name not in ("run.json", MARK_FILE)
         if is_ours and is_known(name) and not is_left_out and file.is_file() and not file.is_symlink():
             yield name
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from terrarium.models.custom_blocks.carried import take_texts
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.files.atomic import (
     atomic_write_json,
@@ -31,20 +32,19 @@ from terrarium.models.files.safetensors_file import read_safetensors_header
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import read_record
 from terrarium.models.number_words import format_size
-from terrarium.models.runs.checkpoint_state import read_model_config
+from terrarium.models.runs.checkpoint_state import kept_designs, read_model_config
 from terrarium.models.runs.run_file.contents import (
     CHATS,
     FORMAT,
     MANIFEST,
     MAX_BYTES,
     MAX_FILES,
-    MAX_MANIFEST_BYTES,
     MAX_RATIO,
-    MAX_TEXT_BYTES,
     RUN_FILE,
     WEIGHTS,
     is_known,
     is_text,
+    size_limit,
 )
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.tokenizers.foreign.isolated_reading import read_isolated
@@ -60,7 +60,8 @@ _AT_REST = {"running": "stopped", "queued": "stopped"}
 def unpack_run(path: Path, library: Library, name: str | None = None) -> Generator[Event, None, RunFolder]:
     """Unpack the file `path` into a new run of the library, and add its conversations to the library as well.
 
-    Yields Phase and Progress (bytes); if it is closed before its end, nothing remains.
+    Yields Phase and Progress (bytes); if it is closed before its end, nothing remains. The texts of custom blocks get
+    into the library, too, but may not run before the user allows it.
 
     Args:
         name: the name of the run; by default its old one, numbered if the library has a run of that name.
@@ -127,7 +128,7 @@ def _checked(path: Path, packed: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             _refuse(path, info, "is compressed in a way that Terrarium does not use")
         text = is_text(info.filename)
-        if text and info.file_size > (MAX_MANIFEST_BYTES if info.filename == MANIFEST else MAX_TEXT_BYTES):
+        if text and info.file_size > size_limit(info.filename):
             _refuse(path, info, f"would have {format_size(info.file_size)}")
         ratio = MAX_RATIO if text else 1
         if info.file_size > max(_SMALL, ratio * info.compress_size):
@@ -212,9 +213,10 @@ def _check_run(path: Path, folder: Path) -> Generator[Event, None, dict[str, Any
     """Check that this version can read the unpacked run, and return its run.json; ValueError if it cannot."""
     try:
         record = read_record(folder)
-        checkpoints = RunFolder.open(folder).checkpoints()
-        for checkpoint in checkpoints:
-            read_model_config(checkpoint)
+        run = RunFolder.open(folder)
+        checkpoints = run.checkpoints()
+        designs = [run.spec.model, *kept_designs(folder), *map(read_model_config, checkpoints)]
+        take_texts(designs, folder)
         for weights in sorted(each for each in folder.rglob("*") if each.suffix in WEIGHTS):
             _check_weights(weights)
             yield Progress(done=0, total=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -135,6 +136,27 @@ def test_qk_norm_makes_scores_independent_of_size(config: ModelConfig) -> None:
         attention.query.weight *= 7
         attention.key.weight *= 0.5
     torch.testing.assert_close(attention(x, AttentionContext(causal=True)), before, rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
+def test_solu_is_a_softmax_times_its_input_and_a_norm(norm: str) -> None:
+    """Each number by hand: x · exp(x) / Σ exp(x), minus the mean, over the standard deviation, times the gain."""
+    torch.manual_seed(0)
+    design = ModelConfig(d_model=8, n_head=2, d_ff=6, activation="solu", norm=norm, norm_eps=1e-5)
+    layer, x = FeedForward(design), torch.randn(2, 3, 8)
+    assert layer.norm is not None
+    for parameter in layer.norm.parameters():
+        torch.nn.init.normal_(parameter)
+    for row, out in zip(x.flatten(0, 1), layer(x).flatten(0, 1), strict=True):
+        a = layer.up(row).tolist()
+        total = sum(math.exp(value) for value in a)
+        h = [value * math.exp(value) / total for value in a]
+        mean = sum(h) / 6 if norm == "layernorm" else 0.0
+        spread = (sum((value - mean) ** 2 for value in h) / 6 + 1e-5) ** 0.5
+        gain, shift = layer.norm.weight, getattr(layer.norm, "bias", None)
+        scaled = torch.tensor([(value - mean) / spread for value in h]) * gain + (0.0 if shift is None else shift)
+        torch.testing.assert_close(out, layer.down(scaled), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu", "relu2", "swiglu"])

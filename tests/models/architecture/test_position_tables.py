@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from terrarium.models.architecture import position_tables as tables
 from terrarium.models.architecture.positions import (
     Alibi,
+    Fire,
     RelativeBias,
     Rotary,
     inverse_frequencies,
@@ -141,6 +142,19 @@ def test_buckets_are_the_models(topology: str, n_bucket: int, max_distance: int)
     torch.nn.init.normal_(bias.weight)
     ours = bias.weight.detach().numpy()[tables.t5_buckets(config, distance.numpy())]
     np.testing.assert_allclose(ours.T, bias(distance[None])[0, :, 0].detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
+def test_biases_of_a_network_are_the_models(topology: str) -> None:
+    config = ModelConfig(topology=topology, position="fire", context_length=40, n_head=3, d_model=12)
+    torch.manual_seed(0)
+    fire = Fire(config)
+    torch.nn.init.normal_(fire.weight)
+    learned = {f"score_bias.{name}": tensor.numpy() for name, tensor in fire.state_dict().items()}
+    positions = torch.arange(30)
+    distance = positions - positions[:, None]
+    ours = tables.fire_biases(learned, positions[:, None].numpy(), distance.numpy())
+    np.testing.assert_allclose(ours, fire(distance, positions[None])[0].detach().numpy(), atol=1e-5)
 
 
 def test_similarity_of_a_table_is_the_mean_cosine_at_each_distance() -> None:

@@ -11,8 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from terrarium.models.architecture.cache import KVCache
 from terrarium.models.architecture.positions import (
     Alibi,
+    Fire,
     RelativeBias,
     Rotary,
     inverse_frequencies,
@@ -21,7 +23,7 @@ from terrarium.models.architecture.positions import (
     sinusoidal,
 )
 from terrarium.models.architecture.rope import alibi_slopes
-from terrarium.models.architecture.transformer import build_model
+from terrarium.models.architecture.transformer import Decoder, build_model
 from terrarium.models.settings.model_config import ModelConfig
 
 
@@ -250,6 +252,84 @@ def test_a_relative_bias_is_looked_up_by_bucket(topology: str) -> None:
     for t, s in ((0, 0), (19, 0), (4, 3), (3, 4), (0, 19)):
         torch.testing.assert_close(bias[0, :, t, s], module.weight[bucket[t, s]])
     assert torch.equal(bias[0, :, 0, 1], bias[0, :, 0, 0]) is (topology == "decoder-only")
+
+
+def fire_design(**slots: Any) -> ModelConfig:
+    return ModelConfig(position="fire", vocab_size=50, context_length=32, n_layer=2, d_model=24, n_head=2, **slots)
+
+
+def fire_bias(fire: Fire, i: int, j: int) -> torch.Tensor:
+    """f(ψ(i − j) / ψ(max(L, i))) with ψ(x) = log(c x + 1), one pair at a time, as the paper defines it for j ≤ i."""
+    c, threshold = math.exp(fire.log_c.item()), math.exp(fire.log_threshold.item())
+    ratio = math.log(c * (i - j) + 1) / math.log(c * max(threshold, i) + 1)
+    hidden = [max(0.0, a * ratio + b) for a, b in zip(fire.scale.tolist(), fire.shift.tolist(), strict=True)]
+    return torch.stack([h * row for h, row in zip(hidden, fire.weight, strict=True)]).sum(dim=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("threshold", [0.5, 8.0, 100.0])
+def test_fire_is_that_of_the_paper(threshold: float) -> None:
+    torch.manual_seed(0)
+    fire = Fire(fire_design())
+    assert math.exp(fire.log_threshold.item()) == pytest.approx(32 / 4)
+    torch.nn.init.normal_(fire.weight)
+    fire.log_threshold.fill_(math.log(threshold))
+    fire.log_c.fill_(math.log(0.3))
+    positions = torch.arange(40)
+    bias = fire(positions - positions[:, None], positions[None])
+    assert bias.shape == (1, 2, 40, 40)
+    for i in range(0, 40, 3):
+        for j in range(0, i + 1, 2):
+            torch.testing.assert_close(bias[0, :, i, j], fire_bias(fire, i, j), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(bias, bias.mT)  # an encoder's later keys count as earlier ones
+    later = fire(positions[None, :] - positions[30:, None], positions[None, 30:])
+    torch.testing.assert_close(later, bias[:, :, 30:])
+    rows = fire(positions[:4] - positions[:4, None], torch.stack((positions[:4], positions[20:24])))
+    torch.testing.assert_close(rows[1], bias[0, :, 20:24, 20:24])
+
+
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
+def test_fire_learns_and_reads_longer_texts(topology: str) -> None:
+    """It learns to repeat the token three before; c, the threshold and the network all receive gradients."""
+    torch.manual_seed(0)
+    model = build_model(fire_design(topology=topology))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items() if "score_bias" in name}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses, ids = [], torch.randint(0, 50, (8, 16))
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(model(ids)[:, 3:].flatten(0, 1), ids[:, :-3].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    assert all(not torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
+    assert torch.isfinite(model(torch.randint(0, 50, (1, 32)))).all()  # twice as long as any text so far
+
+
+@torch.no_grad()
+def test_fire_in_a_longer_context_computes_the_same_for_short_texts() -> None:
+    """The threshold is learned in tokens, so a longer context does not move it."""
+    model, ids = build_model(fire_design()).eval(), torch.randint(0, 50, (2, 32))
+    longer = build_model(dataclasses.replace(model.config, context_length=128)).eval()
+    longer.load_state_dict(model.state_dict())
+    torch.testing.assert_close(longer(ids), model(ids))
+    assert torch.isfinite(longer(torch.randint(0, 50, (1, 128)))).all()
+
+
+@torch.no_grad()
+def test_fire_with_a_cache_and_with_padding_is_the_same() -> None:
+    """Beyond the threshold too, where a token's position counts: it is given, since padding shifts the row."""
+    model, ids = build_model(fire_design()).eval(), torch.randint(0, 50, (2, 30))
+    assert isinstance(model, Decoder)
+    whole, cache = model(ids), KVCache(model.config.n_layer)
+    parts = [model(part, cache=cache) for part in ids.split((9, 1, 1, 12, 7), dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-4)
+    mask = torch.ones(2, 32, dtype=torch.bool)
+    mask[:, :2] = False
+    positions = (torch.arange(32) - 2).clamp(min=0)
+    padded = model(torch.nn.functional.pad(ids, (2, 0)), mask=mask, positions=positions)
+    torch.testing.assert_close(padded[:, 2:], whole, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()

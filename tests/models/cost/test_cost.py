@@ -117,12 +117,13 @@ def test_operations_are_those_that_torch_counts(topology: str, seed: int) -> Non
         texts.loss(model)
     parts = cost.operations(config, length, source_length)
     convolutions = parts.pop("Short convolution", 0)  # ours is not one that torch counts
-    assert counter.get_total_flops() == BATCH * sum(parts.values())
+    shared = (BATCH - 1) * parts.get("Positions", 0)  # the biases of one text are those of all
+    assert counter.get_total_flops() == BATCH * sum(parts.values()) - shared
     with FlopCounterMode(display=False) as counter:
         texts.loss(model).backward()
     total = counter.get_total_flops()
-    expected = BATCH * length * cost.training_flops_per_token(config, length, source_length) - 3 * BATCH * convolutions
-    assert total == pytest.approx(expected, rel=0.01)
+    expected = BATCH * length * cost.training_flops_per_token(config, length, source_length)
+    assert total == pytest.approx(expected - 3 * BATCH * convolutions - 3 * shared, rel=0.01)
 
 
 def test_windows_and_experts_save_work() -> None:
@@ -163,6 +164,16 @@ def test_activations_of_presets(name: str) -> None:
         assert sum(cost.activation_bytes(config, 8, LENGTH, accumulates=True).values()) == pytest.approx(
             measured, rel=0.05
         )
+
+
+@pytest.mark.parametrize("slots", [{"position": "fire"}, {"activation": "solu"}], ids=str)
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_activations_of_a_network_of_distances_and_of_a_softmax(topology: str, slots: dict[str, str]) -> None:
+    sizes: dict[str, int] = {"vocab_size": 300, "context_length": 96, "n_layer": 3, "d_model": 64}
+    config = ModelConfig(topology=topology, **sizes, **slots)  # type: ignore[arg-type]
+    measured = measured_activations(config, 2, 96, 96)
+    estimated = cost.activation_bytes(config, 2, 96, source_length=96, accumulates=True)
+    assert sum(estimated.values()) == pytest.approx(measured, rel=0.02)
 
 
 @pytest.mark.parametrize("name", SMALL)

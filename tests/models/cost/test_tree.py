@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 
 import pytest
+import torch
 
 from terrarium.models.architecture.lora import adapted_layers
+from terrarium.models.architecture.transformer import build_model
+from terrarium.models.cost.activations import Batch, activations
 from terrarium.models.cost.counting import block_matrices
-from terrarium.models.cost.tree import MATRIX, Part, design_tree, state_tensors
+from terrarium.models.cost.tree import MATRIX, OWN, RESIDUAL, ZERO, Part, design_tree, state_tensors
 from terrarium.models.cost.tuning import adapted_matrices
 from terrarium.models.interop.building import model_without_data
 from terrarium.models.settings.model_config import ModelConfig
@@ -57,3 +61,52 @@ def test_experts_are_described_once() -> None:
     assert (experts.n, experts.n_used) == (config.n_layer * config.n_expert, config.n_layer * config.n_expert_used)
     assert isinstance(experts.part, Part)
     assert {tensor.role for part in experts.part.parts for tensor in part.tensors} == {MATRIX}
+
+
+@pytest.mark.parametrize("n_expert", [0, 3])
+def test_the_norm_of_a_feed_forward_is_a_part(n_expert: int) -> None:
+    config = ModelConfig(vocab_size=60, context_length=16, n_layer=2, d_model=32, activation="solu", n_expert=n_expert)
+    check(config)
+    path = "blocks.*.feed_forward.experts.*.norm" if n_expert else "blocks.*.feed_forward.norm"
+    assert [tensor.shape for tensor in design_tree(config).find(path).tensors] == [(128,), (128,)]
+
+
+def test_initial_weights_are_drawn_as_the_tree_says() -> None:
+    config = ModelConfig(
+        vocab_size=600, context_length=16, n_layer=2, n_head=2, d_model=64, scaled_scores=False, scaled_logits=True
+    )
+    config = dataclasses.replace(config, conv_width=2, max_ngram=3, ngram_rows=200, tied_embeddings=False)
+    torch.manual_seed(0)
+    model = build_model(config)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.initialise()
+    stds = {"normal": 0.02, "residual": 0.01, "query": 0.02 / 32**0.5, "output table": 0.16, "projection": 32**-0.5}
+    for name, tensor in state_tensors(design_tree(config)):
+        drawn = model.state_dict()[name]
+        if tensor.init in (ZERO, OWN):
+            assert torch.equal(drawn, before[name]), name
+            assert tensor.init == OWN or not drawn.any(), name
+        else:
+            assert drawn.std().item() == pytest.approx(stds[tensor.init], rel=0.1), name
+            assert not torch.equal(drawn, before[name]), name
+
+
+def test_outputs_can_start_at_zero() -> None:
+    config = ModelConfig(vocab_size=60, context_length=16, n_layer=2, d_model=32, zero_init_output=True, n_expert=2)
+    weights = build_model(config).state_dict()
+    plain = state_tensors(design_tree(dataclasses.replace(config, zero_init_output=False)))
+    outputs = [name for name, tensor in plain if tensor.init == RESIDUAL]
+    assert outputs
+    assert not any(weights[name].any() for name in outputs)
+
+
+def test_a_kind_of_part_without_a_recorder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, batch = PRESETS["gpt2-tiny"], Batch(batch_size=2, length=8, source_length=8)
+    tree = design_tree(config)
+    strange = dataclasses.replace(
+        tree,
+        parts=tuple(dataclasses.replace(part, kind="strange") if part.kind == "head" else part for part in tree.parts),
+    )
+    monkeypatch.setattr("terrarium.models.cost.activations.design_tree", lambda config: strange)
+    with pytest.raises(KeyError, match="strange"):
+        activations(config, batch, is_cuda=False, half=False, recomputes=False, accumulates=False)

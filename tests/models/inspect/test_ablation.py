@@ -193,5 +193,5 @@ def test_an_encoder_cannot_continue_a_text() -> None:
 
 def test_unknown_parts_cannot_be_patched() -> None:
     model = make("gpt2-tiny")
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValueError, match=r"nothing called 'blocks.7' to patch: it can be embedding, "):
         ablated_logits(model, text_of(model), Readout(at=3), [[ModelPart("blocks.7")]])

@@ -23,6 +23,9 @@ from tests.models.runs_on_disk import put_run, weights_of
 
 LEARNED = ModelConfig(position="learned", vocab_size=11, context_length=6, d_model=8, n_head=2, n_layer=1)
 T5 = dataclasses.replace(LEARNED, position="t5", n_bucket=8, max_distance=16)
+FIRE = dataclasses.replace(LEARNED, position="fire")
+NAMES, T5_NAMES = {"position.weight"}, {"score_bias.weight"}
+FIRE_NAMES = {f"score_bias.{name}" for name in ("log_c", "log_threshold", "scale", "shift", "weight")}
 PAIR = dataclasses.replace(T5, topology="encoder-decoder", n_encoder_head=4)
 
 
@@ -33,10 +36,10 @@ def found(library: Library, config: ModelConfig) -> tuple[PositionRun, ...]:
     return event.runs
 
 
-def tables(library: Library, config: ModelConfig) -> dict[str, np.ndarray]:
+def learned(library: Library, config: ModelConfig) -> dict[str, dict[str, np.ndarray]]:
     (event,) = read(found(library, config)[0])
     assert isinstance(event, PositionWeightsRead)
-    return event.tables
+    return event.learned
 
 
 def test_runs_of_the_same_shape_come_first(library: Library) -> None:
@@ -63,23 +66,25 @@ def test_runs_of_the_same_shape_come_first(library: Library) -> None:
 @pytest.mark.parametrize(
     ("config", "names"),
     [
-        (LEARNED, {"": "position.weight"}),
-        (T5, {"": "score_bias.weight"}),
-        (PAIR, {"encoder": "encoder.score_bias.weight", "decoder": "decoder.score_bias.weight"}),
-        (
-            dataclasses.replace(LEARNED, topology="encoder-decoder"),
-            {"encoder": "encoder.position.weight", "decoder": "decoder.position.weight"},
-        ),
+        (LEARNED, {"": NAMES}),
+        (T5, {"": T5_NAMES}),
+        (PAIR, {"encoder.": T5_NAMES, "decoder.": T5_NAMES}),
+        (dataclasses.replace(LEARNED, topology="encoder-decoder"), {"encoder.": NAMES, "decoder.": NAMES}),
+        (FIRE, {"": FIRE_NAMES}),
+        (dataclasses.replace(FIRE, topology="encoder-decoder"), {"encoder.": FIRE_NAMES, "decoder.": FIRE_NAMES}),
     ],
 )
-def test_tables_equal_the_checkpoint(library: Library, config: ModelConfig, names: dict[str, str]) -> None:
+def test_tensors_equal_the_checkpoint(library: Library, config: ModelConfig, names: dict[str, set[str]]) -> None:
     put_run(library, "run", config)
     weights = weights_of(config)
-    ours = tables(library, config)
-    assert set(ours) == set(names)
-    for stack, name in names.items():
-        assert ours[stack].dtype == np.float32
-        np.testing.assert_array_equal(ours[stack], weights[name].numpy())
+    ours = learned(library, config)
+    assert {stack.rstrip(".") for stack in names} == set(ours)
+    for stack, tensors in names.items():
+        found = ours[stack.rstrip(".")]
+        assert set(found) == tensors
+        for name, tensor in found.items():
+            assert tensor.dtype == np.float32
+            np.testing.assert_array_equal(tensor, weights[stack + name].numpy())
 
 
 def rewrite(folder: Path, **tensors: torch.Tensor) -> None:

@@ -328,7 +328,7 @@ def test_bombs_are_refused_before_they_go_off(packed: Path, library: Library, mo
     assert_refused(rewritten(packed, samples_jsonl=bomb), library, "“samples.jsonl” in it would grow from 15")
     weights = "checkpoints_step-00000010_model_safetensors"
     assert_refused(rewritten(packed, **{weights: bomb}), library, "would grow")
-    monkeypatch.setattr(unpacking, "MAX_TEXT_BYTES", 1000)
+    monkeypatch.setattr(contents, "MAX_TEXT_BYTES", 1000)
     assert_refused(packed, library, "would have")
     monkeypatch.setattr(unpacking, "MAX_FILES", 3)
     assert_refused(packed, library, "a run has at most 3")

@@ -168,7 +168,7 @@ def test_choices_are_edited_and_an_editor_whose_part_goes_closes(diagram: BlockD
     assert isinstance(position, QComboBox)
     position.setCurrentIndex(position.findData("alibi"))
     assert heard == [{"position": "alibi"}]
-    assert "attention.alibi" in diagram.parts
+    assert "score_bias" in diagram.parts
     assert diagram.editor is None
 
 

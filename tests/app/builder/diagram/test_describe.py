@@ -85,9 +85,8 @@ def test_every_position_norm_and_activation_has_its_parts(slots: dict[str, str],
     assert sum(part.total_parameters for part in parts.values()) == cost.total_parameters(config)
     stack = "decoder." if topology == "encoder-decoder" else ""
     scheme = POSITIONS[config.position]
-    keys = {"embeddings": f"{stack}position", "": ""}
-    key = keys.get(scheme.applied_to, f"{stack}attention.{config.position}")
-    assert (key in parts) == bool(scheme.applied_to)
+    keys = {"embeddings": "position", "queries": "attention.rope", "scores": "score_bias", "": ""}
+    assert (f"{stack}{keys[scheme.applied_to]}" in parts) == bool(scheme.applied_to)
     assert parts[f"{stack}attention_norm"].title == NORMS[config.norm].title
     assert parts[f"{stack}feed_forward.activation"].title == ACTIVATIONS[config.activation].curve
 
@@ -101,18 +100,18 @@ def test_positions_act_where_they_act() -> None:
     found = {}
     for position in ("learned", "sinusoidal", "rope", "alibi", "t5", "none"):
         keys = describe(dataclasses.replace(base, position=position), 1, 8).keys()
-        found[position] = {key for key in keys if key in ("position",) or key.split(".")[-1] in ("rope", "alibi", "t5")}
+        found[position] = keys & {"position", "attention.rope", "score_bias"}
     assert found == {
         "learned": {"position"},
         "sinusoidal": {"position"},
         "rope": {"attention.rope"},
-        "alibi": {"attention.alibi"},
-        "t5": {"attention.t5"},
+        "alibi": {"score_bias"},
+        "t5": {"score_bias"},
         "none": set(),
     }
     pair = describe(PRESETS["t5-tiny"], 1, 8)
-    assert {"encoder.attention.t5", "decoder.attention.t5"} <= pair.keys()
-    assert "decoder.cross_attention.t5" not in pair
+    assert {key for key in pair if "score_bias" in key} == {"encoder.score_bias", "decoder.score_bias"}
+    assert pair["decoder.score_bias"].n_parameters == 32 * 4
 
 
 def test_who_sees_whom() -> None:

@@ -52,7 +52,7 @@ def shown(view: PositionView) -> tuple[HeatPicture, LinePicture]:
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("name", ["sinusoidal", "rope", "alibi", "t5"])
+@pytest.mark.parametrize("name", ["sinusoidal", "rope", "alibi", "t5", "fire"])
 def test_a_scheme_is_drawn_within_its_room(view: PositionView, theme: ThemeProvider, name: str, mode: str) -> None:
     theme.apply_theme(view)
     theme.set_mode(mode)

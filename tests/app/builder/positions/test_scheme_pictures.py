@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from terrarium.app.kit.plots.pictures import (
     round_ticks,
 )
 from terrarium.models.architecture import position_tables as numbers
+from terrarium.models.architecture.transformer import build_model
 from terrarium.models.settings.model_config import ModelConfig
 
 ROPE = ModelConfig(position="rope", d_model=64, n_head=2, context_length=1024)
@@ -131,11 +133,31 @@ def test_buckets_are_stairs_and_a_matrix() -> None:
 def test_learned_biases_are_the_weights_of_their_buckets() -> None:
     config = ModelConfig(position="t5", n_head=4, d_model=16)
     weights = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
-    heat, lines = both(biases.bucket_biases(config, 64, weights, head=2, source="Learned by “x”"))
+    heat, lines = both(
+        biases.bucket_biases(config, 64, {"score_bias.weight": weights}, head=2, source="Learned by “x”")
+    )
     np.testing.assert_array_equal(lines.lines[-1].values[:16], weights[:16, 2])
     assert heat.values[5, 2] == weights[3, 2]
-    assert heat.high == -heat.low == pytest.approx(np.abs(weights).max())
+    assert heat.high == -heat.low == max(np.abs(line.values).max() for line in lines.lines)
     assert format_number(float(weights[3, 2]), 3) in lines.describe(3)
+
+
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
+def test_a_network_reads_distances_relative_to_the_text(topology: str) -> None:
+    config = ModelConfig(topology=topology, position="fire", n_head=4, d_model=16, context_length=64)
+    heat, lines = both(biases.relative_distances(config, 64))
+    assert heat.values[63, 0] == pytest.approx(1.0)
+    assert heat.values[40, 20] == pytest.approx(math.log(0.1 * 20 + 1) / math.log(0.1 * 40 + 1))
+    assert heat.values[8, 4] == pytest.approx(math.log(0.1 * 4 + 1) / math.log(0.1 * 16 + 1))  # below the threshold
+    assert np.isnan(heat.values[4, 8]) == config.is_causal
+    assert config.is_causal or heat.values[4, 8] == heat.values[8, 4]
+    assert lines.describe(0).startswith("the same position: 0" if config.is_causal else "32 tokens back")
+    weights = build_model(config).state_dict()
+    learned = {name: tensor.numpy() for name, tensor in weights.items() if name.startswith("score_bias.")}
+    heat, lines = both(biases.network_biases(config, 64, learned, head=2, source="Learned by “x”"))
+    assert len(lines.lines) == 4
+    assert lines.lines[-1].values[0] == pytest.approx(heat.values[63, 63] if config.is_causal else heat.values[32, 0])
+    assert "its weight ×" in lines.describe(5)
 
 
 def test_a_learned_table_is_shown_as_it_is() -> None:

@@ -1,0 +1,57 @@
+"""Designs with custom blocks, from the library's starting points."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import terrarium.resources.blocks
+from terrarium.models.custom_blocks.manifest import CustomBlock
+from terrarium.models.custom_blocks.store import allow, save_block
+from terrarium.models.settings.block_references import BLOCK_SLOTS
+from terrarium.models.settings.model_config import ModelConfig
+
+STARTS = ("convolution", "experts", "retention", "temperature")
+"""The starting points, three of which are for attention."""
+
+WRITES = '''"""Writes a file when it runs."""
+from pathlib import Path
+
+from torch import nn
+
+BLOCK = {"name": "writer", "slot": "feed_forward", "title": "Writer"}
+RAN = Path(%r)
+RAN.touch()
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        RAN.touch()
+        self.linear = nn.Linear(config.d_model, config.d_model)
+
+    def forward(self, x):
+        return self.linear(x)
+'''
+"""A text that leaves a file behind as soon as anything of it runs: for `% path`."""
+
+
+def start_source(start: str) -> str:
+    """The text of a starting point."""
+    return (Path(terrarium.resources.blocks.__path__[0]) / f"{start}.py").read_text(encoding="utf-8")
+
+
+def put_block(source: str, *, allowed: bool = True) -> CustomBlock:
+    """A text in the library, and whether it may run."""
+    block = save_block(source)
+    if allowed:
+        allow(block)
+    return block
+
+
+def with_block(design: ModelConfig, block: CustomBlock, **changes: Any) -> ModelConfig:
+    """A design with a block in its place, and other slots that suit it."""
+    if block.slot == "attention":
+        changes = {"position": "rope" if block.takes_positions else "none", "qk_norm": False, "n_kv_head": 0} | changes
+    return dataclasses.replace(design, **{BLOCK_SLOTS[block.slot]: str(block.reference)}, **changes)
