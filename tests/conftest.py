@@ -132,5 +132,5 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
     from terrarium.models.library.library import Library
 
     monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # where consent to custom blocks is kept
     return Library()

@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
+from terrarium.app.builder.blocks.block_editing import BlockEditing
 from terrarium.app.builder.comparison import ComparedDesign
 from terrarium.app.builder.costs.cost_panel import CostPanel
 from terrarium.app.builder.costs.dry_run import DryRuns
@@ -14,7 +15,7 @@ from terrarium.app.builder.design_files import DesignFiles
 from terrarium.app.builder.design_list import DesignList
 from terrarium.app.builder.design_views import DesignViews, stale_mark
 from terrarium.app.builder.work_size import WorkSize
-from terrarium.app.kit.basics import label, scrolling, titled_card
+from terrarium.app.kit.basics import column, label, scrolling, titled_card
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.views import Side
@@ -23,6 +24,7 @@ from terrarium.app.kit.setting_names.slot_words import changed_slots, describe_c
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.session.undo import Step
+from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import TrainConfig
@@ -40,6 +42,8 @@ _SIMPLE = (
     "head",
 )
 """The settings shown at the simple detail level."""
+_BLOCKS = (*BLOCK_SLOTS.values(), "block_options")
+"""The settings that have a section of their own instead of editors in the form."""
 _NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
 
 
@@ -56,8 +60,11 @@ class BuilderTab(QWidget):
         self.files = DesignFiles(session, self)
         self.list = DesignList(theme)
         self.setFocusProxy(self.list)
-        self.form = ConfigForm(session.designs.current, theme, folded=("Details",), zero_text=zero_text(), notes=_NOTES)
+        self.form = ConfigForm(
+            session.designs.current, theme, hidden=_BLOCKS, folded=("Details",), zero_text=zero_text(), notes=_NOTES
+        )
         self.form.keep_simple(session.detail, _SIMPLE, lambda: self._origin.config)
+        self.blocks = BlockEditing(session, theme, self.form, self)
         self.work = WorkSize()
         self.work.set_context(session.designs.current.context_length)
         self.views = DesignViews(session, theme, *self.work.values)
@@ -103,7 +110,9 @@ class BuilderTab(QWidget):
 
         RelayoutOnResize(shown, stand_above_numbers)
         left.addWidget(titled_card("Designs", self.list, trailing=sizes))
-        self.settings = scrolling(self.form)
+        settings = QWidget()
+        settings.setLayout(column(self.form, self.blocks.section, None))
+        self.settings = scrolling(settings)
         self.settings.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it when they get the focus
         left.addWidget(titled_card("Settings", self.settings))
         left.setStretchFactor(0, 2)
@@ -167,6 +176,8 @@ class BuilderTab(QWidget):
         session.designs.changed.connect(self._on_design_changed)
         session.designs.renamed.connect(self._on_renamed)
         session.designs.list_changed.connect(self._on_library_changed)
+        session.blocks.changed.connect(self._on_blocks_changed)
+        session.blocks.measured.connect(self._on_blocks_changed)
         session.device.changed.connect(self._on_device_changed)
         self.dry_runs.changed.connect(self._on_dry_run_changed)
         self.files.written.connect(lambda name: self.bar.say(f"Saved to {name}"))
@@ -259,7 +270,16 @@ class BuilderTab(QWidget):
         self.work.set_context(config.context_length)
         batch, length = self.work.values
         self.views.set_design(config, batch, length, self._title())
-        self.costs.set_design(config, batch, length)
+        self.costs.set_design(config, batch, length, self._session.blocks.obstacle(config, batch, length))
+        self.blocks.show_design()
+
+    @Slot()
+    def _on_blocks_changed(self) -> None:
+        """Show what is known of the design's custom blocks now; numbers of other designs may be known, too."""
+        self._draw()
+        if self.form.config.has_custom_blocks:
+            self.views.refresh()
+        self.list.refresh_sizes()
 
     @Slot()
     def _on_pause(self) -> None:
@@ -294,8 +314,10 @@ class BuilderTab(QWidget):
 
     @Slot(str)
     def _on_slot_focused(self, name: str) -> None:
-        if name in self.form.values:
+        if name in self.form.rows:
             self.form.show_slot(name)
+        elif name in _BLOCKS:
+            self.blocks.section.show_slot(name)
         else:
             self.form.show_group(name)
 

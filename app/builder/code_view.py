@@ -8,7 +8,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_role
+from terrarium.app.kit.basics import button, label, row, set_enabled, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.text.code_editor import CodeEditor
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -51,10 +51,22 @@ class CodeView(QWidget):
         if (config, name) == self._shown:
             return
         self._shown, self._name = (config, name), name
-        code = module_source(config, name)
+        code, problem = "", ""
+        try:
+            code = module_source(config, name)
+        except ValueError as error:
+            problem = str(error)
         self.editor.show_code(code)
-        self.counts.setText(f"{code.count(chr(10)):,} lines, {len(code):,} characters")
-        self._say(_HINT)
+        self.counts.setText(f"{code.count(chr(10)):,} lines, {len(code):,} characters" if code else "")
+        for each in (self.copy, self.save):
+            set_enabled(each, problem)
+        self._say(problem or _HINT, failed=bool(problem))
+
+    def refresh(self) -> None:
+        """Make the code anew: a custom block of the design was allowed, or its text is there now."""
+        if self._shown is not None:
+            shown, self._shown = self._shown, None
+            self.set_design(*shown)
 
     @property
     def code(self) -> str:

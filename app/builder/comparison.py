@@ -13,6 +13,7 @@ from terrarium.app.builder.costs.design_costs import costs_of
 from terrarium.app.kit.setting_names.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
 from terrarium.app.session.device_memory import DeviceMemory
 from terrarium.models import cost
+from terrarium.models.cost.custom import only_known
 from terrarium.models.number_words import format_compact, format_size
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -67,39 +68,52 @@ def _slot(configs: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> Compared
 
 def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: DeviceMemory | None) -> list[ComparedRow]:
     pairs = [(design.config, min(length, design.config.context_length)) for design in designs]
+
+    def known(of: Callable[[ModelConfig, int], int | None]) -> list[int | None]:
+        return [_known(of, *pair) for pair in pairs]
+
     at = f"{batch} × {length:,} tokens (or the context, where that is shorter)"
     return [
         _cost(
             "Parameters",
-            [cost.total_parameters(config) for config, _ in pairs],
+            known(lambda config, n: cost.total_parameters(config)),
             _format_count,
             "Trained parameters, exactly as in the built model",
         ),
         _cost(
             "Active parameters",
-            [cost.active_parameters(config) for config, _ in pairs],
+            known(lambda config, n: cost.active_parameters(config)),
             _format_count,
             "Parameters used per token: fewer than all in a mixture of experts",
         ),
         _cost(
             "Work per token",
-            [cost.flops_per_token(config, n) for config, n in pairs],
+            known(cost.flops_per_token),
             lambda n: f"{format_compact(n)}FLOP",
             f"Estimated FLOPs of the forward pass for one token of {length:,}",
         ),
         _cost(
             "Memory to train",
-            [costs_of(config, batch, n, on).memory_bytes for config, n in pairs],
+            known(lambda config, n: costs_of(config, batch, n, on).memory_bytes),
             format_size,
             f"Estimated, on {at}",
         ),
         _cost(
             "KV cache",
-            [cost.kv_cache_bytes(config, n) if config.is_causal else None for config, n in pairs],
+            known(lambda config, n: cost.kv_cache_bytes(config, n) if config.is_causal else None),
             format_size,
             f"Keys and values while one text of {length:,} tokens is generated",
         ),
     ]
+
+
+def _known(of: Callable[[ModelConfig, int], int | None], config: ModelConfig, length: int) -> int | None:
+    """Return a cost, None if it depends on a custom block that was not measured; nothing of the block runs."""
+    try:
+        with only_known():
+            return of(config, length)
+    except ValueError:
+        return None
 
 
 def _cost(label: str, numbers: Sequence[int | None], format_value: Callable[[int], str], tip: str) -> ComparedRow:

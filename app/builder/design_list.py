@@ -117,6 +117,13 @@ class DesignList(QTreeWidget):
                 self.setCurrentIndex(QModelIndex())
         self._allow_actions()
 
+    def refresh_sizes(self) -> None:
+        """Show the numbers of parameters again: those of custom blocks may have become known."""
+        for info in self._saved:
+            item = self.item_of(info.name)
+            if item is not None and info.config is not None:
+                item.setData(0, _SIZE, format_parameter_count(info.config))
+
     @Slot(str)
     def _on_delete(self, name: str) -> None:
         self._deleted_at = self.keys.index(name) if name in self.keys else None

@@ -69,6 +69,16 @@ class DesignViews(Views):
         if self.current:
             self._update(self.current)
 
+    def refresh(self) -> None:
+        """Show the same design again: more is known of its custom blocks, or less."""
+        if "diagram" in self.pages.made:
+            self.diagram.redraw()
+        if "code" in self.pages.made:
+            self.view("code").refresh()
+        self._shown.pop("compare", None)
+        if self.current:
+            self._update(self.current)
+
     def _update(self, name: str) -> None:
         if name == "costs" or self._shown.get(name) == self._design:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
+from terrarium.app.session.blocks import Blocks
 from terrarium.app.session.chat import ChatSession
 from terrarium.app.session.chat_model import LIVE, PRONOUNS
 from terrarium.app.session.datasets import Datasets
@@ -57,6 +58,7 @@ class Session(QObject):
         self.worker = worker = Worker(self, name="worker")
         self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
         self.designs = Designs(library, remembered, trash, notices, self)
+        self.blocks = Blocks(notices, self)
         self.datasets = Datasets(library, remembered, trash, notices, self)
         self.preferences = PreferenceSets(library, remembered, trash, notices, undo, self)
         self.device = device = Device(worker, remembered, notices, self)

@@ -25,6 +25,7 @@ from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.window_place import fit_screen, restore_place
 from terrarium.app.worker.failures import describe
 from terrarium.app.worker.notices import Notices
+from terrarium.models.cost.custom import only_known
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
 
@@ -169,6 +170,7 @@ def run(argv: Sequence[str] | None = None, files: Sequence[Path] = ()) -> int:
     interrupts.requested.connect(window.quit)
     window.show()
     try:
-        return app.exec()
+        with only_known():  # no custom block runs on the window's thread: see app.session.blocks
+            return app.exec()
     finally:
         interrupts.close()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 from terrarium.models.custom_blocks.sizes import BlockConfig
@@ -12,6 +16,22 @@ from terrarium.models.settings.model_config import ModelConfig
 
 _LOADING = "terrarium.models.custom_blocks.loading"
 """Imported by name, since torch comes with it."""
+
+_ONLY_KNOWN: ContextVar[bool] = ContextVar("only_known", default=False)
+
+
+class NotMeasuredError(ValueError):
+    """A custom block was not measured before, and must not be measured now."""
+
+
+@contextmanager
+def only_known() -> Iterator[None]:
+    """Within it, on this thread, no custom block runs: what was not measured before raises NotMeasuredError."""
+    token = _ONLY_KNOWN.set(True)
+    try:
+        yield
+    finally:
+        _ONLY_KNOWN.reset(token)
 
 
 def measured(config: ModelConfig, place: str, *, length: int, batch_size: int = 1, width: int = 0) -> Any:
@@ -25,4 +45,15 @@ def measured(config: ModelConfig, place: str, *, length: int, batch_size: int = 
     assert about is not None
     values = tuple(about.values(options_in(config, place)).items())
     told = BlockConfig.of(config, width=width)
-    return importlib.import_module(_LOADING).measure_block(about, told, values, batch_size, length)
+    kept = _kept(about, told, values, batch_size, length)
+    if not kept:
+        if _ONLY_KNOWN.get():
+            raise NotMeasuredError(f"The block “{about.title}” was not measured yet: open its design in the builder.")
+        kept.append(importlib.import_module(_LOADING).measure_block(about, told, values, batch_size, length))
+    return kept[0]
+
+
+@lru_cache(maxsize=1024)
+def _kept(*key: Hashable) -> list[Any]:
+    """Return a list for what is measured, empty until then."""
+    return []

@@ -21,6 +21,7 @@ from terrarium.app.new_run import proposer
 from terrarium.app.session import device
 from terrarium.app.session.session import Session
 from terrarium.app.worker.worker import Worker
+from terrarium.models.cost.custom import only_known
 from terrarium.models.evaluation import held_out_questions
 from terrarium.models.events import result_of
 from terrarium.models.library.library import Library
@@ -99,7 +100,8 @@ def session(qapp: QApplication, library: Library) -> Iterator[Session]:
     """A session over an empty library, whose worker runs but has not loaded torch."""
     session = Session(library)
     session.start(warm_up=False)
-    yield session
+    with only_known():  # as in the application
+        yield session
     session.close()
     assert session.worker.isFinished()
 

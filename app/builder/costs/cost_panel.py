@@ -19,6 +19,7 @@ from terrarium.app.kit.basics import label, plain_tip, row, set_role
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.blocks import MEASURING
 from terrarium.app.session.device_memory import DeviceMemory, budget, check_fit
 from terrarium.models.cost.fit import Proposal
 from terrarium.models.number_words import format_compact, format_size
@@ -46,7 +47,8 @@ class CostPanel(QWidget):
         self._device_memory: DeviceMemory | None = None
         self._result: DryRunMeasured | None = None
         self._running, self._phase = False, ""
-        self._costs: DesignCosts
+        self._obstacle = MEASURING if config.has_custom_blocks else ""
+        self._costs: DesignCosts | None = None
         self._offered: FitRequest | None = None
         self.fit = FitBox(theme)
         self.proposals = ProposalList(theme)
@@ -62,6 +64,8 @@ class CostPanel(QWidget):
             (self.memory, "Memory in training, by purpose"),
         ):
             bars.setAccessibleName(name)
+        self.obstacle = label("", "muted", wrap=True)
+        self.body = QWidget()
         self._proposer = Proposer(self)
         self._pause = QTimer(self, singleShot=True, interval=250)
         self._build()
@@ -73,8 +77,14 @@ class CostPanel(QWidget):
         self._show()
 
     def _build(self) -> None:
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, SPACE // 2, 0)  # leave room for a scroll bar
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, SPACE // 2, 0)  # leave room for a scroll bar
+        outer.setSpacing(SPACE)
+        outer.addWidget(self.obstacle)
+        outer.addWidget(self.body)
+        outer.addStretch(1)
+        lines = QVBoxLayout(self.body)
+        lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
         exact = ("exact", "Trained parameters, exactly as in the built model")
         work_tip = "FLOPs to process one token of a text of this length; training needs 3 times as many"
@@ -104,15 +114,17 @@ class CostPanel(QWidget):
                 lines.addLayout(part)
             else:
                 lines.addWidget(part)
-        lines.addStretch(1)
 
-    def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
-        """Show the costs of training `config` on `batch` texts of `length` tokens."""
-        if (config, batch, length) == (self._config, self._batch, self._length):
+    def set_design(self, config: ModelConfig, batch: int, length: int, obstacle: str = "") -> None:
+        """Show the costs of training `config` on `batch` texts of `length` tokens.
+
+        obstacle: why they are not known, a sentence that is shown instead; "" if they are.
+        """
+        if (config, batch, length, obstacle) == (self._config, self._batch, self._length, self._obstacle):
             return
         if not self._running:
             self._phase = ""  # the reason of the last failure concerned another design
-        self._config, self._batch, self._length = config, batch, length
+        self._config, self._batch, self._length, self._obstacle = config, batch, length, obstacle
         self._show()
 
     def set_device_memory(self, device_memory: DeviceMemory | None) -> None:
@@ -127,6 +139,13 @@ class CostPanel(QWidget):
         self._show_dry_run()
 
     def _show(self) -> None:
+        self.obstacle.setText(self._obstacle)
+        self.obstacle.setVisible(bool(self._obstacle))
+        self.body.setVisible(not self._obstacle)
+        if self._obstacle:
+            self._costs = None
+            self._pause.start()
+            return
         costs = self._costs = costs_of(self._config, self._batch, self._length, self._device_memory)
         self.total.setText(f"{costs.n_parameters:,}")
         self.active.setText(f"{costs.n_active:,}")
@@ -146,6 +165,8 @@ class CostPanel(QWidget):
         self._pause.start()
 
     def _show_dry_run(self) -> None:
+        if self._costs is None:
+            return
         needed, origin = self._costs.memory_bytes, self._origin()
         have = (self._device_memory.n_bytes if self._device_memory is not None else None) or 0
         peak = self._result.run.peak_bytes if self._result is not None and not origin else None
@@ -175,8 +196,7 @@ class CostPanel(QWidget):
 
     @Slot()
     def _on_pause(self) -> None:
-        fit = check_fit(self._costs.memory_bytes, self._device_memory)
-        if fit.level not in ("tight", "no"):
+        if not self._is_too_large:
             self.proposals.hide()
             self._offered = None
             self._proposer.ask(None)
@@ -184,6 +204,12 @@ class CostPanel(QWidget):
             self.proposals.setEnabled(True)
         elif self.isVisible():
             self._proposer.ask(self._request())
+
+    @property
+    def _is_too_large(self) -> bool:
+        return self._costs is not None and (
+            check_fit(self._costs.memory_bytes, self._device_memory).level in ("tight", "no")
+        )
 
     def _request(self) -> FitRequest:
         device_memory = self._device_memory
@@ -201,10 +227,7 @@ class CostPanel(QWidget):
 
     @Slot(object, object)
     def _on_found(self, request: FitRequest, found: list[Proposal]) -> None:
-        if (
-            check_fit(self._costs.memory_bytes, self._device_memory).level in ("tight", "no")
-            and request == self._request()
-        ):
+        if self._is_too_large and request == self._request():
             self._offered = request
             self.proposals.set_proposals(found)
 

@@ -26,6 +26,7 @@ from terrarium.app.kit.basics import button, row
 from terrarium.app.kit.chart_export import PNG_SCALE, write_drawing, write_image
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
 
 VIEWS = ("blocks", "area")
@@ -112,6 +113,10 @@ class BlockDiagram(QWidget):
                 self.editor.show_config(config)
             else:
                 self._close_editor()
+
+    def redraw(self) -> None:
+        """Draw the same design again: numbers of its custom blocks have become known."""
+        self._draw()
 
     def set_view(self, kind: str) -> None:
         """Show the "blocks" or the "area" view."""
@@ -225,7 +230,8 @@ class BlockDiagram(QWidget):
 
     def _summary(self) -> str:
         named = (f"{part.title} {part.detail}".strip() for part in self._parts.values() if part.kind != "sum")
-        return f"{self._config.topology}, {self._total:,} parameters: {', '.join(named)}."
+        least = "" if all(part.is_counted for part in self._parts.values()) else "at least "
+        return f"{self._config.topology}, {least}{self._total:,} parameters: {', '.join(named)}."
 
     def _on_theme_changed(self) -> None:
         self._fonts = Fonts(self._theme)
@@ -260,7 +266,8 @@ class BlockDiagram(QWidget):
             self._step(mark.step.slot, mark.step.direction)
         elif mark is not None and mark.part.key != was_open:
             self.slot_focused.emit(mark.part.slot)
-            self._open_editor(mark)
+            if mark.part.slot not in BLOCK_SLOTS.values():
+                self._open_editor(mark)
 
     def _on_stepped(self, mark: Mark, direction: int) -> None:
         slot = next((name for name in mark.part.slots if name in STEPPED), "")

@@ -65,6 +65,8 @@ class HoverCard(QFrame):
 
 def format_parameters(part: Part, total: int) -> str:
     """Format a part's parameters: '4 × 16,512 = 66,048 parameters, 7.6 % of the model'."""
+    if not part.is_counted:
+        return "Its numbers are not known yet"
     if not part.n_parameters:
         return "No parameters" if part.kind not in ("block", "stream", "memory", "io") else ""
     share = 100 * part.total_parameters / total

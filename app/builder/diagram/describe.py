@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from terrarium.app.builder.diagram.custom_parts import KnownTree, known_tree
 from terrarium.app.builder.diagram.describe_attention import attention_parts
 from terrarium.app.builder.diagram.describe_feed_forward import feed_forward_parts
-from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, norm_part, stacks_of
+from terrarium.app.builder.diagram.norm_parts import norm_part
+from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, stacks_of
 from terrarium.app.builder.diagram.position_parts import position_part
-from terrarium.models.cost.tree import Part as TreePart
-from terrarium.models.cost.tree import design_tree
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.activations import ACTIVATIONS
+from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.norms import NORMS
 
@@ -21,9 +22,9 @@ def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
     """Describe all parts of a design, by key, with shapes for `batch` texts of `length` tokens.
 
     The parts of a block are described once, with the number of blocks as `copies`. The `total_parameters` of all parts
-    add up to those of the model.
+    add up to those of the model, without those of custom blocks that were not measured.
     """
-    stacks, tree = stacks_of(config, batch, length), design_tree(config)
+    stacks, tree = stacks_of(config, batch, length), known_tree(config)
     parts = [_ids(config, stack) for stack in stacks]
     parts.append(_embedding(config, stacks[-1]))
     for stack in stacks:
@@ -35,23 +36,27 @@ def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
     if len(stacks) == 2:
         parts.append(_memory(stacks[-1]))
     parts += _head(config, stacks[-1])
-    return _with_sizes({part.key: part for part in parts}, tree)
+    return _with_sizes({part.key: part for part in parts}, tree, config.position)
 
 
-def _with_sizes(parts: dict[str, Part], tree: TreePart) -> dict[str, Part]:
+def _with_sizes(parts: dict[str, Part], known: KnownTree, position: str) -> dict[str, Part]:
     """Fill in the numbers of parameters: each module of the tree counts for the box with its path, or with its
     parent's.
     """
     sizes: dict[str, tuple[int, int]] = {}
-    for node in tree.walk():
+    for node in known.tree.walk():
         key = re.sub(r"blocks\.\*\.|experts\.\*\.", "", node.path)
-        key = re.sub(r"(query|key)_norm$", "qk_norm", key)
+        key = re.sub(r"(query|key)_norm(?=\.|$)", "qk_norm", key)
+        key = re.sub(r"rotary", f"attention.{position}", key)
         while key not in parts and "." in key:
             key = key.rpartition(".")[0]
-        if node.size:
+        if node.size and known.counts(node):
             sizes[key] = sizes.get(key, (0, 1))[0] + node.size // node.n, node.n
+    unknown = {BLOCK_SLOTS[place] for place in known.unknown}
     return {
-        key: replace(part, n_parameters=sizes[key][0], copies=sizes[key][1]) if key in sizes else part
+        key: replace(part, n_parameters=sizes[key][0], copies=sizes[key][1])
+        if key in sizes
+        else replace(part, is_counted=part.slot not in unknown)
         for key, part in parts.items()
     }
 
@@ -135,16 +140,17 @@ def _ngrams(stack: StackSpec) -> Part:
     )
 
 
-def _block(stack: StackSpec, tree: TreePart) -> Part:
+def _block(stack: StackSpec, known: KnownTree) -> Part:
     n = stack.config.n_layer
     word = f"{stack.name} block".strip().capitalize()
-    each = sum(node.size for node in tree.walk() if node.path.startswith(f"{stack.prefix}blocks.*.")) // n
+    each = sum(node.size for node in known.tree.walk() if node.path.startswith(f"{stack.prefix}blocks.*.")) // n
+    counted = "." if known.unknown else f", each with {each:,} parameters."
     return Part(
         key=stack.prefix + "block",
         title=word,
         detail=f"× {n}",
         formula=f"x = block(x),   {n} times\n{stack.stream} → {stack.stream}",
-        meaning=f"{n} {'block' if n == 1 else 'blocks'} of this structure in sequence, each with {each:,} parameters.",
+        meaning=f"{n} {'block' if n == 1 else 'blocks'} of this structure in sequence{counted}",
         kind="block",
         slots=(stack.layers_slot, "norm_place", "conv_width", "bias", "dropout"),
         shape=stack.stream,
@@ -269,7 +275,7 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
     parts = _pooler(config, stack)
     if config.has_head_transform:
         act = ACTIVATIONS[config.head_activation].curve
-        norm = NORMS[config.norm].title
+        norm = NORMS[config.norm].title if not config.norm_block else "norm"
         one = int(config.bias == "all")
         parts.append(
             Part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from terrarium.app.builder.diagram.custom_parts import custom_part
 from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape
 from terrarium.app.builder.diagram.position_parts import format_score_term, position_part
 from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
@@ -12,6 +13,8 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
     """Describe the parts of a stack's "attention" or "cross_attention" sublayer."""
     config, b, t = stack.config, stack.batch, stack.length
     is_cross = sublayer == "cross_attention"
+    if config.attention_block and not is_cross:
+        return _custom_attention(stack)
     c, d, h, g = config.d_model, config.head_dim, config.n_head, config.kv_heads
     seen = stack.source if is_cross else t
     plus = " + b" if config.attention_bias else ""
@@ -63,6 +66,16 @@ def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
     return list({part.key: part for part in parts}.values())
 
 
+def _custom_attention(stack: StackSpec) -> list[Part]:
+    """Describe a sublayer whose attention is a custom block, which may use the design's positions."""
+    prefix = f"{stack.prefix}attention"
+    parts = [sublayer_norm(stack, "attention", "attention"), *conv_parts(stack, "attention", "attention")]
+    parts.append(custom_part(stack, "attention", prefix, "A custom block in place of attention."))
+    parts += position_part(stack, "queries", f"{prefix}.{stack.config.position}")
+    parts += position_part(stack, "scores", f"{stack.prefix}score_bias")
+    return [*parts, sum_part(stack, "attention", "block")]
+
+
 def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) -> Part:
     config, b, t = stack.config, stack.batch, stack.length
     d, h, g, window = config.head_dim, config.n_head, config.kv_heads, config.sliding_window
@@ -105,7 +118,7 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
     config, d = stack.config, stack.config.head_dim
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:
-        norm = NORMS[config.norm].title
+        norm = NORMS[config.norm].title if not config.norm_block else "norm"
         parts.append(
             Part(
                 key=prefix + "qk_norm",

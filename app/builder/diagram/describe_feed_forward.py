@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from terrarium.app.builder.diagram.activations import CURVES
-from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, norm_part
+from terrarium.app.builder.diagram.custom_parts import custom_part
+from terrarium.app.builder.diagram.norm_parts import norm_part
+from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape
 from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
 from terrarium.models.settings.activations import ACTIVATIONS
 
@@ -11,6 +13,13 @@ from terrarium.models.settings.activations import ACTIVATIONS
 def feed_forward_parts(stack: StackSpec) -> list[Part]:
     """Describe the parts of a stack's feed-forward sublayer, with router and experts if it has them."""
     config, b, t = stack.config, stack.batch, stack.length
+    if config.feed_forward_block:
+        return [
+            sublayer_norm(stack, "feed_forward", "the feed-forward part"),
+            *conv_parts(stack, "feed_forward", "the feed-forward part"),
+            custom_part(stack, "feed_forward", f"{stack.prefix}feed_forward", "A custom block in its place."),
+            sum_part(stack, "feed_forward", "block"),
+        ]
     c, f = config.d_model, config.ff_width
     plus = " + b" if config.ff_bias else ""
     prefix = f"{stack.prefix}feed_forward."

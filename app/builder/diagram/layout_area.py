@@ -8,7 +8,7 @@ from terrarium.models.settings.model_config import ModelConfig
 
 _BELOW = ("embedding", "ngrams", "segment")
 _ABOVE = ("pooler", "head.transform", "head")
-_ONCE_BELOW = ("position", "embedding_norm", "score_bias")
+_ONCE_BELOW = ("position", "embedding_norm", "score_bias", "attention.none")
 _GROUPS = {
     "attention": ("Attention", "Att."),
     "cross_attention": ("Cross-attention", "Cross", "Cr."),
@@ -80,7 +80,9 @@ def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Me
     x, top = band.left, y - tall
     for name, titles in _GROUPS.items():
         group = [
-            key for key in inside if key.removeprefix(prefix).startswith((f"{name}.", f"{name}_norm", f"{name}_conv"))
+            key
+            for key in inside
+            if key == prefix + name or key.removeprefix(prefix).startswith((f"{name}.", f"{name}_norm", f"{name}_conv"))
         ]
         if not group:
             continue

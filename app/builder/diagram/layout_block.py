@@ -10,6 +10,7 @@ from terrarium.models.settings.positions import scheme_of
 _BUS = 9.0  # between boxes and the line below that feeds them
 _RISE = 12.0  # between boxes and the box above that they feed
 _BETWEEN = 6.0  # between boxes side by side
+_BLOCK = 80.0  # the height of a custom block: a line into it, room for its positions, and a line out of it
 _BESIDE_MASK = 68.0  # in the attention box: the mask icon and margins
 _IN_A_ROW, _MAX_ROWS = 16, 4  # of the experts' marks
 
@@ -37,9 +38,11 @@ class BlockLayout:
             sketch.measure(text, "caption") for text in (stack.stream, self._heads_shape(), self._inner_shape())
         )
         self._gap = written + 22 if roomy else 20.0
-        self._qkv = max(self._width(f"attention.{key}") for key in ("query", "key", "value"))
+        sublayers = ("attention", "cross_attention")
+        self._qkv = max(self._width(f"{name}.{key}") for name in sublayers for key in ("query", "key", "value"))
         needed = [3 * self._qkv + 2 * _BETWEEN, 172.0 if roomy else 158.0]
-        needed.append(_BESIDE_MASK + max(sketch.measure(p.detail, "detail") for p in sketch.parts.values() if p.mask))
+        needed += [_BESIDE_MASK + sketch.measure(p.detail, "detail") for p in sketch.parts.values() if p.mask]
+        needed += [self._width(name) for name in ("attention", "feed_forward")]  # custom blocks
         if self.config.is_gated:
             needed.append(2 * max(self._width("feed_forward.up"), self._width("feed_forward.gate")) + _BETWEEN)
         self._outer_width = max(needed)
@@ -67,6 +70,8 @@ class BlockLayout:
     # -- attention -----------------------------------------------------------------------------------------------------
 
     def _attention(self, sublayer: str, bottom: float) -> float:
+        if self._has(sublayer):
+            return self._custom(sublayer, bottom)
         sketch, is_cross = self.sketch, sublayer == "cross_attention"
         bus = bottom - LOW / 2
         boxes = self._heads_row(sublayer, bus, is_cross)
@@ -124,6 +129,8 @@ class BlockLayout:
     # -- feed-forward --------------------------------------------------------------------------------------------------
 
     def _feed_forward(self, bottom: float) -> float:
+        if self._has("feed_forward"):
+            return self._custom("feed_forward", bottom)
         if self._has("feed_forward.router"):
             return self._experts(bottom)
         bus = bottom - (LOW if self.config.is_gated else TALL) / 2
@@ -223,6 +230,23 @@ class BlockLayout:
         """Return the right edge of ± buttons that follow a label."""
         room = self.sketch.measure(text, "caption") + 8
         return max(self.sketch.x(across + room), self.sketch.x(across + room + 40))
+
+    # -- custom blocks ------------------------------------------------------------------------------------------------
+
+    def _custom(self, sublayer: str, bottom: float) -> float:
+        """Lay out a custom block as one box, and beside it the positions that it is given."""
+        sketch, key = self.sketch, self._key(sublayer)
+        box = sketch.box(key, self._outer, bottom - _BLOCK / 2, self._outer_width, _BLOCK)
+        into, out = bottom - LOW / 2, box.top + LOW / 2
+        entry = self._enter(sublayer, into)
+        sketch.wire(entry[1], (entry[0], into), (self._outer, into))
+        position = f"{sublayer}.{self.config.position}" if self._scheme.applied_to == "queries" else "score_bias"
+        if sublayer == "attention" and self._has(position):
+            tag = sketch.box(self._key(position), self._inner, box.y, self._width(position, "plain"), LOW, "plain")
+            sketch.wire(self._key(position), (self._inner + tag.width, tag.y), (self._outer, tag.y))
+        sketch.wire(key, (self._outer, out), (RADIUS, out))
+        sketch.sum(self._key(f"{sublayer}.sum"), out)
+        return self._after(sublayer, out, box.top)
 
     # -- shared by all branches ----------------------------------------------------------------------------------------
 

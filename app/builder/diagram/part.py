@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.norms import NORMS
-from terrarium.models.settings.slots import check_complete
 
 _GROUPS = {f.name: f.metadata["group"] for f in fields(ModelConfig)}
 
@@ -36,6 +34,8 @@ class Part:
     """Query heads, and key/value heads."""
     curve: str = ""
     """The activation whose curve is drawn."""
+    is_counted: bool = True
+    """Whether `n_parameters` is known; that of a custom block is unknown until it was measured."""
 
     @property
     def slot(self) -> str:
@@ -116,31 +116,4 @@ def stacks_of(config: ModelConfig, batch: int, length: int) -> tuple[StackSpec, 
     return (
         StackSpec(config=config.encoder(), prefix="encoder.", batch=batch, length=length),
         StackSpec(config=config, prefix="decoder.", batch=batch, length=length, source=length),
-    )
-
-
-_NORM_FORMULAS = {
-    "layernorm": "y = (x − mean) / √(var + {eps}) · g{plus}",
-    "rmsnorm": "y = x / √(mean(x²) + {eps}) · g",
-}
-check_complete(_NORM_FORMULAS, NORMS, "norms in the diagram")
-
-
-def norm_part(stack: StackSpec, key: str, meaning: str, *, first_slot: str = "norm", width: int = 0) -> Part:
-    """Describe the norm with this key, over `width` numbers (0: the stream's). first_slot: what it stands for."""
-    config = stack.config
-    shape = format_shape(stack.batch, stack.length, width) if width else stack.stream
-    width = width or config.d_model
-    plus = " + b" if config.norm_bias else ""
-    formula = _NORM_FORMULAS[config.norm].format(eps=f"{config.norm_eps:g}", plus=plus)
-    slots = ("norm", "norm_place", "norm_eps", "bias")
-    return Part(
-        key=stack.prefix + key,
-        title=NORMS[config.norm].title,
-        detail=f"{width:,}",
-        formula=f"{formula}\nover each token's {width:,} numbers",
-        meaning=meaning,
-        kind="norm",
-        slots=slots if first_slot == "norm" else (first_slot, *slots),
-        shape=shape,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from terrarium.app.builder.diagram.custom_parts import custom_part
 from terrarium.app.builder.diagram.part import Part, StackSpec
 from terrarium.models.architecture.rope import n_rotated_pairs
 from terrarium.models.settings.positions import POSITIONS, SchemeWords, scheme_of
@@ -13,6 +14,8 @@ def position_part(stack: StackSpec, applied_to: str, key: str) -> list[Part]:
     scheme, config = scheme_of(stack.config), stack.config
     if scheme.applied_to != applied_to:
         return []
+    if config.position_block:
+        return [custom_part(stack, "position", key, _MEANINGS[applied_to])]
     words = scheme.words or _WORDS[config.position](stack)
     return [
         Part(
@@ -30,8 +33,18 @@ def position_part(stack: StackSpec, applied_to: str, key: str) -> list[Part]:
 
 def format_score_term(stack: StackSpec) -> str:
     """Return the term of the design's scheme in the formula of the scores, '' if it has none."""
+    if stack.config.position_block:
+        return " + block(i − j)" if scheme_of(stack.config).applied_to == "scores" else ""
     words = scheme_of(stack.config).words
     return words.scores if words is not None else ""
+
+
+_MEANINGS = {
+    "embeddings": "A custom block adds a vector for each position.",
+    "queries": "A custom block rotates queries and keys by their position.",
+    "scores": "A custom block adds a bias by distance to the scores.",
+}
+"""What a custom position block does, by where it is applied."""
 
 
 def _rope(stack: StackSpec) -> SchemeWords:

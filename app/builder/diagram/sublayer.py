@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from terrarium.app.builder.diagram.part import Part, StackSpec, norm_part
+from terrarium.app.builder.diagram.norm_parts import norm_part
+from terrarium.app.builder.diagram.part import Part, StackSpec
 
 
 def sublayer_norm(stack: StackSpec, sublayer: str, reader: str) -> Part:

@@ -11,7 +11,7 @@ from terrarium.app.builder.positions.scheme_pictures import Ints, SchemePictures
 from terrarium.app.kit.plots.pictures import Floats
 from terrarium.models.architecture import position_tables
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import POSITIONS
+from terrarium.models.settings.positions import POSITIONS, scheme_of
 from terrarium.models.settings.slots import check_complete
 
 
@@ -80,7 +80,7 @@ def describe_no_positions(config: ModelConfig, has_runs: bool) -> tuple[str, str
 def describe_no_picture(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
     """Return a heading and a text for a scheme without a picture."""
     return (
-        f"No picture of {POSITIONS[config.position].title}",
+        f"No picture of {scheme_of(config).title}",
         "The model knows the order of its tokens by this scheme, which this view cannot draw.",
     )
 
@@ -105,7 +105,7 @@ class SchemeDisplay:
 
 def display_of(config: ModelConfig) -> SchemeDisplay:
     """Return the display of a design's scheme."""
-    return _DISPLAYS[config.position]
+    return SchemeDisplay() if config.position_block else _DISPLAYS[config.position]
 
 
 def _rope_choices(config: ModelConfig) -> tuple[str, ...]:

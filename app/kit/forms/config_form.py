@@ -55,6 +55,8 @@ class ConfigForm(QWidget):
     ) -> None:
         super().__init__(parent)
         self._config = config
+        self._applied: dict[str, Any] = {}
+        """Values given to `apply` for fields without an editor, until they are legal."""
         self._problems: dict[str, str] = {}
         self._zero_words = dict(zero_text or {})
         self._inactive: frozenset[str] = frozenset()
@@ -104,7 +106,7 @@ class ConfigForm(QWidget):
     def values(self) -> dict[str, Any]:
         """The values in the form, legal or not."""
         kept = {f.name: getattr(self._config, f.name) for f in dataclasses.fields(self._config)}
-        return kept | {name: row.editor.read() for name, row in self.rows.items()}
+        return kept | self._applied | {name: row.editor.read() for name, row in self.rows.items()}
 
     @property
     def problem(self) -> str:
@@ -133,6 +135,7 @@ class ConfigForm(QWidget):
     def set_config(self, config: Any) -> None:
         """Show `config` without emitting `changed`; `problem_changed` is emitted if this resolves a problem."""
         self._config = config
+        self._applied = {}
         self._show(config)
         self._set_problems([])
 
@@ -166,9 +169,12 @@ class ConfigForm(QWidget):
         self._refresh(self._config)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
-        """Change several fields together, as if the user had typed the values."""
+        """Change several fields together, as if the user had typed the values. Fields may be hidden ones."""
         for name, value in changes.items():
-            self.rows[name].editor.write(value)
+            if name in self.rows:
+                self.rows[name].editor.write(value)
+            else:
+                self._applied[name] = value
         self._follow_edits()
 
     def show_proposed(self, values: Mapping[str, Any]) -> None:
@@ -252,6 +258,7 @@ class ConfigForm(QWidget):
         config = dataclasses.replace(self._config, **values)
         unchanged = config == self._config
         self._config = config
+        self._applied = {}
         self._set_problems([])
         self._refresh(config)
         if not unchanged:

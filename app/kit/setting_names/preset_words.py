@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from terrarium.app.kit.setting_names.slot_words import UNUSED
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.models import cost
+from terrarium.models.cost.custom import only_known
 from terrarium.models.number_words import format_compact
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -51,8 +53,21 @@ def _order(name: str) -> tuple[bool, int]:
 
 
 def format_parameter_count(config: ModelConfig) -> str:
-    """Format the number of parameters with three digits: '1.05 M', '6.74 B'."""
-    return format_compact(cost.total_parameters(config), billion="B")
+    """Format the number of parameters with three digits: '1.05 M', '6.74 B'; '–' if a custom block hides it."""
+    n = known_parameters(config)
+    return UNUSED if n is None else format_compact(n, billion="B")
+
+
+def known_parameters(config: ModelConfig) -> int | None:
+    """Return the number of parameters, None if it depends on a custom block that was not measured.
+
+    Nothing of a block runs.
+    """
+    try:
+        with only_known():
+            return cost.total_parameters(config)
+    except ValueError:
+        return None
 
 
 def same_preset(config: ModelConfig) -> str:

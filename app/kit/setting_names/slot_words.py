@@ -9,6 +9,7 @@ from typing import Any
 
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.models.number_words import format_count
+from terrarium.models.settings.block_references import BLOCK_SLOTS, BlockReference
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.slots import is_used
 
@@ -69,6 +70,8 @@ def format_slot(config: ModelConfig, f: _SlotField) -> str:
         return UNUSED
     if f.name in _AUTOMATIC and not getattr(config, f.name):
         return f"{value:,} (auto)"
+    if f.name in BLOCK_SLOTS.values():
+        return BlockReference.parse(value).name if value else "built in"
     if f.name in _ZEROS and value <= 0:
         return _ZEROS[f.name]
     return format_setting(value)

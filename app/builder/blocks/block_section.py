@@ -1,0 +1,82 @@
+"""The section “Custom blocks” below the settings of a design."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+
+from terrarium.app.builder.blocks.place_row import PlaceRow
+from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.layout.advanced_settings import HasDetail
+from terrarium.app.kit.layout.section import Section
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.custom_blocks.manifest import CustomBlock
+from terrarium.models.settings.block_references import BLOCK_SLOTS
+from terrarium.models.settings.model_config import ModelConfig
+
+_ABOUT = "Parts of your own, in place of built-in ones: each is a short PyTorch module."
+
+
+class BlockSection(Section):
+    """A row for each place, and a button for a new block. Hidden at the simple detail level unless the design has one.
+
+    Signals:
+        changes_requested(changes): a dict of slots and their new values.
+        new_requested(): write a new block. edit_requested(block): edit one. read_requested(block): read and allow one.
+    """
+
+    changes_requested = Signal(object)
+    new_requested = Signal()
+    edit_requested = Signal(object)
+    read_requested = Signal(object)
+
+    def __init__(self, theme: ThemeProvider, detail: HasDetail, parent: QWidget | None = None) -> None:
+        super().__init__("Custom blocks", theme, folded=True, parent=parent)
+        self._detail = detail
+        self._config: ModelConfig | None = None
+        self.rows = {place: PlaceRow(place, theme) for place in BLOCK_SLOTS}
+        self.new = button("New block…", theme, self.new_requested.emit, icon="plus", tip="Write a block of your own")
+        body = QWidget()
+        lines = QVBoxLayout(body)
+        lines.setContentsMargins(0, 0, 0, SPACE)
+        lines.setSpacing(SPACE // 2)
+        about = label(_ABOUT, "caption", wrap=True)
+        about.setContentsMargins(8, 0, 6, 0)
+        lines.addWidget(about)
+        for each in self.rows.values():
+            lines.addWidget(each)
+            each.changes_requested.connect(self.changes_requested)
+            each.edit_requested.connect(lambda each=each: self.edit_requested.emit(each.block))
+            each.read_requested.connect(lambda each=each: self.read_requested.emit(each.block))
+        line = row(self.new, None)
+        line.setContentsMargins(8, 0, 6, 0)
+        lines.addLayout(line)
+        self.set_body(body)
+        detail.changed.connect(self._show_as_needed)
+
+    def show_design(self, config: ModelConfig, library: Sequence[CustomBlock]) -> None:
+        """Show the blocks of a design, and offer those of the library."""
+        had = self._config is not None and self._config.has_custom_blocks
+        self._config = config
+        for each in self.rows.values():
+            each.show_design(config, library)
+        if config.has_custom_blocks and not had:
+            self.set_folded(False)
+        self._show_as_needed()
+
+    def show_slot(self, name: str) -> None:
+        """Bring the row of a slot into view, and give it the focus."""
+        found = next(each for place, each in self.rows.items() if BLOCK_SLOTS[place] == name)
+        self.set_folded(False)
+        found.choice.setFocus(Qt.FocusReason.OtherFocusReason)
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        if parent is not None:
+            QTimer.singleShot(0, self, lambda: parent.ensureWidgetVisible(found, 0, 24))
+
+    def _show_as_needed(self) -> None:
+        has_some = self._config is not None and self._config.has_custom_blocks
+        self.setVisible(has_some or not self._detail.is_simple)

@@ -1,0 +1,294 @@
+"""The window “Block”: the text of a custom block, what it must be, and its checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QCheckBox, QFrame, QMenu, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+
+from terrarium.app.builder.blocks.check_list import CheckList
+from terrarium.app.builder.blocks.checker import BlockChecker
+from terrarium.app.builder.blocks.contracts import TITLES, contract
+from terrarium.app.builder.blocks.starting_points import starting_points
+from terrarium.app.kit.basics import button, column, label, panes, plain_tip, row, scrolling, set_enabled
+from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.text.code_field import CodeField
+from terrarium.app.kit.text.rich_text import RichText
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.session import Session
+from terrarium.models.custom_blocks.manifest import CustomBlock
+from terrarium.models.settings.model_config import ModelConfig
+
+WARNING = "This is a program. It can do what you can do."
+_DRAFT = "block_draft"
+_OFF = "The other checks run the text: turn on “Run my code as I type”."
+_OFF_TO_READ = "The other checks run the text: turn on “Run the checks”."
+_RUNNING = "Checking…"
+
+
+class BlockWindow(Dialog):
+    """A modeless window. Nothing of its text runs before the user turns that on, or allows the text.
+
+    Args:
+        design: returns the design as a part of which the block is checked.
+
+    Signals:
+        placed(block): a block was saved and allowed: put it into its place of the design.
+    """
+
+    placed = Signal(object)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, design: Callable[[], ModelConfig], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._kept = ""  # the text as it was opened or saved: another is unsaved
+        self._name = ""  # of the user's block that is edited, "" for a new one
+        self._shown_place = ""
+        self._asks = True
+        self._read_only: CustomBlock | None = None
+        self.box: QMessageBox | None = None
+        self.setWindowTitle("Block")
+        self.resize(1120, 700)
+        self.code = CodeField(theme)
+        self.code.setAccessibleName("The text of the block")
+        self.checker = BlockChecker(design, self)
+        self.runs = QCheckBox("Run my code as I type")
+        self.runs.setToolTip(plain_tip("Run the checks, in a process of their own, whenever you pause"))
+        self.about = label("", "caption", wrap=True)
+        self.start = button("Start from", theme, icon="file-plus", tip="Replace the text by one of these")
+        self.save = button("Save and allow", theme, self._on_save, role="primary")
+        self.more = button("", theme, icon="caret-down", tip="More ways to save")
+        self.more.setAccessibleName("More ways to save")
+        self.close_button = button("Close", theme, self.close)
+        self.contract = RichText(theme)
+        self.checks = CheckList(theme)
+        self.problem = label("", "error", wrap=True, selectable=True)
+        self._build()
+        self.code.textChanged.connect(self._on_text)
+        self.runs.toggled.connect(self._on_runs)
+        self.checker.changed.connect(self._show)
+        session.closing.connect(self._on_closing)
+
+    def _build(self) -> None:
+        for each in (self.start, self.save, self.more, self.close_button):
+            each.setAutoDefault(False)  # Enter is for the text
+        menu = QMenu(self.start)
+        menu.setToolTipsVisible(True)
+        menu.aboutToShow.connect(lambda: self.fill_starts(menu))
+        self.start.setMenu(menu)
+        saves = QMenu(self.more)
+        saves.addAction("Save without allowing").triggered.connect(lambda: self._save(allow=False))
+        self.more.setMenu(saves)
+        right = QWidget()
+        words = column(label("What it must be", "subheading"))
+        words.addWidget(_filled(self.contract), 2)
+        words.addSpacing(SPACE)
+        words.addWidget(label("Checks", "subheading"))
+        words.addWidget(scrolling(self.checks), 3)
+        right.setLayout(words)
+        left = QWidget()
+        left.setLayout(column(self.code, self.problem))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*[2 * SPACE] * 4)
+        layout.setSpacing(SPACE)
+        top = row(self.start, self.runs, self.about, self.close_button, self.save, self.more)
+        top.setStretchFactor(self.about, 1)
+        layout.addLayout(top)
+        layout.addLayout(panes(left, right, sizes=(680, 400), grows=0), 1)
+
+    # -- Opening -------------------------------------------------------------------------------------------------------
+
+    def open_new(self) -> None:
+        """Start a new block: from the draft of one if there is one, else from a starting point."""
+        draft = self._session.remembered.get(_DRAFT, "")
+        first = next(iter(starting_points().values()))
+        self._ask_first(lambda: self._open(draft or first.source, kept="" if draft else first.source))
+
+    def open_block(self, block: CustomBlock) -> None:
+        """Edit the text of one of the user's blocks."""
+        self._ask_first(lambda: self._open(block.source, kept=block.source, name=block.name))
+
+    def open_to_allow(self, block: CustomBlock) -> None:
+        """Show the text of a block that came with a design, to read and to allow it."""
+        self._ask_first(lambda: self._open(block.source, kept=block.source, name=block.name, read_only=block))
+
+    def _open(self, source: str, *, kept: str, name: str = "", read_only: CustomBlock | None = None) -> None:
+        self._kept, self._name, self._read_only, self._asks = kept, name, read_only, True
+        self.runs.setChecked(False)
+        self.code.set_editable(read_only is None)
+        self.start.setVisible(read_only is None)
+        self.more.setVisible(read_only is None)
+        self.save.setText("Allow on this computer" if read_only else "Save and allow")
+        self.runs.setText("Run the checks" if read_only else "Run my code as I type")
+        asks = "Read it before you allow it: it runs whenever this design is measured or trained."
+        self.about.setText(f"{WARNING} {asks}" if read_only else WARNING)
+        self.code.show_code(source)
+        self._on_text()
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        self.code.setFocus()
+
+    def fill_starts(self, menu: QMenu) -> None:
+        """Offer the starting points, and the user's own blocks."""
+        menu.clear()
+        self._offer(menu, list(starting_points().values()), "")
+        own = list(self._session.blocks.list())
+        if own:
+            menu.addSection("Your blocks")
+            self._offer(menu, own, "own")
+
+    def _offer(self, menu: QMenu, blocks: Sequence[CustomBlock], kind: str) -> None:
+        for block in blocks:
+            action = menu.addAction(f"{block.title}  ·  {TITLES[block.slot]}".replace("&", "&&"))
+            action.setToolTip(plain_tip(block.help))
+            action.setObjectName(f"{kind}{block.name}")
+            action.triggered.connect(lambda checked=False, block=block: self.start_from(block))
+
+    def start_from(self, block: CustomBlock) -> None:
+        """Replace the text by that of a block, as the text of a new one."""
+        self._ask_first(lambda: self._open(block.source, kept=block.source))
+
+    # -- Following the text --------------------------------------------------------------------------------------------
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether there is a text that was neither saved nor opened as it is."""
+        return self._read_only is None and self.code.toPlainText() != self._kept
+
+    @Slot()
+    def _on_text(self) -> None:
+        self.checker.follow(self._source, may_run=self.runs.isChecked())
+        self._session.remembered.set(_DRAFT, self._source if self.is_unsaved else "")
+
+    @Slot(bool)
+    def _on_runs(self, runs: bool) -> None:
+        self.checker.follow(self._source, may_run=runs, at_once=True)
+
+    @property
+    def _source(self) -> str:
+        """The exact text: that of a block that is only read is not what the field makes of it."""
+        return self.code.toPlainText() if self._read_only is None else self._read_only.source
+
+    @Slot()
+    def _show(self) -> None:
+        checker = self.checker
+        state = "" if checker.report is not None or checker.block is None else _OFF
+        if state and self._read_only is not None:
+            state = _OFF_TO_READ
+        if state and checker.may_run:
+            state = _RUNNING
+        if checker.block is not None and checker.block.slot != self._shown_place:
+            self._shown_place = checker.block.slot
+            self.contract.set_markdown(contract(self._shown_place))
+        self.problem.setText(checker.problem)
+        self.problem.setVisible(bool(checker.problem))
+        self.checks.show_checks(checker.problem, checker.report, state)
+        self.code.mark_line(checker.line)
+        tip = "Save the text, allow it to run on this computer, and put it into its place of the design"
+        if self._read_only is not None:
+            tip = "Allow exactly this text to run on this computer"
+        set_enabled(self.save, checker.problem, tip)
+        set_enabled(self.more, checker.problem)
+        star = "*" if self.is_unsaved else ""
+        self.setWindowTitle(f"Block: {checker.block.title}{star}" if checker.block is not None else "Block")
+
+    # -- Saving --------------------------------------------------------------------------------------------------------
+
+    def _on_save(self) -> None:
+        if self._read_only is not None:
+            if self._session.blocks.allow(self._read_only):
+                self._asks = False
+                self.close()
+            return
+        doubts = []
+        report = self.checker.report
+        if report is None:
+            doubts.append("The checks have not run on this text.")
+        elif not report.passed:
+            n = sum(not check.passed for check in report.checks)
+            doubts.append("A check has failed." if n == 1 else f"{n} checks have failed.")
+        block = self.checker.block
+        assert block is not None
+        if block.name != self._name and block.name in (each.name for each in self._session.blocks.list()):
+            doubts.append(f"It replaces your block “{block.name}”; designs that use that keep its text.")
+        if doubts:
+            self._ask("Save and allow this block?", " ".join([*doubts, WARNING]), "Save and allow", self._save)
+        else:
+            self._save()
+
+    def _save(self, *, allow: bool = True) -> None:
+        source = self._source
+        block = self._session.blocks.save(source, allow=allow)
+        if block is None:
+            return
+        self._kept, self._name = source, block.name
+        self._session.remembered.set(_DRAFT, "")
+        self._show()
+        if allow:
+            self.placed.emit(block)
+
+    # -- Closing -------------------------------------------------------------------------------------------------------
+
+    def _ask_first(self, go_on: Callable[[], object]) -> None:
+        """Ask about an unsaved text, unless there is none, before it is replaced."""
+        if self.isVisible() and self.is_unsaved:
+            self._ask("Discard the changes?", "The text was not saved.", "Discard", go_on)
+        else:
+            go_on()
+
+    def _ask(self, title: str, sentence: str, action: str, do: Callable[[], object]) -> None:
+        box = self.box = QMessageBox(self)
+        box.setWindowTitle(title)
+        box.setText(title)
+        box.setInformativeText(sentence)
+        yes = box.addButton(action, QMessageBox.ButtonRole.AcceptRole)
+        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+        yes.clicked.connect(lambda: do())
+        box.finished.connect(box.deleteLater)
+        box.finished.connect(self._on_answered)
+        box.open()
+
+    @Slot()
+    def _on_answered(self) -> None:
+        self.box = None
+
+    def reject(self) -> None:
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self._asks and self.is_unsaved and self.isVisible():
+            event.ignore()
+            self._ask("Discard the changes?", "The text was not saved.", "Discard", self._discard)
+            return
+        self.checker.stop()
+        self.runs.setChecked(False)
+        event.accept()
+
+    def _discard(self) -> None:
+        self._session.remembered.set(_DRAFT, "")
+        self._asks = False
+        self.close()
+
+    @Slot()
+    def _on_closing(self) -> None:
+        """Close without a question when the application does: the draft is remembered."""
+        self._asks = False
+        self.close()
+
+
+def _filled(words: RichText) -> QWidget:
+    """Return a scroll area in which a text takes the width that there is."""
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(words)
+    words.setProperty("role", "scrolled")
+    words.fitted.connect(lambda: words.resize(words.sizeHint()))
+    RelayoutOnResize(area.viewport(), lambda: words.set_max_width(area.viewport().width() - SPACE))
+    return area

@@ -1,0 +1,181 @@
+"""A place of a design that a custom block can take: which one does, its options, and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QWidget
+
+from terrarium.app.builder.blocks.choices import needs_no_positions, placed, set_options
+from terrarium.app.builder.blocks.contracts import TITLES
+from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.forms.editors import Editor, keep_wheel_for_scrolling, make_editor
+from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.blocks import find_here
+from terrarium.models.custom_blocks.manifest import BlockOption, CustomBlock
+from terrarium.models.custom_blocks.store import block_problems, is_allowed
+from terrarium.models.settings.block_references import BLOCK_SLOTS, block_in, options_in
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import scheme_of
+
+BUILT_IN = "Built in"
+
+
+class PlaceRow(QWidget):
+    """The row of a place: a choice of blocks, the chosen one's options, and why it cannot be used, if so.
+
+    Signals:
+        changes_requested(changes): a dict of slots and their new values.
+        edit_requested(): edit the text of the chosen block.
+        read_requested(): read the text of the design's block, to allow it.
+    """
+
+    changes_requested = Signal(object)
+    edit_requested = Signal()
+    read_requested = Signal()
+
+    def __init__(self, place: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.place, self._theme = place, theme
+        self._config: ModelConfig
+        self._block: CustomBlock | None = None
+        self._choices: list[CustomBlock | None] = [None]
+        self.editors: dict[str, Editor] = {}
+        self.choice = QComboBox()
+        self.choice.setAccessibleName(f"{TITLES[place]}: block")
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.setMinimumContentsLength(18)
+        keep_wheel_for_scrolling(self.choice)
+        tip = "Edit the text of this block"
+        self.edit = button("", theme, self.edit_requested.emit, icon="pencil-simple", role="quiet-icon", tip=tip)
+        self.problem = label("", "error", wrap=True, selectable=True)
+        self.read = button(
+            "Read and allow…",
+            theme,
+            self.read_requested.emit,
+            role="segment",
+            tip="Read the text of this block, and allow it to run on this computer",
+        )
+        name = label(TITLES[place])
+        name.setBuddy(self.choice)
+        self._options = QGridLayout()
+        self._options.setContentsMargins(2 * SPACE, 0, 0, 0)
+        self._options.setHorizontalSpacing(SPACE + SPACE // 2)
+        self._options.setVerticalSpacing(SPACE // 2)
+        self._options.setColumnStretch(0, 1)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(8, 2, 6, 2)
+        lines.setSpacing(SPACE // 2)
+        lines.addLayout(row(name, None, self.edit, self.choice, spacing=SPACE // 2))
+        lines.addLayout(self._options)
+        lines.addWidget(self.problem)
+        lines.addLayout(row(self.read, None))
+        self.choice.activated.connect(self._on_chosen)
+
+    @property
+    def block(self) -> CustomBlock | None:
+        """The block that the design has in this place; None if it is built in, or its text is not in the library."""
+        return self._block
+
+    def show_design(self, config: ModelConfig, library: Sequence[CustomBlock]) -> None:
+        """Show the block of a design, and offer those of the library."""
+        self._config = config
+        before, sentence = self._block, ""
+        self._block = find_here(config, self.place)
+        self._fill(library)
+        if self._block is None or self._block != before:
+            self._make_options()
+        for name, editor in self.editors.items():
+            editor.write(self._value(name))
+        for problem in block_problems(config):
+            if problem.slot == BLOCK_SLOTS[self.place]:
+                sentence = problem.sentence
+        block = self._block
+        if block is not None and not sentence and needs_no_positions(config, block):
+            title = scheme_of(config).title
+            sentence = f"This block does not take positions, so {title} has no effect: choose learned ones, or none."
+        asks = block is not None and not is_allowed(block)
+        if asks:
+            sentence = "This program was not allowed on this computer yet: it does not run, and has no numbers."
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+        self.read.setVisible(asks)
+        self.edit.setVisible(block is not None)
+
+    def _fill(self, library: Sequence[CustomBlock]) -> None:
+        blocks = [block for block in library if block.slot == self.place]
+        reference = block_in(self._config, self.place)
+        names = [block.title for block in blocks]
+        known = {block.reference: at for at, block in enumerate(blocks)}
+        self._choices = [None, *blocks]
+        at = 0 if reference is None else known.get(reference, -2) + 1
+        if at < 0:
+            assert reference is not None
+            old = self._block
+            self._choices.append(old)
+            names.append(f"{old.title} (an earlier text)" if old is not None else f"{reference.name} (not here)")
+            at = len(names)
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            self.choice.addItems([BUILT_IN, *names])
+            for index, each in enumerate(self._choices):
+                self.choice.setItemData(index, plain_tip(each.help if each else ""), Qt.ItemDataRole.ToolTipRole)
+            self.choice.setCurrentIndex(at)
+        self.choice.setToolTip(plain_tip(self._block.help if self._block is not None else "The part of Terrarium"))
+
+    def _make_options(self) -> None:
+        while (item := self._options.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.editors = {}
+        for line, (name, option) in enumerate(self._block.options.items() if self._block is not None else ()):
+            editor = self.editors[name] = make_editor(_field(name, option))
+            words = label(option.label, "muted")
+            words.setBuddy(editor.widget)
+            editor.widget.setAccessibleName(option.label)
+            for widget in (words, editor.widget):
+                widget.setToolTip(plain_tip(option.help or name))
+            self._options.addWidget(words, line, 0)
+            side = Qt.AlignmentFlag.AlignRight
+            if not isinstance(editor.widget, QCheckBox):
+                editor.widget.setFixedWidth(self.fontMetrics().averageCharWidth() * 12 + 46)
+            self._options.addWidget(editor.widget, line, 1, side)
+            editor.changed.connect(lambda *_: self._on_option())
+
+    def _value(self, name: str) -> Any:
+        """Return the value of an option in the design; its default where the design has none that it takes."""
+        assert self._block is not None
+        try:
+            return self._block.values(options_in(self._config, self.place))[name]
+        except ValueError:
+            return self._block.options[name].default
+
+    @Slot(int)
+    def _on_chosen(self, index: int) -> None:
+        chosen = self._choices[index]
+        if chosen is None and index:  # the design's own, whose text is not in the library
+            return
+        self.changes_requested.emit(placed(self._config, self.place, chosen))
+
+    def _on_option(self) -> None:
+        assert self._block is not None
+        values = {name: editor.read() for name, editor in self.editors.items()}
+        self.changes_requested.emit(set_options(self._config, self.place, self._block, values))
+
+
+def _field(name: str, option: BlockOption) -> dataclasses.Field[Any]:
+    """Return an option as the field of a settings dataclass, for which there are editors."""
+    metadata: dict[str, Any] = {"choices": option.choices} if option.choices else {}
+    if option.range is not None:
+        kind: Callable[[float], float] = int if isinstance(option.default, int) else float
+        metadata["range"] = tuple(map(kind, option.range))
+    elif isinstance(option.default, int | float):
+        metadata["range"] = (-(10**9), 10**9)
+    made: dataclasses.Field[Any] = dataclasses.field(default=option.default, metadata=metadata)
+    made.name = name
+    return made
