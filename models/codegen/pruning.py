@@ -30,14 +30,27 @@ class Module:
 
     def __init__(self, text: str) -> None:
         self.text, self.tree = text, ast.parse(text)
+        self._walks: dict[ast.AST, list[ast.AST]] = {}
         self.lines = text.splitlines(keepends=True)
         self._starts = [0]
         for line in self.lines:
             self._starts.append(self._starts[-1] + len(line))
 
+    def walk(self, node: ast.AST | None = None) -> list[ast.AST]:
+        """Return a node (by default the whole tree) and all within it, the outer ones first."""
+        node = node or self.tree
+        if node not in self._walks:
+            self._walks[node] = list(ast.walk(node))
+        return self._walks[node]
+
+    def names(self, node: ast.AST) -> list[ast.Name]:
+        """Return the names within a node."""
+        return [each for each in self.walk(node) if isinstance(each, ast.Name)]
+
     def at(self, line: int, column: int) -> int:
         """Convert a node's line (from 1) and column (in bytes) to a place in the text."""
-        return self._starts[line - 1] + len(self.lines[line - 1].encode()[:column].decode())
+        words = self.lines[line - 1]
+        return self._starts[line - 1] + (column if words.isascii() else len(words.encode()[:column].decode()))
 
     def span(self, node: Any) -> tuple[int, int]:
         """Return where a node begins and ends."""
@@ -114,21 +127,21 @@ def _simplified(module: Module, node: ast.expr, values: Values) -> bool | str:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         inner = _simplified(module, node.operand, values)
         return not inner if isinstance(inner, bool) else f"not {inner}"
-    if _is_known(node, values):
+    if _is_known(module, node, values):
         return bool(eval(compile(ast.Expression(node), "", "eval"), {}, dict(values)))
     return module.of(node)
 
 
-def _is_known(node: ast.expr, values: Values) -> bool:
+def _is_known(module: Module, node: ast.expr, values: Values) -> bool:
     kinds = (ast.Constant, ast.Name, ast.Compare, ast.Tuple, ast.cmpop, ast.expr_context)
-    return all(isinstance(each, kinds) for each in ast.walk(node)) and {
-        each.id for each in ast.walk(node) if isinstance(each, ast.Name)
+    return all(isinstance(each, kinds) for each in module.walk(node)) and {
+        each.id for each in module.walk(node) if isinstance(each, ast.Name)
     } <= set(values)
 
 
 def _branches(module: Module, values: Values) -> Iterator[Edit]:
     """Choose the branches of conditions that are known, and shorten those that are known in part."""
-    for node in ast.walk(module.tree):
+    for node in module.walk():
         if isinstance(node, ast.If | ast.IfExp):
             test = _simplified(module, node.test, values)
             if isinstance(test, str):
@@ -160,7 +173,7 @@ def _chosen(module: Module, node: ast.If, test: bool) -> Edit:
 
 def _unreachable(module: Module, values: Values) -> Iterator[Edit]:
     """Remove what follows a return."""
-    for node in ast.walk(module.tree):
+    for node in module.walk():
         for block in (getattr(node, "body", None), getattr(node, "orelse", None)):
             if isinstance(block, list):
                 ends = [i for i, statement in enumerate(block) if isinstance(statement, ast.Return)]
@@ -169,8 +182,12 @@ def _unreachable(module: Module, values: Values) -> Iterator[Edit]:
 
 def _switches(module: Module, values: Values) -> Iterator[Edit]:
     """Write the values of switches, which are bools and texts, in place of their names."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and isinstance(values.get(node.id), bool | str):
+    for node in module.walk():
+        if (
+            isinstance(node, ast.Name)
+            and isinstance(node.ctx, ast.Load)
+            and isinstance(values.get(node.id), bool | str)
+        ):
             value = values[node.id]
             yield module.replaced(node, str(value) if isinstance(value, bool) else json.dumps(value))
 
@@ -197,7 +214,7 @@ class _Callable(NamedTuple):
 
 def _callables(module: Module) -> Iterator[_Callable]:
     classes = {node.name: node for node in module.tree.body if isinstance(node, ast.ClassDef)}
-    calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    calls = [node for node in module.walk() if isinstance(node, ast.Call)]
     kinds = _instances(module, set(classes))
     for node in module.tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -213,9 +230,9 @@ def _callables(module: Module) -> Iterator[_Callable]:
 def _instances(module: Module, classes: set[str]) -> dict[str, set[str]]:
     """Return the classes of the module's objects, by the names of attributes and variables."""
     kinds: dict[str, set[str]] = {}
-    for node in ast.walk(module.tree):
+    for node in module.walk():
         if isinstance(node, ast.Assign):
-            found = {_name(each.func) for each in ast.walk(node.value) if isinstance(each, ast.Call)} & classes
+            found = {_name(each.func) for each in module.walk(node.value) if isinstance(each, ast.Call)} & classes
             kinds.setdefault(_name(node.targets[0]), set()).update(found)
         elif isinstance(node, ast.For) and isinstance(node.iter, ast.Attribute):
             kinds.setdefault(_name(node.target), set()).update(kinds.get(node.iter.attr, ()))
@@ -227,17 +244,13 @@ def _name(node: ast.AST) -> str:
     return getattr(node, "attr", "") or getattr(node, "id", "")
 
 
-def _names(node: ast.AST) -> list[ast.Name]:
-    return [each for each in ast.walk(node) if isinstance(each, ast.Name)]
-
-
 def _parameters(module: Module, values: Values) -> Iterator[Edit]:
     """Remove parameters that nothing reads; write one that is the same constant in all calls as that constant."""
     found: list[Edit] = []
     for each in _callables(module):
         unused = []
         for parameter in each.parameters:
-            uses = [name for line in each.function.body for name in _names(line) if name.id == parameter.arg]
+            uses = [name for line in each.function.body for name in module.names(line) if name.id == parameter.arg]
             given = [each.argument(call, parameter) for call in each.calls]
             texts = {module.of(value) if value is not None and _is_constant(value, values) else "" for value in given}
             if not uses:
@@ -274,35 +287,33 @@ def _is_constant(node: ast.expr, values: Values) -> bool:
 def _inlined(module: Module, values: Values) -> Iterator[Edit]:
     """Write a call of a function that comes to a single return as what it returns."""
     for each in _callables(module):
-        if not isinstance(each.function, ast.FunctionDef) or each.function not in module.tree.body:
-            continue
-        for call in each.calls:
+        for call in each.calls if each.function in module.tree.body else []:
             given = {parameter.arg: each.argument(call, parameter) for parameter in each.parameters}
-            constants = {key: node.value for key, node in given.items() if isinstance(node, ast.Constant)}
-            result = _result(module, each.function.body, {**values, **constants})
+            literals = {name: node.value for name, node in given.items() if isinstance(node, ast.Constant)}
+            result = _result(module, each.function.body, {**values, **literals})
             if result is not None:
                 start, end = module.span(result)
-                uses = [
-                    module.replaced(use, module.of(given[use.id])) for use in _names(result) if given.get(use.id)
-                ]
-                shifted = [Edit(edit.start - start, edit.end - start, edit.text) for edit in uses]
-                yield module.replaced(call, _edited(module.text[start:end], shifted))
+                uses = [(use, node) for use in module.names(result) if (node := given.get(use.id)) is not None]
+                edits = (module.replaced(use, module.of(node)) for use, node in uses)
+                moved = [Edit(edit.start - start, edit.end - start, edit.text) for edit in edits]
+                yield module.replaced(call, _edited(module.text[start:end], moved))
 
 
 def _result(module: Module, body: list[Any], values: Values) -> ast.expr | None:
+    """Return what a function's body returns, if conditions that are known lead to it at once."""
     for line in body:
         if isinstance(line, ast.Return):
             result = line.value
             while isinstance(result, ast.IfExp):
                 test = _simplified(module, result.test, values)
                 if isinstance(test, str):
-                    return result
+                    break
                 result = result.body if test else result.orelse
             return result
         test = _simplified(module, line.test, values) if isinstance(line, ast.If) else ""
         if test is True:
             return _result(module, line.body, values)
-        if test is not False and not (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)):
+        if test is not False:
             return None
     return None
 
@@ -312,7 +323,7 @@ _DEFAULTS = {"bias=True", "bias=None", "attn_mask=None", "is_causal=False", "dro
 
 
 def _defaults(module: Module, values: Values) -> Iterator[Edit]:
-    for node in ast.walk(module.tree):
+    for node in module.walk():
         if isinstance(node, ast.Call) and any(module.of(each) in _DEFAULTS for each in node.keywords):
             arguments = [*node.args, *node.keywords]
             kept = [text for each in arguments if (text := module.of(each)) not in _DEFAULTS]
@@ -325,7 +336,7 @@ def _defaults(module: Module, values: Values) -> Iterator[Edit]:
 def _attributes(module: Module, values: Values) -> Iterator[Edit]:
     """Remove attributes that hold constants, that nothing reads, or that are modules which change nothing."""
     for node in (each for each in module.tree.body if isinstance(each, ast.ClassDef)):
-        inside = list(ast.walk(node))
+        inside = list(module.walk(node))
         for line in (each for each in inside if isinstance(each, ast.Assign)):
             target = line.targets[0]
             if not isinstance(target, ast.Attribute):
@@ -348,9 +359,9 @@ def _attributes(module: Module, values: Values) -> Iterator[Edit]:
 
 def _variables(module: Module, values: Values) -> Iterator[Edit]:
     """Remove variables that hold a literal or are never read, and assignments of a name to itself."""
-    for function in (each for each in ast.walk(module.tree) if isinstance(each, ast.FunctionDef)):
-        names = _names(function)
-        for line in (each for each in ast.walk(function) if isinstance(each, ast.Assign)):
+    for function in (each for each in module.walk() if isinstance(each, ast.FunctionDef)):
+        names = module.names(function)
+        for line in (each for each in module.walk(function) if isinstance(each, ast.Assign)):
             target = line.targets[0]
             if module.of(target) == module.of(line.value):
                 yield module.removed(line)
@@ -361,9 +372,9 @@ def _variables(module: Module, values: Values) -> Iterator[Edit]:
                     yield from (module.replaced(each, module.of(line.value)) for each in loaded)
                 if not loaded:
                     yield module.removed(line)
-        for loop in (each for each in ast.walk(function) if isinstance(each, ast.GeneratorExp)):
+        for loop in (each for each in module.walk(function) if isinstance(each, ast.GeneratorExp)):
             target = loop.generators[0].target
-            if isinstance(target, ast.Name) and target.id not in ("_", *(each.id for each in _names(loop.elt))):
+            if isinstance(target, ast.Name) and target.id not in ("_", *(each.id for each in module.names(loop.elt))):
                 yield module.replaced(target, "_")
 
 
@@ -376,7 +387,7 @@ def _stays(node: ast.expr, names: list[ast.Name]) -> bool:
 
 def _returns(module: Module, values: Values) -> Iterator[Edit]:
     """Return what is assigned to a variable only to return it."""
-    for node in ast.walk(module.tree):
+    for node in module.walk():
         body = getattr(node, "body", None)
         if isinstance(node, ast.FunctionDef) and isinstance(body, list) and len(body) > 1:
             line, end = body[-2:]
@@ -389,7 +400,7 @@ def _returns(module: Module, values: Values) -> Iterator[Edit]:
 
 def _unused(module: Module, values: Values) -> Iterator[Edit]:
     """Remove constants, functions, classes and imports that nothing uses."""
-    used = {name.id for line in module.tree.body for name in _names(line) if isinstance(name.ctx, ast.Load)}
+    used = {name.id for line in module.tree.body for name in module.names(line) if isinstance(name.ctx, ast.Load)}
     for node in module.tree.body:
         if isinstance(node, ast.Assign):
             names = {_name(node.targets[0])} if isinstance(node.targets[0], ast.Name) else set()

@@ -31,7 +31,7 @@ CONV_WIDTH = 0
 MAX_NGRAM = 0
 NGRAM_ROWS = 8192
 D_NGRAM = 16
-WINDOW = 0
+SLIDING_WINDOW = 0
 POSITION = "learned"
 ROPE_THETA = 10000.0
 ROPE_SCALING = "none"
@@ -48,8 +48,8 @@ MAX_DISTANCE = 128
 N_SEGMENT = 0
 HEAD = "language"
 N_LABEL = 2
-IS_TIED = True
-HEAD_TRANSFORM = False
+TIED_EMBEDDINGS = True
+HAS_HEAD_TRANSFORM = False
 HEAD_ACTIVATION = "gelu"
 HEAD_BIAS = False
 HAS_POOLER = False
@@ -61,11 +61,11 @@ ACTIVATION = "gelu"
 IS_GATED = False
 NORM = "layernorm"
 NORM_EPS = 1e-05
-IS_PRE_NORM = True
+NORM_PLACE = "pre"
 EMBEDDING_NORM = False
 ATTENTION_BIAS = True
 FF_BIAS = True
-LABEL_BIAS = True
+HAS_LABEL_BIAS = True
 SCALED_EMBEDDINGS = False
 SCALED_LOGITS = False
 DROPOUT = 0.0
@@ -109,8 +109,7 @@ def rope_frequencies(length: int, width: int) -> Tensor:
         growth = max(1.0, ROPE_FACTOR * length / ROPE_ORIGINAL_CONTEXT - ROPE_FACTOR + 1)
         theta = ROPE_THETA * growth ** (width / (width - 2))  # a larger base as the text grows
     frequencies = theta ** -(torch.arange(0, width, 2) / width)
-    if ROPE_SCALING == "linear":
-        frequencies = frequencies / ROPE_FACTOR
+    frequencies = frequencies / ROPE_FACTOR if ROPE_SCALING == "linear" else frequencies
     if ROPE_SCALING == "llama3":
         turns = ROPE_ORIGINAL_CONTEXT * frequencies / (2 * math.pi)  # within the original context
         kept = ((turns - ROPE_LOW_ROTATIONS) / (ROPE_HIGH_ROTATIONS - ROPE_LOW_ROTATIONS)).clamp(0, 1)
@@ -170,14 +169,11 @@ def attention_mask(length: int, n_head: int, causal: bool, score_bias: nn.Module
     """The keys that each query attends to, (T, T) bool, or a bias of the scores, (n_head, T, T)."""
     position = torch.arange(length)
     distance = position[None, :] - position[:, None]  # key - query
-    if causal:
-        mask = (distance <= 0) & (distance > -WINDOW) if WINDOW else distance <= 0
-    else:
-        mask = distance.abs() < WINDOW if WINDOW else torch.ones_like(distance, dtype=torch.bool)
-    if POSITION == "alibi":
-        mask = alibi(distance, n_head).masked_fill(~mask, -torch.inf)
-    if POSITION == "t5":
-        mask = score_bias(distance).masked_fill(~mask, -torch.inf)
+    mask = distance <= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
+    mask = mask & (distance.abs() < SLIDING_WINDOW) if SLIDING_WINDOW else mask
+    if POSITION in ("alibi", "t5"):
+        bias = alibi(distance, n_head) if POSITION == "alibi" else score_bias(distance)
+        mask = bias.masked_fill(~mask, -torch.inf)
     return mask
 
 
@@ -299,7 +295,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None, memory: Tensor | None = None) -> Tensor:
-        if IS_PRE_NORM:
+        if NORM_PLACE == "pre":
             x = x + self.dropout(self.attention(self.attention_conv(self.attention_norm(x)), mask))
             if IS_PAIR and memory is not None:
                 x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), None, memory))
@@ -325,15 +321,12 @@ class Stack(nn.Module):
         self.embedding_norm = make_norm(D_MODEL) if EMBEDDING_NORM else nn.Identity()
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
         self.blocks = nn.ModuleList(Block(n_head, n_kv_head, head_dim, d_ff, causal, i) for i in range(n_layer))
-        self.final_norm = make_norm(D_MODEL) if IS_PRE_NORM else nn.Identity()
+        self.final_norm = make_norm(D_MODEL) if NORM_PLACE == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        if SCALED_EMBEDDINGS:
-            x = x * D_MODEL**0.5
-        if POSITION == "learned":
-            x = x + self.position.weight[: x.size(1)]
-        if POSITION == "sinusoidal":
-            x = x + sinusoidal(x.size(1))
+        x = x * D_MODEL**0.5 if SCALED_EMBEDDINGS else x
+        x = x + self.position.weight[: x.size(1)] if POSITION == "learned" else x
+        x = x + sinusoidal(x.size(1)) if POSITION == "sinusoidal" else x
         x = self.dropout(self.embedding_norm(x))
         mask = attention_mask(x.size(1), self.n_head, self.causal, self.score_bias) if HAS_MASK else None
         for block in self.blocks:
@@ -358,17 +351,16 @@ class Head(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.transform = Transform() if HEAD_TRANSFORM else nn.Identity()
-        if not IS_TIED:
+        self.transform = Transform() if HAS_HEAD_TRANSFORM else nn.Identity()
+        if not TIED_EMBEDDINGS:
             self.weight = nn.Parameter(torch.empty(VOCAB_SIZE, D_MODEL))
         if HEAD_BIAS:
             self.bias = nn.Parameter(torch.empty(VOCAB_SIZE))
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         x = self.transform(x)
-        if SCALED_LOGITS:
-            x = x * D_MODEL**-0.5
-        return F.linear(x, table if IS_TIED else self.weight, bias=self.bias if HEAD_BIAS else None)
+        x = x * D_MODEL**-0.5 if SCALED_LOGITS else x
+        return F.linear(x, table if TIED_EMBEDDINGS else self.weight, bias=self.bias if HEAD_BIAS else None)
 
 
 class LabelHead(nn.Linear):
@@ -384,15 +376,15 @@ class LabelHead(nn.Linear):
 
 
 def make_head() -> nn.Module:
-    if HEAD == "language" and (HEAD_TRANSFORM or (HEAD_BIAS and IS_TIED)):
+    if HEAD == "language" and (HAS_HEAD_TRANSFORM or (HEAD_BIAS and TIED_EMBEDDINGS)):
         return Head()
-    if HEAD == "none" or (HEAD == "language" and IS_TIED):
+    if HEAD == "none" or (HEAD == "language" and TIED_EMBEDDINGS):
         return nn.Identity()
     if HEAD == "language":
         return nn.Linear(D_MODEL, VOCAB_SIZE, bias=HEAD_BIAS)
     if HEAD == "sequence" and IS_PAIR:
         return LabelHead()
-    return nn.Linear(D_MODEL, N_LABEL, bias=LABEL_BIAS)
+    return nn.Linear(D_MODEL, N_LABEL, bias=HAS_LABEL_BIAS)
 
 
 class Model(nn.Module):
@@ -414,7 +406,7 @@ class Model(nn.Module):
             self.score_bias = RelativeBias(N_HEAD, IS_CAUSAL) if POSITION == "t5" else nn.Identity()
             self.embedding_norm = make_norm(D_MODEL) if EMBEDDING_NORM else nn.Identity()
             self.blocks = nn.ModuleList(Block(N_HEAD, N_KV_HEAD, HEAD_DIM, D_FF, IS_CAUSAL, i) for i in range(N_LAYER))
-            self.final_norm = make_norm(D_MODEL) if IS_PRE_NORM else nn.Identity()
+            self.final_norm = make_norm(D_MODEL) if NORM_PLACE == "pre" else nn.Identity()
         if HAS_POOLER:
             self.pooler = nn.Linear(D_MODEL, D_MODEL)
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
@@ -426,16 +418,11 @@ class Model(nn.Module):
         if IS_PAIR:
             x = self.decoder(self.embedding(target_ids), self.encoder(x))
         else:
-            if SCALED_EMBEDDINGS:
-                x = x * D_MODEL**0.5
-            if MAX_NGRAM:
-                x = x + self.ngrams(ids)
-            if N_SEGMENT:
-                x = x + self.segment.weight[0]  # the first kind of text part
-            if POSITION == "learned":
-                x = x + self.position.weight[: x.size(1)]
-            if POSITION == "sinusoidal":
-                x = x + sinusoidal(x.size(1))
+            x = x * D_MODEL**0.5 if SCALED_EMBEDDINGS else x
+            x = x + self.ngrams(ids) if MAX_NGRAM else x
+            x = x + self.segment.weight[0] if N_SEGMENT else x  # the first kind of text part
+            x = x + self.position.weight[: x.size(1)] if POSITION == "learned" else x
+            x = x + sinusoidal(x.size(1)) if POSITION == "sinusoidal" else x
             x = self.dropout(self.embedding_norm(x))
             mask = attention_mask(x.size(1), N_HEAD, IS_CAUSAL, self.score_bias) if HAS_MASK else None
             for block in self.blocks:
@@ -443,16 +430,14 @@ class Model(nn.Module):
             x = self.final_norm(x)
         if HEAD == "none":
             return x
-        if HEAD == "language" and (HEAD_TRANSFORM or (HEAD_BIAS and IS_TIED)):
+        if HEAD == "language" and (HAS_HEAD_TRANSFORM or (HEAD_BIAS and TIED_EMBEDDINGS)):
             return self.head(x, self.embedding.weight)
-        if HEAD == "language" and SCALED_LOGITS:
-            x = x * D_MODEL**-0.5
+        x = x * D_MODEL**-0.5 if HEAD == "language" and SCALED_LOGITS else x
         if HEAD == "language":
-            return F.linear(x, self.embedding.weight) if IS_TIED else self.head(x)  # (B, T, VOCAB_SIZE)
+            return F.linear(x, self.embedding.weight) if TIED_EMBEDDINGS else self.head(x)  # (B, T, VOCAB_SIZE)
         if HEAD == "sequence":
             x = x[:, -1] if IS_CAUSAL else x[:, 0]
-        if HEAD == "sequence" and HAS_POOLER:
-            x = torch.tanh(self.pooler(x))
+            x = torch.tanh(self.pooler(x)) if HAS_POOLER else x
         return self.head(self.dropout(x))  # (B, T, N_LABEL), or of a text (B, N_LABEL)
 
 
@@ -490,17 +475,20 @@ def look_back(model: nn.Module) -> None:
     fast = (frequencies > 0.05).float()
     weights = torch.empty(LOOKBACK, D_MODEL).uniform_(-0.0675, 0.0675)  # of a convolution
     weights[:, -1] = 0.0
-    query, key, value, output = list(model.get_submodule("blocks.0.attention").children())[:4]
+    query = model.get_parameter("blocks.0.attention.query.weight")
+    key = model.get_parameter("blocks.0.attention.key.weight")
+    value = model.get_parameter("blocks.0.attention.value.weight")
+    output = model.get_parameter("blocks.0.attention.output.weight")
     for head in range(N_HEAD):
         back, part = head % LOOKBACK, head // LOOKBACK
         rows = slice(head * HEAD_DIM, (head + 1) * HEAD_DIM)
         channels = slice(part * HEAD_DIM, (part + 1) * HEAD_DIM)
         angles = -(back + 1) * frequencies
-        query.weight[rows, -1] = torch.cat((fast * angles.cos(), fast * angles.sin()))
-        key.weight[rows, -1] = torch.cat((fast, torch.zeros_like(fast)))
+        query[rows, -1] = torch.cat((fast * angles.cos(), fast * angles.sin()))
+        key[rows, -1] = torch.cat((fast, torch.zeros_like(fast)))
         n = len(range(D_MODEL)[channels])
-        value.weight[rows, channels][:n] = torch.eye(n)
-        output.weight[channels, rows][:, :n] = torch.diag(weights[back, channels])
+        value[rows, channels][:n] = torch.eye(n)
+        output[channels, rows][:, :n] = torch.diag(weights[back, channels])
     model.get_submodule("blocks.0").requires_grad_(False)
 
 
