@@ -86,9 +86,12 @@ class Module:
 
 def pruned(text: str, values: Values) -> str:
     """Return the module with these values of its constants, without what has no effect with them."""
-    for name, value in values.items():
-        text = re.sub(rf"^{name} = [^#\n]*?(?=\n|  #)", lambda found, n=name, v=value: f"{n} = {v!r}", text, flags=re.M)  # type: ignore[misc]
-    module, before = Module(text), ""
+
+    def with_value(found: re.Match[str]) -> str:
+        name = found[1]
+        return f"{name} = {values[name]!r}" if name in values else found[0]
+
+    module, before = Module(re.sub(r"^(\w+) = .*?(?=  #|$)", with_value, text, flags=re.MULTILINE)), ""
     while module.text != before:
         before = module.text
         for rule in _RULES:
@@ -158,6 +161,7 @@ def _branches(module: Module, values: Values) -> Iterator[Edit]:
 
 
 def _chosen(module: Module, node: ast.If, test: bool) -> Edit:
+    """Replace an `if` or `elif` by the branch that is taken."""
     whole = module.removed(node)
     is_elif = module.of(node).startswith("elif")
     kept = node.body if test else node.orelse
@@ -265,6 +269,7 @@ def _parameters(module: Module, values: Values) -> Iterator[Edit]:
 
 
 def _without(module: Module, found: _Callable, unused: list[ast.arg]) -> Iterator[Edit]:
+    """Remove parameters from a function's first line, and what is given for them from its calls."""
     all_ = found.function.args.args
     defaults = dict(zip([each.arg for each in all_[::-1]], found.function.args.defaults[::-1], strict=False))
     last = defaults.get(all_[-1].arg, all_[-1])
@@ -323,6 +328,7 @@ _DEFAULTS = {"bias=True", "bias=None", "attn_mask=None", "is_causal=False", "dro
 
 
 def _defaults(module: Module, values: Values) -> Iterator[Edit]:
+    """Leave out such arguments."""
     for node in module.walk():
         if isinstance(node, ast.Call) and any(module.of(each) in _DEFAULTS for each in node.keywords):
             arguments = [*node.args, *node.keywords]

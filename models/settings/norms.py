@@ -1,6 +1,6 @@
 """The available normalisations. No torch.
 
-Implemented, by the same names, in models.architecture.norms, models.codegen.layers and models.cost.modules.
+Implemented, by the same names, in models.architecture.norms, models.codegen.reference and models.cost.modules.
 """
 
 from __future__ import annotations
