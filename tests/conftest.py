@@ -128,8 +128,9 @@ def byte_tokenizer() -> Tokenizer:
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
-    """An empty library, which is also the default one while the test runs."""
+    """An empty library, which is also the default one while the test runs. No custom block may run."""
     from terrarium.models.library.library import Library
 
     monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return Library()
