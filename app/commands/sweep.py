@@ -12,12 +12,11 @@ from terrarium.app.commands.progress import ProgressLine
 from terrarium.app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
 from terrarium.app.commands.train import add_spec_options, spec_to_queue, with_proposals
 from terrarium.models.library.library import Library
-from terrarium.models.library.run_index import RunIndex
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.number_words import format_duration
 from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from terrarium.models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
+from terrarium.models.runs.sweep_result import SweepRun, compare_runs, sweep_infos, sweep_tag
 from terrarium.models.runs.twin import N_SEEDS, twin_of, twin_specs
 from terrarium.models.runs.twin_result import TwinResult, TwinSide, compare_twins
 from terrarium.models.settings.block_references import BLOCK_SLOTS
@@ -84,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
     with ProgressLine(as_json=args.json) as line, queue.draining():
         queue.add_new(specs, tags=(tag,))
         outcomes, interrupted = work_through(library, queue, args.device, line)
-    runs = sweep_runs(library, tag)
-    _print(tag, runs, None if args.twin is None else _twin_result(library, tag), as_json=args.json)
+    infos = sweep_infos(library, tag)
+    _print(tag, compare_runs(infos), None if args.twin is None else compare_twins(infos), as_json=args.json)
     if interrupted:
         return INTERRUPTED
     return FAILED if any(outcome.problem for outcome in outcomes) else DONE
@@ -108,14 +107,6 @@ def _variants(base: RunSpec, args: argparse.Namespace) -> list[RunSpec]:
         return random_search(base, axes, args.random, base.train.seed)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _twin_result(library: Library, tag: str) -> TwinResult | None:
-    index = RunIndex(library.runs)
-    index.refresh()
-    for _ in index.measure():
-        pass
-    return compare_twins([info for info in index.infos() if tag in info.tags])
 
 
 def _print(tag: str, runs: list[SweepRun], twins: TwinResult | None, *, as_json: bool) -> None:

@@ -79,13 +79,18 @@ class TwinResult:
                 "opposite."
             )
         if interval[0] <= 0 <= interval[1]:
-            low, high = sorted(-end for end in interval)
+            by, low, high = (format_signed(-value, 3) for value in (mean, interval[1], interval[0]))
             return (
                 f"No difference can be seen with {format_few(len(found), 'seed')}: the block's loss differs from its "
-                f"twin's by {format_signed(-mean, 3)} ({format_signed(low, 3)} to {format_signed(high, 3)}) {self.unit}."
+                f"twin's by {by} ({low} to {high}) {self.unit}."
             )
         low, high = sorted(map(abs, interval))
         return f"The block is {_than(mean)} by {abs(mean):.3f} ({low:.3f} to {high:.3f}) {self.unit}."
+
+
+def are_twins(infos: Sequence[RunInfo]) -> bool:
+    """Return whether these are runs of a design and its twin that `compare_twins` compares."""
+    return _block_and_twin([info.spec for info in infos if info.problem is None and info.spec is not None]) is not None
 
 
 def compare_twins(infos: Sequence[RunInfo]) -> TwinResult | None:
@@ -95,9 +100,7 @@ def compare_twins(infos: Sequence[RunInfo]) -> TwinResult | None:
     if found is None:
         return None
     sides = [_side(title, model, read) for title, model in zip(("The block", "Its twin"), found, strict=True)]
-    return TwinResult(
-        block=sides[0], twin=sides[1], unit=TASKS[read[0][1].data.task].loss_unit, n_runs=len(read)
-    )
+    return TwinResult(block=sides[0], twin=sides[1], unit=TASKS[read[0][1].data.task].loss_unit, n_runs=len(read))
 
 
 def _block_and_twin(specs: Sequence[RunSpec]) -> tuple[ModelConfig, ModelConfig] | None:
@@ -119,7 +122,9 @@ def _apart_from_design_and_seed(spec: RunSpec) -> object:
 
 
 def _side(title: str, model: ModelConfig, runs: Sequence[tuple[RunInfo, RunSpec]]) -> TwinSide:
-    ended = [(info, spec) for info, spec in runs if spec.model == model and (info.status == "finished" or info.early_stop)]
+    ended = [
+        (info, spec) for info, spec in runs if spec.model == model and (info.status == "finished" or info.early_stop)
+    ]
     times = [info.elapsed_s / info.step for info, _ in ended if info.elapsed_s and info.step]
     try:
         n_parameters = total_parameters(model)
@@ -128,7 +133,7 @@ def _side(title: str, model: ModelConfig, runs: Sequence[tuple[RunInfo, RunSpec]
     return TwinSide(
         title=title,
         n_parameters=n_parameters,
-        losses={spec.train.seed: info.best_loss for info, spec in ended if info.best_loss is not None},
+        losses=dict(sorted((spec.train.seed, info.best_loss) for info, spec in ended if info.best_loss is not None)),
         step_s=fmean(times) if times else None,
     )
 

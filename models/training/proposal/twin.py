@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from terrarium.models.cost import total_parameters
 from terrarium.models.events import Event
 from terrarium.models.library.library import Library
 from terrarium.models.runs.twin import N_SEEDS, twin_of
@@ -23,10 +24,14 @@ MOST_S = 1800.0
 
 @dataclass(frozen=True, kw_only=True)
 class TwinProposal(Event):
-    """A run of the design, with the settings that its twin shares. speeds: of both; None if not measured."""
+    """A run of the design, with the settings that its twin shares.
+
+    sizes: the numbers of parameters of both. speeds: of both; None if not measured.
+    """
 
     spec: RunSpec
     twin: ModelConfig
+    sizes: tuple[int, int]
     facts: DataFacts | None
     speeds: tuple[Speed, Speed] | None
     free_bytes: int | None
@@ -68,7 +73,9 @@ def propose_twins(
     twin = twin_of(spec.model, place)
     facts = yield from read_facts(library, spec)
     steps = int(propose(spec, facts, None, free_bytes).train["steps"])
-    found = TwinProposal(spec=spec, twin=twin, facts=facts, speeds=None, free_bytes=free_bytes).with_steps(steps)
+    sizes = total_parameters(spec.model), total_parameters(twin)
+    found = TwinProposal(spec=spec, twin=twin, sizes=sizes, facts=facts, speeds=None, free_bytes=free_bytes)
+    found = found.with_steps(steps)
     if not device:
         return found
     from terrarium.models.training.proposal.calibrate import measure_speed

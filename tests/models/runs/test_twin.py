@@ -80,7 +80,9 @@ def test_both_designs_are_trained_with_the_same_seeds(
         twin_specs(base, twin, 501)
 
 
-def infos_of(library: Library, block: ModelConfig, twin: ModelConfig, losses: dict[int, tuple[float, ...]]) -> list[RunInfo]:
+def infos_of(
+    library: Library, block: ModelConfig, twin: ModelConfig, losses: dict[int, tuple[float, ...]]
+) -> list[RunInfo]:
     """Finished runs of both with these losses by seed, of the block first."""
     for seed, of_both in losses.items():
         for name, model, loss in zip(("block", "twin"), (block, twin), of_both, strict=False):
@@ -114,11 +116,13 @@ def test_a_clear_difference(library: Library, tiny_config: ModelConfig) -> None:
 @pytest.mark.parametrize(
     ("losses", "sentence"),
     [
-        ({0: (1.05, 1.0), 1: (1.06, 1.0), 2: (1.04, 1.0)}, "The block is worse by 0.050 (0.025 to 0.075) nats per token."),
-        ({0: (1.0, 1.1), 1: (1.1, 1.0), 2: (1.0, 1.03)}, "No difference can be seen with three seeds: the block's loss "
-         "differs from its twin's by −0.010 (−0.262 to +0.242) nats per token."),
-        ({0: (1.0, 1.1), 1: (1.1,)}, "With one seed, the block is better by 0.100 nats per token: another seed may show "
-         "the opposite."),
+        ({0: (1.05, 1.0), 1: (1.06, 1.0), 2: (1.04, 1.0)},
+         "The block is worse by 0.050 (0.025 to 0.075) nats per token."),
+        ({0: (1.0, 1.1), 1: (1.1, 1.0), 2: (1.0, 1.03)},
+         "No difference can be seen with three seeds: the block's loss differs from its twin's by −0.010 "
+         "(−0.262 to +0.242) nats per token."),
+        ({0: (1.0, 1.1), 1: (1.1,)},
+         "With one seed, the block is better by 0.100 nats per token: another seed may show the opposite."),
     ],
 )  # fmt: skip
 def test_other_results(
