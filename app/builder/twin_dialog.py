@@ -28,8 +28,8 @@ from terrarium.models.settings.tasks import ALIGNED_TASKS, TASKS
 from terrarium.models.training.proposal.twin import TwinProposal, propose_twins
 
 _MAX_STEPS, _MAX_SEEDS = 1_000_000_000, 100
-_WIDTH = 520
-"""The minimum width in pixels at the default text size."""
+_WIDTH, _HEIGHT = 560, 430
+"""The size in pixels at the default text size: room for what is said when the proposal is there."""
 _SETTLE_MS = 300
 """Milliseconds without a change of data or block after which both designs are measured."""
 _MEASURING = "Measuring both designs…"
@@ -50,7 +50,7 @@ class TwinDialog(Dialog):
         self._proposal: TwinProposal | None = None
         self._failure = ""
         self.setWindowTitle(f"Train {name} beside its twin")
-        self.setMinimumWidth(round(_WIDTH * theme.text_scale))
+        self.resize(round(_WIDTH * theme.text_scale), round(_HEIGHT * theme.text_scale))
         self.place, self.data = QComboBox(), ElidedCombo()
         for place, reference in blocks_of(design).items():
             self.place.addItem(f"{_PLACES[place]}: {reference.name}", place)
@@ -101,7 +101,7 @@ class TwinDialog(Dialog):
     def _form(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
+        grid.setVerticalSpacing(SPACE)
         grid.setColumnStretch(1, 1)
         editors = (
             ("Block", self.place, "The block that the twin does not have"),

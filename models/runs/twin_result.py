@@ -57,9 +57,9 @@ class TwinResult:
 
     @property
     def differences(self) -> dict[int, float]:
-        """The loss of the twin minus that of the block, by seed: positive if the block is better."""
+        """The loss of the block minus that of its twin, by seed: negative if the block is better."""
         both = sorted(self.block.losses.keys() & self.twin.losses.keys())
-        return {seed: self.twin.losses[seed] - self.block.losses[seed] for seed in both}
+        return {seed: self.block.losses[seed] - self.twin.losses[seed] for seed in both}
 
     @property
     def interval(self) -> Interval | None:
@@ -79,7 +79,7 @@ class TwinResult:
                 "opposite."
             )
         if interval[0] <= 0 <= interval[1]:
-            by, low, high = (format_signed(-value, 3) for value in (mean, interval[1], interval[0]))
+            by, low, high = (format_signed(value, 3) for value in (mean, *interval))
             return (
                 f"No difference can be seen with {format_few(len(found), 'seed')}: the block's loss differs from its "
                 f"twin's by {by} ({low} to {high}) {self.unit}."
@@ -139,4 +139,4 @@ def _side(title: str, model: ModelConfig, runs: Sequence[tuple[RunInfo, RunSpec]
 
 
 def _than(difference: float) -> str:
-    return "better" if difference > 0 else "worse"
+    return "better" if difference < 0 else "worse"

@@ -59,13 +59,13 @@ class CompareRuns(Views):
     def _show_runs(self, ids: tuple[str, ...]) -> None:
         is_other, self._ids = not set(self._ids) & set(ids), ids
         is_twins = bool(self._tag) or are_twins([i for i in self._session.runs.index.infos() if i.id in ids])
-        self.offer("twin", is_offered=is_twins)
         if is_twins and is_other:
             self.show_view("twin")
         elif self.current in ("", "twin") and not is_twins:
             self.show_view("curves")
         else:
             self._update(self.current)
+        self.offer("twin", is_offered=is_twins)  # last: without its tab, Qt would choose another view
 
     def _update(self, name: str) -> None:
         page: Any = self.pages.page(name)

@@ -107,7 +107,7 @@ class TwinView(QWidget):
         if differences:
             mean = format_signed(fmean(differences.values()), 4)
             by_seed = [format_signed(differences[seed], 4) if seed in differences else _NONE for seed in seeds]
-            rows.append(["Twin − block", mean, _between(result.interval, signed=True), "", "", *by_seed])
+            rows.append(["Block − twin", mean, _between(result.interval, signed=True), "", "", *by_seed])
         self.table.setColumnCount(len(titles))
         self.table.setRowCount(len(rows))
         for at, title in enumerate(titles):

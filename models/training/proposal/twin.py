@@ -16,7 +16,7 @@ from terrarium.models.training.proposal.facts import DataFacts, read_facts, text
 from terrarium.models.training.proposal.intervals import round_number
 from terrarium.models.training.proposal.propose import propose, proposed_tokenizer, seconds_of
 from terrarium.models.training.proposal.speed import Speed
-from terrarium.models.training.proposal.step_shape import step_shape
+from terrarium.models.training.proposal.step_shape import step_shape, update_flops
 
 MOST_S = 1800.0
 """The approximate maximum duration of all runs of a proposed comparison."""
@@ -80,10 +80,9 @@ def propose_twins(
         return found
     from terrarium.models.training.proposal.calibrate import measure_speed
 
-    shape, speeds = step_shape(facts, found.spec.model, found.spec.train, None), list[Speed]()
+    shape, speeds, each = step_shape(facts, found.spec.model, found.spec.train, None), list[Speed](), 0.0
     for model in (found.spec.model, twin):
         speeds.append((yield from measure_speed(dataclasses.replace(found.spec, model=model), shape, device)))
-    found = dataclasses.replace(found, speeds=(speeds[0], speeds[1])).with_steps(steps)
-    seconds = found.seconds(N_SEEDS)
-    assert seconds is not None
-    return found if seconds <= MOST_S else found.with_steps(max(1, round_number(steps * MOST_S / seconds)))
+        each += speeds[-1].quiet_seconds(update_flops(shape, model, found.spec.train, None))
+    fitting = round_number(MOST_S / N_SEEDS / each)
+    return dataclasses.replace(found, speeds=(speeds[0], speeds[1])).with_steps(min(steps, fitting))

@@ -70,7 +70,7 @@ def test_a_design_is_trained_beside_its_twin(
     until(lambda: view.result is not None and len(view.result.differences) == 2)
     assert training.comparison.current == "twin"
     assert view.sentence.text() == view.result.sentence
-    assert [view.table.item(row, 0).text() for row in range(3)] == ["The block", "Its twin", "Twin − block"]
+    assert [view.table.item(row, 0).text() for row in range(3)] == ["The block", "Its twin", "Block − twin"]
     assert view.table.columnCount() == 7
     assert view.caption.text().startswith("4 of 4 runs ended. Lowest validation loss in nats per token.")
     until(lambda: len(view.curves.curves) == 4)

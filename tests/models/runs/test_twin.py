@@ -103,7 +103,7 @@ def test_a_clear_difference(library: Library, tiny_config: ModelConfig) -> None:
     design = with_block(tiny_config, SOURCES["retention"])
     losses: dict[int, tuple[float, ...]] = {0: (1.0, 1.03), 1: (1.2, 1.24), 2: (0.9, 0.92)}
     result = result_of(library, design, twin_of(design), losses)
-    assert result.differences == pytest.approx({0: 0.03, 1: 0.04, 2: 0.02})
+    assert result.differences == pytest.approx({0: -0.03, 1: -0.04, 2: -0.02})
     assert result.sentence == "The block is better by 0.030 (0.005 to 0.055) nats per token."
     assert result.block.mean == pytest.approx(3.1 / 3)
     assert result.block.step_s == 0.5
