@@ -28,7 +28,7 @@ from terrarium.models.settings.tasks import ALIGNED_TASKS, TASKS
 from terrarium.models.training.proposal.twin import TwinProposal, propose_twins
 
 _MAX_STEPS, _MAX_SEEDS = 1_000_000_000, 100
-_WIDTH, _HEIGHT = 560, 430
+_WIDTH, _HEIGHT = 560, 390
 """The size in pixels at the default text size: room for what is said when the proposal is there."""
 _SETTLE_MS = 300
 """Milliseconds without a change of data or block after which both designs are measured."""

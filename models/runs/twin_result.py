@@ -79,10 +79,10 @@ class TwinResult:
                 "opposite."
             )
         if interval[0] <= 0 <= interval[1]:
-            by, low, high = (format_signed(value, 3) for value in (mean, *interval))
+            by, first, last = (format_signed(value, 3) for value in (mean, *interval))
             return (
                 f"No difference can be seen with {format_few(len(found), 'seed')}: the block's loss differs from its "
-                f"twin's by {by} ({low} to {high}) {self.unit}."
+                f"twin's by {by} ({first} to {last}) {self.unit}."
             )
         low, high = sorted(map(abs, interval))
         return f"The block is {_than(mean)} by {abs(mean):.3f} ({low:.3f} to {high:.3f}) {self.unit}."
