@@ -191,6 +191,12 @@ class Fire(nn.Module):
         return (hidden @ self.weight).permute(2, 0, 1)
 
 
+def make_score_bias(n_head: int, causal: bool) -> nn.Module:
+    if POSITION == "fire":
+        return Fire(n_head)
+    return RelativeBias(n_head, causal) if POSITION == "t5" else nn.Identity()
+
+
 def attention_mask(length: int, n_head: int, causal: bool, score_bias: nn.Module) -> Tensor:
     """The keys that each query attends to, (T, T) bool, or a bias of the scores, (n_head, T, T)."""
     position = torch.arange(length)
@@ -344,9 +350,7 @@ class Stack(nn.Module):
         self.causal = causal
         if POSITION == "learned":
             self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)
-        self.score_bias = RelativeBias(n_head, causal) if POSITION == "t5" else nn.Identity()
-        if POSITION == "fire":
-            self.score_bias = Fire(n_head)
+        self.score_bias = make_score_bias(n_head, causal)
         self.embedding_norm = make_norm(D_MODEL) if EMBEDDING_NORM else nn.Identity()
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
         self.blocks = nn.ModuleList(Block(n_head, n_kv_head, head_dim, d_ff, causal, i) for i in range(n_layer))
@@ -432,9 +436,7 @@ class Model(nn.Module):
                 self.segment = nn.Embedding(N_SEGMENT, D_MODEL)
             if POSITION == "learned":
                 self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)
-            self.score_bias = RelativeBias(N_HEAD, IS_CAUSAL) if POSITION == "t5" else nn.Identity()
-            if POSITION == "fire":
-                self.score_bias = Fire(N_HEAD)
+            self.score_bias = make_score_bias(N_HEAD, IS_CAUSAL)
             self.embedding_norm = make_norm(D_MODEL) if EMBEDDING_NORM else nn.Identity()
             self.blocks = nn.ModuleList(Block(N_HEAD, N_KV_HEAD, HEAD_DIM, D_FF, IS_CAUSAL, i) for i in range(N_LAYER))
             self.final_norm = make_norm(D_MODEL) if NORM_PLACE == "pre" else nn.Identity()

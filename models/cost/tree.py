@@ -288,7 +288,7 @@ def _custom(
             kind=kind if not where else module.kind,
             component=component,
             is_site=not where and place in ("attention", "feed_forward"),
-            tensors=tuple(Tensor(*tensor, inits.get(tensor.name, OWN)) for tensor in module.tensors),
+            tensors=tuple(Tensor(name, shape, role, inits.get(name, OWN)) for name, shape, role in module.tensors),
             flops=module.flops,
             parts=tuple(part_of(each, each.rpartition(".")[2]) for each in below),
         )
