@@ -64,6 +64,9 @@ ACTIVATION = "gelu"
 IS_GATED = False
 HAS_FF_NORM = False
 NORM = "layernorm"
+ATTENTION_BLOCK = ""
+FEED_FORWARD_BLOCK = ""
+NORM_BLOCK = ""
 NORM_EPS = 1e-05
 NORM_PLACE = "pre"
 EMBEDDING_NORM = False
@@ -79,7 +82,21 @@ OUTPUT_TABLE = "embedding.weight"
 LOOKBACK = 0
 
 
+def custom_attention(layer: int) -> nn.Module:  # these three become the texts of custom blocks
+    raise NotImplementedError(rotate if POSITION == "rope" else "")  # which may need it
+
+
+def custom_feed_forward(layer: int) -> nn.Module:
+    raise NotImplementedError
+
+
+def custom_norm(width: int) -> nn.Module:
+    raise NotImplementedError
+
+
 def make_norm(width: int) -> nn.Module:
+    if NORM_BLOCK:
+        return custom_norm(width)
     if NORM == "layernorm":
         return nn.LayerNorm(width, eps=NORM_EPS, bias=ATTENTION_BIAS and FF_BIAS)
     return nn.RMSNorm(width, eps=NORM_EPS)
@@ -318,13 +335,19 @@ class Block(nn.Module):
         super().__init__()
         self.attention_norm = make_norm(D_MODEL)
         self.attention_conv = ShortConv() if CONV_WIDTH else nn.Identity()
-        self.attention = Attention(n_head, n_kv_head, head_dim, causal, rotates(layer))
+        if ATTENTION_BLOCK:
+            self.attention = custom_attention(layer)
+        else:
+            self.attention = Attention(n_head, n_kv_head, head_dim, causal, rotates(layer))
         if IS_PAIR and causal:  # in the decoder
             self.cross_attention_norm = make_norm(D_MODEL)
             self.cross_attention = Attention(n_head, n_kv_head, head_dim, causal=False, rotates=False)
         self.feed_forward_norm = make_norm(D_MODEL)
         self.feed_forward_conv = ShortConv() if CONV_WIDTH else nn.Identity()
-        self.feed_forward = MixtureOfExperts(d_ff) if N_EXPERT else FeedForward(d_ff)
+        if FEED_FORWARD_BLOCK:
+            self.feed_forward = custom_feed_forward(layer)
+        else:
+            self.feed_forward = MixtureOfExperts(d_ff) if N_EXPERT else FeedForward(d_ff)
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
 
     def forward(self, x: Tensor, mask: Tensor | None, memory: Tensor | None = None) -> Tensor:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from terrarium.models.architecture.rope import FIRE_C, attention_factor, fire_threshold, yarn_ramp
+from terrarium.models.codegen.custom import with_custom_blocks
 from terrarium.models.codegen.pruning import pruned
 from terrarium.models.cost import total_parameters
 from terrarium.models.settings.model_config import ModelConfig
@@ -27,7 +28,10 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
     """Generate a Python module that defines `Model` and needs only torch; its last lines are a trial run.
 
     `Model()(ids)`, or for an encoder-decoder `Model()(source_ids, target_ids)`, returns logits (B, T, V), or the hidden
-    states if an encoder has no head.
+    states if an encoder has no head. The texts of custom blocks are in it; nothing of them runs here.
+
+    Raises:
+        ValueError: for a custom block whose text is not in the library, or cannot be put into another text.
     """
     title = " ".join(name.split()) or "This design"
     words = f"{title}: {_describe(config)}.".replace('"', "'").replace("\\", "/")
@@ -40,7 +44,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
             text = re.sub(rf"^{constant} = .*\n", "", text, flags=re.MULTILINE)
             text = re.sub(rf"\b{constant}\b", same[0], text)
             del values[constant]
-    _, _, code = pruned(text, values).partition('"""\n')
+    _, _, code = with_custom_blocks(pruned(text, values), config).partition('"""\n')
     return f'"""{words}"""\n{code}'
 
 
@@ -70,7 +74,9 @@ def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
         "N_SEGMENT": config.n_segment if is_encoder else 0,
         "N_LABEL": config.n_output,
         "HAS_POOLER": config.pooler and is_encoder,
-        "HAS_MASK": config.sliding_window > 0 or scheme_of(config).applied_to == "scores",
+        "HAS_MASK": bool(config.attention_block)
+        or config.sliding_window > 0
+        or scheme_of(config).applied_to == "scores",
         "IS_GROUPED": config.kv_heads != config.n_head,
         "OUTPUT_TABLE": "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight",
         "LOOKBACK": config.lookback if config.looks_back else 0,
