@@ -83,11 +83,11 @@ LOOKBACK = 0
 
 
 def custom_attention(layer: int) -> nn.Module:  # these three become the texts of custom blocks
-    raise NotImplementedError(rotate if POSITION == "rope" else "")  # which may need it
+    raise NotImplementedError(layer, rotate if POSITION == "rope" else "")  # which may need both
 
 
 def custom_feed_forward(layer: int) -> nn.Module:
-    raise NotImplementedError
+    raise NotImplementedError(layer)
 
 
 def custom_norm(width: int) -> nn.Module:

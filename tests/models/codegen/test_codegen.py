@@ -270,6 +270,25 @@ class Block(nn.Module):
     check_equal(with_block(small, put_block(text), block_options=("norm.least=0.5",)), tmp_path)
 
 
+@pytest.mark.parametrize("slot", ["attention", "feed_forward"])
+def test_a_custom_block_knows_its_layer(slot: str, library: Library, tmp_path: Path) -> None:
+    more = ", allowed" * (slot == "attention")
+    text = f'''from torch import nn
+
+BLOCK = {{"name": "by_layer", "slot": "{slot}", "title": "By layer"}}
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.factor, self.linear = 1.0 + config.layer, nn.Linear(config.d_model, config.d_model)
+
+    def forward(self, x{more}):
+        return self.factor * self.linear(x)
+'''
+    check_equal(with_block(ModelConfig(**SMALL), put_block(text), position="learned"), tmp_path)
+
+
 def test_nothing_of_a_block_runs_for_its_code(library: Library, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     block = put_block(WRITES % str(ran), allowed=False)
