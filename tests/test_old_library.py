@@ -36,7 +36,7 @@ from terrarium.models.library.library import Library
 from terrarium.models.library.trash import list_trash
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.runs.run_queue import RunQueue
-from terrarium.models.runs.sweep_result import sweep_runs
+from terrarium.models.runs.sweep_result import compare_runs, sweep_infos
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.tokenizers import load_tokenizer, read_about
@@ -117,7 +117,7 @@ def test_the_fork_and_the_sweep_know_where_they_come_from(library: Library) -> N
     swept = EXPECTED["runs"]["swept"]
     parent = run_of(library, "fork").lineage["parent"]
     assert (parent["run"], parent["step"]) == (swept["id"], 2)
-    (found,) = sweep_runs(library, EXPECTED["sweep tag"])
+    (found,) = compare_runs(sweep_infos(library, EXPECTED["sweep tag"]))
     assert (found.id, found.status) == (swept["id"], "finished")
     assert found.best_loss is not None
 

@@ -14,6 +14,7 @@ from terrarium.app.builder.design_bar import DesignActions, DesignBar
 from terrarium.app.builder.design_files import DesignFiles
 from terrarium.app.builder.design_list import DesignList
 from terrarium.app.builder.design_views import DesignViews, stale_mark
+from terrarium.app.builder.twin_dialog import TwinDialog
 from terrarium.app.builder.work_size import WorkSize
 from terrarium.app.kit.basics import column, label, scrolling, titled_card
 from terrarium.app.kit.forms.config_form import ConfigForm
@@ -86,6 +87,7 @@ class BuilderTab(QWidget):
         return DesignActions(
             save=self._on_save,
             train=self._on_train,
+            train_twin=self._on_train_twin,
             rename=lambda: self._on_rename(self._origin.title),
             duplicate=lambda: self._on_duplicate(self._origin.title),
             delete=lambda: self._session.designs.delete(self._origin.title),
@@ -224,6 +226,7 @@ class BuilderTab(QWidget):
         self.bar.allow(
             is_own=self._origin.title in self._own,
             is_changed=self.form.config != self._origin.config,
+            has_blocks=self.form.config.has_custom_blocks,
             problem=self.form.problem,
         )
 
@@ -396,6 +399,14 @@ class BuilderTab(QWidget):
         self._commit()
         if not self.form.problem:
             self._session.tab_requested.emit("training")
+
+    def _on_train_twin(self) -> None:
+        self._commit()
+        if not self.form.problem:
+            name = self._session.designs.name or self.bar.name.text().strip() or "design"
+            dialog = TwinDialog(self._session, self._theme, name, self.form.config, self.window())
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.open()
 
     def _commit(self) -> None:
         self.form.commit()

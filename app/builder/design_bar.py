@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
 
-from terrarium.app.kit.basics import button, set_role
+from terrarium.app.kit.basics import button, set_enabled, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _TRAIN_TIP = "Go to the Training tab with this design"
+_TWIN_TIP = "Train this design and the same with the built-in part, as large: is the block better?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class DesignActions:
 
     save: Callable[[], object]
     train: Callable[[], object]
+    train_twin: Callable[[], object]
     rename: Callable[[], object]
     duplicate: Callable[[], object]
     delete: Callable[[], object]
@@ -60,6 +62,8 @@ class DesignBar(QWidget):
         self.more = button("", theme, icon="dots-three", tip="More: rename, duplicate, delete, import, export")
         self.more.setAccessibleName("More")
         self.train = button("Train this design", theme, actions.train, icon="play-fill", role="primary", tip=_TRAIN_TIP)
+        self.twin = button("Train beside its twin…", theme, actions.train_twin, icon="scales", tip=_TWIN_TIP)
+        self.twin.hide()
         self.line = ElidedLabel()
         set_role(self.line, "caption")
         self.menu = QMenu(self.more)
@@ -79,10 +83,15 @@ class DesignBar(QWidget):
         layout.addSpacing(SPACE)
         layout.addWidget(self.line, 1)
         layout.addSpacing(SPACE)
+        layout.addWidget(self.twin)
         layout.addWidget(self.train)
 
-    def allow(self, *, is_own: bool, is_changed: bool, problem: str) -> None:
-        """Enable the actions that apply: some need one of the user's own designs, a changed or a legal one."""
+    def allow(self, *, is_own: bool, is_changed: bool, has_blocks: bool, problem: str) -> None:
+        """Enable the actions that apply: some need one of the user's own designs, a changed or a legal one, or one with
+        custom blocks.
+        """
+        self.twin.setVisible(has_blocks)
+        set_enabled(self.twin, problem, _TWIN_TIP)
         self.save.setEnabled(not problem)
         self.train.setEnabled(not problem)
         self.save.setToolTip(problem or "Save this design (Ctrl+S)")

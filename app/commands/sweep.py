@@ -1,4 +1,6 @@
-"""`terrarium sweep`: train a run with different values of a few settings, and compare the results."""
+"""`terrarium sweep`: train a run with different values of a few settings, or a design beside its built-in twin, and
+compare the results.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,13 @@ from terrarium.app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue,
 from terrarium.app.commands.train import add_spec_options, spec_to_queue, with_proposals
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.metrics_table import METRICS
+from terrarium.models.number_words import format_duration
 from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from terrarium.models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
+from terrarium.models.runs.sweep_result import SweepRun, compare_runs, sweep_infos, sweep_tag
+from terrarium.models.runs.twin import N_SEEDS, twin_of, twin_specs
+from terrarium.models.runs.twin_result import TwinResult, TwinSide, compare_twins
+from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.run_spec import RunSpec
 
 
@@ -42,6 +48,18 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="a setting drawn at random (log-uniformly from a factor of 10 on); needs --random",
     )
     parser.add_argument("--random", type=int, metavar="N", help="draw N runs instead of the whole grid")
+    parser.add_argument(
+        "--twin",
+        nargs="?",
+        const="",
+        choices=("", *BLOCK_SLOTS),
+        metavar="PLACE",
+        help="train a design with a custom block, and its twin: with the built-in part in that place (default: the "
+        f"first block's; {', '.join(BLOCK_SLOTS)}) and as many parameters",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=N_SEEDS, metavar="N", help=f"with --twin: seeds of both (default: {N_SEEDS})"
+    )
     parser.add_argument("--wait", action="store_true", help="only queue the runs, and train them later")
     add_common(parser)
     return parser
@@ -65,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     with ProgressLine(as_json=args.json) as line, queue.draining():
         queue.add_new(specs, tags=(tag,))
         outcomes, interrupted = work_through(library, queue, args.device, line)
-    _print(tag, sweep_runs(library, tag), as_json=args.json)
+    infos = sweep_infos(library, tag)
+    _print(tag, compare_runs(infos), None if args.twin is None else compare_twins(infos), as_json=args.json)
     if interrupted:
         return INTERRUPTED
     return FAILED if any(outcome.problem for outcome in outcomes) else DONE
@@ -74,6 +93,10 @@ def run(args: argparse.Namespace) -> int:
 def _variants(base: RunSpec, args: argparse.Namespace) -> list[RunSpec]:
     """Build the runs that the command line describes. Raises UsageError if one is invalid."""
     try:
+        if args.twin is not None:
+            if args.values or args.ranges or args.random is not None:
+                raise ValueError("--twin varies the design and the seed only: omit --values, --range and --random.")
+            return twin_specs(base, twin_of(base.model, args.twin), args.seeds)
         choices = [parse_values(text) for text in args.values]
         ranges = [parse_range(base, text) for text in args.ranges]
         if args.random is None:
@@ -86,19 +109,46 @@ def _variants(base: RunSpec, args: argparse.Namespace) -> list[RunSpec]:
         raise UsageError(str(error)) from error
 
 
-def _print(tag: str, runs: list[SweepRun], *, as_json: bool) -> None:
+def _print(tag: str, runs: list[SweepRun], twins: TwinResult | None, *, as_json: bool) -> None:
     if as_json:
         rows = [
             {"run": one.id, "name": one.name, "status": one.status, "best_loss": one.best_loss, "values": one.values}
             | ({one.metric: one.best_metric} if one.metric else {})
             for one in runs
         ]
-        print_json({"sweep": tag, "runs": rows})
+        print_json({"sweep": tag, "runs": rows} | ({} if twins is None else {"twin": _as_dict(twins)}))
         return
     metric = runs[0].metric if runs else ""
     print(f"Sweep {tag}, by {f'{METRICS[metric].title} on validation' if metric else 'the lowest validation loss'}:")
+    if twins is not None:
+        for side in (twins.block, twins.twin):
+            print(f"{side.title:<9}  {_describe(side)}")
+        print(twins.sentence)
+        return
     for one in runs:
         print(
             f"{one.best_text:>8}  {one.status:<9}  "
             + "  ".join(f"{name}={value}" for name, value in one.values.items())
         )
+
+
+def _describe(side: TwinSide) -> str:
+    """Describe a design's mean loss with its interval, its size and its speed in one line."""
+    interval = "" if side.interval is None else f" ({side.interval[0]:.4f} to {side.interval[1]:.4f})"
+    loss = "–" if side.mean is None else f"{side.mean:.4f}{interval}"
+    size = "" if side.n_parameters is None else f"  {side.n_parameters:,} parameters"
+    return f"{loss}{size}" + ("" if side.step_s is None else f"  {format_duration(side.step_s, fine=True)} per step")
+
+
+def _as_dict(twins: TwinResult) -> dict[str, Any]:
+    sides = {
+        name: {
+            "losses": side.losses,
+            "mean_loss": side.mean,
+            "interval": side.interval,
+            "parameters": side.n_parameters,
+            "seconds_per_step": side.step_s,
+        }
+        for name, side in (("block", twins.block), ("built_in", twins.twin))
+    }
+    return {**sides, "differences": twins.differences, "interval": twins.interval, "sentence": twins.sentence}

@@ -36,6 +36,7 @@ class Session(QObject):
         tab_requested(name): show the tab "tokenizer", "data", "builder", "training" or "chat".
         recipes_requested(name): show the recipes, with the recipe `name` (models.recipes.tasks) selected, none if ''.
         pronouns_requested(): show the pronoun models, which point at the word that “it” refers to.
+        sweep_requested(tag): show the comparison of the runs with a tag, also of those that have not begun.
         run_action_requested(run_id, name): perform an action on a run, one of app.runs.run_actions.
         closing(): the worker is about to stop: end all work that uses it or runs in parallel.
     """
@@ -43,6 +44,7 @@ class Session(QObject):
     tab_requested = Signal(str)
     recipes_requested = Signal(str)
     pronouns_requested = Signal()
+    sweep_requested = Signal(str)
     run_action_requested = Signal(str, str)
     closing = Signal()
 

@@ -169,6 +169,7 @@ class MainWindow(QMainWindow):
         self.imports.run_opened.connect(self.show_run)
         session.recipes_requested.connect(self.show_recipes)
         session.pronouns_requested.connect(self.show_pronouns)
+        session.sweep_requested.connect(self.show_sweep)
         session.run_action_requested.connect(self.do_to_run)
         session.datasets.run_requested.connect(self.show_new_run_on_dataset)
         session.datasets.import_requested.connect(self.show_import)
@@ -323,6 +324,12 @@ class MainWindow(QMainWindow):
         """Show a run in the training tab."""
         self.show_tab("training")
         self.training.show_run(run_id)
+
+    @Slot(str)
+    def show_sweep(self, tag: str) -> None:
+        """Show the comparison of the runs with a tag in the training tab."""
+        self.show_tab("training")
+        self.training.show_sweep(tag)
 
     @Slot(str, str)
     def do_to_run(self, run_id: str, name: str) -> None:

@@ -173,6 +173,13 @@ class TrainingTab(QWidget):
         if not self.runs.choose(run_id):
             self.runs.reload()
 
+    def show_sweep(self, tag: str) -> None:
+        """Show the comparison of the runs with a tag, which new ones join, and list only them."""
+        self.runs.choose("")
+        self.panel.search.setText(f"tag:{tag}")
+        self.comparison.show_tag(tag)
+        self.pages.setCurrentWidget(self.comparison)
+
     @Slot(str)
     @Slot(str, object)
     def show_template(self, run_id: str, design: ModelConfig | None = None) -> None:

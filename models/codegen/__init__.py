@@ -1,9 +1,10 @@
 """Generates the code of a design: a short, readable PyTorch module that runs on its own. No torch import here.
 
 The generated module has the parameter names of models.architecture.transformer, so the weights of a run load into it
-unchanged. It contains only what the design needs: no cache, no padding masks, no traces.
+unchanged. It contains only what the design needs: no cache, no padding masks, no traces. It is reference.py with the
+design's constants, without what they rule out.
 """
 
-from terrarium.models.codegen.module import module_source
+from terrarium.models.codegen.source import module_source
 
 __all__ = ["module_source"]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from terrarium.models.cost.custom import measured
-from terrarium.models.cost.parts import CROSS, EMBEDDING, HEAD, POSITIONS, SEGMENTS, stacks
+from terrarium.models.cost.parts import CROSS, EMBEDDING, HEAD, POSITIONS, stacks
 from terrarium.models.cost.tape import Buffer, Tape, Value
 from terrarium.models.cost.tree import BIAS, TABLE, Part, design_tree
 from terrarium.models.settings.activations import ACTIVATIONS
@@ -139,9 +139,6 @@ def activations(
         hidden = Value(n_tokens, LONG, Buffer(0, EMBEDDING), has_grad=False)  # the ids
         for part in parts[:first]:
             hidden = recorder.record(part, hidden)
-        if is_source and config.n_segment:  # counted as in an encoder-only model, although this encoder has no segments
-            tape.part = SEGMENTS
-            hidden = _segment(recorder, stack, hidden)
         hidden = recorder.record(stack, hidden)
     if config.head == "sequence":
         tape.part = HEAD

@@ -1,4 +1,5 @@
-"""Confidence intervals: Wilson's for a proportion, the bootstrap over items, and the paired bootstrap.
+"""Confidence intervals: Wilson's for a proportion, Student's for a mean of few runs, the bootstrap over items, and the
+paired bootstrap.
 
 A metric is a `Measure`, a function of item weights (counts), so one resample of the items serves every metric, and two
 systems can be measured on the same resample.
@@ -7,6 +8,7 @@ systems can be measured on the same resample.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +96,45 @@ def wilson(n_right: float, n: int) -> tuple[float, float] | None:
     low = (centre - margin) / scale if n_right > 0 else 0.0
     high = (centre + margin) / scale if n_right < n else 1.0
     return low, high
+
+
+def student(values: Sequence[float]) -> tuple[float, float] | None:
+    """Compute the 95 % confidence interval of a mean of few values, such as one per seed (Student 1908).
+
+    Returns None for fewer than two values. It assumes that they are normally distributed; with so few, the bootstrap
+    would be far too narrow.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    margin = _student_quantile(n - 1) * statistics.stdev(values) / math.sqrt(n)
+    return statistics.fmean(values) - margin, statistics.fmean(values) + margin
+
+
+def _student_quantile(freedom: int) -> float:
+    """Return the half-width of Student's distribution's interval at LEVEL, in standard errors, by bisection."""
+    low, high = Z, 1000.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _student_level(middle, freedom) < LEVEL else (low, middle)
+    return high
+
+
+def _student_level(t: float, freedom: int) -> float:
+    """Return the probability between −t and t of Student's distribution (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    if freedom % 2 == 0:
+        term = total = 1.0
+        for i in range(1, freedom // 2):
+            term *= cosine**2 * (2 * i - 1) / (2 * i)
+            total += term
+        return sine * total
+    term = total = cosine if freedom > 1 else 0.0
+    for i in range(1, (freedom - 1) // 2):
+        term *= cosine**2 * 2 * i / (2 * i + 1)
+        total += term
+    return 2 / math.pi * (angle + sine * total)
 
 
 def difference_error(a: float, n_a: float, b: float, n_b: float) -> float:

@@ -59,13 +59,13 @@ def sweep_tag(library: Library, name: str) -> str:
     return next(tag for tag in tags if tag not in taken)
 
 
-def sweep_runs(library: Library, tag: str) -> list[SweepRun]:
-    """Return the runs with a tag, the best first, those without a validation last; damaged runs are left out."""
+def sweep_infos(library: Library, tag: str) -> list[RunInfo]:
+    """Return the runs with a tag, with their lowest losses and best metrics."""
     index = RunIndex(library.runs)
     index.refresh()
     for _ in index.measure():
         pass
-    return compare_runs([info for info in index.infos() if tag in info.tags])
+    return [info for info in index.infos() if tag in info.tags]
 
 
 def compare_runs(infos: Sequence[RunInfo]) -> list[SweepRun]:

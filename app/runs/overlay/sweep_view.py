@@ -111,7 +111,7 @@ class SweepView(QWidget):
         infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
         if infos and infos != self._compared and self.isVisible():
             self._compared = infos
-            self._task.ask(lambda: compare_runs([_measured(info) for info in infos]))
+            self._task.ask(lambda: compare_runs([measured(info) for info in infos]))
 
     @Slot(object)
     def _on_compared(self, runs: list[SweepRun]) -> None:
@@ -163,7 +163,7 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
-def _measured(info: RunInfo) -> RunInfo:
+def measured(info: RunInfo) -> RunInfo:
     """Return the run with its lowest loss and best metric, measured now if the index has not done so yet."""
     if info.best_loss is not None or info.problem is not None:
         return info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import random
 import runpy
 import subprocess
 import sys
@@ -19,13 +20,16 @@ from torch import nn
 
 from terrarium.models.architecture.lookback import is_fixed
 from terrarium.models.architecture.transformer import EncoderDecoder, build_model
-from terrarium.models.codegen import module_source
+from terrarium.models.codegen import module_source, reference
+from terrarium.models.codegen.source import constants
 from terrarium.models.cost import total_parameters
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.norms import NORMS
 from terrarium.models.settings.positions import POSITIONS
 from terrarium.models.settings.presets import PRESETS
+from tests import ROOT
+from tests.models.designs import tiny_design
 
 SMALL: dict[str, Any] = {
     "vocab_size": 37,
@@ -50,21 +54,26 @@ def load(source: str, folder: Path) -> ModuleType:
     return module
 
 
-@torch.no_grad()
 def check_equal(config: ModelConfig, folder: Path) -> None:
+    check_same(config, load(module_source(config), folder).Model())
+
+
+@torch.no_grad()
+def check_same(config: ModelConfig, theirs: nn.Module) -> None:
+    """That `theirs` takes the weights of the built model, strictly, and computes the same."""
     torch.manual_seed(0)
     ours = build_model(config).eval()
     for parameter in ours.parameters():  # nothing may hide behind a zero
         nn.init.normal_(parameter, std=0.3)
-    theirs: nn.Module = load(module_source(config), folder).Model().eval()
-    theirs.load_state_dict(ours.state_dict())
-    ids = torch.randint(0, config.vocab_size, (2, 17))
-    source = torch.randint(0, config.vocab_size, (2, 11))
+    theirs.eval().load_state_dict(ours.state_dict())
+    ids = torch.randint(0, config.vocab_size, (2, min(17, config.context_length)))
+    source = torch.randint(0, config.vocab_size, (2, min(11, config.context_length)))
     if isinstance(ours, EncoderDecoder):
         expected, got = ours(source, ids), theirs(source, ids)
     else:
-        expected, got = ours.hidden(ids) if config.head == "none" else ours(ids), theirs(ids)
-    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+        expected = ours.hidden(ids) if config.head == "none" else ours(ids)
+        got = theirs(ids, ids) if isinstance(theirs, reference.Model) else theirs(ids)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -134,6 +143,38 @@ def fillings() -> st.SearchStrategy[ModelConfig]:
     return drawn.filter(lambda values: not ModelConfig.problems(values)).map(lambda values: ModelConfig(**values))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_random_designs(seed: int, tmp_path: Path) -> None:
+    """Equal, and without an unused name, as ruff sees it."""
+    draw, n = random.Random(seed), 0
+    while n < 30:
+        config = tiny_design(draw)
+        if config is not None:
+            check_equal(config, tmp_path)
+            n += 1
+    check_format(tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-tiny")])
+def test_the_whole_reference_computes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a design's constants, but nothing cut."""
+    config = dataclasses.replace(PRESETS[name], dropout=0.0)
+    names = [constant for constant in vars(reference) if constant.isupper() and len(constant) > 1]
+    for constant, value in constants(config, names).items():
+        monkeypatch.setattr(reference, constant, value)
+    check_same(config, reference.Model())
+
+
+def test_no_torch_is_imported() -> None:
+    code = (
+        "import sys; from terrarium.models.codegen import module_source; "
+        "from terrarium.models.settings.presets import PRESETS; "
+        "module_source(PRESETS['gpt2-tiny']); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(config=fillings())
 def test_any_filling(config: ModelConfig, tmp_path: Path) -> None:
@@ -159,9 +200,13 @@ def test_it_is_formatted_as_our_own_code_is(tmp_path: Path) -> None:
     for name, config in PRESETS.items():
         path = tmp_path / f"{name.replace('.', '_')}.py"
         path.write_text(module_source(config, name), encoding="utf-8")
+    check_format(tmp_path)
+
+
+def check_format(folder: Path) -> None:
     options = ["--isolated", "--line-length", "120"]
     for command in (["check", "--select", "E,F,W,I,UP"], ["format", "--check"]):
-        subprocess.run([sys.executable, "-m", "ruff", *command, *options, str(tmp_path)], check=True)
+        subprocess.run([sys.executable, "-m", "ruff", *command, *options, str(folder)], check=True)
 
 
 def test_a_name_cannot_leave_its_place() -> None:

@@ -7,7 +7,7 @@ import pytest
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
-from terrarium.models.runs.sweep_result import sweep_runs, sweep_tag
+from terrarium.models.runs.sweep_result import compare_runs, sweep_infos, sweep_tag
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.spec_changes import value_of
 from terrarium.models.training.prepare import prepare_queued
@@ -87,7 +87,7 @@ def test_the_result_of_a_sweep_is_read_from_its_runs(library: Library, tiny_conf
     for item in queue.items():
         train(result_of(prepare_queued(library, queue, item)), library)
     assert queue.items() == []
-    best, worst = sweep_runs(library, tag)
+    best, worst = compare_runs(sweep_infos(library, tag))
     assert (best.values, worst.values) == ({"train.lr": 0.02}, {"train.lr": 0.000001})
     assert best.best_loss is not None
     assert worst.best_loss is not None

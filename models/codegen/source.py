@@ -1,0 +1,83 @@
+"""The code of a design: the reference module, cut down to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from importlib.resources import files
+from typing import Any
+
+from terrarium.models.architecture.rope import FIRE_C, attention_factor, fire_threshold, yarn_ramp
+from terrarium.models.codegen.pruning import pruned
+from terrarium.models.cost import total_parameters
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.positions import FIRE_WIDTH, scheme_of
+
+_MAY_EQUAL = {
+    "N_ENCODER_KV": ("N_KV_HEAD", "N_ENCODER_HEAD"),
+    "N_ENCODER_HEAD": ("N_HEAD",),
+    "N_KV_HEAD": ("N_HEAD",),
+    "D_ENCODER_HEAD": ("HEAD_DIM",),
+    "D_ENCODER_FF": ("D_FF",),
+}
+"""Constants that are written as another one where they are equal."""
+
+
+def module_source(config: ModelConfig, name: str = "This design") -> str:
+    """Generate a Python module that defines `Model` and needs only torch; its last lines are a trial run.
+
+    `Model()(ids)`, or for an encoder-decoder `Model()(source_ids, target_ids)`, returns logits (B, T, V), or the hidden
+    states if an encoder has no head.
+    """
+    title = " ".join(name.split()) or "This design"
+    words = f"{title}: {_describe(config)}.".replace('"', "'").replace("\\", "/")
+    # Read as text, since to import it would import torch.
+    text = (files("terrarium.models.codegen") / "reference.py").read_text(encoding="utf-8")
+    values = constants(config, re.findall(r"^([A-Z_]+) = ", text, flags=re.MULTILINE))
+    for constant, others in _MAY_EQUAL.items():
+        same = [other for other in others if values.get(other) == values[constant]]
+        if same:
+            text = re.sub(rf"^{constant} = .*\n", "", text, flags=re.MULTILINE)
+            text = re.sub(rf"\b{constant}\b", same[0], text)
+            del values[constant]
+    _, _, code = pruned(text, values).partition('"""\n')
+    return f'"""{words}"""\n{code}'
+
+
+def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
+    """Return the values of the reference module's constants for a design: its slots and properties of these names, and
+    some that the module needs besides."""
+    is_pair, is_encoder = config.topology == "encoder-decoder", config.topology == "encoder-only"
+    encoder = config.encoder() if is_pair else config
+    widths = sorted({config.head_dim, encoder.head_dim})
+    others = {
+        "IS_PAIR": is_pair,
+        "N_ENCODER_LAYER": encoder.n_layer,
+        "N_ENCODER_HEAD": encoder.n_head,
+        "N_KV_HEAD": config.kv_heads,
+        "N_ENCODER_KV": encoder.kv_heads,
+        "D_ENCODER_HEAD": encoder.head_dim,
+        "D_FF": config.ff_width,
+        "D_ENCODER_FF": encoder.ff_width,
+        "MAX_NGRAM": config.max_ngram if config.has_ngrams else 0,
+        "YARN_RAMPS": {
+            width: yarn_ramp(dataclasses.replace(config, d_head=width, n_encoder_head=0)) for width in widths
+        },
+        "YARN_FACTOR": attention_factor(config),
+        "FIRE_WIDTH": FIRE_WIDTH,
+        "FIRE_C": FIRE_C,
+        "FIRE_THRESHOLD": fire_threshold(config),
+        "N_SEGMENT": config.n_segment if is_encoder else 0,
+        "N_LABEL": config.n_output,
+        "HAS_POOLER": config.pooler and is_encoder,
+        "HAS_MASK": config.sliding_window > 0 or scheme_of(config).applied_to == "scores",
+        "IS_GROUPED": config.kv_heads != config.n_head,
+        "OUTPUT_TABLE": "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight",
+        "LOOKBACK": config.lookback if config.looks_back else 0,
+    }
+    return {name: others[name] if name in others else getattr(config, name.lower()) for name in names}
+
+
+def _describe(config: ModelConfig) -> str:
+    article = "an" if config.topology.startswith("e") else "a"
+    return f"{article} {config.topology} transformer with {total_parameters(config):,} parameters, made in Terrarium"
