@@ -1,10 +1,10 @@
 """Quantized models for inference: matrices in bfloat16, in int8 with one scale per output channel, or in int4 with a
 scale and an offset for each 32 weights of a row.
 
-The residual stream, norms, biases, embeddings and routers stay in float32; only the input of a matrix is rounded to
-bfloat16. (int8: weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2. int4: like
-GGUF's Q4_1, whose weights are preserved except for the rounding of a scale. The head, which suffers most from rounding:
-int8 with a scale for each 32 weights, like Q8_0, if torch has a kernel for that.)
+The residual stream, norms, biases, embeddings, routers and custom blocks stay in float32; only the input of a matrix is
+rounded to bfloat16. (int8: weight-only, symmetric, per output channel, as in LLM.int8(), arXiv:2208.07339, section 2.
+int4: like GGUF's Q4_1, whose weights are preserved except for the rounding of a scale. The head, which suffers most
+from rounding: int8 with a scale for each 32 weights, like Q8_0, if torch has a kernel for that.)
 
 Letters in shape comments: T tokens, K inputs, N outputs, C d_model, V vocab_size.
 """
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from terrarium.models.architecture.heads import LanguageHead
 from terrarium.models.architecture.transformer import AnyModel
+from terrarium.models.custom_blocks.loading import PlacedBlock
 from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.settings.slots import check_complete
 
@@ -63,10 +64,14 @@ class NarrowMatrices:
     def __init__(self, model: AnyModel, kind: str) -> None:
         self._model, self._kind = model, kind
         self._narrow = _NARROW.get(kind, Bfloat16Linear)
+        custom = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, PlacedBlock))
         self._names = {
             f"{name}.weight"
             for name, module in model.named_modules()
-            if kind != KINDS[0] and type(module) is nn.Linear and name.rpartition(".")[2] != "router"
+            if kind != KINDS[0]
+            and type(module) is nn.Linear
+            and name.rpartition(".")[2] != "router"
+            and not name.startswith(custom)
         }
         self._taken: dict[str, NarrowLinear] = {}
 

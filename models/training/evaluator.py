@@ -116,10 +116,12 @@ class Evaluator:
         while state.n_sampled < len(prompts):
             prompt = prompts[state.n_sampled]
             sample, seen = self.sample(context, state, prompt), self._attention(context, state, prompt)
-            yield from self.record.attention(seen)
+            if seen is not None:
+                yield from self.record.attention(seen)
             yield from self.record.sample(sample)
             state.n_sampled += 1
-            yield seen
+            if seen is not None:
+                yield seen
             yield sample
             if self.is_stopping():
                 return
@@ -183,7 +185,7 @@ class Evaluator:
             )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
-    def _attention(self, context: TrainingContext, state: TrainState, prompt: str) -> AttentionSeen:
+    def _attention(self, context: TrainingContext, state: TrainState, prompt: str) -> AttentionSeen | None:
         model = gather_full_model(context)
         with merged(model):
             return capture_attention(
@@ -263,11 +265,11 @@ def capture_attention(
     rewrites: bool = False,
     template: ChatTemplateConfig | None = None,
     scorer: Scorer | None = None,
-) -> AttentionSeen:
+) -> AttentionSeen | None:
     """Return the attention weights of layer `layer` (counted from 1, at most the last one) for `prompt`.
 
-    For an encoder-decoder, these are the encoder's. Only the last MAX_PROMPT_TOKENS tokens of the prompt are read.
-    The model's train or eval mode is unchanged.
+    None if it is a custom block that has none. For an encoder-decoder, these are the encoder's. Only the last
+    MAX_PROMPT_TOKENS tokens of the prompt are read. The model's train or eval mode is unchanged.
     """
     ids = prompt_input_ids(
         model,
@@ -290,6 +292,8 @@ def capture_attention(
             model.encode(read, trace=trace)
         else:
             model.hidden(read, trace=trace)
+    if site not in trace.attention:
+        return None
     weights = trace.attention[site][0].tolist()  # (H, T, S)
     rounded = tuple(tuple(tuple(round(value, _ATTENTION_DIGITS) for value in row) for row in head) for head in weights)
     return AttentionSeen(step=step, prompt=prompt, site=site, ids=tuple(ids), weights=rounded)
