@@ -16,7 +16,6 @@ from terrarium.app.runs.overlay.overlay_view import CompareRuns
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
 from terrarium.models.library.library import Library
-from terrarium.models.runs.twin import twin_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world import corpus
@@ -45,10 +44,11 @@ def test_a_design_is_trained_beside_its_twin(
 ) -> None:
     builder, training = BuilderTab(session, theme), TrainingTab(session, theme)
     session.sweep_requested.connect(training.show_sweep)  # as the window does
+    session.sweep_requested.connect(training.show)
     for tab in (builder, training):
         qtbot.addWidget(tab)
         tab.resize(1280, 800)
-        tab.show()
+    builder.show()
     assert builder.bar.twin.isHidden(), "it is its own twin"
     session.designs.set(with_block(dataclasses.replace(tiny_config, n_layer=1), RETENTION))
     until(lambda: builder.bar.twin.isVisible())
@@ -126,7 +126,7 @@ def test_only_runs_of_twins_are_shown_as_such(
     design = with_block(tiny_config, RETENTION)
     for name, model in (
         ("block", design),
-        ("twin", twin_of(design)),
+        ("twin", dataclasses.replace(tiny_config, d_ff=130)),
         ("other", dataclasses.replace(tiny_config, n_layer=3)),
     ):
         make_run(library, model, name, losses=[2.0, 1.0])
