@@ -12,8 +12,8 @@ from terrarium.models.architecture.attention import AttentionContext
 from terrarium.models.architecture.cache import LayerCache
 from terrarium.models.architecture.trace import Trace
 from terrarium.models.custom_blocks.loading import PlacedBlock, PositionHelp, placing
+from terrarium.models.custom_blocks.store import check_positions
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import scheme_of
 
 
 class CustomAttention(PlacedBlock):
@@ -25,11 +25,7 @@ class CustomAttention(PlacedBlock):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__(*placing(config, "attention", layer=layer))
-        if scheme_of(config).applied_to in ("queries", "scores") and not self.about.takes_positions:
-            raise ValueError(
-                f"The block “{self.about.title}” does not take positions, so {scheme_of(config).title} has no effect "
-                'on it: use position "learned", "sinusoidal" or "none".'
-            )
+        check_positions(self.about, config)
 
     def forward(
         self,

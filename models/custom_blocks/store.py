@@ -32,6 +32,7 @@ from terrarium.models.settings.block_references import (
     block_in,
     options_in,
 )
+from terrarium.models.settings.positions import HasPosition, scheme_of
 from terrarium.models.settings.slots import Problem
 
 TRUST_VARIABLE = "TERRARIUM_TRUST_BLOCKS"
@@ -276,6 +277,18 @@ def check_blocks(design: HasBlocks) -> None:
 
 def _check_place(design: HasBlocks, place: str) -> None:
     block = find_in(design, place)
-    if block is not None:
-        block.values(options_in(design, place))
-        check_allowed(block)
+    if block is None:
+        return
+    block.values(options_in(design, place))
+    check_positions(block, design)
+    check_allowed(block)
+
+
+def check_positions(block: CustomBlock, design: HasPosition) -> None:
+    """Raise ValueError if an attention block does not take positions that a design applies to queries or scores."""
+    scheme = scheme_of(design)
+    if block.slot == "attention" and not block.takes_positions and scheme.applied_to in ("queries", "scores"):
+        raise ValueError(
+            f"The block “{block.title}” does not take positions, so {scheme.title} has no effect on it: use position "
+            '"learned", "sinusoidal" or "none".'
+        )

@@ -27,8 +27,10 @@ _OPTION = re.compile(rf"(?P<place>{'|'.join(BLOCK_SLOTS)})\.(?P<name>{NAME.patte
 
 
 class HasBlocks(Protocol):
-    """A design with the slots of custom blocks."""
+    """A design with the slots of custom blocks, and that of the position scheme."""
 
+    @property
+    def position(self) -> str: ...
     @property
     def attention_block(self) -> str: ...
     @property
