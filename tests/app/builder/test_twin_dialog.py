@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.builder.builder_tab import BuilderTab
@@ -15,7 +14,9 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.runs.overlay.overlay_view import CompareRuns
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
+from terrarium.models.custom_blocks.store import withdraw
 from terrarium.models.library.library import Library
+from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world import corpus
@@ -145,4 +146,22 @@ def test_only_runs_of_twins_are_shown_as_such(
     assert page.sentence.text().startswith("With one seed")
     view.show_runs(("block", "other"))
     assert (view.current, view.is_offered("twin")) == ("curves", False)
-    QApplication.processEvents()
+
+
+def test_the_runs_of_a_block_that_is_no_longer_allowed_are_still_compared(
+    session: Session, theme: ThemeProvider, library: Library, tiny_config: ModelConfig, until: Until, qtbot: QtBot
+) -> None:
+    design = with_block(tiny_config, RETENTION + "\n# never measured\n")
+    for name, model in (("block", design), ("twin", dataclasses.replace(tiny_config, d_ff=130))):
+        make_run(library, model, name, losses=[2.0, 1.0])
+    withdraw(blocks_of(design)["attention"].sha256)
+    session.runs.index.refresh()
+    view = CompareRuns(session, theme)
+    qtbot.addWidget(view)
+    view.show()
+    view.show_runs(("block", "twin"))
+    page = view.view("twin")
+    until(lambda: page.result is not None)
+    assert [page.table.item(row, 3).text() == "–" for row in (0, 1)] == [True, False], "its size is not known"
+    view.show_view("curves")
+    until(lambda: len(view.view("curves").differences.comparison.runs) == 2)
