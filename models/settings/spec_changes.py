@@ -70,15 +70,12 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
 
 
 def _with_options(spec: RunSpec, changes: Mapping[str, Any]) -> tuple[str, ...]:
-    options: dict[str, dict[str, object]] = {
-        place: dict(options_in(spec.model, place)) for place in blocks_of(spec.model)
-    }
+    design = spec.model
+    options: dict[str, dict[str, object]] = {place: dict(options_in(design, place)) for place in blocks_of(design)}
     for name, value in changes.items():
         place, _, option = name.partition(".")
         if place not in options:
-            raise ValueError(
-                f"There is no custom block for {place} in this design, so {name!r} sets nothing: leave it out."
-            )
+            raise ValueError(f"{name!r} sets nothing, as the design has no custom block for {place}: leave it out.")
         options[place][option] = value
     return written_options(options)
 

@@ -137,7 +137,7 @@ def test_the_options_of_a_custom_block_vary(library: Library, with_retention: Ru
         ("attention.decay=0.1,0.9", "must lie between 0.5 and 1"),
         ("attention.decay=high,low", "must be a number"),
         ("attention.size=1,2", "has no option 'size': its options are decay, window"),
-        ("feed_forward.share=0.5,0.6", "no custom block for feed_forward in this design"),
+        ("feed_forward.share=0.5,0.6", "the design has no custom block for feed_forward"),
     ],
 )
 def test_what_a_block_does_not_have_is_refused(with_retention: RunSpec, values: str, words: str) -> None:
