@@ -117,7 +117,7 @@ def block_options(design: HasBlocks) -> dict[str, tuple[BlockOption, Any]]:
     Raises:
         ValueError: if a block's text is not in the library, or the design sets what it does not have.
     """
-    found = {}
+    found: dict[str, tuple[BlockOption, Any]] = {}
     for place in blocks_of(design):
         block = find_in(design, place)
         assert block is not None

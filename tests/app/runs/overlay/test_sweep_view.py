@@ -204,4 +204,4 @@ def test_the_options_of_a_custom_block_vary_in_the_dialog(
         ("attention.decay=0.9",),
     ]
     ranks, _ = parallel_axes([run_of(1.0, attention_decay=0.8), run_of(2.0, attention_decay=0.9)])
-    assert ranks.title == "attention.decay"
+    assert ranks.title == "Decay"
