@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -17,9 +18,19 @@ from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.setting_names.slot_words import with_labels
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
+from terrarium.models.custom_blocks.manifest import BlockOption
 from terrarium.models.number_words import format_count
-from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
+from terrarium.models.runs.sweep import (
+    SweepRange,
+    SweepValues,
+    block_options,
+    grid,
+    parse_range,
+    parse_values,
+    random_search,
+)
 from terrarium.models.runs.sweep_result import sweep_tag
+from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.slots import is_used
 from terrarium.models.settings.spec_changes import inactive_fields, value_of
@@ -29,7 +40,7 @@ _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "tra
 _NOW_CHARACTERS = 14
 _LEFT_OUT = (
     *("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id", "tune.parent"),
-    *("align.stage", "align.reward_model"),
+    *("align.stage", "align.reward_model", "model.block_options"),
 )
 """Settings that cannot be varied, or belong to the tokenizer."""
 
@@ -160,7 +171,7 @@ class SweepDialog(Dialog):
     def _with_labels(self, sentence: str) -> str:
         """Return the sentence with the names of settings replaced by their labels."""
         titles = {f"{table}.{f.name}": str(f.metadata.get("label", f.name)) for table, f in _fields(self._base)}
-        sentence = re.sub(r"\b[a-z]+\.\w+", lambda found: titles.get(found[0], found[0]), sentence)
+        sentence = re.sub(r"\b[a-z_]+\.\w+", lambda found: titles.get(found[0], found[0]), sentence)
         table, _, rest = sentence.partition(": ")
         return (
             with_labels(rest, [f for of, f in _fields(self._base) if of == table])
@@ -236,7 +247,7 @@ class _AxisRow(QWidget):
 
     def show_hint(self, *, with_range: bool) -> None:
         """Show example values as a placeholder. with_range: whether to show a range too."""
-        examples = _examples(self._field, value_of(self._base, self.name))
+        examples = _examples(self._field, _value(self._base, self.name))
         numbers = with_range and not self._field.metadata.get("choices") and len(examples) > 2
         more = f" or {examples[0]}..{examples[-1]}" if numbers else ""
         self.values.setPlaceholderText(", ".join(examples) + more)
@@ -247,7 +258,7 @@ class _AxisRow(QWidget):
 
     @Slot()
     def _on_setting(self) -> None:
-        self._now.setText(f"now {_as_typed(value_of(self._base, self.name))}")
+        self._now.setText(f"now {_as_typed(_value(self._base, self.name))}")
         self.setting.setToolTip(plain_tip(self._field.metadata.get("help", "")))
         choices = self._field.metadata.get("choices")
         self.values.setToolTip(
@@ -263,7 +274,7 @@ def _settings(base: RunSpec) -> list[tuple[str, str]]:
         (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
         for table, f in _fields(base)
         if f"{table}.{f.name}" not in _LEFT_OUT
-        and is_used(getattr(base, table), f)
+        and (table in BLOCK_SLOTS or is_used(getattr(base, table), f))
         and not (table == "train" and f.name in inactive)
     ]
 
@@ -289,9 +300,29 @@ def _as_typed(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _value(base: RunSpec, name: str) -> Any:
+    """Return the value of a setting, or of a block's option."""
+    return block_options(base.model)[name][1] if name.partition(".")[0] in BLOCK_SLOTS else value_of(base, name)
+
+
 def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:
-    """Return (table, field) of all settings in `_tables`."""
-    return [(table, f) for table in _tables(base) for f in dataclasses.fields(getattr(base, table))]
+    """Return (table, field) of all settings in `_tables`, and (place, field) of the options of custom blocks."""
+    found = [(table, f) for table in _tables(base) for f in dataclasses.fields(getattr(base, table))]
+    with contextlib.suppress(ValueError):  # a text is not there: the run cannot be trained either, which says why
+        for name, (option, _) in block_options(base.model).items() if "model" in _tables(base) else ():
+            place, _, own_name = name.partition(".")
+            field: dataclasses.Field[Any] = dataclasses.field(metadata=_metadata(option))
+            field.name = own_name
+            found.append((place, field))
+    return found
+
+
+def _metadata(option: BlockOption) -> dict[str, Any]:
+    """Return what a slot says of itself, of a block's option."""
+    about: dict[str, Any] = {"label": option.label, "help": option.help}
+    if option.choices:
+        about["choices"] = option.choices
+    return about if option.range is None else {**about, "range": option.range}
 
 
 def _tables(base: RunSpec) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def with_custom_blocks(code: str, config: ModelConfig) -> str:
     if config.topology == "encoder-decoder" and (config.attention_block or config.feed_forward_block):
         raise ValueError("The code of an encoder-decoder cannot have custom blocks, which differ in its two stacks.")
     before = _PLACED
-    for place in ("norm", "feed_forward", "attention"):
+    for place in ("attention", "feed_forward", "norm"):  # as they come in the code
         block = find_in(config, place)
         if block is not None:
             if place == "attention":

@@ -81,6 +81,7 @@ def _run(source: str, sha256: str) -> Any:
     file = f"<block {sha256}>"
     linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
     module = sys.modules[name] = ModuleType(name)  # dataclasses look their module up there
+    module.__file__ = file  # inspect asks all modules for theirs, and one's own __getattr__ might answer
     try:
         exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
         return module.Block

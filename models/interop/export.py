@@ -12,6 +12,7 @@ from torch import Tensor
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.own_template import CHAT_TEMPLATE
 from terrarium.models.chat.template_config import ChatTemplateConfig, reply_ends
+from terrarium.models.custom_blocks.carried import carry_texts
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.files.atomic import atomic_write_json
 from terrarium.models.interop.building import evens_first
@@ -46,7 +47,8 @@ def export_hf(
 ) -> Generator[Event, None, Path]:
     """Write the folder `out` atomically and return it. Yields Phase and Progress (bytes).
 
-    A design that no published class computes comes with its own code, which transformers runs with trust_remote_code.
+    A design that no published class computes comes with its own code, which transformers runs with trust_remote_code,
+    and the texts of its custom blocks.
 
     Args:
         labels: the names of the outputs of a label head, from its run.
@@ -71,6 +73,7 @@ def export_hf(
         atomic_write_json(folder / "generation_config.json", ids | _replying(config, tokenizer, chat), indent=2)
         if "auto_map" in about:
             (folder / CODE).write_text(modeling_source(config, name), encoding="utf-8")
+            carry_texts([config], folder)
         if card:
             (folder / CARD).write_text(card, encoding="utf-8")
         if tokenizer is not None:

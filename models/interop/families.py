@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from terrarium.models.interop import bart, bert, gpt2, llama, marian, mixtral, t5, terrarium
 from terrarium.models.interop.family import Family
+from terrarium.models.interop.options import custom_block_misfit
 from terrarium.models.settings.model_config import ModelConfig
 
 _GPT2: Family = gpt2
@@ -29,6 +30,8 @@ def family_of(config: ModelConfig) -> Family:
     Raises:
         ValueError: if there is none, with the reason for each class of this topology.
     """
+    if misfit := custom_block_misfit(config, "a class of transformers"):
+        raise ValueError(misfit)
     reasons = []
     for family in _FILES:
         try:

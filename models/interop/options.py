@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 
 _HARMLESS = re.compile(
@@ -146,6 +147,19 @@ def id2label_of(config: ModelConfig, labels: Sequence[str] = ()) -> dict[str, An
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
     }
+
+
+def custom_block_misfit(config: ModelConfig, who: str) -> str:
+    """Return a sentence on why `who` (in the singular) cannot compute a design with custom blocks; "" without them."""
+    names = [f"“{reference.name}”" for reference in blocks_of(config).values()]
+    if not names:
+        return ""
+    what = (
+        f"The custom block {names[0]} is a program"
+        if len(names) == 1
+        else (f"The custom blocks {' and '.join(names)} are programs")
+    )
+    return f"{what} that {who} cannot run: export a Hugging Face folder, which brings its code with it."
 
 
 def require(config: ModelConfig, slots: dict[str, Any]) -> None:

@@ -1,4 +1,7 @@
-"""Hyperparameter sweeps: grid and random search over a few settings of a run. No torch import."""
+"""Hyperparameter sweeps: grid and random search over a few settings of a run. No torch import.
+
+A setting is named as in models.settings.spec_changes, and may be an option of a custom block: "attention.decay".
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from terrarium.models.custom_blocks.manifest import BlockOption
+from terrarium.models.custom_blocks.store import find_in
+from terrarium.models.settings.block_references import BLOCK_SLOTS, HasBlocks, blocks_of, options_in
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.spec_changes import changed_spec, full_name, kind_of, parse_change
 
 MAX_RUNS = 1000
 _DIGITS = 3
+_OF_DESIGN = ("model", "tokenizer", *BLOCK_SLOTS)
 
 
 @dataclass(frozen=True)
@@ -95,13 +102,37 @@ def parse_range(base: RunSpec, text: str) -> SweepRange:
         numbers = math.nan, math.nan
     if not dots or not numbers[0] < numbers[1] or not all(map(math.isfinite, numbers)):
         raise ValueError(f"{ends.strip()!r} is not a range of {name}: write it as 0.0001..0.01, the lower end first.")
-    kind = kind_of(base, name)
+    kind = _kind(base, name)
     if kind not in (int, float):
         raise ValueError(f"{name} is not a number, so it has no range: give values instead.")
     if kind is int and math.ceil(numbers[0]) > math.floor(numbers[1]):
         raise ValueError(f"{text!r} contains no whole number, but {name} must be one: choose a wider range.")
     is_log = numbers[0] > 0 and numbers[1] >= 10 * numbers[0]
     return SweepRange(name, *numbers, is_log=is_log, is_whole=kind is int)
+
+
+def block_options(design: HasBlocks) -> dict[str, tuple[BlockOption, Any]]:
+    """Return the options of a design's custom blocks, by name ("attention.decay"), with their values in it.
+
+    Raises:
+        ValueError: if a block's text is not in the library, or the design sets what it does not have.
+    """
+    found: dict[str, tuple[BlockOption, Any]] = {}
+    for place in blocks_of(design):
+        block = find_in(design, place)
+        assert block is not None
+        values = block.values(options_in(design, place))
+        found |= {f"{place}.{name}": (option, values[name]) for name, option in block.options.items()}
+    return found
+
+
+def _kind(base: RunSpec, name: str) -> type:
+    if name.partition(".")[0] not in BLOCK_SLOTS:
+        return kind_of(base, name)
+    options = block_options(base.model)
+    if name not in options:
+        raise ValueError(f"The custom blocks of this design have no option called {name!r}.")
+    return type(options[name][0].default)
 
 
 def _draw(axis: SweepValues | SweepRange, rng: random.Random) -> Any:
@@ -118,7 +149,9 @@ def _draw(axis: SweepValues | SweepRange, rng: random.Random) -> Any:
 
 def _variant(base: RunSpec, changes: dict[str, Any]) -> RunSpec:
     label = " ".join(f"{name.partition('.')[2]}={_format_value(value)}" for name, value in changes.items())
-    return changed_spec(RunSpec(**{**vars(base), "name": f"{base.name} {label}"}), changes)
+    spec = changed_spec(RunSpec(**{**vars(base), "name": f"{base.name} {label}"}), changes)
+    block_options(spec.model)  # raises for a value that a block does not have
+    return spec
 
 
 def _format_value(value: Any) -> str:
@@ -132,7 +165,7 @@ def _check(base: RunSpec, axes: Sequence[SweepValues | SweepRange]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise ValueError(f"{twice} is varied twice in this sweep: name it once.")
-    fixed = next((name for name in names if name.startswith(("model.", "tokenizer."))), None)
+    fixed = next((name for name in names if name.partition(".")[0] in _OF_DESIGN), None)
     if base.tune is not None and fixed:
         raise ValueError(
             f"{fixed} cannot vary: the design and the tokenizer of this run are those of the model that it starts from."

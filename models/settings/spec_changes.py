@@ -1,4 +1,7 @@
-"""Changing and comparing single settings of a spec by name, as in “train.lr = 0.003”. No torch."""
+"""Changing and comparing single settings of a spec by name, as in “train.lr = 0.003”. No torch.
+
+An option of a custom block is named by its place, as in “attention.decay = 0.9”.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrarium.models.settings.align_spec import AlignSpec
+from terrarium.models.settings.block_references import BLOCK_SLOTS, blocks_of, options_in, written_options
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec
 
@@ -28,11 +32,14 @@ def parse_change(text: str) -> tuple[str, Any]:
     name, value = name.strip(), value.strip()
     if not equals or not name or not value:
         raise ValueError(f"{text!r} is not a setting with a value: write it as train.lr=0.003.")
+    return full_name(name), _parsed(value)
+
+
+def _parsed(value: str) -> Any:
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
-    return full_name(name), parsed
+        return value
 
 
 def full_name(name: str) -> str:
@@ -47,6 +54,9 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
         ValueError: if there is no such setting, or a value is illegal.
     """
     by_table: dict[str, dict[str, Any]] = {}
+    if options := {name: value for name, value in changes.items() if name.partition(".")[0] in BLOCK_SLOTS}:
+        changes = {name: value for name, value in changes.items() if name not in options}
+        by_table["model"] = {"block_options": _with_options(spec, options)}
     for name, value in changes.items():
         table, setting = _split(spec, name)
         by_table.setdefault(table, {})[setting] = tuple(value) if isinstance(value, list) else value
@@ -59,9 +69,25 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
     return dataclasses.replace(spec, **parts)
 
 
+def _with_options(spec: RunSpec, changes: Mapping[str, Any]) -> tuple[str, ...]:
+    design = spec.model
+    options: dict[str, dict[str, object]] = {place: dict(options_in(design, place)) for place in blocks_of(design)}
+    for name, value in changes.items():
+        place, _, option = name.partition(".")
+        if place not in options:
+            raise ValueError(f"{name!r} sets nothing, as the design has no custom block for {place}: leave it out.")
+        options[place][option] = value
+    return written_options(options)
+
+
 def value_of(spec: RunSpec, name: str) -> Any:
-    """Return the value of a setting, named as in `changed_spec`. Raises ValueError if it does not exist."""
+    """Return the value of a setting, named as in `changed_spec`. Raises ValueError if it does not exist.
+
+    That of a block's option is None if the design leaves it at its default.
+    """
     table, setting = _split(spec, name)
+    if table in BLOCK_SLOTS:
+        return _option(spec.model, name)
     return getattr(getattr(spec, table), setting)
 
 
@@ -74,6 +100,8 @@ def kind_of(spec: RunSpec, name: str) -> type:
 def _split(spec: RunSpec, name: str) -> tuple[str, str]:
     """Split a name into table and setting; ValueError if the spec has no such setting."""
     table, _, setting = full_name(name).partition(".")
+    if table in blocks_of(spec.model):
+        return table, setting
     if table == "tune" and spec.tune is None:
         raise ValueError(f"{name!r} is a setting of fine-tuning, but this run starts from scratch: leave it out.")
     if table == "align" and spec.align is None:
@@ -95,8 +123,25 @@ def differing_settings(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
         for field in () if some is None else dataclasses.fields(some):
             values = tuple(getattr(part, field.name, None) for part in parts)
             if any(value != values[0] for value in values):
-                found[f"{table}.{field.name}"] = values
+                found |= _options(specs) if field.name == "block_options" else {f"{table}.{field.name}": values}
     return found
+
+
+def _options(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
+    """Return the options of custom blocks that differ between the specs, by place and name."""
+    names = {f"{place}.{name}" for spec in specs for place in BLOCK_SLOTS for name in options_in(spec.model, place)}
+    found = {}
+    for name in sorted(names):
+        values = tuple(_option(spec.model, name) for spec in specs)
+        if len(set(values)) > 1:
+            found[name] = values
+    return found
+
+
+def _option(design: ModelConfig, name: str) -> Any:
+    place, _, option = name.partition(".")
+    text = options_in(design, place).get(option)
+    return None if text is None else _parsed(text)
 
 
 def inactive_fields(model: ModelConfig, align: AlignSpec | None = None) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from terrarium.app.kit.setting_names.slot_words import format_setting, label_of
 from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.runs.sweep_result import SweepRun
+from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
 from terrarium.models.settings.tune_spec import TuneSpec
@@ -43,8 +44,10 @@ class ParallelAxis:
 
 
 def setting_title(name: str) -> str:
-    """Return the label of a setting: “Learning rate” for "train.lr"."""
+    """Return the label of a setting: “Learning rate” for "train.lr", “Decay” for the option "attention.decay"."""
     table, _, setting = name.partition(".")
+    if table in BLOCK_SLOTS:
+        return setting.replace("_", " ").capitalize()
     for field in dataclasses.fields(_TABLES[table]):
         if field.name == setting:
             return label_of(field)

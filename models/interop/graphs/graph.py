@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from terrarium.models.interop.family import Weight
 from terrarium.models.interop.options import integer
+from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.model_slots import ModelSlots
 
@@ -71,6 +72,7 @@ class Graph:
             wanted, here = value if isinstance(value, tuple) else (value,), getattr(config, name)
             if here not in wanted:
                 found.append(f"{LABELS.get(name, name)} {' or '.join(map(_words, wanted))} (here {_words(here)})")
+        found += [f"no custom block (here {reference.name})" for reference in blocks_of(config).values()]
         return [*found, *self.misfits(config)]
 
     def paired_heads(self, name: str, config: ModelConfig) -> int:

@@ -9,6 +9,8 @@ from terrarium.models.interop.graphs.gpt2 import GPT2
 from terrarium.models.interop.graphs.graph import LABELS, Graph
 from terrarium.models.interop.graphs.rotary import ARCEE, LLAMA, QWEN3
 from terrarium.models.interop.graphs.t5 import T5
+from terrarium.models.interop.options import custom_block_misfit
+from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 
@@ -39,8 +41,10 @@ def graph_of(config: ModelConfig) -> Graph:
 
     Raises:
         NoGraphError: if there is none.
-        ValueError: if llama.cpp does not support its head.
+        ValueError: if llama.cpp does not support its head or its custom blocks.
     """
+    if misfit := custom_block_misfit(config, "llama.cpp"):
+        raise ValueError(misfit)
     if config.head not in ("language", "none") and not _labels_texts(config):
         raise ValueError(
             f"A model with the head “{config.head}” answers with labels, for which llama.cpp has a place in encoders "
@@ -81,7 +85,7 @@ def portable(config: ModelConfig) -> ModelConfig | None:
     LOOKBACK_STEPS times as many steps.
     """
     has_no_place = config.head not in ("language", "none") and not _labels_texts(config)
-    if has_no_place or not all(graph.lacks(config) for graph in GRAPHS.values()):
+    if has_no_place or blocks_of(config) or not all(graph.lacks(config) for graph in GRAPHS.values()):
         return None
     if _has_convolutions(config):
         return with_previous_token_heads(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from terrarium.models.cost import total_parameters
+from terrarium.models.interop.options import custom_block_misfit
 from terrarium.models.number_words import format_size
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -26,6 +27,8 @@ def onnx_packages_missing() -> str:
 
 def onnx_misfit(config: ModelConfig) -> str:
     """Return a sentence on why a design cannot be an ONNX file; "" if it can."""
+    if misfit := custom_block_misfit(config, "onnxruntime"):
+        return misfit
     if config.topology == "encoder-decoder":
         return f"ONNX files are written of encoders and decoders, and this is an encoder-decoder: {INSTEAD}."
     if config.position == "rope" and config.rope_scaling == "dynamic":

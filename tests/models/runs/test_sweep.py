@@ -1,5 +1,6 @@
 """Grids, random searches, and their results."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from terrarium.models.runs.sweep_result import compare_runs, sweep_infos, sweep_tag
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.spec_changes import value_of
+from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.spec_changes import differing_settings, value_of
+from terrarium.models.settings.tune_spec import TuneSpec
 from terrarium.models.training.prepare import prepare_queued
+from tests.models.own_blocks import put_block, start_source, with_block
 from tests.models.training.support import make_spec, result_of, train
 
 
@@ -94,3 +98,56 @@ def test_the_result_of_a_sweep_is_read_from_its_runs(library: Library, tiny_conf
     assert best.best_loss < worst.best_loss
     assert sweep_tag(library, "of my own") == "sweep-of-my-own", "as tags are kept"
     assert sweep_tag(library, "small") == f"{tag}-2"
+
+
+@pytest.fixture
+def with_retention(library: Library, tmp_path: Path, tiny_config: ModelConfig) -> RunSpec:
+    """A run whose attention is a custom block with the options decay and window, one of them set."""
+    design = with_block(tiny_config, put_block(start_source("retention")), block_options=("attention.window=8",))
+    return make_spec(tmp_path, design, steps=1, sample_interval=0)
+
+
+def test_the_options_of_a_custom_block_vary(library: Library, with_retention: RunSpec) -> None:
+    specs = grid(with_retention, [parse_values("attention.decay=0.8,0.9"), parse_values("train.seed=1,2")])
+    assert [spec.model.block_options for spec in specs[1:3]] == [
+        ("attention.decay=0.8", "attention.window=8"),
+        ("attention.decay=0.9", "attention.window=8"),
+    ]
+    assert specs[0].name == "small decay=0.8 seed=1"
+    assert value_of(specs[0], "attention.decay") == 0.8
+    assert value_of(with_retention, "attention.decay") is None
+    assert differing_settings(specs) == {"train.seed": (1, 2, 1, 2), "attention.decay": (0.8, 0.8, 0.9, 0.9)}
+    drawn = random_search(
+        with_retention,
+        [parse_range(with_retention, "attention.decay=0.6..0.9"), parse_range(with_retention, "attention.window=2..9")],
+        20,
+    )
+    assert all(0.6 <= float(value_of(spec, "attention.decay")) <= 0.9 for spec in drawn)
+    assert {type(value_of(spec, "attention.window")) for spec in drawn} == {int}
+    queue = RunQueue(library)
+    queue.add_new(specs[::2], tags=("decays",))
+    for item in list(queue.items()):
+        train(result_of(prepare_queued(library, queue, item)), library)
+    assert {run.values["attention.decay"] for run in compare_runs(sweep_infos(library, "decays"))} == {0.8, 0.9}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ("attention.decay=0.1,0.9", "must lie between 0.5 and 1"),
+        ("attention.decay=high,low", "must be a number"),
+        ("attention.size=1,2", "has no option 'size': its options are decay, window"),
+        ("feed_forward.share=0.5,0.6", "the design has no custom block for feed_forward"),
+    ],
+)
+def test_what_a_block_does_not_have_is_refused(with_retention: RunSpec, values: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        grid(with_retention, [parse_values(values)])
+
+
+def test_the_options_of_a_parents_block_do_not_vary(with_retention: RunSpec) -> None:
+    tuned = dataclasses.replace(with_retention, tune=TuneSpec(parent="a"))
+    with pytest.raises(ValueError, match=r"attention\.decay cannot vary"):
+        grid(tuned, [parse_values("attention.decay=0.8,0.9")])
+    with pytest.raises(ValueError, match="no option called"):
+        parse_range(with_retention, "attention.size=1..2")

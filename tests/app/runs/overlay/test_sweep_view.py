@@ -20,6 +20,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.tune_spec import TuneSpec
 from tests.app.heard import Until
+from tests.models.own_blocks import put_block, start_source, with_block
 from tests.runs_on_disk import make_run, metrics_line, metrics_row
 
 
@@ -182,3 +183,25 @@ def test_a_tuned_run_varies_its_tuning_and_not_its_design(
     assert ranks.title == "LoRA rank"
     with pytest.raises(ValueError, match=r"model\.n_layer cannot vary"):
         grid(tuned, [SweepValues("model.n_layer", (1, 2))])
+
+
+def test_the_options_of_a_custom_block_vary_in_the_dialog(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot
+) -> None:
+    design = with_block(tiny_spec.model, put_block(start_source("retention")))
+    dialog = SweepDialog(session, theme, dataclasses.replace(tiny_spec, model=design))
+    qtbot.addWidget(dialog)
+    (axis,) = dialog.axes
+    assert axis.setting.findData("model.block_options") == -1
+    axis.setting.setCurrentIndex(axis.setting.findData("attention.decay"))
+    assert axis.setting.currentText() == "Decay"
+    assert axis.values.placeholderText() == "0.5, 1", "within the range"
+    axis.values.setText("0.1, 0.9")
+    assert "must lie between 0.5 and 1" in dialog.problem.text()
+    axis.values.setText("0.8, 0.9")
+    assert [spec.model.block_options for spec in dialog.specs()] == [
+        ("attention.decay=0.8",),
+        ("attention.decay=0.9",),
+    ]
+    ranks, _ = parallel_axes([run_of(1.0, attention_decay=0.8), run_of(2.0, attention_decay=0.9)])
+    assert ranks.title == "Decay"

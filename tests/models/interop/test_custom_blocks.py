@@ -1,0 +1,121 @@
+"""Models with custom blocks for other programs: refused in one sentence, or brought along with their code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from terrarium.models.custom_blocks import store
+from terrarium.models.events import result_of
+from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.families import family_of
+from terrarium.models.interop.graphs.graphs import GRAPHS, graph_of, portable
+from terrarium.models.interop.importing import import_model
+from terrarium.models.interop.loading import load_config, load_model
+from terrarium.models.interop.publish.onnx_fit import onnx_misfit
+from terrarium.models.library.library import Library
+from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.presets import PRESETS
+from tests.models.designs import small
+from tests.models.interop.test_export import random_model
+from tests.models.own_blocks import WRITES, put_block, start_source, with_block
+
+THEIRS = """
+import sys, torch
+from transformers import AutoModelForCausalLM
+model, said = AutoModelForCausalLM.from_pretrained(sys.argv[1], trust_remote_code=True, output_loading_info=True)
+assert not any(said[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), said
+assert not any(name.startswith("terrarium.") for name in sys.modules)
+with torch.no_grad():
+    torch.save(model.eval()(torch.load(sys.argv[2])).logits, sys.argv[3])
+"""
+"""What another program does with the folder, without Terrarium."""
+
+
+@pytest.fixture
+def base(tiny_config: ModelConfig) -> ModelConfig:
+    return ModelConfig(vocab_size=261, context_length=32, n_layer=2, n_head=2, d_model=32)
+
+
+@pytest.mark.parametrize("starts", [("retention", "experts"), ("temperature",), ("convolution",)])
+def test_transformers_computes_the_same_with_the_folder(
+    library: Library, base: ModelConfig, byte_tokenizer: Tokenizer, tmp_path: Path, starts: tuple[str, ...]
+) -> None:
+    config = base
+    for start in starts:
+        config = with_block(config, put_block(start_source(start)))
+    model = random_model(config)
+    folder = result_of(export_hf(model, byte_tokenizer, tmp_path / "out"))
+    ids = torch.randint(0, 261, (2, 20), generator=torch.Generator().manual_seed(1))
+    torch.save(ids, tmp_path / "ids.pt")
+    (tmp_path / "theirs.py").write_text(THEIRS, encoding="utf-8")
+    paths = [str(tmp_path / name) for name in ("theirs.py", "out", "ids.pt", "logits.pt")]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TERRARIUM_")}
+    environment = kept | {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    subprocess.run([sys.executable, *paths], env=environment, cwd=tmp_path, check=True, timeout=120)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), model(ids), rtol=1e-4, atol=1e-5)
+    names = sorted(path.name.partition("-")[0] for path in (folder / "blocks").iterdir())
+    assert names == sorted(file.name for file in store.list_blocks())
+
+
+def test_the_folder_comes_back_where_its_block_is_allowed(
+    library: Library, base: ModelConfig, byte_tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    ran = tmp_path / "it ran"
+    block = put_block(WRITES % str(ran))
+    model = random_model(with_block(base, block))
+    folder = result_of(export_hf(model, byte_tokenizer, tmp_path / "out"))
+    store.withdraw(block.sha256)
+    shutil.rmtree(store.blocks_folder())
+    ran.unlink()
+    assert load_config(folder).feed_forward_block == str(block.reference)
+    for read in (lambda: load_model(folder), lambda: result_of(import_model(folder, library))):
+        with pytest.raises(store.NotAllowedError, match="not allowed on this computer"):
+            read()
+    assert not ran.exists()
+    assert not library.list_runs()
+    store.allow(store.find_block(block.reference))
+    run = result_of(import_model(folder, library))
+    again = load_model(run.folder)[0].state_dict()
+    assert all(torch.equal(again[name], weight) for name, weight in model.state_dict().items())
+    assert len(list((run.folder / "blocks").iterdir())) == 1
+
+
+@pytest.mark.parametrize("preset", ["gpt2-tiny", "llama-tiny", "bert-tiny"])
+@pytest.mark.parametrize("start", ["temperature", "experts"])
+def test_formats_without_code_refuse_in_one_sentence(library: Library, preset: str, start: str) -> None:
+    plain = small(PRESETS[preset], 32)
+    config = with_block(plain, put_block(start_source(start), allowed=False), position=plain.position)
+    name = {"temperature": "learned_temperature", "experts": "two_experts"}[start]
+    for refuse in (family_of, graph_of):
+        refuse(plain)
+        with pytest.raises(
+            ValueError, match=f"“{name}” is a program that .* cannot run: export a Hugging Face"
+        ) as caught:
+            refuse(config)
+        assert str(caught.value).count(". ") == 0
+    assert not onnx_misfit(plain)
+    assert f"“{name}”" in onnx_misfit(config)
+    assert all(any(name in each for each in graph.lacks(config)) for graph in GRAPHS.values())
+    assert portable(config) is None
+
+
+def test_a_position_block_has_no_folder_either(library: Library, base: ModelConfig, tmp_path: Path) -> None:
+    source = (
+        "from torch import nn\n\n"
+        'BLOCK = {"name": "near", "slot": "position", "title": "Near", "applied_to": "scores"}\n'
+        "\n\nclass Block(nn.Module):\n    def __init__(self, config):\n        super().__init__()\n\n"
+        "    def forward(self, distance):\n        return -distance.abs()[None].float()\n"
+    )
+    model = random_model(with_block(base, put_block(source), position="none"))
+    with pytest.raises(ValueError, match="cannot have the position block “Near”"):
+        result_of(export_hf(model, None, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
