@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from terrarium.app.kit.setting_names.preset_words import known_parameters
 from terrarium.app.kit.setting_names.slot_words import (
     UNUSED,
     differs,
@@ -15,7 +16,6 @@ from terrarium.app.kit.setting_names.slot_words import (
     label_of,
     value_in_use,
 )
-from terrarium.models import cost
 from terrarium.models.library.library import RunInfo
 from terrarium.models.library.run_record import read_record
 from terrarium.models.metrics.metrics_table import METRICS, best_first, format_score
@@ -83,9 +83,7 @@ def _results(
         ),
         _result("Steps", "Steps trained", [run.step for run in runs], "{:,}".format),
         _result("Time", "Training time", [run.elapsed_s for run in runs], format_duration),
-        _result(
-            "Parameters", "Trainable parameters", [cost.total_parameters(model) for model in models], _format_count
-        ),
+        _result("Parameters", "Trainable parameters", [known_parameters(model) for model in models], _format_count),
     )
 
 
