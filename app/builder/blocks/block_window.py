@@ -130,7 +130,6 @@ class BlockWindow(Dialog):
         self.code.show_code(source)
         self._on_text()
         self.show()
-        self.raise_()
         self.activateWindow()
         self.code.setFocus()
 

@@ -123,7 +123,7 @@ def test_what_is_wrong_while_typing_marks_its_line(tab: BuilderTab) -> None:
 
 def test_a_failing_check_asks_once_more(tab: BuilderTab, until: Until) -> None:
     window = opened(tab, "two_experts")
-    window.code.setPlainText(window.code.toPlainText().replace("return made[0]", "return x.cumsum(1) + made[0]"))
+    window.code.setPlainText(window.code.toPlainText().replace("return made[0]", "return x.flip(1) + made[0]"))
     window.runs.setChecked(True)
     until(lambda: window.checker.report is not None)
     (failed,) = [words for words in window.checks.words if ": failed. " in words]
