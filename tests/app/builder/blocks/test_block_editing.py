@@ -255,7 +255,7 @@ def test_an_unsaved_text_is_asked_about_and_remembered(tab: BuilderTab, session:
     assert window.box is not None
     window.box.reject()
     assert window.isVisible()
-    window._on_closing()  # as when the application is closed
+    window.close_with_draft()  # as when the application is closed
     assert not window.isVisible()
     tab.blocks.section.new.click()
     assert window.code.toPlainText().endswith("# mine\n")
