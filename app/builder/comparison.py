@@ -7,13 +7,14 @@ import dataclasses
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from terrarium.app.builder.costs.design_costs import costs_of
 from terrarium.app.kit.setting_names.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
 from terrarium.app.session.device_memory import DeviceMemory
 from terrarium.models import cost
-from terrarium.models.cost.custom import only_known
+from terrarium.models.cost.custom import if_known
 from terrarium.models.number_words import format_compact, format_size
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -70,7 +71,7 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: Devic
     pairs = [(design.config, min(length, design.config.context_length)) for design in designs]
 
     def known(of: Callable[[ModelConfig, int], int | None]) -> list[int | None]:
-        return [_known(of, *pair) for pair in pairs]
+        return [if_known(partial(of, *pair)) for pair in pairs]
 
     at = f"{batch} × {length:,} tokens (or the context, where that is shorter)"
     return [
@@ -105,15 +106,6 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: Devic
             f"Keys and values while one text of {length:,} tokens is generated",
         ),
     ]
-
-
-def _known(of: Callable[[ModelConfig, int], int | None], config: ModelConfig, length: int) -> int | None:
-    """Return a cost, None if it depends on a custom block that was not measured; nothing of the block runs."""
-    try:
-        with only_known():
-            return of(config, length)
-    except ValueError:
-        return None
 
 
 def _cost(label: str, numbers: Sequence[int | None], format_value: Callable[[int], str], tip: str) -> ComparedRow:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from terrarium.models.cost import total_parameters
+from terrarium.app.kit.setting_names.preset_words import known_parameters
 from terrarium.models.interop.hub.catalogue import PURPOSES, ListedModel, open_bytes
 from terrarium.models.library.library import RunInfo
 from terrarium.models.number_words import format_compact, format_size
@@ -112,7 +112,7 @@ def of_disk(model: FoundModel) -> ShownModel:
 def of_run(run: RunInfo) -> ShownModel:
     """Describe a model of the library."""
     how = "imported" if run.status == "imported" else f"trained to step {run.step:,}"
-    n = total_parameters(run.spec.model) if run.spec is not None else 0
+    n = (known_parameters(run.spec.model) or 0) if run.spec is not None else 0
     return ShownModel(
         key=f"run/{run.id}",
         name=run.name,

@@ -14,6 +14,7 @@ from terrarium.app.kit.basics import button, column, headed, label, row, separat
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.reveal import reveal
+from terrarium.app.kit.setting_names.preset_words import known_parameters
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.new_run.align_picker import AlignPicker
 from terrarium.app.new_run.data_picker import DataPicker
@@ -23,7 +24,6 @@ from terrarium.app.new_run.start_picker import StartPicker
 from terrarium.app.new_run.tokenizer_picker import TokenizerPicker
 from terrarium.app.new_run.wish_picker import WishPicker
 from terrarium.app.session.session import Session
-from terrarium.models import cost
 from terrarium.models.corpora.datasets import DatasetInfo
 from terrarium.models.preferences.dataset import writers_of
 from terrarium.models.settings.align_spec import AlignSpec, usual_align_train
@@ -42,6 +42,8 @@ DEFAULT_PROMPTS = {
     "dataset": (),
     "pronouns": (),
 }
+_USUAL_SIZE = 1_000_000
+"""Parameters of a model whose size is not known."""
 _STORY = DEFAULT_PROMPTS["tiny-world"]
 """The default prompt of runs that sample replies to prompts."""
 _SIMPLE = ("steps",)
@@ -383,7 +385,7 @@ class RunChoices(QScrollArea):
         if chosen == self._followed:
             return
         followed_stage, self._followed = self._followed[2], chosen
-        usual = usual_train(mode, cost.total_parameters(config) if config is not None else 1_000_000)
+        usual = usual_train(mode, known_parameters(config) or _USUAL_SIZE if config is not None else _USUAL_SIZE)
         if align is not None:
             stage_usual = usual_align_train(align.stage)
             rate = float(f"{usual['lr'] * stage_usual['lr'] / 1e-3:.1g}")  # the defaults of stages are for small models

@@ -8,10 +8,16 @@ from PySide6.QtWidgets import QComboBox, QWidget
 
 from terrarium.app.kit.basics import button, column, label, row
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
+from terrarium.app.kit.setting_names.preset_words import (
+    design_title,
+    format_parameter_count,
+    known_parameters,
+    preset_families,
+)
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models import cost
+from terrarium.models.cost.custom import if_known
 from terrarium.models.number_words import format_count, format_size
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -103,7 +109,7 @@ def _about(design: ModelConfig) -> str:
         f"{design.topology.capitalize()}, {layers}, {design.d_model:,} wide, {design.n_head} heads, "
         f"{design.context_length:,} tokens of context."
     )
-    if cost.total_parameters(design) >= _GIANT:
-        memory = sum(cost.memory(design, 1, min(design.context_length, 1024)).values())
+    if (known_parameters(design) or 0) >= _GIANT:
+        memory = if_known(lambda: sum(cost.memory(design, 1, min(design.context_length, 1024)).values())) or 0
         words += f" Training it needs about {format_size(memory)} of memory, even with batch size 1 (estimated)."
     return words

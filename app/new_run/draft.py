@@ -11,10 +11,12 @@ from typing import NamedTuple
 from terrarium.app.new_run.choices import RunChoices
 from terrarium.app.new_run.proposer import Proposer
 from terrarium.app.new_run.trials.trials import Trials
+from terrarium.app.session.blocks import MEASURING
 from terrarium.app.session.device_memory import DeviceMemory
 from terrarium.app.session.session import Session
 from terrarium.models import cost
 from terrarium.models.computer_load import describe_load
+from terrarium.models.cost.custom import if_known
 from terrarium.models.cost.memory import FLOAT32_BYTES
 from terrarium.models.cost.tuning import trained
 from terrarium.models.extensions.entries import CRITIC
@@ -77,6 +79,12 @@ class RunDraft:
         return dataclasses.replace(design, vocab_size=self.choices.tokenizer.vocab_size)
 
     @property
+    def obstacle(self) -> str:
+        """Why the costs of the design are not known, as Blocks.obstacle."""
+        model, batch = self.model, self.choices.form.config.batch_size
+        return self.session.blocks.obstacle(model, batch, text_length(model, self.choices.start.spec))
+
+    @property
     def trainable(self) -> RunSpec | None:
         """The spec of the current choices, without uncommitted edits; None if there is a problem with a choice."""
         if self.choices.problem:
@@ -122,6 +130,8 @@ class RunDraft:
         """Why the run cannot start now, in a sentence; '' if it can."""
         if self.choices.problem:
             return self.choices.problem
+        if (obstacle := self.obstacle) and obstacle != MEASURING:
+            return obstacle
         if self.session.training.active:
             return "A run is already training. Stop it, wait, or add this one to the queue."
         return ""
@@ -140,12 +150,16 @@ class RunDraft:
         if spec is None or spec.tune is None:
             return {}
         modes = {mode: dataclasses.replace(spec, tune=dataclasses.replace(spec.tune, mode=mode)) for mode in TUNE_MODES}
-        return {mode: (trained(each.model, each.tune).total, self._bytes(each, on)) for mode, each in modes.items()}
+        costs = {
+            mode: if_known(lambda each=each: (trained(each.model, each.tune).total, self._bytes(each, on)))  # type: ignore[misc]
+            for mode, each in modes.items()
+        }
+        return {mode: cost_of for mode, cost_of in costs.items() if cost_of is not None}
 
     def step_bytes(self, on: DeviceMemory | None) -> int:
-        """Return the estimated memory of a step in bytes; 0 if there is a problem with a choice."""
+        """Return the estimated memory of a step in bytes; 0 if there is a problem with a choice, or it is not known."""
         spec = self.trainable
-        return 0 if spec is None else self._bytes(spec, on)
+        return 0 if spec is None else if_known(lambda: self._bytes(spec, on)) or 0
 
     def _bytes(self, spec: RunSpec, on: DeviceMemory | None) -> int:
         shape = self.proposer.shape(spec) if self.learned is not None else None
@@ -192,11 +206,13 @@ class RunDraft:
         spec = self.learned
         if spec is None:
             return None
-        train, flops = spec.train, self._flops(spec)
+        train, flops = spec.train, if_known(lambda: self._flops(spec))
+        if flops is None:
+            return None
         known = [
             (per_step, info)
             for info in islice(filter(_tells_speed, self.session.runs.known()), _N_COMPARED)
-            if (per_step := _flops_per_step(info)) is not None
+            if (per_step := if_known(partial(_flops_per_step, info))) is not None
             and per_step / _COMPARABLE < flops < per_step * _COMPARABLE
         ]
         # Small models use the processor less efficiently, so their speed does not carry over to large ones. Short

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -15,6 +16,7 @@ from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.job import BACKGROUND, Job
 from terrarium.app.worker.latest_job import LatestJob
+from terrarium.models.cost.custom import if_known
 from terrarium.models.events import Event
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.training.proposal.propose import Proposal, propose
@@ -109,7 +111,9 @@ class Proposer(QObject):
         """The training speed of the draft's model on this device, with updates of similar size; None if unknown."""
         if self._spec is None:
             return None
-        flops = self._flops(self._spec)
+        flops = if_known(partial(self._flops, self._spec))
+        if flops is None:
+            return None
         known = self._speeds.get(_model_of(self._spec, self._session.device.name), {})
         nearest = min(known, key=lambda one: abs(math.log(one / flops)), default=None)
         if nearest is None or not flops / _ALIKE <= nearest <= flops * _ALIKE:
@@ -154,7 +158,7 @@ class Proposer(QObject):
         memory = self._session.device.memory
         free = None if memory is None else memory.n_bytes
         speed, before = self.speed, (self.proposal, self.is_measuring)
-        self.proposal = propose(spec, self.facts, speed, free, self._kept)
+        self.proposal = if_known(lambda: propose(spec, self.facts, speed, free, self._kept))
         if speed is None and spec != self._failed and self._can_measure and not self._job.busy:
             self._later.start()
         if before != (self.proposal, self.is_measuring):

@@ -15,12 +15,11 @@ from terrarium.app.kit.basics import add_menu, button, column, label, plain_tip,
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
-from terrarium.app.kit.setting_names.preset_words import format_parameter_count
+from terrarium.app.kit.setting_names.preset_words import format_parameter_count, known_parameters
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.model_importer import ModelImporter
 from terrarium.app.session.session import Session
-from terrarium.models import cost
 from terrarium.models.events import Event, Notice, Phase, Progress
 from terrarium.models.number_words import format_compact, format_size
 from terrarium.models.settings.model_config import ModelConfig
@@ -308,7 +307,7 @@ class StartPicker(QWidget):
         if self._config is not None:
             self._about.setText(f"{format_parameter_count(self._config)} parameters. {_UNCHANGED}")
             if not self._mode_is_chosen:
-                small = cost.total_parameters(self._config) <= _SMALL
+                small = (known_parameters(self._config) or 0) <= _SMALL
                 self._proposed["max_length"] = _HELD.max_length
                 with QSignalBlocker(self.form):
                     self.form.set_config(dataclasses.replace(_HELD, mode="all" if small else "lora"))
@@ -328,7 +327,7 @@ class StartPicker(QWidget):
     def _show_why(self) -> None:
         """Explain why the mode is proposed, or the disadvantage of the chosen one."""
         config, tune = self._config, self.form.config
-        is_small = config is not None and cost.total_parameters(config) <= _SMALL
+        is_small = config is not None and (known_parameters(config) or 0) <= _SMALL
         why = ""
         if is_small:
             why = f"{_WHY_ALL}{_WHY_ALL_OF_WRITER if self._writes else ''}."

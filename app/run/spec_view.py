@@ -10,10 +10,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import label, plain_tip
-from terrarium.app.kit.setting_names.slot_words import format_slot
+from terrarium.app.kit.setting_names.slot_words import UNUSED, format_slot
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE
 from terrarium.models import cost
+from terrarium.models.cost.custom import if_known
 from terrarium.models.extensions.missing import Missing
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.model_config import ModelConfig
@@ -63,9 +64,7 @@ class SpecView(QWidget):
         rest.addLayout(_column("Data", spec.data))
         if spec.tune is not None:
             rest.addSpacing(2 * SPACE)
-            trained = cost.trained(spec.model, spec.tune)
-            share = f"{trained.total:,} of {cost.total_parameters(spec.model) + trained.added:,}"
-            rest.addLayout(_column("Fine-tuning", spec.tune, facts={"Trained parameters": share}))
+            rest.addLayout(_column("Fine-tuning", spec.tune, facts={"Trained parameters": _trained_share(spec)}))
         rest.addStretch(1)
         layout.addLayout(rest)
         if spec.align is not None:
@@ -116,3 +115,11 @@ def _format_value(value: Any) -> str:
     if isinstance(value, tuple):
         return "\n".join(str(item) for item in value) or "–"
     return words(str(value)) or "–"
+
+
+def _trained_share(spec: RunSpec) -> str:
+    """Format how many of the parameters are trained; "–" if a custom block hides it."""
+    trained = if_known(lambda: cost.trained(spec.model, spec.tune))
+    if trained is None:
+        return UNUSED
+    return f"{trained.total:,} of {cost.total_parameters(spec.model) + trained.added:,}"

@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.notices import Notices
-from terrarium.models.cost.known import is_known, measure_apart
+from terrarium.models.cost.known import is_known, measure_apart, stop_measuring
 from terrarium.models.custom_blocks import store
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.settings.block_references import blocks_of
@@ -98,6 +98,13 @@ class Blocks(QObject):
             self._asked = work
             self._task.drive(lambda: measure_apart(*work))
         return MEASURING
+
+    @Slot()
+    def close(self) -> None:
+        """Stop measuring."""
+        self._task.cancel()
+        self._task.wait()
+        stop_measuring()
 
     def _forget_failures(self) -> None:
         self._failures.clear()

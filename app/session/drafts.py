@@ -58,9 +58,10 @@ def draft_models(runs: list[RunInfo], open_run: str, config: ModelConfig, tokeni
                 continue
             if read_tokenizer(info.folder / "tokenizer.json").get_vocab() != vocabulary:
                 continue
-        except ValueError:  # a damaged run cannot draft
+            n_parameters = total_parameters(design)
+        except ValueError:  # a damaged run cannot draft, nor one with a custom block that may not run
             continue
-        found.append(DraftModelInfo(run_id=info.id, name=info.name, n_parameters=total_parameters(design)))
+        found.append(DraftModelInfo(run_id=info.id, name=info.name, n_parameters=n_parameters))
     return sorted(found, key=lambda draft: draft.n_parameters)
 
 

@@ -74,6 +74,7 @@ class Session(QObject):
         self.examples = Examples(self.chat, self)
         self.status = Status(training, self.chat, device, self)
         self.status.add(self.downloads)
+        self.closing.connect(self.blocks.close)
         self.closing.connect(self.downloads.close)
         # In this order: the chat leaves the live model before its run may be deleted, and the next run starts last.
         training.ended.connect(self.chat.on_training_ended)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from terrarium.models.custom_blocks.sizes import BlockConfig
 from terrarium.models.custom_blocks.store import find_in
@@ -16,6 +16,8 @@ from terrarium.models.settings.model_config import ModelConfig
 
 _LOADING = "terrarium.models.custom_blocks.loading"
 """Imported by name, since torch comes with it."""
+
+T = TypeVar("T")
 
 _ONLY_KNOWN: ContextVar[bool] = ContextVar("only_known", default=False)
 
@@ -32,6 +34,18 @@ def only_known() -> Iterator[None]:
         yield
     finally:
         _ONLY_KNOWN.reset(token)
+
+
+def if_known(compute: Callable[[], T]) -> T | None:
+    """Return what a function computes, None if that depends on a custom block that was not measured or is not here.
+
+    Nothing of a block runs.
+    """
+    try:
+        with only_known():
+            return compute()
+    except ValueError:
+        return None
 
 
 def measured(config: ModelConfig, place: str, *, length: int, batch_size: int = 1, width: int = 0) -> Any:

@@ -25,6 +25,11 @@ def _child() -> ChildProcess:
     return ChildProcess(idle_bytes=_LIMITS.memory_bytes)
 
 
+def stop_measuring() -> None:
+    """End the child process, which otherwise waits for the next design."""
+    _child().kill()
+
+
 def is_known(config: ModelConfig, batch_size: int, length: int) -> bool:
     """Return whether the costs of a design can be computed without running anything of a custom block."""
     if not config.has_custom_blocks:

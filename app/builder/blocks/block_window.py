@@ -72,7 +72,7 @@ class BlockWindow(Dialog):
         self.code.textChanged.connect(self._on_text)
         self.runs.toggled.connect(self._on_runs)
         self.checker.changed.connect(self._show)
-        session.closing.connect(self._on_closing)
+        session.closing.connect(self.close_with_draft)
 
     def _build(self) -> None:
         for each in (self.start, self.save, self.more, self.close_button):
@@ -130,7 +130,6 @@ class BlockWindow(Dialog):
         self.code.show_code(source)
         self._on_text()
         self.show()
-        self.raise_()
         self.activateWindow()
         self.code.setFocus()
 
@@ -276,7 +275,7 @@ class BlockWindow(Dialog):
         self.close()
 
     @Slot()
-    def _on_closing(self) -> None:
+    def close_with_draft(self) -> None:
         """Close without a question when the application does: the draft is remembered."""
         self._asks = False
         self.close()

@@ -176,6 +176,7 @@ def _field(name: str, option: BlockOption) -> dataclasses.Field[Any]:
         metadata["range"] = tuple(map(kind, option.range))
     elif isinstance(option.default, int | float):
         metadata["range"] = (-(10**9), 10**9)
-    made: dataclasses.Field[Any] = dataclasses.field(default=option.default, metadata=metadata)
+    default: Any = option.default
+    made: dataclasses.Field[Any] = dataclasses.field(default=default, metadata=metadata)
     made.name = name
     return made

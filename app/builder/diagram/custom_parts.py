@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 from terrarium.app.builder.diagram.part import Part, StackSpec
 from terrarium.models.cost.custom import only_known
@@ -83,7 +84,8 @@ def _without(config: ModelConfig, places: Collection[str]) -> ModelConfig:
         return config
     prefixes = tuple(f"{place}." for place in places)
     options = tuple(option for option in config.block_options if not option.startswith(prefixes))
-    return replace(config, block_options=options, **{BLOCK_SLOTS[place]: "" for place in places})
+    emptied: dict[str, Any] = {BLOCK_SLOTS[place]: "" for place in places}
+    return replace(config, block_options=options, **emptied)
 
 
 def _is_known(config: ModelConfig) -> bool:

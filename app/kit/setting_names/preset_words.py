@@ -8,7 +8,7 @@ from functools import cache
 from terrarium.app.kit.setting_names.slot_words import UNUSED
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.models import cost
-from terrarium.models.cost.custom import only_known
+from terrarium.models.cost.custom import if_known
 from terrarium.models.number_words import format_compact
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -63,11 +63,7 @@ def known_parameters(config: ModelConfig) -> int | None:
 
     Nothing of a block runs.
     """
-    try:
-        with only_known():
-            return cost.total_parameters(config)
-    except ValueError:
-        return None
+    return if_known(lambda: cost.total_parameters(config))
 
 
 def same_preset(config: ModelConfig) -> str:

@@ -21,8 +21,8 @@ from terrarium.app.guide.window_state import (
     TrainingFact,
     WindowState,
 )
+from terrarium.app.kit.setting_names.preset_words import known_parameters
 from terrarium.app.kit.setting_names.site_words import format_site
-from terrarium.models import cost
 from terrarium.models.evaluation.record import read_evaluation
 from terrarium.models.evaluation.text_verdict import UNGROWN, verdict_of
 from terrarium.models.library.run_record import RunInfo
@@ -129,7 +129,7 @@ class WindowStateReader:
 
     def _parameters(self, design: ModelConfig) -> int:
         if design != self._design[0]:
-            self._design = design, cost.total_parameters(design)
+            self._design = design, known_parameters(design) or 0
         return self._design[1]
 
     def _training(self) -> TrainingFact | None:

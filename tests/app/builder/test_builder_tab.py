@@ -95,7 +95,7 @@ def test_arrow_keys_walk_the_families_and_open_their_sizes(qtbot: QtBot, tab: Bu
 def test_a_preset_marks_the_slots_it_changes_and_counts_them(qtbot: QtBot, tab: BuilderTab) -> None:
     click_design(qtbot, tab, "gpt2-tiny")
     click_design(qtbot, tab, "llama-tiny")
-    glowing = {name for name in tab.form.values if tab.form.row(name).glow > 0}
+    glowing = {name for name in tab.form.rows if tab.form.row(name).glow > 0}
     assert glowing == {"position", "norm", "n_kv_head", "activation", "tied_embeddings", "bias"}
     assert tab.bar.line.text().startswith("6 settings changed from GPT-2, tiny: Positions, Normalisation, Key")
 
