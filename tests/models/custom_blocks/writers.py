@@ -13,6 +13,15 @@ _CLASS = """class Block(nn.Module):
     def forward(self, x):
         return self.linear(x)
 """
+_START = """from torch import nn
+
+
+def write(*args):
+    open(%s, "w").close()
+    return args[0] if args else None
+
+
+"""
 _PARTS = {
     "at the top": ("write()\n", _CLASS),
     "before the manifest": ("", _CLASS),  # see `writers`
@@ -25,7 +34,8 @@ _PARTS = {
     "in the annotation of a variable": ("x: write() = 1\n", _CLASS),
     "in a base class": ("", _CLASS.replace("(nn.Module)", "(nn.Module, write() or object)")),
     "in a metaclass": (
-        "class Meta(type):\n    def __new__(cls, *args, **more):\n        write()\n        return type.__new__(cls, *args)\n",
+        "class Meta(type):\n    def __new__(cls, *args, **more):\n"
+        "        write()\n        return type.__new__(cls, *args)\n",
         _CLASS.replace("(nn.Module)", "(nn.Module, metaclass=Meta)"),
     ),
     "in __init_subclass__": (
@@ -58,7 +68,6 @@ NAMES = tuple(_PARTS)
 def writer(name: str, marker: Path) -> str:
     """The text called `name` (one of NAMES), which writes `marker`."""
     before, block = _PARTS[name]
-    start = "import os\n\nfrom torch import nn\n\n\ndef write(*args):\n    open(%r, 'w').close()\n    return args[0] if args else None\n\n"
+    start = _START % repr(str(marker))
     first = "write()\n" if name == "before the manifest" else ""
-    text = start + first + _MANIFEST + before + block
-    return text.replace("%r", repr(str(marker)))
+    return start + first + _MANIFEST + before + block
