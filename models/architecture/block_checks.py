@@ -268,7 +268,8 @@ class _Checker:
 
     def _tokens(self) -> str:
         x = self._x()
-        if self._changes(x, lambda changed: changed[:, -1].mul_(-10), until=x.size(1) - 1) > 0:
+        after = self._changes(x, lambda changed: changed[:, 0].mul_(-10), since=1)
+        if after or self._changes(x, lambda changed: changed[:, -1].mul_(-10), until=x.size(1) - 1):
             raise ValueError('It mixes tokens: a block that reads others has the slot "attention".')
         return "Changing a token changes only its own output."
 

@@ -73,7 +73,7 @@ def with_custom_blocks(code: str, config: ModelConfig) -> str:
             if place == "attention":
                 before += _attention(block, config)
             text = before + _function(block, config, place)
-            code, n = re.subn(_STUB.format(place=place), lambda match, text=text: text, code)
+            code, n = re.subn(_STUB.format(place=place), text.replace("\\", r"\\"), code)
             assert n == 1, place
             before = ""
     return code
