@@ -218,7 +218,7 @@ def test_settings_inside_of_the_library_are_not_read(
     monkeypatch.setattr(store, "user_config_dir", lambda name, **_: str(library.home / where / name))
     plant(store.consent_file(), entries(block.sha256))
     refuse(block, marker)
-    for change in (lambda: store.allow(block), lambda: store.withdraw(block.sha256)):
+    for change in (functools.partial(store.allow, block), functools.partial(store.withdraw, block.sha256)):
         with pytest.raises(ValueError, match="is in the library"):
             change()
     refuse(block, marker)
@@ -389,6 +389,14 @@ def test_modules_beside_a_text_are_not_imported(
             read_block(f"{line}\n{harmless}")
     store.list_blocks()
     assert not marker.exists()
+
+
+def test_looking_through_all_modules_runs_nothing(library: Library, marker: Path) -> None:
+    """As some libraries do, also after consent was withdrawn."""
+    block = put_block(writer("in __getattr__ of the module", marker))
+    loading.block_class(block)
+    store.withdraw(block.sha256)
+    assert not [name for name in sys.modules if name.endswith(block.sha256)]
 
 
 def test_consent_that_is_withdrawn(
