@@ -84,10 +84,9 @@ def _run(source: str, sha256: str) -> Any:
     module.__file__ = file  # inspect asks all modules for theirs, and one's own __getattr__ might answer
     try:
         exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)
-        return module.Block
-    except BaseException:
-        del sys.modules[name]
-        raise
+    finally:
+        del sys.modules[name]  # what looks through all modules would call a `__getattr__` of the text
+    return module.Block
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -170,7 +171,7 @@ def _beside_text(block: CustomBlock, home: Path) -> None:
     plant(home / "settings.json", json.dumps({"allowed": {block.sha256: {}}, store.TRUST_VARIABLE: block.sha256}))
 
 
-CONTENTS = {
+CONTENTS: dict[str, Callable[[str], str]] = {
     "empty": lambda hash: "",
     "not JSON": lambda hash: entries(hash)[:-1],
     "two objects": lambda hash: entries(hash) * 2,
@@ -217,7 +218,7 @@ def test_settings_inside_of_the_library_are_not_read(
     monkeypatch.setattr(store, "user_config_dir", lambda name, **_: str(library.home / where / name))
     plant(store.consent_file(), entries(block.sha256))
     refuse(block, marker)
-    for change in (lambda: store.allow(block), lambda: store.withdraw(block.sha256)):
+    for change in (functools.partial(store.allow, block), functools.partial(store.withdraw, block.sha256)):
         with pytest.raises(ValueError, match="is in the library"):
             change()
     refuse(block, marker)
@@ -360,7 +361,7 @@ def test_a_text_that_changes_between_check_and_run_does_not_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     harmless = put_block(block.source.replace("write()\n", "\n"), allowed=True)
-    check = loading.check_allowed
+    check = store.check_allowed
 
     def check_and_change(about: CustomBlock) -> None:
         check(about)
@@ -388,6 +389,14 @@ def test_modules_beside_a_text_are_not_imported(
             read_block(f"{line}\n{harmless}")
     store.list_blocks()
     assert not marker.exists()
+
+
+def test_looking_through_all_modules_runs_nothing(library: Library, marker: Path) -> None:
+    """As some libraries do, also after consent was withdrawn."""
+    block = put_block(writer("in __getattr__ of the module", marker))
+    loading.block_class(block)
+    store.withdraw(block.sha256)
+    assert not [name for name in sys.modules if name.endswith(block.sha256)]
 
 
 def test_consent_that_is_withdrawn(
@@ -423,8 +432,8 @@ def test_consent_and_its_withdrawal_at_the_same_time(block: CustomBlock, library
     """No process writes back what another has withdrawn."""
     others = [read_block(f"{block.source}# {i}\n") for i in range(12)]
     store.allow(block)
-    changes = [lambda each=each: store.allow(each) for each in others]
-    changes.insert(6, lambda: store.withdraw(block.sha256))
+    changes: list[Callable[[], None]] = [functools.partial(store.allow, each) for each in others]
+    changes.insert(6, functools.partial(store.withdraw, block.sha256))
     threads = [threading.Thread(target=change) for change in changes]
     for thread in threads:
         thread.start()
