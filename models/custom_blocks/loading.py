@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import _StopRecomputationError
 
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.sizes import BlockConfig
@@ -92,11 +93,11 @@ def _run(source: str, sha256: str) -> Any:
 @contextmanager
 def explained(about: CustomBlock, when: str) -> Iterator[None]:
     """Turn what a block raises into ValueError, with its line if that is known; running out of memory stays what it
-    is.
+    is, and so does the end of a recomputation in activation checkpointing.
     """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, NotAllowedError):
+    except (torch.OutOfMemoryError, MemoryError, NotAllowedError, _StopRecomputationError):
         raise
     except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == f"<block {about.sha256}>"]

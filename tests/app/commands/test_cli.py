@@ -418,7 +418,7 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
     for name in (*COMMANDS, *TOOLS):
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out
-        of_actions = ("tokenizer", "models", "data", "queue", "find", "trash", "align", "extension")
+        of_actions = ("tokenizer", "models", "data", "queue", "find", "trash", "align", "extension", "block")
         if name not in of_actions:  # there each action has them
             assert "--json" in text
             assert "--device" in text
