@@ -164,7 +164,7 @@ class BuilderTab(QWidget):
         self.form.problem_changed.connect(self._on_problem_changed)
         self.work.changed.connect(self._draw)
         self.views.edited.connect(self.form.apply)
-        self.views.slot_focused.connect(self._on_slot_focused)
+        self.views.slot_focused.connect(self.show_slot)
         self.views.view_changed.connect(self._on_view_changed)
         self.costs.dry_run_requested.connect(self._on_dry_run)
         self.costs.dry_run_cancel_requested.connect(self.dry_runs.cancel)
@@ -316,7 +316,8 @@ class BuilderTab(QWidget):
         self._allow()
 
     @Slot(str)
-    def _on_slot_focused(self, name: str) -> None:
+    def show_slot(self, name: str) -> None:
+        """Bring the editor of a setting, or the settings of a group, into view."""
         if name in self.form.rows:
             self.form.show_slot(name)
         elif name in _BLOCKS:

@@ -66,7 +66,10 @@ class Places:
             if tab.views.is_offered(kind):  # in a wide window the costs are beside the views
                 tab.views.show_view(kind)
             return
-        self._show_setting(tab.form, slot)
+        if slot in tab.form.rows:
+            self._show_setting(tab.form, slot)
+        else:  # custom blocks have a section of their own
+            tab.show_slot(slot)
 
     def _show_training(self, place: str) -> None:
         window = self._window

@@ -34,6 +34,7 @@ RESERVED = frozenset(
         "parse_raw",
         "response_format",
         "reward_model",
+        "trust_block",
         "schema_json",
         "stream_options",
         "tool_choice",

@@ -67,8 +67,9 @@ class BlockSection(Section):
         self._show_as_needed()
 
     def show_slot(self, name: str) -> None:
-        """Bring the row of a slot into view, and give it the focus."""
-        found = next(each for place, each in self.rows.items() if BLOCK_SLOTS[place] == name)
+        """Bring the row of a slot into view, and give it the focus; that of `block_options` is the first."""
+        found = next((each for place, each in self.rows.items() if BLOCK_SLOTS[place] == name), None)
+        found = found or next(iter(self.rows.values()))
         self.set_folded(False)
         found.choice.setFocus(Qt.FocusReason.OtherFocusReason)
         parent = self.parentWidget()
