@@ -70,6 +70,7 @@ class BlockSection(Section):
         """Bring the row of a slot into view, and give it the focus; that of `block_options` is the first."""
         found = next((each for place, each in self.rows.items() if BLOCK_SLOTS[place] == name), None)
         found = found or next(iter(self.rows.values()))
+        self.setVisible(True)  # also at the simple detail level
         self.set_folded(False)
         found.choice.setFocus(Qt.FocusReason.OtherFocusReason)
         parent = self.parentWidget()

@@ -256,8 +256,9 @@ def _check_shown(window: MainWindow, place: str, until: Until) -> None:
     if tab == "tokenizer":
         assert page.views.current == rest  # type: ignore[attr-defined]
     elif tab == "builder" and kind == "settings":
-        row: SlotRow = page.form.row(name)  # type: ignore[attr-defined]
-        until(lambda: not row.visibleRegion().isEmpty())
+        rows: dict[str, SlotRow] = page.form.rows  # type: ignore[attr-defined]
+        shown = rows.get(name, page.blocks.section)  # type: ignore[attr-defined]
+        until(lambda: not shown.visibleRegion().isEmpty())
     elif place == "builder/costs" and not page.views.is_offered("costs"):  # type: ignore[attr-defined]
         assert page.costs.isVisible()  # type: ignore[attr-defined]
     elif tab == "builder":

@@ -365,4 +365,6 @@ def test_learned_positions_of_a_run_that_leaves_them_alone(
     assert isinstance(found, PositionRunsFound)
     (read,) = read_position_weights(found.runs[0])
     assert isinstance(read, PositionWeightsRead)
-    assert torch.equal(torch.from_numpy(read.learned[""]["position.weight"]), weights_of(parent.folder)["position.weight"])
+    assert torch.equal(
+        torch.from_numpy(read.learned[""]["position.weight"]), weights_of(parent.folder)["position.weight"]
+    )
