@@ -142,7 +142,7 @@ class _Checker:
     def __init__(self, about: CustomBlock, config: ModelConfig, values: dict[str, Any]) -> None:
         torch.manual_seed(0)
         self._about, self._config, self._values = about, config, values
-        self._told = BlockConfig.of(config)
+        self._told = dataclasses.replace(BlockConfig.of(config), dropout=0.0)
 
     def run(self) -> Iterator[Check]:
         """Yield the checks, up to the first whose failure leaves the others without sense."""
@@ -197,10 +197,23 @@ class _Checker:
             for parameter in self.block.parameters():
                 parameter.add_(0.05 * torch.randn_like(parameter))
         self.block.eval()
+        self._check_attributes()
         n = sum(parameter.numel() for parameter in self.block.parameters())
         if not n and self._about.slot in ("attention", "feed_forward"):
             raise ValueError("It has no parameters, so it learns nothing: add an nn.Linear, or an nn.Parameter.")
         return f"{n:,} parameters in a layer."
+
+    def _check_attributes(self) -> None:
+        """Refuse what torch does not see: tensors and lists of layers as plain attributes."""
+        for module in self.block.modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor):
+                    raise ValueError(
+                        f"self.{name} is a plain tensor, which is neither saved nor moved to a GPU: use nn.Parameter "
+                        "if it is learned, or self.register_buffer if it is fixed."
+                    )
+                if isinstance(value, list | tuple) and any(isinstance(each, nn.Module) for each in value):
+                    raise ValueError(f"self.{name} is a Python list, which hides its layers: use nn.ModuleList.")
 
     def _placed(self, layer: int) -> PlacedBlock:
         return PlacedBlock(self._about, dataclasses.replace(self._told, layer=layer), self._values)
@@ -219,11 +232,12 @@ class _Checker:
         if self._about.slot != "attention":
             return block.call(x)
         allowed = self._allowed(x) if allowed is None else allowed
-        if not self._about.takes_positions:
-            return block.call(x, allowed)
-        rotary = position_module(self._config, "queries")
-        rotation = None if rotary is None else rotary(torch.arange(x.size(1))[None])
-        out = block.call(x, allowed, PositionHelp(rotation))
+        if self._about.takes_positions:
+            rotary = position_module(self._config, "queries")
+            rotation = None if rotary is None else rotary(torch.arange(x.size(1))[None])
+            out = block.call(x, allowed, PositionHelp(rotation))
+        else:
+            out = block.call(x, allowed)
         if isinstance(out, tuple) and len(out) == 2:
             out, weights = out
             wanted = torch.Size((x.size(0), self._told.n_head, x.size(1), x.size(1)))
@@ -279,7 +293,22 @@ class _Checker:
             together, turned, alone = self._run(x), self._run(x.flip(0)), self._run(x[:1])
         if _differs(together[:1], alone).any() or _differs(together, turned.flip(0)).any():
             raise ValueError("A text's output depends on the others in the batch: do not compute across dimension 0.")
+        other = torch.cat((x[:1], self._x()[1:]))
+        if _differs(self._in_training(x)[:1], self._in_training(other)[:1]).any():
+            raise ValueError(
+                "In training, a text's output depends on the others in the batch, as BatchNorm's does: use "
+                "nn.LayerNorm or nn.RMSNorm."
+            )
         return "A text gives the same alone and in a batch."
+
+    def _in_training(self, x: Tensor) -> Tensor:
+        self.block.train()
+        torch.manual_seed(0)  # for the same dropout
+        try:
+            with torch.no_grad():
+                return self._run(x)
+        finally:
+            self.block.eval()
 
     def _state(self) -> str:
         x = self._x()

@@ -237,9 +237,10 @@ def _manifest(tree: ast.Module) -> dict[str, Any]:
     try:
         manifest = ast.literal_eval(tops[0].value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        name = next((f" ({node.id} is a name)" for node in ast.walk(tops[0].value) if isinstance(node, ast.Name)), "")
         raise ValueError(
             f"Line {tops[0].lineno}: BLOCK must be a literal, since it is read without running the text: write its "
-            "values out."
+            f"values out{name}."
         ) from None
     if not isinstance(manifest, dict) or not all(isinstance(key, str) for key in manifest):
         raise ValueError(f"Line {tops[0].lineno}: BLOCK must be a dict of names.")
