@@ -214,7 +214,9 @@ def _scores(recorder: StepRecorder, config: ModelConfig, x: Value, length: int) 
         relative = tape.add([x], square, own=(LONG + 8 * FLOAT) * square, work=2 * LONG * square)
         hidden = tape.add([relative], n_hidden * square, back_work=FLOAT * n_hidden * square)
         hidden = tape.add([hidden], hidden.numel, saves_output=True)
-        bias = tape.add([hidden], config.n_head * square)
+        number = HALF if recorder.half else FLOAT
+        hidden = recorder.cast(hidden, number)  # for the matrix product
+        bias = tape.add([hidden], config.n_head * square, width=number, saves=[hidden])
     else:
         bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
     bias.has_grad = is_learned
@@ -358,12 +360,13 @@ def _layer_norm(recorder: StepRecorder, x: Value, rows: int) -> Value:
 
 
 def _rms_norm(recorder: StepRecorder, x: Value, rows: int) -> Value:
-    """Record RMSNorm: on the CPU, torch runs several operations, each with its own result."""
-    tape = recorder.tape
+    """Record RMSNorm: on the CPU, torch runs several operations in float32, each with its own result."""
+    tape, width = recorder.tape, x.width
     if recorder.is_cuda:
-        return tape.add([x], x.numel, width=x.width, saves=[x], own=FLOAT * rows)
-    scaled = tape.add([x], x.numel, width=x.width, saves=[x], own=x.width * rows, work=x.size, back_work=3 * x.size)
-    return tape.add([scaled], x.numel, width=x.width, saves=[scaled], back_work=x.size)
+        return tape.add([x], x.numel, width=width, saves=[x], own=FLOAT * rows)
+    x = recorder.cast(x, FLOAT)
+    scaled = tape.add([x], x.numel, saves=[x], own=FLOAT * rows, work=x.size, back_work=3 * x.size)
+    return recorder.cast(tape.add([scaled], x.numel, saves=[scaled], back_work=x.size), width)
 
 
 _NORMS: dict[str, Callable[[StepRecorder, Value, int], Value]] = {"layernorm": _layer_norm, "rmsnorm": _rms_norm}

@@ -11,6 +11,7 @@ from terrarium.app.commands.common import UsageError, add_common, print_json
 from terrarium.app.commands.progress import ProgressLine
 from terrarium.models.library.library import Library
 from tools.screenshots.contents import copy_run
+from tools.screenshots.custom_blocks import library_at
 from tools.screenshots.photographer import Photographer
 
 
@@ -48,7 +49,11 @@ def run(args: argparse.Namespace) -> int:
         if args.shown_run:
             copy_run(Library(), args.shown_run, library)
         args.folder.mkdir(parents=True, exist_ok=True)
-        with opened_window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
+        with (
+            library_at(library.home),
+            opened_window(library, args.device) as window,
+            ProgressLine(as_json=args.json) as line,
+        ):
             photographer = Photographer(window, args.folder, line)
             photographer.shoot_all(None if args.shown_run else args.minutes, args.task_minutes)
     if args.json:

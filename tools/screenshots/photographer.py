@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from terrarium.app.commands.progress import ProgressLine
 from tools.screenshots.contents import add_pairs, moods
+from tools.screenshots.custom_blocks import shoot_custom_blocks
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject
@@ -148,6 +149,7 @@ class Photographer:
         self._shoot_views("tokenizer")
         self._data()
         self._shoot_views("builder")
+        shoot_custom_blocks(self._window, self._shoot, self._wait_for)
         self._shoot_views("training")
         training.show_new_run()
         self._shoot("training-new")
@@ -400,7 +402,8 @@ class Photographer:
         palette.dismiss()
 
     def _dialogs(self) -> None:
-        """Shoot the preferences, and the trash with a dataset in it."""
+        """Shoot the preferences, the extensions, and the trash with a dataset in it."""
+        from terrarium.app.shell.extensions_window import ExtensionsWindow
         from terrarium.app.shell.preferences_window import PreferencesWindow
 
         window, datasets = self._window, self._session.datasets
@@ -408,6 +411,10 @@ class Photographer:
         (preferences,) = window.findChildren(PreferencesWindow)
         self._shoot("preferences", preferences)
         preferences.close()
+        extensions = ExtensionsWindow(self._session, window.theme, window)
+        extensions.show()
+        self._shoot("extensions", extensions)
+        extensions.close()
         datasets.delete(next(info.corpus.sha for info in datasets.list() if info.name == _TABLE))
         window.show_trash()
         self._shoot("trash", window.trash)
