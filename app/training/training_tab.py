@@ -210,7 +210,8 @@ class TrainingTab(QWidget):
         """Show a run when its training starts, and select it in the list once it has an id.
 
         A run that the queue started automatically is shown only if the previous run is in view, and only once it has
-        an id, because preparing it may fail. A recipe's run is not shown while the recipes page is in view.
+        an id, because preparing it may fail. A recipe's run is not shown while the recipes page is in view, nor a run
+        while a comparison is in view which new runs join.
         """
         state, active = self._session.training.state, self._session.training.active
         began, ended = active and not self._was_active, self._was_active and not active
@@ -220,6 +221,7 @@ class TrainingTab(QWidget):
         if began:
             self._follows = not self._session.queue.started_automatically or self._is_showing(self._followed)
             self._follows = self._follows and not (state.recipe and self.shows_recipes)
+            self._follows = self._follows and not self._is_following_comparison
             self._leaving = self._followed if self._follows and self._session.queue.started_automatically else ""
             self._followed = ""
             if self._follows and not state.run_id and not self._leaving:
@@ -237,6 +239,10 @@ class TrainingTab(QWidget):
     def run_in_view(self) -> str:
         """The id of the run in view, or "" if another page is shown."""
         return self.run_view.run_id if self.pages.currentWidget() is self.run_view else ""
+
+    @property
+    def _is_following_comparison(self) -> bool:
+        return self.pages.currentWidget() is self.comparison and self.comparison.is_following
 
     def _is_showing(self, run_id: str) -> bool:
         return self.pages.currentWidget() is self.run_view and self.run_view.run_id == run_id

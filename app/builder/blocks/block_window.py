@@ -72,6 +72,7 @@ class BlockWindow(Dialog):
         self.code.textChanged.connect(self._on_text)
         self.runs.toggled.connect(self._on_runs)
         self.checker.changed.connect(self._show)
+        theme.theme_changed.connect(self._show_contract)  # its colours are those of the theme in which it was shown
         session.closing.connect(self.close_with_draft)
 
     def _build(self) -> None:
@@ -184,7 +185,7 @@ class BlockWindow(Dialog):
             state = _RUNNING
         if checker.block is not None and checker.block.slot != self._shown_place:
             self._shown_place = checker.block.slot
-            self.contract.set_markdown(contract(self._shown_place))
+            self._show_contract()
         self.problem.setText(checker.problem)
         self.problem.setVisible(bool(checker.problem))
         self.checks.show_checks(checker.problem, checker.report, state)
@@ -196,6 +197,11 @@ class BlockWindow(Dialog):
         set_enabled(self.more, checker.problem)
         star = "*" if self.is_unsaved else ""
         self.setWindowTitle(f"Block: {checker.block.title}{star}" if checker.block is not None else "Block")
+
+    @Slot()
+    def _show_contract(self) -> None:
+        if self._shown_place:
+            self.contract.set_markdown(contract(self._shown_place))
 
     # -- Saving --------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,11 @@ class CompareRuns(Views):
         self.offer("twin", is_offered=False)
         session.runs.changed.connect(self._follow)
 
+    @property
+    def is_following(self) -> bool:
+        """Whether runs that begin join the comparison."""
+        return bool(self._tag)
+
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these runs."""
         self._tag = ""

@@ -81,6 +81,30 @@ def test_a_design_is_trained_beside_its_twin(
     }
 
 
+@pytest.mark.usefixtures("little_world")
+def test_the_comparison_stays_in_view_when_its_runs_begin(
+    session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
+) -> None:
+    training = TrainingTab(session, theme)
+    session.sweep_requested.connect(training.show_sweep)
+    qtbot.addWidget(training)
+    training.show()
+    design = with_block(dataclasses.replace(tiny_config, n_layer=1), RETENTION)
+    dialog = TwinDialog(session, theme, "later", design)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    until(lambda: dialog.wait.isEnabled())
+    dialog.steps.setValue(2)
+    dialog.seeds.setValue(1)
+    qtbot.mouseClick(dialog.wait, Qt.MouseButton.LeftButton)
+    session.queue.start()
+    until(lambda: session.training.active)
+    until(lambda: not session.queue.is_draining and not session.training.active)
+    assert training.pages.currentWidget() is training.comparison
+    view = training.comparison.view("twin")
+    until(lambda: view.result is not None and len(view.result.differences) == 1)
+
+
 def test_a_block_that_is_not_allowed_is_a_problem(
     session: Session, theme: ThemeProvider, until: Until, qtbot: QtBot, tiny_config: ModelConfig
 ) -> None:
