@@ -16,6 +16,7 @@ from pathlib import Path
 
 from terrarium.app.commands.common import UsageError, trusting
 from terrarium.app.worker.failures import describe
+from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
 from terrarium.models.runs.run_file.contents import SUFFIX
@@ -174,7 +175,7 @@ def _logging() -> Iterator[None]:
     root.setLevel(logging.INFO)
     try:
         log.info("Terrarium on Python %s, %s", platform.python_version(), platform.platform())
-        log_problems()
+        log_problems(find_installed_blocks())
         yield
     finally:
         root.removeHandler(handler)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from terrarium.app.commands.common import add_common, print_json
+from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.extensions.registry import SWITCH
 from terrarium.models.extensions.template import make_package
 from terrarium.models.settings.extension_list import ExtensionInfo, are_switched_off, list_extensions
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             print(f"{folder}\nInstall it with: pip install -e {folder}")
         return DONE
-    found = list_extensions()
+    found = list_extensions(find_installed_blocks())
     if args.json:
         print_json({"extensions": [dataclasses.asdict(each) for each in found], "switched_off": are_switched_off()})
     elif found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import ask_save_path
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
+from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.extensions.registry import SWITCH
+from terrarium.models.files.atomic import atomic_write_text
 from terrarium.models.number_words import capitalized, format_count
 from terrarium.models.settings.extension_list import Addition, ExtensionInfo, are_switched_off, list_extensions
 
@@ -49,7 +50,7 @@ class ExtensionsWindow(Dialog):
         close = button("Close", theme, self.accept, tip="Close this window")
         for each in (self.docs, close):
             each.setAutoDefault(False)
-        found = list_extensions()
+        found = list_extensions(find_installed_blocks())
         body: QWidget
         if found:
             cards = QWidget()
@@ -95,7 +96,7 @@ class ExtensionsWindow(Dialog):
             grid.addWidget(label(capitalized(added.kind), "muted"), line, 0)
             grid.addWidget(label(added.name, "mono", selectable=True), line, 1)
             grid.addWidget(about, line, 2)
-            if added.path:
+            if added.source:
                 grid.addLayout(self._copy_button(added), line, 3)
         return table
 
@@ -106,9 +107,9 @@ class ExtensionsWindow(Dialog):
         return row(copy)
 
     def _copy(self, block: Addition) -> None:
-        """Ask for a file, and copy a block's file to it."""
+        """Ask for a file, and write a block's text to it."""
         path = ask_save_path(self, "Save a copy of the block", block.name, "py", "Python (*.py)")
-        if path is not None and self._session.notices.attempt(lambda: shutil.copyfile(block.path, path)):
+        if path is not None and self._session.notices.attempt(lambda: atomic_write_text(path, block.source)):
             self._session.notices.say(f"Saved {path.name}.")
 
     def _open_docs(self) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from terrarium.models.extensions.blocks import BlockFile, find_blocks
 from terrarium.models.extensions.entries import StageKind
 from terrarium.models.extensions.registry import KINDS, SWITCH, Found, installed
 from terrarium.models.metrics.metrics_table import ADDED_METRICS
@@ -18,18 +17,20 @@ from terrarium.models.settings.stage_kinds import ADDED_STAGES
 
 log = logging.getLogger(__name__)
 
+_TABLES: tuple[Found[Any], ...] = (ADDED_OPTIMIZERS, ADDED_STEPS, ADDED_STAGES, ADDED_METRICS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Addition:
-    """An entry that an extension adds. kind: what it is, such as “sampling step”. name: as in settings. path: the file
-    of a block, else "".
+    """An entry that an extension adds. kind: what it is, such as “sampling step”. name: as in settings. source: the
+    text of a block, else "".
     """
 
     kind: str
     name: str
     title: str
     help: str
-    path: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,25 +54,24 @@ def are_switched_off() -> bool:
     return bool(os.environ.get(SWITCH))
 
 
-def list_extensions() -> list[ExtensionInfo]:
-    """Return the installed extensions by the names of their packages; those of one package are one."""
-    tables = _tables()
+def list_extensions(blocks: Found[Any]) -> list[ExtensionInfo]:
+    """Return the installed extensions by the names of their packages; those of one package are one.
+
+    blocks: those that they bring (models.custom_blocks.installed).
+    """
+    tables = (*_TABLES, blocks)
     packages = dict.fromkeys(extension.package for extension in installed())
     return [_info(package, tables) for package in packages]
 
 
-def log_problems() -> None:
-    """Write what is wrong with extensions to the log, with tracebacks."""
+def log_problems(blocks: Found[Any]) -> None:
+    """Write what is wrong with extensions to the log, with tracebacks. blocks: as for `list_extensions`."""
     for extension in installed():
         if extension.problem:
             log.error("%s\n%s", extension.problem, extension.trace)
-    for table in _tables():
+    for table in (*_TABLES, blocks):
         for _, sentence in table.problems:
             log.error(sentence)
-
-
-def _tables() -> tuple[Found[Any], ...]:
-    return ADDED_OPTIMIZERS, ADDED_STEPS, ADDED_STAGES, ADDED_METRICS, find_blocks()
 
 
 def _info(package: str, tables: tuple[Found[Any], ...]) -> ExtensionInfo:
@@ -94,5 +94,5 @@ def _additions(table: Found[Any], package: str) -> Iterator[Addition]:
     for name, entry in table.entries.items():
         if table.packages[name] == package:
             words = (entry.words.title, entry.words.does) if isinstance(entry, StageKind) else (entry.title, entry.help)
-            path = str(entry.path) if isinstance(entry, BlockFile) else ""
-            yield Addition(kind=KINDS[table.kind], name=name, title=words[0], help=words[1], path=path)
+            source = getattr(entry, "source", "")
+            yield Addition(kind=KINDS[table.kind], name=name, title=words[0], help=words[1], source=source)

@@ -19,6 +19,7 @@ from terrarium.app.kit.text.code_field import CodeField
 from terrarium.app.kit.text.rich_text import RichText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
+from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -135,13 +136,14 @@ class BlockWindow(Dialog):
         self.code.setFocus()
 
     def fill_starts(self, menu: QMenu) -> None:
-        """Offer the starting points, and the user's own blocks."""
+        """Offer the starting points, the blocks of extensions, and the user's own."""
         menu.clear()
         self._offer(menu, list(starting_points().values()), "")
-        own = list(self._session.blocks.list())
-        if own:
-            menu.addSection("Your blocks")
-            self._offer(menu, own, "own")
+        others = {"Of extensions": find_installed_blocks().entries.values(), "Your blocks": self._session.blocks.list()}
+        for title, blocks in others.items():
+            if blocks:
+                menu.addSection(title)
+                self._offer(menu, list(blocks), title.partition(" ")[0].lower())
 
     def _offer(self, menu: QMenu, blocks: Sequence[CustomBlock], kind: str) -> None:
         for block in blocks:

@@ -28,7 +28,7 @@ def opened(qtbot: QtBot, session: Session, theme: ThemeProvider, monkeypatch: py
     qtbot.addWidget(window)
 
     def show(found: list[ExtensionInfo]) -> ExtensionsWindow:
-        monkeypatch.setattr(extensions_window, "list_extensions", lambda: found)
+        monkeypatch.setattr(extensions_window, "list_extensions", lambda blocks: found)
         entries = [entry for source in window.palette_sources for entry in source.entries()]
         (entry,) = [entry for entry in entries if entry.title == "Extensions"]
         entry.do()
@@ -77,7 +77,7 @@ def test_who_made_it_what_it_adds_and_what_is_wrong(
                 help="Learns with signs.",
                 additions=(
                     Addition(kind="optimizer", name="sign", title="Sign", help="Sign moves every weight alike"),
-                    Addition(kind="block", name="retention", title="Retention", help="Decays.", path=str(file)),
+                    Addition(kind="block", name="retention", title="Retention", help="Decays.", source="BLOCK = {}"),
                 ),
                 problems=("The metric “m” is left out.",),
             )

@@ -32,6 +32,7 @@ def odd(given, value): return given.probabilities < 0
 """
 READ = """
 import json, sys
+from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.settings.extension_list import list_extensions
 from terrarium.models.settings.optimizers import OPTIMIZERS
 from terrarium.models.settings.stage_kinds import STAGE_KINDS
@@ -43,7 +44,7 @@ import terrarium.app.kit.forms.sampling_sliders, terrarium.models.tasks.scoring,
 """
 SHOW = """
 import dataclasses
-print(json.dumps({"extensions": [dataclasses.asdict(each) for each in list_extensions()],
+print(json.dumps({"extensions": [dataclasses.asdict(each) for each in list_extensions(find_installed_blocks())],
     "optimizers": list(OPTIMIZERS), "stages": list(STAGE_KINDS), "steps": list(TRUNCATIONS),
     "metrics": TASKS["classification"].metrics[-1]}))
 """
@@ -145,9 +146,9 @@ print(json.dumps([report.scores["length_gap"].value, said, objective, align.beta
         ("EXTENSION = E({}, sampling_steps={'my_cut': replace(STEP, default=7)})", "its default 7 is not in its range"),
         ("EXTENSION = E({}, stages={'half': replace(STAGE, checks=('luck',))})", "its checks has 'luck'"),
         ("EXTENSION = E({}, stages={'other': STAGE})", "its name has 'half'"),
-        ("EXTENSION = E({}, blocks=('nowhere.py',))", "its file cannot be read"),
+        ("EXTENSION = E({}, blocks=('nowhere.py',))", "it is not a proper block"),
         ("EXTENSION = E({}, blocks=('../secret.py',))", "does not lead to a file of the package"),
-        ("EXTENSION = E({}, blocks=('bad.py',))", "its file assigns no BLOCK"),
+        ("EXTENSION = E({}, blocks=('bad.py',))", "a block is one text"),
     ],
 )
 def test_a_mistake_is_left_out_and_said(site: Path, home: Path, source: str, problem: str) -> None:
