@@ -226,23 +226,15 @@ class _Checker:
         return allowed.tril() if self._config.is_causal else allowed
 
     def _run(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
-        return self.block.check_like(self._call(self.block, x, allowed), x.shape)
-
-    def _call(self, block: PlacedBlock, x: Tensor, allowed: Tensor | None = None) -> Any:
+        """Run the block on x (B, T, C) -> (B, T, C), as its place in a model does."""
         if self._about.slot != "attention":
-            return block.call(x)
-        allowed = self._allowed(x) if allowed is None else allowed
-        if self._about.takes_positions:
-            rotary = position_module(self._config, "queries")
-            rotation = None if rotary is None else rotary(torch.arange(x.size(1))[None])
-            out = block.call(x, allowed, PositionHelp(rotation))
-        else:
-            out = block.call(x, allowed)
-        if isinstance(out, tuple) and len(out) == 2:
-            out, weights = out
-            wanted = torch.Size((x.size(0), self._told.n_head, x.size(1), x.size(1)))
-            if not isinstance(weights, Tensor) or weights.shape != wanted:
-                raise ValueError(f"The weights that it returns must have the shape {list(wanted)}: (B, n_head, T, T).")
+            return self.block.check_like(self.block.call(x), x)
+        rotary = position_module(self._config, "queries")
+        help = PositionHelp(None if rotary is None else rotary(torch.arange(x.size(1))[None]))
+        out, weights = self.block.attend(x, self._allowed(x) if allowed is None else allowed, help)
+        wanted = (x.size(0), self._told.n_head, x.size(1), x.size(1))
+        if weights is not None and (not isinstance(weights, Tensor) or weights.shape != wanted):
+            raise ValueError(f"The weights that it returns must have the shape {list(wanted)}: (B, n_head, T, T).")
         return out
 
     def _shape(self) -> str:
@@ -395,7 +387,7 @@ class _Checker:
         about, told, length = self._about, self._told, self._config.context_length
         found = {
             **_costs(measure_block(about, told, tuple(self._values.items()), 1, length), ""),
-            "milliseconds": self._milliseconds(lambda x: self._call(self.block, x)),
+            "milliseconds": self._milliseconds(self._run),
         }
         if (twin := self._built_in()) is not None:
             module, call = twin

@@ -21,7 +21,7 @@ class CustomFeedForward(PlacedBlock):
     def forward(self, x: Tensor, trace: Trace | None = None, site: str = "") -> Tensor:
         """x (…, C) -> (…, C); the block always gets (B, T, C)."""
         given = x if x.dim() == 3 else x[None]
-        return self.check_like(self.call(given), given.shape).view_as(x)
+        return self.check_like(self.call(given), given).view_as(x)
 
 
 class CustomNorm(PlacedBlock):
@@ -32,7 +32,7 @@ class CustomNorm(PlacedBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (…, width) -> the same shape."""
-        return self.check_like(self.call(x), x.shape)
+        return self.check_like(self.call(x), x)
 
 
 class CustomPositions(PlacedBlock):

@@ -42,15 +42,11 @@ class CustomAttention(PlacedBlock):
         assert not is_cross
         seen = x if cache is None else cache.extend_inputs(x)  # (B, S, C)
         allowed, bias = _allowed(context, seen.size(1), x.device)
-        arguments = (seen, allowed, PositionHelp(context.rotation, bias))
-        out = self.call(*arguments[: 3 if self.about.takes_positions else 2])
-        weights = None
-        if isinstance(out, tuple) and len(out) == 2:
-            out, weights = out
-        out = self.check_like(out, seen.shape)[:, seen.size(1) - x.size(1) :]
+        out, weights = self.attend(seen, allowed, PositionHelp(context.rotation, bias))
+        past = seen.size(1) - x.size(1)
         if weights is not None and trace is not None and "attention" in trace.wanted:
-            trace.attention[site] = weights.float()[:, :, seen.size(1) - x.size(1) :]
-        return out.to(x.dtype)
+            trace.attention[site] = weights.float()[:, :, past:]
+        return out[:, past:]
 
 
 def _allowed(context: AttentionContext, n: int, device: torch.device) -> tuple[Tensor, Tensor | None]:

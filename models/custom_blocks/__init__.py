@@ -1,1 +1,1 @@
-"""Modules that are not Terrarium's own: what they consist of and cost."""
+"""Parts of a design that users write: manifest, consent, loading, and what they cost."""

@@ -45,16 +45,27 @@ class PlacedBlock(nn.Module):
         with explained(self.about, f"on {describe_tensors(args)}"):
             return self.block(*args)
 
-    def check_like(self, out: Any, shape: torch.Size) -> Tensor:
-        """Return the block's output if it is a tensor of this shape; ValueError otherwise."""
+    def attend(self, x: Tensor, allowed: Tensor, positions: PositionHelp) -> tuple[Tensor, Tensor | None]:
+        """Call a block for attention, which takes positions or not.
+
+        x (B, T, C), allowed (B or 1, 1, T, T) bool -> (B, T, C), and its weights (B, n_head, T, T) if it returns them.
+        """
+        out = self.call(x, allowed, positions) if self.about.takes_positions else self.call(x, allowed)
+        weights = None
+        if isinstance(out, tuple) and len(out) == 2:
+            out, weights = out
+        return self.check_like(out, x), weights
+
+    def check_like(self, out: Any, x: Tensor) -> Tensor:
+        """Return the block's output in the dtype of x, if it is a tensor of the shape of x; ValueError otherwise."""
         if not isinstance(out, Tensor):
             raise ValueError(f"The block “{self.about.title}” returns a {type(out).__name__}: return a tensor.")
-        if out.shape != shape:
+        if out.shape != x.shape:
             raise ValueError(
-                f"The block “{self.about.title}” returns the shape {list(out.shape)} for an input of {list(shape)}: "
+                f"The block “{self.about.title}” returns the shape {list(out.shape)} for an input of {list(x.shape)}: "
                 "return the same shape."
             )
-        return out
+        return out.to(x.dtype)
 
 
 def placing(

@@ -81,7 +81,7 @@ _KIND_WORDS: Mapping[type, str] = {bool: "True or False", int: "a whole number",
 @dataclass(frozen=True, kw_only=True)
 class CustomBlock:
     """What a text says of itself. takes_positions: whether `forward` has a third argument, which rotates queries and
-    keys and biases scores (models.architecture.custom.PositionHelp).
+    keys and biases scores (models.custom_blocks.loading.PositionHelp).
     """
 
     name: str

@@ -35,5 +35,5 @@ class Block(nn.Module):
         at = torch.arange(x.size(1), device=x.device)
         distance = (at[:, None] - at).abs()
         weights = (q @ k.mT) * q.size(-1) ** -0.5 * self.decay**distance * (allowed & (distance < self.window))
-        read = (weights @ v).transpose(1, 2).flatten(2)
+        read = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
         return self.output(read * torch.sigmoid(self.gate(x)))

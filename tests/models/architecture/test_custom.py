@@ -171,3 +171,32 @@ class Block(nn.Module):
     design = with_block(SMALL, put_block(text))
     with pytest.raises(ValueError, match=sentence):  # what does not run at all cannot be measured, nor built
         build_model(design).eval()(torch.zeros(1, 5, dtype=torch.long))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_starting_points_compute_in_bfloat16(start: str, library: Library) -> None:
+    model = decoder(start).bfloat16()
+    out = model(torch.randint(0, 31, (2, 5)))
+    assert out.dtype == torch.bfloat16
+    out.sum().backward()
+
+
+@pytest.mark.parametrize("slot", ["attention", "feed_forward", "norm"])
+@pytest.mark.parametrize("norm_place", ["pre", "post"])
+def test_a_result_in_float32_does_not_leave_a_block(slot: str, norm_place: str, library: Library) -> None:
+    text = f"""import torch
+from torch import nn
+
+BLOCK = {{"name": "full", "slot": "{slot}", "title": "Full"}}
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(config.width))
+
+    def forward(self, x{", allowed" * (slot == "attention")}):
+        return x.float() * self.gain.float()
+"""
+    model = build_model(with_block(SMALL, put_block(text), position="none", norm_place=norm_place)).bfloat16()
+    assert model(torch.randint(0, 31, (2, 5))).dtype == torch.bfloat16

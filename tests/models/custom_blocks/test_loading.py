@@ -64,7 +64,7 @@ def test_a_block_that_fails_as_it_is_called(
     placed = place(tiny_config, TEXT.replace("return x", f"return {result}"))
     x = torch.zeros(2, 3, 4)
     with pytest.raises(ValueError, match=f"^The block “Plain” {message}"):
-        placed.check_like(placed.call(x), x.shape)
+        placed.check_like(placed.call(x), x)
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "MemoryError"])
