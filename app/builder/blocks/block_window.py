@@ -177,11 +177,10 @@ class BlockWindow(Dialog):
     @Slot()
     def _show(self) -> None:
         checker = self.checker
-        state = "" if checker.report is not None or checker.block is None else _OFF
-        if state and self._read_only is not None:
-            state = _OFF_TO_READ
-        if state and checker.may_run:
-            state = _RUNNING
+        state = ""
+        if checker.block is not None and checker.report is None and not checker.problem:
+            off = _OFF if self._read_only is None else _OFF_TO_READ
+            state = _RUNNING if checker.may_run else off
         if checker.block is not None and checker.block.slot != self._shown_place:
             self._shown_place = checker.block.slot
             self.contract.set_markdown(contract(self._shown_place))
