@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
@@ -12,6 +11,7 @@ from terrarium.app.builder.blocks import checker as checker_module
 from terrarium.app.builder.blocks.checker import BlockChecker
 from terrarium.models.architecture import block_checks
 from terrarium.models.architecture.block_checks import BlockReport
+from terrarium.models.child_process import ChildProcess, Limits
 from terrarium.models.events import Event
 from terrarium.models.settings.model_config import ModelConfig
 from tests.models.own_blocks import start_source
@@ -24,7 +24,16 @@ ENDLESS = TEXT.replace("super().__init__()", "super().__init__()\n        while 
 
 
 @pytest.fixture
-def began(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildProcess]:
+    """The process of the checks, not started yet."""
+    child = ChildProcess(idle_bytes=3 << 30)
+    monkeypatch.setattr(block_checks, "_child", lambda: child)
+    yield child
+    child.kill()
+
+
+@pytest.fixture
+def began(child: ChildProcess, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts whose checks have begun; "ended" stands where one was ended before it was done."""
     texts: list[str] = []
     check_block = block_checks.check_block
@@ -38,8 +47,7 @@ def began(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             raise
 
     monkeypatch.setattr(block_checks, "check_block", noted)
-    yield texts
-    block_checks.stop_checks()
+    return texts
 
 
 @pytest.fixture
@@ -50,16 +58,24 @@ def checker(qtbot: QtBot) -> Iterator[BlockChecker]:
     checker.deleteLater()
 
 
+def impatient(monkeypatch: pytest.MonkeyPatch, *, limit_s: float) -> BlockChecker:
+    """A checker for which a check is slow at once, and that may take this long."""
+    limits = Limits(seconds=limit_s, memory_bytes=3 << 30, answer_bytes=1 << 20)
+    monkeypatch.setattr(block_checks, "_LIMITS", limits)
+    monkeypatch.setattr(checker_module, "PATIENCE_MS", 20)
+    return BlockChecker(lambda: SMALL)
+
+
 def follow(checker: BlockChecker, source: str) -> None:
     checker.follow(source, may_run=True, at_once=True)
 
 
 def test_a_check_of_an_older_text_ends_before_the_newest_begins(
-    checker: BlockChecker, began: list[str], until: Until
+    checker: BlockChecker, child: ChildProcess, began: list[str], until: Until
 ) -> None:
     follow(checker, TEXT)
     until(lambda: checker.report is not None)
-    pid = block_checks._child().pid
+    pid = child.pid
     texts = [TEXT + f"# {n}\n" for n in range(3)]
     follow(checker, texts[0])
     until(lambda: began[-1] == texts[0])
@@ -68,7 +84,7 @@ def test_a_check_of_an_older_text_ends_before_the_newest_begins(
     assert checker.is_busy
     until(lambda: checker.report is not None)
     assert began == [TEXT, texts[0], texts[2]], "one of them was typed over before its turn"
-    assert block_checks._child().pid == pid
+    assert child.pid == pid
 
 
 def test_the_check_of_a_text_that_is_typed_again_counts(checker: BlockChecker, began: list[str], until: Until) -> None:
@@ -84,9 +100,7 @@ def test_the_check_of_a_text_that_is_typed_again_counts(checker: BlockChecker, b
 def test_a_slow_check_of_an_older_text_is_ended(
     qtbot: QtBot, began: list[str], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_checks, "_LIMITS", dataclasses.replace(block_checks._LIMITS, seconds=600.0))
-    monkeypatch.setattr(checker_module, "PATIENCE_MS", 20)
-    checker = BlockChecker(lambda: SMALL)
+    checker = impatient(monkeypatch, limit_s=600.0)
     follow(checker, ENDLESS)
     until(lambda: bool(began))
     follow(checker, TEXT)
@@ -97,9 +111,7 @@ def test_a_slow_check_of_an_older_text_is_ended(
 def test_a_slow_check_of_the_newest_text_has_its_whole_time(
     qtbot: QtBot, began: list[str], until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(block_checks, "_LIMITS", dataclasses.replace(block_checks._LIMITS, seconds=0.5))
-    monkeypatch.setattr(checker_module, "PATIENCE_MS", 20)
-    checker = BlockChecker(lambda: SMALL)
+    checker = impatient(monkeypatch, limit_s=0.5)
     follow(checker, ENDLESS)
     until(lambda: checker.report is not None)
     assert checker.report is not None
