@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QW
 
 from terrarium.app.builder.blocks.choices import needs_no_positions, placed, set_options
 from terrarium.app.builder.blocks.contracts import TITLES
-from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.basics import button, clear, label, plain_tip, row
 from terrarium.app.kit.forms.editors import Editor, keep_wheel_for_scrolling, make_editor
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import find_here
@@ -127,11 +127,7 @@ class PlaceRow(QWidget):
         self.choice.setToolTip(plain_tip(self._block.help if self._block is not None else "The part of Terrarium"))
 
     def _make_options(self) -> None:
-        while (item := self._options.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._options)
         self.editors = {}
         for line, (name, option) in enumerate(self._block.options.items() if self._block is not None else ()):
             editor = self.editors[name] = make_editor(_field(name, option))
