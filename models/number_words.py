@@ -114,6 +114,13 @@ def format_duration(seconds: float, *, fine: bool = False) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def format_milliseconds(n: float) -> str:
+    """Format milliseconds with two significant digits or more: “0.84 ms”, “7.0 ms”, “117 ms”, “1.8 s”."""
+    if n >= 999.5:
+        return format_duration(n / 1000, fine=True)
+    return f"{n:.0f} ms" if n >= 9.95 else f"{n:#.2g} ms"
+
+
 def format_minutes(seconds: float) -> str:
     """Format a duration, in whole minutes from one minute: “45 s”, “3 min”, “1 h 5 min”."""
     whole = seconds if seconds < 60 else 60 * int(seconds / 60 + 0.5)

@@ -63,7 +63,7 @@ class CodeView(QWidget):
         self._say(problem or _HINT, failed=bool(problem))
 
     def refresh(self) -> None:
-        """Make the code anew: a custom block of the design was allowed, or its text is there now."""
+        """Make the code again: a custom block of the design was allowed, or its text is there now."""
         if self._shown is not None:
             shown, self._shown = self._shown, None
             self.set_design(*shown)

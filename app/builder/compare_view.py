@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from terrarium.app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
 from terrarium.app.builder.design_menu import DesignMenu
-from terrarium.app.kit.basics import button, plain_tip, row, set_role
+from terrarium.app.kit.basics import button, clear, plain_tip, row, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -126,11 +126,7 @@ class CompareView(QWidget):
         table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def _show_chips(self) -> None:
-        while (item := self._chips.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._chips)
         self.chips, before = [], self.add
         for design in self._others:
             chip = button(

@@ -92,10 +92,8 @@ class DesignBar(QWidget):
         """
         self.twin.setVisible(has_blocks)
         set_enabled(self.twin, problem, _TWIN_TIP)
-        self.save.setEnabled(not problem)
-        self.train.setEnabled(not problem)
-        self.save.setToolTip(problem or "Save this design (Ctrl+S)")
-        self.train.setToolTip(problem or _TRAIN_TIP)
+        set_enabled(self.save, problem, "Save this design (Ctrl+S)")
+        set_enabled(self.train, problem, _TRAIN_TIP)
         allowed = {"rename": is_own, "delete": is_own, "revert": is_changed or bool(problem)}
         allowed |= dict.fromkeys(_NEEDS_LEGAL, not problem)
         for action in self.menu.actions():  # looked up each time: Qt may delete an action that Python still references

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Slot
 from PySide6.QtWidgets import QComboBox, QGridLayout, QSpinBox, QVBoxLayout, QWidget
 
+from terrarium.app.builder.blocks.contracts import TITLES
 from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.forms.editors import IntBox
@@ -33,7 +34,6 @@ _WIDTH, _HEIGHT = 560, 390
 _SETTLE_MS = 300
 """Milliseconds without a change of data or block after which both designs are measured."""
 _MEASURING = "Measuring both designs…"
-_PLACES = {"attention": "Attention", "feed_forward": "Feed-forward", "position": "Positions", "norm": "Norms"}
 
 
 class TwinDialog(Dialog):
@@ -53,7 +53,7 @@ class TwinDialog(Dialog):
         self.resize(round(_WIDTH * theme.text_scale), round(_HEIGHT * theme.text_scale))
         self.place, self.data = QComboBox(), ElidedCombo()
         for place, reference in blocks_of(design).items():
-            self.place.addItem(f"{_PLACES[place]}: {reference.name}", place)
+            self.place.addItem(f"{TITLES[place]}: {reference.name}", place)
         self.steps = IntBox(1, _MAX_STEPS, 100)
         self.steps.setValue(TrainConfig().steps)
         self.seeds = QSpinBox()

@@ -12,6 +12,7 @@ from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.store import check_allowed, inspect_file, is_allowed, list_blocks, save_block
 from terrarium.models.library.library import Library
+from terrarium.models.number_words import format_milliseconds
 from terrarium.models.settings.presets import PRESETS
 
 DONE, FAILED = 0, 1
@@ -103,6 +104,8 @@ def _check(block: CustomBlock, args: argparse.Namespace) -> int:
         if report.passed:
             beside = f", the built-in part {report.n_built_in:,}" if report.n_built_in else ""
             print(f"Parameters of a layer: {report.n_parameters:,}{beside}.")
-            beside = f", the built-in part {report.milliseconds_built_in:.1f} ms" if report.n_built_in else ""
-            print(f"Forward and backward: {report.milliseconds:.1f} ms{beside}.")
+            beside = (
+                f", the built-in part {format_milliseconds(report.milliseconds_built_in)}" if report.n_built_in else ""
+            )
+            print(f"Forward and backward: {format_milliseconds(report.milliseconds)}{beside}.")
     return DONE if report.passed else FAILED

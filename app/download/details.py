@@ -11,7 +11,18 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from terrarium.app.download.shown import ShownModel, with_details
-from terrarium.app.kit.basics import button, column, frame, label, plain_tip, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.basics import (
+    button,
+    clear,
+    column,
+    frame,
+    label,
+    plain_tip,
+    row,
+    scrolling,
+    set_enabled,
+    set_role,
+)
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.stat_strip import StatStrip
@@ -239,10 +250,7 @@ class ModelCard(QFrame):
         self.figures.setVisible(any(numbers))
 
     def _show_facts(self, facts: Sequence[str]) -> None:
-        while (item := self._pill_line.takeAt(0)) is not None:
-            if (old := item.widget()) is not None:
-                old.hide()
-                old.deleteLater()
+        clear(self._pill_line)
         for fact in facts:
             pill = label(fact, "pill")
             self._pill_line.addWidget(pill)

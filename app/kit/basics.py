@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QMenu,
     QPushButton,
     QScrollArea,
@@ -233,6 +234,14 @@ def _fill(layout: QBoxLayout, widgets: Sequence[QWidget | None], spacing: int) -
             layout.addStretch(1)
         else:
             layout.addWidget(widget)
+
+
+def clear(layout: QLayout) -> None:
+    """Take everything out of a layout, and delete the widgets among it."""
+    while (item := layout.takeAt(0)) is not None:
+        if (widget := item.widget()) is not None:
+            widget.hide()
+            widget.deleteLater()
 
 
 def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:

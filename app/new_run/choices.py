@@ -385,7 +385,8 @@ class RunChoices(QScrollArea):
         if chosen == self._followed:
             return
         followed_stage, self._followed = self._followed[2], chosen
-        usual = usual_train(mode, known_parameters(config) or _USUAL_SIZE if config is not None else _USUAL_SIZE)
+        size = known_parameters(config) if config is not None else None
+        usual = usual_train(mode, size or _USUAL_SIZE)
         if align is not None:
             stage_usual = usual_align_train(align.stage)
             rate = float(f"{usual['lr'] * stage_usual['lr'] / 1e-3:.1g}")  # the defaults of stages are for small models

@@ -54,6 +54,7 @@ class DesignPicker(QWidget):
         self.choice.activated.connect(self._on_chosen)
         session.designs.changed.connect(self._on_design_changed)
         session.designs.list_changed.connect(self.reload)
+        session.blocks.measured.connect(self.reload)
         self.reload()
 
     @Slot()

@@ -149,17 +149,17 @@ class RunDraft:
         spec = self.trainable
         if spec is None or spec.tune is None:
             return {}
-        modes = {mode: dataclasses.replace(spec, tune=dataclasses.replace(spec.tune, mode=mode)) for mode in TUNE_MODES}
-        costs = {
-            mode: if_known(lambda each=each: (trained(each.model, each.tune).total, self._bytes(each, on)))  # type: ignore[misc]
-            for mode, each in modes.items()
-        }
-        return {mode: cost_of for mode, cost_of in costs.items() if cost_of is not None}
+        modes = [dataclasses.replace(spec, tune=dataclasses.replace(spec.tune, mode=mode)) for mode in TUNE_MODES]
+        costs = [if_known(partial(self._trained_and_bytes, each, on)) for each in modes]
+        return {mode: known for mode, known in zip(TUNE_MODES, costs, strict=True) if known is not None}
 
     def step_bytes(self, on: DeviceMemory | None) -> int:
         """Return the estimated memory of a step in bytes; 0 if there is a problem with a choice, or it is not known."""
         spec = self.trainable
         return 0 if spec is None else if_known(lambda: self._bytes(spec, on)) or 0
+
+    def _trained_and_bytes(self, spec: RunSpec, on: DeviceMemory | None) -> tuple[int, int]:
+        return trained(spec.model, spec.tune).total, self._bytes(spec, on)
 
     def _bytes(self, spec: RunSpec, on: DeviceMemory | None) -> int:
         shape = self.proposer.shape(spec) if self.learned is not None else None

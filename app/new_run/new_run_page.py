@@ -94,6 +94,8 @@ class NewRun(QWidget):
         self.trials.changed.connect(self._on_trial)
         self.proposer.changed.connect(self._later.start)
         session.device.changed.connect(self._later.start)
+        session.blocks.changed.connect(self._later.start)
+        session.blocks.measured.connect(self._later.start)
         self._was_active = session.training.active
         session.training.changed.connect(self._on_training)
         self.views.show_view("choices")

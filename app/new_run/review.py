@@ -29,7 +29,7 @@ from terrarium.app.new_run.trials.trials import TrialState
 from terrarium.app.session.device_memory import DeviceMemory, check_fit, format_memory_use
 from terrarium.models.cost.custom import if_known
 from terrarium.models.cost.tuning import trained
-from terrarium.models.number_words import format_about, format_compact, format_duration
+from terrarium.models.number_words import format_about, format_compact, format_duration, format_milliseconds
 from terrarium.models.settings.align_spec import AlignSpec
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import TrainConfig
@@ -305,7 +305,7 @@ class RunReview(QFrame):
             self.facts["time"].setText(waits if expected is None else format_about(expected.seconds))
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
             self.facts["time"].setText(format_duration(measured.seconds))
-            self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
+            self.facts["per step"].setText(format_milliseconds(measured.ms_per_step))
             self.facts["speed"].setText(f"{format_compact(measured.tokens_per_s)}/s")
         too_much = level == "no"
         self.fit.setVisible(too_much and not trial.running)
@@ -345,8 +345,3 @@ class RunReview(QFrame):
             self.progress.setRange(0, trial.total)
             self.progress.setValue(trial.done)
             self.phase.setText(trial.phase)
-
-
-def _milliseconds(n: float) -> str:
-    """Format milliseconds: “0.84 ms”, “17 ms”, “1.8 s”."""
-    return f"{n:.2g} ms" if n < 10 else f"{n:.0f} ms" if n < 1000 else f"{n / 1000:.2g} s"

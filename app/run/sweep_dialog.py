@@ -17,8 +17,8 @@ from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.setting_names.slot_words import with_labels
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.session.blocks import option_field
 from terrarium.app.session.session import Session
-from terrarium.models.custom_blocks.manifest import BlockOption
 from terrarium.models.number_words import format_count
 from terrarium.models.runs.sweep import (
     SweepRange,
@@ -309,20 +309,11 @@ def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:
     """Return (table, field) of all settings in `_tables`, and (place, field) of the options of custom blocks."""
     found = [(table, f) for table in _tables(base) for f in dataclasses.fields(getattr(base, table))]
     with contextlib.suppress(ValueError):  # a text is not there: the run cannot be trained either, which says why
-        for name, (option, _) in block_options(base.model).items() if "model" in _tables(base) else ():
+        options = block_options(base.model) if "model" in _tables(base) else {}
+        for name, (option, _) in options.items():
             place, _, own_name = name.partition(".")
-            field: dataclasses.Field[Any] = dataclasses.field(metadata=_metadata(option))
-            field.name = own_name
-            found.append((place, field))
+            found.append((place, option_field(own_name, option)))
     return found
-
-
-def _metadata(option: BlockOption) -> dict[str, Any]:
-    """Return what a slot says of itself, of a block's option."""
-    about: dict[str, Any] = {"label": option.label, "help": option.help}
-    if option.choices:
-        about["choices"] = option.choices
-    return about if option.range is None else {**about, "range": option.range}
 
 
 def _tables(base: RunSpec) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -11,9 +13,10 @@ from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.notices import Notices
 from terrarium.models.cost.known import is_known, measure_apart, stop_measuring
 from terrarium.models.custom_blocks import store
-from terrarium.models.custom_blocks.manifest import CustomBlock
+from terrarium.models.custom_blocks.manifest import BlockOption, CustomBlock
 from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
+from terrarium.models.settings.slots import slot
 
 MEASURING = "Measuring…"
 _ALLOW = "read and allow it under “Custom blocks”."
@@ -26,6 +29,18 @@ def find_here(config: ModelConfig, place: str) -> CustomBlock | None:
         return store.find_in(config, place)
     except ValueError:  # store.block_problems says why
         return None
+
+
+def option_field(name: str, option: BlockOption) -> dataclasses.Field[Any]:
+    """Return an option as the field of a settings dataclass, for what shows and edits those."""
+    hints: dict[str, Any] = {"choices": option.choices} if option.choices else {}
+    if option.range is not None:
+        hints["range"] = tuple(map(type(option.default), option.range))
+    elif isinstance(option.default, int | float):
+        hints["range"] = (-(10**9), 10**9)
+    field: dataclasses.Field[Any] = slot(option.default, option.label, option.help, group="", **hints)
+    field.name = name
+    return field
 
 
 class Blocks(QObject):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
 from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
 
@@ -44,7 +44,6 @@ from terrarium.app.shell.places import Places
 from terrarium.app.shell.preferences import Preferences
 from terrarium.app.shell.preferences_window import KEYS, PreferencesWindow
 from terrarium.app.shell.relaunch import Relaunch
-from terrarium.app.shell.report_window import ReportWindow
 from terrarium.app.shell.screens import page_factories
 from terrarium.app.shell.splitters import remember_splitters, restore_splitters
 from terrarium.app.shell.status_bar import StatusBar
@@ -120,6 +119,7 @@ class MainWindow(QMainWindow):
         self.imports.importer.imported.connect(self.texts.offer_tuning)
         self.session.downloads.downloaded.connect(self.texts.offer_tuning)
         others = ViewAndHelp(self.session, self.toasts)
+        self.toasts.report_requested.connect(lambda failure: others.show_report(self, self.theme, failure))
         actions = MenuActions(
             new_run=self.show_new_run,
             recipes=self.show_recipes,
@@ -139,7 +139,7 @@ class MainWindow(QMainWindow):
             help_here=self.help.open_here,
             find_anything=self.show_palette,
             open_log=others.open_log,
-            report=self.show_report,
+            report=lambda: others.show_report(self, self.theme),
             extensions=lambda: others.show_extensions(self, self.theme),
             about=lambda: others.show_about(self, self.theme),
             licences=lambda: others.show_licences(self, self.theme),
@@ -164,7 +164,6 @@ class MainWindow(QMainWindow):
         self.top_bar.guide_requested.connect(self.guide.toggle)
         self.help.opened.connect(self.guide.hide_for_help)
         self.help.closed.connect(self.guide.show_again)
-        self.toasts.report_requested.connect(self.show_report)
         session.tab_requested.connect(self.show_tab)
         self.imports.run_opened.connect(self.show_run)
         session.recipes_requested.connect(self.show_recipes)
@@ -395,14 +394,6 @@ class MainWindow(QMainWindow):
         """Show the trash."""
         self.trash.show()
         self.trash.activateWindow()
-
-    @Slot()
-    @Slot(str)
-    def show_report(self, failure: str = "") -> None:
-        """Show the log and diagnostics for a bug report, with the text of the failure, if any."""
-        report = ReportWindow(self.session, self.theme, self, failure)
-        report.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        report.show()
 
     def show_preferences(self, query: str = "") -> None:
         """Show the preferences that match `query`, or all."""

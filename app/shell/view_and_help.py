@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 from terrarium.app.kit.file_dialogs import reveal
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
+from terrarium.app.shell.report_window import ReportWindow
 from terrarium.app.shell.toasts import Toasts
 
 ABOUT = (
@@ -48,21 +49,27 @@ class ViewAndHelp:
         """Show the licences of Terrarium and its dependencies."""
         from terrarium.app.shell.licences.window import LicencesWindow
 
-        window = LicencesWindow(self._session, theme, parent)
-        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        window.show()
+        _open(LicencesWindow(self._session, theme, parent))
 
     def show_extensions(self, parent: QWidget, theme: ThemeProvider) -> None:
         """Show the installed extensions."""
         from terrarium.app.shell.extensions_window import ExtensionsWindow
 
-        window = ExtensionsWindow(self._session, theme, parent)
-        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        window.show()
+        _open(ExtensionsWindow(self._session, theme, parent))
+
+    def show_report(self, parent: QWidget, theme: ThemeProvider, failure: str = "") -> None:
+        """Show the log and diagnostics for a bug report, with the text of the failure, if any."""
+        _open(ReportWindow(self._session, theme, parent, failure))
 
     def _reveal(self, path: Path) -> None:
         if not reveal(path):
             self._toasts.notice(f"Could not open {path}.")
+
+
+def _open(window: QWidget) -> None:
+    """Show a window that is deleted when it is closed."""
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    window.show()
 
 
 def _version() -> str:

@@ -28,7 +28,7 @@ from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
 from terrarium.models.custom_blocks.measure import Measured, measure
 from terrarium.models.custom_blocks.sizes import BlockConfig
 from terrarium.models.custom_blocks.store import TRUST_VARIABLE
-from terrarium.models.events import Event
+from terrarium.models.events import Event, Phase
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -88,12 +88,15 @@ def stop_checks() -> None:
 def check_block(source: str, design: ModelConfig, options: Mapping[str, str]) -> Generator[Event, None, BlockReport]:
     """Check a text as a block of a design, in a child process: it runs there. Closing the generator kills the child.
 
+    Yields a Phase when the child has started, which takes seconds, and the checks begin.
+
     options: as text, by name. What is wrong is in the report; this raises only for a text that `read_block` refuses.
     """
     about = read_block(source)
     arguments = source, design_without(design, about.slot).to_dict(), dict(options)
     try:
         yield from _child().call_events(warm_up, limits=_START)
+        yield Phase(name="Checking the block")
         found = yield from _child().call_events(check_here, *arguments, limits=_LIMITS)
     except LimitError as error:
         return BlockReport(

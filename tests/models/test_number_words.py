@@ -8,6 +8,7 @@ from terrarium.models.number_words import (
     format_compact,
     format_done,
     format_duration,
+    format_milliseconds,
     format_minutes,
     format_percent,
     format_prob,
@@ -23,6 +24,12 @@ def test_times() -> None:
     assert [format_duration(seconds) for seconds in (0.4, 59.4, 61, 3661)] == ["0 s", "59 s", "1 min 1 s", "1 h 1 min"]
     fine = [format_duration(seconds, fine=True) for seconds in (0.04, 0.9996, 59.9, 59.96, 61, 3661)]
     assert fine == ["40 ms", "1.0 s", "59.9 s", "1 min 0 s", "1 min 1 s", "1 h 1 min"]
+
+
+def test_milliseconds_have_two_digits_or_more() -> None:
+    some = (0.05, 0.843, 7.0, 6.29, 9.949, 9.96, 117.2, 999.6, 61_000)
+    said = ("0.050 ms", "0.84 ms", "7.0 ms", "6.3 ms", "9.9 ms", "10 ms", "117 ms", "1.0 s", "1 min 1 s")
+    assert tuple(map(format_milliseconds, some)) == said
 
 
 def test_estimated_times_are_no_finer_than_an_estimate() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from terrarium.app.builder.blocks.place_row import PlaceRow
 from terrarium.app.kit.basics import button, label, row
 from terrarium.app.kit.layout.advanced_settings import HasDetail
+from terrarium.app.kit.layout.reveal import reveal
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.custom_blocks.manifest import CustomBlock
@@ -71,13 +72,7 @@ class BlockSection(Section):
         found = next((each for place, each in self.rows.items() if BLOCK_SLOTS[place] == name), None)
         found = found or next(iter(self.rows.values()))
         self.setVisible(True)  # also at the simple detail level
-        self.set_folded(False)
-        found.choice.setFocus(Qt.FocusReason.OtherFocusReason)
-        parent = self.parentWidget()
-        while parent is not None and not isinstance(parent, QScrollArea):
-            parent = parent.parentWidget()
-        if parent is not None:
-            QTimer.singleShot(0, self, lambda: parent.ensureWidgetVisible(found, 0, 24))
+        reveal(found.choice)
 
     def _show_as_needed(self) -> None:
         has_some = self._config is not None and self._config.has_custom_blocks

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent
@@ -11,7 +13,6 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QMenu, QMessageBox, QScrollArea
 from terrarium.app.builder.blocks.check_list import CheckList
 from terrarium.app.builder.blocks.checker import BlockChecker
 from terrarium.app.builder.blocks.contracts import TITLES, contract
-from terrarium.app.builder.blocks.starting_points import starting_points
 from terrarium.app.kit.basics import button, column, label, panes, plain_tip, row, scrolling, set_enabled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
@@ -20,7 +21,7 @@ from terrarium.app.kit.text.rich_text import RichText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.custom_blocks.installed import find_installed_blocks
-from terrarium.models.custom_blocks.manifest import CustomBlock
+from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
 from terrarium.models.settings.model_config import ModelConfig
 
 WARNING = "This is a program. It can do what you can do."
@@ -28,6 +29,15 @@ _DRAFT = "block_draft"
 _OFF = "The other checks run the text: turn on “Run my code as I type”."
 _OFF_TO_READ = "The other checks run the text: turn on “Run the checks”."
 _RUNNING = "Checking…"
+
+
+@cache
+def starting_points() -> Mapping[str, CustomBlock]:
+    """Return the blocks that come with Terrarium, from which a new one can start, by name."""
+    folder = files("terrarium.resources.blocks")
+    entries = [entry for entry in folder.iterdir() if entry.name.endswith(".py") and entry.name[0] != "_"]
+    blocks = [read_block(entry.read_text(encoding="utf-8")) for entry in sorted(entries, key=lambda each: each.name)]
+    return {block.name: block for block in blocks}
 
 
 class BlockWindow(Dialog):
@@ -180,11 +190,10 @@ class BlockWindow(Dialog):
     @Slot()
     def _show(self) -> None:
         checker = self.checker
-        state = "" if checker.report is not None or checker.block is None else _OFF
-        if state and self._read_only is not None:
-            state = _OFF_TO_READ
-        if state and checker.may_run:
-            state = _RUNNING
+        state = ""
+        if checker.block is not None and checker.report is None and not checker.problem:
+            off = _OFF if self._read_only is None else _OFF_TO_READ
+            state = _RUNNING if checker.may_run else off
         if checker.block is not None and checker.block.slot != self._shown_place:
             self._shown_place = checker.block.slot
             self._show_contract()
@@ -251,6 +260,7 @@ class BlockWindow(Dialog):
 
     def _ask(self, title: str, sentence: str, action: str, do: Callable[[], object]) -> None:
         box = self.box = QMessageBox(self)
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setWindowTitle(title)
         box.setText(title)
         box.setInformativeText(sentence)

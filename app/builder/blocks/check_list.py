@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.basics import clear, label, plain_tip, row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.models.number_words import format_compact
+from terrarium.models.number_words import format_compact, format_milliseconds
 
 if TYPE_CHECKING:  # torch comes with it
     from terrarium.models.architecture.block_checks import BlockReport
 
 _ICON = 16
+_NUMBERS_TIP = (
+    "Of one layer. FLOPs: of the forward pass of a text as long as the context. Time: forward and backward, on this "
+    "computer's CPU."
+)
 READS = "BLOCK can be read"
 
 
@@ -29,7 +33,7 @@ class CheckList(QWidget):
         self.words: list[str] = []
         """What is shown: “Same shape: passed. The output …”."""
         self._lines = QVBoxLayout(self)
-        self._lines.setContentsMargins(0, 0, 0, 0)
+        self._lines.setContentsMargins(0, 0, SPACE, 0)  # leave room for a scroll bar
         self._lines.setSpacing(SPACE)
         theme.theme_changed.connect(self._show)
 
@@ -39,18 +43,14 @@ class CheckList(QWidget):
         self._show()
 
     def _show(self) -> None:
-        while (item := self._lines.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._lines)
         self.words = []
         self._add(READS, not self._problem, self._problem or "Nothing of the text runs for this.")
         if self._state:
             self._lines.addWidget(label(self._state, "muted", wrap=True))
         report = self._report
         if report is not None:
-            if report.n_parameters or report.flops:
+            if report.passed:  # otherwise nothing was measured
                 self._lines.insertWidget(0, self._numbers(report))
             for check in report.checks:
                 self._add(check.title, check.passed, check.sentence)
@@ -81,12 +81,9 @@ class CheckList(QWidget):
         rows = [("", "This block", "Built in"), ("Parameters", f"{report.n_parameters:,}", f"{report.n_built_in:,}")]
         rows.append(("FLOPs", format_compact(report.flops), format_compact(report.flops_built_in)))
         if report.milliseconds:
-            rows.append(("Time", f"{report.milliseconds:.2g} ms", f"{report.milliseconds_built_in:.2g} ms"))
+            rows.append(("Time", *map(format_milliseconds, (report.milliseconds, report.milliseconds_built_in))))
         box = QWidget()
-        box.setToolTip(
-            "Of one layer. FLOPs: of the forward pass of a text as long as the context. Time: forward and backward, on "
-            "this computer's CPU."
-        )
+        box.setToolTip(plain_tip(_NUMBERS_TIP))
         grid = QGridLayout(box)
         grid.setContentsMargins(0, 0, SPACE, SPACE)
         grid.setHorizontalSpacing(2 * SPACE)

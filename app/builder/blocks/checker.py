@@ -11,18 +11,22 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
-from terrarium.models.events import Event
+from terrarium.models.events import Event, Phase
 from terrarium.models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:  # torch comes with it
     from terrarium.models.architecture.block_checks import BlockReport
 
-PAUSE_MS = 700
+PAUSE_MS, PATIENCE_MS = 700, 2000
+"""Milliseconds without typing after which a text is checked, and for which a check of an older text may go on."""
 _LINE = re.compile(r"\bline (\d+)", re.IGNORECASE)
 
 
 class BlockChecker(QObject):
-    """Follows a text. A new text cancels the checks of the one before; they run only while `may_run`.
+    """Follows a text. Its checks run only while `may_run`.
+
+    Those of an older text end before those of the newest begin, as ending their process costs more. Only if they take
+    longer than PATIENCE_MS, their process is ended.
 
     Args:
         design: returns the design as a part of which the block is checked.
@@ -36,7 +40,8 @@ class BlockChecker(QObject):
     def __init__(self, design: Callable[[], ModelConfig], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._design = design
-        self._source = ""
+        self._source = self._checked = ""  # the newest text, and that of the check which runs or was the last
+        self._is_slow = False
         self.may_run = False
         self.block: CustomBlock | None = None
         """The block that the text is, None while its manifest does not read."""
@@ -45,6 +50,9 @@ class BlockChecker(QObject):
         self._task = LatestTask(self)
         self._pause = QTimer(self, singleShot=True, interval=PAUSE_MS)
         self._pause.timeout.connect(self._run)
+        self._patience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
+        self._patience.timeout.connect(self._on_slow)
+        self._task.events_received.connect(self._on_events)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(self._on_failed)
 
@@ -67,7 +75,8 @@ class BlockChecker(QObject):
             return
         self._source, self.may_run = source, may_run
         self._pause.stop()
-        self._task.cancel()
+        if self._is_slow or not may_run:
+            self._task.cancel()
         self.report, self.problem, self.block = None, "", None
         try:
             self.block = read_block(source)
@@ -85,19 +94,45 @@ class BlockChecker(QObject):
 
     @Slot()
     def _run(self) -> None:
-        source, design = self._source, self._design()
-        self._task.drive(lambda: _check(source, design))
+        """Check the newest text, once the check that runs has ended."""
+        if not self._task.busy:
+            self._checked, self._is_slow = self._source, False
+            self._patience.stop()
+            source, design = self._source, self._design()
+            self._task.drive(lambda: _check(source, design))
         self.changed.emit()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        if any(isinstance(event, Phase) for event in events):  # its process has started
+            self._patience.start()
+
+    @Slot()
+    def _on_slow(self) -> None:
+        self._is_slow = True
+        if self._checked != self._source:
+            self._task.cancel()
+            self._go_on()
 
     @Slot(object)
     def _on_done(self, report: BlockReport) -> None:
-        self.report = report
-        self.changed.emit()
+        if self._checked == self._source:
+            self.report = report
+        self._go_on()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self.problem = failure.sentence
-        self.changed.emit()
+        if self._checked == self._source:
+            self.problem = failure.sentence
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """After a check: tell of its outcome, or check the newest text if it was that of an older one."""
+        if self._checked == self._source:
+            self._pause.stop()
+            self.changed.emit()
+        elif self.block is not None and self.may_run and not self._pause.isActive():
+            self._run()
 
 
 def _check(source: str, design: ModelConfig) -> Generator[Event, None, BlockReport]:

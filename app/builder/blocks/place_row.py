@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
@@ -11,11 +10,11 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QW
 
 from terrarium.app.builder.blocks.choices import needs_no_positions, placed, set_options
 from terrarium.app.builder.blocks.contracts import TITLES
-from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.basics import button, clear, label, plain_tip, row
 from terrarium.app.kit.forms.editors import Editor, keep_wheel_for_scrolling, make_editor
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.session.blocks import find_here
-from terrarium.models.custom_blocks.manifest import BlockOption, CustomBlock
+from terrarium.app.session.blocks import find_here, option_field
+from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.store import block_problems, is_allowed
 from terrarium.models.settings.block_references import BLOCK_SLOTS, block_in, options_in
 from terrarium.models.settings.model_config import ModelConfig
@@ -127,14 +126,10 @@ class PlaceRow(QWidget):
         self.choice.setToolTip(plain_tip(self._block.help if self._block is not None else "The part of Terrarium"))
 
     def _make_options(self) -> None:
-        while (item := self._options.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
+        clear(self._options)
         self.editors = {}
         for line, (name, option) in enumerate(self._block.options.items() if self._block is not None else ()):
-            editor = self.editors[name] = make_editor(_field(name, option))
+            editor = self.editors[name] = make_editor(option_field(name, option))
             words = label(option.label, "muted")
             words.setBuddy(editor.widget)
             editor.widget.setAccessibleName(option.label)
@@ -166,17 +161,3 @@ class PlaceRow(QWidget):
         assert self._block is not None
         values = {name: editor.read() for name, editor in self.editors.items()}
         self.changes_requested.emit(set_options(self._config, self.place, self._block, values))
-
-
-def _field(name: str, option: BlockOption) -> dataclasses.Field[Any]:
-    """Return an option as the field of a settings dataclass, for which there are editors."""
-    metadata: dict[str, Any] = {"choices": option.choices} if option.choices else {}
-    if option.range is not None:
-        kind: Callable[[float], float] = int if isinstance(option.default, int) else float
-        metadata["range"] = tuple(map(kind, option.range))
-    elif isinstance(option.default, int | float):
-        metadata["range"] = (-(10**9), 10**9)
-    default: Any = option.default
-    made: dataclasses.Field[Any] = dataclasses.field(default=default, metadata=metadata)
-    made.name = name
-    return made

@@ -21,7 +21,6 @@ _CALLS = {
     "position": "p = block(positions)",
     "norm": "y = block(x)",
 }
-_KINDS = {"attention": "attention", "feed_forward": "feed-forward", "position": "position", "norm": "norm"}
 _SHOWN_CHARACTERS = 34
 
 
@@ -38,7 +37,7 @@ def custom_part(stack: StackSpec, place: str, key: str, meaning: str = "") -> Pa
         detail=settings if len(settings) <= _SHOWN_CHARACTERS else f"{settings[:_SHOWN_CHARACTERS]}…",
         formula=f"{_CALLS[place]}{f',   {settings}' if settings else ''}\n{shapes}",
         meaning=" ".join(filter(None, (meaning, about_it))),
-        kind=_KINDS[place],
+        kind=place.replace("_", "-"),
         slots=(BLOCK_SLOTS[place],),
         shape=stack.stream,
     )

@@ -8,14 +8,13 @@ from dataclasses import replace
 from terrarium.app.builder.diagram.custom_parts import KnownTree, known_tree
 from terrarium.app.builder.diagram.describe_attention import attention_parts
 from terrarium.app.builder.diagram.describe_feed_forward import feed_forward_parts
-from terrarium.app.builder.diagram.norm_parts import norm_part
 from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape, stacks_of
 from terrarium.app.builder.diagram.position_parts import position_part
+from terrarium.app.builder.diagram.sublayer import norm_part, norm_title
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.norms import NORMS
 
 
 def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
@@ -47,7 +46,7 @@ def _with_sizes(parts: dict[str, Part], known: KnownTree, position: str) -> dict
     for node in known.tree.walk():
         key = re.sub(r"blocks\.\*\.|experts\.\*\.", "", node.path)
         key = re.sub(r"(query|key)_norm(?=\.|$)", "qk_norm", key)
-        key = re.sub(r"rotary", f"attention.{position}", key)
+        key = key.replace("rotary", f"attention.{position}")
         while key not in parts and "." in key:
             key = key.rpartition(".")[0]
         if node.size and known.counts(node):
@@ -275,7 +274,7 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
     parts = _pooler(config, stack)
     if config.has_head_transform:
         act = ACTIVATIONS[config.head_activation].curve
-        norm = NORMS[config.norm].title if not config.norm_block else "norm"
+        norm = norm_title(config)
         one = int(config.bias == "all")
         parts.append(
             Part(

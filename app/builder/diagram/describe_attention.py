@@ -5,8 +5,7 @@ from __future__ import annotations
 from terrarium.app.builder.diagram.custom_parts import custom_part
 from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape
 from terrarium.app.builder.diagram.position_parts import format_score_term, position_part
-from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
-from terrarium.models.settings.norms import NORMS
+from terrarium.app.builder.diagram.sublayer import conv_parts, norm_title, sublayer_norm, sum_part
 
 
 def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
@@ -118,7 +117,7 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
     config, d = stack.config, stack.config.head_dim
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:
-        norm = NORMS[config.norm].title if not config.norm_block else "norm"
+        norm = norm_title(config)
         parts.append(
             Part(
                 key=prefix + "qk_norm",

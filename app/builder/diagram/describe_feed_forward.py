@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from terrarium.app.builder.diagram.activations import CURVES
 from terrarium.app.builder.diagram.custom_parts import custom_part
-from terrarium.app.builder.diagram.norm_parts import norm_part
 from terrarium.app.builder.diagram.part import Part, StackSpec, format_shape
-from terrarium.app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+from terrarium.app.builder.diagram.sublayer import conv_parts, norm_part, sublayer_norm, sum_part
 from terrarium.models.settings.activations import ACTIVATIONS
 
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from terrarium.app.data.importing.draft import ImportDraft
-from terrarium.app.kit.basics import button, column, headed, label, separator, set_enabled
+from terrarium.app.kit.basics import button, clear, column, headed, label, separator, set_enabled
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.importing.checks import Checks, Finding
@@ -69,10 +69,7 @@ class ChecksCard(QFrame):
         self._shown = checks
         names = [finding.name for finding in checks.findings]
         if names != list(self.findings):
-            while (item := self._rows.takeAt(0)) is not None:
-                if (widget := item.widget()) is not None:
-                    widget.hide()
-                    widget.deleteLater()
+            clear(self._rows)
             self.findings = {}
             for finding in checks.findings:
                 self.findings[finding.name] = line = FindingRow(self._theme)

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent, QPen, QPo
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.glass.embeddings.kinds import Kind
-from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.basics import clear, label, row
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -66,10 +66,7 @@ class KindLegend(QWidget):
     def show_kinds(self, entries: Iterable[tuple[Kind, int]]) -> None:
         """Show kinds with their numbers of tokens."""
         self.entries = tuple(entries)
-        while (item := self._layout.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.deleteLater()
+        clear(self._layout)
         for kind, n in self.entries:
             entry = QWidget()
             entry.setLayout(row(_Symbol(kind, self._theme), label(f"{kind.name} {n:,}", "caption"), spacing=2))

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, clear, label, row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.session.run_history import RunHistory
@@ -97,10 +97,7 @@ class DiagnosisCard(QFrame):
             number.setText(with_minus(words))
 
     def _make_figures(self, names: list[str]) -> None:
-        while (item := self._numbers.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.deleteLater()
+        clear(self._numbers)
         self._figures = []
         for name in names:
             number, caption = label("", "number"), label(name, "caption")

@@ -12,8 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.builder.blocks.block_window import BlockWindow
-from terrarium.app.builder.blocks.starting_points import starting_points
+from terrarium.app.builder.blocks.block_window import BlockWindow, starting_points
 from terrarium.app.builder.builder_tab import BuilderTab
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.blocks import MEASURING
