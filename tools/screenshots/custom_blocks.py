@@ -22,7 +22,7 @@ def library_at(home: Path) -> Iterator[None]:
     """Read and write the texts of custom blocks in a library that is not the user's, and allow the one that is shown
     without a lasting consent.
     """
-    from terrarium.app.builder.blocks.starting_points import starting_points
+    from terrarium.app.builder.blocks.block_window import starting_points
 
     changes = {VARIABLE: str(home), TRUST_VARIABLE: starting_points()[_SHOWN].sha256}
     before = {name: os.environ.get(name) for name in changes}
@@ -38,7 +38,7 @@ def shoot_custom_blocks(
     window: MainWindow, shoot: Callable[..., None], wait_for: Callable[[Callable[[], bool]], None]
 ) -> None:
     """Write a block, put it into the design, and ask for its twin; then show the design of before again."""
-    from terrarium.app.builder.blocks.starting_points import starting_points
+    from terrarium.app.builder.blocks.block_window import starting_points
     from terrarium.app.builder.twin_dialog import TwinDialog
 
     tab: Any = window.pages.page("builder")

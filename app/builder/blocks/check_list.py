@@ -81,7 +81,8 @@ class CheckList(QWidget):
         rows = [("", "This block", "Built in"), ("Parameters", f"{report.n_parameters:,}", f"{report.n_built_in:,}")]
         rows.append(("FLOPs", format_compact(report.flops), format_compact(report.flops_built_in)))
         if report.milliseconds:
-            rows.append(("Time", *map(format_milliseconds, (report.milliseconds, report.milliseconds_built_in))))
+            built_in = format_milliseconds(report.milliseconds_built_in)
+            rows.append(("Time", format_milliseconds(report.milliseconds), built_in))
         box = QWidget()
         box.setToolTip(plain_tip(_NUMBERS_TIP))
         grid = QGridLayout(box)
