@@ -26,7 +26,13 @@ import torch
 from safetensors.torch import load_file
 
 from terrarium.models.architecture.transformer import AnyModel, build_model
-from terrarium.models.cost import active_parameters, memory, operations, parameters, trained
+from terrarium.models.design import (
+    active_parameters,
+    operations,
+    parameters_by_component,
+    trained_parameters,
+    training_memory,
+)
 from terrarium.models.events import result_of
 from terrarium.models.files.gguf_file import read_gguf_header
 from terrarium.models.interop.export import export_hf
@@ -67,13 +73,13 @@ def counts(config: ModelConfig) -> dict[str, Any]:
     """What is counted and estimated of a design."""
     length = min(_LENGTH, config.context_length)
     found: dict[str, Any] = {
-        "parameters": {name: n for name, n in parameters(config).items() if n},
+        "parameters": {name: n for name, n in parameters_by_component(config).items() if n},
         "active": active_parameters(config),
         "operations": {name: n for name, n in operations(config, length, length).items() if n},
-        "memory": memory(config, _ROWS, length),
+        "memory": training_memory(config, _ROWS, length),
     }
     try:
-        found["lora"] = dataclasses.asdict(trained(config, _LORA))
+        found["lora"] = dataclasses.asdict(trained_parameters(config, _LORA))
     except ValueError as error:
         found["lora"] = str(error)
     return found

@@ -13,7 +13,7 @@ from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.text.code_editor import CodeEditor
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.worker.failures import describe
-from terrarium.models.codegen import module_source
+from terrarium.models.code_view import module_source
 from terrarium.models.files.atomic import atomic_write_text
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -21,7 +21,7 @@ _HINT = "Needs only torch: save it and run it with Python."
 
 
 class CodeView(QWidget):
-    """Shows the PyTorch module that models.codegen generates for a design."""
+    """Shows the PyTorch module that models.code_view generates for a design."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -13,8 +13,8 @@ from typing import Any
 from terrarium.app.builder.costs.design_costs import costs_of
 from terrarium.app.kit.setting_names.slot_words import UNUSED, differs, format_slot, label_of, value_in_use
 from terrarium.app.session.device_memory import DeviceMemory
-from terrarium.models import cost
-from terrarium.models.cost.custom import if_known
+from terrarium.models.design import active_parameters, flops_per_token, kv_cache_bytes, total_parameters
+from terrarium.models.design.custom import if_known
 from terrarium.models.number_words import format_compact, format_size
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -77,19 +77,19 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: Devic
     return [
         _cost(
             "Parameters",
-            known(lambda config, n: cost.total_parameters(config)),
+            known(lambda config, n: total_parameters(config)),
             _format_count,
             "Trained parameters, exactly as in the built model",
         ),
         _cost(
             "Active parameters",
-            known(lambda config, n: cost.active_parameters(config)),
+            known(lambda config, n: active_parameters(config)),
             _format_count,
             "Parameters used per token: fewer than all in a mixture of experts",
         ),
         _cost(
             "Work per token",
-            known(cost.flops_per_token),
+            known(flops_per_token),
             lambda n: f"{format_compact(n)}FLOP",
             f"Estimated FLOPs of the forward pass for one token of {length:,}",
         ),
@@ -101,7 +101,7 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, on: Devic
         ),
         _cost(
             "KV cache",
-            known(lambda config, n: cost.kv_cache_bytes(config, n) if config.is_causal else None),
+            known(lambda config, n: kv_cache_bytes(config, n) if config.is_causal else None),
             format_size,
             f"Keys and values while one text of {length:,} tokens is generated",
         ),

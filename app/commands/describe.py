@@ -6,7 +6,17 @@ import argparse
 from typing import Any
 
 from terrarium.app.commands.common import add_common, find_model, print_json
-from terrarium.models import cost
+from terrarium.models.design import (
+    activation_bytes,
+    active_parameters,
+    flops_per_token,
+    kv_cache_bytes,
+    operations,
+    parameters_by_component,
+    total_parameters,
+    training_flops_per_token,
+    training_memory,
+)
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_size
 from terrarium.models.settings.design_files import read_design
@@ -53,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def describe(
     config: ModelConfig, batch_size: int, length: int, optimizer: str = OPTIMIZER, device: str = "cpu"
 ) -> dict[str, Any]:
-    """Return all results of `models.cost` for a config, ready for JSON.
+    """Return all results of `models.design` for a config, ready for JSON.
 
     Raises:
         ValueError: if the batch or the length is impossible.
@@ -63,12 +73,12 @@ def describe(
             f"A batch of {batch_size} × {length} tokens is impossible: use lengths from 1 to "
             f"{config.context_length}, and at least one text."
         )
-    memory = cost.memory(config, batch_size, length, optimizer, device=device)
-    activations = cost.activation_bytes(config, batch_size, length, device=device)
+    memory = training_memory(config, batch_size, length, optimizer, device=device)
+    activations = activation_bytes(config, batch_size, length, device=device)
     return {
         "config": config.to_dict(),
-        "parameters": {"total": cost.total_parameters(config), **cost.parameters(config)},
-        "active_parameters": cost.active_parameters(config),
+        "parameters": {"total": total_parameters(config), **parameters_by_component(config)},
+        "active_parameters": active_parameters(config),
         "estimated": {
             "batch_size": batch_size,
             "length": length,
@@ -76,11 +86,11 @@ def describe(
             "device": device,
             "training_memory_bytes": {"total": sum(memory.values()), **memory},
             "activation_bytes": activations,
-            "kv_cache_bytes": cost.kv_cache_bytes(config, length),
-            "kv_cache_kept_bytes": cost.kv_cache_bytes(config, length, windowed=False),
-            "forward_flops": cost.operations(config, length),
-            "forward_flops_per_token": cost.flops_per_token(config, length),
-            "training_flops_per_token": cost.training_flops_per_token(config, length),
+            "kv_cache_bytes": kv_cache_bytes(config, length),
+            "kv_cache_kept_bytes": kv_cache_bytes(config, length, windowed=False),
+            "forward_flops": operations(config, length),
+            "forward_flops_per_token": flops_per_token(config, length),
+            "training_flops_per_token": training_flops_per_token(config, length),
         },
     }
 

@@ -259,7 +259,7 @@ def _option(name: str) -> str:
 
 def _tuned_from_options(args: argparse.Namespace) -> RunSpec:
     """Return the spec of a run from the weights of --from, with the default settings for a model of its size."""
-    from terrarium.models.cost import total_parameters
+    from terrarium.models.design import total_parameters
     from terrarium.models.interop.parents import parent_config
 
     given = [f"--{_option(name)}" for name in _OF_PARENT if getattr(args, name) is not None]

@@ -12,7 +12,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.pronoun_growth import PronounGrowth
 from terrarium.app.minimal_pairs.pronoun_models import PronounModel
 from terrarium.app.session.session import Session
-from terrarium.models import cost
+from terrarium.models.design import total_parameters
 from terrarium.models.number_words import format_compact, format_duration
 from terrarium.models.recipes.pronoun_specs import KINDS, NAMES, TRAINING, pronoun_spec
 
@@ -32,7 +32,7 @@ class GrowCard(QFrame):
         self._unfinished: PronounModel | None = None
         self.growth = PronounGrowth(session.training, session.runs, self)
         self.title = label("", "heading")
-        n = cost.total_parameters(pronoun_spec(KINDS[0]).model)
+        n = total_parameters(pronoun_spec(KINDS[0]).model)
         self.about = label(
             f"Two models of one size ({format_compact(n)} parameters) learn from thousands of sentences what “it” is: "
             "an encoder, which reads both ways, and a causal model, which reads from left to right. The answer is read "

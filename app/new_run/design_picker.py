@@ -16,8 +16,8 @@ from terrarium.app.kit.setting_names.preset_words import (
 )
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.models import cost
-from terrarium.models.cost.custom import if_known
+from terrarium.models.design import training_memory
+from terrarium.models.design.custom import if_known
 from terrarium.models.number_words import format_count, format_size
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -111,6 +111,6 @@ def _about(design: ModelConfig) -> str:
         f"{design.context_length:,} tokens of context."
     )
     if (known_parameters(design) or 0) >= _GIANT:
-        memory = if_known(lambda: sum(cost.memory(design, 1, min(design.context_length, 1024)).values())) or 0
+        memory = if_known(lambda: sum(training_memory(design, 1, min(design.context_length, 1024)).values())) or 0
         words += f" Training it needs about {format_size(memory)} of memory, even with batch size 1 (estimated)."
     return words

@@ -14,11 +14,11 @@ from terrarium.app.new_run.trials.trials import Trials
 from terrarium.app.session.blocks import MEASURING
 from terrarium.app.session.device_memory import DeviceMemory
 from terrarium.app.session.session import Session
-from terrarium.models import cost
 from terrarium.models.computer_load import describe_load
-from terrarium.models.cost.custom import if_known
-from terrarium.models.cost.memory import FLOAT32_BYTES
-from terrarium.models.cost.tuning import trained
+from terrarium.models.design import flops_per_token, total_parameters, training_factor, training_memory
+from terrarium.models.design.custom import if_known
+from terrarium.models.design.memory import FLOAT32_BYTES
+from terrarium.models.design.tuning import trained_parameters
 from terrarium.models.extensions.entries import CRITIC
 from terrarium.models.library.run_corrections import corrections_name
 from terrarium.models.library.run_record import RunInfo
@@ -159,7 +159,7 @@ class RunDraft:
         return 0 if spec is None else if_known(lambda: self._bytes(spec, on)) or 0
 
     def _trained_and_bytes(self, spec: RunSpec, on: DeviceMemory | None) -> tuple[int, int]:
-        return trained(spec.model, spec.tune).total, self._bytes(spec, on)
+        return trained_parameters(spec.model, spec.tune).total, self._bytes(spec, on)
 
     def _bytes(self, spec: RunSpec, on: DeviceMemory | None) -> int:
         shape = self.proposer.shape(spec) if self.learned is not None else None
@@ -276,13 +276,13 @@ def step_bytes(
     length, n_rows = text_length(model, tune), train.batch_size
     if align is not None:
         n_rows = min(_ROWS_AT_ONCE, align.n_prompts * align.n_replies if align.task == "prompts" else 2 * n_rows)
-    memory = partial(cost.memory, device=kind, precision=precision, state_dtype=train.state_dtype)
+    memory = partial(training_memory, device=kind, precision=precision, state_dtype=train.state_dtype)
     recomputes, accumulates = train.activation_checkpointing, train.grad_accum_steps > 1
     parts = memory(model, n_rows, length, train.optimizer, tune=tune, recomputes=recomputes, accumulates=accumulates)
     needed = sum(parts.values())
     if align is not None:
         n_frozen = (align.kind.head == "language") + len(align.reward_models)
-        needed += n_frozen * FLOAT32_BYTES * cost.total_parameters(model)
+        needed += n_frozen * FLOAT32_BYTES * total_parameters(model)
     if align is not None and CRITIC in align.kind.needs:
         critic = memory(model, n_rows, length, train.optimizer, accumulates=True)
         needed += sum(critic[kept] for kept in ("Weights", "Gradients", "Optimizer"))
@@ -296,9 +296,7 @@ def _flops_per_step(info: RunInfo) -> float | None:
         return None
     length = min(text_length(spec.model, spec.tune), math.ceil(info.tokens / info.step / spec.train.batch_size))
     recomputes = spec.train.activation_checkpointing
-    per_token = cost.flops_per_token(spec.model, length) * cost.training_factor(
-        spec.model, spec.tune, recomputes=recomputes
-    )
+    per_token = flops_per_token(spec.model, length) * training_factor(spec.model, spec.tune, recomputes=recomputes)
     return info.tokens / info.step * per_token
 
 

@@ -16,7 +16,7 @@ from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.job import BACKGROUND, Job
 from terrarium.app.worker.latest_job import LatestJob
-from terrarium.models.cost.custom import if_known
+from terrarium.models.design.custom import if_known
 from terrarium.models.events import Event
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.training.proposal.propose import Proposal, propose

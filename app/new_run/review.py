@@ -27,8 +27,8 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.new_run.draft import TimeEstimate
 from terrarium.app.new_run.trials.trials import TrialState
 from terrarium.app.session.device_memory import DeviceMemory, check_fit, format_memory_use
-from terrarium.models.cost.custom import if_known
-from terrarium.models.cost.tuning import trained
+from terrarium.models.design.custom import if_known
+from terrarium.models.design.tuning import trained_parameters
 from terrarium.models.number_words import format_about, format_compact, format_duration, format_milliseconds
 from terrarium.models.settings.align_spec import AlignSpec
 from terrarium.models.settings.model_config import ModelConfig
@@ -249,7 +249,7 @@ class RunReview(QFrame):
             self._titles[name].setText(f"{what} {words}")
             self.facts[name].setAccessibleName(f"{what} {words}")
         self.facts["parameters"].setText(format_parameter_count(model))
-        n_trained = if_known(lambda: trained(model, tune).total)
+        n_trained = if_known(lambda: trained_parameters(model, tune).total)
         self.facts["trained"].setText(_NONE if n_trained is None else format_compact(n_trained, billion="B"))
         self.facts["step"].setText(f"{read:,}" if read else _NONE)
         self.facts["tokens"].setText(format_compact(read * train.steps) if read else _NONE)

@@ -13,8 +13,8 @@ from terrarium.app.kit.basics import label, plain_tip
 from terrarium.app.kit.setting_names.slot_words import UNUSED, format_slot
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE
-from terrarium.models import cost
-from terrarium.models.cost.custom import if_known
+from terrarium.models.design import total_parameters, trained_parameters
+from terrarium.models.design.custom import if_known
 from terrarium.models.extensions.missing import Missing
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.model_config import ModelConfig
@@ -119,7 +119,7 @@ def _format_value(value: Any) -> str:
 
 def _trained_share(spec: RunSpec) -> str:
     """Format how many of the parameters are trained; "–" if a custom block hides it."""
-    trained = if_known(lambda: cost.trained(spec.model, spec.tune))
+    trained = if_known(lambda: trained_parameters(spec.model, spec.tune))
     if trained is None:
         return UNUSED
-    return f"{trained.total:,} of {cost.total_parameters(spec.model) + trained.added:,}"
+    return f"{trained.total:,} of {total_parameters(spec.model) + trained.added:,}"

@@ -11,9 +11,9 @@ from PySide6.QtCore import QObject, Signal, Slot
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.notices import Notices
-from terrarium.models.cost.known import is_known, measure_apart, stop_measuring
 from terrarium.models.custom_blocks import store
 from terrarium.models.custom_blocks.manifest import BlockOption, CustomBlock
+from terrarium.models.design.known import is_known, measure_apart, stop_measuring
 from terrarium.models.settings.block_references import blocks_of
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.slots import slot

@@ -43,7 +43,7 @@ def draft_models(runs: list[RunInfo], open_run: str, config: ModelConfig, tokeni
 
     Reads their files: call it in the background. config, tokenizer: of the model of `open_run`.
     """
-    from terrarium.models.cost import total_parameters
+    from terrarium.models.design import total_parameters
     from terrarium.models.runs.run_folder import RunFolder
     from terrarium.models.tokenizers.store import read_tokenizer
 

@@ -25,7 +25,7 @@ from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.shell.window_place import fit_screen, restore_place
 from terrarium.app.worker.failures import describe
 from terrarium.app.worker.notices import Notices
-from terrarium.models.cost.custom import only_known
+from terrarium.models.design.custom import only_known
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from terrarium.models.architecture.cache import KVCache
 from terrarium.models.architecture.trace import Trace
-from terrarium.models.cost.tree import design_tree, sites
+from terrarium.models.design.tree import design_tree, sites
 from terrarium.models.settings.model_config import ModelConfig
 
 

@@ -15,7 +15,7 @@ from terrarium.models.architecture.lookback import look_back
 from terrarium.models.architecture.ngrams import NGramEmbedding
 from terrarium.models.architecture.stack import Stack
 from terrarium.models.architecture.trace import Trace
-from terrarium.models.cost.tree import (
+from terrarium.models.design.tree import (
     NORMAL,
     OUTPUT_TABLE,
     OWN,

@@ -16,7 +16,7 @@ from torch import Tensor
 from terrarium.models.architecture.cache import KVCache
 from terrarium.models.architecture.trace import Patch, Trace
 from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
-from terrarium.models.cost.tree import design_tree, sites
+from terrarium.models.design.tree import design_tree, sites
 from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inference.sampling import as_floats, draw_number
 from terrarium.models.inference.sampling_steps import drawn_token, sampling_steps, state_at

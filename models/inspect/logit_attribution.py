@@ -20,7 +20,7 @@ from terrarium.models.architecture.heads import LanguageHead
 from terrarium.models.architecture.stack import Stack
 from terrarium.models.architecture.trace import Trace
 from terrarium.models.architecture.transformer import AnyModel
-from terrarium.models.cost.tree import design_tree, sites
+from terrarium.models.design.tree import design_tree, sites
 from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inspect.read_text import answer_logits, answering_stack, block_sites
 

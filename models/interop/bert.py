@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.cost.tree import Tensor
+from terrarium.models.design.tree import Tensor
 from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import (
     ACTIVATIONS,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from terrarium.models.cost.tree import Tensor, design_tree, state_tensors
+from terrarium.models.design.tree import Tensor, design_tree, state_tensors
 from terrarium.models.settings.model_config import ModelConfig
 
 
@@ -48,8 +48,8 @@ def named_weights(
     """Return the weights of a design, of each part of its tree by the part's remote name.
 
     Args:
-        names: the remote name of each part, by its path in the tree (models.cost.tree); "*" is the number of a layer or
-            an expert in both. Parts with the same remote name are successive rows of one tensor.
+        names: the remote name of each part, by its path in the tree (models.design.tree); "*" is the number of a layer
+            or an expert in both. Parts with the same remote name are successive rows of one tensor.
         special: weights that are stored in another way.
         how: further fields of a Weight, from the path of its part, the remote name of that, and its tensor.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.cost.tree import MATRIX
+from terrarium.models.design.tree import MATRIX
 from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import (
     HEAD_CLASSES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.models.codegen import module_source
+from terrarium.models.code_view import module_source
 from terrarium.models.interop.terrarium import class_of_design
 from terrarium.models.settings.model_config import ModelConfig
 

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from terrarium.models.architecture.lora import DOWN, UP
 from terrarium.models.architecture.transformer import AnyModel
-from terrarium.models.cost.tree import design_tree, state_tensors
+from terrarium.models.design.tree import design_tree, state_tensors
 from terrarium.models.events import Event, result_of
 from terrarium.models.files.atomic import DamagedError
 from terrarium.models.inference.weight_kinds import KINDS

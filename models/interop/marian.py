@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.cost.tree import Tensor
+from terrarium.models.design.tree import Tensor
 from terrarium.models.interop.bart import BLOCKS, COPIES, HEAD_BIAS, read_sizes, write_sizes
 from terrarium.models.interop.family import Weight, named_weights
 from terrarium.models.interop.options import check_known, integer, must_be, require

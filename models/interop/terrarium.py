@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.cost.tree import design_tree, state_tensors
+from terrarium.models.design.tree import design_tree, state_tensors
 from terrarium.models.interop.family import Weight
 from terrarium.models.interop.options import id2label_of
 from terrarium.models.settings.model_config import ModelConfig

@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from terrarium.models.cost import total_parameters
 from terrarium.models.custom_blocks.store import find_in
+from terrarium.models.design import total_parameters
 from terrarium.models.runs.sweep import MAX_RUNS
 from terrarium.models.settings.block_references import BLOCK_SLOTS, blocks_of, options_in, written_options
 from terrarium.models.settings.model_config import ModelConfig

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.library.library import RunInfo
 from terrarium.models.metrics.intervals import student
 from terrarium.models.number_words import format_few, format_signed

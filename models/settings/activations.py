@@ -1,6 +1,7 @@
 """The available activations of the feed-forward. No torch.
 
-Implemented, by the same names, in models.architecture.experts, models.codegen.reference and models.cost.activations.
+Implemented, by the same names, in models.architecture.experts, models.code_view.reference and
+models.design.activations.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The available normalisations. No torch.
 
-Implemented, by the same names, in models.architecture.norms, models.codegen.reference and models.cost.activations.
+Implemented, by the same names, in models.architecture.norms, models.code_view.reference and models.design.activations.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The available position schemes: their names, where they are applied, what they learn, and their words. No torch.
 
-Their code, by the same names: models.architecture.positions (modules), models.codegen.reference (text).
+Their code, by the same names: models.architecture.positions (modules), models.code_view.reference (text).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LearnedTensor:
     """A tensor that a scheme learns.
 
     name: in its stack. sizes: its shape, as numbers or as the slots that give them. init: how it is initialised, a word
-    of models.cost.tree.
+    of models.design.tree.
     """
 
     name: str

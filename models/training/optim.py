@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from terrarium.models.architecture.transformer import AnyModel
-from terrarium.models.cost.tree import MATRIX, TABLE, design_tree, state_tensors
+from terrarium.models.design.tree import MATRIX, TABLE, design_tree, state_tensors
 from terrarium.models.device import bf16_is_fast
 from terrarium.models.extensions.missing import Missing
 from terrarium.models.settings.model_config import ModelConfig

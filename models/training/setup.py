@@ -17,9 +17,9 @@ from terrarium.models.alignment.rollouts import RowBatches
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.template_config import ChatTemplateConfig, read_kept_template_config
 from terrarium.models.corpora.corpus import Corpus, open_run_corpus
-from terrarium.models.cost import training_factor
 from terrarium.models.data.batch import Batch
 from terrarium.models.data.batches import Batches
+from terrarium.models.design import training_factor
 from terrarium.models.device import DeviceChoice, choose_device, core_count, pick_precision, seed_global
 from terrarium.models.evaluation.held_out_questions import HeldOutSample
 from terrarium.models.events import Event, Phase
@@ -88,7 +88,7 @@ class TrainingContext:
     `unigram_tokens` tokens (models.training.unigram); `trained_parameters`, those that are not frozen.
     """
     training_factor: float
-    """The approximate cost of a training step in forward passes (models.cost.training_factor)."""
+    """The approximate cost of a training step in forward passes (models.design.training_factor)."""
     peak_flops: float
     """The highest matrix-multiplication speed measured on the device, in FLOP/s."""
 

@@ -1,6 +1,6 @@
 """What a fine-tuning trains: its design, which parameters are frozen, and the initial weights.
 
-Its cost: models.cost.tuning.
+Its cost: models.design.tuning.
 """
 
 from __future__ import annotations

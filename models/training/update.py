@@ -10,8 +10,8 @@ import torch
 
 from terrarium.models.architecture.experts import balance_loss
 from terrarium.models.architecture.trace import Trace
-from terrarium.models.cost.operations import operations, operations_of_targets
 from terrarium.models.data.batch import Batch
+from terrarium.models.design.operations import operations, operations_of_targets
 from terrarium.models.device import seed_global
 from terrarium.models.events import MicroStep
 from terrarium.models.settings.model_config import ModelConfig

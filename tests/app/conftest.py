@@ -21,7 +21,7 @@ from terrarium.app.new_run import proposer
 from terrarium.app.session import device
 from terrarium.app.session.session import Session
 from terrarium.app.worker.worker import Worker
-from terrarium.models.cost.custom import only_known
+from terrarium.models.design.custom import only_known
 from terrarium.models.evaluation import held_out_questions
 from terrarium.models.events import result_of
 from terrarium.models.library.library import Library

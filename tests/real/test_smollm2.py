@@ -20,7 +20,7 @@ from terrarium.app.cli import main
 from terrarium.models import load_model
 from terrarium.models.architecture.transformer import AnyModel, Decoder
 from terrarium.models.chat.template import render_template
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.events import TokenMade
 from terrarium.models.inference.generate import generate
 from terrarium.models.interop.loading import load_config

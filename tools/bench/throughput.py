@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from terrarium.models.architecture.transformer import build_model
-from terrarium.models.cost.operations import operations
 from terrarium.models.data.batch import Batch
+from terrarium.models.design.operations import operations
 from terrarium.models.device import bf16_is_fast
 from terrarium.models.events import Event, Notice, Phase, Progress
 from terrarium.models.settings.model_config import ModelConfig

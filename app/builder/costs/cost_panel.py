@@ -21,7 +21,7 @@ from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import MEASURING
 from terrarium.app.session.device_memory import DeviceMemory, budget, check_fit
-from terrarium.models.cost.fit import Proposal
+from terrarium.models.design.fit import Proposal
 from terrarium.models.number_words import format_compact, format_size
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import OPTIMIZERS

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from terrarium.app.session.device_memory import DeviceMemory
-from terrarium.models import cost
+from terrarium.models.design import (
+    activation_bytes,
+    active_parameters,
+    flops_per_token,
+    kv_cache_bytes,
+    operations,
+    parameters_by_component,
+    training_flops_per_token,
+    training_memory,
+)
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import OPTIMIZERS
 from terrarium.models.settings.run_spec import TrainConfig
@@ -94,10 +103,10 @@ class DesignCosts:
 def costs_of(config: ModelConfig, batch: int, length: int, on: DeviceMemory | None) -> DesignCosts:
     """Compute the costs of training `config` on `batch` texts of `length` tokens, `on` a device (None: a CPU)."""
     device, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(config.d_model))
-    memory = cost.memory(config, batch, length, OPTIMIZER, device=device, precision=precision)
-    by_component = cost.activation_bytes(config, batch, length, device=device, precision=precision)
-    work = {name: n // length for name, n in cost.operations(config, length).items()}
-    parameters = cost.parameters(config)
+    memory = training_memory(config, batch, length, OPTIMIZER, device=device, precision=precision)
+    by_component = activation_bytes(config, batch, length, device=device, precision=precision)
+    work = {name: n // length for name, n in operations(config, length).items()}
+    parameters = parameters_by_component(config)
     # Components that are zero at the peak keep their row, so that rows do not appear and disappear.
     names = dict.fromkeys([*(name for name, n in parameters.items() if n), *by_component])
     in_memory = (
@@ -108,13 +117,13 @@ def costs_of(config: ModelConfig, batch: int, length: int, on: DeviceMemory | No
     return DesignCosts(
         parameters=_slices(parameters),
         n_parameters=sum(parameters.values()),
-        n_active=cost.active_parameters(config),
+        n_active=active_parameters(config),
         work=_slices(work),
-        flops=cost.flops_per_token(config, length),
-        training_flops=cost.training_flops_per_token(config, length),
+        flops=flops_per_token(config, length),
+        training_flops=training_flops_per_token(config, length),
         memory=in_memory,
         memory_bytes=sum(memory.values()),
-        cache_bytes=cost.kv_cache_bytes(config, length),
+        cache_bytes=kv_cache_bytes(config, length),
     )
 
 

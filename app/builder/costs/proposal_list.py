@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import label
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.models.cost.fit import Proposal
+from terrarium.models.design.fit import Proposal
 from terrarium.models.number_words import format_size
 
 _MAX_SHOWN = 4

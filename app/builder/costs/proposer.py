@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, Signal, Slot
 
 from terrarium.app.worker.background import LatestTask
-from terrarium.models.cost.fit import Proposal, proposals
+from terrarium.models.design.fit import Proposal, proposals
 from terrarium.models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitRequest:
-    """A run that must fit into `budget_bytes`; the fields are arguments of models.cost.fit.proposals."""
+    """A run that must fit into `budget_bytes`; the fields are arguments of models.design.fit.proposals."""
 
     config: ModelConfig
     batch_size: int

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from terrarium.app.builder.diagram.part import Part, StackSpec
-from terrarium.models.cost.custom import only_known
-from terrarium.models.cost.tree import Node, design_tree
-from terrarium.models.cost.tree import Part as TreePart
 from terrarium.models.custom_blocks.store import find_in
+from terrarium.models.design.custom import only_known
+from terrarium.models.design.tree import Node, design_tree
+from terrarium.models.design.tree import Part as TreePart
 from terrarium.models.settings.block_references import BLOCK_SLOTS, blocks_of, options_in
 from terrarium.models.settings.model_config import ModelConfig
 

@@ -7,8 +7,8 @@ from functools import cache
 
 from terrarium.app.kit.setting_names.slot_words import UNUSED
 from terrarium.app.kit.setting_names.value_words import words
-from terrarium.models import cost
-from terrarium.models.cost.custom import if_known
+from terrarium.models.design import total_parameters
+from terrarium.models.design.custom import if_known
 from terrarium.models.number_words import format_compact
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -49,7 +49,7 @@ def preset_families() -> tuple[Family, ...]:
 
 
 def _order(name: str) -> tuple[bool, int]:
-    return not name.endswith("-tiny"), cost.total_parameters(PRESETS[name])
+    return not name.endswith("-tiny"), total_parameters(PRESETS[name])
 
 
 def format_parameter_count(config: ModelConfig) -> str:
@@ -63,7 +63,7 @@ def known_parameters(config: ModelConfig) -> int | None:
 
     Nothing of a block runs.
     """
-    return if_known(lambda: cost.total_parameters(config))
+    return if_known(lambda: total_parameters(config))
 
 
 def same_preset(config: ModelConfig) -> str:

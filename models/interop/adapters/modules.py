@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from terrarium.models.architecture.lora import DOWN, UP
-from terrarium.models.cost.tree import design_tree
-from terrarium.models.cost.tuning import adapted_matrices
+from terrarium.models.design.tree import design_tree
+from terrarium.models.design.tuning import adapted_matrices
 from terrarium.models.interop.building import alternated, evens_first
 from terrarium.models.interop.family import Weight
 from terrarium.models.interop.parents import Parent

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.events import Event
 from terrarium.models.hub_client import TIMEOUT_S, HubClient, HubFile
 from terrarium.models.settings.model_config import ModelConfig

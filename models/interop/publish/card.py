@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.evaluation.record import read_evaluation
 from terrarium.models.events import Evaluated, KindAccuracy
 from terrarium.models.interop.families import family_for_export

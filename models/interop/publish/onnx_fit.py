@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.interop.options import custom_block_misfit
 from terrarium.models.number_words import format_size
 from terrarium.models.settings.model_config import ModelConfig

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
-from terrarium.models import cost
+from terrarium.models.design import total_parameters
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.tokenizers.text.text_measures import Figures, measure_texts
@@ -99,8 +99,8 @@ def model_cost(design: ModelConfig, vocab_size: int, figures: Figures) -> ModelC
     """
     # Parameters are linear in the vocabulary size, so one more token gives the cost of each in any design: a row of
     # the embedding, another one if the head is not tied, a bias if it has one.
-    total = cost.total_parameters(design)
-    per_token = cost.total_parameters(dataclasses.replace(design, vocab_size=design.vocab_size + 1)) - total
+    total = total_parameters(design)
+    per_token = total_parameters(dataclasses.replace(design, vocab_size=design.vocab_size + 1)) - total
     return ModelCost(
         vocabulary_parameters=vocab_size * per_token,
         total_parameters=total + (vocab_size - design.vocab_size) * per_token,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from terrarium.models.cost.fit import describe_update, split_update
 from terrarium.models.data.batches import Batches, objective_batches
 from terrarium.models.data.encoded import encode_split_events
 from terrarium.models.data.objectives import objective_on
+from terrarium.models.design.fit import describe_update, split_update
 from terrarium.models.device import DeviceChoice, choose_device, is_out_of_memory
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.library.library import Library

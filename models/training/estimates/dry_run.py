@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch.optim import Optimizer
 
-from terrarium.models import cost
 from terrarium.models.architecture.block import recompute_blocks
 from terrarium.models.architecture.transformer import AnyModel, build_model
-from terrarium.models.cost.fit import proposals
+from terrarium.models.design import training_memory
+from terrarium.models.design.fit import proposals
 from terrarium.models.device import (
     DeviceChoice,
     choose_device,
@@ -49,7 +49,7 @@ class DryRun:
     peak_bytes: int | None
     """The peak memory of torch in a step: weights, gradients, optimizer, activations. None if not measurable."""
     estimate: dict[str, int]
-    """The estimate of models.cost.memory for the same training, in bytes by purpose."""
+    """The estimate of models.design.memory for the same training, in bytes by purpose."""
 
     @property
     def estimated_bytes(self) -> int:
@@ -74,7 +74,7 @@ def dry_run(
         raise ValueError("This encoder has no head, so there is nothing to train: choose the head “language”.")
     dtype = pick_precision(train, config, choice.device)
     precision = str(dtype).removeprefix("torch.")
-    estimate = cost.memory(
+    estimate = training_memory(
         config,
         train.batch_size,
         config.context_length,

@@ -72,7 +72,7 @@ class RunCost(Event):
     """The measured cost of a run. If it does not fit, what was not measured is None.
 
     peak_bytes: torch's peak memory (None if it cannot be measured). available_bytes: free main memory, or all of a
-    GPU's. estimated_bytes: the estimate of models.cost.memory. seconds: of the whole run: `training_s` of its steps,
+    GPU's. estimated_bytes: the estimate of models.design.memory. seconds: of the whole run: `training_s` of its steps,
     `validation_s` and `samples_s` of its evaluations; loading and saving are not included.
     """
 

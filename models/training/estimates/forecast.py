@@ -7,9 +7,9 @@ import statistics
 import time
 from collections.abc import Generator
 
-from terrarium.models import cost
 from terrarium.models.data.batches import Batches, objective_batches
 from terrarium.models.data.objectives import objective_on
+from terrarium.models.design import training_memory
 from terrarium.models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from terrarium.models.events import Event, Phase, Progress, result_of
 from terrarium.models.library.library import Library
@@ -97,7 +97,7 @@ def _measure(
     heaviest = heaviest_batch(batches)
     n_texts, length = batches.batch(heaviest).inputs.shape
     source = batches.batch(heaviest).source
-    estimate = cost.memory(
+    estimate = training_memory(
         spec.batch_model,
         n_texts,
         length,

@@ -90,7 +90,7 @@ def measured_activations(
     dtype: torch.dtype = torch.float32,
     recomputes: bool = False,
 ) -> int:
-    """Measure the counterpart of `models.cost.activation_bytes`, with the same convention, on a new model.
+    """Measure the counterpart of `models.design.activation_bytes`, with the same convention, on a new model.
 
     Forward, cross-entropy over all targets and backward of one step in train mode; every `.grad` exists before. Draws
     weights and dropout from torch's global generator.

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from terrarium.models import cost
+from terrarium.models.design import total_parameters, training_memory
 from terrarium.models.number_words import format_about, format_count
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig
@@ -90,7 +90,7 @@ def propose(
     changes: dict[str, Any] = {}
     is_new = tune is None
     if tune is not None:
-        changes = usual_train(tune.mode, cost.total_parameters(model))
+        changes = usual_train(tune.mode, total_parameters(model))
     if facts is None or not facts.n_tokens:
         wanted = int(changes.get("steps", TrainConfig().steps))
         shape = step_shape(None, model, dataclasses.replace(train, **changes | chosen), tune)
@@ -99,7 +99,7 @@ def propose(
         changes |= {"steps": steps} | proposed_intervals(in_all)
         changes["eval_batches"] = _eval_batches(None, shape, in_all, changes["eval_interval"])
         return Proposal(train=changes, is_cut=steps < wanted)
-    kind = "scratch" if is_new or cost.total_parameters(model) <= _SMALL else "tuned"
+    kind = "scratch" if is_new or total_parameters(model) <= _SMALL else "tuned"
     of_tune: dict[str, Any] = {} if tune is None else {"max_length": _max_length(facts, model)}
     if tune is not None:
         tune = dataclasses.replace(tune, **of_tune)
@@ -193,7 +193,7 @@ def _max_length(facts: DataFacts, model: ModelConfig) -> int:
     if facts.lengths:
         longest = facts.lengths[min(len(facts.lengths) - 1, math.ceil(_LENGTH_SHARE * len(facts.lengths)))]
         most = min(most, max(16, 8 * math.ceil(longest / 8)))
-    elif cost.total_parameters(model) > _SMALL:
+    elif total_parameters(model) > _SMALL:
         most = most // 2
     return min(most, max(8, model.context_length))
 
@@ -242,7 +242,7 @@ def _wanted_steps(facts: DataFacts, model: ModelConfig, shape: StepShape, kind: 
     """Return the number of updates after which nearly everything is learned."""
     assert shape.per_epoch is not None
     if facts.unit == TEXT or (kind == "scratch" and facts.unit != ITEMS and facts.n_rows > 4000):
-        budget = _TOKENS_PER_PARAMETER * cost.total_parameters(model)
+        budget = _TOKENS_PER_PARAMETER * total_parameters(model)
         tokens = min(budget, _MOST_TEXT_EPOCHS[kind] * facts.n_tokens)
         return tokens / shape.n_tokens
     fewest, most = _EPOCHS[kind]
@@ -295,8 +295,8 @@ def step_memory_parts(
     device: str = "cpu",
     precision: str = "float32",
 ) -> dict[str, int]:
-    """As `step_memory`, by purpose (models.cost.memory)."""
-    return cost.memory(
+    """As `step_memory`, by purpose (models.design.memory)."""
+    return training_memory(
         model,
         shape.most_rows,
         shape.longest,

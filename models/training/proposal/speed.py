@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from terrarium.models import cost
+from terrarium.models.design import training_factor
 from terrarium.models.events import Event
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.training.proposal.facts import ITEMS, DataFacts
@@ -47,7 +47,7 @@ def run_seconds(spec: RunSpec, shape: StepShape, facts: DataFacts | None, speed:
     flops = update_flops(shape, spec.model, train, spec.tune)
     seconds = train.steps * speed.step_seconds(flops)
     if train.eval_interval:
-        forward = flops / shape.accumulation / cost.training_factor(spec.model, spec.tune)
+        forward = flops / shape.accumulation / training_factor(spec.model, spec.tune)
         n_rows = facts.n_val_rows if facts is not None and facts.n_val_rows else train.eval_batches * shape.rows
         n_batches = min(train.eval_batches, n_rows / shape.rows)
         n_passes = 2 if facts is not None and facts.unit == ITEMS else 1

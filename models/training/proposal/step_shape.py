@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from terrarium.models import cost
-from terrarium.models.cost.operations import SPARSE_BELOW
+from terrarium.models.design import flops_per_token, operations_of_targets, training_factor
+from terrarium.models.design.operations import SPARSE_BELOW
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.settings.tune_spec import TuneSpec
@@ -91,9 +91,9 @@ def batch_size_for(rows: int, facts: DataFacts, model: ModelConfig, tune: TuneSp
 
 def update_flops(shape: StepShape, model: ModelConfig, train: TrainConfig, tune: TuneSpec | None) -> float:
     """Return the FLOPs of the matrix products of an update, forward and backward."""
-    factor = cost.training_factor(model, tune, recomputes=train.activation_checkpointing)
-    skipped = (1 - shape.loss_fraction) * cost.operations_of_targets(model)
-    forward = cost.flops_per_token(model, shape.length) - skipped
+    factor = training_factor(model, tune, recomputes=train.activation_checkpointing)
+    skipped = (1 - shape.loss_fraction) * operations_of_targets(model)
+    forward = flops_per_token(model, shape.length) - skipped
     return shape.n_places * forward * factor
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.events import Event
 from terrarium.models.library.library import Library
 from terrarium.models.runs.twin import N_SEEDS, twin_of

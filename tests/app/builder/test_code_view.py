@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.builder.code_view import CodeView, file_name
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.models.codegen import module_source
+from terrarium.models.code_view import module_source
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 

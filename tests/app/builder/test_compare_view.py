@@ -16,7 +16,7 @@ from terrarium.app.builder.compare_view import CompareView
 from terrarium.app.builder.comparison import COSTS, ComparedDesign, ComparedRow, compare
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.models import cost
+from terrarium.models.design import active_parameters, flops_per_token, total_parameters, training_memory
 from terrarium.models.settings.presets import PRESETS
 
 
@@ -38,10 +38,10 @@ def test_only_what_differs_is_listed() -> None:
 def test_costs_are_those_of_the_cost_module() -> None:
     rows = compared("llama-tiny", "mixtral-8x7b", "bert-base")
     configs = [PRESETS[name] for name in ("llama-tiny", "mixtral-8x7b", "bert-base")]
-    assert rows["Parameters"].exact == tuple(str(cost.total_parameters(c)) for c in configs)
-    assert rows["Active parameters"].exact == tuple(str(cost.active_parameters(c)) for c in configs)
-    assert rows["Work per token"].exact == tuple(str(cost.flops_per_token(c, 256)) for c in configs)
-    assert rows["Memory to train"].exact == tuple(str(sum(cost.memory(c, 8, 256).values())) for c in configs)
+    assert rows["Parameters"].exact == tuple(str(total_parameters(c)) for c in configs)
+    assert rows["Active parameters"].exact == tuple(str(active_parameters(c)) for c in configs)
+    assert rows["Work per token"].exact == tuple(str(flops_per_token(c, 256)) for c in configs)
+    assert rows["Memory to train"].exact == tuple(str(sum(training_memory(c, 8, 256).values())) for c in configs)
     assert rows["KV cache"].cells[2] == "–", "an encoder does not write"
     assert rows["Parameters"].cells == ("988 k", "46.7 B", "110 M")
 
@@ -112,7 +112,7 @@ def test_it_is_copied_as_markdown_and_csv(qtbot: QtBot, view: CompareView) -> No
     rows = list(csv.DictReader(io.StringIO(QGuiApplication.clipboard().text())))
     by_slot = {row["setting"]: row for row in rows}
     assert by_slot["n_expert"]["Mixtral 8×7B"] == "8"
-    assert rows[0]["Mixtral 8×7B"] == str(cost.total_parameters(PRESETS["mixtral-8x7b"]))
+    assert rows[0]["Mixtral 8×7B"] == str(total_parameters(PRESETS["mixtral-8x7b"]))
 
 
 def test_every_edit_is_followed(view: CompareView) -> None:

@@ -13,8 +13,8 @@ from terrarium.app.new_run.draft import step_bytes
 from terrarium.app.run.fork_dialog import ForkDialog
 from terrarium.app.session.session import Session
 from terrarium.app.training.training_tab import TrainingTab
-from terrarium.models import cost
 from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.design import total_parameters
 from terrarium.models.events import AlignMetrics
 from terrarium.models.files.jsonl import read_rows
 from terrarium.models.settings.align_spec import AlignSpec, usual_align
@@ -175,7 +175,7 @@ def test_a_second_reward_model_can_question_the_first(tab: TrainingTab, parent: 
 
 def test_the_memory_of_a_step_counts_the_models_that_it_needs() -> None:
     model = ModelConfig()
-    weights = 4 * cost.total_parameters(model)
+    weights = 4 * total_parameters(model)
 
     def needed(stage: str, batch_size: int = 16, **settings: Any) -> int:
         train = TrainConfig(batch_size=batch_size, optimizer="adamw")

@@ -16,8 +16,8 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.new_run_page import NewRun
 from terrarium.app.session.session import Session
-from terrarium.models import cost
 from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
+from terrarium.models.design import total_parameters
 from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.library.run_corrections import corrections_name
 from terrarium.models.runs.run_folder import RunFolder
@@ -149,7 +149,7 @@ def test_a_small_parent_is_tuned_whole_with_a_sentence_why(form: NewRun, parent:
     assert not form.design.isVisible()
     assert not form.tokenizer.isVisible()
     assert (form.form.config.optimizer, form.form.config.weight_decay) == ("adamw", 0.0)
-    total = cost.total_parameters(form.draft.model)
+    total = total_parameters(form.draft.model)
     until(lambda: start.costs["all"][0].text() != "–")
     assert start.costs["all"][0].text() == form.review.fact("trained")
     assert form.review.fact("parameters").startswith(start.costs["all"][0].text()[:2])

@@ -18,8 +18,8 @@ from terrarium.app.session.life import Life
 from terrarium.app.session.session import Session
 from terrarium.app.session.training_state import TrainingState
 from terrarium.app.training.training_tab import TrainingTab
-from terrarium.models import cost
 from terrarium.models.corpora.corpus import build_examples_corpus
+from terrarium.models.design import total_parameters, trained_parameters
 from terrarium.models.diagnosis.findings import Remedy
 from terrarium.models.library.library import Library
 from terrarium.models.settings.model_config import ModelConfig
@@ -280,7 +280,7 @@ def test_the_settings_of_a_fine_tuning_say_what_it_trains(tiny_spec: RunSpec, qt
     spec = dataclasses.replace(tiny_spec, tune=TuneSpec(parent="base@4", mode="lora", lora_r=2))
     view = SpecView(spec)
     qtbot.addWidget(view)
-    trained, whole = cost.trained(spec.model, spec.tune), cost.total_parameters(spec.model)
+    trained, whole = trained_parameters(spec.model, spec.tune), total_parameters(spec.model)
     shown = [label.text() for label in view.findChildren(QLabel)]
     assert shown[shown.index("Train") + 1] == "LoRA"
     assert shown[shown.index("Trained parameters") + 1] == f"{trained.total:,} of {whole + trained.added:,}"

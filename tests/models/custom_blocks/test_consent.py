@@ -17,12 +17,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from terrarium.models import cost
 from terrarium.models.architecture.transformer import build_model
-from terrarium.models.cost.tree import design_tree
 from terrarium.models.custom_blocks import loading, store
 from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
 from terrarium.models.custom_blocks.sizes import BlockConfig
+from terrarium.models.design import total_parameters
+from terrarium.models.design.tree import design_tree
 from terrarium.models.events import result_of
 from terrarium.models.interop.loading import load_config, load_model
 from terrarium.models.library.library import Library
@@ -125,7 +125,7 @@ def _listing(design: ModelConfig, library: Library, folder: Path) -> None:
 ENTRIES: dict[str, Callable[[ModelConfig, Library, Path], object]] = {
     "build": lambda design, library, folder: build_model(design),
     "tree": lambda design, library, folder: design_tree(design),
-    "costs": lambda design, library, folder: cost.total_parameters(design),
+    "costs": lambda design, library, folder: total_parameters(design),
     "measure": _measure,
     "checks": lambda design, library, folder: store.check_blocks(design),
     "library": _listing,

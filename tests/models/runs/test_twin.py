@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from terrarium.models.architecture.transformer import build_model
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_index import RunIndex
 from terrarium.models.library.run_record import RunInfo

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from terrarium.models import cost
 from terrarium.models.architecture.lora import adapted_layers
 from terrarium.models.architecture.transformer import build_model
 from terrarium.models.custom_blocks import store
+from terrarium.models.design import training_memory
 from terrarium.models.events import TrainMetrics
 from terrarium.models.interop.loading import load_model
 from terrarium.models.interop.stored import read_tensors
@@ -184,7 +184,7 @@ def test_the_estimate_of_activations_is_within_a_tenth(
 
     step()
     peak = peak_allocated(step, torch.device("cpu"))
-    estimate = cost.memory(config, 6, 64, "adamw", precision="float32")
+    estimate = training_memory(config, 6, 64, "adamw", precision="float32")
     assert estimate["Activations"] + estimate["Gradients"] == pytest.approx(peak, rel=0.1)
 
 

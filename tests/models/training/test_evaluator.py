@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from terrarium.models.architecture.transformer import build_model
-from terrarium.models.cost import operations
+from terrarium.models.design import operations
 from terrarium.models.events import AttentionSeen, Event, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import inspect_run

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from terrarium.models import cost
 from terrarium.models.architecture.transformer import Decoder
+from terrarium.models.design import training_memory
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import OPTIMIZERS
 from terrarium.models.settings.presets import PRESETS
@@ -148,7 +148,7 @@ def test_no_optimizer_stands_in_for_an_unknown_one(tiny_config: ModelConfig) -> 
     with pytest.raises(KeyError, match="sgd"):
         make_optimizers(Decoder(tiny_config), train)
     with pytest.raises(KeyError, match="sgd"):
-        cost.memory(tiny_config, 2, 8, "sgd")
+        training_memory(tiny_config, 2, 8, "sgd")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -12,9 +12,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from terrarium.models import cost
 from terrarium.models.architecture.lora import merged
 from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.design import trained_parameters
 from terrarium.models.events import RunStarted, TrainMetrics
 from terrarium.models.inspect.position_weights import (
     PositionRunsFound,
@@ -142,7 +142,7 @@ def test_what_is_frozen_stays_bit_for_bit_and_only_the_rest_is_saved(
     parent: RunFolder, mode: str, tuned: Callable[[str], Tuned]
 ) -> None:
     run = tuned(mode).run
-    counted = cost.trained(run.spec.model, run.spec.tune).total
+    counted = trained_parameters(run.spec.model, run.spec.tune).total
     assert run.measured["trained_parameters"] == counted
     before, after, saved = weights_of(parent.folder), weights_of(run.folder), final_weights(run)
     changed = {name for name in after if not torch.equal(before[name], after[name])}

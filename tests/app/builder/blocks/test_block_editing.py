@@ -18,9 +18,9 @@ from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.blocks import MEASURING
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
 from terrarium.app.session.session import Session
-from terrarium.models import cost
 from terrarium.models.custom_blocks import store
 from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
+from terrarium.models.design import total_parameters
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -95,7 +95,7 @@ def test_a_starting_point_becomes_part_of_the_design(
     part = tab.views.diagram.parts[block.slot]
     assert (part.title, part.n_parameters) == (block.title, report.n_parameters)
     n = sum(part.total_parameters for part in tab.views.diagram.parts.values())
-    assert n == cost.total_parameters(config)
+    assert n == total_parameters(config)
     assert tab.costs.total.text() == f"{n:,}"
     until(lambda: session.designs.current == config)
     session.undo.stack("builder").undo()

@@ -15,7 +15,7 @@ from terrarium.app.builder.costs.stacked_bar import StackedBar
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.device_memory import DeviceMemory, budget
 from terrarium.app.session.session import Session
-from terrarium.models import cost
+from terrarium.models.design import active_parameters, flops_per_token, total_parameters, training_memory
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import TrainConfig
@@ -53,16 +53,16 @@ def leaves(bars: StackedBar) -> int:
 def test_every_preset_adds_up_in_all_three_bars(panel: CostPanel, name: str) -> None:
     config = PRESETS[name]
     panel.set_design(config, 4, config.context_length)
-    assert panel.total.text() == f"{cost.total_parameters(config):,}"
-    assert leaves(panel.parameters) == cost.total_parameters(config)
-    flops = cost.flops_per_token(config)
+    assert panel.total.text() == f"{total_parameters(config):,}"
+    assert leaves(panel.parameters) == total_parameters(config)
+    flops = flops_per_token(config)
     assert flops - len(panel.work.bars) <= leaves(panel.work) <= flops  # each is rounded down to a whole operation
-    assert leaves(panel.memory) == sum(cost.memory(config, 4, config.context_length).values())
+    assert leaves(panel.memory) == sum(training_memory(config, 4, config.context_length).values())
     assert (panel.cache.text() == "none") == (config.topology == "encoder-only")
     is_mixture = config.n_expert > 0
     assert panel.active.isVisible() == is_mixture
     if is_mixture:
-        assert panel.active.text() == f"{cost.active_parameters(config):,}"
+        assert panel.active.text() == f"{active_parameters(config):,}"
 
 
 def test_a_component_has_one_colour_in_every_bar() -> None:
@@ -78,9 +78,9 @@ def test_a_tooltip_tells_share_exact_number_and_meaning(panel: CostPanel) -> Non
     config = PRESETS["gpt2-124m"]
     panel.set_design(config, 4, 128)
     tips = {bar.name: panel.memory.tip(bar) for bar in panel.memory.bars}
-    assert f"({4 * cost.total_parameters(config):,})" in tips["Weights"]
+    assert f"({4 * total_parameters(config):,})" in tips["Weights"]
     assert tips["Weights"].endswith("The trained parameters, in float32")
-    share = config.vocab_size * config.d_model / cost.total_parameters(config)
+    share = config.vocab_size * config.d_model / total_parameters(config)
     assert f"{100 * share:.1f}\N{NO-BREAK SPACE}% of all" in panel.parameters.tip(panel.parameters.bars[0])
 
 
@@ -89,7 +89,7 @@ def test_memory_is_estimated_as_the_device_would_train(panel: CostPanel) -> None
     gpu = DeviceMemory(kind="cuda", label="a GPU", n_bytes=80 * GB, bfloat16_from=256)
     panel.set_device_memory(gpu)
     panel.set_design(config, 4, 128)
-    expected = cost.memory(config, 4, 128, device="cuda", precision="bfloat16")
+    expected = training_memory(config, 4, 128, device="cuda", precision="bfloat16")
     assert leaves(panel.memory) == sum(expected.values())
 
 
@@ -124,8 +124,8 @@ def test_changes_that_make_it_fit_are_offered_and_taken(panel: CostPanel, until:
         button.click()
     assert batches
     assert designs
-    assert sum(cost.memory(config, batches[0], config.context_length).values()) <= have
-    assert sum(cost.memory(designs[0], 24, designs[0].context_length).values()) <= have
+    assert sum(training_memory(config, batches[0], config.context_length).values()) <= have
+    assert sum(training_memory(designs[0], 24, designs[0].context_length).values()) <= have
     # What was chosen arrives as the next design, and then there is nothing left to propose.
     panel.set_design(config, batches[0], config.context_length)
     assert not panel.proposals.isEnabled()

@@ -8,7 +8,7 @@ import pytest
 
 from terrarium.app.builder.costs.dry_run import TIMED_STEPS, DryRunMeasured, DryRuns, DryRunState
 from terrarium.app.session.session import Session
-from terrarium.models import cost
+from terrarium.models.design import total_parameters
 from terrarium.models.events import Notice, Progress
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -49,7 +49,7 @@ def test_three_steps_of_every_topology_are_measured(
     assert result.run.ms_per_step > 0
     assert len(result.run.step_ms) == TIMED_STEPS == dry_run.TIMED_STEPS
     assert result.run.peak_bytes is not None
-    assert result.run.peak_bytes > 2 * 4 * cost.total_parameters(config)
+    assert result.run.peak_bytes > 2 * 4 * total_parameters(config)
     assert words[0] == "Waiting for the worker"
     assert words[-1] == ""
     assert not heard.failures

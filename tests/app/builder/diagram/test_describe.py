@@ -8,7 +8,7 @@ import pytest
 
 from terrarium.app.builder.diagram.activations import CURVES
 from terrarium.app.builder.diagram.describe import describe
-from terrarium.models import cost
+from terrarium.models.design import total_parameters
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
@@ -21,13 +21,13 @@ from tests.app.builder.diagram.designs import DESIGNS, random_designs
 def test_the_parts_have_all_parameters_of_the_model() -> None:
     for name in DESIGNS:
         parts = describe(DESIGNS[name], 8, 128).values()
-        assert sum(part.total_parameters for part in parts) == cost.total_parameters(DESIGNS[name])
+        assert sum(part.total_parameters for part in parts) == total_parameters(DESIGNS[name])
 
 
 def test_so_they_have_for_many_random_designs() -> None:
     for config in random_designs(150, seed=1):
         parts = describe(config, 2, 16).values()
-        assert sum(part.total_parameters for part in parts) == cost.total_parameters(config), config
+        assert sum(part.total_parameters for part in parts) == total_parameters(config), config
 
 
 def test_every_slot_that_changes_the_model_is_edited_somewhere() -> None:
@@ -82,7 +82,7 @@ def test_formulas_have_the_numbers_filled_in() -> None:
 def test_every_position_norm_and_activation_has_its_parts(slots: dict[str, str], topology: str) -> None:
     config = dataclasses.replace(PRESETS["gpt2-tiny"], topology=topology, qk_norm=True, **slots)  # type: ignore[arg-type]
     parts = describe(config, 8, 64)
-    assert sum(part.total_parameters for part in parts.values()) == cost.total_parameters(config)
+    assert sum(part.total_parameters for part in parts.values()) == total_parameters(config)
     stack = "decoder." if topology == "encoder-decoder" else ""
     scheme = POSITIONS[config.position]
     keys = {"embeddings": "position", "queries": "attention.rope", "scores": "score_bias", "": ""}

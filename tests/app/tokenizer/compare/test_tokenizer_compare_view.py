@@ -23,7 +23,7 @@ from terrarium.app.tokenizer.compare.grid_lines import GridLines
 from terrarium.app.tokenizer.compare.metrics import RATIOS, TABLE, best
 from terrarium.app.tokenizer.compare.spot import token_spot
 from terrarium.app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
-from terrarium.models import cost
+from terrarium.models.design import total_parameters
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world import parallel
 from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
@@ -232,7 +232,7 @@ def test_costs_follow_the_design(view: TokenizerCompareView, session: Session, u
         per_token = design.d_model * (1 if design.tied_embeddings else 2)
         assert found.vocabulary_parameters == 261 * per_token
         assert found.context_characters == design.context_length * len(TEXT) / len(TEXT.encode())
-        assert found.total_parameters == cost.total_parameters(design) + (261 - design.vocab_size) * per_token
+        assert found.total_parameters == total_parameters(design) + (261 - design.vocab_size) * per_token
 
 
 def test_languages_are_measured_and_charted(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from terrarium.models.cost import total_parameters
+from terrarium.models.design import total_parameters
 from terrarium.models.interop.families import FAMILIES
 from terrarium.models.interop.graphs.graphs import GRAPHS
 from terrarium.models.interop.hub.catalogue import PURPOSES, instead_of, listed_models, parse_models, too_large

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from terrarium.models import cost
 from terrarium.models.data.corpus_texts import CorpusTexts, language_texts
+from terrarium.models.design import parameters_by_component, total_parameters
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world.english import parse_story
@@ -162,8 +162,8 @@ def test_costs_are_those_of_the_design(trained: dict[str, Tokenizer]) -> None:
     for name, preset in PRESETS.items():
         design = dataclasses.replace(preset, vocab_size=5000)
         found = model_cost(preset, 5000, figures)
-        assert found.total_parameters == cost.total_parameters(design), name
-        parts = cost.parameters(design)
+        assert found.total_parameters == total_parameters(design), name
+        parts = parameters_by_component(design)
         if not preset.head_bias and preset.topology != "encoder-only":
             n_tables = 1 if preset.tied_embeddings else 2
             assert found.vocabulary_parameters == n_tables * 5000 * preset.d_model <= sum(parts.values())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from terrarium.models import cost
+from terrarium.models.design import training_memory
 from terrarium.models.device import DeviceChoice
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.settings.model_config import ModelConfig
@@ -70,7 +70,7 @@ def test_a_design_that_does_not_fit_is_refused_before_it_is_built(monkeypatch: p
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_its_advice_is_for_the_precision_and_accumulation_of_the_run(precision: str) -> None:
     config, train = PRESETS["gpt2-tiny"], TrainConfig(batch_size=24, grad_accum_steps=2, precision=precision)
-    enough = cost.memory(config, 11, config.context_length, train.optimizer, precision=precision)
+    enough = training_memory(config, 11, config.context_length, train.optimizer, precision=precision)
     tight = DeviceChoice(device=torch.device("cpu"), label="CPU", memory_bytes=sum(enough.values()))
     with pytest.raises(ValueError, match="Use a batch_size of 8 instead of 24, and grad_accum_steps 6"):
         finish(config, train, tight)

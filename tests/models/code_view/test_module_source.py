@@ -20,9 +20,9 @@ from torch import nn
 
 from terrarium.models.architecture.lookback import is_fixed
 from terrarium.models.architecture.transformer import EncoderDecoder, build_model
-from terrarium.models.codegen import module_source, reference
-from terrarium.models.codegen.source import constants
-from terrarium.models.cost import total_parameters
+from terrarium.models.code_view import module_source, reference
+from terrarium.models.code_view.source import constants
+from terrarium.models.design import total_parameters
 from terrarium.models.library.library import Library
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.model_config import ModelConfig
@@ -170,7 +170,7 @@ def test_the_whole_reference_computes_the_same(name: str, monkeypatch: pytest.Mo
 
 def test_no_torch_is_imported() -> None:
     code = (
-        "import sys; from terrarium.models.codegen import module_source; "
+        "import sys; from terrarium.models.code_view import module_source; "
         "from terrarium.models.settings.presets import PRESETS; "
         "module_source(PRESETS['gpt2-tiny']); assert 'torch' not in sys.modules"
     )

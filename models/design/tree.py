@@ -2,7 +2,7 @@
 
 Everything that must know what a design consists of reads this tree: parameters, FLOPs, the shapes that Muon updates
 together, adapters, names of weights, initial weights. It is made from the slots alone, in a millisecond, and equal to
-the built model (tests/models/cost/test_tree.py). A new position scheme or head is described here once.
+the built model (tests/models/design/test_tree.py). A new position scheme or head is described here once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from terrarium.models.cost.custom import measured
-from terrarium.models.cost.parts import (
+from terrarium.models.design.custom import measured
+from terrarium.models.design.parts import (
     CONVOLUTION,
     CROSS,
     EMBEDDING,
@@ -60,7 +60,7 @@ class Part:
     """A module of a model.
 
     path: its name within its parent, "" for the model and for an only stack. kind: "query", "norm", "mixture" …
-    component: the heading under which it is counted (models.cost.parts). flops: of its own matrix products in the
+    component: the heading under which it is counted (models.design.parts). flops: of its own matrix products in the
     forward pass of one text, without those of `parts`. times: how many of it follow one another or stand side by side
     (layers, experts), described once; used: how many of them a token uses. n_head: the heads of an attention. is_site:
     whether it is a sublayer, whose result is added to the residual stream.

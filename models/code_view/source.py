@@ -8,9 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 from terrarium.models.architecture.rope import FIRE_C, attention_factor, fire_threshold, yarn_ramp
-from terrarium.models.codegen.custom import with_custom_blocks
-from terrarium.models.codegen.pruning import pruned
-from terrarium.models.cost import total_parameters
+from terrarium.models.code_view.custom import with_custom_blocks
+from terrarium.models.code_view.pruning import pruned
+from terrarium.models.design import total_parameters
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import FIRE_WIDTH, scheme_of
 
@@ -36,7 +36,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
     title = " ".join(name.split()) or "This design"
     words = f"{title}: {_describe(config)}.".replace('"', "'").replace("\\", "/")
     # Read as text, since to import it would import torch.
-    text = (files("terrarium.models.codegen") / "reference.py").read_text(encoding="utf-8")
+    text = (files("terrarium.models.code_view") / "reference.py").read_text(encoding="utf-8")
     values = constants(config, re.findall(r"^([A-Z_]+) = ", text, flags=re.MULTILINE))
     for constant, others in _MAY_EQUAL.items():
         same = [other for other in others if values.get(other) == values[constant]]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from terrarium.models import cost
-from terrarium.models.cost.fit import describe_update, proposals, split_update
+from terrarium.models.design import total_parameters, training_memory
+from terrarium.models.design.fit import describe_update, proposals, split_update
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import TrainConfig
@@ -14,7 +14,7 @@ from tests.models.designs import TOPOLOGIES, random_design
 
 
 def needed(config: ModelConfig, batch_size: int, optimizer: str, **settings: Any) -> int:
-    return sum(cost.memory(config, batch_size, config.context_length, optimizer, **settings).values())
+    return sum(training_memory(config, batch_size, config.context_length, optimizer, **settings).values())
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -39,7 +39,7 @@ def test_proposals_are_legal_and_fit(topology: str, seed: int) -> None:
 
 def test_recomputing_blocks_and_shorter_states_are_offered_until_they_are_in_use() -> None:
     config, settings = PRESETS["gpt2-124m"], {"recomputes": True, "state_dtype": "bfloat16"}
-    budget = needed(config, 1, "adamw") - 2 * cost.total_parameters(config)
+    budget = needed(config, 1, "adamw") - 2 * total_parameters(config)
     first, second, *_ = (proposal.train for proposal in proposals(config, 1, "adamw", budget))
     assert (first, second) == ({"activation_checkpointing": True}, {"state_dtype": "bfloat16"})
     small = needed(config, 1, "adamw", **settings) - 1

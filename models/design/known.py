@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from terrarium.models.child_process import ChildProcess, LimitError, Limits
-from terrarium.models.cost.custom import NotMeasuredError, only_known
-from terrarium.models.cost.memory import activation_bytes, memory
-from terrarium.models.cost.tree import design_tree
 from terrarium.models.custom_blocks.store import NotAllowedError
+from terrarium.models.design.custom import NotMeasuredError, only_known
+from terrarium.models.design.memory import activation_bytes, training_memory
+from terrarium.models.design.tree import design_tree
 from terrarium.models.events import Event
 from terrarium.models.settings.model_config import ModelConfig
 
@@ -75,5 +75,5 @@ def _compute(config: ModelConfig, batch_size: int, length: int) -> None:
     for n in {config.context_length, length}:
         design_tree(config, n)
     design_tree(config)
-    memory(config, batch_size, length, "adamw")
+    training_memory(config, batch_size, length, "adamw")
     activation_bytes(config, batch_size, length)

@@ -1,6 +1,6 @@
-"""Every design in one PyTorch module whose constants are the slots; models.codegen cuts it down to one design.
+"""Every design in one PyTorch module whose constants are the slots; models.code_view cuts it down to one design.
 
-It is read as text, and imported only by tests, which compare it with models.architecture. models.codegen.pruning cuts
+It is read as text, and imported only by tests, which compare it with models.architecture. models.code_view.pruning cuts
 what constants rule out, so statements that depend on them fit on one line; switches (bools and texts) leave no trace.
 """
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from terrarium.models.cost.activations import Batch, activations
-from terrarium.models.cost.counting import block_matrices, total_parameters
-from terrarium.models.cost.tape import GRADIENTS, ON_HEAP
-from terrarium.models.cost.tree import design_tree
-from terrarium.models.cost.tuning import activation_design, trained
+from terrarium.models.design.activations import Batch, activations
+from terrarium.models.design.counting import block_matrices, total_parameters
+from terrarium.models.design.tape import GRADIENTS, ON_HEAP
+from terrarium.models.design.tree import design_tree
+from terrarium.models.design.tuning import activation_design, trained_parameters
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import BATCHED, find_optimizer
 from terrarium.models.settings.tune_spec import TuneSpec
@@ -18,7 +18,7 @@ FLOAT32_BYTES = 4
 HEAP_HOLES = 0.42
 """Fragmentation of glibc's heap as a share of the tensors there; blocks with pages of their own cause none. With this
 value, the memory of six trainings of 12 million parameters was within 6 % of the estimate
-(tests/models/cost/test_peak_memory.py)."""
+(tests/models/design/test_peak_memory.py)."""
 
 STATE_BYTES = {"float32": 4, "bfloat16": 2}
 """Bytes per number of an optimizer's state, by TrainConfig.state_dtype."""
@@ -71,7 +71,7 @@ def _activations(
     return activations(config, batch, is_cuda=is_cuda, half=half, recomputes=recomputes, accumulates=accumulates)
 
 
-def memory(
+def training_memory(
     config: ModelConfig,
     batch_size: int,
     length: int,
@@ -100,7 +100,7 @@ def memory(
             are saved below the first trained layer.
         state_dtype: TrainConfig.state_dtype.
     """
-    part = trained(config, tune)
+    part = trained_parameters(config, tune)
     total = total_parameters(config) + part.added
     rule = find_optimizer(optimizer)
     states = rule.matrix_states * part.matrices + rule.other_states * part.others

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from terrarium.models.cost.counting import in_order
-from terrarium.models.cost.parts import HEAD, stacks
-from terrarium.models.cost.tree import design_tree
+from terrarium.models.design.counting import in_order
+from terrarium.models.design.parts import HEAD, stacks
+from terrarium.models.design.tree import design_tree
 from terrarium.models.settings.model_config import ModelConfig
 
 TRAINING_FACTOR = 3

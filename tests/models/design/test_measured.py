@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from terrarium.models import cost
 from terrarium.models.architecture.transformer import AnyModel, EncoderDecoder
-from terrarium.models.cost.tree import design_tree
 from terrarium.models.custom_blocks.measure import Measured, MeasuredTensor, measure
 from terrarium.models.data.batch import Batch
+from terrarium.models.design import activation_bytes
+from terrarium.models.design.tree import design_tree
 from terrarium.models.interop.building import model_without_data
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -132,7 +132,7 @@ def error_of_estimate(
     config: ModelConfig, batch_size: int, length: int, source_length: int, precision: str = "float32"
 ) -> float:
     """The estimate's relative deviation from the peak that is measured."""
-    parts = cost.activation_bytes(
+    parts = activation_bytes(
         config, batch_size, length, source_length=source_length, precision=precision, accumulates=True
     )
     return sum(parts.values()) / measured_peak(config, batch_size, length, source_length, precision) - 1

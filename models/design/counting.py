@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-from terrarium.models.cost.parts import CONVOLUTION, EMBEDDING, HEAD, NGRAMS, NORMS, POOLER, POSITIONS, SEGMENTS
-from terrarium.models.cost.tree import MATRIX, Part, design_tree
+from terrarium.models.design.parts import CONVOLUTION, EMBEDDING, HEAD, NGRAMS, NORMS, POOLER, POSITIONS, SEGMENTS
+from terrarium.models.design.tree import MATRIX, Part, design_tree
 from terrarium.models.settings.model_config import ModelConfig
 
 _FIRST, _LAST = (EMBEDDING, NGRAMS, POSITIONS, SEGMENTS), (CONVOLUTION, NORMS, POOLER, HEAD)
 """The components that are listed before those of the stacks, and after them."""
 
 
-def parameters(config: ModelConfig) -> dict[str, int]:
+def parameters_by_component(config: ModelConfig) -> dict[str, int]:
     """Count the parameters by component, in the order of the forward pass; a tied table counts once.
 
     An encoder-decoder has the components of two stacks (“Encoder attention”, “Decoder attention”) and

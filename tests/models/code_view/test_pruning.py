@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.models.codegen.pruning import pruned
+from terrarium.models.code_view.pruning import pruned
 
 SOURCE = '''"""A module."""
 

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from terrarium.models.cost.custom import measured
-from terrarium.models.cost.parts import CROSS, EMBEDDING, HEAD, POSITIONS, stacks
-from terrarium.models.cost.tape import Buffer, Tape, Value
-from terrarium.models.cost.tree import BIAS, TABLE, Part, design_tree
+from terrarium.models.design.custom import measured
+from terrarium.models.design.parts import CROSS, EMBEDDING, HEAD, POSITIONS, stacks
+from terrarium.models.design.tape import Buffer, Tape, Value
+from terrarium.models.design.tree import BIAS, TABLE, Part, design_tree
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.norms import NORMS

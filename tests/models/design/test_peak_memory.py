@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from terrarium.models import cost
+from terrarium.models.design import training_memory
 from terrarium.models.device import bf16_is_fast
 from terrarium.models.events import RunStarted, TrainMetrics
 from terrarium.models.library.library import Library
@@ -76,7 +76,7 @@ def test_the_estimate_is_within_a_tenth_of_the_peak(name: str, library: Library,
     shared = {"steps": 2, "eval_interval": 0, "sample_interval": 0, "layer_interval": 2, "checkpoint_interval": 2}
     run = make_run(library, config, **shared, **settings)
     train, design = run.spec.train, run.spec.model
-    estimate = cost.memory(
+    estimate = training_memory(
         design,
         train.batch_size,
         design.context_length,

@@ -5,6 +5,6 @@ unchanged. It contains only what the design needs: no cache, no padding masks, n
 design's constants, without what they rule out.
 """
 
-from terrarium.models.codegen.source import module_source
+from terrarium.models.code_view.source import module_source
 
 __all__ = ["module_source"]

@@ -11,10 +11,10 @@ import torch
 
 from terrarium.models.architecture.lora import adapted_layers
 from terrarium.models.architecture.transformer import build_model
-from terrarium.models.cost.activations import Batch, activations
-from terrarium.models.cost.counting import block_matrices
-from terrarium.models.cost.tree import MATRIX, OWN, RESIDUAL, ZERO, Part, design_tree, state_tensors
-from terrarium.models.cost.tuning import adapted_matrices
+from terrarium.models.design.activations import Batch, activations
+from terrarium.models.design.counting import block_matrices
+from terrarium.models.design.tree import MATRIX, OWN, RESIDUAL, ZERO, Part, design_tree, state_tensors
+from terrarium.models.design.tuning import adapted_matrices
 from terrarium.models.interop.building import model_without_data
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
@@ -107,6 +107,6 @@ def test_a_kind_of_part_without_a_recorder_is_named(monkeypatch: pytest.MonkeyPa
         tree,
         parts=tuple(dataclasses.replace(part, kind="strange") if part.kind == "head" else part for part in tree.parts),
     )
-    monkeypatch.setattr("terrarium.models.cost.activations.design_tree", lambda config: strange)
+    monkeypatch.setattr("terrarium.models.design.activations.design_tree", lambda config: strange)
     with pytest.raises(KeyError, match="strange"):
         activations(config, batch, is_cuda=False, half=False, recomputes=False, accumulates=False)

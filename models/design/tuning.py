@@ -6,10 +6,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from terrarium.models.cost.counting import block_matrices, parameters
-from terrarium.models.cost.operations import TRAINING_FACTOR, recomputed_share
-from terrarium.models.cost.parts import EMBEDDING, HEAD, POOLER, stacks
-from terrarium.models.cost.tree import MATRIX, Part, Tensor, design_tree, state_tensors
+from terrarium.models.design.counting import block_matrices, parameters_by_component
+from terrarium.models.design.operations import TRAINING_FACTOR, recomputed_share
+from terrarium.models.design.parts import EMBEDDING, HEAD, POOLER, stacks
+from terrarium.models.design.tree import MATRIX, Part, Tensor, design_tree, state_tensors
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.tune_spec import TuneSpec
 
@@ -30,13 +30,13 @@ class Trained:
         return self.matrices + self.others
 
 
-def trained(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
+def trained_parameters(config: ModelConfig, tune: TuneSpec | None = None) -> Trained:
     """Count the trained parameters of a design: without `tune`, all but those of a fixed look-back layer."""
     tree = design_tree(config)
     if tune is None or tune.mode == "all":
         whole, fixed = _sizes(tree), _layer_sizes(tree.find("blocks")) if config.looks_back else Trained()
         return Trained(matrices=whole.matrices - fixed.matrices, others=whole.others - fixed.others)
-    own = parameters(config)
+    own = parameters_by_component(config)
     head = own.get(HEAD, 0) + own.get(POOLER, 0)
     has_labels = config.head not in ("language", "none")
     tables = own[EMBEDDING] if tune.train_embeddings else 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from terrarium.models import cost
+from terrarium.models.design import training_memory
 from terrarium.models.extensions.entries import COUNTS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import OPTIMIZERS, find_optimizer
@@ -81,7 +81,7 @@ def proposals(
     def needed(
         model: ModelConfig, batch: int, rule: str, recomputes: bool = recomputes, state_dtype: str = state_dtype
     ) -> int:
-        parts = cost.memory(
+        parts = training_memory(
             model,
             batch,
             model.context_length,
