@@ -23,6 +23,7 @@ from terrarium.models.inspect.attention_maps import SiteMap, StackMaps, pool, po
 from terrarium.models.inspect.attention_pass import (
     CHUNK_SIZE,
     AttentionStack,
+    check_weights,
     stacks_of,
     stream_attention,
     stream_encoder_attention,
@@ -65,7 +66,8 @@ class _MapBuilder:
         np.fmax(part, pool(with_aggregates(weights), seen, down.edges, across.edges), out=part)
 
     def maps(self) -> StackMaps:
-        """Return the maps, after all rows have been added."""
+        """Return the maps, after all rows have been added. Raises ValueError if a custom block returned no weights."""
+        check_weights(self._stack.config, self._maps, [site for site, scores in self._scores.items() if scores])
         sites = []
         for site, weights in self._maps.items():
             scores = mean_scores(self._scores[site])
@@ -98,7 +100,8 @@ def read_attention(
         segments: one per token of `ids`, for an encoder that reads pairs.
 
     Raises:
-        ValueError: if there is no text, it does not fit the context, or it is too long for an encoder to show.
+        ValueError: if there is no text, it does not fit the context, it is too long for an encoder to show, or a custom
+            block returns no weights.
     """
     stacks = stacks_of(model, len(ids), len(source_ids))
     side = _side(stacks)

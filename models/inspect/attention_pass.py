@@ -9,7 +9,7 @@ Letters in shape comments: B rows of the batch, H heads, T tokens (queries), S t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from terrarium.models.inference.continuation import evaluating
 from terrarium.models.inference.prefill import PrefixCache
 from terrarium.models.inference.threads import ThreadTuner
 from terrarium.models.inspect.head_patterns import Floats, Seen
+from terrarium.models.settings.block_references import block_in
 from terrarium.models.settings.model_config import ModelConfig
 
 CHUNK_SIZE = 128
@@ -92,6 +93,19 @@ def stacks_of(model: AnyModel, n_ids: int, n_source: int) -> tuple[AttentionStac
         stack("decoder", "decoder.blocks.{}.attention", config, n_ids, n_ids),
         stack("cross", "decoder.blocks.{}.cross_attention", config, n_ids, n_source),
     )
+
+
+def check_weights(config: ModelConfig, sites: Iterable[str], found: Container[str]) -> None:
+    """Raise ValueError if some of these sites are not among those whose weights were found: a custom block, which may
+    return only its output, has none.
+    """
+    if any(site not in found for site in sites):
+        block = block_in(config, "attention")
+        assert block is not None
+        raise ValueError(
+            f"The attention of the block “{block.name}” cannot be shown, because the block returns only its output: a "
+            "block that returns a pair, its output and its weights, can be looked into."
+        )
 
 
 def stream_attention(

@@ -110,7 +110,8 @@ def prefix_matching(weights: Floats, length: int) -> Floats:
 def row_entropy(weights: Floats, seen: Seen) -> Floats:
     """Compute each row's entropy divided by its maximum, the logarithm of its number of keys: (H, R, S) -> (H, R).
 
-    1: uniform attention; 0: all attention on one token; NaN for rows with a single key.
+    1: uniform attention; 0: all attention on one token; NaN for rows with a single key, and for rows with negative
+    weights, which a custom block may return.
     """
     n_seen = seen.sum(axis=1)
     entropy = np.empty(weights.shape[:2], np.float32)
@@ -118,8 +119,8 @@ def row_entropy(weights: Floats, seen: Seen) -> Floats:
         logs = np.log(np.maximum(of_head, np.finfo(np.float32).tiny))
         entropy[head] = -np.einsum("rs,rs->r", of_head, logs)
     most = np.log(n_seen, where=n_seen > 1, out=np.full(len(n_seen), np.nan))
-    shares: Floats = (entropy / most).astype(np.float32)
-    return shares
+    shares = np.where((weights < 0).any(axis=2), np.float32(np.nan), entropy / most)
+    return shares.astype(np.float32)
 
 
 def _mean(shares: Floats) -> Floats:

@@ -20,6 +20,7 @@ from terrarium.models.architecture.trace import Trace
 from terrarium.models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
 from terrarium.models.inference.continuation import check_prompt, evaluating
 from terrarium.models.inference.sampling import check_finite
+from terrarium.models.inspect.attention_pass import check_weights, stacks_of
 from terrarium.models.tokenizers import encode_text, pieces_of
 from terrarium.models.tokenizers.special_tokens import encode_with_masks, mask_id, start_id
 
@@ -135,11 +136,11 @@ def _forward(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int)
         start = torch.tensor([[start_id(model.config, tokenizer)]], device=device)
         hidden = model.hidden(read, start, trace=trace)
         logits: Tensor | None = model.logits(hidden)[0] if model.config.head == "language" else None
-        sites = [site for site in trace.attention if site.startswith("encoder.")]
     else:
         hidden = model.hidden(read, trace=trace)
         logits = model.logits(hidden)[0, :n] if model.config.head == "language" else None
-        sites = list(trace.attention)
+    sites = stacks_of(model, n, n)[0].sites
+    check_weights(model.config, sites, trace.attention)
     attention = torch.stack([trace.attention[site][0, :, :n, :n] for site in sites]).float().cpu()
     check_finite(attention)
     if logits is not None:

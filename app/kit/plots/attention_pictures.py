@@ -32,7 +32,11 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def scaled(weights: Floats, scale: str) -> Floats:
-    """Weights (0 to 1) -> positions on the colour scale (0 to 1); NaN stays NaN."""
+    """Weights (0 to 1) -> positions on the colour scale (0 to 1); NaN stays NaN.
+
+    A custom block may return negative weights, which get the colour of 0.
+    """
+    weights = np.maximum(weights, np.float32(0))
     if scale == "log":
         logs = np.log(np.maximum(weights, np.float32(_MIN_LOG_WEIGHT)))
         return (1 - logs / math.log(_MIN_LOG_WEIGHT)).astype(np.float32)
