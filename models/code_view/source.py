@@ -10,6 +10,7 @@ from typing import Any
 from terrarium.models.architecture.rope import FIRE_C, attention_factor, fire_threshold, yarn_ramp
 from terrarium.models.code_view.custom import with_custom_blocks
 from terrarium.models.code_view.pruning import pruned
+from terrarium.models.code_view.reference import PARTS
 from terrarium.models.design import total_parameters
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import FIRE_WIDTH, scheme_of
@@ -23,6 +24,18 @@ _MAY_EQUAL = {
 }
 """Constants that are written as another one where they are equal."""
 
+_IMPORTS = '''"""The reference module."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+'''
+_HEAD = re.compile(r'"""[^"]*"""\n(\n|(import|from) .*\n)*')
+"""What a part of the reference module begins with: its docstring and imports."""
+
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:
     """Generate a Python module that defines `Model` and needs only torch; its last lines are a trial run.
@@ -35,8 +48,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
     """
     title = " ".join(name.split()) or "This design"
     words = f"{title}: {_describe(config)}.".replace('"', "'").replace("\\", "/")
-    # Read as text, since to import it would import torch.
-    text = (files("terrarium.models.code_view") / "reference.py").read_text(encoding="utf-8")
+    text = _reference_text()
     values = constants(config, re.findall(r"^([A-Z_]+) = ", text, flags=re.MULTILINE))
     for constant, others in _MAY_EQUAL.items():
         same = [other for other in others if values.get(other) == values[constant]]
@@ -46,6 +58,13 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
             del values[constant]
     _, _, code = with_custom_blocks(pruned(text, values), config).partition('"""\n')
     return f'"""{words}"""\n{code}'
+
+
+def _reference_text() -> str:
+    """Return the parts of the reference module as one text. They are not imported, since that would import torch."""
+    folder = files("terrarium.models.code_view.reference")
+    parts = [(folder / f"{part}.py").read_text(encoding="utf-8") for part in PARTS]
+    return _IMPORTS + "\n\n".join(_HEAD.sub("", part, count=1) for part in parts)
 
 
 def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:

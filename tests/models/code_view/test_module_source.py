@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import random
 import runpy
@@ -21,6 +22,7 @@ from torch import nn
 from terrarium.models.architecture.lookback import is_fixed
 from terrarium.models.architecture.transformer import EncoderDecoder, build_model
 from terrarium.models.code_view import module_source, reference
+from terrarium.models.code_view.reference.model import Model
 from terrarium.models.code_view.source import constants
 from terrarium.models.design import total_parameters
 from terrarium.models.library.library import Library
@@ -74,7 +76,7 @@ def check_same(config: ModelConfig, theirs: nn.Module) -> None:
         expected, got = ours(source, ids), theirs(source, ids)
     else:
         expected = ours.hidden(ids) if config.head == "none" else ours(ids)
-        got = theirs(ids, ids) if isinstance(theirs, reference.Model) else theirs(ids)
+        got = theirs(ids, ids) if isinstance(theirs, Model) else theirs(ids)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -162,10 +164,12 @@ def test_random_designs(seed: int, tmp_path: Path) -> None:
 def test_the_whole_reference_computes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a design's constants, but nothing cut."""
     config = dataclasses.replace(PRESETS[name], dropout=0.0)
-    names = [constant for constant in vars(reference) if constant.isupper() and len(constant) > 1]
+    parts = [importlib.import_module(f"{reference.__name__}.{part}") for part in reference.PARTS]
+    names = [constant for constant in vars(parts[0]) if constant.isupper()]
     for constant, value in constants(config, names).items():
-        monkeypatch.setattr(reference, constant, value)
-    check_same(config, reference.Model())
+        for part in parts:
+            monkeypatch.setattr(part, constant, value)
+    check_same(config, Model())
 
 
 def test_no_torch_is_imported() -> None:
