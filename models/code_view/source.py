@@ -11,6 +11,7 @@ from terrarium.models.architecture.rope import FIRE_C, attention_factor, fire_th
 from terrarium.models.code_view.custom import with_custom_blocks
 from terrarium.models.code_view.pruning import pruned
 from terrarium.models.code_view.reference import PARTS
+from terrarium.models.custom_blocks.store import find_in
 from terrarium.models.design import total_parameters
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import FIRE_WIDTH, scheme_of
@@ -72,6 +73,8 @@ def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
     some that the module needs besides."""
     is_pair, is_encoder = config.topology == "encoder-decoder", config.topology == "encoder-only"
     encoder = config.encoder() if is_pair else config
+    applied_to = scheme_of(config).applied_to
+    attention = find_in(config, "attention")
     widths = sorted({config.head_dim, encoder.head_dim})
     others = {
         "IS_PAIR": is_pair,
@@ -83,6 +86,9 @@ def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
         "D_FF": config.ff_width,
         "D_ENCODER_FF": encoder.ff_width,
         "MAX_NGRAM": config.max_ngram if config.has_ngrams else 0,
+        "POSITION": f"custom {applied_to}" if config.position_block else config.position,
+        "IS_BIASED": applied_to == "scores",
+        "TAKES_POSITIONS": attention is not None and attention.takes_positions,
         "YARN_RAMPS": {
             width: yarn_ramp(dataclasses.replace(config, d_head=width, n_encoder_head=0)) for width in widths
         },
@@ -93,9 +99,7 @@ def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
         "N_SEGMENT": config.n_segment if is_encoder else 0,
         "N_LABEL": config.n_output,
         "HAS_POOLER": config.pooler and is_encoder,
-        "HAS_MASK": bool(config.attention_block)
-        or config.sliding_window > 0
-        or scheme_of(config).applied_to == "scores",
+        "HAS_MASK": attention is not None or config.sliding_window > 0 or applied_to == "scores",
         "IS_GROUPED": config.kv_heads != config.n_head,
         "OUTPUT_TABLE": "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight",
         "LOOKBACK": config.lookback if config.looks_back else 0,

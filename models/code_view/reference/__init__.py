@@ -5,5 +5,5 @@ models.code_view.pruning cuts what constants rule out, so statements that depend
 (bools and texts) leave no trace. A part imports all of the parts before it, whose names are global in that text.
 """
 
-PARTS = ("constants", "positions", "model")
+PARTS = ("constants", "custom", "positions", "model")
 """In the order of the text."""

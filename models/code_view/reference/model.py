@@ -5,24 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from terrarium.models.code_view.reference.constants import *
+from terrarium.models.code_view.reference.custom import *
 from terrarium.models.code_view.reference.positions import *
 
 
-def custom_attention(layer: int) -> nn.Module:  # these three become the texts of custom blocks
-    raise NotImplementedError(layer, rotate if POSITION == "rope" else "")  # which may need both
-
-
-def custom_feed_forward(layer: int) -> nn.Module:
-    raise NotImplementedError(layer)
-
-
-def custom_norm(width: int) -> nn.Module:
-    raise NotImplementedError
-
-
-def make_norm(width: int) -> nn.Module:
+def make_norm(width: int, causal: bool) -> nn.Module:
     if NORM_BLOCK:
-        return custom_norm(width)
+        return Placed(norm_block(width, causal))
     if NORM == "layernorm":
         return nn.LayerNorm(width, eps=NORM_EPS, bias=ATTENTION_BIAS and FF_BIAS)
     return nn.RMSNorm(width, eps=NORM_EPS)
@@ -74,7 +63,7 @@ class ShortConv(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention."""
 
-    def __init__(self, n_head: int, n_kv_head: int, head_dim: int, causal: bool, rotates: bool) -> None:
+    def __init__(self, n_head: int, n_kv_head: int, head_dim: int, causal: bool, rotates: bool, decoder: bool) -> None:
         super().__init__()
         self.head_dim = head_dim
         self.causal = causal
@@ -83,17 +72,20 @@ class Attention(nn.Module):
         self.key = nn.Linear(D_MODEL, n_kv_head * head_dim if IS_GROUPED else n_head * head_dim, bias=ATTENTION_BIAS)
         self.value = nn.Linear(D_MODEL, n_kv_head * head_dim if IS_GROUPED else n_head * head_dim, bias=ATTENTION_BIAS)
         self.output = nn.Linear(n_head * head_dim, D_MODEL, bias=ATTENTION_BIAS)
-        self.query_norm = make_norm(head_dim) if QK_NORM else nn.Identity()
-        self.key_norm = make_norm(head_dim) if QK_NORM else nn.Identity()
+        self.query_norm = make_norm(head_dim, decoder) if QK_NORM else nn.Identity()
+        self.key_norm = make_norm(head_dim, decoder) if QK_NORM else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, memory: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, angles: Angles | None, memory: Tensor | None = None) -> Tensor:
         source = memory if IS_PAIR and memory is not None else x
         q = self.query(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, heads, T, width)
         k = self.key(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         v = self.value(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
         q, k = self.query_norm(q), self.key_norm(k)
         if self.rotates:
-            q, k = rotate(q), rotate(k)
+            if POSITION == "custom queries":
+                q, k = turn(q, angles), turn(k, angles)
+            else:
+                q, k = rotate(q), rotate(k)
         if IS_GROUPED:
             # Grouped-query attention: several heads share keys and values.
             k, v = (each.repeat_interleave(q.size(1) // each.size(1), dim=1) for each in (k, v))
@@ -106,15 +98,32 @@ class Attention(nn.Module):
         return self.output(out.transpose(1, 2).flatten(-2))
 
 
+class PlacedAttention(nn.Module):
+    """A custom block in the place of self-attention: it gets the mask as bool, (1, 1, T, T)."""
+
+    def __init__(self, layer: int, causal: bool, rotates: bool) -> None:
+        super().__init__()
+        self.rotates = rotates
+        self.block = attention_block(layer, causal)
+
+    def forward(self, x: Tensor, mask: Tensor, angles: Angles | None) -> Tensor:
+        allowed = (mask > -torch.inf).any(dim=0)[None, None] if IS_BIASED else mask[None, None]
+        if TAKES_POSITIONS:
+            out = self.block(x, allowed, Positions(mask, angles, self.rotates))
+        else:
+            out = self.block(x, allowed)
+        return out[0] if isinstance(out, tuple) else out  # without the weights, if it returns them
+
+
 class FeedForward(nn.Module):
     """Position-wise: each token on its own, through a wider layer."""
 
-    def __init__(self, d_ff: int) -> None:
+    def __init__(self, d_ff: int, causal: bool) -> None:
         super().__init__()
         if IS_GATED:
             self.gate = nn.Linear(D_MODEL, d_ff, bias=FF_BIAS)
         self.up = nn.Linear(D_MODEL, d_ff, bias=FF_BIAS)
-        self.norm = make_norm(d_ff) if HAS_FF_NORM else nn.Identity()
+        self.norm = make_norm(d_ff, causal) if HAS_FF_NORM else nn.Identity()
         self.down = nn.Linear(d_ff, D_MODEL, bias=FF_BIAS)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,10 +135,10 @@ class FeedForward(nn.Module):
 class MixtureOfExperts(nn.Module):
     """A router sends each token to the experts with the highest scores."""
 
-    def __init__(self, d_ff: int) -> None:
+    def __init__(self, d_ff: int, causal: bool) -> None:
         super().__init__()
         self.router = nn.Linear(D_MODEL, N_EXPERT, bias=False)
-        self.experts = nn.ModuleList(FeedForward(d_ff) for _ in range(N_EXPERT))
+        self.experts = nn.ModuleList(FeedForward(d_ff, causal) for _ in range(N_EXPERT))
 
     def forward(self, x: Tensor) -> Tensor:
         share, chosen = self.router(x).softmax(dim=-1).topk(N_EXPERT_USED, dim=-1)
@@ -147,33 +156,33 @@ class Block(nn.Module):
 
     def __init__(self, n_head: int, n_kv_head: int, head_dim: int, d_ff: int, causal: bool, layer: int) -> None:
         super().__init__()
-        self.attention_norm = make_norm(D_MODEL)
+        self.attention_norm = make_norm(D_MODEL, causal)
         self.attention_conv = ShortConv() if CONV_WIDTH else nn.Identity()
         if ATTENTION_BLOCK:
-            self.attention = custom_attention(layer)
+            self.attention = PlacedAttention(layer, causal, rotates(layer))
         else:
-            self.attention = Attention(n_head, n_kv_head, head_dim, causal, rotates(layer))
+            self.attention = Attention(n_head, n_kv_head, head_dim, causal, rotates(layer), causal)
         if IS_PAIR and causal:  # in the decoder
-            self.cross_attention_norm = make_norm(D_MODEL)
-            self.cross_attention = Attention(n_head, n_kv_head, head_dim, causal=False, rotates=False)
-        self.feed_forward_norm = make_norm(D_MODEL)
+            self.cross_attention_norm = make_norm(D_MODEL, causal)
+            self.cross_attention = Attention(n_head, n_kv_head, head_dim, causal=False, rotates=False, decoder=causal)
+        self.feed_forward_norm = make_norm(D_MODEL, causal)
         self.feed_forward_conv = ShortConv() if CONV_WIDTH else nn.Identity()
         if FEED_FORWARD_BLOCK:
-            self.feed_forward = custom_feed_forward(layer)
+            self.feed_forward = Placed(feed_forward_block(layer, causal))
         else:
-            self.feed_forward = MixtureOfExperts(d_ff) if N_EXPERT else FeedForward(d_ff)
+            self.feed_forward = MixtureOfExperts(d_ff, causal) if N_EXPERT else FeedForward(d_ff, causal)
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, memory: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, angles: Angles | None, memory: Tensor | None = None) -> Tensor:
         if NORM_PLACE == "pre":
-            x = x + self.dropout(self.attention(self.attention_conv(self.attention_norm(x)), mask))
+            x = x + self.dropout(self.attention(self.attention_conv(self.attention_norm(x)), mask, angles))
             if IS_PAIR and memory is not None:
-                x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), None, memory))
+                x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), None, None, memory))
             x = x + self.dropout(self.feed_forward(self.feed_forward_conv(self.feed_forward_norm(x))))
         else:
-            x = self.attention_norm(x + self.dropout(self.attention(self.attention_conv(x), mask)))
+            x = self.attention_norm(x + self.dropout(self.attention(self.attention_conv(x), mask, angles)))
             if IS_PAIR and memory is not None:
-                x = self.cross_attention_norm(x + self.dropout(self.cross_attention(x, None, memory)))
+                x = self.cross_attention_norm(x + self.dropout(self.cross_attention(x, None, None, memory)))
             x = self.feed_forward_norm(x + self.dropout(self.feed_forward(self.feed_forward_conv(x))))
         return x
 
@@ -185,22 +194,22 @@ class Stack(nn.Module):
         super().__init__()
         self.n_head = n_head
         self.causal = causal
-        if POSITION == "learned":
-            self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)
+        self.position = make_position(causal)
+        self.rotary = make_rotary(causal)
         self.score_bias = make_score_bias(n_head, causal)
-        self.embedding_norm = make_norm(D_MODEL) if EMBEDDING_NORM else nn.Identity()
+        self.embedding_norm = make_norm(D_MODEL, causal) if EMBEDDING_NORM else nn.Identity()
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
         self.blocks = nn.ModuleList(Block(n_head, n_kv_head, head_dim, d_ff, causal, i) for i in range(n_layer))
-        self.final_norm = make_norm(D_MODEL) if NORM_PLACE == "pre" else nn.Identity()
+        self.final_norm = make_norm(D_MODEL, causal) if NORM_PLACE == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         x = x * D_MODEL**0.5 if SCALED_EMBEDDINGS else x
-        x = x + self.position.weight[: x.size(1)] if POSITION == "learned" else x
-        x = x + sinusoidal(x.size(1)) if POSITION == "sinusoidal" else x
+        x = add_position(x, self.position)
         x = self.dropout(self.embedding_norm(x))
+        angles = self.rotary(torch.arange(x.size(1))[None]) if POSITION == "custom queries" else None
         mask = attention_mask(x.size(1), self.n_head, self.causal, self.score_bias) if HAS_MASK else None
         for block in self.blocks:
-            x = block(x, mask, memory)
+            x = block(x, mask, angles, memory)
         return self.final_norm(x)
 
 
@@ -210,7 +219,7 @@ class Transform(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.dense = nn.Linear(D_MODEL, D_MODEL, bias=ATTENTION_BIAS and FF_BIAS)
-        self.norm = make_norm(D_MODEL)
+        self.norm = make_norm(D_MODEL, IS_CAUSAL)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(activate(self.dense(x), HEAD_ACTIVATION))
@@ -271,12 +280,12 @@ class Model(nn.Module):
                 self.ngrams = NGramEmbedding()
             if N_SEGMENT:
                 self.segment = nn.Embedding(N_SEGMENT, D_MODEL)
-            if POSITION == "learned":
-                self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)
+            self.position = make_position(IS_CAUSAL)
+            self.rotary = make_rotary(IS_CAUSAL)
             self.score_bias = make_score_bias(N_HEAD, IS_CAUSAL)
-            self.embedding_norm = make_norm(D_MODEL) if EMBEDDING_NORM else nn.Identity()
+            self.embedding_norm = make_norm(D_MODEL, IS_CAUSAL) if EMBEDDING_NORM else nn.Identity()
             self.blocks = nn.ModuleList(Block(N_HEAD, N_KV_HEAD, HEAD_DIM, D_FF, IS_CAUSAL, i) for i in range(N_LAYER))
-            self.final_norm = make_norm(D_MODEL) if NORM_PLACE == "pre" else nn.Identity()
+            self.final_norm = make_norm(D_MODEL, IS_CAUSAL) if NORM_PLACE == "pre" else nn.Identity()
         if HAS_POOLER:
             self.pooler = nn.Linear(D_MODEL, D_MODEL)
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
@@ -291,12 +300,12 @@ class Model(nn.Module):
             x = x * D_MODEL**0.5 if SCALED_EMBEDDINGS else x
             x = x + self.ngrams(ids) if MAX_NGRAM else x
             x = x + self.segment.weight[0] if N_SEGMENT else x  # the first kind of text part
-            x = x + self.position.weight[: x.size(1)] if POSITION == "learned" else x
-            x = x + sinusoidal(x.size(1)) if POSITION == "sinusoidal" else x
+            x = add_position(x, self.position)
             x = self.dropout(self.embedding_norm(x))
+            angles = self.rotary(torch.arange(x.size(1))[None]) if POSITION == "custom queries" else None
             mask = attention_mask(x.size(1), N_HEAD, IS_CAUSAL, self.score_bias) if HAS_MASK else None
             for block in self.blocks:
-                x = block(x, mask)
+                x = block(x, mask, angles)
             x = self.final_norm(x)
         if HEAD == "none":
             return x

@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from terrarium.models.code_view.reference.constants import *
+from terrarium.models.code_view.reference.custom import *
+
+Angles = tuple[Tensor, Tensor]  # cos and sin of each position, (1, 1, T, width)
 
 
 def sinusoidal(length: int) -> Tensor:
@@ -16,8 +19,22 @@ def sinusoidal(length: int) -> Tensor:
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)[:, :D_MODEL]
 
 
+def make_position(causal: bool) -> nn.Module:
+    if POSITION == "learned":
+        return nn.Embedding(CONTEXT_LENGTH, D_MODEL)
+    return Placed(position_block(causal)) if POSITION == "custom embeddings" else nn.Identity()
+
+
+def add_position(x: Tensor, position: nn.Module) -> Tensor:
+    if POSITION == "learned":
+        return x + position.weight[: x.size(1)]
+    if POSITION == "custom embeddings":
+        return x + position(torch.arange(x.size(1))[None])
+    return x + sinusoidal(x.size(1)) if POSITION == "sinusoidal" else x
+
+
 def rotates(layer: int) -> bool:
-    return POSITION == "rope" and (not NOPE_INTERVAL or (layer + 1) % NOPE_INTERVAL != 0)
+    return POSITION in ("rope", "custom queries") and (not NOPE_INTERVAL or (layer + 1) % NOPE_INTERVAL != 0)
 
 
 def rope_frequencies(length: int, width: int) -> Tensor:
@@ -51,6 +68,17 @@ def rotate(x: Tensor) -> Tensor:
         cos, sin = cos * YARN_FACTOR, sin * YARN_FACTOR  # sharper scores
     first, second = x.chunk(2, dim=-1)
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+def turn(x: Tensor, angles: Angles) -> Tensor:
+    """Rotate the pairs (x[i], x[i + half]) of x (B, heads, T, width) by the cos and sin of a custom block."""
+    cos, sin = angles
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-second, first), dim=-1) * sin
+
+
+def make_rotary(causal: bool) -> nn.Module:
+    return Placed(position_block(causal)) if POSITION == "custom queries" else nn.Identity()
 
 
 def alibi(distance: Tensor, n_head: int) -> Tensor:
@@ -104,6 +132,8 @@ class Fire(nn.Module):
 
 
 def make_score_bias(n_head: int, causal: bool) -> nn.Module:
+    if POSITION == "custom scores":
+        return Placed(position_block(causal))
     if POSITION == "fire":
         return Fire(n_head)
     return RelativeBias(n_head, causal) if POSITION == "t5" else nn.Identity()
@@ -115,7 +145,26 @@ def attention_mask(length: int, n_head: int, causal: bool, score_bias: nn.Module
     distance = position[None, :] - position[:, None]  # key - query
     mask = distance <= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
     mask = mask & (distance.abs() < SLIDING_WINDOW) if SLIDING_WINDOW else mask
-    if POSITION in ("alibi", "t5", "fire"):
+    if IS_BIASED:
         bias = alibi(distance, n_head) if POSITION == "alibi" else score_bias(distance)
+        bias = bias[0] if POSITION == "custom scores" else bias  # the same for all texts
         mask = bias.masked_fill(~mask, -torch.inf)
     return mask
+
+
+class Positions(nn.Module):
+    """The design's positions, for a custom block."""
+
+    def __init__(self, mask: Tensor, angles: Angles, rotates: bool) -> None:
+        super().__init__()
+        self.mask = mask
+        self.angles = angles
+        self.rotates = rotates
+
+    def rotate(self, x: Tensor) -> Tensor:
+        if not self.rotates:
+            return x
+        return turn(x, self.angles) if POSITION == "custom queries" else rotate(x)
+
+    def add_bias(self, scores: Tensor) -> Tensor:
+        return scores + self.mask.masked_fill(self.mask == -torch.inf, 0.0) if IS_BIASED else scores
