@@ -46,7 +46,7 @@ class Block(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(config.n_layer, {width}))
-        self.register_buffer("rates", 0.1 * torch.arange(1.0, 1.0 + {width}))
+        self.register_buffer("rates", 0.1 * torch.arange(1.0, 1.0 + {width}), persistent={persistent})
 
     def forward(self, positions):
         {body}
@@ -55,17 +55,20 @@ POSITION_TEXTS = {
     "embeddings": _POSITION.format(
         applied_to="embeddings",
         width="config.d_model",
+        persistent=True,
         body="return (positions[..., None] * self.rates).sin() * self.weight.sum(0)",
     ),
     "queries": _POSITION.format(
         applied_to="queries",
         width="config.head_dim",
+        persistent=False,
         body="angles = positions[:, None, :, None] * self.rates * self.weight.sum(0)\n"
         "        return angles.cos(), angles.sin()",
     ),
     "scores": _POSITION.format(
         applied_to="scores",
         width="config.n_head",
+        persistent=True,
         body="return (self.rates * self.weight.sum(0))[None, :, None, None] * (1.0 + positions.abs()).log()",
     ),
 }
