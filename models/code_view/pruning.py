@@ -1,7 +1,7 @@
 """Partial evaluation of a module's text: sets its constants, and cuts what they rule out. Comments and layout stay.
 
 Each rule finds edits of the text from its syntax tree, and all rules run until none finds one. They cover what
-models/code_view/reference.py needs, not all of Python: see its first lines.
+models/code_view/reference/ needs, not all of Python: see its docstring.
 """
 
 from __future__ import annotations
