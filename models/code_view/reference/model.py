@@ -75,7 +75,7 @@ class Attention(nn.Module):
         self.query_norm = make_norm(head_dim, decoder) if QK_NORM else nn.Identity()
         self.key_norm = make_norm(head_dim, decoder) if QK_NORM else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, angles: Angles | None, memory: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, angles: Angles, memory: Tensor | None = None) -> Tensor:
         source = memory if IS_PAIR and memory is not None else x
         q = self.query(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, heads, T, width)
         k = self.key(source).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
@@ -106,7 +106,7 @@ class PlacedAttention(nn.Module):
         self.rotates = rotates
         self.block = attention_block(layer, causal)
 
-    def forward(self, x: Tensor, mask: Tensor, angles: Angles | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, angles: Angles) -> Tensor:
         allowed = (mask > -torch.inf).any(dim=0)[None, None] if IS_BIASED else mask[None, None]
         if TAKES_POSITIONS:
             out = self.block(x, allowed, Positions(mask, angles, self.rotates))
@@ -151,6 +151,18 @@ class MixtureOfExperts(nn.Module):
         return out
 
 
+def make_attention(n_head: int, n_kv_head: int, head_dim: int, causal: bool, layer: int) -> nn.Module:
+    if ATTENTION_BLOCK:
+        return PlacedAttention(layer, causal, rotates(layer))
+    return Attention(n_head, n_kv_head, head_dim, causal, rotates(layer), causal)
+
+
+def make_feed_forward(d_ff: int, causal: bool, layer: int) -> nn.Module:
+    if FEED_FORWARD_BLOCK:
+        return Placed(feed_forward_block(layer, causal))
+    return MixtureOfExperts(d_ff, causal) if N_EXPERT else FeedForward(d_ff, causal)
+
+
 class Block(nn.Module):
     """Attention and feed-forward, each added to the residual stream."""
 
@@ -158,31 +170,25 @@ class Block(nn.Module):
         super().__init__()
         self.attention_norm = make_norm(D_MODEL, causal)
         self.attention_conv = ShortConv() if CONV_WIDTH else nn.Identity()
-        if ATTENTION_BLOCK:
-            self.attention = PlacedAttention(layer, causal, rotates(layer))
-        else:
-            self.attention = Attention(n_head, n_kv_head, head_dim, causal, rotates(layer), causal)
+        self.attention = make_attention(n_head, n_kv_head, head_dim, causal, layer)
         if IS_PAIR and causal:  # in the decoder
             self.cross_attention_norm = make_norm(D_MODEL, causal)
             self.cross_attention = Attention(n_head, n_kv_head, head_dim, causal=False, rotates=False, decoder=causal)
         self.feed_forward_norm = make_norm(D_MODEL, causal)
         self.feed_forward_conv = ShortConv() if CONV_WIDTH else nn.Identity()
-        if FEED_FORWARD_BLOCK:
-            self.feed_forward = Placed(feed_forward_block(layer, causal))
-        else:
-            self.feed_forward = MixtureOfExperts(d_ff, causal) if N_EXPERT else FeedForward(d_ff, causal)
+        self.feed_forward = make_feed_forward(d_ff, causal, layer)
         self.dropout = nn.Dropout(DROPOUT) if DROPOUT else nn.Identity()
 
-    def forward(self, x: Tensor, mask: Tensor | None, angles: Angles | None, memory: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, angles: Angles, memory: Tensor | None = None) -> Tensor:
         if NORM_PLACE == "pre":
             x = x + self.dropout(self.attention(self.attention_conv(self.attention_norm(x)), mask, angles))
             if IS_PAIR and memory is not None:
-                x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), None, None, memory))
+                x = x + self.dropout(self.cross_attention(self.cross_attention_norm(x), None, angles, memory))
             x = x + self.dropout(self.feed_forward(self.feed_forward_conv(self.feed_forward_norm(x))))
         else:
             x = self.attention_norm(x + self.dropout(self.attention(self.attention_conv(x), mask, angles)))
             if IS_PAIR and memory is not None:
-                x = self.cross_attention_norm(x + self.dropout(self.cross_attention(x, None, None, memory)))
+                x = self.cross_attention_norm(x + self.dropout(self.cross_attention(x, None, angles, memory)))
             x = self.feed_forward_norm(x + self.dropout(self.feed_forward(self.feed_forward_conv(x))))
         return x
 

@@ -27,7 +27,7 @@ def make_position(causal: bool) -> nn.Module:
 
 def add_position(x: Tensor, position: nn.Module) -> Tensor:
     if POSITION == "learned":
-        return x + position.weight[: x.size(1)]
+        return x + position.weight[: x.size(1)]  # type: ignore[index]
     if POSITION == "custom embeddings":
         return x + position(torch.arange(x.size(1))[None])
     return x + sinusoidal(x.size(1)) if POSITION == "sinusoidal" else x
