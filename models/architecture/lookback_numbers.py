@@ -1,4 +1,4 @@
-"""The constants of the look-back layer, which models/code_view/reference.py repeats. No torch."""
+"""The constants of the look-back layer, which models.code_view.reference.model repeats. No torch."""
 
 from __future__ import annotations
 

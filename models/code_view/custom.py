@@ -11,100 +11,45 @@ import tokenize
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.sizes import BlockConfig
 from terrarium.models.custom_blocks.store import find_in
-from terrarium.models.settings.block_references import options_in
+from terrarium.models.settings.block_references import blocks_of, options_in
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.positions import scheme_of
 
-_STUB = r"def custom_{place}\([^)]*\) -> nn.Module:.*\n    raise NotImplementedError.*\n"
-"""What pruning leaves of the reference's place for a block."""
-
-_PLACED = '''class Placed(nn.Module):
-    """A custom block in its place."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.block(x)
-
-
-'''
-
-_ATTENTION = '''class PlacedAttention(Placed):
-    """A custom block in the place of self-attention: it gets the mask as bool, (1, 1, T, T)."""
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        {allowed}
-        out = self.block(x, allowed{positions})
-        return out[0] if isinstance(out, tuple) else out  # without the weights, if it returns them
-
-
-'''
-
-_POSITIONS = '''class Positions:
-    """The design's positions, for a custom block."""
-
-    def __init__(self, mask: Tensor) -> None:
-        self.mask = mask
-
-    def rotate(self, x: Tensor) -> Tensor:
-        return {rotated}
-
-    def add_bias(self, scores: Tensor) -> Tensor:
-        return {biased}
-
-
-'''
+_STUB = r"def {place}_block\((.*)\) -> nn.Module:\n    raise NotImplementedError.*\n"
+"""What pruning leaves of the reference's place for a block, with the parameters that differ in the design."""
 
 
 def with_custom_blocks(code: str, config: ModelConfig) -> str:
     """Put the texts of a design's custom blocks into its code; ValueError if that cannot be."""
-    if config.position_block:
-        block = find_in(config, "position")
-        assert block is not None
-        raise ValueError(f"The code of a design cannot have the position block “{block.title}”: use a built-in scheme.")
-    if config.topology == "encoder-decoder" and (config.attention_block or config.feed_forward_block):
-        raise ValueError("The code of an encoder-decoder cannot have custom blocks, which differ in its two stacks.")
-    before = _PLACED
-    for place in ("attention", "feed_forward", "norm"):  # as they come in the code
+    for place in blocks_of(config):
         block = find_in(config, place)
-        if block is not None:
-            if place == "attention":
-                before += _attention(block, config)
-            text = before + _function(block, config, place)
-            code, n = re.subn(_STUB.format(place=place), text.replace("\\", r"\\"), code)
-            assert n == 1, place
-            before = ""
+        assert block is not None
+        stub = re.search(_STUB.format(place=place), code)
+        assert stub is not None, place
+        code = code.replace(stub[0], _function(block, config, place, stub[1]))
     return code
 
 
-def _attention(block: CustomBlock, config: ModelConfig) -> str:
-    is_biased = scheme_of(config).applied_to == "scores"
-    allowed = "allowed = (mask > -torch.inf)[:1][None]" if is_biased else "allowed = mask[None, None]"
-    code = _ATTENTION.format(allowed=allowed, positions=", Positions(mask)" if block.takes_positions else "")
-    if not block.takes_positions:
-        return code
-    rotated = "rotate(x)" if scheme_of(config).applied_to == "queries" else "x"
-    biased = "scores + self.mask.masked_fill(self.mask == -torch.inf, 0.0)" if is_biased else "scores"
-    return _POSITIONS.format(rotated=rotated, biased=biased) + code
-
-
-def _function(block: CustomBlock, config: ModelConfig, place: str) -> str:
+def _function(block: CustomBlock, config: ModelConfig, place: str, parameters: str) -> str:
     """Return a function with the block's text, which builds it as models.custom_blocks.loading does."""
-    told = dataclasses.asdict(BlockConfig.of(config))
-    varies = "width" if place == "norm" else "layer"
-    sizes = ", ".join(f"{name}={varies if name == varies else repr(value)}" for name, value in told.items())
+    encoder = config.encoder() if config.topology == "encoder-decoder" else config
+    told, told_encoder = (dataclasses.asdict(BlockConfig.of(stack)) for stack in (config, encoder))
+    given = re.findall(r"(\w+):", parameters)
+    sizes = []
+    for name, value in told.items():
+        other, varies = told_encoder[name], "causal" if name == "is_causal" else name
+        written = repr(value) if value == other else f"{value!r} if causal else {other!r}"
+        sizes.append(f"        {name}={varies if varies in given else written},")
     values = "".join(f", {name}={value!r}" for name, value in block.values(options_in(config, place)).items())
-    kind = "PlacedAttention" if place == "attention" else "Placed"
     lines = [
-        f"def custom_{place}({varies}: int = {told[varies]!r}) -> nn.Module:",
+        f"def {place}_block({parameters}) -> nn.Module:",
         _indented(block),
         "",
         "    from types import SimpleNamespace",
         "",
-        f"    config = SimpleNamespace({sizes})",
-        f"    return {kind}(Block(config{values}))",
+        "    config = SimpleNamespace(",
+        *sizes,
+        "    )",
+        f"    return Block(config{values})",
         "",
     ]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Partial evaluation of a module's text: sets its constants, and cuts what they rule out. Comments and layout stay.
 
 Each rule finds edits of the text from its syntax tree, and all rules run until none finds one. They cover what
-models/code_view/reference.py needs, not all of Python: see its first lines.
+models/code_view/reference/ needs, not all of Python: see its docstring.
 """
 
 from __future__ import annotations
@@ -228,18 +228,18 @@ def _callables(module: Module) -> Iterator[_Callable]:
             if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                 yield _Callable(method, [call for call in calls if _name(call.func) == name])
             elif isinstance(method, ast.FunctionDef):
-                yield _Callable(method, [call for call in calls if name in kinds.get(_name(call.func), ())])
+                yield _Callable(method, [call for call in calls if name in kinds.get(module.of(call.func), ())])
 
 
 def _instances(module: Module, classes: set[str]) -> dict[str, set[str]]:
-    """Return the classes of the module's objects, by the names of attributes and variables."""
+    """Return the classes of the module's objects, by how attributes and variables are written: `self.norm`, `block`."""
     kinds: dict[str, set[str]] = {}
     for node in module.walk():
         if isinstance(node, ast.Assign):
             found = {_name(each.func) for each in module.walk(node.value) if isinstance(each, ast.Call)} & classes
-            kinds.setdefault(_name(node.targets[0]), set()).update(found)
+            kinds.setdefault(module.of(node.targets[0]), set()).update(found)
         elif isinstance(node, ast.For) and isinstance(node.iter, ast.Attribute):
-            kinds.setdefault(_name(node.target), set()).update(kinds.get(node.iter.attr, ()))
+            kinds.setdefault(module.of(node.target), set()).update(kinds.get(module.of(node.iter), ()))
     return kinds
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from terrarium.models.architecture.rope import FIRE_C, attention_factor, fire_threshold, yarn_ramp
 from terrarium.models.code_view.custom import with_custom_blocks
 from terrarium.models.code_view.pruning import pruned
+from terrarium.models.code_view.reference import PARTS
+from terrarium.models.custom_blocks.store import find_in
 from terrarium.models.design import total_parameters
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import FIRE_WIDTH, scheme_of
@@ -23,6 +25,18 @@ _MAY_EQUAL = {
 }
 """Constants that are written as another one where they are equal."""
 
+_IMPORTS = '''"""The reference module."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+'''
+_HEAD = re.compile(r'"""[^"]*"""\n(\n|(import|from) .*\n)*')
+"""What a part of the reference module begins with: its docstring and imports."""
+
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:
     """Generate a Python module that defines `Model` and needs only torch; its last lines are a trial run.
@@ -35,8 +49,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
     """
     title = " ".join(name.split()) or "This design"
     words = f"{title}: {_describe(config)}.".replace('"', "'").replace("\\", "/")
-    # Read as text, since to import it would import torch.
-    text = (files("terrarium.models.code_view") / "reference.py").read_text(encoding="utf-8")
+    text = _reference_text()
     values = constants(config, re.findall(r"^([A-Z_]+) = ", text, flags=re.MULTILINE))
     for constant, others in _MAY_EQUAL.items():
         same = [other for other in others if values.get(other) == values[constant]]
@@ -48,11 +61,20 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
     return f'"""{words}"""\n{code}'
 
 
+def _reference_text() -> str:
+    """Return the parts of the reference module as one text. They are not imported, since that would import torch."""
+    folder = files("terrarium.models.code_view.reference")
+    parts = [(folder / f"{part}.py").read_text(encoding="utf-8") for part in PARTS]
+    return _IMPORTS + "\n\n".join(_HEAD.sub("", part, count=1) for part in parts)
+
+
 def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
     """Return the values of the reference module's constants for a design: its slots and properties of these names, and
     some that the module needs besides."""
     is_pair, is_encoder = config.topology == "encoder-decoder", config.topology == "encoder-only"
     encoder = config.encoder() if is_pair else config
+    applied_to = scheme_of(config).applied_to
+    attention = find_in(config, "attention")
     widths = sorted({config.head_dim, encoder.head_dim})
     others = {
         "IS_PAIR": is_pair,
@@ -64,6 +86,9 @@ def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
         "D_FF": config.ff_width,
         "D_ENCODER_FF": encoder.ff_width,
         "MAX_NGRAM": config.max_ngram if config.has_ngrams else 0,
+        "POSITION": f"custom {applied_to}" if config.position_block else config.position,
+        "IS_BIASED": applied_to == "scores",
+        "TAKES_POSITIONS": attention is not None and attention.takes_positions,
         "YARN_RAMPS": {
             width: yarn_ramp(dataclasses.replace(config, d_head=width, n_encoder_head=0)) for width in widths
         },
@@ -74,9 +99,7 @@ def constants(config: ModelConfig, names: list[str]) -> dict[str, Any]:
         "N_SEGMENT": config.n_segment if is_encoder else 0,
         "N_LABEL": config.n_output,
         "HAS_POOLER": config.pooler and is_encoder,
-        "HAS_MASK": bool(config.attention_block)
-        or config.sliding_window > 0
-        or scheme_of(config).applied_to == "scores",
+        "HAS_MASK": attention is not None or config.sliding_window > 0 or applied_to == "scores",
         "IS_GROUPED": config.kv_heads != config.n_head,
         "OUTPUT_TABLE": "embedding.weight" if config.tied_embeddings or config.head != "language" else "head.weight",
         "LOOKBACK": config.lookback if config.looks_back else 0,

@@ -34,8 +34,23 @@ class {name}(PreTrainedModel{mixin}):
 
     def __init__(self, config: TerrariumConfig) -> None:
         super().__init__(config)
-        self.model = Model()
-        self.post_init()
+{built}        self.post_init()
+'''
+
+_BUILT = """        self.model = Model()
+"""
+
+_BUILT_WITH_BLOCKS = """        with torch.device("cpu"):  # not without data: custom blocks may compute tensors
+            self.model = Model()
+        self.computed = {module: dict(module.named_buffers(recurse=False)) for module in self.modules()}
+        self._keys_to_ignore_on_load_missing = [f"^{name}$" for name, _ in self.named_buffers()]
+"""
+
+_PUT_BACK = '''
+    def _init_weights(self, module: nn.Module) -> None:
+        """Put the buffers of custom blocks back, which transformers replaces: the file has parameters only."""
+        for name, buffer in self.computed.get(module, {}).items():
+            getattr(module, name).copy_(buffer)
 '''
 
 _SINGLE = """
@@ -125,4 +140,5 @@ def modeling_source(config: ModelConfig, name: str = "This design") -> str:
     torch_import = "from torch import Tensor, nn\n"
     source = source.replace(torch_import, torch_import + imports.lstrip("\n"), 1)
     mixin = ", GenerationMixin" if is_causal else ""
-    return source + _CONFIG.format(name=class_name, mixin=mixin) + body
+    built, more = (_BUILT_WITH_BLOCKS, _PUT_BACK) if config.has_custom_blocks else (_BUILT, "")
+    return source + _CONFIG.format(name=class_name, mixin=mixin, built=built) + more + body

@@ -1,6 +1,6 @@
 """The available position schemes: their names, where they are applied, what they learn, and their words. No torch.
 
-Their code, by the same names: models.architecture.positions (modules), models.code_view.reference (text).
+Their code, by the same names: models.architecture.positions (modules), models.code_view.reference.positions (text).
 """
 
 from __future__ import annotations

@@ -36,6 +36,44 @@ class Block(nn.Module):
 '''
 """A text that leaves a file behind as soon as anything of it runs: for `% path`."""
 
+_POSITION = """import torch
+from torch import nn
+
+BLOCK = {{"name": "by_{applied_to}", "slot": "position", "title": "By {applied_to}", "applied_to": "{applied_to}"}}
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(config.n_layer, {width}))
+        self.register_buffer("rates", 0.1 * torch.arange(1.0, 1.0 + {width}), persistent={persistent})
+
+    def forward(self, positions):
+        {body}
+"""
+POSITION_TEXTS = {
+    "embeddings": _POSITION.format(
+        applied_to="embeddings",
+        width="config.d_model",
+        persistent=True,
+        body="return (positions[..., None] * self.rates).sin() * self.weight.sum(0)",
+    ),
+    "queries": _POSITION.format(
+        applied_to="queries",
+        width="config.head_dim",
+        persistent=False,
+        body="angles = positions[:, None, :, None] * self.rates * self.weight.sum(0)\n"
+        "        return angles.cos(), angles.sin()",
+    ),
+    "scores": _POSITION.format(
+        applied_to="scores",
+        width="config.n_head",
+        persistent=True,
+        body="return (self.rates * self.weight.sum(0))[None, :, None, None] * (1.0 + positions.abs()).log()",
+    ),
+}
+"""Texts of position blocks by what they are applied to, with a parameter and a buffer that differ in stacks."""
+
 
 def start_source(start: str) -> str:
     """The text of a starting point."""

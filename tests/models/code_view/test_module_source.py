@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import random
 import runpy
@@ -21,9 +22,9 @@ from torch import nn
 from terrarium.models.architecture.lookback import is_fixed
 from terrarium.models.architecture.transformer import EncoderDecoder, build_model
 from terrarium.models.code_view import module_source, reference
+from terrarium.models.code_view.reference.model import Model
 from terrarium.models.code_view.source import constants
 from terrarium.models.design import total_parameters
-from terrarium.models.library.library import Library
 from terrarium.models.settings.activations import ACTIVATIONS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.norms import NORMS
@@ -31,7 +32,6 @@ from terrarium.models.settings.positions import POSITIONS
 from terrarium.models.settings.presets import PRESETS
 from tests import ROOT
 from tests.models.designs import tiny_design
-from tests.models.own_blocks import STARTS, WRITES, put_block, start_source, with_block
 
 SMALL: dict[str, Any] = {
     "vocab_size": 37,
@@ -74,7 +74,7 @@ def check_same(config: ModelConfig, theirs: nn.Module) -> None:
         expected, got = ours(source, ids), theirs(source, ids)
     else:
         expected = ours.hidden(ids) if config.head == "none" else ours(ids)
-        got = theirs(ids, ids) if isinstance(theirs, reference.Model) else theirs(ids)
+        got = theirs(ids, ids) if isinstance(theirs, Model) else theirs(ids)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -162,10 +162,12 @@ def test_random_designs(seed: int, tmp_path: Path) -> None:
 def test_the_whole_reference_computes_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a design's constants, but nothing cut."""
     config = dataclasses.replace(PRESETS[name], dropout=0.0)
-    names = [constant for constant in vars(reference) if constant.isupper() and len(constant) > 1]
+    parts = [importlib.import_module(f"{reference.__name__}.{part}") for part in reference.PARTS]
+    names = [constant for constant in vars(parts[0]) if constant.isupper()]
     for constant, value in constants(config, names).items():
-        monkeypatch.setattr(reference, constant, value)
-    check_same(config, reference.Model())
+        for part in parts:
+            monkeypatch.setattr(part, constant, value)
+    check_same(config, Model())
 
 
 def test_no_torch_is_imported() -> None:
@@ -234,64 +236,3 @@ def test_a_layer_that_looks_back_begins_as_ours(tmp_path: Path) -> None:
     norms = [name for name, _ in ours.named_parameters() if name.endswith("norm.weight")]
     for name in norms:
         torch.testing.assert_close(theirs.get_parameter(name), ours.get_parameter(name), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("change", [{}, {"sliding_window": 5}, {"position": "alibi"}, {"topology": "encoder-only"}])
-def test_custom_blocks(start: str, change: dict[str, Any], library: Library, tmp_path: Path) -> None:
-    block = put_block(start_source(start))
-    if block.slot == "attention" and not block.takes_positions:
-        change = change | {"position": "learned"}
-    if change.get("topology") == "encoder-only":
-        change = change | {"head": "none"}
-    check_equal(with_block(ModelConfig(**SMALL), block, **change), tmp_path)
-
-
-def test_a_custom_norm_with_its_layer(library: Library, tmp_path: Path) -> None:
-    text = '''"""A norm by the largest number."""
-import torch
-from torch import nn
-
-BLOCK = {"name": "largest", "slot": "norm", "title": "Largest", "options": {"least": {"default": 0.1}}}
-_LONG = """
-text over
-lines"""
-
-
-class Block(nn.Module):
-    def __init__(self, config, least):
-        super().__init__()
-        self.least, self.gain = least, nn.Parameter(torch.ones(config.width))
-
-    def forward(self, x):
-        return x / x.abs().amax(dim=-1, keepdim=True).clamp(min=self.least) * self.gain
-'''
-    small = ModelConfig(**SMALL)
-    check_equal(with_block(small, put_block(text), block_options=("norm.least=0.5",)), tmp_path)
-
-
-@pytest.mark.parametrize("slot", ["attention", "feed_forward"])
-def test_a_custom_block_knows_its_layer(slot: str, library: Library, tmp_path: Path) -> None:
-    more = ", allowed" * (slot == "attention")
-    text = f'''from torch import nn
-
-BLOCK = {{"name": "by_layer", "slot": "{slot}", "title": "By layer"}}
-
-
-class Block(nn.Module):
-    def __init__(self, config):
-        super().__init__()
-        self.factor, self.linear = 1.0 + config.layer, nn.Linear(config.d_model, config.d_model)
-
-    def forward(self, x{more}):
-        return self.factor * self.linear(x)
-'''
-    check_equal(with_block(ModelConfig(**SMALL), put_block(text), position="learned"), tmp_path)
-
-
-def test_nothing_of_a_block_runs_for_its_code(library: Library, tmp_path: Path) -> None:
-    ran = tmp_path / "ran"
-    block = put_block(WRITES % str(ran), allowed=False)
-    with pytest.raises(ValueError, match="not allowed on this computer"):
-        module_source(with_block(ModelConfig(), block))  # it cannot be counted
-    assert not ran.exists()

@@ -99,3 +99,28 @@ print(Part()(y))
 """
     assert "return self.norm(x + 1)\n" in pruned(source, {"HAS_NORM": True})
     assert "return x + 1\n" in pruned(source, {"HAS_NORM": False})
+
+
+def test_an_attribute_is_not_a_variable_of_the_same_name() -> None:
+    source = """class Part(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + 1
+
+
+class Whole(nn.Module):
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+        self.parts = nn.ModuleList(Part() for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts:
+            x = part(x, x)
+        return self.part(x, x)
+
+
+print(Whole(given)(z))
+"""
+    text = pruned(source, {})
+    assert "x = part(x)\n" in text
+    assert "return self.part(x, x)\n" in text

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tokenizers import Tokenizer
 
+from terrarium.models.architecture.transformer import EncoderDecoder
 from terrarium.models.custom_blocks import store
 from terrarium.models.events import result_of
 from terrarium.models.interop.export import export_hf
@@ -25,18 +28,20 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from tests.models.designs import small
 from tests.models.interop.test_export import random_model
-from tests.models.own_blocks import WRITES, put_block, start_source, with_block
+from tests.models.own_blocks import POSITION_TEXTS, STARTS, WRITES, put_block, start_source, with_block
 
 THEIRS = """
-import sys, torch
-from transformers import AutoModelForCausalLM
-model, said = AutoModelForCausalLM.from_pretrained(sys.argv[1], trust_remote_code=True, output_loading_info=True)
+import sys, torch, transformers
+auto = getattr(transformers, sys.argv[1])
+model, said = auto.from_pretrained(sys.argv[2], trust_remote_code=True, output_loading_info=True)
 assert not any(said[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), said
 assert not any(name.startswith("terrarium.") for name in sys.modules)
 with torch.no_grad():
-    torch.save(model.eval()(torch.load(sys.argv[2])).logits, sys.argv[3])
+    torch.save(model.eval()(**torch.load(sys.argv[3])).logits, sys.argv[4])
 """
 """What another program does with the folder, without Terrarium."""
+PAIR = {"topology": "encoder-decoder", "n_encoder_layer": 1, "n_encoder_head": 4, "d_encoder_ff": 48}
+TEXTS = {start: start_source(start) for start in STARTS} | POSITION_TEXTS
 
 
 @pytest.fixture
@@ -44,24 +49,38 @@ def base(tiny_config: ModelConfig) -> ModelConfig:
     return ModelConfig(vocab_size=261, context_length=32, n_layer=2, n_head=2, d_model=32)
 
 
-@pytest.mark.parametrize("starts", [("retention", "experts"), ("temperature",), ("convolution",)])
+@pytest.mark.parametrize("change", [{}, PAIR], ids=["decoder-only", "encoder-decoder"])
+@pytest.mark.parametrize(
+    "texts",
+    [("retention", "experts"), ("temperature",), ("convolution",), ("embeddings",), ("queries",), ("scores",)],
+)
 def test_transformers_computes_the_same_with_the_folder(
-    library: Library, base: ModelConfig, byte_tokenizer: Tokenizer, tmp_path: Path, starts: tuple[str, ...]
+    library: Library,
+    base: ModelConfig,
+    byte_tokenizer: Tokenizer,
+    tmp_path: Path,
+    texts: tuple[str, ...],
+    change: dict[str, Any],
 ) -> None:
-    config = base
-    for start in starts:
-        config = with_block(config, put_block(start_source(start)))
+    config = dataclasses.replace(base, **change)
+    for text in texts:
+        changes = {"position": "none"} if text in POSITION_TEXTS else {}
+        config = with_block(config, put_block(TEXTS[text]), **changes)
     model = random_model(config)
     folder = result_of(export_hf(model, byte_tokenizer, tmp_path / "out"))
     ids = torch.randint(0, 261, (2, 20), generator=torch.Generator().manual_seed(1))
-    torch.save(ids, tmp_path / "ids.pt")
+    is_pair = isinstance(model, EncoderDecoder)
+    torch.save({"input_ids": ids} | ({"decoder_input_ids": ids[:, :9]} if is_pair else {}), tmp_path / "ids.pt")
     (tmp_path / "theirs.py").write_text(THEIRS, encoding="utf-8")
-    paths = [str(tmp_path / name) for name in ("theirs.py", "out", "ids.pt", "logits.pt")]
+    auto = "AutoModelForSeq2SeqLM" if is_pair else "AutoModelForCausalLM"
+    paths = [str(tmp_path / name) for name in ("out", "ids.pt", "logits.pt")]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TERRARIUM_")}
     environment = kept | {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
-    subprocess.run([sys.executable, *paths], env=environment, cwd=tmp_path, check=True, timeout=120)
+    command = [sys.executable, str(tmp_path / "theirs.py"), auto, *paths]
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=120)
     with torch.no_grad():
-        torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), model(ids), rtol=1e-4, atol=1e-5)
+        expected = model(ids, ids[:, :9]) if isinstance(model, EncoderDecoder) else model(ids)
+    torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected, rtol=1e-4, atol=1e-5)
     names = sorted(path.name.partition("-")[0] for path in (folder / "blocks").iterdir())
     assert names == sorted(file.name for file in store.list_blocks())
 
@@ -106,16 +125,3 @@ def test_formats_without_code_refuse_in_one_sentence(library: Library, preset: s
     assert f"“{name}”" in onnx_misfit(config)
     assert all(any(name in each for each in graph.lacks(config)) for graph in GRAPHS.values())
     assert portable(config) is None
-
-
-def test_a_position_block_has_no_folder_either(library: Library, base: ModelConfig, tmp_path: Path) -> None:
-    source = (
-        "from torch import nn\n\n"
-        'BLOCK = {"name": "near", "slot": "position", "title": "Near", "applied_to": "scores"}\n'
-        "\n\nclass Block(nn.Module):\n    def __init__(self, config):\n        super().__init__()\n\n"
-        "    def forward(self, distance):\n        return -distance.abs()[None].float()\n"
-    )
-    model = random_model(with_block(base, put_block(source), position="none"))
-    with pytest.raises(ValueError, match="cannot have the position block “Near”"):
-        result_of(export_hf(model, None, tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
