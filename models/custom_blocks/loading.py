@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +34,17 @@ class PlacedBlock(nn.Module):
     def __init__(self, about: CustomBlock, config: BlockConfig, values: dict[str, Any]) -> None:
         super().__init__()
         self.about = about
-        with explained(about, "while it is built"):
-            block = block_class(about)(config, **values)
-        if not isinstance(block, nn.Module):
-            raise ValueError(f"The block “{about.title}” is a {type(block).__name__}: derive Block from nn.Module.")
-        self.block = block
+        self._build = partial(_build, about, config, values)
+        self.block = self._build()
+
+    def compute_buffers(self, device: torch.device) -> None:
+        """Compute the buffers that are not stored, after a build without data."""
+        missing = [name for name, buffer in self.block.named_buffers() if buffer.is_meta]
+        if missing:
+            made = dict(self._build().named_buffers())
+        for name in missing:
+            path, _, own_name = name.rpartition(".")
+            setattr(self.block.get_submodule(path), own_name, made[name].to(device))
 
     def call(self, *args: Any) -> Any:
         """Call the block."""
@@ -66,6 +72,17 @@ class PlacedBlock(nn.Module):
                 "return the same shape."
             )
         return out.to(x.dtype)
+
+
+def _build(about: CustomBlock, config: BlockConfig, values: dict[str, Any]) -> nn.Module:
+    with explained(about, "while it is built"):
+        block = block_class(about)(config, **values)
+    if not isinstance(block, nn.Module):
+        raise ValueError(f"The block “{about.title}” is a {type(block).__name__}: derive Block from nn.Module.")
+    for name, tensor in block.state_dict().items():
+        if tensor.is_complex():
+            raise ValueError(f"The block “{about.title}” keeps complex numbers in {name}: keep two tensors.")
+    return block
 
 
 def placing(

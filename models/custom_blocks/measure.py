@@ -49,7 +49,8 @@ class MeasuredModule:
 
     path: as in named_modules, "" for the measured one itself. kind: the name of its class. flops: of its own forward
     pass, without its children's. shape: of its output, or the first of several; () if it did not run as a module.
-    tensors: its own parameters; one that several modules share is listed in the first.
+    tensors: its own parameters; one that several modules share is listed in the first. buffers: the names of its own
+    buffers in its state dict.
     """
 
     path: str
@@ -57,6 +58,7 @@ class MeasuredModule:
     flops: int
     shape: tuple[int, ...]
     tensors: tuple[MeasuredTensor, ...]
+    buffers: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,7 @@ def _modules(module: nn.Module, watch: _Watch) -> Iterator[MeasuredModule]:
             flops=watch.flops[path],
             shape=watch.shapes.get(path, ()),
             tensors=tuple(MeasuredTensor(name, tuple(p.shape), _role(each, name, p)) for name, p in own),
+            buffers=tuple(name for name in each._buffers if name not in each._non_persistent_buffers_set),
         )
 
 

@@ -63,13 +63,15 @@ class Part:
     component: the heading under which it is counted (models.design.parts). flops: of its own matrix products in the
     forward pass of one text, without those of `parts`. times: how many of it follow one another or stand side by side
     (layers, experts), described once; used: how many of them a token uses. n_head: the heads of an attention. is_site:
-    whether it is a sublayer, whose result is added to the residual stream.
+    whether it is a sublayer, whose result is added to the residual stream. buffers: names of what is stored with the
+    tensors, but not trained.
     """
 
     path: str
     kind: str
     component: str = ""
     tensors: tuple[Tensor, ...] = ()
+    buffers: tuple[str, ...] = ()
     flops: int = 0
     times: int | None = None
     used: int | None = None
@@ -140,10 +142,17 @@ def _numbered(part: Part, prefix: str) -> Iterator[tuple[str, Part]]:
 
 
 def state_tensors(tree: Part) -> Iterator[tuple[str, Tensor]]:
-    """Yield each tensor of the built model with its name in the state dict."""
+    """Yield each parameter of the built model with its name in the state dict."""
     for path, part in built_parts(tree):
         for tensor in part.tensors:
             yield f"{path}.{tensor.name}".removeprefix("."), tensor
+
+
+def state_names(tree: Part) -> Iterator[str]:
+    """Yield all names in the state dict of the built model: those of its parameters, and of the stored buffers."""
+    for path, part in built_parts(tree):
+        for name in (*(tensor.name for tensor in part.tensors), *part.buffers):
+            yield f"{path}.{name}".removeprefix(".")
 
 
 def sites(tree: Part) -> dict[str, dict[str, Part]]:
@@ -289,6 +298,7 @@ def _custom(
             component=component,
             is_site=not where and place in ("attention", "feed_forward"),
             tensors=tuple(Tensor(name, shape, role, inits.get(name, OWN)) for name, shape, role in module.tensors),
+            buffers=module.buffers,
             flops=module.flops,
             parts=tuple(part_of(each, each.rpartition(".")[2]) for each in below),
         )

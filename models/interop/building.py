@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from terrarium.models.architecture.positions import Alibi, Rotary
 from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.custom_blocks.loading import PlacedBlock
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.inference.weights import NarrowMatrices
@@ -82,7 +83,7 @@ def build_model_from(
     """
     yield Phase(name="Building the model")
     model, matches = _checked(config, weights, stored, where, prefix, ignored)
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    empty = model.state_dict()
     yield Phase(name="Reading the weights")
     total = sum(match.stored.n_bytes + sum(stored[copy].n_bytes for copy in match.copies) for match in matches)
     made: dict[str, Tensor] = {}
@@ -90,17 +91,19 @@ def build_model_from(
     done = 0
     yield Progress(done=0, total=total)
     for match in matches:
-        reading = _read(match, stored, shapes, device, dtype)
+        reading = _read(match, stored, empty, device, dtype)
         parts, done = yield from _counted(reading, done, total)
         made |= {name: narrowed.take(name, tensor) for name, tensor in parts.items()}
-    for name in sorted(set(shapes) - set(made)):  # optional ones that are missing
-        made[name] = torch.zeros(shapes[name], dtype=dtype, device=device)
+    for name in sorted(set(empty) - set(made)):  # optional ones that are missing
+        made[name] = torch.zeros(empty[name].shape, dtype=dtype, device=device)
     model.load_state_dict(made, assign=True)
     made.clear()
     narrowed.put()
     for module in model.modules():
         if isinstance(module, Rotary | Alibi):  # computed, not stored, always in float32
             module.to(device)
+        elif isinstance(module, PlacedBlock):
+            module.compute_buffers(device)
     return model.eval()
 
 
@@ -222,13 +225,14 @@ def _size(shape: tuple[int, ...]) -> str:
 def _read(
     match: _Match,
     stored: Mapping[str, StoredTensor],
-    shapes: Mapping[str, tuple[int, ...]],
+    empty: Mapping[str, Tensor],
     device: torch.device,
     dtype: torch.dtype,
 ) -> Generator[int, None, dict[str, Tensor]]:
     """Read the weights that one stored tensor contains, onto the device."""
     remote = yield from match.stored.read()
-    if not remote.is_floating_point():
+    is_float = empty[match.weights[0].local_name].is_floating_point()
+    if is_float and not remote.is_floating_point():
         raise ValueError(
             f"{match.stored.where}: {match.name!r} is stored as {str(remote.dtype).removeprefix('torch.')}, as in "
             "quantised models: use the model in float32, float16 or bfloat16."
@@ -247,7 +251,7 @@ def _read(
     found = {}
     for weight in match.weights:
         rows = slice(*weight.rows) if weight.rows is not None else slice(None)
-        local = torch.empty(shapes[weight.local_name], dtype=dtype, device=device)
+        local = torch.empty_like(empty[weight.local_name], dtype=dtype if is_float else None, device=device)
         found[weight.local_name] = local.copy_(alternated(remote[rows], weight.halves))
     return found
 

@@ -42,13 +42,16 @@ _BUILT = """        self.model = Model()
 
 _BUILT_WITH_BLOCKS = """        with torch.device("cpu"):  # not without data: custom blocks may compute tensors
             self.model = Model()
-        self.computed = {module: dict(module.named_buffers(recurse=False)) for module in self.modules()}
-        self._keys_to_ignore_on_load_missing = [f"^{name}$" for name, _ in self.named_buffers()]
+        stored = self.state_dict()
+        self.computed = {
+            module: {n: buffer for n, buffer in module.named_buffers(recurse=False) if f"{path}.{n}" not in stored}
+            for path, module in self.named_modules()
+        }
 """
 
 _PUT_BACK = '''
     def _init_weights(self, module: nn.Module) -> None:
-        """Put the buffers of custom blocks back, which transformers replaces: the file has parameters only."""
+        """Put the buffers of custom blocks back that are not in the file: transformers replaces them."""
         for name, buffer in self.computed.get(module, {}).items():
             getattr(module, name).copy_(buffer)
 '''

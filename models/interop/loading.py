@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from terrarium.models.architecture.lora import DOWN, UP
 from terrarium.models.architecture.transformer import AnyModel
-from terrarium.models.design.tree import design_tree, state_tensors
+from terrarium.models.design.tree import design_tree, state_names
 from terrarium.models.events import Event, result_of
 from terrarium.models.files.atomic import DamagedError
 from terrarium.models.inference.weight_kinds import KINDS
@@ -83,7 +83,7 @@ def _read_checkpoint(
     """Build the model of a checkpoint that Terrarium trained."""
     try:
         config = read_model_config(checkpoint)
-        names = [name for name, _ in state_tensors(design_tree(config))]
+        names = list(state_names(design_tree(config)))
         stored = _stored_weights(checkpoint, names)
     except DamagedError as error:
         raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error

@@ -17,7 +17,7 @@ from terrarium.models.architecture.lora import merged_weight
 from terrarium.models.files.atomic import DamagedError, read_json
 from terrarium.models.files.safetensors_file import read_safetensors_header
 
-_DTYPES = {
+DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -77,7 +77,7 @@ class SafetensorsTensor:
 
     def read(self) -> Generator[int, None, Tensor]:
         """See StoredTensor."""
-        if self.dtype not in _DTYPES:
+        if self.dtype not in DTYPES:
             raise ValueError(
                 f"{self.path}: {self.name} is stored as {self.dtype}, which is not supported: "
                 "save the model as float32, float16 or bfloat16."
@@ -96,8 +96,8 @@ class SafetensorsTensor:
         except OSError as error:
             raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
         if not self.n_bytes:
-            return torch.empty(self.shape, dtype=_DTYPES[self.dtype])
-        return torch.from_numpy(buffer).view(_DTYPES[self.dtype]).view(self.shape)
+            return torch.empty(self.shape, dtype=DTYPES[self.dtype])
+        return torch.from_numpy(buffer).view(DTYPES[self.dtype]).view(self.shape)
 
 
 @dataclass(frozen=True)

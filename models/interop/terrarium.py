@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from terrarium.models.design.tree import design_tree, state_tensors
+from terrarium.models.design.tree import design_tree, state_names
 from terrarium.models.interop.family import Weight
 from terrarium.models.interop.options import id2label_of
 from terrarium.models.settings.model_config import ModelConfig
@@ -72,4 +72,4 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 def weights(config: ModelConfig) -> list[Weight]:
     """Return Terrarium's own names, with the class's prefix."""
-    return [Weight(local_name=name, remote_name=f"{PREFIX}{name}") for name, _ in state_tensors(design_tree(config))]
+    return [Weight(local_name=name, remote_name=f"{PREFIX}{name}") for name in state_names(design_tree(config))]

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from terrarium.models.files.atomic import atomic_folder, replace_path, sync_file, temporary_folder
+from terrarium.models.interop.stored import DTYPES
 from terrarium.models.library.library import safe_name
 
-_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _CHUNK_BYTES = 1 << 24
 
 

@@ -74,6 +74,25 @@ POSITION_TEXTS = {
 }
 """Texts of position blocks by what they are applied to, with a parameter and a buffer that differ in stacks."""
 
+BUFFERS = """import torch
+from torch import nn
+
+BLOCK = {"name": "features", "slot": "feed_forward", "title": "Random features"}
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.output = nn.Linear(16, config.d_model)
+        self.register_buffer("features", torch.randn(config.d_model, 16))
+        self.register_buffer("order", torch.randperm(16))
+        self.register_buffer("scale", torch.full((16,), 0.5), persistent=False)
+
+    def forward(self, x):
+        return self.output((x @ self.features).cos()[..., self.order] * self.scale)
+"""
+"""A block with buffers that are drawn and stored, of floats and of whole numbers, and one that is computed."""
+
 
 def start_source(start: str) -> str:
     """The text of a starting point."""

@@ -55,7 +55,7 @@ def test_a_run_is_shown_on_every_tab(
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     tokenizer = ["tokenizer", *(f"tokenizer-{name}" for name in TOKENIZER_VIEWS)]
     data = ["data-start", "data", "data-dataset", "data-pairs", "data-hub"]
-    builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
+    builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS), "builder-block", "builder-custom", "builder-twin"]
     training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new", "training-recipes"]
     chat = ["chat", *(f"chat-{name}" for name in ("settings", *GLASS_PANELS, *CHAT_MODES))]
     chapters, _ = read_chapters()
@@ -67,9 +67,9 @@ def test_a_run_is_shown_on_every_tab(
         for each in ("training-scores-{}", "training-scores-{}-predictions", "chat-{}")
     ]
     screens = ["models", *tokenizer, *data, *builder, *training, *chat, *guide, *tasks]
-    dialogs = ("chat-pass-wide", "preferences", "trash")
-    screens = [*screens, *dialogs[1:]]
-    screens.insert(screens.index("chat-pass") + 1, dialogs[0])
+    dialogs = ("builder-block", "builder-twin", "chat-pass-wide", "preferences", "extensions", "trash")
+    screens = [*screens, *dialogs[3:]]
+    screens.insert(screens.index("chat-pass") + 1, "chat-pass-wide")
     names = [f"{name}-dark" if name in dialogs else f"{name}-dark-1280x720" for name in screens]
     assert [path.stem for path in written] == names
     for path in (path for path in written if path.stem.endswith("1280x720")):

@@ -28,7 +28,7 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from tests.models.designs import small
 from tests.models.interop.test_export import random_model
-from tests.models.own_blocks import POSITION_TEXTS, STARTS, WRITES, put_block, start_source, with_block
+from tests.models.own_blocks import BUFFERS, POSITION_TEXTS, STARTS, WRITES, put_block, start_source, with_block
 
 THEIRS = """
 import sys, torch, transformers
@@ -41,7 +41,7 @@ with torch.no_grad():
 """
 """What another program does with the folder, without Terrarium."""
 PAIR = {"topology": "encoder-decoder", "n_encoder_layer": 1, "n_encoder_head": 4, "d_encoder_ff": 48}
-TEXTS = {start: start_source(start) for start in STARTS} | POSITION_TEXTS
+TEXTS = {start: start_source(start) for start in STARTS} | POSITION_TEXTS | {"buffers": BUFFERS}
 
 
 @pytest.fixture
@@ -52,7 +52,15 @@ def base(tiny_config: ModelConfig) -> ModelConfig:
 @pytest.mark.parametrize("change", [{}, PAIR], ids=["decoder-only", "encoder-decoder"])
 @pytest.mark.parametrize(
     "texts",
-    [("retention", "experts"), ("temperature",), ("convolution",), ("embeddings",), ("queries",), ("scores",)],
+    [
+        ("retention", "experts"),
+        ("temperature",),
+        ("convolution",),
+        ("embeddings",),
+        ("queries",),
+        ("scores",),
+        ("buffers",),
+    ],
 )
 def test_transformers_computes_the_same_with_the_folder(
     library: Library,
@@ -81,6 +89,10 @@ def test_transformers_computes_the_same_with_the_folder(
     with torch.no_grad():
         expected = model(ids, ids[:, :9]) if isinstance(model, EncoderDecoder) else model(ids)
     torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected, rtol=1e-4, atol=1e-5)
+    back, _ = load_model(folder)
+    with torch.no_grad():
+        again = back(ids, ids[:, :9]) if isinstance(back, EncoderDecoder) else back(ids)
+    torch.testing.assert_close(again, expected, rtol=0, atol=0)
     names = sorted(path.name.partition("-")[0] for path in (folder / "blocks").iterdir())
     assert names == sorted(file.name for file in store.list_blocks())
 

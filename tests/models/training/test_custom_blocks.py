@@ -29,7 +29,7 @@ from terrarium.models.settings.tune_spec import TuneSpec
 from terrarium.models.training.estimates.measure import RandomTexts, peak_allocated
 from terrarium.models.training.optim import Muon, make_optimizers
 from terrarium.models.training.trainer import Trainer, prepare_run
-from tests.models.own_blocks import put_block, start_source, with_block
+from tests.models.own_blocks import BUFFERS, put_block, start_source, with_block
 from tests.models.training.parallel.several import N_PROCESSES, train_in_turn
 from tests.models.training.support import assert_same_end, fork, make_run, make_spec, numbers, result_of, train
 
@@ -197,3 +197,15 @@ def test_a_run_that_may_not_run_any_longer_is_refused_before_anything_runs(
     with pytest.raises(store.NotAllowedError, match="not allowed on this computer"):
         make_run(library, design)
     assert [info.id for info in library.list_runs()] == [trained.id]
+
+
+def test_buffers_of_a_block_are_stored_and_read(library: Library, tiny_config: ModelConfig) -> None:
+    train(run := make_run(library, with_block(tiny_config, put_block(BUFFERS)), keep_checkpoints=9), library)
+    train(fork := fork_run(library, RunFolder.open(run.folder), 6), library)
+    first, second = (load_model(each.folder)[0] for each in (run, fork))
+    drawn = {name for name, _ in first.named_buffers() if name.endswith((".features", ".order"))}
+    assert len(drawn) == 2
+    assert all(torch.equal(first.state_dict()[name], second.state_dict()[name]) for name in drawn)
+    (computed,) = (buffer for name, buffer in first.named_buffers() if name.endswith(".scale"))
+    assert torch.equal(computed, torch.full((16,), 0.5))
+    assert_same_end(fork, run)
