@@ -87,6 +87,12 @@ class Blocks(QObject):
         self._forget_failures()
         return done
 
+    def withdraw(self, sha256: str) -> bool:
+        """Take the consent to a text back; return whether it succeeded."""
+        done = self._notices.attempt(lambda: store.withdraw(sha256))
+        self._forget_failures()
+        return done
+
     def obstacle(self, config: ModelConfig, batch: int, length: int) -> str:
         """Return why the costs of a design are not known: MEASURING, which this starts, or a sentence; "" if they are.
 
