@@ -45,10 +45,9 @@ class SlotRow(QWidget):
         self.title.setWordWrap(True)
         editor.widget.setAccessibleName(text)
         editor.widget.setAccessibleDescription(f.metadata.get("help", ""))
+        told = html.escape(f.metadata.get("help", ""), quote=False)
         for widget in (self.title, editor.widget):
-            widget.setToolTip(
-                f"<p>{html.escape(f.metadata.get('help', ''))}</p><p><code>{html.escape(f.name)}</code></p>"
-            )
+            widget.setToolTip(f"<p>{told}</p><p><code>{f.name}</code></p>")
         self._grid = grid = QGridLayout(self)
         grid.setContentsMargins(8, 2, 6, 2)
         grid.setHorizontalSpacing(12)
