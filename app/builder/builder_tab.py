@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Slot
-from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
 from terrarium.app.builder.blocks.block_editing import BlockEditing
@@ -188,10 +188,19 @@ class BuilderTab(QWidget):
 
     # -- Following the session -----------------------------------------------------------------------------------------
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._measure_listed()
+
+    def _measure_listed(self) -> None:
+        self._session.blocks.measure_listed(info.config for info in self._own.values() if info.config is not None)
+
     @Slot()
     def _on_library_changed(self) -> None:
         self._own = {info.name: info for info in self._session.designs.inspect()}
         self.list.set_designs(list(self._own.values()), self._session.designs.name)
+        if self.isVisible():
+            self._measure_listed()
         self._allow()
         if not self._session.designs.name and not self._commit_timer.isActive():
             self._on_pause()  # a restored design gets its name back

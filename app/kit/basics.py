@@ -59,6 +59,11 @@ def plain_tip(text: str) -> str:
     return f'<p style="white-space: pre-wrap">{html.escape(text, quote=False)}</p>'
 
 
+def without_mnemonic(text: str) -> str:
+    """Escape text for a menu, or for a label with a buddy, where “&” would mark a key."""
+    return text.replace("&", "&&")
+
+
 def set_role(widget: QWidget, role: str, **properties: str) -> None:
     """Change a widget's role (and other style sheet properties, such as tone), and restyle it."""
     for name, value in {"role": role, **properties}.items():

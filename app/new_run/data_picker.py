@@ -313,7 +313,9 @@ class DataPicker(QWidget):
         )
         for name in (name for name in task.metrics if METRICS[name].higher_is_better is not None):
             self.metric_box.addItem(METRICS[name].title, name)
-            self.metric_box.setItemData(self.metric_box.count() - 1, METRICS[name].help, Qt.ItemDataRole.ToolTipRole)
+            self.metric_box.setItemData(
+                self.metric_box.count() - 1, plain_tip(METRICS[name].help), Qt.ItemDataRole.ToolTipRole
+            )
         self.metric_box.setCurrentIndex(max(0, self.metric_box.findData(chosen)))
         for widget in (self.metric_box, self._metric_name):
             widget.setVisible(bool(task.metrics))

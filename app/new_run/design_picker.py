@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
-from PySide6.QtGui import QStandardItem, QStandardItemModel
+from PySide6.QtGui import QShowEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QWidget
 
 from terrarium.app.kit.basics import button, column, label, row
@@ -73,6 +73,11 @@ class DesignPicker(QWidget):
                 for name in family.presets:
                     self.choice.addItem(f"{design_title(name)}  ·  {format_parameter_count(PRESETS[name])}", name)
         self._on_design_changed()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        saved = self._session.designs.inspect()
+        self._session.blocks.measure_listed(info.config for info in saved if info.config is not None)
 
     @Slot()
     def _on_design_changed(self) -> None:

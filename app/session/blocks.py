@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -58,6 +58,7 @@ class Blocks(QObject):
         super().__init__(parent)
         self._notices = notices
         self._asked: _Work | None = None
+        self._listed: Sequence[ModelConfig] = ()
         self._failures: dict[_Work, str] = {}
         self._task = LatestTask(self)
         self._task.done.connect(self._on_measured)
@@ -84,6 +85,12 @@ class Blocks(QObject):
     def allow(self, block: CustomBlock) -> bool:
         """Allow a text, which was shown to the user, to run on this computer; return whether it succeeded."""
         done = self._notices.attempt(lambda: store.allow(block))
+        self._forget_failures()
+        return done
+
+    def withdraw(self, sha256: str) -> bool:
+        """Take the consent to a text back; return whether it succeeded."""
+        done = self._notices.attempt(lambda: store.withdraw(sha256))
         self._forget_failures()
         return done
 
@@ -114,6 +121,15 @@ class Blocks(QObject):
             self._task.drive(lambda: measure_apart(*work))
         return MEASURING
 
+    def measure_listed(self, designs: Iterable[ModelConfig]) -> None:
+        """Measure the designs of a list, one at a time, where nothing else is measured; `measured` follows each."""
+        self._listed = [design for design in designs if design.has_custom_blocks]
+        self._measure_next()
+
+    def _measure_next(self) -> None:
+        if not self._task.busy:
+            any(self.obstacle(each, 1, each.context_length) == MEASURING for each in self._listed)
+
     @Slot()
     def close(self) -> None:
         """Stop measuring."""
@@ -124,6 +140,7 @@ class Blocks(QObject):
     def _forget_failures(self) -> None:
         self._failures.clear()
         self.changed.emit()
+        self._measure_next()
 
     @Slot()
     def _on_measured(self) -> None:
@@ -131,9 +148,11 @@ class Blocks(QObject):
         if not is_known(*self._asked):
             self._failures[self._asked] = "The custom blocks cost something else each time they are measured."
         self.measured.emit()
+        self._measure_next()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         assert self._asked is not None
         self._failures[self._asked] = failure.sentence
         self.measured.emit()
+        self._measure_next()

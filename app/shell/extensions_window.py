@@ -1,4 +1,4 @@
-"""The window with the installed extensions: who made them, what they add, and what is wrong with them."""
+"""The window with the user's blocks and the extensions: who made them, what they add, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import ask_save_path
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
+from terrarium.app.shell.own_blocks import OwnBlocks
 from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.extensions.registry import SWITCH
 from terrarium.models.files.atomic import atomic_write_text
@@ -51,14 +52,13 @@ class ExtensionsWindow(Dialog):
         for each in (self.docs, close):
             each.setAutoDefault(False)
         found = list_extensions(find_installed_blocks())
-        body: QWidget
-        if found:
-            cards = QWidget()
-            cards.setLayout(column(*map(self._card, found), None, spacing=2 * SPACE))
-            body = scrolling(cards)
-            body.setAccessibleName("Installed extensions")
-        else:
-            body = titled_card("", EmptyState(*(_OFF if are_switched_off() else _NONE)))
+        cards: list[QWidget | None] = [*map(self._card, found), None]
+        if not found:
+            cards = [titled_card("", EmptyState(*(_OFF if are_switched_off() else _NONE)))]
+        inside = QWidget()
+        inside.setLayout(column(OwnBlocks(session, theme), *cards, spacing=2 * SPACE))
+        body = scrolling(inside)
+        body.setAccessibleName("Your blocks, and installed extensions")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE + SPACE // 2)

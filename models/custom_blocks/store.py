@@ -60,6 +60,19 @@ class BlockFile:
     problem: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Consent:
+    """The user's consent to a text. block: None if the text is no longer in the library.
+
+    when: the time in ISO 8601 with its offset, "" if it is not known.
+    """
+
+    sha256: str
+    name: str
+    when: str
+    block: CustomBlock | None
+
+
 def blocks_folder() -> Path:
     """Return the library's folder of texts."""
     return find_location().home / "blocks"
@@ -211,6 +224,15 @@ def allow(block: CustomBlock) -> None:
 def withdraw(sha256: str) -> None:
     """Take the consent to a text back. Raises as `allow`."""
     _change(sha256, None)
+
+
+def list_consents() -> list[Consent]:
+    """Return the consents that were recorded on this computer, by name; those of TRUST_VARIABLE are not recorded."""
+    found = [
+        Consent(sha256=sha256, name=str(entry.get("name", "")), when=str(entry.get("when", "")), block=_kept(sha256))
+        for sha256, entry in _allowed().items()
+    ]
+    return sorted(found, key=lambda each: (each.name, each.when))
 
 
 def _change(sha256: str, entry: dict[str, str] | None) -> None:

@@ -13,7 +13,17 @@ from PySide6.QtWidgets import QCheckBox, QFrame, QMenu, QMessageBox, QScrollArea
 from terrarium.app.builder.blocks.check_list import CheckList
 from terrarium.app.builder.blocks.checker import BlockChecker
 from terrarium.app.builder.blocks.contracts import TITLES, contract
-from terrarium.app.kit.basics import button, column, label, panes, plain_tip, row, scrolling, set_enabled
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    label,
+    panes,
+    plain_tip,
+    row,
+    scrolling,
+    set_enabled,
+    without_mnemonic,
+)
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.text.code_field import CodeField
@@ -157,7 +167,7 @@ class BlockWindow(Dialog):
 
     def _offer(self, menu: QMenu, blocks: Sequence[CustomBlock], kind: str) -> None:
         for block in blocks:
-            action = menu.addAction(f"{block.title}  ·  {TITLES[block.slot]}".replace("&", "&&"))
+            action = menu.addAction(without_mnemonic(f"{block.title}  ·  {TITLES[block.slot]}"))
             action.setToolTip(plain_tip(block.help))
             action.setObjectName(f"{kind}{block.name}")
             action.triggered.connect(lambda checked=False, block=block: self.start_from(block))

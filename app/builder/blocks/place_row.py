@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QVBoxLayout, QW
 
 from terrarium.app.builder.blocks.choices import needs_no_positions, placed, set_options
 from terrarium.app.builder.blocks.contracts import TITLES
-from terrarium.app.kit.basics import button, clear, label, plain_tip, row
+from terrarium.app.kit.basics import button, clear, label, plain_tip, row, without_mnemonic
 from terrarium.app.kit.forms.editors import Editor, keep_wheel_for_scrolling, make_editor
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import find_here, option_field
@@ -130,7 +130,7 @@ class PlaceRow(QWidget):
         self.editors = {}
         for line, (name, option) in enumerate(self._block.options.items() if self._block is not None else ()):
             editor = self.editors[name] = make_editor(option_field(name, option))
-            words = label(option.label, "muted")
+            words = label(without_mnemonic(option.label), "muted")
             words.setBuddy(editor.widget)
             editor.widget.setAccessibleName(option.label)
             for widget in (words, editor.widget):

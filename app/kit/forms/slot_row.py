@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, label, row, without_mnemonic
 from terrarium.app.kit.forms.editors import Editor
 from terrarium.app.kit.help_mark import HelpMark, set_term
 from terrarium.app.kit.setting_names.terms import term_of_setting
@@ -39,13 +40,14 @@ class SlotRow(QWidget):
         self._proposed: Any = None
         self._back: QPushButton | None = None
         text = f.metadata.get("label", f.name)
-        self.title = QLabel(text)
+        self.title = label(without_mnemonic(text))
         self.title.setBuddy(editor.widget)
         self.title.setWordWrap(True)
         editor.widget.setAccessibleName(text)
         editor.widget.setAccessibleDescription(f.metadata.get("help", ""))
+        told = html.escape(f.metadata.get("help", ""), quote=False)
         for widget in (self.title, editor.widget):
-            widget.setToolTip(f"<p>{f.metadata.get('help', '')}</p><p><code>{f.name}</code></p>")
+            widget.setToolTip(f"<p>{told}</p><p><code>{f.name}</code></p>")
         self._grid = grid = QGridLayout(self)
         grid.setContentsMargins(8, 2, 6, 2)
         grid.setHorizontalSpacing(12)

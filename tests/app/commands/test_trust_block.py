@@ -101,3 +101,17 @@ def test_the_variable_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_no_hash_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "terrarium-tiny", "--trust-block", "retention"]) == 2
     assert "64 hexadecimal digits" in capsys.readouterr().err
+
+
+def test_a_withdrawn_text_is_refused(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    block = put_block(WRITES % str(tmp_path / "it ran"))
+    assert main(["block", "list"]) == 0
+    assert block.sha256[:8] in capsys.readouterr().out
+    assert main(["block", "withdraw", "nothing"]) != 0
+    assert store.is_allowed(block)
+    assert main(["block", "withdraw", block.sha256[:8]]) == 0
+    assert not store.is_allowed(block)
+    store.allow(block)
+    assert main(["block", "withdraw", "writer"]) == 0
+    assert main(train_words(tmp_path, block)) != 0
+    assert not (tmp_path / "it ran").exists()

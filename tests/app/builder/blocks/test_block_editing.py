@@ -21,8 +21,10 @@ from terrarium.app.session.session import Session
 from terrarium.models.custom_blocks import store
 from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
 from terrarium.models.design import total_parameters
+from terrarium.models.library.library import Library
 from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.model_config import ModelConfig
+from tests.models.own_blocks import WRITES, put_block, start_source, with_block
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -287,3 +289,22 @@ def test_code_is_typed_as_in_an_editor(tab: BuilderTab, qtbot: QtBot) -> None:
     assert QGuiApplication.focusObject() is not code
     assert code.toPlainText() == "    def f():\n        pass\n        x"
     close(window)
+
+
+def test_listed_designs_are_measured_while_another_is_open(
+    tab: BuilderTab, session: Session, library: Library, until: Until, tmp_path: Path
+) -> None:
+    ran = tmp_path / "it ran"
+    kept, refused = put_block(start_source("retention")), put_block(WRITES % str(ran), allowed=False)
+    library.save_design("counted", with_block(SMALL, kept))
+    library.save_design("refused", with_block(SMALL, refused))
+    session.designs.list_changed.emit()
+
+    def size(name: str) -> str:
+        item = tab.list.item_of(name)
+        assert item is not None
+        return str(item.data(0, Qt.ItemDataRole.UserRole + 2))
+
+    until(lambda: size("counted") not in ("–", ""))
+    assert size("refused") == "–"
+    assert not ran.exists()
