@@ -32,6 +32,7 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.custom_blocks.manifest import CustomBlock, read_block
+from terrarium.models.custom_blocks.store import is_allowed
 from terrarium.models.settings.model_config import ModelConfig
 
 WARNING = "This is a program. It can do what you can do."
@@ -146,6 +147,7 @@ class BlockWindow(Dialog):
         self.start.setVisible(read_only is None)
         self.more.setVisible(read_only is None)
         self.save.setText("Allow on this computer" if read_only else "Save and allow")
+        self.save.setVisible(read_only is None or not is_allowed(read_only.sha256))
         self.runs.setText("Run the checks" if read_only else "Run my code as I type")
         asks = "Read it before you allow it: it runs whenever this design is measured or trained."
         self.about.setText(f"{WARNING} {asks}" if read_only else WARNING)
