@@ -84,7 +84,7 @@ def put_block(source: str, *, allowed: bool = True) -> CustomBlock:
 def with_block(design: ModelConfig, block: CustomBlock, **changes: Any) -> ModelConfig:
     """A design with a block in its place, and other slots that suit it."""
     suited: dict[str, dict[str, Any]] = {
-        "attention": {"position": "rope" if block.takes_positions else "none", "qk_norm": False, "n_kv_head": 0},
+        "attention": {"position": "rope" if block.takes_positions else "none", "n_kv_head": 0},
         "feed_forward": {"n_expert": 0},
         "position": {"position": "none"},
         "norm": {},
