@@ -22,7 +22,7 @@ from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.sizes import BlockConfig
 from terrarium.models.custom_blocks.store import NotAllowedError, check_allowed, find_in
 from terrarium.models.settings.block_references import options_in
-from terrarium.models.settings.model_slots import ModelSlots
+from terrarium.models.settings.derived_slots import DerivedSlots
 
 if TYPE_CHECKING:
     from terrarium.models.custom_blocks.measure import Measured
@@ -86,7 +86,7 @@ def _build(about: CustomBlock, config: BlockConfig, values: dict[str, Any]) -> n
 
 
 def placing(
-    design: ModelSlots, place: str, *, layer: int = 0, width: int = 0
+    design: DerivedSlots, place: str, *, layer: int = 0, width: int = 0
 ) -> tuple[CustomBlock, BlockConfig, dict[str, Any]]:
     """Return the block in a place of a design, what it is told, and the values of its options.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from terrarium.models.settings.model_slots import ModelSlots
+from terrarium.models.settings.derived_slots import DerivedSlots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class BlockConfig:
     layer: int = 0
 
     @classmethod
-    def of(cls, design: ModelSlots, *, layer: int = 0, width: int = 0) -> BlockConfig:
+    def of(cls, design: DerivedSlots, *, layer: int = 0, width: int = 0) -> BlockConfig:
         """Return what a block of a design is told (of one stack: an encoder-decoder has two)."""
         return cls(
             d_model=design.d_model,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from terrarium.models.settings.block_references import reference_problems
-from terrarium.models.settings.model_slots import ModelSlots
+from terrarium.models.settings.derived_slots import DerivedSlots
 from terrarium.models.settings.positions import scheme_of
 from terrarium.models.settings.slots import Problem
 from terrarium.models.settings.tasks import heads_of
 
 
-def conflicts(slots: ModelSlots) -> list[Problem]:
+def conflicts(slots: DerivedSlots) -> list[Problem]:
     """Return the conflicts between slots that are legal on their own, each reported on the slot that causes it."""
     found: list[tuple[str, str | None]] = [
         ("n_head", _head_conflict(slots)),
@@ -30,7 +30,7 @@ def conflicts(slots: ModelSlots) -> list[Problem]:
     return [Problem(name, sentence) for name, sentence in found if sentence]
 
 
-def _custom_conflicts(slots: ModelSlots) -> list[tuple[str, str]]:
+def _custom_conflicts(slots: DerivedSlots) -> list[tuple[str, str]]:
     """Return the conflicts of custom blocks with settings of the parts that they replace."""
     found = []
     if slots.feed_forward_block and slots.n_expert:
@@ -46,21 +46,21 @@ def _custom_conflicts(slots: ModelSlots) -> list[tuple[str, str]]:
     return found
 
 
-def _head_conflict(slots: ModelSlots) -> str | None:
+def _head_conflict(slots: DerivedSlots) -> str | None:
     if slots.d_head or slots.d_model % slots.n_head == 0:
         return None
     nearest = _nearest_divisors(slots.d_model, slots.n_head)
     return f"n_head {slots.n_head} does not divide d_model {slots.d_model}: use {nearest}."
 
 
-def _kv_head_conflict(slots: ModelSlots) -> str | None:
+def _kv_head_conflict(slots: DerivedSlots) -> str | None:
     if slots.n_head % slots.kv_heads == 0:
         return None
     nearest = _nearest_divisors(slots.n_head, slots.kv_heads)
     return f"n_kv_head {slots.kv_heads} does not divide n_head {slots.n_head}: use {nearest}."
 
 
-def _encoder_head_conflict(slots: ModelSlots) -> str | None:
+def _encoder_head_conflict(slots: DerivedSlots) -> str | None:
     heads = slots.n_encoder_head
     if slots.topology != "encoder-decoder" or slots.d_head or not heads or slots.d_model % heads == 0:
         return None
@@ -68,7 +68,7 @@ def _encoder_head_conflict(slots: ModelSlots) -> str | None:
     return f"n_encoder_head {heads} does not divide d_model {slots.d_model}: use {nearest}."
 
 
-def _rotation_conflict(slots: ModelSlots) -> str | None:
+def _rotation_conflict(slots: DerivedSlots) -> str | None:
     if scheme_of(slots).applied_to != "queries":
         return None
     odd = next((width for width in _head_widths(slots) if width % 2 or not width), None)
@@ -77,14 +77,14 @@ def _rotation_conflict(slots: ModelSlots) -> str | None:
     return f"RoPE rotates pairs of numbers, but a head is {odd} wide: change d_model, n_head or d_head to make it even."
 
 
-def _head_widths(slots: ModelSlots) -> list[int]:
+def _head_widths(slots: DerivedSlots) -> list[int]:
     """Return the head widths of the decoder's layers and, if they may differ, of the encoder's."""
     if slots.topology == "encoder-decoder" and slots.n_encoder_head and not slots.d_head:
         return [slots.head_dim, slots.d_model // slots.n_encoder_head]
     return [slots.head_dim]
 
 
-def _rope_scaling_conflict(slots: ModelSlots) -> str | None:
+def _rope_scaling_conflict(slots: DerivedSlots) -> str | None:
     if slots.position != "rope" or slots.rope_scaling not in ("llama3", "yarn"):
         return None
     if slots.rope_low_rotations < slots.rope_high_rotations:
@@ -95,13 +95,13 @@ def _rope_scaling_conflict(slots: ModelSlots) -> str | None:
     )
 
 
-def _dynamic_scaling_conflict(slots: ModelSlots) -> str | None:
+def _dynamic_scaling_conflict(slots: DerivedSlots) -> str | None:
     if slots.position != "rope" or slots.rope_scaling != "dynamic" or min(_head_widths(slots)) > 2:
         return None
     return "Dynamic scaling needs heads wider than 2: choose another rope_scaling, or change d_model, n_head or d_head."
 
 
-def _bucket_conflict(slots: ModelSlots) -> str | None:
+def _bucket_conflict(slots: DerivedSlots) -> str | None:
     if slots.position != "t5" or slots.max_distance > slots.n_bucket // 2:
         return None
     return (
@@ -110,7 +110,7 @@ def _bucket_conflict(slots: ModelSlots) -> str | None:
     )
 
 
-def _expert_conflict(slots: ModelSlots) -> str | None:
+def _expert_conflict(slots: DerivedSlots) -> str | None:
     if not slots.n_expert or 1 <= slots.n_expert_used <= slots.n_expert:
         return None
     return (
@@ -119,7 +119,7 @@ def _expert_conflict(slots: ModelSlots) -> str | None:
     )
 
 
-def _lookback_conflict(slots: ModelSlots) -> str | None:
+def _lookback_conflict(slots: DerivedSlots) -> str | None:
     if not slots.lookback or not slots.qk_norm:
         return None
     is_plain = slots.topology == "decoder-only" and slots.position == "rope" and not slots.n_expert
@@ -135,7 +135,7 @@ def _lookback_conflict(slots: ModelSlots) -> str | None:
     return None
 
 
-def _ngram_conflict(slots: ModelSlots) -> str | None:
+def _ngram_conflict(slots: DerivedSlots) -> str | None:
     if slots.topology == "decoder-only" and slots.max_ngram == 1:
         return "N-grams of a single token are the tokens themselves: use max_ngram 2 or more, or 0 for none."
     if slots.has_ngrams and slots.looks_back:
@@ -146,7 +146,7 @@ def _ngram_conflict(slots: ModelSlots) -> str | None:
     return None
 
 
-def _head_kind_conflict(slots: ModelSlots) -> str | None:
+def _head_kind_conflict(slots: DerivedSlots) -> str | None:
     heads = heads_of(slots.topology)
     if slots.head in heads:
         return None
@@ -154,7 +154,7 @@ def _head_kind_conflict(slots: ModelSlots) -> str | None:
     return f"{article} {slots.topology} model cannot have the head {slots.head!r}: use {' or '.join(heads)}."
 
 
-def _token_conflict(slots: ModelSlots, name: str) -> str | None:
+def _token_conflict(slots: DerivedSlots, name: str) -> str | None:
     id = getattr(slots, name)
     if id < slots.vocab_size:
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from terrarium.models.settings.conflicts import conflicts
-from terrarium.models.settings.model_slots import ModelSlots
+from terrarium.models.settings.derived_slots import DerivedSlots
 from terrarium.models.settings.slots import (
     Problem,
     SettingError,
@@ -24,7 +24,7 @@ from terrarium.models.settings.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(ModelSlots):
+class ModelConfig(DerivedSlots):
     """The slots of a model's architecture, validated: illegal values raise SettingError.
 
     Every valid config can be built and trained; published architectures are in models.settings.presets.
@@ -92,7 +92,7 @@ class ModelConfig(ModelSlots):
     @classmethod
     def problems(cls, values: dict[str, Any]) -> list[Problem]:
         """Return all problems of these settings (the others at their defaults), each on the slot that causes it."""
-        return _problems(draft(ModelSlots, values))
+        return _problems(draft(DerivedSlots, values))
 
 
 def upgraded(data: Any) -> Any:
@@ -108,7 +108,7 @@ def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any,
     return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 
 
-def _problems(slots: ModelSlots) -> list[Problem]:
+def _problems(slots: DerivedSlots) -> list[Problem]:
     """Return the problems of single fields or, if there are none, the conflicts between fields."""
     return field_problems(slots) or conflicts(slots)
 

@@ -36,6 +36,37 @@ class Block(nn.Module):
 '''
 """A text that leaves a file behind as soon as anything of it runs: for `% path`."""
 
+POSITION_BLOCK = '''"""A penalty that grows with the square root of the distance."""
+from torch import nn
+
+BLOCK = {"name": "root_bias", "slot": "position", "title": "Root", "applied_to": "scores"}
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.n_head = config.n_head
+
+    def forward(self, distance):
+        return -(distance.abs().float() ** 0.5).expand(1, self.n_head, *distance.shape)
+'''
+NORM_BLOCK = '''"""Divides by the largest number, and scales."""
+import torch
+from torch import nn
+
+BLOCK = {"name": "largest", "slot": "norm", "title": "Largest"}
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(config.width))
+        self.shift = nn.Parameter(torch.zeros(config.width))
+
+    def forward(self, x):
+        return x / x.abs().amax(-1, keepdim=True).clamp_min(1e-5) * self.weight + self.shift
+'''
+
 _POSITION = """import torch
 from torch import nn
 
@@ -109,6 +140,11 @@ def put_block(source: str, *, allowed: bool = True) -> CustomBlock:
 
 def with_block(design: ModelConfig, block: CustomBlock, **changes: Any) -> ModelConfig:
     """A design with a block in its place, and other slots that suit it."""
-    if block.slot == "attention":
-        changes = {"position": "rope" if block.takes_positions else "none", "qk_norm": False, "n_kv_head": 0} | changes
-    return dataclasses.replace(design, **{BLOCK_SLOTS[block.slot]: str(block.reference)}, **changes)
+    suited: dict[str, dict[str, Any]] = {
+        "attention": {"position": "rope" if block.takes_positions else "none", "n_kv_head": 0},
+        "feed_forward": {"n_expert": 0},
+        "position": {"position": "none"},
+        "norm": {},
+    }
+    slots = {BLOCK_SLOTS[block.slot]: str(block.reference), "lookback": 0} | suited[block.slot] | changes
+    return dataclasses.replace(design, **slots)

@@ -147,7 +147,7 @@ class BlockWindow(Dialog):
         self.start.setVisible(read_only is None)
         self.more.setVisible(read_only is None)
         self.save.setText("Allow on this computer" if read_only else "Save and allow")
-        self.save.setVisible(read_only is None or not is_allowed(read_only.sha256))
+        self.save.setVisible(read_only is None or not is_allowed(read_only))
         self.runs.setText("Run the checks" if read_only else "Run my code as I type")
         asks = "Read it before you allow it: it runs whenever this design is measured or trained."
         self.about.setText(f"{WARNING} {asks}" if read_only else WARNING)

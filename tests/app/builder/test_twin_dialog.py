@@ -21,10 +21,10 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tiny_world import corpus
 from tests.app.heard import Until
-from tests.models.twins import POSITION_BLOCK, starting_points, with_block
+from tests.models.own_blocks import POSITION_BLOCK, put_block, start_source, with_block
 from tests.runs_on_disk import make_run
 
-RETENTION = starting_points()["retention"]
+RETENTION = start_source("retention")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_design_is_trained_beside_its_twin(
         tab.resize(1280, 800)
     builder.show()
     assert builder.bar.twin.isHidden(), "it is its own twin"
-    session.designs.set(with_block(dataclasses.replace(tiny_config, n_layer=1), RETENTION))
+    session.designs.set(with_block(dataclasses.replace(tiny_config, n_layer=1), put_block(RETENTION)))
     until(lambda: builder.bar.twin.isVisible())
     qtbot.mouseClick(builder.bar.twin, Qt.MouseButton.LeftButton)
     dialog = dialog_of(builder)
@@ -89,7 +89,7 @@ def test_the_comparison_stays_in_view_when_its_runs_begin(
     session.sweep_requested.connect(training.show_sweep)
     qtbot.addWidget(training)
     training.show()
-    design = with_block(dataclasses.replace(tiny_config, n_layer=1), RETENTION)
+    design = with_block(dataclasses.replace(tiny_config, n_layer=1), put_block(RETENTION))
     dialog = TwinDialog(session, theme, "later", design)
     qtbot.addWidget(dialog)
     dialog.show()
@@ -121,7 +121,7 @@ def test_a_block_that_is_not_allowed_is_a_problem(
 def test_one_of_several_blocks_is_chosen(
     session: Session, theme: ThemeProvider, until: Until, qtbot: QtBot, tiny_config: ModelConfig
 ) -> None:
-    design = with_block(with_block(tiny_config, starting_points()["temperature"]), POSITION_BLOCK)
+    design = with_block(with_block(tiny_config, put_block(start_source("temperature"))), put_block(POSITION_BLOCK))
     dialog = TwinDialog(session, theme, "both", design)
     qtbot.addWidget(dialog)
     dialog.show()
@@ -136,7 +136,7 @@ def test_one_of_several_blocks_is_chosen(
 
 
 def test_a_design_whose_head_no_data_suits(session: Session, theme: ThemeProvider, until: Until, qtbot: QtBot) -> None:
-    design = with_block(dataclasses.replace(PRESETS["bert-tiny"], head="span"), RETENTION)
+    design = with_block(dataclasses.replace(PRESETS["bert-tiny"], head="span"), put_block(RETENTION))
     dialog = TwinDialog(session, theme, "spans", design)
     qtbot.addWidget(dialog)
     dialog.show()
@@ -148,7 +148,7 @@ def test_a_design_whose_head_no_data_suits(session: Session, theme: ThemeProvide
 def test_only_runs_of_twins_are_shown_as_such(
     session: Session, theme: ThemeProvider, library: Library, tiny_config: ModelConfig, until: Until, qtbot: QtBot
 ) -> None:
-    design = with_block(tiny_config, RETENTION)
+    design = with_block(tiny_config, put_block(RETENTION))
     for name, model in (
         ("block", design),
         ("twin", dataclasses.replace(tiny_config, d_ff=130)),
@@ -175,7 +175,7 @@ def test_only_runs_of_twins_are_shown_as_such(
 def test_the_runs_of_a_block_that_is_no_longer_allowed_are_still_compared(
     session: Session, theme: ThemeProvider, library: Library, tiny_config: ModelConfig, until: Until, qtbot: QtBot
 ) -> None:
-    design = with_block(tiny_config, RETENTION + "\n# never measured\n")
+    design = with_block(tiny_config, put_block(RETENTION + "\n# never measured\n"))
     for name, model in (("block", design), ("twin", dataclasses.replace(tiny_config, d_ff=130))):
         make_run(library, model, name, losses=[2.0, 1.0])
     withdraw(blocks_of(design)["attention"].sha256)

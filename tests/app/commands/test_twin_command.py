@@ -11,15 +11,15 @@ from terrarium.models.library.library import Library
 from terrarium.models.runs.run_queue import RunQueue
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.spec_file import write_spec
+from tests.models.own_blocks import put_block, start_source, with_block
 from tests.models.training.support import make_spec
-from tests.models.twins import starting_points, with_block
 
 
 @pytest.fixture
 def spec(library: Library, tiny_config: ModelConfig) -> str:
     """The file of a run of three steps whose design has a custom block."""
     path = library.home / "spec.toml"
-    design = with_block(tiny_config, starting_points()["convolution"])
+    design = with_block(tiny_config, put_block(start_source("convolution")))
     write_spec(path, make_spec(library.home, design, steps=3, eval_interval=3, sample_interval=0))
     return str(path)
 

@@ -1,4 +1,4 @@
-"""Models with custom blocks write what they would by reading the whole text anew for each token."""
+"""Models with custom blocks write what they would by reading the whole text again for each token."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def model_of(config: ModelConfig) -> Decoder:
 
 
 def greedy(model: Decoder, prompt: Sequence[int], n: int) -> list[int]:
-    """The most likely tokens, each time with the whole text read anew."""
+    """The most likely tokens, each time with the whole text read again."""
     ids = list(prompt)
     with torch.no_grad():
         for _ in range(n):

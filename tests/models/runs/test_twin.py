@@ -16,18 +16,18 @@ from terrarium.models.runs.twin import size_difference, twin_of, twin_specs
 from terrarium.models.runs.twin_result import TwinResult, compare_twins
 from terrarium.models.settings.model_config import ModelConfig, differences
 from terrarium.models.settings.presets import PRESETS
+from tests.models.own_blocks import NORM_BLOCK, POSITION_BLOCK, STARTS, put_block, start_source, with_block
 from tests.models.training.support import make_spec
-from tests.models.twins import NORM_BLOCK, POSITION_BLOCK, starting_points, with_block
 from tests.runs_on_disk import make_run
 
-SOURCES = {**starting_points(), "position": POSITION_BLOCK, "norm": NORM_BLOCK}
+SOURCES = {**{start: start_source(start) for start in STARTS}, "position": POSITION_BLOCK, "norm": NORM_BLOCK}
 SMALL = ("terrarium-tiny", "gpt2-tiny", "llama-tiny", "bert-tiny", "t5-tiny", "bart-tiny")
 
 
 @pytest.mark.parametrize("preset", SMALL)
 @pytest.mark.parametrize("start", SOURCES)
 def test_a_twin_is_legal_built_in_and_as_large(library: Library, start: str, preset: str) -> None:
-    design = with_block(PRESETS[preset], SOURCES[start])
+    design = with_block(PRESETS[preset], put_block(SOURCES[start]))
     twin = twin_of(design)
     assert not twin.has_custom_blocks
     assert abs(size_difference(design, twin)) < 0.01
@@ -39,7 +39,7 @@ def test_a_twin_is_legal_built_in_and_as_large(library: Library, start: str, pre
 
 
 def test_a_twin_is_the_model_that_the_tree_counts(library: Library, tiny_config: ModelConfig) -> None:
-    design = with_block(tiny_config, SOURCES["retention"])
+    design = with_block(tiny_config, put_block(SOURCES["retention"]))
     twin = twin_of(design, "attention")
     built = build_model(design).n_parameters, build_model(twin).n_parameters
     assert built == (total_parameters(design), total_parameters(twin))
@@ -48,7 +48,7 @@ def test_a_twin_is_the_model_that_the_tree_counts(library: Library, tiny_config:
 
 
 def test_only_the_block_in_the_place_is_replaced(library: Library, tiny_config: ModelConfig) -> None:
-    design = with_block(with_block(tiny_config, SOURCES["retention"]), SOURCES["experts"])
+    design = with_block(with_block(tiny_config, put_block(SOURCES["retention"])), put_block(SOURCES["experts"]))
     design = dataclasses.replace(design, block_options=("attention.decay=0.9", "feed_forward.share=0.25"))
     twin = twin_of(design, "feed_forward")
     assert (twin.attention_block, twin.feed_forward_block) == (design.attention_block, "")
@@ -65,7 +65,7 @@ def test_only_the_block_in_the_place_is_replaced(library: Library, tiny_config: 
 def test_both_designs_are_trained_with_the_same_seeds(
     library: Library, tmp_path: Path, tiny_config: ModelConfig
 ) -> None:
-    base = make_spec(tmp_path, with_block(tiny_config, SOURCES["convolution"]), seed=4)
+    base = make_spec(tmp_path, with_block(tiny_config, put_block(SOURCES["convolution"])), seed=4)
     twin = twin_of(base.model)
     specs = twin_specs(base, twin, 2)
     assert [(spec.name, spec.train.seed) for spec in specs] == [
@@ -100,7 +100,7 @@ def result_of(*args: object) -> TwinResult:
 
 
 def test_a_clear_difference(library: Library, tiny_config: ModelConfig) -> None:
-    design = with_block(tiny_config, SOURCES["retention"])
+    design = with_block(tiny_config, put_block(SOURCES["retention"]))
     losses: dict[int, tuple[float, ...]] = {0: (1.0, 1.03), 1: (1.2, 1.24), 2: (0.9, 0.92)}
     result = result_of(library, design, twin_of(design), losses)
     assert result.differences == pytest.approx({0: -0.03, 1: -0.04, 2: -0.02})
@@ -128,12 +128,12 @@ def test_a_clear_difference(library: Library, tiny_config: ModelConfig) -> None:
 def test_other_results(
     library: Library, tiny_config: ModelConfig, losses: dict[int, tuple[float, ...]], sentence: str
 ) -> None:
-    design = with_block(tiny_config, SOURCES["retention"])
+    design = with_block(tiny_config, put_block(SOURCES["retention"]))
     assert result_of(library, design, twin_of(design), losses).sentence == sentence
 
 
 def test_runs_that_differ_in_more_are_no_comparison(library: Library, tiny_config: ModelConfig) -> None:
-    design = with_block(tiny_config, SOURCES["retention"])
+    design = with_block(tiny_config, put_block(SOURCES["retention"]))
     twin = twin_of(design)
     losses: dict[int, tuple[float, ...]] = {0: (1.0, 1.1)}
     infos = infos_of(library, design, twin, losses)
