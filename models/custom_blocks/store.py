@@ -145,7 +145,7 @@ def find_block(reference: BlockReference) -> CustomBlock:
     if block is None:
         raise ValueError(
             f"The text of the block “{reference.name}” ({reference.sha256[:12]}…) is not in this library: open its "
-            "file in the builder, under “Blocks”."
+            "file in the builder, under “Custom blocks”."
         )
     if block.reference != reference:
         raise ValueError(f"The design says of the block “{reference.name}” what its text does not: choose it again.")
@@ -207,7 +207,7 @@ def check_allowed(block: CustomBlock) -> None:
     if not is_allowed(block):
         raise NotAllowedError(
             f"The block “{block.title}” is a program that was not allowed on this computer yet: read and allow it in "
-            f"the builder, under “Blocks”, or add to the command: --trust-block {block.sha256}."
+            f"the builder, under “Custom blocks”, or add to the command: --trust-block {block.sha256}."
         )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.theme import ThemeProvider
@@ -18,8 +21,11 @@ from terrarium.app.serve.serve_panel import ServePanel
 from terrarium.app.serve.serving import Serving
 from terrarium.app.session.session import Session
 from terrarium.models.events import Event, Progress
+from terrarium.models.interop.loading import load_model
 from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.tokenizers import encode_text
 from tests.app.heard import Heard, Until, long
+from tests.models.own_blocks import WRITES, put_block, with_block
 
 
 @pytest.fixture
@@ -103,6 +109,37 @@ def test_a_run_is_served_from_the_window(
     until(lambda: serving.state.status == "off")
     assert serving.state.url == ""
     assert not heard.failures
+
+
+def test_a_run_with_a_block_is_served_and_opened_as_long_as_it_is_allowed(
+    session: Session, serving: Serving, heard: Heard, tiny_spec: RunSpec, until: Until, tmp_path: Path
+) -> None:
+    block = put_block(WRITES % str(tmp_path / "it ran"))
+    session.training.start(dataclasses.replace(tiny_spec, model=with_block(tiny_spec.model, block)))
+    until(lambda: not session.training.active)
+    (info,) = session.runs.list()
+    session.chat.open(info.id)
+    until(lambda: session.chat.state == "ready")
+    assert serving.start(0)
+    status, answer = Asking(serving, prompt="The cat", max_tokens=5, temperature=0).wait(until)
+    assert status == 200
+    model, tokenizer = load_model(session.library.find_run(info.id))
+    assert tokenizer is not None
+    ids = encode_text(tokenizer, "The cat")
+    for _ in range(5):
+        ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
+    assert answer["choices"][0]["text"] == tokenizer.decode(ids[-5:])
+    serving.stop()
+    until(lambda: serving.state.status == "off")
+
+    session.blocks.withdraw(block.sha256)
+    (tmp_path / "it ran").unlink()
+    assert not heard.failures
+    session.chat.open(info.id)
+    until(lambda: bool(heard.failures))
+    assert "was not allowed on this computer yet" in heard.failures.pop()
+    assert not serving.start(0)
+    assert not (tmp_path / "it ran").exists()
 
 
 def test_the_model_in_training_is_served_until_it_ends(
