@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -22,16 +20,11 @@ from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.overlay.parallel_axes import best_title, setting_title
 from terrarium.app.runs.overlay.parallel_plot import ParallelPlot
+from terrarium.app.runs.overlay.run_comparer import RunComparer
 from terrarium.app.session.session import Session
-from terrarium.app.worker.background import LatestTask
-from terrarium.models.library.library import RunInfo
-from terrarium.models.library.lowest_loss import LowestLoss, find_lowest_loss
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.number_words import format_count
 from terrarium.models.runs.sweep_result import SweepRun, compare_runs
-
-_POLL_MS = 3000
-"""Milliseconds between polls for progress of training runs."""
 
 
 class SweepView(QWidget):
@@ -45,10 +38,7 @@ class SweepView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
-        self._ids: tuple[str, ...] = ()
         self._runs: Sequence[SweepRun] = ()
-        self._compared: list[RunInfo] = []
         self.plot = ParallelPlot(theme)
         self._words = label("", "muted", wrap=True)
         self.table = QTableWidget()
@@ -80,38 +70,20 @@ class SweepView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(halves)
-        self._task = LatestTask(self)
-        self._task.done.connect(self._on_compared)
-        self._task.failed.connect(session.notices.fail)
+        self.comparer = RunComparer(session, compare_runs, self)
+        self.comparer.compared.connect(self._on_compared)
         self.plot.run_asked.connect(self.run_asked)
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
-        session.runs.changed.connect(self._compare)
-        self.poll = QTimer(self, interval=_POLL_MS)
-        self.poll.timeout.connect(self._compare)
-        self.poll.start()
 
     @property
     def busy(self) -> bool:
         """Whether the runs are being read."""
-        return self._task.busy
+        return self.comparer.busy
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these runs."""
-        self._ids = tuple(run_ids)
-        self._compare()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self._compare()
-
-    @Slot()
-    def _compare(self) -> None:
-        """While visible, read the runs again if their list entries have changed."""
-        infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
-        if infos and infos != self._compared and self.isVisible():
-            self._compared = infos
-            self._task.ask(lambda: compare_runs([measured(info) for info in infos]))
+        self.comparer.show_runs(run_ids)
 
     @Slot(object)
     def _on_compared(self, runs: list[SweepRun]) -> None:
@@ -161,11 +133,3 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
     """Return the alignment of a column: names and statuses left, numbers and settings right."""
     side = Qt.AlignmentFlag.AlignLeft if column in (0, 2) else Qt.AlignmentFlag.AlignRight
     return side | Qt.AlignmentFlag.AlignVCenter
-
-
-def measured(info: RunInfo) -> RunInfo:
-    """Return the run with its lowest loss and best metric, measured now if the index has not done so yet."""
-    if info.best_loss is not None or info.problem is not None:
-        return info
-    found = find_lowest_loss(info.folder, LowestLoss())
-    return dataclasses.replace(info, best_loss=found.loss, best_metric=found.metric)

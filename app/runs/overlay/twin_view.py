@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import column, frame, label
 from terrarium.app.kit.tables import plain_table
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.runs.overlay.overlay import RunOverlay
-from terrarium.app.runs.overlay.sweep_view import measured
+from terrarium.app.runs.overlay.run_comparer import RunComparer
 from terrarium.app.session.session import Session
-from terrarium.app.worker.background import LatestTask
-from terrarium.models.library.library import RunInfo
 from terrarium.models.number_words import format_count, format_duration, format_percent, format_signed
 from terrarium.models.runs.twin_result import Interval, TwinResult, TwinSide, compare_twins
 
-_POLL_MS = 3000
-"""Milliseconds between polls for the ends of runs."""
 _NONE = "–"
 _TIPS = (
     "",
@@ -42,9 +37,6 @@ class TwinView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
-        self._ids: tuple[str, ...] = ()
-        self._compared: list[RunInfo] = []
         self.result: TwinResult | None = None
         self.sentence = label(_WAITING, "heading", wrap=True)
         self.caption = label("", "caption", wrap=True)
@@ -63,32 +55,14 @@ class TwinView(QWidget):
         whole = column(card, self.curves)
         whole.setStretch(1, 1)
         self.setLayout(whole)
-        self._task = LatestTask(self)
-        self._task.done.connect(self._on_compared)
-        self._task.failed.connect(session.notices.fail)
+        self._comparer = RunComparer(session, compare_twins, self)
+        self._comparer.compared.connect(self._on_compared)
         self.curves.run_asked.connect(self.run_asked)
-        session.runs.changed.connect(self._compare)
-        self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self._compare)
-        self._poll.start()
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these runs."""
-        self._ids = tuple(run_ids)
         self.curves.show_runs(run_ids)
-        self._compare()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self._compare()
-
-    @Slot()
-    def _compare(self) -> None:
-        """While visible, read the runs again if their list entries have changed."""
-        infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
-        if infos != self._compared and self.isVisible():
-            self._compared = infos
-            self._task.ask(lambda: compare_twins([measured(info) for info in infos]))
+        self._comparer.show_runs(run_ids)
 
     @Slot(object)
     def _on_compared(self, result: TwinResult | None) -> None:

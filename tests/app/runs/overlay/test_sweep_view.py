@@ -139,7 +139,7 @@ def test_progress_is_compared_again_while_visible(
         file.write(metrics_line("val", 3, 1.5))
     session.runs.index.refresh()
     list(session.runs.index.measure())
-    view.poll.timeout.emit()
+    view.comparer.poll.timeout.emit()
     until(lambda: view.table.item(0, 0).text() == "a")
 
 
