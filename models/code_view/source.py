@@ -63,7 +63,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
 
 def _reference_text() -> str:
     """Return the parts of the reference module as one text. They are not imported, since that would import torch."""
-    folder = files("terrarium.models.code_view.reference")
+    folder = files("terrarium.models.code_view") / "reference"
     parts = [(folder / f"{part}.py").read_text(encoding="utf-8") for part in PARTS]
     return _IMPORTS + "\n\n".join(_HEAD.sub("", part, count=1) for part in parts)
 
