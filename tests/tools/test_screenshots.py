@@ -55,7 +55,13 @@ def test_a_run_is_shown_on_every_tab(
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     tokenizer = ["tokenizer", *(f"tokenizer-{name}" for name in TOKENIZER_VIEWS)]
     data = ["data-start", "data", "data-dataset", "data-pairs", "data-hub"]
-    builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS), "builder-block", "builder-custom", "builder-twin"]
+    builder = [
+        "builder",
+        *(f"builder-{name}" for name in DESIGN_VIEWS),
+        "builder-block",
+        "builder-custom",
+        "builder-twin",
+    ]
     training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new", "training-recipes"]
     chat = ["chat", *(f"chat-{name}" for name in ("settings", *GLASS_PANELS, *CHAT_MODES))]
     chapters, _ = read_chapters()
