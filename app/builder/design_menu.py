@@ -8,6 +8,7 @@ from functools import partial
 from PySide6.QtWidgets import QMenu, QWidget
 
 from terrarium.app.builder.comparison import ComparedDesign
+from terrarium.app.kit.basics import without_mnemonic
 from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
 from terrarium.app.session.session import Session
 from terrarium.models.settings.model_config import ModelConfig
@@ -60,4 +61,4 @@ class DesignMenu(QMenu):
 
 def _plain(text: str) -> str:
     """Escape text for a menu, where “&” marks a mnemonic and a tab a shortcut."""
-    return text.replace("&", "&&").replace("\t", " ")
+    return without_mnemonic(text).replace("\t", " ")

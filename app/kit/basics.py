@@ -56,11 +56,23 @@ def plain_tip(text: str) -> str:
     text = "\n".join(itertools.chain.from_iterable(lines))
     if "<" not in text and "&" not in text:
         return text
+    return _as_html(text)
+
+
+def joined_tips(*tips: str) -> str:
+    """Join tooltips, all as HTML if one of them is: Qt decides by the first line of the whole."""
+    are_html = [tip.startswith("<p") for tip in tips]
+    if not any(are_html):
+        return "\n".join(filter(None, tips))
+    return "".join(tip if is_html or not tip else _as_html(tip) for tip, is_html in zip(tips, are_html, strict=True))
+
+
+def _as_html(text: str) -> str:
     return f'<p style="white-space: pre-wrap">{html.escape(text, quote=False)}</p>'
 
 
 def without_mnemonic(text: str) -> str:
-    """Escape text for a menu, or for a label with a buddy, where “&” would mark a key."""
+    """Escape text for a menu, a check box, or a label with a buddy, where “&” would mark a key."""
     return text.replace("&", "&&")
 
 
@@ -82,7 +94,8 @@ def button(
     tip: str = "",
 ) -> QPushButton:
     """Create a push button. role: '' (plain), primary, danger, quiet, link or hero. icon: a Phosphor name."""
-    widget = _Button(text)
+    widget = _Button()
+    widget.setText(text)
     if role:
         widget.setProperty("role", role)
     if icon:
@@ -134,7 +147,16 @@ def why_disabled(widget: QWidget) -> str:
 
 
 class _Button(QPushButton):
-    """A button that keeps the focus when it is disabled, as many are when pressed, so that Tab continues from it."""
+    """A button that shows its text verbatim, and keeps the focus when it is disabled.
+
+    Many are disabled when they are pressed: Tab continues from them.
+    """
+
+    def setText(self, text: str) -> None:
+        super().setText(without_mnemonic(text))
+
+    def text(self) -> str:
+        return super().text().replace("&&", "&")
 
     def focusNextPrevChild(self, next: bool) -> bool:
         return super().focusNextPrevChild(next) if self.isEnabled() else True
@@ -143,12 +165,12 @@ class _Button(QPushButton):
 def add_menu(
     opens: QPushButton, theme: ThemeProvider, entries: Iterable[tuple[str, str, str, Callable[[], object]]]
 ) -> None:
-    """Let a button open a menu. entries: the label, icon, tooltip and callback of each entry."""
+    """Let a button open a menu. entries: the label, icon, tooltip and callback of each entry; texts appear verbatim."""
     menu = QMenu(opens)
     menu.setToolTipsVisible(True)
     for words, icon, tip, do in entries:
-        action = menu.addAction(words)
-        action.setToolTip(tip)
+        action = menu.addAction(without_mnemonic(words))
+        action.setToolTip(plain_tip(tip))
         theme.set_icon(action, icon)
         action.triggered.connect(lambda checked=False, do=do: do())
     opens.setMenu(menu)

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import joined_tips, plain_tip
 
 
 class ElidedLabel(QFrame):
@@ -79,7 +79,7 @@ class ElidedCombo(QComboBox):
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             words = self.currentText()
             whole = words if self._elided(words) != words else ""
-            QToolTip.showText(event.globalPos(), "\n".join(filter(None, (whole, self.toolTip()))), self)
+            QToolTip.showText(event.globalPos(), joined_tips(plain_tip(whole), self.toolTip()), self)
             return True
         return super().event(event)
 

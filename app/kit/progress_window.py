@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QProgressDialog, QWidget
 
+from terrarium.app.kit.basics import label
 from terrarium.models.events import Event, Phase, Progress
 
 _STEPS = 1000
@@ -14,7 +15,10 @@ _STEPS = 1000
 
 def open_progress(title: str, words: str, cancel: Callable[[], object], parent: QWidget) -> QProgressDialog:
     """Show a progress dialog; the caller must delete it when the operation has ended."""
-    window = QProgressDialog(words, "Cancel", 0, _STEPS, parent)
+    window = QProgressDialog("", "Cancel", 0, _STEPS, parent)
+    phase = label(words)  # verbatim, unlike the dialog's own
+    phase.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    window.setLabel(phase)
     window.setWindowTitle(title)
     window.setWindowModality(Qt.WindowModality.NonModal)
     window.setMinimumDuration(0)

@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import plain_tip, without_mnemonic
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.lineage.stage_words import kind_words
 from terrarium.models.alignment.stage_tree import LineageNode, StageTree
@@ -87,7 +87,7 @@ class StageChoice(QPushButton):
         menu = self.menu()
         menu.clear()
         for stage in self._offered:
-            action = menu.addAction(f"{stage.name}  ·  {kind_words(stage)}")
+            action = menu.addAction(without_mnemonic(f"{stage.name}  ·  {kind_words(stage)}"))
             action.setCheckable(True)
             action.setChecked(stage.id in self._ids)
             action.toggled.connect(lambda on, id=stage.id: self._on_toggled(id, is_on=on))

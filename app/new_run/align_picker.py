@@ -58,7 +58,7 @@ class AlignPicker(QWidget):
             keep_wheel_for_scrolling(box)
         for stage, (title, tip) in _STAGES.items():
             self.choice.addItem(title, stage)
-            self.choice.setItemData(self.choice.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            self.choice.setItemData(self.choice.count() - 1, plain_tip(tip), Qt.ItemDataRole.ToolTipRole)
         self._about = label("", "caption", wrap=True)
         self.form = ConfigForm(AlignSpec(), theme, hidden={"stage", *REWARD_MODELS})
         self.form.keep_simple(session.detail, _SIMPLE, lambda: AlignSpec(**usual_align(self.form.config.stage)))

@@ -89,7 +89,7 @@ class Places:
     def _show_setting(self, form: ConfigForm, name: str) -> None:
         form.show_slot(name)
         if form.row(name).isHidden():
-            self._window.session.notices.say(_NO_EFFECT.format(form.row(name).title.text()))
+            self._window.session.notices.say(_NO_EFFECT.format(form.row(name).name))
         else:
             form.mark({name})
 

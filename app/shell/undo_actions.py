@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 from shiboken6 import isValid
 
+from terrarium.app.kit.basics import without_mnemonic
 from terrarium.app.session.undo import Undo
 
 
@@ -70,8 +71,7 @@ class UndoActions(QObject):
             (self.undo, "&Undo", target.undo_words, target.can_undo),
             (self.redo, "&Redo", target.redo_words, target.can_redo),
         ):
-            what = what.replace("&", "&&")
-            action.setText(f"{words} {what}".rstrip() if possible else words)
+            action.setText(f"{words} {without_mnemonic(what)}".rstrip() if possible else words)
             action.setEnabled(possible)
 
     @Slot()

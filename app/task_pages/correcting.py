@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QWidget
 
-from terrarium.app.kit.basics import button, column, label, row
+from terrarium.app.kit.basics import button, column, label, row, without_mnemonic
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
@@ -105,7 +105,7 @@ class Correcting(QWidget):
         self.menu.clear()
         right = self.corrected
         for name in self._labels:
-            action = self.menu.addAction(name.replace("&", "&&"))
+            action = self.menu.addAction(without_mnemonic(name))
             action.setCheckable(True)
             action.setChecked(name == (self._own if right is None else right))
             action.triggered.connect(lambda checked=False, name=name: self.give(name))

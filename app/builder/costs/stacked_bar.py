@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QPainter, QPainterPa
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from terrarium.app.builder.costs.design_costs import Slice
+from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_percent
 
@@ -119,7 +120,7 @@ class StackedBar(QWidget):
             if bar is None:
                 QToolTip.hideText()
             else:
-                QToolTip.showText(event.globalPos(), self.tip(bar), self)
+                QToolTip.showText(event.globalPos(), plain_tip(self.tip(bar)), self)
             return True
         return super().event(event)
 

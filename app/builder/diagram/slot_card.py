@@ -6,12 +6,12 @@ from dataclasses import fields
 
 from PySide6.QtCore import QEvent, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from terrarium.app.builder.diagram.card import place_beside
 from terrarium.app.builder.diagram.edits import STEPPED, repaired, step
 from terrarium.app.builder.diagram.part import Part
-from terrarium.app.kit.basics import label
+from terrarium.app.kit.basics import label, plain_tip, without_mnemonic
 from terrarium.app.kit.forms.editors import Editor, IntBox, make_editor
 from terrarium.app.kit.setting_names.slot_words import zero_text
 from terrarium.models.settings.model_config import ModelConfig
@@ -79,10 +79,10 @@ class SlotCard(QFrame):
         f = _FIELDS[name]
         editor = make_editor(f)
         self.editors[name] = editor
-        words = QLabel(f.metadata["label"])
+        words = label(without_mnemonic(f.metadata["label"]))
         words.setBuddy(editor.widget)
         for widget in (words, editor.widget):
-            widget.setToolTip(f"<p>{f.metadata['help']}</p>")
+            widget.setToolTip(plain_tip(f.metadata["help"]))
         editor.widget.setAccessibleName(f.metadata["label"])
         if not isinstance(editor.widget, QCheckBox):
             editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 17 + 46)

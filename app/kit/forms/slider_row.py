@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QValidator
-from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QSlider, QWidget
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import label, plain_tip, without_mnemonic
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.help_mark import HelpMark, set_term
 
@@ -37,6 +37,7 @@ class SliderRow(QWidget):
     """A label and a number box above a slider; both change the same value.
 
     Args:
+        title: the text of the label.
         decimals: decimal places; 0 makes `value` an int.
         power: 1 for a linear slider, 2 for more resolution at small values.
         zero_text: the text for the minimum ("off"). high_text: the text for the maximum.
@@ -51,7 +52,7 @@ class SliderRow(QWidget):
 
     def __init__(
         self,
-        label: str,
+        title: str,
         tip: str,
         low: float,
         high: float,
@@ -67,7 +68,7 @@ class SliderRow(QWidget):
         super().__init__(parent)
         self._low, self._high, self._power, self._decimals = low, high, power, decimals
         self._high_text = high_text
-        self._name = QLabel(label)
+        self._name = label(without_mnemonic(title))
         self._box = self._make_box()
         self._box.setKeyboardTracking(False)
         self._box.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -78,7 +79,7 @@ class SliderRow(QWidget):
         self._slider.setSingleStep(_TICKS // 100)
         self._name.setBuddy(self._box)
         for widget in (self._box, self._slider):
-            widget.setAccessibleName(label)
+            widget.setAccessibleName(title)
             widget.setAccessibleDescription(tip)
             keep_wheel_for_scrolling(widget)
         for each in (self._name, self._box, self._slider):

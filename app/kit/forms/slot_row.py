@@ -39,11 +39,12 @@ class SlotRow(QWidget):
         self._sentence = ""
         self._proposed: Any = None
         self._back: QPushButton | None = None
-        text = f.metadata.get("label", f.name)
-        self.title = label(without_mnemonic(text))
+        self.name: str = f.metadata.get("label", f.name)
+        """The label of the setting."""
+        self.title = label(without_mnemonic(self.name))
         self.title.setBuddy(editor.widget)
         self.title.setWordWrap(True)
-        editor.widget.setAccessibleName(text)
+        editor.widget.setAccessibleName(self.name)
         editor.widget.setAccessibleDescription(f.metadata.get("help", ""))
         told = html.escape(f.metadata.get("help", ""), quote=False)
         for widget in (self.title, editor.widget):
@@ -128,7 +129,7 @@ class SlotRow(QWidget):
             lambda: self.advised.emit(self.field.name, value),
             icon="arrow-counter-clockwise",
             role="link",
-            tip=f"You have changed this. Set {self.title.text()} to what is proposed",
+            tip=f"You have changed this. Set {self.name} to what is proposed",
         )
         self._grid.addWidget(self._back, 4, 0, 1, 3, Qt.AlignmentFlag.AlignRight)
         self._back.show()
@@ -161,7 +162,7 @@ class SlotRow(QWidget):
                 self._theme,
                 lambda value=value: self.advised.emit(self.field.name, value),  # type: ignore[misc]
                 role="segment",
-                tip=f"Set {self.title.text()} to this value",
+                tip=f"Set {self.name} to this value",
             )
             for value in values
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,8 +51,8 @@ class Plot(pg.GraphicsWidget):  # type: ignore[misc]
         return self._axes[side]
 
     def setLabel(self, side: str, text: str) -> None:
-        """Set the label of an axis."""
-        self._axes[side].setLabel(text)
+        """Set the label of an axis, verbatim."""
+        self._axes[side].setLabel(html.escape(text, quote=False))  # pyqtgraph shows HTML
 
     def addItem(self, item: Any) -> None:
         """Add an item, in log mode if that is set and the item supports it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -288,7 +289,7 @@ class FigureChart(RunChart):
         colors = self._theme.theme
         for series, caption, value in zip(self.series, self.captions, values, strict=True):
             dot = f'<span style="color: {getattr(colors, series.role)}">{_DOT}</span> ' if len(self.series) > 1 else ""
-            caption.setText(f"{dot}{series.words}{f'&nbsp; {value}' if value else ''}")
+            caption.setText(f"{dot}{html.escape(series.words)}{f'&nbsp; {value}' if value else ''}")
 
     def _value_text(self, series: Series, row: int | None, *, held_out: bool = False) -> str:
         """Format the latest value at or before a row of `history.train` (None: the last row); "" if there is none."""

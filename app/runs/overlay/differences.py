@@ -157,7 +157,7 @@ class _Model(QAbstractTableModel):
             return Qt.AlignmentFlag.AlignVCenter | (Qt.AlignmentFlag.AlignLeft if not section else self._side(section))
         column = self.comparison.columns[section - 1] if section else None
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip if column is not None else "The run"
+            return plain_tip(column.tip) if column is not None else "The run"
         if role == Qt.ItemDataRole.DisplayRole:
             return column.label if column is not None else "Run"
         return None
