@@ -67,6 +67,11 @@ def load_model_events(
         return (yield from read_folder(path, device, dtype, weights))
     checkpoint, tokenizer_file = _find(path)
     if (checkpoint / GGUF_NAME).is_file():
+        if read_model_config(checkpoint).has_custom_blocks:
+            raise DamagedError(
+                f"{checkpoint / 'state.json'} names custom blocks, which the model of a GGUF file cannot have: import "
+                f"{checkpoint / GGUF_NAME} again."
+            )
         model = yield from read_gguf_model(checkpoint / GGUF_NAME, device, dtype, weights)
     else:
         model = yield from _read_checkpoint(checkpoint, device, dtype, weights)
