@@ -22,8 +22,6 @@ from terrarium.models.interop.families import family_of
 from terrarium.models.interop.graphs.graphs import GRAPHS, graph_of, portable
 from terrarium.models.interop.importing import import_model
 from terrarium.models.interop.loading import load_config, load_model
-from terrarium.models.interop.publish.gguf_export import write_gguf
-from terrarium.models.interop.publish.gguf_plan import plan_gguf
 from terrarium.models.interop.publish.onnx_fit import onnx_misfit
 from terrarium.models.library.library import Library
 from terrarium.models.settings.model_config import ModelConfig
@@ -139,22 +137,3 @@ def test_formats_without_code_refuse_in_one_sentence(library: Library, preset: s
     assert f"“{name}”" in onnx_misfit(config)
     assert all(any(name in each for each in graph.lacks(config)) for graph in GRAPHS.values())
     assert portable(config) is None
-
-
-@pytest.mark.parametrize(("where", "is_read"), [("general", True), ("terrarium", True), ("llama", False)])
-def test_a_gguf_file_cannot_bring_a_block(
-    library: Library, byte_tokenizer: Tokenizer, tmp_path: Path, where: str, is_read: bool
-) -> None:
-    """Not even one that is allowed here: unknown sizes of an architecture are refused, other keys are not read."""
-    block = put_block(WRITES % str(tmp_path / "it ran"))
-    model = random_model(dataclasses.replace(PRESETS["llama-tiny"], vocab_size=byte_tokenizer.get_vocab_size()))
-    plan = plan_gguf(model.config, byte_tokenizer, "F32")
-    planted = {f"{where}.feed_forward_block": str(block.reference), f"{where}.design": block.source}
-    plan = dataclasses.replace(plan, fields={**plan.fields, **planted})
-    file = result_of(write_gguf(model, plan, tmp_path / "model.gguf"))
-    if is_read:
-        assert not load_model(file)[0].config.has_custom_blocks
-    else:
-        with pytest.raises(ValueError, match="is not supported"):
-            load_model(file)
-    assert not (tmp_path / "it ran").exists()
