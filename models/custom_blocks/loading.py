@@ -85,6 +85,13 @@ def _build(about: CustomBlock, config: BlockConfig, values: dict[str, Any]) -> n
     return block
 
 
+def check_still_allowed(model: nn.Module) -> None:
+    """Raise NotAllowedError if the consent to a block of a built model was withdrawn."""
+    placed = [module.about for module in model.modules() if isinstance(module, PlacedBlock)]
+    for about in {about.sha256: about for about in placed}.values():
+        check_allowed(about)
+
+
 def placing(
     design: DerivedSlots, place: str, *, layer: int = 0, width: int = 0
 ) -> tuple[CustomBlock, BlockConfig, dict[str, Any]]:

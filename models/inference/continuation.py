@@ -18,6 +18,7 @@ from torch import Tensor
 
 from terrarium.models.architecture.cache import KVCache
 from terrarium.models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from terrarium.models.custom_blocks.loading import check_still_allowed
 from terrarium.models.inference.fast_decoder import FastDecoder
 from terrarium.models.inference.prefill import PrefixCache, chunk_size
 from terrarium.models.inference.threads import ThreadTuner
@@ -142,7 +143,13 @@ def next_logits(
 
 @contextmanager
 def evaluating(model: AnyModel) -> Iterator[None]:
-    """Eval mode and inference mode for one forward pass; the previous mode is restored."""
+    """Eval mode and inference mode for one forward pass; the previous mode is restored.
+
+    Raises:
+        NotAllowedError: if a custom block of the model may no longer run on this computer.
+    """
+    if model.config.has_custom_blocks:
+        check_still_allowed(model)
     was_training = model.training
     if was_training:
         model.eval()
