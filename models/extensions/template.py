@@ -1,4 +1,4 @@
-"""Makes the package of a new extension, from the texts in resources/extension. No torch."""
+"""Makes the package of a new extension, from the texts in resources/extension, and a block to start from. No torch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from string import Template
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _FILES = {
-    "pyproject.toml": "pyproject.toml.txt",
-    "README.md": "README.md.txt",
-    "$module/__init__.py": "declaration.py.txt",
-    "$module/optimizer.py": "optimizer.py.txt",
-    "$module/sampling.py": "sampling.py.txt",
-    "$module/blocks/retention.py": "retention.py.txt",
-    "tests/test_$name.py": "test_extension.py.txt",
+    "pyproject.toml": "extension/pyproject.toml.txt",
+    "README.md": "extension/README.md.txt",
+    "$module/__init__.py": "extension/declaration.py.txt",
+    "$module/optimizer.py": "extension/optimizer.py.txt",
+    "$module/sampling.py": "extension/sampling.py.txt",
+    "$module/blocks/retention.py": "blocks/retention.py",
+    "tests/test_$name.py": "extension/test_extension.py.txt",
 }
 """Files of the package -> the texts that they are made of."""
 
@@ -50,7 +50,7 @@ def make_package(name: str, folder: Path | None = None, *, taken: Collection[str
         "title": name.replace("_", " ").capitalize(),
         "option": f"{name}_cut".replace("_", "-"),
     }
-    texts = files("terrarium.resources") / "extension"
+    texts = files("terrarium.resources")
     for path, text in _FILES.items():
         target = folder / Template(path).substitute(words)
         target.parent.mkdir(parents=True, exist_ok=True)
