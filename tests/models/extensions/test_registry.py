@@ -194,3 +194,31 @@ def test_the_name_of_something_missing_survives_copies() -> None:
     for copied in (copy.deepcopy(name), pickle.loads(pickle.dumps(name))):
         assert copied == "drift"
         assert copied.package == "terrarium-good"
+
+
+def test_a_run_learns_by_a_stage_of_an_extension(site: Path, home: Path) -> None:
+    install(site, "terrarium-good", {"good": "good:EXTENSION"}, "good", GOOD.replace("good:Half", "learn:Hinge"))
+    (site / "learn.py").write_text(
+        "from terrarium.models.training.stages.preference import SimpoObjective\n\n\n"
+        "class Hinge(SimpoObjective):\n"
+        "    def _losses(self, pairs, means):\n"
+        "        return (1 - means[0] + means[1]).relu()\n"
+    )
+    program = """
+import json
+from terrarium.models.library.library import Library
+from terrarium.models.runs.run_folder import RunFolder
+from tests.models.training.stages.support import CONFIG, figures, make_pairs, run_of
+from tests.models.training.support import make_run, train
+library = Library()
+train(parent := make_run(library, CONFIG, steps=4), library)
+make_pairs(library)
+run = run_of(library, parent, {"stage": "half"}, "pairs", steps=20, eval_interval=20, batch_size=8)
+before, after = figures(train(run, library), validation=True)
+record = json.loads((run.folder / "run.json").read_text("utf-8"))
+print(json.dumps([before, after, RunFolder.open(run.folder).status, record["spec"]["align"]["stage"]]))
+"""
+    before, after, status, stage = run_python(program, site, home)
+    assert (status, stage) == ("finished", "half")
+    assert after["loss"] < 0.5 * before["loss"]
+    assert after["rewards/accuracies"] == 1.0
