@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from terrarium.app.session.candidates import loaded_alone
 from terrarium.app.session.models_in_memory import LoadedModel, ModelsInMemory
+from terrarium.models.custom_blocks.store import check_blocks
 from terrarium.models.events import Event
 from terrarium.models.library.library import Library, RunInfo
 
@@ -58,6 +59,7 @@ def draft_models(runs: list[RunInfo], open_run: str, config: ModelConfig, tokeni
                 continue
             if read_tokenizer(info.folder / "tokenizer.json").get_vocab() != vocabulary:
                 continue
+            check_blocks(design)  # its number of parameters may be known from when they could run
             n_parameters = total_parameters(design)
         except ValueError:  # a damaged run cannot draft, nor one with a custom block that may not run
             continue

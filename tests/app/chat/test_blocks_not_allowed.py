@@ -114,6 +114,7 @@ def test_it_drafts_nothing(
     (section,) = [each for each in tab.side.findChildren(Section) if each.title == "Draft model"]
     section.set_folded(False)
     until(lambda: not tab.draft.busy)
+    assert tab.draft.choice.findData(runs.own) < 0, "it is not even offered"
     with qtbot.waitSignal(session.chat.reply_ended):
         session.chat.send("Anna", SHORT, drafting=Drafting(runs.own, "own", 2))
     runs.check(*heard.failures)
