@@ -17,6 +17,7 @@ from torch import Tensor
 from terrarium.models.architecture.stack import Stack
 from terrarium.models.architecture.trace import Trace
 from terrarium.models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
+from terrarium.models.custom_blocks.loading import check_still_allowed
 from terrarium.models.events import Progress, result_of
 from terrarium.models.inspect.leave_one_out import repeats_source
 from terrarium.models.inspect.read_text import Text, block_sites, check_readable, read_up_to
@@ -140,7 +141,8 @@ def _embedded(model: AnyModel, ids: tuple[int, ...]) -> Tensor:
 
 @contextmanager
 def _evaluating_with_gradients(model: AnyModel) -> Iterator[None]:
-    """Enter eval mode with gradients; restores the mode on exit."""
+    """Enter eval mode with gradients; restores the mode on exit. NotAllowedError as `evaluating`."""
+    check_still_allowed(model)
     was_training = model.training
     model.eval()
     try:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 from tokenizers import Tokenizer
 
 from terrarium.models.architecture.transformer import AnyModel, build_model
+from terrarium.models.custom_blocks import store
 from terrarium.models.events import result_of
+from terrarium.models.inspect.ablation import ablated_logits
 from terrarium.models.inspect.attention import read_attention
+from terrarium.models.inspect.input_attribution import attribute
+from terrarium.models.inspect.judging import judge
 from terrarium.models.inspect.minimal_pair import read_pair
+from terrarium.models.inspect.next_tokens import read_logits
+from terrarium.models.inspect.read_text import streams_of
+from terrarium.models.inspect.readout import Readout
+from terrarium.models.inspect.whole_pass import read_pass
 from terrarium.models.library.library import Library
 from terrarium.models.settings.model_config import ModelConfig
-from tests.models.own_blocks import put_block, start_source, with_block
+from tests.models.inspect.designs import text_of
+from tests.models.own_blocks import WRITES, put_block, start_source, with_block
 
 SIGNED = """import torch
 from torch import nn
@@ -59,3 +71,35 @@ def test_rows_of_negative_weights_have_no_entropy(library: Library, byte_tokeniz
             0,
             0,
         ]  # of row 2 alone; row 0 sees one token
+
+
+LOOKS: dict[str, Callable[[AnyModel, Tokenizer], object]] = {
+    "attention": lambda model, tokenizer: result_of(read_attention(model, [1, 2, 3, 4])),
+    "attribution": lambda model, tokenizer: attribute(model, text_of(model), Readout(at=4), 3),
+    "ablation": lambda model, tokenizer: ablated_logits(model, text_of(model), Readout(at=4), [[]]),
+    "next tokens": lambda model, tokenizer: read_logits(model, [1, 2, 3, 4]),
+    "layers": lambda model, tokenizer: streams_of(model, text_of(model)),
+    "whole pass": lambda model, tokenizer: read_pass(model, text_of(model), 3),
+    "judging": lambda model, tokenizer: judge(model, tokenizer, [1, 2, 3], [4, 5]),
+    "pair": lambda model, tokenizer: read_pair(model, tokenizer, ("the cat", "the dog")),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_nothing_looks_into_a_block_that_may_not_run_any_longer(
+    name: str, library: Library, byte_tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """Although its model is in memory."""
+    ran = tmp_path / "it ran"
+    source = (WRITES % str(ran)).replace("        return", "        RAN.touch()\n        return")
+    model = model_with(source, byte_tokenizer)
+    ran.unlink()
+    LOOKS[name](model, byte_tokenizer)
+    assert ran.exists()
+    (file,) = store.list_blocks()
+    assert file.block is not None
+    store.withdraw(file.block.sha256)
+    ran.unlink()
+    with pytest.raises(store.NotAllowedError, match=file.block.sha256):
+        LOOKS[name](model, byte_tokenizer)
+    assert not ran.exists()
