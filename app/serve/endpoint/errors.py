@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from terrarium.app.worker.failures import describe
+from terrarium.models.custom_blocks.store import NotAllowedError
 
 
 class ApiError(Exception):
@@ -28,6 +29,6 @@ def as_api_error(error: Exception) -> ApiError:
     """Return the error response for an exception raised while an answer was generated."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, ModelGoneError):
+    if isinstance(error, ModelGoneError | NotAllowedError):
         return ApiError(503, str(error), code="model_unavailable")
     return ApiError(500, describe(error).sentence)
