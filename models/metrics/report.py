@@ -96,14 +96,19 @@ class Report:
 def report_from_dict(data: Mapping[str, Any]) -> Report:
     """Build a report from the dict of `Report.to_dict`; metrics that are not in METRICS are left out.
 
+    If its headline is one of these, as without the extension that adds it, the first of the others is.
+
     Raises:
         ValueError: if a key is missing or a value has a wrong type.
     """
     try:
         scores = {name: _read_score(score) for name, score in data["scores"].items() if name in METRICS}
-        if data["headline"] not in scores:
-            raise KeyError(data["headline"])
-        return Report(headline=data["headline"], n=int(data["n"]), scores=scores, details=dict(data["details"]))
+        headline = data["headline"]
+        if headline in data["scores"] and headline not in METRICS:
+            headline = next(iter(scores), headline)
+        if headline not in scores:
+            raise KeyError(headline)
+        return Report(headline=headline, n=int(data["n"]), scores=scores, details=dict(data["details"]))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ValueError(f"The scores are damaged: {error} is missing or wrong. Evaluate again.") from error
 

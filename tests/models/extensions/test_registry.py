@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from terrarium.models.extensions.missing import Missing
+from terrarium.models.runs.run_folder import RunFolder
+from terrarium.models.tasks.stored_scores import list_scores, read_scores
 from tests.installed_extension import install, run_python
 
 OPTIMIZER = """Optimizer(title="Drift", help="Drift moves", lr_of="Drift", max_lrs={"lr": 0.01}, lr_range=(1e-6, 0.1),
@@ -222,3 +224,40 @@ print(json.dumps([before, after, RunFolder.open(run.folder).status, record["spec
     assert (status, stage) == ("finished", "half")
     assert after["loss"] < 0.5 * before["loss"]
     assert after["rewards/accuracies"] == 1.0
+
+
+def test_a_run_is_measured_by_a_metric_of_an_extension(site: Path, home: Path) -> None:
+    """While it trains, where the lowest is the best, and on the test split; both are read where it is not installed."""
+    install(site, "terrarium-good", {"good": "good:EXTENSION"}, "good", GOOD)
+    program = """
+import contextlib, dataclasses, io, json
+from terrarium.app.cli import main
+from terrarium.models.events import result_of
+from terrarium.models.library.library import Library
+from terrarium.models.training.prepare import prepare_run
+from tests.models.tasks.small_tasks import make_dataset, make_task_spec
+from tests.models.training.support import train
+library = Library()
+make_dataset(library, "classification", metric="length_gap")
+spec = make_task_spec(library, "classification", "encoder-only", steps=8, eval_interval=4, checkpoint_interval=4)
+spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, metric="length_gap"))
+train(run := result_of(prepare_run(library, spec)), library)
+with contextlib.redirect_stdout(io.StringIO()) as shown:
+    assert main(["evaluate", run.id, "--json"]) == 0
+print(json.dumps([str(run.folder), json.loads(shown.getvalue())]))
+"""
+    where, evaluated = run_python(program, site, home)
+    run = RunFolder.open(Path(where))
+    assert isinstance(run.spec.data.metric, Missing)
+    measured = {row["step"]: row["metric_value"] for row in run.each_metric() if row["kind"] == "val"}
+    assert run.best_step == min(measured, key=lambda step: measured[step])
+    assert measured[8] < measured[0]
+    (path,) = list_scores(run.folder)
+    stored = read_scores(path)
+    assert stored.report.headline == "macro_f1"
+    gaps = [abs(len(row.gold) - len(row.prediction)) for row in stored.rows]
+    assert evaluated["metric"] == "length_gap"
+    assert evaluated["score"] == pytest.approx(sum(gaps) / len(gaps))
+    assert len(gaps) == evaluated["n"] == 60
+    low, high = evaluated["interval"]
+    assert low <= evaluated["score"] <= high
