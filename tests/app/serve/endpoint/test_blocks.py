@@ -124,7 +124,6 @@ def test_its_answers_are_the_models_greedy_tokens(
             model="own", messages=ASKED, temperature=0, max_tokens=N_TOKENS, stream=True
         )
         pieces = list(stream)
-        assert len(pieces) > 3, "in parts"
         text = "".join(piece.choices[0].delta.content or "" for piece in pieces)
         assert text == decode(byte_tokenizer, reply).strip()
         visits.append(text)
