@@ -21,7 +21,7 @@ from terrarium.models.custom_blocks.store import (
     withdraw,
 )
 from terrarium.models.library.library import Library
-from terrarium.models.number_words import format_milliseconds
+from terrarium.models.number_words import format_date, format_milliseconds
 from terrarium.models.settings.presets import PRESETS
 
 DONE, FAILED = 0, 1
@@ -104,7 +104,7 @@ def _list(*, as_json: bool) -> int:
         print("Allowed on this computer:")
     for consent in consents:
         there = "" if consent.block is not None else "  not in the library"
-        print(f"{consent.sha256[:8]}  {consent.name}  {consent.when}{there}")
+        print(f"{consent.sha256[:8]}  {consent.name}  {format_date(consent.when)}{there}")
     return DONE
 
 

@@ -127,8 +127,9 @@ class Blocks(QObject):
         self._measure_next()
 
     def _measure_next(self) -> None:
-        if not self._task.busy:
-            any(self.obstacle(each, 1, each.context_length) == MEASURING for each in self._listed)
+        for design in self._listed:
+            if self._task.busy or self.obstacle(design, 1, design.context_length) == MEASURING:
+                return
 
     @Slot()
     def close(self) -> None:

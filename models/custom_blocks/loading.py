@@ -40,8 +40,7 @@ class PlacedBlock(nn.Module):
     def compute_buffers(self, device: torch.device) -> None:
         """Compute the buffers that are not stored, after a build without data."""
         missing = [name for name, buffer in self.block.named_buffers() if buffer.is_meta]
-        if missing:
-            made = dict(self._build().named_buffers())
+        made = dict(self._build().named_buffers()) if missing else {}
         for name in missing:
             path, _, own_name = name.rpartition(".")
             setattr(self.block.get_submodule(path), own_name, made[name].to(device))

@@ -161,13 +161,13 @@ class BlockWindow(Dialog):
         """Offer the starting points, the blocks of extensions, and the user's own."""
         menu.clear()
         self._offer(menu, list(starting_points().values()), "")
-        others = {"Of extensions": find_installed_blocks().entries.values(), "Your blocks": self._session.blocks.list()}
-        for title, blocks in others.items():
-            if blocks:
-                menu.addSection(title)
-                self._offer(menu, list(blocks), title.partition(" ")[0].lower())
+        self._offer(menu, list(find_installed_blocks().entries.values()), "extension", "Of extensions")
+        self._offer(menu, self._session.blocks.list(), "own", "Your blocks")
 
-    def _offer(self, menu: QMenu, blocks: Sequence[CustomBlock], kind: str) -> None:
+    def _offer(self, menu: QMenu, blocks: Sequence[CustomBlock], kind: str, title: str = "") -> None:
+        """Add blocks to the menu, under a title. kind: what the names of their actions begin with."""
+        if title and blocks:
+            menu.addSection(title)
         for block in blocks:
             action = menu.addAction(without_mnemonic(f"{block.title}  ·  {TITLES[block.slot]}"))
             action.setToolTip(plain_tip(block.help))

@@ -39,7 +39,7 @@ from terrarium.models.number_words import format_percent
 ABOUT = About(
     title="Attention",
     term="Attention",
-    shows="What each head attends to: each row is a token and sums to 1 over what it sees. Hatched: masked.",
+    shows="What each head attends to: each row is a token, and softmax makes it sum to 1. Hatched: masked.",
     source="The model reads the text again with explicit softmax attention, which gives the same result as its fast "
     "kernel; every weight is measured. Induction is measured on 4 sequences of 25 random tokens, repeated once.",
     limits="Attention is not explanation: it says where a head takes something from, not what, nor whether that "

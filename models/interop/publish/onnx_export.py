@@ -151,6 +151,8 @@ def _write(traced: _Traced, file: Path, about: dict[str, Any]) -> None:
         for name, said in {**about, "context_length": context}.items():
             if said:
                 program.model.metadata_props[name] = said if isinstance(said, str) else json.dumps(said)
+        for node in program.model.graph.all_nodes():
+            node.metadata_props.clear()  # the exporter writes stack traces, with folders of this computer
         program.save(str(file), external_data=False)
 
 
