@@ -209,3 +209,23 @@ def test_buffers_of_a_block_are_stored_and_read(library: Library, tiny_config: M
     (computed,) = (buffer for name, buffer in first.named_buffers() if name.endswith(".scale"))
     assert torch.equal(computed, torch.full((16,), 0.5))
     assert_same_end(fork, run)
+
+
+def test_a_run_stops_with_a_sentence_when_consent_is_withdrawn_and_goes_on_when_it_is_given(
+    library: Library, tiny_config: ModelConfig
+) -> None:
+    block = put_block(start_source("experts"))
+    whole, parted = (make_run(library, with_block(tiny_config, block), eval_interval=4) for _ in range(2))
+    train(whole, library)
+
+    def train_and_withdraw() -> None:
+        for event in Trainer(parted, library, device="cpu").events():
+            if isinstance(event, TrainMetrics) and event.step == 5:
+                store.withdraw(block.sha256)
+
+    with pytest.raises(ValueError, match="was not allowed on this computer yet"):
+        train_and_withdraw()
+    assert RunFolder.open(parted.folder).status == "failed"
+    store.allow(block)
+    train(RunFolder.open(parted.folder), library)
+    assert_same_end(parted, whole)
