@@ -247,5 +247,6 @@ def _describe(found: TwinProposal) -> str:
     others = [f"{label_of(f)} {format_slot(twin, f)} instead of {format_slot(design, f)}" for f in changed]
     n, n_twin = found.sizes
     more = f"{format_percent(abs(n_twin - n) / n, 2)} {'more' if n_twin > n else 'fewer'} than"
-    size = f"{n_twin:,} parameters, {'as many as' if n == n_twin else more} the design"
+    size = f"{n_twin:,} parameters, {'as many as' if n == n_twin else more} the design, both with a "
+    size += f"vocabulary of {twin.vocab_size:,} tokens"
     return "; ".join([f"The twin: {size}", *others]) + "."

@@ -202,7 +202,7 @@ class StageBars(QWidget):
         colors, box = self._theme.theme, self.bar_rect(len(self.xray.bars) - 1)
         x = self._draw_x
         painter.setPen(QPen(colors.color("text"), 2))
-        painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER / 2))  # ends above the label
+        painter.drawLine(QPointF(x, box.top()), QPointF(x, box.bottom() + _MARKER / 2))  # between two labels
         font = self._theme.mono_font(0.85)
         words, metrics = f"draw {self.xray.draw:.4f}", QFontMetrics(font)
         width = metrics.horizontalAdvance(words) + 2

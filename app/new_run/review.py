@@ -255,6 +255,8 @@ class RunReview(QFrame):
         self.facts["tokens"].setText(format_compact(read * train.steps) if read else _NONE)
         has_guess = n_classes > 1 and (align is None or align.task != "prompts")
         self.facts["guess"].setText(f"{math.log(n_classes):.3f} nats" if has_guess else _NONE)
+        for widget in (self._titles["guess"], self.facts["guess"]):
+            widget.setVisible(has_guess)
 
     def show_template_name(self, name: str, differs: str = "") -> None:
         """Show the name of the run that the settings come from, and how they differ; '' for none."""

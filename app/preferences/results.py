@@ -133,7 +133,7 @@ class Results(QFrame):
         self.stats.set_number("by you", f"{by.get(PERSON, 0):,}")
         self.stats.set_number("simulated", f"{by.get(SIMULATED, 0) + by.get(GOLD, 0):,}")
         seconds = [pair.seconds for pair in pairs if pair.by == PERSON and pair.seconds]
-        self.stats.set_number("s per choice", f"{statistics.median(seconds):.0f}" if seconds else "–")
+        self.stats.set_number("s per choice", _format_seconds(statistics.median(seconds)) if seconds else "–")
         self.bars.show_bars(result_bars(pairs))
         met = [_result(match) for match in matches(pairs)[:_MAX_MATCHES]]
         self.matches.setText("\n".join(met))
@@ -187,6 +187,10 @@ class Results(QFrame):
         if sha == self._made:
             self._made = ""
             self.dataset_made.emit()
+
+
+def _format_seconds(n: float) -> str:
+    return f"{n:.0f}" if n >= 1 else "<1"
 
 
 _REASONS = {

@@ -67,6 +67,7 @@ class ExtensionsWindow(Dialog):
         layout.addWidget(label(_ABOUT, "muted", wrap=True))
         layout.addWidget(body, 1)
         layout.addLayout(row(self.docs, None, close))
+        close.setFocus()
 
     def _card(self, info: ExtensionInfo) -> QFrame:
         """Create the card of an extension."""

@@ -62,10 +62,12 @@ class OwnBlocks(QWidget):
         self._grid.addWidget(label(sha256[:8], "mono", selectable=True), line, 1)
         self._grid.addWidget(label(state, "muted"), line, 2)
         if block is not None:
-            show = button("Show", self._theme, partial(self._show, block), tip="Read the text")
+            is_new = consent is None
+            words, tip = ("Read and allow…", "Read the text, to let it run") if is_new else ("Show", "Read the text")
+            show = button(words, self._theme, partial(self._show, block), tip=tip)
             show.setAccessibleName(f"Show the text of {name} {sha256[:8]}")
             show.setAutoDefault(False)
-            self._grid.addWidget(show, line, 3)
+            self._grid.addWidget(show, line, 3, 1, 2 if is_new else 1)
         if consent is not None:
             take = partial(self._withdraw, consent)
             withdraw = button("Withdraw", self._theme, take, tip="No longer let this text run on this computer")

@@ -79,7 +79,7 @@ _OF_WORDS: Mapping[str, str] = {
     "bytes": "Byte fallback",
     "training tokens": "Token",
     "validation tokens": "Validation",
-    "times read": "Epoch",
+    "read": "Epoch",
     "tokenizers": "Tokenizer",
     "kl at each position": "KL divergence",
     "all scores": "Baseline",

@@ -10,6 +10,7 @@ from PySide6.QtCore import QRect, QSize, Qt, Slot
 from PySide6.QtGui import QFont, QPainter, QPaintEvent, QResizeEvent, QSyntaxHighlighter, QTextDocument
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
+from terrarium.app.kit.layout.whole_rows import cut_row
 from terrarium.app.kit.text.highlighter import Highlighter
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -135,9 +136,13 @@ class CodeEditor(QPlainTextEdit):
         self._make_room()
 
     def _make_room(self) -> None:
-        self.setViewportMargins(self.gutter_width, 0, 0, 0)
+        """Leave room for the line numbers, and end below a whole line."""
+        row, margin = self.fontMetrics().height(), round(self.document().documentMargin())
+        height = self.viewport().height() + self.viewportMargins().bottom() - margin
+        cut = cut_row(height, row, row * self.blockCount())
+        self.setViewportMargins(self.gutter_width, 0, 0, cut)
         inside = self.contentsRect()
-        self._numbers.setGeometry(QRect(inside.left(), inside.top(), self.gutter_width, inside.height()))
+        self._numbers.setGeometry(QRect(inside.left(), inside.top(), self.gutter_width, self.viewport().height()))
 
     @Slot(QRect, int)
     def _on_update(self, area: QRect, scrolled: int) -> None:

@@ -21,8 +21,8 @@ _STATS = {
     "training tokens": "Tokens in the training text",
     "validation tokens": "Tokens in the text held out for validation",
     "texts": "Separate examples in the training text; – for one long text, read in windows",
-    "times read": "How often the whole run reads the training text",
-    "median length": "Half of the examples (or lines) have fewer tokens than this",
+    "read": "How often the whole run reads the training text",
+    "median tokens": "Half of the examples (or lines) have fewer tokens than this",
 }
 
 
@@ -196,10 +196,8 @@ class DataPreviewPanel(QWidget):
         self.stats.set_number("training tokens", format_compact(train.n_tokens))
         self.stats.set_number("validation tokens", format_compact(val.n_tokens))
         self.stats.set_number("texts", format_compact(train.n_examples) if train.n_examples else "–")
-        self.stats.set_number(
-            "times read", f"{preview.epochs:.2g}" if preview.epochs < 10 else f"{preview.epochs:,.0f}"
-        )
-        self.stats.set_number("median length", f"{preview.lengths.median:,}")
+        self.stats.set_number("read", f"{preview.epochs:.2g}×" if preview.epochs < 10 else f"{preview.epochs:,.0f}×")
+        self.stats.set_number("median tokens", f"{preview.lengths.median:,}")
         self.lengths.set_picture(text_lengths_picture(preview.lengths))
         n_cut = preview.lengths.n_cut
         self.notes.setText(

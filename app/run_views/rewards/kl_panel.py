@@ -278,7 +278,7 @@ class KlPanel(QWidget):
             kl, gold = np.append(kl, max(at_end, kl[-1])), np.append(gold, 1.0)
             lines.append(
                 Line(
-                    name="most possible",
+                    name="highest possible",
                     tip=f"No model this close to the parent can do better: the KL of two coins, from the parent's "
                     f"{format_percent(self.share, 1)}. That share is an estimate.",
                     kl=kl,

@@ -70,8 +70,9 @@ def _about_right_replies(shares: Floats) -> str:
     first, last = _ends(shares)
     was, now = format_percent(first), format_percent(last)
     if abs(last - first) < _POINTS:
-        return f"No clear change in right replies: {was} at the start, {now} now."
-    return f"Right replies {'rose' if last > first else 'fell'} from {was} to {now}."
+        return f"No clear change in right replies (pass@1): {was} in the first steps, {now} in the last ones."
+    moved = "rose" if last > first else "fell"
+    return f"Right replies (pass@1) {moved} from {was} in the first steps to {now} in the last ones."
 
 
 def _about_preferences(figures: Figures, margins: Floats) -> str:

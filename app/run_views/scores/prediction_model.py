@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run_views.scores.prediction_words import format_answer, format_row, format_worth
-from terrarium.models.number_words import format_percent
+from terrarium.models.number_words import format_prob
 from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
 
 Index = QModelIndex | QPersistentModelIndex
@@ -64,7 +64,7 @@ class PredictionModel(QAbstractTableModel):
                 "text": format_row(task, each.row),
                 "gold": format_answer(task, each.row, each.gold),
                 "prediction": format_answer(task, each.row, each.prediction),
-                "score": "" if each.score is None else format_percent(each.score, 1),
+                "score": "" if each.score is None else format_prob(each.score),
                 "worth": format_worth(task, each),
             }
             for each in found.rows

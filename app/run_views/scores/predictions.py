@@ -27,7 +27,7 @@ from terrarium.app.kit.tables import plain_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.scores.prediction_model import ORDERS, Filters, PredictionModel, labels_of
 from terrarium.app.run_views.scores.prediction_words import format_answer, format_worth
-from terrarium.models.number_words import format_count, format_percent
+from terrarium.models.number_words import format_count, format_prob
 from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
 
 _WIDTHS = {"gold": 190, "prediction": 190, "score": 110, "worth": 110}
@@ -254,7 +254,7 @@ def _details(found: ScoredRow) -> str:
     parts = []
     if found.probabilities:
         best = sorted(found.probabilities.items(), key=lambda item: -item[1])
-        parts.append(", ".join(f"{name} {format_percent(p, 1)}" for name, p in best[:_MAX_SHOWN]))
+        parts.append(", ".join(f"{name} {format_prob(p)}" for name, p in best[:_MAX_SHOWN]))
     if len(found.probabilities) > _MAX_SHOWN:
         parts[-1] += f" and {len(found.probabilities) - _MAX_SHOWN} more"
     if detail := found.details.get("detail"):

@@ -36,6 +36,7 @@ from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.tasks import TASKS
 from terrarium.models.tasks.stored_scores import StoredScores, list_scores, read_scores
 from terrarium.models.tiny_world.question_words import kind_title
+from terrarium.models.tiny_world.questions import HEADLINE_KINDS
 
 _NO_TASK = (
     "This model has no task to be scored",
@@ -440,11 +441,15 @@ def _read_stored(
 
 def _describe_evaluation(evaluated: Evaluated) -> tuple[str, str]:
     """Return a heading and a sentence about the accuracy on held-out questions of Tiny World."""
-    kinds = ", ".join(
-        f"{kind_title(kind.kind)}\N{NO-BREAK SPACE}{format_percent(kind.accuracy)}" for kind in evaluated.kinds
-    )
+    kinds = {
+        each.kind: f"{kind_title(each.kind)}\N{NO-BREAK SPACE}{format_percent(each.accuracy)}"
+        for each in evaluated.kinds
+    }
+    counted = ", ".join(words for kind, words in kinds.items() if kind in HEADLINE_KINDS)
+    others = ", ".join(words for kind, words in kinds.items() if kind not in HEADLINE_KINDS)
     return (
         f"Right in {format_of_100(evaluated.accuracy)} questions it had never seen",
-        f"Measured after its training, as the mean of the first four kinds. By kind: {kinds}. To score it on something "
-        "else, import a dataset in the Data tab.",
+        f"Measured after its training, as the mean of {counted}."
+        + (f" Harder kinds, which do not count: {others}." if others else "")
+        + " To score it on something else, import a dataset in the Data tab.",
     )

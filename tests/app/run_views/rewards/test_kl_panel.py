@@ -181,7 +181,7 @@ def test_the_law_is_fitted_from_eight_looks_on(run_view: RunView, session: Sessi
     (session.runs.find(run_id).folder / "best_of.json").write_text("{}", encoding="utf-8")
     panel = panel_of(run_view, run_id, until)
     assert panel.fit_words.text() == "α 0.50   β 0.30   R² 1.00"
-    assert [line.name for line in panel.gold.lines] == ["most possible", "Gao's law"]
+    assert [line.name for line in panel.gold.lines] == ["highest possible", "Gao's law"]
     assert "is damaged: measure best-of-n again" in panel.problem.text()
     assert panel.problem.isVisible()
 

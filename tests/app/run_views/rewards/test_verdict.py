@@ -64,11 +64,11 @@ def test_score_and_what_was_meant(
 
 def test_other_stages() -> None:
     assert verdict_of({("pass@1", False): table([0.1] * 5 + [0.9] * 5)}) == (
-        f"Right replies rose from 10{NBSP}% to 90{NBSP}%."
+        f"Right replies (pass@1) rose from 10{NBSP}% in the first steps to 90{NBSP}% in the last ones."
     )
     few = [0.0, 0.1, 0.1, 0.1, 0.9, 0.1, 0.1, 0.2, 0.2]
     assert verdict_of({("pass@1", False): table(few)}) == (
-        f"No clear change in right replies: 8{NBSP}% at the start, 15{NBSP}% now."
+        f"No clear change in right replies (pass@1): 8{NBSP}% in the first steps, 15{NBSP}% in the last ones."
     ), "no step counts for both"
     assert verdict_of({("accuracy", True): table([0.5, 0.91])}).startswith(f"It puts 91{NBSP}% of the pairs")
     pairs = {("rewards/margins", False): table([0.0, 0.5, 1.0]), ("rewards/accuracies", False): table([0.5, 0.8, 0.8])}

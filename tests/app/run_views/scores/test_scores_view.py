@@ -243,7 +243,7 @@ def test_a_model_that_writes_is_scored_on_any_texts(
     opened(run_view, runs(session, "classification")[0], until)
     words = opened(run_view, base, until).words
     assert "98 of 100 questions" in words
-    assert "By kind: Facts\N{NO-BREAK SPACE}98\N{NO-BREAK SPACE}%." in words
+    assert "as the mean of Facts\N{NO-BREAK SPACE}98\N{NO-BREAK SPACE}%. To score" in words
     tables = TextCompared(n_held_out=90_000, n_train=900_000, gzip=2.6, trigram=2.9, table=2.0, table_order=7)
     compared = dataclasses.replace(tables, model=1.9, step=3)
     write_comparison(session.runs.find(base).folder, compared)
