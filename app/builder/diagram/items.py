@@ -20,16 +20,17 @@ _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _HIT = 4.0  # margin around items in which the pointer hits them
 
 
-_TONES = {
-    "embedding": "info",
-    "position": "info",
+_PINK, _YELLOW = 3, 6  # indices of the theme's categories
+_TONES: dict[str, int | str] = {  # as in the bars of costs
+    "embedding": _PINK,
+    "position": _PINK,
     "query": "query",
     "key": "key",
     "value": "value",
     "attention": "query",
     "feed-forward": "validation",
-    "router": "validation",
-    "conv": "value",
+    "router": "warning",
+    "conv": _YELLOW,
     "norm": "faint",
     "head": "accent",
 }
@@ -110,10 +111,10 @@ class NodeItem(Mark):
         painter.setBrush(colors.color("sunken" if self.node.look == "chip" and fill == "surface" else fill))
         radius = rect.height() / 2 if self.node.look == "chip" else 6
         painter.drawRoundedRect(rect, radius, radius)
-        role = tone(self.part.kind)
-        if role and self.node.look != "chip":
+        tone = _tone(self.part.kind, colors)
+        if tone is not None and self.node.look != "chip":
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(colors.color(role))
+            painter.setBrush(tone)
             painter.drawRoundedRect(QRectF(rect.left() + 3, rect.top() + 5, 3, rect.height() - 10), 1.5, 1.5)
 
     def _text(self, painter: QPainter, rect: QRectF, text: str, font: str, align: Qt.AlignmentFlag, role: str) -> None:
@@ -123,7 +124,7 @@ class NodeItem(Mark):
 
     def _one_line(self, painter: QPainter, rect: QRectF, *, with_detail: bool) -> None:
         title, detail = self.part.title, self.part.detail if with_detail else ""
-        rect = rect.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
+        rect = rect.adjusted(4 if self.part.kind in _TONES else 0, 0, 0, 0)
         if not detail:
             self._text(painter, rect, title, "title", _CENTRE, "muted" if self.node.look == "chip" else "text")
             return
@@ -134,7 +135,7 @@ class NodeItem(Mark):
 
     def _two_lines(self, painter: QPainter, rect: QRectF) -> None:
         middle = rect.center().y()
-        rect = rect.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
+        rect = rect.adjusted(4 if self.part.kind in _TONES else 0, 0, 0, 0)
         self._text(
             painter, QRectF(rect.left(), middle - 16, rect.width(), 17), self.part.title, "title", _CENTRE, "text"
         )
@@ -197,9 +198,9 @@ class AreaItem(NodeItem):
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         colors, rect = self._theme.theme, self.rect
-        role = tone(self.part.kind) or "border_strong"
-        strength = 0.5 if self.lit or self.focused else 0.24
-        painter.setBrush(colors.color(role, min(1.0, strength + (0.25 if self.fresh else 0))))
+        tone = _tone(self.part.kind, colors) or colors.color("border_strong")
+        tone.setAlphaF(min(1.0, (0.5 if self.lit or self.focused else 0.24) + (0.25 if self.fresh else 0)))
+        painter.setBrush(tone)
         thin = min(rect.width(), rect.height()) < 3
         edge = QPen(QColor(colors.surface), 1) if not (self.lit or self.focused) else QPen(colors.color("accent"), 2)
         painter.setPen(Qt.PenStyle.NoPen if thin and not (self.lit or self.focused) else edge)
@@ -244,9 +245,10 @@ class StepItem(Mark):
             painter.drawLine(centre - QPointF(0, 3.2), centre + QPointF(0, 3.2))
 
 
-def tone(kind: str) -> str:
-    """Return the theme's colour role for a kind of part, '' if it has none."""
-    return _TONES.get(kind, "")
+def _tone(kind: str, colors: Theme) -> QColor | None:
+    """Return the colour of a kind of part, None if it has none."""
+    hue = _TONES.get(kind)
+    return None if hue is None else QColor(colors.categories[hue]) if isinstance(hue, int) else colors.color(hue)
 
 
 def sees(mask: str, query: int, key: int) -> bool:
