@@ -48,7 +48,7 @@ class Timeline(Chart):
     index_requested = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, x="Steps", margins=(8, 4, _RIGHT))
+        super().__init__(theme, x="Steps", y="Loss, nats", margins=(8, 4, _RIGHT))
         self.setParent(parent)
         self._steps: Sequence[int] = ()
         self.step = 0
