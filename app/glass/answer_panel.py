@@ -23,7 +23,7 @@ from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
 
 _LATE_MS = 300
-_MOST_SURPRISING = "The most surprising token written. "
+_MOST_SURPRISING = "The reply's most surprising token. "
 _OTHERS = "Point at any other."
 _NO_TOKENS = (
     "It answers about a text or its words. Inputs shows which words the answer depends on; Attention and Switch off "
