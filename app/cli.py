@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from terrarium.app.commands.common import UsageError, trusting
+from terrarium.app.commands.options import Command, add_command, read_options
 from terrarium.app.worker.failures import describe
 from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.library.library import Library
@@ -23,38 +24,39 @@ from terrarium.models.runs.run_file.contents import SUFFIX
 from terrarium.models.settings.extension_list import log_problems
 from terrarium.models.training.parallel.process_group import end_process
 
-COMMANDS = (
-    "quickstart",
-    "pronouns",
-    "task",
-    "train",
-    "data",
-    "find",
-    "queue",
-    "sweep",
-    "doctor",
-    "evaluate",
-    "align",
-    "generate",
-    "inspect",
-    "chat",
-    "serve",
-    "tokenizer",
-    "describe",
-    "block",
-    "models",
-    "import",
-    "export",
-    "pack",
-    "unpack",
-    "trash",
-    "extension",
-    "guide",
-    "selftest",
-)
-"""The modules of app.commands, in the order of the help. Only the requested one is imported."""
+COMMANDS = {
+    "quickstart": "quickstart",
+    "pronouns": "pronouns:Pronouns",
+    "task": "task",
+    "train": "train",
+    "data": "data",
+    "find": "find",
+    "queue": "queue",
+    "sweep": "sweep",
+    "doctor": "doctor:Doctor",
+    "evaluate": "evaluate:Evaluate",
+    "align": "align",
+    "generate": "generate:Generate",
+    "inspect": "inspect:Inspect",
+    "chat": "chat:Chat",
+    "serve": "serve:Serve",
+    "tokenizer": "tokenizer",
+    "describe": "describe:Describe",
+    "block": "block:COMMAND",
+    "models": "models:COMMAND",
+    "import": "import_:Import",
+    "export": "export:Export",
+    "pack": "pack:Pack",
+    "unpack": "pack:Unpack",
+    "trash": "trash:COMMAND",
+    "extension": "extension:COMMAND",
+    "guide": "guide:Guide",
+    "selftest": "selftest:Selftest",
+}
+"""The module in app.commands and the name there of each command, in the order of the help. Only the one asked for is
+imported."""
 
-TOOLS = ("bench", "screenshots")
+TOOLS = {"bench": "bench:Bench", "screenshots": "screenshots:Screenshots"}
 """The packages of tools that are commands, too. They belong to a checkout, and are not installed with the program."""
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -69,13 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     _use_utf8()
     try:
         args = _parser(arguments).parse_args(arguments)
+        command = read_options(args.options, args) if "options" in args else None
     except SystemExit as end:  # raised by argparse after --help and on bad usage
         return end.code if isinstance(end.code, int) else USAGE
     problem = find_location().problem
     if problem and args.command is not None:
         print(problem, file=sys.stderr)
-    with _logging(), trusting(getattr(args, "trusted_blocks", ())):  # a few commands build no models
-        code = _guarded(args)
+    with _logging(), trusting(command.trusted_blocks if command else getattr(args, "trusted_blocks", ())):
+        code = _guarded(args, command)
     end_process(code)
     return code
 
@@ -92,19 +95,22 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         return parser
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    modules = {name: f"terrarium.app.commands.{name}" for name in COMMANDS}
-    modules["import"] += "_"
+    targets = {name: f"terrarium.app.commands.{target}" for name, target in COMMANDS.items()}
     if (_CHECKOUT / "tools" / "bench").is_dir():
-        modules |= {name: f"tools.{name}" for name in TOOLS}
+        targets |= {name: f"tools.{target}" for name, target in TOOLS.items()}
         sys.path.append(str(_CHECKOUT))  # where the script `terrarium` was started, there are only installed packages
     elif arguments and arguments[0] in TOOLS:
         parser.error(
             f"{arguments[0]} is a tool for developers, and is not installed: run it in a checkout of the source, as "
             f"python -m terrarium {arguments[0]}"
         )
-    for name in arguments[:1] if arguments and arguments[0] in modules else modules if arguments else ():
-        command = importlib.import_module(modules[name])
-        command.add_parser(subparsers).set_defaults(run=command.run)
+    for name in arguments[:1] if arguments and arguments[0] in targets else targets if arguments else ():
+        module, _, attribute = targets[name].partition(":")
+        command = importlib.import_module(module)
+        if attribute:
+            add_command(subparsers, name, getattr(command, attribute))
+        else:
+            command.add_parser(subparsers).set_defaults(run=command.run)
     return parser
 
 
@@ -121,7 +127,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _guarded(args: argparse.Namespace) -> int:
+def _guarded(args: argparse.Namespace, command: Command | None) -> int:
     """Run the command; a failure becomes one message on stderr, its traceback goes to the log."""
     try:
         if args.command is None:
@@ -129,7 +135,7 @@ def _guarded(args: argparse.Namespace) -> int:
 
             code: int = run(files=[args.file.absolute()] if "file" in args else [])
             return code
-        code = args.run(args)
+        code = args.run(args) if command is None else command.run() or DONE
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

@@ -8,10 +8,11 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from terrarium.app.commands.options import argument, option
 from terrarium.models.custom_blocks.store import TRUST_VARIABLE
 from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.library.library import Library
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from terrarium.models.architecture.transformer import AnyModel
+
+
+Settings = TypeVar("Settings")
 
 
 class UsageError(ValueError):
@@ -74,6 +78,28 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         help="number format of the model's matrices; the chat's settings measure what each costs "
         f"(default: {KINDS[0]})",
     )
+
+
+def model_argument() -> Any:
+    """Return the field of the argument MODEL, for `find_model` and `open_model`."""
+    return argument("MODEL", "a path, or a run's id or name", complete="model")
+
+
+def weights_option() -> Any:
+    """Return the field of the option for the number format of the weights."""
+    return option(
+        "number format of the model's matrices; the chat's settings measure what each costs",
+        default=KINDS[0],
+        choices=KINDS,
+    )
+
+
+def settings_from(cls: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Build settings of the given slots. Raises UsageError if they are invalid."""
+    try:
+        return cls(**given)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def print_json(value: Any) -> None:

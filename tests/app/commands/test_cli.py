@@ -15,8 +15,10 @@ import pytest
 
 from terrarium.app import cli
 from terrarium.app.cli import COMMANDS, TOOLS, main
+from terrarium.app.commands.generate import Generate
+from terrarium.app.commands.options import add_options, read_options
 from terrarium.app.commands.progress import ProgressLine
-from terrarium.app.commands.replying import add_sampling_options, sampling_from
+from terrarium.app.commands.replying import sampling_from
 from terrarium.models.corpora.text_corpora import build_text_corpus
 from terrarium.models.evaluation.record import read_evaluation
 from terrarium.models.events import Event, RunStarted, TrainMetrics
@@ -313,9 +315,9 @@ def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureF
 def test_every_setting_of_the_draw_is_an_option(name: str) -> None:
     value = EVERY_CUT.get(name, {name: 1})[name]
     parser = argparse.ArgumentParser()
-    add_sampling_options(parser)
-    parsed = parser.parse_args([f"--{name.replace('_', '-')}", str(value)])
-    assert sampling_from(parsed) == SamplingConfig(**{name: value})
+    add_options(parser, Generate)
+    parsed = parser.parse_args(["tiny", "--prompt", "x", f"--{name.replace('_', '-')}", str(value)])
+    assert sampling_from(read_options(Generate, parsed).sampling) == SamplingConfig(**{name: value})
 
 
 def test_generate_reads_stdin_and_any_form_of_model(
