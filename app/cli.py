@@ -25,22 +25,22 @@ from terrarium.models.settings.extension_list import log_problems
 from terrarium.models.training.parallel.process_group import end_process
 
 COMMANDS = {
-    "quickstart": "quickstart",
+    "quickstart": "quickstart:Quickstart",
     "pronouns": "pronouns:Pronouns",
-    "task": "task",
-    "train": "train",
-    "data": "data",
-    "find": "find",
-    "queue": "queue",
-    "sweep": "sweep",
+    "task": "task:Task",
+    "train": "train:Train",
+    "data": "data:COMMAND",
+    "find": "find:COMMAND",
+    "queue": "queue:COMMAND",
+    "sweep": "sweep:Sweep",
     "doctor": "doctor:Doctor",
     "evaluate": "evaluate:Evaluate",
-    "align": "align",
+    "align": "align:COMMAND",
     "generate": "generate:Generate",
     "inspect": "inspect:Inspect",
     "chat": "chat:Chat",
     "serve": "serve:Serve",
-    "tokenizer": "tokenizer",
+    "tokenizer": "tokenizer:COMMAND",
     "describe": "describe:Describe",
     "block": "block:COMMAND",
     "models": "models:COMMAND",
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     problem = find_location().problem
     if problem and args.command is not None:
         print(problem, file=sys.stderr)
-    with _logging(), trusting(command.trusted_blocks if command else getattr(args, "trusted_blocks", ())):
+    with _logging(), trusting(command.trusted_blocks if command else ()):
         code = _guarded(args, command)
     end_process(code)
     return code
@@ -106,11 +106,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         )
     for name in arguments[:1] if arguments and arguments[0] in targets else targets if arguments else ():
         module, _, attribute = targets[name].partition(":")
-        command = importlib.import_module(module)
-        if attribute:
-            add_command(subparsers, name, getattr(command, attribute))
-        else:
-            command.add_parser(subparsers).set_defaults(run=command.run)
+        add_command(subparsers, name, getattr(importlib.import_module(module), attribute))
     return parser
 
 
@@ -130,12 +126,11 @@ class _Version(argparse.Action):
 def _guarded(args: argparse.Namespace, command: Command | None) -> int:
     """Run the command; a failure becomes one message on stderr, its traceback goes to the log."""
     try:
-        if args.command is None:
+        if command is None:
             from terrarium.app.shell.launch import run
 
-            code: int = run(files=[args.file.absolute()] if "file" in args else [])
-            return code
-        code = args.run(args) if command is None else command.run() or DONE
+            return run(files=[args.file.absolute()] if "file" in args else [])
+        code = command.run() or DONE
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

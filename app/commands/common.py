@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +15,6 @@ from terrarium.models.custom_blocks.store import TRUST_VARIABLE
 from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_file.contents import SUFFIX
-from terrarium.models.settings.run_spec import DEVICE_NAMES
 
 if TYPE_CHECKING:
     import torch
@@ -33,27 +30,6 @@ class UsageError(ValueError):
     """The command line, or a settings file that it names, is invalid: exit code 2."""
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every command takes."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.add_argument("--device", choices=DEVICE_NAMES, default="auto", help="where to compute (default: auto)")
-    parser.add_argument(
-        "--trust-block",
-        dest="trusted_blocks",
-        type=_read_hash,
-        action="append",
-        default=[],
-        metavar="SHA256",
-        help="let the custom block whose text has this SHA-256 run, for this command; it is a program: read it first",
-    )
-
-
-def _read_hash(text: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", text.lower()):
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no SHA-256 of a text: write its 64 hexadecimal digits")
-    return text.lower()
-
-
 @contextlib.contextmanager
 def trusting(hashes: Sequence[str]) -> Iterator[None]:
     """Let the custom blocks with these hashes run while the context is open, in child processes, too."""
@@ -67,17 +43,6 @@ def trusting(hashes: Sequence[str]) -> Iterator[None]:
             del os.environ[TRUST_VARIABLE]
         elif before is not None:
             os.environ[TRUST_VARIABLE] = before
-
-
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Add the option for the number format of the weights."""
-    parser.add_argument(
-        "--weights",
-        choices=KINDS,
-        default=KINDS[0],
-        help="number format of the model's matrices; the chat's settings measure what each costs "
-        f"(default: {KINDS[0]})",
-    )
 
 
 def model_argument() -> Any:

@@ -38,7 +38,7 @@ class Describe(Command, description=__doc__):
     )
     batch: int = option("batch size", "--batch", "--batch-size", default=24, metavar="B")
     length: int | None = option("tokens per text; default: the whole context", metavar="T")
-    optimizer: str = option("", default=OPTIMIZER, choices=tuple(OPTIMIZERS))
+    optimizer: str = option("what it is trained with", default=OPTIMIZER, choices=tuple(OPTIMIZERS))
 
     def run(self) -> None:
         """Print the table, or one JSON object."""

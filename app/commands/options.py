@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform, get_args, get_or
 
 from terrarium.models.settings.run_spec import DEVICE_NAMES
 
-Options = TypeVar("Options")
+Options = TypeVar("Options", bound="OptionSet")
 
 
 def option(help: str, *flags: str, default: Any = MISSING, **hints: Any) -> Any:
@@ -67,10 +67,18 @@ def _read_hash(text: str) -> str:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, argument, slots, action_name))
 @dataclass(frozen=True, kw_only=True)
-class Command(ABC):
-    """A command or an action of one; subclasses are frozen dataclasses of options. These are options of all.
+class OptionSet:
+    """Options that several commands have; subclasses are frozen dataclasses. A command has a field of this type."""
 
-    The docstring of the class is its line in a list of commands, and the description above its own options, unless the
+    def __init_subclass__(cls) -> None:
+        """Make the subclass a dataclass."""
+        dataclass(frozen=True, kw_only=True)(cls)
+
+
+class Command(OptionSet, ABC):
+    """A command or an action of one; its fields are its options, and these are options of all.
+
+    The docstring of a subclass is its line in a list of commands, and the description above its own options, unless the
     keywords `help` and `description` of the class, or an Entry, say more.
     """
 
@@ -88,9 +96,9 @@ class Command(ABC):
     )
 
     def __init_subclass__(cls, *, help: str = "", description: str | None = "", epilog: str = "") -> None:
-        """Make the subclass a dataclass."""
-        dataclass(frozen=True, kw_only=True)(cls)
-        about = cls.__doc__ or ""
+        """Make the subclass a dataclass with a help text."""
+        super().__init_subclass__()
+        about = " ".join((cls.__doc__ or "").split())
         cls.help = help or f"{about[:1].lower()}{about[1:]}".removesuffix(".")
         cls.description, cls.epilog = description or about, epilog
 
@@ -146,12 +154,12 @@ def _plain(help: str) -> str:
     return help.replace("%", "%%")
 
 
-def add_options(parser: argparse.ArgumentParser, cls: type, prefix: str = "") -> None:
-    """Add the options of a dataclass to a parser; a field that is a dataclass of options itself adds these."""
+def add_options(parser: argparse.ArgumentParser, cls: type[OptionSet], prefix: str = "") -> None:
+    """Add the options of a dataclass to a parser; a field that is an OptionSet adds its own."""
     groups: dict[str, Any] = {"": parser}
     for f, kind in _fields(cls):
         hints, dest = f.metadata, f"{prefix}{f.name}"
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and issubclass(kind, OptionSet):
             add_options(parser, kind, f"{dest}.")
             continue
         group, one_of = hints.get("group", ""), hints.get("one_of", "")
@@ -172,7 +180,7 @@ def read_options(cls: type[Options], namespace: argparse.Namespace, prefix: str 
     values: dict[str, Any] = {}
     for f, kind in _fields(cls):
         dest = f"{prefix}{f.name}"
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if isinstance(kind, type) and issubclass(kind, OptionSet):
             values[f.name] = read_options(kind, namespace, f"{dest}.")
         elif "slots" in f.metadata:
             names = [each.name for each in dataclasses.fields(f.metadata["slots"])]
@@ -190,7 +198,7 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _fields(cls: type) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
+def _fields(cls: type[OptionSet]) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
     """Yield the fields of a dataclass with their types, those of every command last."""
     kinds = get_type_hints(cls)
     for f in sorted(dataclasses.fields(cls), key=lambda f: f.name in Command.__annotations__):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from terrarium.app.commands.common import UsageError, open_model, settings_from
-from terrarium.app.commands.options import option, slots
+from terrarium.app.commands.options import OptionSet, option, slots
 from terrarium.models.chat.reply_text import ReplyStripper
 from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.number_words import describe_speculation
@@ -38,8 +37,7 @@ def sampling_from(given: Mapping[str, Any], advised: Mapping[str, Any] | None = 
     return settings_from(SamplingConfig, {**(advised or {}), **given})
 
 
-@dataclass(frozen=True, kw_only=True)
-class DraftOptions:
+class DraftOptions(OptionSet):
     """The options of speculative decoding."""
 
     name: str | None = option(
