@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import io
 import logging
 import logging.handlers
@@ -12,53 +11,16 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from terrarium.app.commands.common import UsageError, trusting
-from terrarium.app.commands.options import Command, add_command, read_options
+from terrarium.app.commands.common import UsageError, trusting, using_threads
+from terrarium.app.commands.options import Command, read_options
+from terrarium.app.commands.parser import make_parser
 from terrarium.app.worker.failures import describe
 from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
-from terrarium.models.runs.run_file.contents import SUFFIX
 from terrarium.models.settings.extension_list import log_problems
 from terrarium.models.training.parallel.process_group import end_process
-
-COMMANDS = {
-    "quickstart": "quickstart:Quickstart",
-    "pronouns": "pronouns:Pronouns",
-    "task": "task:Task",
-    "train": "train:Train",
-    "data": "data:COMMAND",
-    "find": "find:COMMAND",
-    "queue": "queue:COMMAND",
-    "sweep": "sweep:Sweep",
-    "doctor": "doctor:Doctor",
-    "evaluate": "evaluate:Evaluate",
-    "align": "align:COMMAND",
-    "generate": "generate:Generate",
-    "inspect": "inspect:Inspect",
-    "chat": "chat:Chat",
-    "serve": "serve:Serve",
-    "tokenizer": "tokenizer:COMMAND",
-    "describe": "describe:Describe",
-    "block": "block:COMMAND",
-    "models": "models:COMMAND",
-    "import": "import_:Import",
-    "export": "export:Export",
-    "pack": "pack:Pack",
-    "unpack": "pack:Unpack",
-    "trash": "trash:COMMAND",
-    "extension": "extension:COMMAND",
-    "guide": "guide:Guide",
-    "selftest": "selftest:Selftest",
-}
-"""The module in app.commands and the name there of each command, in the order of the help. Only the one asked for is
-imported."""
-
-TOOLS = {"bench": "bench:Bench", "screenshots": "screenshots:Screenshots"}
-"""The packages of tools that are commands, too. They belong to a checkout, and are not installed with the program."""
-_CHECKOUT = Path(__file__).resolve().parents[1]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -70,57 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _use_utf8()
     try:
-        args = _parser(arguments).parse_args(arguments)
+        args = make_parser(arguments).parse_args(arguments)
         command = read_options(args.options, args) if "options" in args else None
     except SystemExit as end:  # raised by argparse after --help and on bad usage
         return end.code if isinstance(end.code, int) else USAGE
     problem = find_location().problem
     if problem and args.command is not None:
         print(problem, file=sys.stderr)
-    with _logging(), trusting(command.trusted_blocks if command else ()):
+    threads, trusted = (command.threads, command.trusted_blocks) if command else (None, ())
+    with _logging(), using_threads(threads), trusting(trusted):
         code = _guarded(args, command)
     end_process(code)
     return code
-
-
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="terrarium",
-        description="Grow a small language model behind glass. Without a command, the window opens; with the name of a "
-        f"{SUFFIX} file, it opens the run in it.",
-    )
-    if len(arguments) == 1 and arguments[0].lower().endswith(SUFFIX):  # as after a double click on it
-        parser.set_defaults(command=None)
-        parser.add_argument("file", type=Path)
-        return parser
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    targets = {name: f"terrarium.app.commands.{target}" for name, target in COMMANDS.items()}
-    if (_CHECKOUT / "tools" / "bench").is_dir():
-        targets |= {name: f"tools.{target}" for name, target in TOOLS.items()}
-        sys.path.append(str(_CHECKOUT))  # where the script `terrarium` was started, there are only installed packages
-    elif arguments and arguments[0] in TOOLS:
-        parser.error(
-            f"{arguments[0]} is a tool for developers, and is not installed: run it in a checkout of the source, as "
-            f"python -m terrarium {arguments[0]}"
-        )
-    for name in arguments[:1] if arguments and arguments[0] in targets else targets if arguments else ():
-        module, _, attribute = targets[name].partition(":")
-        add_command(subparsers, name, getattr(importlib.import_module(module), attribute))
-    return parser
-
-
-class _Version(argparse.Action):
-    """Prints the installed version, which is looked up lazily."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"Terrarium {version('llm-terrarium')}")
-        except PackageNotFoundError:
-            print("Terrarium, which is not installed here, so it has no version")
-        parser.exit()
 
 
 def _guarded(args: argparse.Namespace, command: Command | None) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from terrarium.app.commands.common import print_json
 from terrarium.app.commands.options import Command, Group, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
+from terrarium.app.commands.spec_options import find_design
 from terrarium.models.custom_blocks.manifest import CustomBlock
 from terrarium.models.custom_blocks.store import (
     Consent,
@@ -20,9 +21,7 @@ from terrarium.models.custom_blocks.store import (
     save_block,
     withdraw,
 )
-from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_date, format_milliseconds
-from terrarium.models.settings.presets import PRESETS
 
 DONE, FAILED = 0, 1
 
@@ -86,7 +85,9 @@ class Check(Command):
     """Check a block in a process of its own; it runs, so it needs --trust-block, or consent in the window."""
 
     file: Path = _file_argument()
-    design: str = option("the preset or saved design to check it in", default="terrarium-tiny", complete="design")
+    design: str = option(
+        "the preset, saved design or JSON file to check it in", default="terrarium-tiny", complete="design"
+    )
 
     def run(self) -> int:
         """Run the checks and print what they found."""
@@ -94,7 +95,7 @@ class Check(Command):
         from terrarium.models.architecture.block_checks import check_block, stop_checks
 
         check_allowed(block)
-        design = PRESETS.get(self.design) or Library().load_design(self.design)
+        design = find_design(self.design)
         try:
             with ProgressLine(as_json=self.as_json) as line:
                 report = drive(check_block(block.source, design, {}), line)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings")
 
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+
 
 class UsageError(ValueError):
     """The command line, or a settings file that it names, is invalid: exit code 2."""
@@ -43,6 +45,23 @@ def trusting(hashes: Sequence[str]) -> Iterator[None]:
             del os.environ[TRUST_VARIABLE]
         elif before is not None:
             os.environ[TRUST_VARIABLE] = before
+
+
+@contextlib.contextmanager
+def using_threads(n: int | None) -> Iterator[None]:
+    """Let models use `n` cores while the context is open, in child processes, too: torch reads it when it is imported.
+
+    n: None for the number that torch chooses.
+    """
+    before = os.environ.get(THREADS_VARIABLE)
+    if n is not None:
+        os.environ[THREADS_VARIABLE] = str(n)
+    try:
+        yield
+    finally:
+        if n is not None:
+            del os.environ[THREADS_VARIABLE]
+            os.environ |= {} if before is None else {THREADS_VARIABLE: before}
 
 
 def model_argument() -> Any:

@@ -6,11 +6,18 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from terrarium.app.commands.common import UsageError, open_model, print_json
 from terrarium.app.commands.options import Command, Group, argument, option
+from terrarium.app.commands.preference_data import (
+    DATASET_NAME,
+    Export,
+    Pairs,
+    Simulate,
+    dataset_facts,
+    row_counts,
+)
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.corpora.corpus import Corpus, find_dataset, list_corpora
 from terrarium.models.data.corrections import build_corrections_corpus
@@ -25,20 +32,11 @@ from terrarium.models.importing.plan import DEFAULT_FIXES, FIXES, GROUP, ROLES, 
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_corrections import read_corrections, set_correction
 from terrarium.models.number_words import capitalized, format_count, format_size
-from terrarium.models.preferences.dataset import build_set_corpus
-from terrarium.models.preferences.measures import makers
-from terrarium.models.preferences.store import GOLD, PERSON, SIMULATED, PreferenceSet, list_sets, rename_set
-from terrarium.models.preferences.writing import PREFERENCE_FORMS, write_preferences
 from terrarium.models.runs.run_folder import RunFolder
-from terrarium.models.settings.tasks import PREFERENCE_TASKS, TASKS
+from terrarium.models.settings.tasks import TASKS
 
-_DATASET = "a dataset's name, or the name of its folder"
-_MAKERS = {PERSON: "you", SIMULATED: "the simulated annotator", GOLD: "the judge of Tiny World"}
 _SHOWN = 100
 """The maximum number of characters of a text to print."""
-
-
-_SPLITS = ("train", "val", "test")
 
 
 class _Source(Command):
@@ -161,10 +159,10 @@ class ListDatasets(Command):
         """Print them."""
         datasets = [corpus for corpus in list_corpora(Library()) if corpus.task]
         if self.as_json:
-            print_json({"datasets": [_facts(corpus) for corpus in datasets]})
+            print_json({"datasets": [dataset_facts(corpus) for corpus in datasets]})
             return
         for corpus in datasets:
-            rows = ", ".join(f"{n:,} {split}" for split, n in _row_counts(corpus).items())
+            rows = ", ".join(f"{n:,} {split}" for split, n in row_counts(corpus).items())
             print(f"{corpus.sha}  {corpus.task:<14}  {format_size(corpus.n_bytes):>8}  {corpus.label}: {rows}")
         if not datasets:
             print("There are no datasets yet: make one with `terrarium data import`.")
@@ -173,7 +171,7 @@ class ListDatasets(Command):
 class Show(Command):
     """Show rows of a dataset."""
 
-    name: str = argument("NAME", _DATASET, complete="dataset")
+    name: str = argument("NAME", DATASET_NAME, complete="dataset")
     rows: int = option("how many rows of each split", default=5, metavar="N")
 
     def run(self) -> None:
@@ -181,7 +179,7 @@ class Show(Command):
         corpus = find_dataset(Library(), self.name)
         rows = {split: list(itertools.islice(corpus.rows(split), max(self.rows, 0))) for split in corpus.splits}
         if self.as_json:
-            print_json({**_facts(corpus), "examples": rows})
+            print_json({**dataset_facts(corpus), "examples": rows})
             return
         print(f"{corpus.label}: {TASKS[corpus.task].title}, {format_size(corpus.n_bytes)}")
         if corpus.labels:
@@ -191,55 +189,6 @@ class Show(Command):
             for row in examples:
                 text = json.dumps(row, ensure_ascii=False)
                 print("  " + _printable(text if len(text) <= 3 * _SHOWN else text[: 3 * _SHOWN - 1] + "…"))
-
-
-class Pairs(Command):
-    """List the preference sets, with the pairs and thumbs that were given in the window; make a dataset of one, rename
-    or delete it.
-    """
-
-    name: str = argument("SET", "the set's name (default: list all)", default="")
-    thumbs: bool = option("make a dataset of its thumbs, for KTO, instead of its pairs", one_of="instead")
-    rename: str | None = option("rename the set", metavar="NAME", one_of="instead")
-    delete: bool = option("move the set to the trash", one_of="instead")
-
-    def run(self) -> None:
-        """Perform it, and print the result."""
-        library = Library()
-        if self.name:
-            self._change(library)
-        elif self.thumbs or self.rename is not None or self.delete:
-            raise UsageError("Name the set: `terrarium data pairs` lists them.")
-        else:
-            _list_pair_sets(library, as_json=self.as_json)
-
-    def _change(self, library: Library) -> None:
-        """Rename or delete a set, or make a dataset of its pairs or thumbs."""
-        names = list_sets(library)
-        if self.name not in names:
-            known = ", ".join(map(repr, names)) or "none yet"
-            raise ValueError(f"There is no preference set called {self.name!r}: there are {known}.")
-        if self.rename is not None:
-            name = rename_set(library, self.name, self.rename)
-            if self.as_json:
-                print_json({"renamed": {"from": self.name, "to": name}})
-            else:
-                print(f"{self.name!r} is now called {name!r}.")
-            return
-        if self.delete:
-            token = library.move_to_trash(PreferenceSet(library, self.name).folder)
-            if self.as_json:
-                print_json({"deleted": self.name, "trash": token})
-            else:
-                print(f"{self.name!r} is in the trash: `terrarium trash restore {token}` puts it back.")
-            return
-        corpus, left_behind = build_set_corpus(library, self.name, rated=self.thumbs)
-        if self.as_json:
-            print_json({"dataset": _facts(corpus), "left_behind": left_behind})
-            return
-        for reason, n in left_behind.items():
-            print(f"Left behind: {format_count(n, 'thumb' if self.thumbs else 'pair')} {reason}")
-        print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
 
 
 class Corrections(Command):
@@ -282,39 +231,6 @@ class Corrections(Command):
             print(f"“{made.corpus.label}” is a dataset now. {made.sentence}")
 
 
-class Export(
-    Command,
-    help="write a dataset of preferences for other programs",
-    description="Write a dataset of preferences for other programs, and say what their form cannot hold.",
-    epilog=f"Forms: {', '.join(f'{name} ({form.title})' for name, form in PREFERENCE_FORMS.items())}.",
-):
-    """Write a dataset of preferences."""
-
-    name: str = argument("NAME", _DATASET, complete="dataset")
-    file: Path = argument("FILE", "the file to write; it is replaced")
-    form: str = option("the form of FILE", default="trl", choices=tuple(PREFERENCE_FORMS))
-    split: str | None = option("only these rows (default: all)", choices=_SPLITS)
-
-    def run(self) -> None:
-        """Write the file, and print what it holds."""
-        corpus = find_dataset(Library(), self.name)
-        if corpus.task not in PREFERENCE_TASKS:
-            raise ValueError(f"{corpus.label!r} has no preferences but is for {TASKS[corpus.task].title.lower()}.")
-        splits = [self.split] if self.split else list(corpus.splits)
-        if not set(splits) <= set(corpus.splits):
-            raise ValueError(f"{corpus.label!r} has no rows for {self.split}: it has {', '.join(corpus.splits)}.")
-        rows = (row for split in splits for row in corpus.rows(split))
-        n_rows = sum(len(corpus.rows(split)) for split in splits)
-        with ProgressLine(as_json=self.as_json) as line:
-            written = drive(write_preferences(rows, n_rows, self.form, self.file), line)
-        if self.as_json:
-            print_json({"file": str(self.file), "rows": written.n, "notes": list(written.notes)})
-            return
-        for note in written.notes:
-            print(note)
-        print(f"{self.file}: {format_count(written.n, 'row')}")
-
-
 COMMAND = Group(
     actions={
         "import": Import,
@@ -322,6 +238,7 @@ COMMAND = Group(
         "list": ListDatasets,
         "show": Show,
         "pairs": Pairs,
+        "simulate": Simulate,
         "corrections": Corrections,
         "export": Export,
     },
@@ -354,7 +271,7 @@ def _print_source(
                 "findings": [dataclasses.asdict(finding) for finding in checks.findings],
             }
         if corpus is not None:
-            facts["dataset"] = _facts(corpus)
+            facts["dataset"] = dataset_facts(corpus)
         print_json(facts)
         return
     rows = f"about {info.n_rows:,} rows" if info.is_estimate else format_count(info.n_rows, "row")
@@ -388,23 +305,6 @@ def _print_source(
         print(f"Dataset {corpus.label!r} ({corpus.sha}), {format_size(corpus.n_bytes)}")
 
 
-def _list_pair_sets(library: Library, *, as_json: bool) -> None:
-    sets = {each: makers(PreferenceSet(library, each).read().pairs) for each in list_sets(library)}
-    thumbs = {}
-    for each in sets:
-        if given := [thumb.is_good for thumb in PreferenceSet(library, each).read_thumbs().thumbs]:
-            thumbs[each] = {"up": given.count(True), "down": given.count(False)}
-    if as_json:
-        print_json({"sets": sets, "thumbs": thumbs})
-        return
-    for each, by in sets.items():
-        words = ", ".join(f"{n:,} by {_MAKERS.get(maker, maker)}" for maker, n in by.items()) or "no pairs"
-        rated = f"; thumbs: {thumbs[each]['up']:,} up, {thumbs[each]['down']:,} down" if each in thumbs else ""
-        print(f"{each}: {words}{rated}")
-    if not sets:
-        print("There are no sets yet: pairs are judged in Chat → Judge replies.")
-
-
 def _own_label(run: RunFolder, row: dict[str, str], device: str) -> str:
     """Return the label that the best checkpoint of a run predicts for a text; the window uses it, too."""
     from terrarium.models.tasks.predicting import predict
@@ -413,24 +313,6 @@ def _own_label(run: RunFolder, row: dict[str, str], device: str) -> str:
     model, tokenizer, _ = open_model(str(best if best in run.checkpoints() else run.folder), device)
     [prediction] = result_of(predict(model, tokenizer, "classification", [row], run.spec.data.labels))
     return str(prediction.value)
-
-
-def _facts(corpus: Corpus) -> dict[str, Any]:
-    return {
-        "name": corpus.label,
-        "sha": corpus.sha,
-        "task": corpus.task,
-        "metric": corpus.metric,
-        "labels": list(corpus.labels),
-        "rows": _row_counts(corpus),
-        "bytes": corpus.n_bytes,
-        "seed": corpus.seed,
-        "folder": str(corpus.folder),
-    }
-
-
-def _row_counts(corpus: Corpus) -> dict[str, int]:
-    return {split: len(corpus.rows(split)) for split in corpus.splits}
 
 
 def _printable(text: str) -> str:

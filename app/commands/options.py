@@ -65,6 +65,12 @@ def _read_hash(text: str) -> str:
     return text.lower()
 
 
+def _read_count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no number of cores: use 1 or more")
+    return int(text)
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option, argument, slots, action_name))
 @dataclass(frozen=True, kw_only=True)
 class OptionSet:
@@ -88,6 +94,7 @@ class Command(OptionSet, ABC):
 
     as_json: bool = option("print one JSON object instead of text", "--json")
     device: str = option("where to compute", default="auto", choices=DEVICE_NAMES)
+    threads: int | None = option("how many cores models may use (default: all)", read=_read_count, metavar="N")
     trusted_blocks: tuple[str, ...] = option(
         "let the custom block whose text has this SHA-256 run, for this command; it is a program: read it first",
         "--trust-block",
@@ -172,7 +179,9 @@ def add_options(parser: argparse.ArgumentParser, cls: type[OptionSet], prefix: s
             _add_slots(container, hints["slots"], hints["read"], dest)
         elif "help" in hints:
             names, keywords = _keywords(f, kind, dest)
-            container.add_argument(*names, **keywords).complete = hints.get("complete", "file" if kind is Path else "")
+            action = container.add_argument(*names, **keywords)
+            if complete := hints.get("complete", "file" if keywords.get("type") is Path else ""):
+                action.complete = complete
 
 
 def read_options(cls: type[Options], namespace: argparse.Namespace, prefix: str = "") -> Options:

@@ -12,6 +12,8 @@ from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
+from terrarium.models.settings.design_files import read_design
+from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from terrarium.models.settings.spec_changes import changed_spec, parse_change
@@ -33,7 +35,10 @@ class SpecOptions(OptionSet):
 
     spec: Path | None = argument("SPEC.toml", "the run's settings; options override them")
     preset: str | None = option(
-        f"the architecture (default: terrarium-tiny): {', '.join(PRESETS)}", choices=PRESETS, metavar="PRESET"
+        "the architecture, or a design of yours: its name or its JSON file (default: terrarium-tiny): "
+        f"{', '.join(PRESETS)}",
+        metavar="PRESET",
+        complete="design",
     )
     data: tuple[str, ...] = option(
         "learn this UTF-8 text (default: the synthetic Tiny World)", many=True, metavar="FILE", complete="file"
@@ -153,10 +158,11 @@ class SpecOptions(OptionSet):
             raise UsageError("--stage says what a model that can reply learns from: name the model with --from.")
         preset = self.preset or "terrarium-tiny"
         data = self._data()
+        about = Path(preset).stem if preset.endswith(".json") else preset
         stem = self.dataset or (Path(data.files[0]).stem if data.files else "")
         return RunSpec(
-            name=f"{stem}-{preset}" if stem else preset,
-            model=PRESETS[preset],
+            name=f"{stem}-{about}" if stem else about,
+            model=find_design(preset),
             tokenizer=_tokenizer_spec(self.tokenizer or "bpe", self.vocab_size),
             data=data,
             train=TrainConfig(),
@@ -206,6 +212,22 @@ class SpecOptions(OptionSet):
         return DataSpec(source="files", files=files) if files else DataSpec()
 
 
+def find_design(text: str) -> ModelConfig:
+    """Return a preset, a design of the library by its name, or that of a JSON file.
+
+    Raises:
+        ValueError: if there is no such design, or it is damaged.
+    """
+    if text in PRESETS:
+        return PRESETS[text]
+    library = Library()
+    if text in library.list_designs():
+        return library.load_design(text)
+    if Path(text).suffix.lower() == ".json":
+        return read_design(Path(text))
+    raise ValueError(f"There is no design called {text!r}. The presets are {', '.join(PRESETS)}.")
+
+
 def _absolute(name: str, value: Any) -> Any:
     """Make data files absolute: a queued run may start in another working directory."""
     if name != "data.files" or not isinstance(value, list):
@@ -229,3 +251,9 @@ def _tokenizer_spec(wanted: str, vocab_size: int | None) -> TokenizerSpec:
     library = Library()
     folder = find_tokenizer(wanted, library).resolve().parent
     return TokenizerSpec(path=folder.name if folder.parent == library.tokenizers.resolve() else str(folder))
+
+
+def split_checkpoint(text: str) -> tuple[str, int | None]:
+    """Split "RUN@STEP" into (RUN, STEP); without a step, return (RUN, None)."""
+    name, at, step = text.rpartition("@")
+    return (name, int(step)) if at and step.isdecimal() else (text, None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from terrarium.app.commands.common import UsageError, print_json
 from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine, drive, ignore_signals, stop_on_interrupt
-from terrarium.app.commands.spec_options import SpecOptions
+from terrarium.app.commands.spec_options import SpecOptions, split_checkpoint
 from terrarium.models.evaluation.record import read_forgetting
 from terrarium.models.events import Evaluated, RunStarted, TrainMetrics, ValMetrics
 from terrarium.models.library.library import Library
@@ -175,12 +175,6 @@ def run_to_resume(
     if given := given + options.what_is_given("steps", "seed", "name", "changes"):
         raise UsageError(f"A resumed run keeps its settings: omit {given[0]}.")
     return RunFolder.open(library.find_run(run))
-
-
-def split_checkpoint(text: str) -> tuple[str, int | None]:
-    """Split "RUN@STEP" into (RUN, STEP); without a step, return (RUN, None)."""
-    name, at, step = text.rpartition("@")
-    return (name, int(step)) if at and step.isdecimal() else (text, None)
 
 
 class _Latest:

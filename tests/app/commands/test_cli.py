@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from terrarium.app import cli
-from terrarium.app.cli import COMMANDS, TOOLS, main
+from terrarium.app.cli import main
+from terrarium.app.commands import parser
 from terrarium.app.commands.generate import Generate
 from terrarium.app.commands.options import add_options, read_options
+from terrarium.app.commands.parser import COMMANDS, TOOLS
 from terrarium.app.commands.progress import ProgressLine
 from terrarium.app.commands.replying import sampling_from
 from terrarium.models.corpora.text_corpora import build_text_corpus
@@ -429,7 +430,7 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
 def test_where_the_tools_are_not_installed_a_sentence_says_where_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(parser, "_CHECKOUT", tmp_path)
     assert main(["bench"]) == 2
     assert "bench is a tool for developers, and is not installed" in capsys.readouterr().err
     assert main(["--help"]) == 0
@@ -447,8 +448,8 @@ def test_a_broken_home_does_not_stop_a_command(
 
 def test_commands_start_without_torch_and_qt() -> None:
     code = (
-        "import sys; from terrarium.app.cli import _parser, COMMANDS, TOOLS\n"
-        "for name in (*COMMANDS, *TOOLS): _parser([name])\n"
+        "import sys; from terrarium.app.commands.parser import make_parser, COMMANDS, TOOLS\n"
+        "for name in (*COMMANDS, *TOOLS): make_parser([name])\n"
         "sys.exit(', '.join({'torch', 'PySide6'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
