@@ -54,7 +54,8 @@ class SpecOptions(OptionSet):
     seed: int | None = option("seed of all random numbers", metavar="S")
     name: str | None = option("name of the run")
     changes: tuple[str, ...] = option(
-        "change a setting, as train.lr=0.003 or model.n_layer=4; may be given several times",
+        "change a setting, as train.lr=0.003 or model.n_layer=4; may be given several times (they are listed by: "
+        "terrarium settings)",
         "--set",
         metavar="NAME=VALUE",
         complete="setting",
