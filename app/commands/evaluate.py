@@ -109,8 +109,7 @@ class Evaluate(
         path = find_model(self.model)
         model, tokenizer, _ = open_model(self.model, self.device, self.weights)
         from terrarium.models.architecture.transformer import Decoder
-        from terrarium.models.evaluation.over_refusal import keep_over_refusal
-        from terrarium.models.evaluation.safety import evaluate_safety
+        from terrarium.models.evaluation.safety import evaluate_safety, keep_over_refusal
         from terrarium.models.tiny_world.world import World
 
         if not isinstance(model, Decoder) or model.config.head != "language":
