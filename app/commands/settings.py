@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from terrarium.app.commands.common import print_json
-from terrarium.app.commands.options import Command, argument
+from terrarium.app.commands.options import Command, argument, print_json
 from terrarium.models.alignment.annotator import Annotator
 from terrarium.models.settings.sampling_config import SamplingConfig
 from terrarium.models.settings.spec_changes import TABLES

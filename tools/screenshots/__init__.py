@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.common import UsageError
 from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine
 from terrarium.models.library.library import Library
@@ -46,7 +46,6 @@ class Screenshots(Command, description=__doc__):
             ):
                 photographer = Photographer(window, self.folder, line)
                 photographer.shoot_all(None if self.shown_run else self.minutes, self.task_minutes)
-        if self.as_json:
-            print_json({"pictures": [str(path) for path in photographer.pictures]})
-        else:
-            print("\n".join(map(str, photographer.pictures)))
+        self.show(
+            {"pictures": [str(path) for path in photographer.pictures]}, "\n".join(map(str, photographer.pictures))
+        )
