@@ -32,7 +32,8 @@ from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 Content = QWidget | QLayout | int | None
-"""What a row, a column, a card or a page contains: widgets, layouts, None for a stretch, and pixels of empty space."""
+"""What a row, a column, a card or a page contains: widgets, layouts, pixels of empty space, and None for a stretch,
+which takes spare space unless something that grows is shown."""
 
 Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[QWidget | QLayout, int]
 """The contents that take the spare space, in equal shares or with the share of each."""
@@ -238,9 +239,9 @@ def titled_card(
     return box
 
 
-def step_card(title: str, caption: str = "", *contents: Content) -> QFrame:
+def step_card(title: str, caption: str = "", *contents: Content, grows: Growing = ()) -> QFrame:
     """Create a card for one step of a form: a large heading, a sentence about it, and contents."""
-    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents)
+    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents, grows=grows)
     _lines(box).insertLayout(0, headed(title, role="heading", explained=box))
     return box
 
@@ -297,7 +298,7 @@ def _fill(
     layout.setSpacing(spacing)
     for content in contents:
         if content is None:
-            layout.addStretch(1)
+            layout.addStretch(0 if share_of else 1)  # takes nothing while something shown grows
         elif isinstance(content, int):
             layout.addSpacing(content)
         elif isinstance(content, QLayout):

@@ -28,10 +28,9 @@ def named(editor: _Editor, name: str, tip: str = "") -> _Editor:
 
 
 def caption(words: str, editor: QWidget, role: str = "") -> QLabel:
-    """Create the label of an editor, with the editor's tooltip. role: see `label`."""
+    """Create the label of an editor; a screen reader joins the two. role: see `label`."""
     shown = label(words, role)
     shown.setBuddy(editor)
-    shown.setToolTip(editor.toolTip())
     return shown
 
 

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.basics import button, column, row, scrolling, show_if, show_words, stacked
+from terrarium.app.kit.basics import button, column, label, row, scrolling, show_if, show_words, stacked
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import ThemeProvider
 
@@ -82,3 +82,15 @@ def test_widgets_are_shown_and_hidden_at_once(qtbot: QtBot) -> None:
     for is_shown in ("words", ""):
         show_if(is_shown, *pair)
         assert [not widget.isHidden() for widget in pair] == [bool(is_shown)] * 2
+
+
+def test_a_stretch_takes_the_space_while_nothing_that_grows_is_shown(qtbot: QtBot) -> None:
+    window, above, grows = QWidget(), label("a"), QWidget()
+    window.setLayout(column(above, grows, None, grows=grows))
+    qtbot.addWidget(window)
+    window.resize(100, 300)
+    window.show()
+    usual = above.height()
+    assert grows.height() > 200
+    grows.hide()
+    qtbot.waitUntil(lambda: above.height() == usual and above.y() == 0)
