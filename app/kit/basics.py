@@ -274,10 +274,13 @@ def column(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin
     return layout
 
 
-def group(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QWidget:
-    """Create a widget that holds contents in a column, so that they are shown and hidden at once."""
+def group(
+    *contents: Content, horizontal: bool = False, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0
+) -> QWidget:
+    """Create a widget that holds contents in a column, or side by side, so that they are shown and hidden at once."""
     widget = QWidget()
-    widget.setLayout(column(*contents, spacing=spacing, grows=grows, margin=margin))
+    lay_out = row if horizontal else column
+    widget.setLayout(lay_out(*contents, spacing=spacing, grows=grows, margin=margin))
     return widget
 
 
