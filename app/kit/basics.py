@@ -7,6 +7,7 @@ import html
 import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QResizeEvent, QShowEvent
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSplitter,
+    QStackedWidget,
     QStyle,
     QVBoxLayout,
     QWidget,
@@ -31,6 +33,12 @@ from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 Content = QWidget | QLayout | None
 """What a row, a column, a card or a page contains: widgets, layouts, and None for a stretch."""
+
+Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[QWidget | QLayout, int]
+"""The contents that take the spare space, in equal shares or with the share of each."""
+
+Margin = int | tuple[int, int, int, int]
+"""Pixels around contents: on all sides, or left, top, right, bottom."""
 
 
 def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
@@ -183,14 +191,14 @@ def frame(
     role: str = "card",
     *contents: Content,
     horizontal: bool = False,
-    margin: int = 2 * SPACE,
+    margin: Margin = 2 * SPACE,
     spacing: int = SPACE,
-    grows: QWidget | Sequence[QWidget] = (),
+    grows: Growing = (),
 ) -> QFrame:
     """Create a framed box with contents in a column, or side by side. role: card, sunken, banner, top-bar, status-bar.
 
     Args:
-        grows: the widgets among the contents that take the spare space.
+        grows: the contents that take the spare space.
     """
     box = QFrame()
     box.setProperty("role", role)
@@ -212,15 +220,15 @@ def titled_card(
     title: str,
     *contents: Content,
     trailing: QWidget | None = None,
-    margin: int = SPACE + SPACE // 2,
+    margin: Margin = SPACE + SPACE // 2,
     spacing: int = SPACE // 2,
-    grows: QWidget | Sequence[QWidget] | None = None,
+    grows: Growing | None = None,
 ) -> QFrame:
     """Create a card with a heading, `trailing` at its right, and contents below.
 
     Args:
         title: the heading, '' for none.
-        grows: the widgets that take the spare space; None for the last one.
+        grows: the contents that take the spare space; None for the last one if it is a widget.
     """
     if grows is None:
         grows = [each for each in contents[-1:] if isinstance(each, QWidget)]
@@ -251,46 +259,49 @@ def separator() -> QFrame:
     return line
 
 
-def row(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QHBoxLayout:
+def row(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QHBoxLayout:
     """Lay out contents side by side; those in `grows` take the spare space."""
     layout = QHBoxLayout()
-    _fill(layout, contents, spacing, grows)
+    _fill(layout, contents, spacing, grows, margin)
     return layout
 
 
-def column(
-    *contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = (), margin: int = 0
-) -> QVBoxLayout:
-    """Lay out contents in a column; those in `grows` take the spare space. margin: in pixels, around all of it."""
+def column(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QVBoxLayout:
+    """Lay out contents in a column; those in `grows` take the spare space."""
     layout = QVBoxLayout()
     _fill(layout, contents, spacing, grows, margin)
     return layout
 
 
-def group(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QWidget:
-    """Create a widget without margins that holds contents in a column, so that they are shown and hidden at once."""
+def group(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QWidget:
+    """Create a widget that holds contents in a column, so that they are shown and hidden at once."""
     widget = QWidget()
-    widget.setLayout(column(*contents, spacing=spacing, grows=grows))
+    widget.setLayout(column(*contents, spacing=spacing, grows=grows, margin=margin))
     return widget
 
 
+def stacked(*pages: QWidget) -> QStackedWidget:
+    """Create a stack of pages of which the first is shown."""
+    stack = QStackedWidget()
+    for page in pages:
+        stack.addWidget(page)
+    return stack
+
+
 def _fill(
-    layout: QBoxLayout,
-    contents: Iterable[Content],
-    spacing: int,
-    grows: QWidget | Sequence[QWidget] = (),
-    margin: int = 0,
+    layout: QBoxLayout, contents: Iterable[Content], spacing: int, grows: Growing = (), margin: Margin = 0
 ) -> None:
-    growing = (grows,) if isinstance(grows, QWidget) else grows
-    layout.setContentsMargins(margin, margin, margin, margin)
+    growing = (grows,) if isinstance(grows, QWidget | QLayout) else grows
+    share_of = growing if isinstance(growing, Mapping) else dict.fromkeys(growing, 1)
+    layout.setContentsMargins(*([margin] * 4 if isinstance(margin, int) else margin))
     layout.setSpacing(spacing)
     for content in contents:
         if content is None:
             layout.addStretch(1)
         elif isinstance(content, QLayout):
-            layout.addLayout(content)
+            layout.addLayout(content, share_of.get(content, 0))
         else:
-            layout.addWidget(content, int(content in growing))
+            layout.addWidget(content, share_of.get(content, 0))
 
 
 def clear(layout: QLayout) -> None:
@@ -307,8 +318,16 @@ def show_only(shown: Mapping[QWidget, object]) -> None:
         widget.setVisible(bool(is_shown))
 
 
-def show_words(widget: QLabel, words: str) -> None:
-    """Set the text of a label; "" hides it."""
+class _Worded(Protocol):
+    """A label, an elided label or a button."""
+
+    def setText(self, text: str, /) -> None: ...
+
+    def setVisible(self, visible: bool, /) -> None: ...
+
+
+def show_words(widget: _Worded, words: str) -> None:
+    """Set the text of a label or a button; "" hides it."""
     widget.setText(words)
     widget.setVisible(bool(words))
 
@@ -390,11 +409,9 @@ def scrolling(widget: QWidget) -> QScrollArea:
     return area
 
 
-def scrolled(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QScrollArea:
+def scrolled(*contents: Content, spacing: int = SPACE, grows: Growing = ()) -> QScrollArea:
     """Create a scroll area with contents in a column, beside some space for the scroll bar."""
-    inside = group(*contents, spacing=spacing, grows=grows)
-    inside.layout().setContentsMargins(0, 0, SPACE, 0)  # type: ignore[union-attr]
-    return scrolling(inside)
+    return scrolling(group(*contents, spacing=spacing, grows=grows, margin=(0, 0, SPACE, 0)))
 
 
 _MAX_NESTED = 6

@@ -6,7 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.basics import button, column, scrolling
+from terrarium.app.kit.basics import button, column, row, scrolling, show_words, stacked
+from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import ThemeProvider
 
 
@@ -36,3 +37,28 @@ def test_a_click_between_the_widgets_of_a_scroll_area_does_not_frame_it(qtbot: Q
     field.setFocus()
     qtbot.mouseClick(area.viewport(), Qt.MouseButton.LeftButton)
     assert window.focusWidget() is field
+
+
+def test_contents_share_the_spare_space_as_asked(qtbot: QtBot) -> None:
+    window, fixed, small, large = QWidget(), QWidget(), QWidget(), QWidget()
+    fixed.setFixedWidth(50)
+    inner = column(large)
+    window.setLayout(row(fixed, small, inner, spacing=0, grows={small: 1, inner: 2}, margin=(10, 0, 40, 0)))
+    qtbot.addWidget(window)
+    window.resize(400, 100)
+    window.show()
+    assert [each.x() for each in (fixed, small, large)] == [10, 60, 160]
+    assert [each.width() for each in (small, large)] == [100, 200]
+
+
+def test_words_show_and_hide_what_says_them(qtbot: QtBot, theme: ThemeProvider) -> None:
+    pressed, said = button("", theme), ElidedLabel()
+    pages = stacked(pressed, said)
+    qtbot.addWidget(pages)
+    assert pages.currentWidget() is pressed
+    for widget in (pressed, said):
+        show_words(widget, "Go on")
+        assert widget.text() == "Go on"
+        assert not widget.isHidden()
+        show_words(widget, "")
+        assert widget.isHidden()
