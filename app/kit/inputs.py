@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QComboBox, QLineEdit, QProgressBar, QPushButton, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QProgressBar, QPushButton, QWidget
 
-from terrarium.app.kit.basics import column, plain_tip, row, show_only
+from terrarium.app.kit.basics import column, label, plain_tip, row, show_only, without_mnemonic
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE
@@ -54,13 +54,31 @@ def choice(name: str, tip: str = "", entries: Mapping[Any, str] | None = None, *
     return box
 
 
-def fill_choice(box: QComboBox, entries: Mapping[Any, str], chosen: object = None) -> None:
-    """Replace the entries of a choice, without signals. chosen: the value to select; the first if it is not there."""
+def fill_choice(
+    box: QComboBox, entries: Mapping[Any, str], chosen: object = None, tips: Mapping[Any, str] | None = None
+) -> None:
+    """Replace the entries of a choice, without signals.
+
+    Args:
+        chosen: the value to select; the first if it is not there.
+        tips: value -> the tooltip of its entry.
+    """
     with QSignalBlocker(box):
         box.clear()
-        for value, words in entries.items():
+        for i, (value, words) in enumerate(entries.items()):
             box.addItem(words, value)
-        box.setCurrentIndex(max(box.findData(chosen), 0) if entries else -1)
+            if tips is not None and value in tips:
+                box.setItemData(i, plain_tip(tips[value]), Qt.ItemDataRole.ToolTipRole)
+        values = list(entries)  # Qt would compare Python's objects by identity
+        box.setCurrentIndex(values.index(chosen) if chosen in values else 0)
+
+
+def name_of(editor: QWidget, text: str, tip: str = "") -> QLabel:
+    """Create the label of an editor; it shows `text` verbatim. tip: its tooltip."""
+    widget = label(without_mnemonic(text))
+    widget.setBuddy(editor)
+    widget.setToolTip(plain_tip(tip))
+    return widget
 
 
 def progress_bar(name: str) -> QProgressBar:
@@ -75,7 +93,7 @@ def show_progress(bar: QProgressBar, done: int = 0, total: int = 0) -> None:
     """Show the share that is done; with a total of 0, that something is going on."""
     bar.setRange(0, _STEPS if total else 0)
     if total:
-        bar.setValue(round(_STEPS * done / total))
+        bar.setValue(round(_STEPS * min(done / total, 1)))
 
 
 class BusyRow(QWidget):
