@@ -31,8 +31,9 @@ from PySide6.QtWidgets import (
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
-Content = QWidget | QLayout | None
-"""What a row, a column, a card or a page contains: widgets, layouts, and None for a stretch."""
+Content = QWidget | QLayout | int | None
+"""What a row, a column, a card or a page contains: widgets, layouts, pixels of empty space, and None for a stretch,
+which takes spare space unless something that grows is shown."""
 
 Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[QWidget | QLayout, int]
 """The contents that take the spare space, in equal shares or with the share of each."""
@@ -238,9 +239,9 @@ def titled_card(
     return box
 
 
-def step_card(title: str, caption: str = "", *contents: Content) -> QFrame:
+def step_card(title: str, caption: str = "", *contents: Content, grows: Growing = ()) -> QFrame:
     """Create a card for one step of a form: a large heading, a sentence about it, and contents."""
-    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents)
+    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents, grows=grows)
     _lines(box).insertLayout(0, headed(title, role="heading", explained=box))
     return box
 
@@ -297,7 +298,9 @@ def _fill(
     layout.setSpacing(spacing)
     for content in contents:
         if content is None:
-            layout.addStretch(1)
+            layout.addStretch(0 if share_of else 1)  # takes nothing while something shown grows
+        elif isinstance(content, int):
+            layout.addSpacing(content)
         elif isinstance(content, QLayout):
             layout.addLayout(content, share_of.get(content, 0))
         else:
@@ -315,6 +318,12 @@ def clear(layout: QLayout) -> None:
 def show_only(shown: Mapping[QWidget, object]) -> None:
     """Show the widgets whose value is true, and hide the others."""
     for widget, is_shown in shown.items():
+        widget.setVisible(bool(is_shown))
+
+
+def show_if(is_shown: object, *widgets: QWidget) -> None:
+    """Show all of these widgets, or hide all of them."""
+    for widget in widgets:
         widget.setVisible(bool(is_shown))
 
 

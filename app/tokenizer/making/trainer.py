@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Callable
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolled, show_words, stacked
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.forms.slot_row import ROW_MARGIN
-from terrarium.app.kit.inputs import choice, fill_choice, line_edit, name_of, named, progress_bar, show_progress
+from terrarium.app.kit.inputs import caption, choice, fill_choice, grid, line_edit, named, progress_bar, show_progress
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -81,15 +81,10 @@ class TokenizerTrainer(QWidget):
         self.name.textEdited.connect(self._on_name_edited)
 
     def _build(self) -> None:
-        fields = QGridLayout()
-        fields.setContentsMargins(*ROW_MARGIN)
-        fields.setSpacing(SPACE)
-        fields.setColumnStretch(1, 1)
         editors = (self.source, self.kind, self._about_kind, self.vocab, self.name)
-        for at, editor in enumerate(editors):
-            fields.addWidget(editor, at, 1)
-            if name := editor.accessibleName():
-                fields.addWidget(name_of(editor, name, editor.toolTip()), at, 0)
+        captions = [caption(each.accessibleName(), each, tip=each.toolTip()) for each in editors]
+        fields = grid(*zip(captions, editors, strict=True), grows=1, spacing=(SPACE, SPACE))
+        fields.setContentsMargins(*ROW_MARGIN)
         tip = "Train it and add it to the library"
         self.start_button = button("Train", self._theme, self._on_train, icon="play", role="primary", tip=tip)
         cancel = button("Cancel", self._theme, self.cancel_requested.emit, icon="x", tip="Stop; nothing is kept")
