@@ -17,10 +17,15 @@ from terrarium.models.library.trash import KINDS, TrashedItem, delete_expired, d
 
 log = logging.getLogger(__name__)
 
-DeleteAgain = Callable[[Sequence[Path]], Sequence[str]]
-"""Redoes a deletion: moves restored paths to the trash again, and returns the tokens of those moved."""
-_STACKS = {"tokenizer": "tokenizer", "dataset": "data", "design": "builder", "chat": "chat", "preference set": "chat"}
-"""Kind -> the undo stack of its deletions; other kinds use the training tab's."""
+STACKS = {
+    "run": "training",
+    "tokenizer": "tokenizer",
+    "dataset": "data",
+    "design": "builder",
+    "chat": "chat",
+    "preference set": "chat",
+}
+"""Kind -> the undo stack of its renames and deletions."""
 
 
 class Trash(QObject):
@@ -31,11 +36,11 @@ class Trash(QObject):
 
     Signals:
         changed(): `items` or `busy` has changed.
-        restored(kind): an item of this kind (see models.library.trash) was restored.
+        restored(kind, paths): items of this kind (see models.library.trash) were restored; paths: token -> path.
     """
 
     changed = Signal()
-    restored = Signal(str)
+    restored = Signal(str, object)
 
     def __init__(self, library: Library, notices: Notices, undo: Undo, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -57,55 +62,49 @@ class Trash(QObject):
         self._notices.attempt(lambda: tokens.append(self._library.move_to_trash(path)))
         return tokens
 
-    def offer_undo(self, what: str, tokens: Sequence[str], again: DeleteAgain) -> None:
-        """Push a deletion onto the undo stack, and show a notice about it.
+    def offer_undo(self, kind: str, what: str, tokens: Sequence[str], again: Callable[[], Sequence[str]]) -> None:
+        """Push a deletion onto the undo stack of a kind, and show a notice about it.
 
         Args:
             what: the deleted thing, as “design “mine””.
             tokens: from `Library.move_to_trash`. Nothing happens if there are none.
-            again: redoes the deletion.
+            again: moves what was restored to the trash again, and returns the tokens of that.
         """
         if not tokens:
             return
-        restored: Sequence[Path] = ()
-
-        def undo() -> bool:
-            nonlocal restored
-            restored = self.restore(tokens)
-            return bool(restored)
 
         def redo() -> bool:
             nonlocal tokens
-            tokens = again(restored)
+            tokens = again()
             return bool(tokens)
 
         def is_stale() -> bool:
             return not any((self._library.trash / token).exists() for token in tokens)
 
-        kind = KINDS.get(read_origin(self._library.trash / tokens[0]).parts[0], "file")
-        stack, step = _STACKS.get(kind, "training"), Step(f"deletion of {what}", undo, redo, is_stale=is_stale)
+        stack = STACKS[kind]
+        step = Step(f"deletion of {what}", lambda: self.restore(tokens), redo, is_stale=is_stale)
         self.undo.add(stack, step)
         sentence = f"{what[0].upper()}{what[1:]} deleted"
         self._sentences |= dict.fromkeys(tokens, sentence)
         self._notices.deleted.emit(sentence, lambda: self.undo.take_back(stack, step))
         self._refresh_if_read()
 
-    def restore(self, tokens: Sequence[str]) -> Sequence[Path]:
-        """Restore deletions and return their paths; a notice says if one was restored under another name."""
-        restored: dict[Path, str] = {}
+    def restore(self, tokens: Sequence[str]) -> bool:
+        """Restore deletions; return whether any was. A notice says if one was restored under another name."""
+        restored: dict[str, dict[str, Path]] = {}
         for token in tokens:
             self._notices.attempt(partial(self._restore, token, restored))
-        for kind in dict.fromkeys(restored.values()):
-            self.restored.emit(kind)
+        for kind, paths in restored.items():
+            self.restored.emit(kind, paths)
         self.undo.forget_stale()
         self._refresh_if_read()
-        return tuple(restored)
+        return bool(restored)
 
-    def _restore(self, token: str, restored: dict[Path, str]) -> None:
+    def _restore(self, token: str, restored: dict[str, dict[str, Path]]) -> None:
         origin = read_origin(self._library.trash / token)
         target = self._library.restore(token)
         kind = KINDS.get(origin.parts[0], "file")
-        restored[target] = kind
+        restored.setdefault(kind, {})[token] = target
         if sentence := self._sentences.pop(token, ""):
             self._notices.undone.emit(sentence)
         if target.name != origin.name:
