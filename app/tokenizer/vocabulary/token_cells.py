@@ -1,23 +1,15 @@
-"""A Qt table model of the rows of a vocabulary; cells are created lazily."""
+"""The cells of the table of a vocabulary: columns whose records are rows of the vocabulary."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Slot
-from PySide6.QtGui import QColor, QFont
-from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.record_table import Column
 from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.models.number_words import with_minus
 from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from terrarium.models.tokenizers.vocabulary.token_types import TYPES
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
-
-Index = QModelIndex | QPersistentModelIndex
 
 TITLES = {
     "id": ("Id", "The token's number: all that the model sees of it"),
@@ -41,87 +33,40 @@ _RIGHT = ("id", "length", "count")
 _MAX_CHARACTERS, _MAX_BYTES = 120, 40  # limits for the text of a cell
 
 
-class VocabularyModel(QAbstractTableModel):
-    """Rows of a vocabulary in any order."""
+class TokenCells:
+    """The texts of a vocabulary's rows. glyphs: says which characters can be drawn."""
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self.vocabulary: Vocabulary | None = None
-        self.usage: Usage | None = None
-        self.rows: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.columns: tuple[str, ...] = ()
-        self._mono, self._faint = QFont(), QColor()
-        self._restyle()
-        theme.theme_changed.connect(self._restyle)
+    def __init__(self, vocabulary: Vocabulary, usage: Usage | None, glyphs: Glyphs) -> None:
+        self.vocabulary, self.usage, self.glyphs = vocabulary, usage, glyphs
 
-    def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
-        """Set the vocabulary and its counts, without rows."""
-        self.beginResetModel()
-        self.vocabulary, self.usage = vocabulary, usage
-        self.rows = np.zeros(0, np.int64)
-        has_made = vocabulary is not None and (vocabulary.n_merges > 0 or vocabulary.scores is not None)
-        left_out = {"count"} if usage is None else set()
-        self.columns = tuple(name for name in TITLES if name not in left_out and (name != "made" or has_made))
-        self.endResetModel()
+    def columns(self) -> list[Column]:
+        """Return the columns; without counts or merges, if there are none."""
+        has_made = self.vocabulary.n_merges > 0 or self.vocabulary.scores is not None
+        left_out = {"count"} if self.usage is None else set()
+        return [self._column(name) for name in TITLES if name not in left_out and (name != "made" or has_made)]
 
-    def set_rows(self, rows: NDArray[np.int64]) -> None:
-        """Show these rows of the vocabulary in this order."""
-        self.beginResetModel()
-        self.rows = rows
-        self.endResetModel()
+    def _column(self, name: str) -> Column:
+        has_scores = self.vocabulary.scores is not None
+        title, about = _SCORE if name == "made" and has_scores else TITLES[name]
+        return Column(
+            name=name,
+            title=title,
+            about=f"{about}. Click to sort",
+            value=lambda row: self.text(name, row),
+            tip=lambda row: self.tip(name, row),
+            is_number=name in _RIGHT or (name == "made" and self.vocabulary.n_merges == 0),
+            mono=0.0 if name == "type" else 0.95,
+            tone=lambda row: "muted" if name in ("bytes", "type") or not self.vocabulary.reachable[row] else "",
+            falls=name in DESCENDING_FIRST,
+        )
 
-    def model_row(self, row: int) -> int:
-        """Return the model row of a row of the vocabulary, -1 if it is not shown."""
-        matches = np.flatnonzero(self.rows == row)
-        return int(matches[0]) if len(matches) else -1
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.columns)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
-            return None
-        name = self.columns[section]
-        has_scores = self.vocabulary is not None and self.vocabulary.scores is not None
-        title, tip = _SCORE if name == "made" and has_scores else TITLES[name]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{tip}. Click to sort"
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return self._alignment(name)
-        if role == Qt.ItemDataRole.InitialSortOrderRole:
-            return Qt.SortOrder.DescendingOrder if name in DESCENDING_FIRST else Qt.SortOrder.AscendingOrder
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if self.vocabulary is None or not index.isValid():
-            return None
-        name, row = self.columns[index.column()], int(self.rows[index.row()])
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self.cell_text(name, row)
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(name, row)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return self._alignment(name)
-        if role == Qt.ItemDataRole.FontRole:
-            return None if name == "type" else self._mono
-        if role == Qt.ItemDataRole.ForegroundRole:
-            return self._faint if name in ("bytes", "type") or not self.vocabulary.reachable[row] else None
-        return None
-
-    def cell_text(self, name: str, row: int) -> str:
+    def text(self, name: str, row: int) -> str:
         """Return the text of a cell."""
-        assert self.vocabulary is not None
         table = self.vocabulary
         if name == "id":
             return f"{table.ids[row]}"
         if name == "token":
-            return self._glyphs.drawable(table.shown[row][:_MAX_CHARACTERS])
+            return self.glyphs.drawable(table.shown[row][:_MAX_CHARACTERS])
         if name == "bytes":
             return format_hex(table.data[row])
         if name == "length":
@@ -130,10 +75,10 @@ class VocabularyModel(QAbstractTableModel):
             return table[row].type.capitalize()
         if name == "count":
             return "" if self.usage is None else f"{self.usage.counts[row]:,}"
-        return self._glyphs.drawable(format_origin(table, table[row]))
+        return self.glyphs.drawable(format_origin(table, table[row]))
 
-    def _tip(self, name: str, row: int) -> str:
-        assert self.vocabulary is not None
+    def tip(self, name: str, row: int) -> str:
+        """Return the tooltip of a cell, "" for none."""
         token = self.vocabulary[row]
         if name == "type":
             return TYPES[token.type]
@@ -144,16 +89,6 @@ class VocabularyModel(QAbstractTableModel):
         if name in ("token", "bytes") and not token.reachable:
             return USES["unreachable"]
         return ""
-
-    def _alignment(self, name: str) -> Qt.AlignmentFlag:
-        is_right = name in _RIGHT or (name == "made" and self.vocabulary is not None and self.vocabulary.n_merges == 0)
-        side = Qt.AlignmentFlag.AlignRight if is_right else Qt.AlignmentFlag.AlignLeft
-        return side | Qt.AlignmentFlag.AlignVCenter
-
-    @Slot()
-    def _restyle(self) -> None:
-        self._mono, self._faint = self._theme.mono_font(0.95), self._theme.theme.color("muted")
-        self._glyphs = Glyphs(self._mono)
 
 
 def format_hex(data: bytes) -> str:
