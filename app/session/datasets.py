@@ -43,7 +43,7 @@ class Datasets(QObject):
     ) -> None:
         super().__init__(parent)
         self._library, self._remembered = library, remembered
-        self._shelf = Shelf("dataset", library.corpora, trash, notices, self)
+        self._shelf = Shelf("dataset", trash, self)
         self._shelf.deleted.connect(self._on_deleted)
         self._shelf.restored.connect(self.refresh)
         self._list: tuple[DatasetInfo, ...] | None = None

@@ -41,7 +41,7 @@ class Designs(QObject):
     ) -> None:
         super().__init__(parent)
         self._library, self._remembered, self._notices = library, remembered, notices
-        self._shelf = Shelf("design", library.designs, trash, notices, self, suffix=".json", rename=self._rename)
+        self._shelf = Shelf("design", trash, self, rename=self._rename)
         self._shelf.renamed.connect(self._on_renamed)
         self._shelf.deleted.connect(self._on_deleted)
         self._shelf.changed.connect(self.list_changed)

@@ -43,7 +43,7 @@ class PreferenceSets(QObject):
     ) -> None:
         super().__init__(parent)
         self._library, self._remembered, self._notices = library, remembered, notices
-        self._shelf = Shelf("preference set", library.preferences, trash, notices, self, rename=self._rename)
+        self._shelf = Shelf("preference set", trash, self, rename=self._rename)
         self._shelf.renamed.connect(self._on_renamed)
         self._shelf.deleted.connect(self._on_deleted)
         self._shelf.restored.connect(self._on_restored)

@@ -42,7 +42,7 @@ class Runs(QObject):
     ) -> None:
         super().__init__(parent)
         self._library, self._training, self._notices = library, training, notices
-        self._shelf = Shelf("run", library.runs, trash, notices, self, rename=self._rename, prepare=self._may_delete)
+        self._shelf = Shelf("run", trash, self, rename=self._rename, prepare=self._may_delete)
         self._shelf.deleted.connect(self._on_deleted)
         self._shelf.changed.connect(self.changed)
         self.index = index

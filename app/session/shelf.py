@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from terrarium.app.session.trash import STACKS, Trash
 from terrarium.app.session.undo import Step
-from terrarium.app.worker.notices import Notices
 
 
 @dataclass(eq=False)
@@ -25,8 +23,7 @@ class Shelf(QObject):
     """The things of a kind, each a file or folder named by its key; problems are reported as notices.
 
     Args:
-        kind: one of the values of KINDS in models.library.trash.
-        folder, suffix: where the things are, and what their file names add to their keys.
+        kind: a key of STACKS in session/trash.py.
         rename: renames the thing with a key, and returns its new key. Raises ValueError or OSError.
         prepare: called before a thing is moved to the trash; returns whether it may be moved, and reports why not.
 
@@ -45,18 +42,14 @@ class Shelf(QObject):
     def __init__(
         self,
         kind: str,
-        folder: Path,
         trash: Trash,
-        notices: Notices,
         parent: QObject,
         *,
-        suffix: str = "",
         rename: Callable[[str, str], str] | None = None,
         prepare: Callable[[str], bool] = lambda key: True,
     ) -> None:
         super().__init__(parent)
-        self._kind, self._folder, self._suffix = kind, folder, suffix
-        self._trash, self._notices, self._rename_stored, self._prepare = trash, notices, rename, prepare
+        self._kind, self._trash, self._rename_stored, self._prepare = kind, trash, rename, prepare
         self._things: dict[str, _Thing] = {}  # by key; those that a step may hold
         self._in_trash: dict[str, _Thing] = {}  # by token
         trash.restored.connect(self._on_restored)
@@ -90,7 +83,7 @@ class Shelf(QObject):
             nonlocal after
             after = rename(key, name)
 
-        self._notices.attempt(attempt)
+        self._trash.notices.attempt(attempt)
         if after:
             self._move(self._things.pop(key, None), after)
             self.renamed.emit(key, after)
@@ -115,10 +108,7 @@ class Shelf(QObject):
     def _delete(self, keys: Sequence[str]) -> dict[str, _Thing]:
         """Move things to the trash; return them by token."""
         moved = {
-            token: self._thing(key)
-            for key in keys
-            if self._prepare(key)
-            for token in self._trash.move(self._folder / f"{key}{self._suffix}")
+            token: self._thing(key) for key in keys if self._prepare(key) for token in self._trash.move(self._kind, key)
         }
         gone = [thing.key for thing in moved.values()]
         self._in_trash |= moved
@@ -131,10 +121,10 @@ class Shelf(QObject):
         return moved
 
     @Slot(str, object)
-    def _on_restored(self, kind: str, paths: Mapping[str, Path]) -> None:
+    def _on_restored(self, kind: str, keys: Mapping[str, str]) -> None:
         if kind == self._kind:
-            for token, path in paths.items():
-                self._move(self._in_trash.pop(token, None), path.name.removesuffix(self._suffix))
+            for token, key in keys.items():
+                self._move(self._in_trash.pop(token, None), key)
             self.restored.emit()
             self.changed.emit()
 

@@ -42,7 +42,7 @@ class Tokenizers(QObject):
     ) -> None:
         super().__init__(parent)
         self._library, self._remembered, self._notices = library, remembered, notices
-        self._shelf = Shelf("tokenizer", library.tokenizers, trash, notices, self, rename=self._rename)
+        self._shelf = Shelf("tokenizer", trash, self, rename=self._rename)
         self._shelf.renamed.connect(self._on_renamed)
         self._shelf.deleted.connect(self._on_deleted)
         self._shelf.changed.connect(self.list_changed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -26,17 +25,21 @@ STACKS = {
     "preference set": "chat",
 }
 """Kind -> the undo stack of its renames and deletions."""
+_FOLDERS = {kind: folder for folder, kind in KINDS.items()}
+_SUFFIXES = {"design": ".json", "chat": ".json"}
+"""Kind -> what the names of its files add to their keys."""
 
 
 class Trash(QObject):
     """Moves files and folders to the library's trash, and lists its items. Failures are reported as notices.
 
-    undo: the stacks that record deletions.
+    key: identifies a thing of a kind: the name of its file, without the suffix of the kind, or of its folder.
+    undo: the stacks that record deletions. notices: where failures are reported.
     items: the trash's items at the last `refresh`, the newest first; None before the first refresh has finished.
 
     Signals:
         changed(): `items` or `busy` has changed.
-        restored(kind, paths): items of this kind (see models.library.trash) were restored; paths: token -> path.
+        restored(kind, keys): items of this kind (see models.library.trash) were restored; keys: token -> key.
     """
 
     changed = Signal()
@@ -44,7 +47,7 @@ class Trash(QObject):
 
     def __init__(self, library: Library, notices: Notices, undo: Undo, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._library, self._notices, self.undo = library, notices, undo
+        self._library, self.notices, self.undo = library, notices, undo
         self.changed.connect(undo.forget_stale)
         self.items: Sequence[TrashedItem] | None = None
         self._sentences: dict[str, str] = {}  # token -> the notice shown when it was deleted
@@ -56,10 +59,10 @@ class Trash(QObject):
         """Whether a permanent deletion is running."""
         return self._deleting is not None and self._deleting.busy
 
-    def move(self, path: Path) -> Sequence[str]:
+    def move(self, kind: str, key: str) -> Sequence[str]:
         """Move a file or folder to the trash; return its token in a list, which is empty if it cannot be moved."""
-        tokens: list[str] = []
-        self._notices.attempt(lambda: tokens.append(self._library.move_to_trash(path)))
+        path, tokens = self._library.home / _FOLDERS[kind] / f"{key}{_SUFFIXES.get(kind, '')}", list[str]()
+        self.notices.attempt(lambda: tokens.append(self._library.move_to_trash(path)))
         return tokens
 
     def offer_undo(self, kind: str, what: str, tokens: Sequence[str], again: Callable[[], Sequence[str]]) -> None:
@@ -86,37 +89,37 @@ class Trash(QObject):
         self.undo.add(stack, step)
         sentence = f"{what[0].upper()}{what[1:]} deleted"
         self._sentences |= dict.fromkeys(tokens, sentence)
-        self._notices.deleted.emit(sentence, lambda: self.undo.take_back(stack, step))
+        self.notices.deleted.emit(sentence, lambda: self.undo.take_back(stack, step))
         self._refresh_if_read()
 
     def restore(self, tokens: Sequence[str]) -> bool:
         """Restore deletions; return whether any was. A notice says if one was restored under another name."""
-        restored: dict[str, dict[str, Path]] = {}
+        restored: dict[str, dict[str, str]] = {}
         for token in tokens:
-            self._notices.attempt(partial(self._restore, token, restored))
-        for kind, paths in restored.items():
-            self.restored.emit(kind, paths)
+            self.notices.attempt(partial(self._restore, token, restored))
+        for kind, keys in restored.items():
+            self.restored.emit(kind, keys)
         self.undo.forget_stale()
         self._refresh_if_read()
         return bool(restored)
 
-    def _restore(self, token: str, restored: dict[str, dict[str, Path]]) -> None:
+    def _restore(self, token: str, restored: dict[str, dict[str, str]]) -> None:
         origin = read_origin(self._library.trash / token)
         target = self._library.restore(token)
         kind = KINDS.get(origin.parts[0], "file")
-        restored.setdefault(kind, {})[token] = target
+        was, now = (path.name.removesuffix(_SUFFIXES.get(kind, "")) for path in (origin, target))
+        restored.setdefault(kind, {})[token] = now
         if sentence := self._sentences.pop(token, ""):
-            self._notices.undone.emit(sentence)
-        if target.name != origin.name:
-            was, now = (Path(name).stem if kind == "design" else name for name in (origin.name, target.name))
-            self._notices.say(f"There is a {kind} called “{was}” already, so this one was restored as “{now}”.")
+            self.notices.undone.emit(sentence)
+        if was != now:
+            self.notices.say(f"There is a {kind} called “{was}” already, so this one was restored as “{now}”.")
 
     def refresh(self) -> None:
         """Read the list of items in the background."""
         if self._reading is None:
             self._reading = LatestTask(self)
             self._reading.done.connect(self._on_read)
-            self._reading.failed.connect(self._notices.fail)
+            self._reading.failed.connect(self.notices.fail)
         self._reading.ask(lambda: list_trash(self._library.trash))
 
     def delete_for_good(self, tokens: Sequence[str]) -> None:
@@ -143,7 +146,7 @@ class Trash(QObject):
         if self._deleting is None:
             self._deleting = TaskQueue(self)
             self._deleting.done.connect(self._on_deleted)
-            self._deleting.failed.connect(self._notices.fail)
+            self._deleting.failed.connect(self.notices.fail)
             self._deleting.failed.connect(self._on_deleted)
         return self._deleting
 

@@ -57,9 +57,7 @@ class ChatLibrary(QObject):
         self._importer.done.connect(self._on_imported)
         for failed in (self._opener.failed, self._importer.failed, self._writing.failed):
             failed.connect(self._on_failed)
-        self._shelf = Shelf(
-            "chat", self.store.folder, session.trash, session.notices, self, suffix=".json", prepare=self._may_delete
-        )
+        self._shelf = Shelf("chat", session.trash, self, prepare=self._may_delete)
         self._shelf.changed.connect(self.changed)
         app = QCoreApplication.instance()
         if app is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QWidget
 
+from terrarium.app.kit.basics import add_action
 from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
@@ -54,16 +53,10 @@ class VocabularyTable(RecordTable):
         self.horizontalHeader().setSortIndicatorShown(True)  # the owner sorts, in the background
         self.horizontalHeader().sortIndicatorChanged.connect(self.sort_changed)
         self.selectionModel().currentRowChanged.connect(self._on_current_changed)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        self._add_action("Copy text", QKeySequence(QKeySequence.StandardKey.Copy), self.copy_text)
-        self._add_action("Copy id", QKeySequence("Ctrl+Shift+C"), self.copy_id)
-        self._add_action("Sort by this column", QKeySequence("Ctrl+Return"), self.sort_by_current)
+        add_action(self, "Copy text", QKeySequence(QKeySequence.StandardKey.Copy), self.copy_text)
+        add_action(self, "Copy id", QKeySequence("Ctrl+Shift+C"), self.copy_id)
+        add_action(self, "Sort by this column", QKeySequence("Ctrl+Return"), self.sort_by_current)
         theme.theme_changed.connect(self._restyle)
-
-    def _add_action(self, words: str, key: QKeySequence, do: Callable[[], None]) -> None:
-        action = QAction(words, self, shortcut=key, shortcutContext=Qt.ShortcutContext.WidgetShortcut)
-        action.triggered.connect(do)
-        self.addAction(action)
 
     @property
     def sorting(self) -> tuple[str, bool]:

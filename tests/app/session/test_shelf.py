@@ -23,7 +23,7 @@ def shelf(session: Session) -> Shelf:
         (folder / f"{key}.json").rename(folder / f"{name}.json")
         return name
 
-    return Shelf("design", folder, session.trash, session.notices, session, suffix=".json", rename=rename)
+    return Shelf("design", session.trash, session, rename=rename)
 
 
 def put(session: Session, name: str) -> Path:
@@ -71,15 +71,11 @@ def test_a_step_of_a_thing_in_the_trash_is_dropped_in_silence(session: Session, 
 def test_many_are_deleted_by_one_step_and_those_that_may_not_stay(session: Session, heard: Heard) -> None:
     folder, stack, gone = session.library.designs, session.undo.stack("builder"), list[tuple[str, ...]]()
     folder.mkdir(parents=True, exist_ok=True)
-    shelf = Shelf(
-        "design",
-        folder,
-        session.trash,
-        session.notices,
-        session,
-        suffix=".json",
-        prepare=lambda key: key != "used" or session.notices.refuse("It is in use."),
-    )
+
+    def prepare(key: str) -> bool:
+        return key != "used" or session.notices.refuse("It is in use.")
+
+    shelf = Shelf("design", session.trash, session, prepare=prepare)
     shelf.deleted.connect(gone.append)
     for name in ("one", "two", "used"):
         put(session, name)
