@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QKeySequence, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QBoxLayout,
@@ -172,6 +172,15 @@ class _Button(QPushButton):
 
     def focusNextPrevChild(self, next: bool) -> bool:
         return super().focusNextPrevChild(next) if self.isEnabled() else True
+
+
+def add_action(view: QWidget, text: str, shortcut: QKeySequence, do: Callable[[], object]) -> QAction:
+    """Add an action to the context menu of a list or table; its shortcut works while that has the focus."""
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+    action = QAction(text, view, shortcut=shortcut, shortcutContext=Qt.ShortcutContext.WidgetShortcut)
+    action.triggered.connect(lambda: do())
+    view.addAction(action)
+    return action
 
 
 def add_menu(

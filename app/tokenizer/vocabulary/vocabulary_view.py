@@ -228,12 +228,12 @@ class VocabularyView(QWidget):
 
     def export_to(self, path: Path) -> None:
         """Export the shown rows, in their order, as a CSV file; the status line reports the result."""
-        finder, rows = self._finder, self.table.contents.rows
+        finder, rows = self._finder, self.table.records
         if finder is None:
             return
 
         def write() -> str:
-            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
+            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows)
             return f"{format_count(len(rows), 'token')} written to {path}"
 
         self._writing.ask(write)
