@@ -28,6 +28,7 @@ from terrarium.models.training.batches import make_batches_events, open_parent_c
 
 _TOKENS, _ROWS = 1024, 32
 """The size of a batch: tokens of text, or rows with labels. Small ones spread over the held-out texts."""
+_MIN_BATCHES = 20
 _CHARACTERS = 1_000_000
 _MIN_PASSAGES, _MIN_PASSAGE = 20, 8
 """A text file is read in at least this many passages, of at least this many tokens."""
@@ -86,15 +87,19 @@ def _run_batches(
     corpus: Corpus, run: RunFolder, model: AnyModel, tokenizer: Tokenizer
 ) -> Generator[Event, None, Batches]:
     """Make small batches of the validation split, in the form in which the model was trained."""
-    spec, is_text = run.spec, model.config.head == "language"
-    size = max(1, _TOKENS // model.config.context_length) if is_text else _ROWS
-    train = dataclasses.replace(spec.train, batch_size=size)
-    template = read_kept_template_config(run.folder)
-    return (
-        yield from make_batches_events(
+    spec, template = run.spec, read_kept_template_config(run.folder)
+
+    def make(size: int) -> Generator[Event, None, Batches]:
+        train = dataclasses.replace(spec.train, batch_size=size)
+        return make_batches_events(
             corpus, tokenizer, model.config, train, "val", template=template, labels=spec.data.labels
         )
-    )
+
+    size = max(1, _TOKENS // model.config.context_length) if model.config.head == "language" else _ROWS
+    batches = yield from make(size)
+    if batches.n_batches < _MIN_BATCHES and size > 1:  # a short text: smaller ones still have two halves
+        batches = yield from make(max(1, size * batches.n_batches // _MIN_BATCHES))
+    return batches
 
 
 def file_batches(path: Path, model: AnyModel, tokenizer: Tokenizer) -> Batches:

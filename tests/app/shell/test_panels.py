@@ -72,7 +72,7 @@ def test_every_entry_is_complete(theme: ThemeProvider) -> None:
 
 def test_the_entry_says_whether_labels_can_be_explained(session: Session) -> None:
     told = {key: panel.load() for key, panel in PANELS.items() if panel.follows == "token"}
-    shown = {key for key, made in told.items() if made.is_about_labels or not made.is_about_predictions}  # type: ignore[attr-defined]
+    shown = {key for key, made in told.items() if made.is_about_labels or not made.is_about_predictions}
     assert shown == {key for key in told if PANELS[key].for_labels}
 
 

@@ -29,7 +29,8 @@ def drawn(n_texts: int, length: int, seed: int, *, k: int = 12, scale: float = 1
 
 
 def predicted(logits: Floats, targets: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
-    return softmax(logits, axis=1).max(axis=1), logits.argmax(axis=1) == targets
+    shares: Floats = softmax(logits, axis=1)
+    return shares.max(axis=1), logits.argmax(axis=1) == targets
 
 
 def texts(n_texts: int, length: int) -> NDArray[np.int64]:
@@ -38,8 +39,9 @@ def texts(n_texts: int, length: int) -> NDArray[np.int64]:
 
 def slopes_of(logits: Floats, targets: NDArray[np.int64], n_texts: int) -> Floats:
     own = logits[np.arange(len(logits)), targets]
-    each = [(softmax(b * logits, axis=1) * logits).sum(axis=1) - own for b in INVERSE_TEMPERATURES]
-    return np.stack(each, axis=1).reshape(n_texts, -1, len(each)).sum(axis=1)
+    each: list[Floats] = [(softmax(b * logits, axis=1) * logits).sum(axis=1) - own for b in INVERSE_TEMPERATURES]
+    sums: Floats = np.stack(each, axis=1).reshape(n_texts, -1, len(each)).sum(axis=1)
+    return sums
 
 
 def test_the_errors_are_those_of_loops_over_bins() -> None:
@@ -54,8 +56,8 @@ def test_the_errors_are_those_of_loops_over_bins() -> None:
             wide += len(members) / len(confidence) * abs(gap)
     assert found.ece.value == pytest.approx(wide, abs=1e-12)
     mass = 0.0
-    for members in np.array_split(np.argsort(confidence), N_BINS):
-        mass += len(members) / len(confidence) * abs(right[members].mean() - confidence[members].mean())
+    for part in np.array_split(np.argsort(confidence), N_BINS):
+        mass += len(part) / len(confidence) * abs(right[part].mean() - confidence[part].mean())
     assert found.adaptive_ece.value == pytest.approx(mass, abs=1e-12)
     assert found.excess.value == pytest.approx(confidence.mean() - right.mean())
 
