@@ -119,8 +119,7 @@ def _safety(args: argparse.Namespace) -> int:
     path = find_model(args.model)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from terrarium.models.architecture.transformer import Decoder
-    from terrarium.models.evaluation.over_refusal import keep_over_refusal
-    from terrarium.models.evaluation.safety import evaluate_safety
+    from terrarium.models.evaluation.safety import evaluate_safety, keep_over_refusal
     from terrarium.models.tiny_world.world import World
 
     if not isinstance(model, Decoder) or model.config.head != "language":

@@ -24,8 +24,7 @@ from terrarium.models.settings.spec_file import load_spec
 from terrarium.models.settings.tasks import TASKS
 from terrarium.models.settings.tune_spec import TUNE_MODES, TuneSpec, usual_train
 from terrarium.models.tokenizers import KINDS, find_tokenizer
-from terrarium.models.training.parallel.join import join
-from terrarium.models.training.parallel.process_group import ProcessGroup
+from terrarium.models.training.parallel.process_group import ProcessGroup, join
 from terrarium.models.training.proposal.intervals import lengthened
 
 if TYPE_CHECKING:

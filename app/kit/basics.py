@@ -6,7 +6,7 @@ import functools
 import html
 import itertools
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QResizeEvent, QShowEvent
@@ -28,6 +28,9 @@ from PySide6.QtWidgets import (
 
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+
+Content = QWidget | QLayout | None
+"""What a row, a column, a card or a page contains: widgets, layouts, and None for a stretch."""
 
 
 def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
@@ -176,13 +179,23 @@ def add_menu(
     opens.setMenu(menu)
 
 
-def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPACE, spacing: int = SPACE) -> QFrame:
-    """Create a framed box with a layout (`box.layout()`). role: card, sunken, banner, top-bar, status-bar."""
+def frame(
+    role: str = "card",
+    *contents: Content,
+    horizontal: bool = False,
+    margin: int = 2 * SPACE,
+    spacing: int = SPACE,
+    grows: QWidget | Sequence[QWidget] = (),
+) -> QFrame:
+    """Create a framed box with contents in a column, or side by side. role: card, sunken, banner, top-bar, status-bar.
+
+    Args:
+        grows: the widgets among the contents that take the spare space.
+    """
     box = QFrame()
     box.setProperty("role", role)
     layout: QBoxLayout = QHBoxLayout(box) if horizontal else QVBoxLayout(box)
-    layout.setContentsMargins(margin, margin, margin, margin)
-    layout.setSpacing(spacing)
+    _fill(layout, contents, spacing, grows, margin)
     return box
 
 
@@ -197,38 +210,37 @@ def headed(title: str, *trailing: QWidget, role: str = "subheading", explained: 
 
 def titled_card(
     title: str,
-    *widgets: QWidget,
+    *contents: Content,
     trailing: QWidget | None = None,
     margin: int = SPACE + SPACE // 2,
     spacing: int = SPACE // 2,
+    grows: QWidget | Sequence[QWidget] | None = None,
 ) -> QFrame:
-    """Create a card with a heading, `trailing` at its right, and widgets below; the last one takes the spare space.
+    """Create a card with a heading, `trailing` at its right, and contents below.
 
     Args:
         title: the heading, '' for none.
+        grows: the widgets that take the spare space; None for the last one.
     """
-    box = frame("card", margin=margin, spacing=spacing)
-    lines = box.layout()
-    assert isinstance(lines, QVBoxLayout)
+    if grows is None:
+        grows = [each for each in contents[-1:] if isinstance(each, QWidget)]
+    box = frame("card", *contents, margin=margin, spacing=spacing, grows=grows)
     if title:
-        lines.addLayout(headed(title, *([trailing] if trailing is not None else []), explained=box))
-    for widget in widgets:
-        lines.addWidget(widget)
-    lines.setStretch(lines.count() - 1, 1)
+        _lines(box).insertLayout(0, headed(title, *([trailing] if trailing is not None else []), explained=box))
     return box
 
 
-def step_card(title: str, caption: str = "", *widgets: QWidget) -> QFrame:
-    """Create a card for one step of a form: a large heading, a sentence about it, and widgets."""
-    box = frame("card")
+def step_card(title: str, caption: str = "", *contents: Content) -> QFrame:
+    """Create a card for one step of a form: a large heading, a sentence about it, and contents."""
+    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents)
+    _lines(box).insertLayout(0, headed(title, role="heading", explained=box))
+    return box
+
+
+def _lines(box: QFrame) -> QVBoxLayout:
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
-    lines.addLayout(headed(title, role="heading", explained=box))
-    if caption:
-        lines.addWidget(label(caption, "caption", wrap=True))
-    for widget in widgets:
-        lines.addWidget(widget)
-    return box
+    return lines
 
 
 def separator() -> QFrame:
@@ -239,28 +251,46 @@ def separator() -> QFrame:
     return line
 
 
-def row(*widgets: QWidget | None, spacing: int = SPACE) -> QHBoxLayout:
-    """Lay out widgets side by side; None is a stretch."""
+def row(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QHBoxLayout:
+    """Lay out contents side by side; those in `grows` take the spare space."""
     layout = QHBoxLayout()
-    _fill(layout, widgets, spacing)
+    _fill(layout, contents, spacing, grows)
     return layout
 
 
-def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
-    """Lay out widgets in a column; None is a stretch."""
+def column(
+    *contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = (), margin: int = 0
+) -> QVBoxLayout:
+    """Lay out contents in a column; those in `grows` take the spare space. margin: in pixels, around all of it."""
     layout = QVBoxLayout()
-    _fill(layout, widgets, spacing)
+    _fill(layout, contents, spacing, grows, margin)
     return layout
 
 
-def _fill(layout: QBoxLayout, widgets: Sequence[QWidget | None], spacing: int) -> None:
-    layout.setContentsMargins(0, 0, 0, 0)
+def group(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QWidget:
+    """Create a widget without margins that holds contents in a column, so that they are shown and hidden at once."""
+    widget = QWidget()
+    widget.setLayout(column(*contents, spacing=spacing, grows=grows))
+    return widget
+
+
+def _fill(
+    layout: QBoxLayout,
+    contents: Iterable[Content],
+    spacing: int,
+    grows: QWidget | Sequence[QWidget] = (),
+    margin: int = 0,
+) -> None:
+    growing = (grows,) if isinstance(grows, QWidget) else grows
+    layout.setContentsMargins(margin, margin, margin, margin)
     layout.setSpacing(spacing)
-    for widget in widgets:
-        if widget is None:
+    for content in contents:
+        if content is None:
             layout.addStretch(1)
+        elif isinstance(content, QLayout):
+            layout.addLayout(content)
         else:
-            layout.addWidget(widget)
+            layout.addWidget(content, int(content in growing))
 
 
 def clear(layout: QLayout) -> None:
@@ -271,15 +301,41 @@ def clear(layout: QLayout) -> None:
             widget.deleteLater()
 
 
-def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
-    """Lay out widgets in a splitter of initial `sizes` in pixels; the widget of index `grows` takes spare space."""
-    splitter = QSplitter(Qt.Orientation.Horizontal)
-    splitter.setChildrenCollapsible(False)
+def show_only(shown: Mapping[QWidget, object]) -> None:
+    """Show the widgets whose value is true, and hide the others."""
+    for widget, is_shown in shown.items():
+        widget.setVisible(bool(is_shown))
+
+
+def show_words(widget: QLabel, words: str) -> None:
+    """Set the text of a label; "" hides it."""
+    widget.setText(words)
+    widget.setVisible(bool(words))
+
+
+def splitter(
+    *widgets: QWidget, sizes: Sequence[int] = (), grows: Sequence[int] | int = (), vertical: bool = False
+) -> QSplitter:
+    """Create a splitter whose parts cannot be collapsed.
+
+    Args:
+        sizes: the initial sizes in pixels.
+        grows: how much of the spare space each widget takes; or the index of the only one that takes any.
+    """
+    parts = QSplitter(Qt.Orientation.Vertical if vertical else Qt.Orientation.Horizontal)
+    parts.setChildrenCollapsible(False)
     for widget in widgets:
-        splitter.addWidget(widget)
-    splitter.setStretchFactor(grows, 1)
-    splitter.setSizes(list(sizes))
-    return column(splitter)
+        parts.addWidget(widget)
+    for i, factor in enumerate(grows) if not isinstance(grows, int) else ((grows, 1),):
+        parts.setStretchFactor(i, factor)
+    if sizes:
+        parts.setSizes(list(sizes))
+    return parts
+
+
+def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
+    """Lay out widgets in a horizontal `splitter`; the widget of index `grows` takes spare space."""
+    return column(splitter(*widgets, sizes=sizes, grows=grows))
 
 
 class EmptyState(QWidget):
@@ -332,6 +388,13 @@ def scrolling(widget: QWidget) -> QScrollArea:
     widget.setProperty("role", "scrolled")
     area.setWidget(widget)
     return area
+
+
+def scrolled(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QScrollArea:
+    """Create a scroll area with contents in a column, beside some space for the scroll bar."""
+    inside = group(*contents, spacing=spacing, grows=grows)
+    inside.layout().setContentsMargins(0, 0, SPACE, 0)  # type: ignore[union-attr]
+    return scrolling(inside)
 
 
 _MAX_NESTED = 6
