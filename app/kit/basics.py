@@ -323,9 +323,14 @@ def prefers_reduced_motion() -> bool:
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 
-def scrolling(widget: QWidget) -> QScrollArea:
-    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow."""
+def scrolling(widget: QWidget, name: str = "Scrolled contents") -> QScrollArea:
+    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow.
+
+    Args:
+        name: what a screen reader calls it.
+    """
     area = _UpAndDown()
+    area.setAccessibleName(name)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click between its widgets must not focus it

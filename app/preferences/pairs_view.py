@@ -218,7 +218,9 @@ class PairsView(QFrame):
         self.search.setClearButtonEnabled(True)
         self.order, self.source = QComboBox(), QComboBox()
         self.order.setAccessibleName("Order")
+        self.order.setToolTip("What comes first")
         self.source.setAccessibleName("Only pairs chosen by")
+        self.source.setToolTip("Show only pairs that one of them chose")
         for name, words in ORDERS.items():
             self.order.addItem(words, name)
         for box in (self.order, self.source):

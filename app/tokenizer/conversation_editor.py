@@ -98,6 +98,7 @@ class _Turn(QFrame):
         self.setProperty("role", "card")
         self.roles = QComboBox()
         self.roles.setAccessibleName("Role")
+        self.roles.setToolTip("Who says this turn")
         for name, words in ROLE_WORDS.items():
             self.roles.addItem(words, name)
         keep_wheel_for_scrolling(self.roles)
@@ -113,6 +114,7 @@ class _Turn(QFrame):
         self.roles.currentIndexChanged.connect(self._on_role)
         self.editor.textChanged.connect(self.changed)
         theme.theme_changed.connect(self.update)
+        self._tell()
 
     @property
     def role(self) -> str:
@@ -121,8 +123,12 @@ class _Turn(QFrame):
 
     @Slot()
     def _on_role(self) -> None:
+        self._tell()
         self.update()
         self.changed.emit()
+
+    def _tell(self) -> None:
+        self.setAccessibleName(f"Turn of role {self.roles.currentText()}")
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

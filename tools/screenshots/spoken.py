@@ -32,6 +32,8 @@ _STRUCTURE = {Role.Client, Role.Pane, Role.LayeredPane, Role.Grouping, Role.Bord
 """Roles that only hold others together; without a name, screen readers pass over them."""
 _MACHINERY = {Role.ScrollBar, Role.Grip, Role.Separator}
 """Roles that tell nothing of their own, and that the keyboard does not lead to."""
+_TELL_CHOICE = {Role.ComboBox, Role.PageTabList}
+"""Roles for which Qt, on Linux, tells what is chosen as their name."""
 _IS_LABEL = QAccessible.RelationFlag.Label
 _MAX_ITEMS = 30
 """Items of a list, and cells of a table, that are told; the rest is counted."""
@@ -124,10 +126,11 @@ def _told(interface: QAccessibleInterface, depth: int, stops: dict[int, int]) ->
 
 
 def _name(interface: QAccessibleInterface, widget: QWidget | None) -> str:
-    """Its own name, or its label's. On Linux, Qt tells what is chosen in place of the own name of some widgets."""
+    """Its own name, its label's, or what Qt makes of its text."""
     own = widget.accessibleName() if widget is not None else ""
     labels = (of.text(QAccessible.Text.Name) for of, flag in interface.relations() if flag == _IS_LABEL)
-    return own or " ".join(labels) or interface.text(QAccessible.Text.Name)
+    named = own or " ".join(labels)
+    return named if named or interface.role() in _TELL_CHOICE else interface.text(QAccessible.Text.Name)
 
 
 def _quoted(text: str) -> str:

@@ -52,6 +52,7 @@ class HeadOverview(QWidget):
         self._area = QScrollArea()
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
+        self._area.setAccessibleName("All heads")
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setWidgetResizable(True)
         self._area.setWidget(self.montage)
@@ -59,7 +60,9 @@ class HeadOverview(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         sorting = QWidget()
-        sorting.setLayout(row(label("Sort by", "caption"), self.sort))
+        words = label("Sort by", "caption")
+        words.setBuddy(self.sort)
+        sorting.setLayout(row(words, self.sort))
         scaling = QWidget()
         scaling.setLayout(row(label("Scale", "caption"), self.scale))
         layout.addWidget(wrapping(sorting, scaling))

@@ -52,7 +52,8 @@ class VocabularyFilters(QWidget):
         self.search.setMinimumWidth(140)
         self.search.textChanged.connect(self.changed)
         self.search.returnPressed.connect(self.submitted)
-        self.types, self.uses = _box("Type"), _box("Use")
+        self.types = _box("Type", "Show tokens of one type only")
+        self.uses = _box("Use", "Show only tokens that the corpus uses in one way")
         self.types.currentIndexChanged.connect(self.changed)
         self.uses.currentIndexChanged.connect(self.changed)
         for key, act in ((Qt.Key.Key_Down, self.submitted.emit), (Qt.Key.Key_Escape, self.search.clear)):
@@ -109,9 +110,10 @@ class VocabularyFilters(QWidget):
             set_role(self.search, "", invalid="true" if is_wrong else "")
 
 
-def _box(name: str) -> QComboBox:
+def _box(name: str, tip: str) -> QComboBox:
     box = QComboBox()
     box.setAccessibleName(name)
+    box.setToolTip(tip)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
     keep_wheel_for_scrolling(box)
     return box
