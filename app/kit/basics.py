@@ -7,7 +7,7 @@ import html
 import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence, QResizeEvent, QShowEvent
@@ -35,7 +35,7 @@ Content = QWidget | QLayout | int | None
 """What a row, a column, a card or a page contains: widgets, layouts, pixels of empty space, and None for a stretch,
 which takes spare space unless something that grows is shown."""
 
-Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[QWidget | QLayout, int]
+Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[Any, int]
 """The contents that take the spare space, in equal shares or with the share of each."""
 
 Margin = int | tuple[int, int, int, int]
@@ -419,9 +419,14 @@ def prefers_reduced_motion() -> bool:
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 
-def scrolling(widget: QWidget) -> QScrollArea:
-    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow."""
+def scrolling(widget: QWidget, name: str = "Scrolled contents") -> QScrollArea:
+    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow.
+
+    Args:
+        name: what a screen reader calls it.
+    """
     area = _UpAndDown()
+    area.setAccessibleName(name)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click between its widgets must not focus it

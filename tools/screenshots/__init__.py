@@ -34,6 +34,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         metavar="M",
         help="how long to learn each of the tasks whose pages are shown (default: 0.5; 0: without them)",
     )
+    parser.add_argument(
+        "--names",
+        action="store_true",
+        help="beside each picture, write what a screen reader is told: roles, names, states and tab order",
+    )
     add_common(parser)
     return parser
 
@@ -54,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             opened_window(library, args.device) as window,
             ProgressLine(as_json=args.json) as line,
         ):
-            photographer = Photographer(window, args.folder, line)
+            photographer = Photographer(window, args.folder, line, names=args.names)
             photographer.shoot_all(None if args.shown_run else args.minutes, args.task_minutes)
     if args.json:
         print_json({"pictures": [str(path) for path in photographer.pictures]})
