@@ -45,7 +45,8 @@ class PlotView(ChartBase):
         log_changed(on): the user chose a logarithmic or linear y axis in the menu.
 
     Args:
-        title: its heading, or a widget that serves as one. tip: explains it. unit: a note beside it.
+        title: its heading, or a widget that serves as one. role: of the heading, in the style sheet. tip: explains it.
+        unit: a note beside it.
         keys: what the keys do, for the accessible name.
         has_x, has_y: whether the axes have titles, and the x axis numbers: a chart below may show them.
         margins: free pixels at the left, top and right of the data.
@@ -64,6 +65,7 @@ class PlotView(ChartBase):
         theme: ThemeProvider,
         title: str | QWidget = "",
         *,
+        role: str = "subheading",
         tip: str = "",
         unit: str = "",
         keys: str = _KEYS,
@@ -76,7 +78,8 @@ class PlotView(ChartBase):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(theme, parent)
-        self.spec, self.index = PlotSpec(), None
+        self.spec = PlotSpec()
+        self.index: int | None = None
         self.is_log = False
         self._keys, self._has_x, self._has_y, self._has_legend = keys, has_x, has_y, has_legend
         self._name, self._least, self._margins = "", least, margins
@@ -89,7 +92,7 @@ class PlotView(ChartBase):
         self.box = ReadOutBox() if is_boxed else None
         self._ring = pg.ScatterPlotItem(symbol="o", size=15, brush=None)
         self._ring.setZValue(6)
-        self.title = title if isinstance(title, QWidget) else label(title, "subheading")
+        self.title = title if isinstance(title, QWidget) else label(title, role)
         self.title.setToolTip(plain_tip(tip) if tip else self.title.toolTip())
         self.unit, self.read_out = label("", "caption"), ElidedLabel()
         self.read_out.setProperty("role", "small")
@@ -103,7 +106,7 @@ class PlotView(ChartBase):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if isinstance(title, str):
             self.set_name(title)
-        theme.theme_changed.connect(self._restyle)
+        theme.theme_changed.connect(self._on_theme)
 
     def _build(self) -> None:
         marks = help_marks(self.title.text(), self) if isinstance(self.title, QLabel) else []
@@ -131,6 +134,11 @@ class PlotView(ChartBase):
         if self._chart is not None:
             self._chart.setAccessibleName(name)
 
+    def set_title(self, title: str) -> None:
+        """Change the heading."""
+        assert isinstance(self.title, QLabel)
+        self.title.setText(title)
+
     def show_unit(self, unit: str) -> None:
         """Show a unit, or another short note, beside the title; "" for none."""
         self.unit.setText(unit)
@@ -142,6 +150,10 @@ class PlotView(ChartBase):
         if self._chart is not None:
             self._chart.show_x(shown=shown)
             self._chart.getPlotItem().setLabel("bottom", self.spec.x_title)
+
+    def show_chart(self, *, shown: bool) -> None:
+        """Show or hide all but the title and the legend."""
+        (self._chart or self._empty).setVisible(shown)
 
     def set_least(self, height: int) -> None:
         """Set the minimum height of the chart, in pixels."""
@@ -198,7 +210,8 @@ class PlotView(ChartBase):
         self._show_goals(chart)
         chart.set_marks(self.across(np.asarray(spec.marks, np.float64)).tolist(), spec.ticks)
         chart.say(spec.message)
-        self._restyle()
+        chart.show_scales(any(len(each.x) for each in spec.series))
+        self.restyle()
         first, last = spec.shown_range()
         ends = self.across(np.array([first, last])).tolist()
         chart.show_range((ends[0], ends[1]), self._heights)
@@ -264,8 +277,9 @@ class PlotView(ChartBase):
         self.index = i = i if i is not None and i < len(places) else None
         at = [] if i is None else [i]
         x, heights = self.across(places[at]), spec.heights
-        is_ringed = heights is not None and bool(at) and math.isfinite(heights[at[0]])
-        self._ring.setData(x=x if is_ringed else NONE, y=self.up(heights[at]) if is_ringed else NONE)
+        y = NONE if heights is None else self.up(heights[at])
+        is_ringed = bool(np.isfinite(y).any())
+        self._ring.setData(x=x if is_ringed else NONE, y=y if is_ringed else NONE)
         self.chart.show_cursor(float(x[0]) if at and heights is None else None)
         words = self.words_of(i)
         if self.box is None:
@@ -410,12 +424,18 @@ class PlotView(ChartBase):
         """Place the name of each point beside it, if possible where it covers no other name or point."""
 
     @Slot()
-    def _restyle(self) -> None:
+    def _on_theme(self) -> None:
+        # Qt would not forget a slot that a subclass overrides when the chart is deleted.
+        if self._chart is not None:
+            self.restyle()
+
+    def restyle(self) -> None:
+        """Take the colours and fonts of the theme."""
         theme = self._theme
-        if self._chart is None:
-            return
-        for styled in (*self.items, *self._bands):
-            styled.restyle()
+        for item in self.items:
+            item.restyle()
+        for band in self._bands:
+            band.restyle()
         for line in self.goal_lines:
             line.restyle(theme)
         self._ring.setPen(theme.pen("text", width=1.5))
@@ -423,7 +443,7 @@ class PlotView(ChartBase):
             self.box.restyle(theme)
         if self._has_legend:
             self._write_legend()
-        self._chart.set_margins(*self._free())
+        self.chart.set_margins(*self._free())
 
     def _free(self) -> tuple[int, int, int]:
         """Return the free pixels at the left, top and right of the data: above it for the names of vertical lines."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +30,11 @@ _APART = 3
 """Width in pixels of the columns to which crowded dots are thinned."""
 _STAR = 19
 """The size of a star in pixels."""
+_NO_RIM = 6
+"""Dots up to this size have no rim: it would cover them."""
+_ABOVE = MappingProxyType({"bars": -0.2, "intervals": -0.1, "line": 0.0, "dots": 0.1, "star": 0.2})
+"""How far each part of a series is above its line, as a Z value."""
+_LABELS = 0.3
 
 
 class Dots(pg.ScatterPlotItem):  # type: ignore[misc]
@@ -74,12 +79,25 @@ class SeriesItems:
     def __init__(self, chart: Chart, theme: ThemeProvider, z: float) -> None:
         self._chart, self._theme, self._z = chart, theme, z
         self.series = Series(x=NONE, y=NONE)
-        self.line: Curve | None = None
-        self.dots: Dots | None = None
-        self.bars: pg.BarGraphItem | None = None
-        self.intervals: pg.ErrorBarItem | None = None
-        self.star: pg.ScatterPlotItem | None = None
+        self._parts: dict[str, Any] = {}
         self.labels: list[pg.TextItem] = []
+
+    @property
+    def line(self) -> Curve:
+        """The line; there must be one."""
+        line: Curve = self._parts["line"]
+        return line
+
+    @property
+    def dots(self) -> Dots:
+        """The dots; there must be some."""
+        dots: Dots = self._parts["dots"]
+        return dots
+
+    @property
+    def star(self) -> pg.ScatterPlotItem:
+        """The star; there must be one."""
+        return self._parts["star"]
 
     def show(self, series: Series, points: Sequence[Floats | None]) -> None:
         """Draw a series.
@@ -89,61 +107,49 @@ class SeriesItems:
                 logarithmic axis.
         """
         before, self.series = self.series, series
-        x, y, low, high, x_low, x_high = points
+        x, y, *ends = points
         assert x is not None
         assert y is not None
-        drawn = (x, y) if np.isfinite(y).any() else (NONE, NONE)
-        has = {"line": ("line",), "joined": ("line", "dots"), "dots": ("dots",), "bars": ("bars",), "none": ()}
-        if "line" in has[series.kind]:
-            self.line = self.line or self._add(Curve(smooth=series.kind == "joined" or series.width > 1), 0)
-            self.line.setData(*drawn)
-        else:
-            self.line = self._drop(self.line)
-        if "dots" in has[series.kind]:
-            self.dots = self.dots or self._add(Dots(), 0.1)
-            self.dots.show(*drawn)
-        else:
-            self.dots = self._drop(self.dots)
-        if series.kind == "bars":
-            self.bars = self.bars or self._add(pg.BarGraphItem(x=NONE, height=NONE, width=series.wide), -0.2)
-            known = np.isfinite(y)
-            self.bars.setOpts(x=x[known], height=y[known], width=series.wide)
-        else:
-            self.bars = self._drop(self.bars)
-        if low is None and x_low is None:
-            self.intervals = self._drop(self.intervals)
-        else:
-            self.intervals = self.intervals or self._add(pg.ErrorBarItem(x=NONE, y=NONE, beam=0.0), -0.1)
-            self.intervals.setData(**_error_bars(x, y, low, high, x_low, x_high))
-        if series.star is None:
-            self.star = self._drop(self.star)
-        else:
-            self.star = self.star or self._add(pg.ScatterPlotItem(symbol="star", size=_STAR), 0.2)
-            self.star.setData(x=x[[series.star]], y=y[[series.star]])
+        kind, known = series.kind, np.isfinite(y)
+        drawn = (x, y) if known.any() else (NONE, NONE)
+        if line := self._part("line", kind in ("line", "joined"), lambda: Curve(smooth=_is_smooth(series))):
+            line.setData(*drawn)
+        if dots := self._part("dots", kind in ("dots", "joined"), Dots):
+            dots.show(*drawn)
+        if bars := self._part("bars", kind == "bars", lambda: pg.BarGraphItem(x=NONE, height=NONE, width=1)):
+            bars.setOpts(x=x[known], height=y[known], width=series.wide)
+        has_ends = any(end is not None for end in ends)
+        if intervals := self._part("intervals", has_ends, lambda: pg.ErrorBarItem(x=NONE, y=NONE, beam=0.0)):
+            intervals.setData(**_error_bars(x, y, ends))
+        if star := self._part("star", series.star is not None, lambda: pg.ScatterPlotItem(symbol="star", size=_STAR)):
+            at = [i for i in (series.star,) if i is not None]
+            star.setData(x=x[at], y=y[at])
         if series.labels is not before.labels:
             for item in self.labels:
                 self._chart.removeItem(item)
-            self.labels = [self._add(pg.TextItem(words), 0.3) for words in series.labels if words]
+            self.labels = [self._add(pg.TextItem(words), _LABELS) for words in series.labels if words]
 
     def restyle(self) -> None:
         """Take the colours of the theme, and those of the series."""
         theme, each, colour = self._theme, self.series, self.colour()
         faded = QColor(colour)
         faded.setAlphaF(each.alpha)
-        if self.line is not None:
+        parts = self._parts
+        if "line" in parts:
             self.line.setPen(pg.mkPen(faded, width=each.width, style=LINE_STYLES[each.style][0]))
             self.line.setFillLevel(0.0 if each.is_filled else None)
             self.line.setBrush(colour if each.is_filled else None)
-        if self.dots is not None:
+        if "dots" in parts:
             self.dots.setSymbol(each.symbol)
             self.dots.setSize(each.size)
-            self.dots.setPen(theme.pen("surface") if each.symbol != "x" else pg.mkPen(colour))
+            has_rim = each.symbol != "x" and each.size > _NO_RIM
+            self.dots.setPen(theme.pen("surface") if has_rim else pg.mkPen(colour))
             self.dots.setBrush(colour)
-        if self.bars is not None:
-            self.bars.setOpts(brush=faded, pen=None)
-        if self.intervals is not None:
-            self.intervals.setOpts(pen=pg.mkPen(faded, width=1.2))
-        if self.star is not None:
+        if "bars" in parts:
+            parts["bars"].setOpts(brush=faded, pen=None)
+        if "intervals" in parts:
+            parts["intervals"].setOpts(pen=pg.mkPen(faded, width=1.2))
+        if "star" in parts:
             self.star.setPen(theme.pen("surface"))
             self.star.setBrush(theme.theme.text)
         for item in self.labels:
@@ -157,26 +163,37 @@ class SeriesItems:
 
     def remove(self) -> None:
         """Remove all items from the chart."""
-        for item in (self.line, self.dots, self.bars, self.intervals, self.star, *self.labels):
-            self._drop(item)
+        for item in (*self._parts.values(), *self.labels):
+            self._chart.removeItem(item)
+
+    def _part(self, name: str, is_wanted: bool, make: Callable[[], Any]) -> Any:
+        """Return an item by its name in _ABOVE: make it when it is first wanted, remove it when it no longer is."""
+        if is_wanted and name not in self._parts:
+            self._parts[name] = self._add(make(), _ABOVE[name])
+        elif not is_wanted and name in self._parts:
+            self._chart.removeItem(self._parts.pop(name))
+        return self._parts.get(name)
 
     def _add(self, item: Any, above: float) -> Any:
         item.setZValue(self._z + above)
         self._chart.addItem(item)
         return item
 
-    def _drop(self, item: Any) -> None:
-        if item is not None:
-            self._chart.removeItem(item)
+
+def _is_smooth(series: Series) -> bool:
+    """Return whether a line is antialiased, which is slow for noisy lines."""
+    return series.kind == "joined" or series.width > 1
 
 
-def _error_bars(
-    x: Floats, y: Floats, low: Floats | None, high: Floats | None, x_low: Floats | None, x_high: Floats | None
-) -> dict[str, Floats]:
-    """Return the arguments of an ErrorBarItem, without points whose interval is unknown."""
-    ends = [each if each is not None else at for each, at in ((low, y), (high, y), (x_low, x), (x_high, x))]
-    known = np.isfinite(x) & np.isfinite(y) & np.logical_and.reduce([np.isfinite(each) for each in ends])
-    x, y, (low, high, x_low, x_high) = x[known], y[known], (each[known] for each in ends)
+def _error_bars(x: Floats, y: Floats, ends: Sequence[Floats | None]) -> dict[str, Floats]:
+    """Return the arguments of an ErrorBarItem, without points whose interval is unknown.
+
+    Args:
+        ends: low, high, x_low and x_high.
+    """
+    every = [x, y, *(at if end is None else end for end, at in zip(ends, (y, y, x, x), strict=True))]
+    known = np.logical_and.reduce([np.isfinite(each) for each in every])
+    x, y, low, high, x_low, x_high = (each[known] for each in every)
     return {"x": x, "y": y, "top": high - y, "bottom": y - low, "left": x - x_low, "right": x_high - x}
 
 

@@ -51,7 +51,7 @@ class AccuracyCurves(RunChart):
     @property
     def lines(self) -> dict[str, Curve]:
         """The curves by kind."""
-        return {kind: item.line for kind, item in zip(KINDS, self.items, strict=True) if item.line is not None}
+        return {kind: item.line for kind, item in zip(KINDS, self.items, strict=True)}
 
     def _spec(self) -> PlotSpec:
         measured = self.history.accuracy
@@ -108,9 +108,8 @@ class AccuracyCurves(RunChart):
             return f"{words}, {n} of each"
         return f"{words}: " + ", ".join(f"{kind_title(kind.kind)} {100 * kind.accuracy:.0f}" for kind in latest.kinds)
 
-    @Slot()
-    def _restyle(self) -> None:
-        super()._restyle()
+    def restyle(self) -> None:
+        super().restyle()
         theme, colors = self._theme, self._theme.theme
         line = QFontMetrics(theme.font(0.9)).height()
         self.set_least((len(KINDS) + 3) * line + SPACE)  # for all names, and the x axis below

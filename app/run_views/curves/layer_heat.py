@@ -157,9 +157,8 @@ class LayerHeat(RunChart):
         self._write_names()
         self._paint()
 
-    @Slot()
-    def _restyle(self) -> None:
-        super()._restyle()
+    def restyle(self) -> None:
+        super().restyle()
         self.image.setLookupTable(self._theme.quantity_map().getLookupTable(nPts=256))
         width_of = QFontMetrics(self._theme.font(0.9)).horizontalAdvance
         self.chart.set_widest(max((short_name(name) for name in self.layer_names), key=width_of, default="embedding"))

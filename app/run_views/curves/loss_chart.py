@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pyqtgraph as pg
@@ -195,17 +194,17 @@ class LossChart(RunChart):
     @property
     def raw(self) -> Curve:
         """The line of the training loss."""
-        return _known(self.items[0].line)
+        return self.items[0].line
 
     @property
     def smooth(self) -> Curve:
         """The smoothed line."""
-        return _known(self.items[1].line)
+        return self.items[1].line
 
     @property
     def val(self) -> Dots:
         """The dots of the validation loss."""
-        return _known(self.items[2].dots)
+        return self.items[2].dots
 
     def _spec(self) -> PlotSpec:
         train, val, axis = self.history.train, self.history.val, self.axis
@@ -403,22 +402,13 @@ class LossChart(RunChart):
     def _free(self) -> tuple[int, int, int]:
         return 6, QFontMetrics(self._theme.font(0.9)).height() + SPACE, self.right_margin
 
-    @Slot()
-    def _restyle(self) -> None:
-        super()._restyle()
+    def restyle(self) -> None:
+        super().restyle()
         theme, colors = self._theme, self._theme.theme
         for name, color in zip(self.line_names, (colors.accent, colors.validation), strict=True):
             name.setColor(color)
             name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
             name.setFont(theme.font(0.9, bold=True))
-
-
-_T = TypeVar("_T")
-
-
-def _known(item: _T | None) -> _T:
-    assert item is not None, "nothing is drawn by it"
-    return item
 
 
 def _last(values: Floats) -> float:

@@ -49,9 +49,7 @@ class MetricChart(RunChart):
     @property
     def line(self) -> Curve:
         """The line through the dots."""
-        line = self.items[0].line
-        assert line is not None
-        return line
+        return self.items[0].line
 
     @property
     def best(self) -> pg.ScatterPlotItem:

@@ -67,9 +67,7 @@ class SmallChart(RunChart):
     @property
     def line(self) -> Curve:
         """The line of all values."""
-        line = self.items[0].line
-        assert line is not None
-        return line
+        return self.items[0].line
 
     def _spec(self) -> PlotSpec:
         train = self.history.train

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
@@ -308,9 +308,8 @@ class FigureChart(RunChart):
         value = value or 0.0  # avoids “−0”
         return format_number(value, ",.0f" if abs(value) >= 100 else ".3g")
 
-    @Slot()
-    def _restyle(self) -> None:
-        super()._restyle()
+    def restyle(self) -> None:
+        super().restyle()
         self.show_point(self.index)  # its captions have colours
 
 
