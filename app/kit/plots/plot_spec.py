@@ -66,6 +66,26 @@ class Series:
     sets_range: bool = True
 
 
+def main_curve(x: Floats, y: Floats, name: str = "") -> Series:
+    """Return the line that a chart is about."""
+    return Series(x=x, y=y, name=name, width=1.8)
+
+
+def other_curve(x: Floats, y: Floats, name: str = "") -> Series:
+    """Return a line for comparison."""
+    return Series(x=x, y=y, name=name, role="muted", style="dashed", width=1.2)
+
+
+def background_curve(x: Floats, y: Floats, name: str) -> Series:
+    """Return one of many lines behind another."""
+    return Series(x=x, y=y, name=name, role="faint", alpha=0.6, in_legend=False)
+
+
+def as_steps(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return points (2 n - 1,) at which a line through (n,) points becomes a step function."""
+    return np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Goal:
     """A labelled line at a value of y, or of x if `is_vertical`; NaN hides it. tip: its explanation."""
@@ -94,12 +114,14 @@ class PlotSpec:
     """All that a PlotView shows.
 
     Args:
+        title: the heading; "" for that of the view.
         x_title, y_title: the axes' titles, with units.
         x_range: the ends of the x axis; None: those of the points.
         y_range: those of the y axis, or a function that returns them for a part; None: those of the points, and zero.
         x_names, y_names: ticks (value, label); () for ticks at round numbers.
         is_log_x: whether the x axis is logarithmic; x below the start of `x_range` is drawn there.
         can_log: whether the user may choose a logarithmic y axis.
+        arrows: from and to, as indices of places with `heights`.
         marks: x of dashed lines. ticks: x of ticks at the bottom.
         at: (n,), the x of the places that the pointer and the keys read, in order; None: every x of a series.
         heights: (n,), their y: the place that is near in both directions is read, and ringed.
@@ -110,6 +132,8 @@ class PlotSpec:
     series: Sequence[Series] = ()
     goals: Sequence[Goal] = ()
     bands: Sequence[Band] = ()
+    arrows: Sequence[tuple[int, int]] = ()
+    title: str = ""
     x_title: str = ""
     y_title: str = ""
     x_range: tuple[float, float] | None = None

@@ -20,6 +20,7 @@ from terrarium.app.kit.plots.chart import Chart
 from terrarium.app.kit.plots.chart_base import ChartBase, is_by_key
 from terrarium.app.kit.plots.curve_points import Floats
 from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec
+from terrarium.app.kit.plots.point_marks import Arrows, place_labels
 from terrarium.app.kit.plots.reference_line import ReferenceLine
 from terrarium.app.kit.plots.series_items import LINE_STYLES, BandItem, ReadOutBox, SeriesItems
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -90,6 +91,7 @@ class PlotView(ChartBase):
         self._bands: list[BandItem] = []
         self._names: list[QLabel] = []
         self.box = ReadOutBox() if is_boxed else None
+        self._arrows = Arrows(theme)
         self._ring = pg.ScatterPlotItem(symbol="o", size=15, brush=None)
         self._ring.setZValue(6)
         self.title = title if isinstance(title, QWidget) else label(title, role)
@@ -173,6 +175,7 @@ class PlotView(ChartBase):
             self.body.replaceWidget(self._empty, chart)
             self.body.setStretchFactor(chart, 1)
             self._empty.deleteLater()
+            chart.addItem(self._arrows)
             chart.addItem(self._ring)
             if self.box is not None:
                 chart.addItem(self.box)
@@ -191,10 +194,14 @@ class PlotView(ChartBase):
     def show_spec(self, spec: PlotSpec) -> None:
         """Draw a spec instead of the current one. The place that is read stays, if there still is one."""
         self.spec, self._places = spec, None
+        if spec.title:
+            self.set_title(spec.title)
+            self.set_name(spec.title)
         chart, plot = self.chart, self.chart.getPlotItem()
         plot.setLogMode(x=spec.is_log_x, y=self.is_log)
-        for side, names in (("bottom", spec.x_names), ("left", spec.y_names)):
-            plot.getAxis(side).names = names
+        for side, names, place in (("bottom", spec.x_names, self.across), ("left", spec.y_names, self.up)):
+            at = place(np.array([value for value, _ in names], np.float64)).tolist()
+            plot.getAxis(side).names = list(zip(at, (words for _, words in names), strict=True))
         if self._has_x:
             plot.setLabel("bottom", spec.x_title)
         if self._has_y:
@@ -207,6 +214,9 @@ class PlotView(ChartBase):
             across = tuple(None if x is None else self.across(x) for x in (each.x, each.x_low, each.x_high))
             up = tuple(None if y is None else self.up(y) for y in (each.y, each.low, each.high))
             item.show(each, (across[0], *up, *across[1:]))
+        if spec.heights is not None:
+            points = [QPointF(*point) for point in zip(self.across(self.places), self.up(spec.heights), strict=True)]
+            self._arrows.show([(points[first], points[last]) for first, last in spec.arrows])
         self._show_goals(chart)
         chart.set_marks(self.across(np.asarray(spec.marks, np.float64)).tolist(), spec.ticks)
         chart.say(spec.message)
@@ -417,11 +427,25 @@ class PlotView(ChartBase):
         """Place the names of lines and points for the visible part."""
         for line in self.goal_lines:
             line.place()
-        if any(item.labels for item in self.items):
-            self._place_labels()
+        named = [
+            (label, QPointF(x, y))
+            for item in self.items
+            if item.labels
+            for label, x, y in zip(item.labels, *self._labelled(item), strict=True)
+        ]
+        if named:
+            points = [np.concatenate(each) for each in zip(*map(self._drawn, self.items), strict=True)]
+            place_labels(self.chart.getPlotItem().getViewBox(), named, points)
 
-    def _place_labels(self) -> None:
-        """Place the name of each point beside it, if possible where it covers no other name or point."""
+    def _drawn(self, item: SeriesItems) -> tuple[Floats, Floats]:
+        """Return the points of a series in chart coordinates."""
+        return self.across(item.series.x), self.up(item.series.y)
+
+    def _labelled(self, item: SeriesItems) -> tuple[Floats, Floats]:
+        """Return the points of a series that have names, in chart coordinates."""
+        has_name = np.array([bool(words) for words in item.series.labels])
+        x, y = self._drawn(item)
+        return x[has_name], y[has_name]
 
     @Slot()
     def _on_theme(self) -> None:
