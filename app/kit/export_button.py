@@ -31,7 +31,7 @@ EXPORTS = (
 
 class ExportRequested(QEvent):
     """A request by the menu of a chart to export it. It is sent to the parents of the chart, one after the other,
-    until one accepts it: usually the window, which knows where to report the result."""
+    until one accepts it: usually the window, which has an Exporter."""
 
     TYPE = QEvent.Type(QEvent.registerEventType())
 
@@ -47,7 +47,7 @@ class ExportRequested(QEvent):
 
 
 class Exporter(QObject):
-    """Writes charts and their numbers to files."""
+    """Writes charts and their numbers to files. As an event filter of a window, it answers the menus of its charts."""
 
     def __init__(self, notices: Notices, theme: ThemeProvider, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -55,6 +55,13 @@ class Exporter(QObject):
         self._writing = TaskQueue(self)
         self._writing.done.connect(self._on_written)
         self._writing.failed.connect(notices.fail)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if not isinstance(event, ExportRequested):
+            return False
+        event.accept()
+        self.choose_file(event.picture, event.name, event.numbers, event.kind)
+        return True
 
     def choose_file(self, picture: QWidget, name: str, numbers: ExportSource, kind: str) -> None:
         """Ask for a file and write it. name: the suggested file name. kind: png, svg, csv or json."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
@@ -20,7 +21,7 @@ from terrarium.app.builder.positions.scheme_pictures import (
     token_axis_down,
 )
 from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
-from terrarium.app.kit.plots.plot_spec import Series, as_steps, background_curve, main_curve
+from terrarium.app.kit.plots.plot_spec import Numbers, Series, as_steps, background_curve, main_curve
 from terrarium.models.architecture import position_tables as tables
 from terrarium.models.architecture.rope import FIRE_C, alibi_slopes, fire_threshold
 from terrarium.models.settings.model_config import ModelConfig
@@ -83,10 +84,12 @@ def penalties(config: ModelConfig, length: int, head: int) -> SchemePictures:
 
 def _curves_of_heads(at: Ints, values: Floats, head: int, *, steps: bool = False) -> list[Series]:
     """Return the curves of all heads, (H, len(at)), with that of `head` in front of the others."""
-    x = at.astype(np.float64)
-    points = [as_steps(x, of_head) if steps else (x, of_head) for of_head in values]
-    others = [background_curve(*points[i], f"head {i + 1}") for i in range(len(points)) if i != head]
-    return [*others, main_curve(*points[head], f"head {head + 1}")]
+
+    def points(i: int) -> tuple[Numbers, Numbers]:
+        return as_steps(at, values[i]) if steps else (at, values[i])
+
+    others = [background_curve(*points(i), name=f"head {i + 1}") for i in range(len(values)) if i != head]
+    return [*others, dataclasses.replace(main_curve(*points(head)), name=f"head {head + 1}", in_legend=False)]
 
 
 def buckets(config: ModelConfig, length: int) -> SchemePictures:
@@ -115,7 +118,7 @@ def buckets(config: ModelConfig, length: int) -> SchemePictures:
         f"{config.max_distance:,} on, all share the last. The biases are learned: a new model has only noise.",
         first=curve_plot(
             "Bucket by distance",
-            [main_curve(*as_steps(at.astype(np.float64), classes.astype(np.float64)))],
+            [main_curve(*as_steps(at, classes))],
             _distance_axis(config, at),
             Axis(title="Bucket", low=0, high=max(top, 1)),
             describe,
@@ -180,7 +183,7 @@ def relative_distances(config: ModelConfig, length: int) -> SchemePictures:
         "of any length. The network is learned: a new model has only noise.",
         first=curve_plot(
             f"Seen from token {query:,}",
-            [main_curve(at.astype(np.float64), values)],
+            [main_curve(at, values)],
             _distance_axis(config, at),
             Axis(title="Read by the network", low=0.0, high=1.0),
             describe,

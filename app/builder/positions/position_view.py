@@ -70,7 +70,7 @@ class PositionView(QWidget):
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(24)
         self.heat = (HeatMap(theme), HeatMap(theme))
-        self.lines = PlotView(theme, has_y=True, is_boxed=True)
+        self.lines = PlotView(theme, has_y=True, is_boxed=True, ground="window")
         self.nothing: EmptyState | None = None
         self._build()
         self._connect()

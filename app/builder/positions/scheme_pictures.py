@@ -51,10 +51,10 @@ def similarity_plot(
         where = format_distance(int(at[i])) if window == 1 else f"{at[i]:,} to {at[i] + window - 1:,} tokens apart"
         return "\n".join([f"{where}: {words[0]}", *words[1:]])
 
-    x, ((own, y), *others) = at.astype(np.float64), zip(names, values, strict=True)
+    (own, y), *others = zip(names, values, strict=True)
     return curve_plot(
         title,
-        [main_curve(x, y, own), *(other_curve(x, value, name) for name, value in others)],
+        [main_curve(at, y, own), *(other_curve(at, value, name) for name, value in others)],
         token_axis("Distance, tokens" + (f" (means over {window:,})" if window > 1 else ""), length),
         Axis(title=unit, low=min(lowest, 0.0), high=highest),
         describe,

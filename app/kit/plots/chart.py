@@ -28,6 +28,9 @@ _BARE = 6
 _DECADE = 0.8
 """Below this range of log10, ticks are evenly spaced, as there would be too few powers of ten."""
 
+_GAP = 4
+"""The least distance in pixels between names below a chart."""
+
 _DASH = 6
 """The width in pixels of the dash that represents a single point."""
 
@@ -54,6 +57,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
     Args:
         margins: free pixels at the left, top and right of the data.
         below: free pixels below; None for enough to draw the lowest tick label.
+        ground: the colour role of what is around it.
     """
 
     window_moved = Signal(object)
@@ -67,6 +71,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         y: str = "",
         margins: tuple[int, int, int] = (6, 6, 6),
         below: int | None = None,
+        ground: str = "surface",
     ) -> None:
         axes = {"left": NumberAxis("left"), "bottom": NumberAxis("bottom")}
         super().__init__()
@@ -74,7 +79,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self.enableMouse(False)  # the view has its own
         self._plot = plot = Plot(_View(enableMenu=False), axes)
         self.setCentralItem(plot)
-        self._theme, self._margins, self._below = theme, margins, below
+        self._theme, self._margins, self._below, self._ground = theme, margins, below, ground
         self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
         self._window: tuple[float, float] | None = None
         self._heights: Heights = _between(0.0, 1.0)
@@ -93,6 +98,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self.mark_lines, self.mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
         self.cursor_line = pg.InfiniteLine(angle=90, movable=False)
         self.message = pg.TextItem(anchor=(0.5, 0.5))
+        self.cursor_line.setZValue(60)
         for item in (self.mark_lines, self.mark_ticks, self.cursor_line, self.message):
             self.addItem(item)
         self.set_marks(())
@@ -110,7 +116,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
     def restyle(self) -> None:
         """Apply the theme's colours."""
         theme = self._theme
-        self.setBackground(theme.theme.color("surface"))
+        self.setBackground(theme.theme.color(self._ground))
         for side in ("left", "bottom"):
             axis = self._plot.getAxis(side)
             axis.setPen(theme.theme.border_strong)
@@ -412,7 +418,7 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
             return words
         (left, right), metrics = self.range, QFontMetrics(self.style["tickFont"] or self.font())
         per_x = self.size().width() / max(right - left, 1e-12)
-        room = int(min(abs(b - a) for a, b in itertools.pairwise(values)) * per_x) - SPACE
+        room = int(min(abs(b - a) for a, b in itertools.pairwise(values)) * per_x) - _GAP
         return [metrics.elidedText(each, Qt.TextElideMode.ElideMiddle, max(room, 0)) for each in words]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.plots.curve_points import Floats
@@ -66,35 +67,46 @@ class Series:
     sets_range: bool = True
 
 
-def main_curve(x: Floats, y: Floats, name: str = "") -> Series:
+Numbers = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+
+
+def main_curve(x: Numbers, y: Numbers, name: str = "") -> Series:
     """Return the line that a chart is about."""
-    return Series(x=x, y=y, name=name, width=1.8)
+    return Series(x=_exact(x), y=_exact(y), name=name, width=1.8)
 
 
-def other_curve(x: Floats, y: Floats, name: str = "") -> Series:
+def other_curve(x: Numbers, y: Numbers, name: str = "") -> Series:
     """Return a line for comparison."""
-    return Series(x=x, y=y, name=name, role="muted", style="dashed", width=1.2)
+    return Series(x=_exact(x), y=_exact(y), name=name, role="muted", style="dashed", width=1.2)
 
 
-def background_curve(x: Floats, y: Floats, name: str) -> Series:
+def background_curve(x: Numbers, y: Numbers, name: str) -> Series:
     """Return one of many lines behind another."""
-    return Series(x=x, y=y, name=name, role="faint", alpha=0.6, in_legend=False)
+    return Series(x=_exact(x), y=_exact(y), name=name, role="faint", alpha=0.6, in_legend=False)
 
 
-def as_steps(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def as_steps(x: Numbers, y: Numbers) -> tuple[Floats, Floats]:
     """Return points (2 n - 1,) at which a line through (n,) points becomes a step function."""
-    return np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
+    return np.repeat(_exact(x), 2)[1:], np.repeat(_exact(y), 2)[:-1]
+
+
+def _exact(values: Numbers) -> Floats:
+    return values.astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A labelled line at a value of y, or of x if `is_vertical`; NaN hides it. tip: its explanation."""
+    """A labelled line at a value of y, or of x if `is_vertical`; NaN hides it. tip: its explanation.
+
+    at_left: whether the label of a horizontal line is at its left end, where it covers no curve.
+    """
 
     value: float
     name: str = ""
     tip: str = ""
     is_vertical: bool = False
     role: str = "faint"
+    at_left: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

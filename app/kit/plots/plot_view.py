@@ -20,9 +20,9 @@ from terrarium.app.kit.plots.chart import Chart
 from terrarium.app.kit.plots.chart_base import ChartBase, is_by_key
 from terrarium.app.kit.plots.curve_points import Floats
 from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec
-from terrarium.app.kit.plots.point_marks import Arrows, place_labels
+from terrarium.app.kit.plots.point_marks import Arrows, place_above, place_labels
 from terrarium.app.kit.plots.reference_line import ReferenceLine
-from terrarium.app.kit.plots.series_items import LINE_STYLES, BandItem, ReadOutBox, SeriesItems
+from terrarium.app.kit.plots.series_items import BandItem, ReadOutBox, SeriesItems, sample_of
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _NEAR = 24
@@ -54,6 +54,7 @@ class PlotView(ChartBase):
         least: its minimum height in pixels.
         is_boxed: whether the read-out is a box beside the place instead of a line beside the title; it may then have
             several lines. For charts in a page that scrolls: the wheel zooms only with Ctrl.
+        ground: the colour role of what is around it.
         has_legend: whether the names of series and bands are shown beside the title.
     """
 
@@ -76,6 +77,7 @@ class PlotView(ChartBase):
         least: int = 72,
         is_boxed: bool = False,
         has_legend: bool = True,
+        ground: str = "surface",
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(theme, parent)
@@ -83,7 +85,7 @@ class PlotView(ChartBase):
         self.index: int | None = None
         self.is_log = False
         self._keys, self._has_x, self._has_y, self._has_legend = keys, has_x, has_y, has_legend
-        self._name, self._least, self._margins = "", least, margins
+        self._name, self._least, self._margins, self._ground = "", least, margins, ground
         self._chart: Chart | None = None  # made with the first spec: it takes longer than the rest of many pages
         self._places: Floats | None = None
         self.items: list[SeriesItems] = []
@@ -93,7 +95,7 @@ class PlotView(ChartBase):
         self.box = ReadOutBox() if is_boxed else None
         self._arrows = Arrows(theme)
         self._ring = pg.ScatterPlotItem(symbol="o", size=15, brush=None)
-        self._ring.setZValue(6)
+        self._ring.setZValue(70)
         self.title = title if isinstance(title, QWidget) else label(title, role)
         self.title.setToolTip(plain_tip(tip) if tip else self.title.toolTip())
         self.unit, self.read_out = label("", "caption"), ElidedLabel()
@@ -108,6 +110,8 @@ class PlotView(ChartBase):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if isinstance(title, str):
             self.set_name(title)
+            if not title:
+                self.title.hide()
         theme.theme_changed.connect(self._on_theme)
 
     def _build(self) -> None:
@@ -140,6 +144,7 @@ class PlotView(ChartBase):
         """Change the heading."""
         assert isinstance(self.title, QLabel)
         self.title.setText(title)
+        self.title.setVisible(bool(title))
 
     def show_unit(self, unit: str) -> None:
         """Show a unit, or another short note, beside the title; "" for none."""
@@ -187,7 +192,8 @@ class PlotView(ChartBase):
         return self._chart
 
     def _make_chart(self) -> Chart:
-        return Chart(self._theme, x=" " if self._has_x else "", y=" " if self._has_y else "", margins=self._margins)
+        x, y = (" " if has_title else "" for has_title in (self._has_x, self._has_y))
+        return Chart(self._theme, x=x, y=y, margins=self._margins, ground=self._ground)
 
     # -- Content ----------------------------------------------------------------------------------------
 
@@ -209,7 +215,7 @@ class PlotView(ChartBase):
         while len(self.items) > len(spec.series):
             self.items.pop().remove()
         while len(self.items) < len(spec.series):
-            self.items.append(SeriesItems(chart, self._theme, z=-10.0 + len(self.items)))
+            self.items.append(SeriesItems(chart, self._theme, z=1.0 + len(self.items)))  # above the grid
         for item, each in zip(self.items, spec.series, strict=True):
             across = tuple(None if x is None else self.across(x) for x in (each.x, each.x_low, each.x_high))
             up = tuple(None if y is None else self.up(y) for y in (each.y, each.low, each.high))
@@ -427,24 +433,27 @@ class PlotView(ChartBase):
         """Place the names of lines and points for the visible part."""
         for line in self.goal_lines:
             line.place()
-        named = [
-            (label, QPointF(x, y))
-            for item in self.items
-            if item.labels
-            for label, x, y in zip(item.labels, *self._labelled(item), strict=True)
-        ]
+        view = self.chart.getPlotItem().getViewBox()
+        named = list[tuple[pg.TextItem, QPointF]]()
+        for item in self.items:
+            labelled = [(name, QPointF(x, y)) for name, x, y in zip(item.labels, *self._labelled(item), strict=True)]
+            if item.series.kind == "bars":
+                place_above(view, labelled, item.series.wide)
+            else:
+                named += labelled
         if named:
-            points = [np.concatenate(each) for each in zip(*map(self._drawn, self.items), strict=True)]
-            place_labels(self.chart.getPlotItem().getViewBox(), named, points)
+            place_labels(
+                view, named, [np.concatenate(each) for each in zip(*map(self._points_of, self.items), strict=True)]
+            )
 
-    def _drawn(self, item: SeriesItems) -> tuple[Floats, Floats]:
+    def _points_of(self, item: SeriesItems) -> tuple[Floats, Floats]:
         """Return the points of a series in chart coordinates."""
         return self.across(item.series.x), self.up(item.series.y)
 
     def _labelled(self, item: SeriesItems) -> tuple[Floats, Floats]:
         """Return the points of a series that have names, in chart coordinates."""
-        has_name = np.array([bool(words) for words in item.series.labels])
-        x, y = self._drawn(item)
+        x, y = self._points_of(item)
+        has_name = np.array([bool(words) for words in item.series.labels or [""] * len(x)], bool)
         return x[has_name], y[has_name]
 
     @Slot()
@@ -482,8 +491,7 @@ class PlotView(ChartBase):
         for item in self.items:
             each = item.series
             if each.name and each.in_legend:
-                sample = LINE_STYLES[each.style][1] if each.kind in _LINE_KINDS else "●" if each.kind == "dots" else "■"
-                entries.append((item.colour().name(), sample, each.name, each.tip))
+                entries.append((item.colour().name(), sample_of(each), each.name, each.tip))
         entries += [(getattr(colors, band.role), "■", band.name, "") for band in self.spec.bands if band.name]
         while len(self._names) > len(entries):
             self._names.pop().deleteLater()

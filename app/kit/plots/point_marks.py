@@ -81,6 +81,15 @@ def place_labels(view: pg.ViewBox, named: Sequence[tuple[pg.TextItem, QPointF]],
         name.setPos(left + best.left() * across, high - best.top() * up)
 
 
+def place_above(view: pg.ViewBox, named: Sequence[tuple[pg.TextItem, QPointF]], wide: float) -> None:
+    """Place the number of each bar above it, where the bar is wide enough. wide: of a bar, in x."""
+    room = wide / view.viewPixelSize()[0]
+    for name, point in named:
+        name.setAnchor((0.5, 0.85))
+        name.setVisible(name.boundingRect().width() <= room + 8)
+        name.setPos(point)
+
+
 def _corners(place: QPointF, width: float, height: float) -> Iterator[QPointF]:
     """Yield where the upper left corner of a name may be: above, below and beside its point, right before left."""
     for dy in (-height - 2, 4, -height / 2, -2 * height - 4, height + 4):

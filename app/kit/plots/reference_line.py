@@ -29,8 +29,8 @@ class ReferenceLine:
         self._line = pg.InfiniteLine(angle=90 if is_vertical else 0, movable=False)
         self.name = pg.TextItem(anchor=(0, 0) if is_vertical else (1, 1))
         if is_vertical:
-            self._line.setZValue(2)
-            self.name.setZValue(7)
+            self._line.setZValue(-12)
+            self.name.setZValue(90)
         else:
             self.name.textItem.document().setDocumentMargin(1)
             self.name.setZValue(-30)  # below the curves, so that it hides none
@@ -63,10 +63,10 @@ class ReferenceLine:
             self.name.setText(goal.name)
 
     def place(self) -> None:
-        """Place the label: at the right edge, or beside the upper end of a vertical line."""
+        """Place the label: at one of its ends, or beside the upper end of a vertical line."""
         (left, right), (_, top) = self._view.viewRange()
         if not self.goal.is_vertical:
-            self.place_name(right)
+            self.place_name(right, at_left=self.goal.at_left)
             return
         at = self.axis_value
         self.name.setAnchor((1 if at > (left + right) / 2 else 0, 0))
@@ -100,6 +100,6 @@ class ReferenceLine:
         """Take the theme's colours."""
         is_vertical = self.goal.is_vertical
         self._line.setPen(theme.pen(self.goal.role, style=Qt.PenStyle.DashLine))
-        self.name.setColor(theme.theme.muted)
+        self.name.setColor(theme.theme.color("muted" if self.goal.role == "faint" else self.goal.role))
         self.name.fill = pg.mkBrush(theme.theme.color("surface", 0.85 if is_vertical else 1.0))
         self.name.setFont(theme.font(0.85 if is_vertical else 0.9))

@@ -180,6 +180,13 @@ class SeriesItems:
         return item
 
 
+def sample_of(series: Series) -> str:
+    """Return what stands for a series in a legend."""
+    if series.kind == "dots":
+        return "✕" if series.symbol == "x" else "●"
+    return "■" if series.kind == "bars" else LINE_STYLES[series.style][1]
+
+
 def _is_smooth(series: Series) -> bool:
     """Return whether a line is antialiased, which is slow for noisy lines."""
     return series.kind == "joined" or series.width > 1
@@ -223,7 +230,7 @@ class ReadOutBox(pg.TextItem):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__(anchor=(0, 0))
-        self.setZValue(30)
+        self.setZValue(100)
         self.hide()
 
     def show_words(self, words: str, x: float, y: float) -> None:

@@ -65,7 +65,12 @@ class BatchFinderView(FinderView):
             symbol="x",
             size=10,
         )
-        goals = [] if limit is None else [Goal(value=limit / unit, name=f"limit: {format_size(limit)}", role="danger")]
+        goal = Goal(
+            value=math.nan if limit is None else limit / unit,
+            name="" if limit is None else f"limit: {format_size(limit)}",
+            role="danger",
+            at_left=True,
+        )
         for plot, values, name, role, others in (
             (self.speed, speeds, "Tokens per second", "accent", ()),
             (self.memory, peaks / unit, f"Memory ({sign})", "info", (crosses,) if len(misses) else ()),
@@ -80,7 +85,7 @@ class BatchFinderView(FinderView):
             plot.show_spec(
                 PlotSpec(
                     series=(dots, *others),
-                    goals=goals if others else (),
+                    goals=(goal,) if others else (),
                     x_title="Batch size (texts, logarithmic)",
                     y_title=name,
                     x_range=ends,

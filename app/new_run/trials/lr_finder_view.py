@@ -85,9 +85,7 @@ class LrFinderView(FinderView):
         found = state.lr
         bands: list[Band] = []
         if found is not None and found.low is not None and found.high is not None:
-            bands = [
-                Band(low=found.low, high=found.high, name="falls well", is_vertical=True, role="accent", alpha=0.1)
-            ]
+            bands = [Band(low=found.low, high=found.high, name="useful rates", is_vertical=True)]
         self.plot.show_spec(
             PlotSpec(
                 series=(

@@ -42,6 +42,7 @@ class AccuracyCurves(RunChart):
         self.read_out.setProperty("role", "small")
         for name in self.names.values():
             name.textItem.document().setDocumentMargin(1)
+            name.setZValue(80)
             self.chart.addItem(name)
         self.redraw()
 

@@ -122,6 +122,7 @@ class LossChart(RunChart):
         self.read_out.setProperty("role", "small")
         for name in self.line_names:
             name.textItem.document().setDocumentMargin(1)
+            name.setZValue(80)
             self.chart.addItem(name)
         self.quantities.currentIndexChanged.connect(self._on_quantity)
         self.refresh()

@@ -84,7 +84,7 @@ def coverage_picture(usage: Usage) -> PlotSpec:
     x = ranks.astype(np.float64)
     return PlotSpec(
         series=(main_curve(x, values),),
-        goals=(Goal(value=90.0, name="90 %"),),
+        goals=(Goal(value=90.0, name="90 %", at_left=True),),
         title="Coverage",
         x_title="Most frequent tokens",
         y_title="% of the corpus",

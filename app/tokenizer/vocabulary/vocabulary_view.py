@@ -269,9 +269,7 @@ class VocabularyCharts(QWidget):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.lengths, self.zipf, self.coverage = (
-            PlotView(theme, has_y=True, is_boxed=True, has_legend=False) for _ in range(3)
-        )
+        self.lengths, self.zipf, self.coverage = (PlotView(theme, has_y=True, is_boxed=True) for _ in range(3))
         self.zipf.is_log = True
         pair = QWidget()
         beside = QHBoxLayout(pair)
