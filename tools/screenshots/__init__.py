@@ -27,6 +27,7 @@ class Screenshots(Command, description=__doc__):
         default=0.5,
         metavar="M",
     )
+    names: bool = option("beside each picture, write what a screen reader is told: roles, names, states and tab order")
 
     def run(self) -> None:
         """Take the screenshots and print their paths. The user's own library is only read."""
@@ -44,7 +45,7 @@ class Screenshots(Command, description=__doc__):
                 opened_window(library, self.device) as window,
                 ProgressLine(as_json=self.as_json) as line,
             ):
-                photographer = Photographer(window, self.folder, line)
+                photographer = Photographer(window, self.folder, line, names=self.names)
                 photographer.shoot_all(None if self.shown_run else self.minutes, self.task_minutes)
         self.show(
             {"pictures": [str(path) for path in photographer.pictures]}, "\n".join(map(str, photographer.pictures))

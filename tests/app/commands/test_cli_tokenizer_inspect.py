@@ -14,7 +14,7 @@ import pytest
 
 from terrarium.app.cli import main
 from terrarium.app.commands.tokenizer.inspect_ import COLUMNS, USES
-from terrarium.app.tokenizer.vocabulary.model import TITLES
+from terrarium.app.tokenizer.vocabulary.token_cells import TITLES
 from terrarium.app.tokenizer.vocabulary.token_finder import USE_FILTERS
 from terrarium.models.corpora.text_corpora import build_text_corpus
 from terrarium.models.library.library import Library
