@@ -55,7 +55,7 @@ class Settings(Command, description=__doc__):
         "NAME",
         f"a setting, as train.lr, or a section: {', '.join(SECTIONS)} (default: all)",
         default=(),
-        complete="setting",
+        complete="name",
     )
 
     def run(self) -> None:

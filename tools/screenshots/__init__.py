@@ -11,7 +11,6 @@ from terrarium.app.commands.progress import ProgressLine
 from terrarium.models.library.library import Library
 from tools.screenshots.contents import copy_run
 from tools.screenshots.custom_blocks import library_at
-from tools.screenshots.photographer import Photographer
 
 
 class Screenshots(Command, description=__doc__):
@@ -32,6 +31,7 @@ class Screenshots(Command, description=__doc__):
     def run(self) -> None:
         """Take the screenshots and print their paths. The user's own library is only read."""
         from terrarium.app.shell.offscreen import opened_window
+        from tools.screenshots.photographer import Photographer
 
         if self.task_minutes < 0:
             raise UsageError("--task-minutes must be at least 0.")
