@@ -37,6 +37,7 @@ COMMANDS = (
     "align",
     "generate",
     "inspect",
+    "calibration",
     "chat",
     "serve",
     "tokenizer",

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QVBoxLayout, QWi
 from terrarium.app.glass.calibration.calibration_sentence import (
     describe_calibration,
     describe_data,
+    format_error,
     format_interval,
     format_temperature,
 )
@@ -30,7 +31,7 @@ from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
 from terrarium.models.events import Event
 from terrarium.models.metrics.calibration import AtTemperature, Calibration, Estimate, Reliability
-from terrarium.models.number_words import format_percent, format_signed
+from terrarium.models.number_words import format_signed
 from terrarium.models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ class CalibrationPanel(FigurePanel):
             "The probability of the most likely outcome alone, or of each of the ten most likely ones",
         )
         self.curve = ReliabilityCurve(theme)
-        self.table, self._cells = QWidget(), dict[str, list[QLabel]]()
+        self.table = QWidget()
+        self.cells: dict[str, list[QLabel]] = {}
+        """The numbers of the table, before and after, by row."""
         self._at = label("", "caption")
         self.use = button("Use this temperature", theme, self._on_use, icon="thermometer")
         self.data = label("", "caption", wrap=True)
@@ -110,8 +113,8 @@ class CalibrationPanel(FigurePanel):
         grid.addWidget(label("As it is", "caption"), 0, 1)
         grid.addWidget(self._at, 0, 2)
         for i, (key, (name, tip)) in enumerate(_ROWS.items(), start=1):
-            self._cells[key] = [label("", "small", selectable=True) for _ in range(2)]
-            for j, cell in enumerate((label(name, "caption"), *self._cells[key])):
+            self.cells[key] = [label("", "small", selectable=True) for _ in range(2)]
+            for j, cell in enumerate((label(name, "caption"), *self.cells[key])):
                 cell.setToolTip(plain_tip(tip))
                 grid.addWidget(cell, i, j)
         self.lines.addWidget(self.sentence)
@@ -159,7 +162,9 @@ class CalibrationPanel(FigurePanel):
             from terrarium.models.runs.run_folder import RunFolder
             from terrarium.models.training.held_out_calibration import calibrate
 
-            return calibrate(library, RunFolder.open(library.find_run(run_id)), model, tokenizer, file, seconds=_SECONDS)
+            return calibrate(
+                library, RunFolder.open(library.find_run(run_id)), model, tokenizer, file, seconds=_SECONDS
+            )
 
         self.show_message("Reading…", "The model reads text that it has not learned from, and guesses each token.")
         self.examiner.ask(question)
@@ -211,7 +216,7 @@ class CalibrationPanel(FigurePanel):
             found.what,
         )
         self._at.setText(at)
-        for cells, value in zip(self._cells.values(), self._values(found, which), strict=True):
+        for cells, value in zip(self.cells.values(), self._values(found, which), strict=True):
             for cell, words in zip(cells, value, strict=True):
                 cell.setText(words)
         interval = format_interval(found.temperature, 2, percent=False)
@@ -226,7 +231,7 @@ class CalibrationPanel(FigurePanel):
         errors = [[each.ece for each in both], [each.adaptive_ece for each in both]]
         losses = [found.before.nll, found.after.nll]
         return [
-            *((_error_words(first), _error_words(second)) for first, second in errors),
+            *((format_error(first), format_error(second)) for first, second in errors),
             (f"{losses[0].value:.3f}", f"{losses[1].value:.3f} ({format_signed(found.nll_change.value, 3)})"),
         ]
 
@@ -286,8 +291,3 @@ def _reliability(at: AtTemperature, which: str) -> Reliability:
 
 def _numbers(value: Estimate) -> tuple[float | None, float | None, float | None]:
     return (value.value, *(value.interval or (None, None)))
-
-
-def _error_words(error: Estimate) -> str:
-    words = format_percent(error.value, 1)
-    return words if error.interval is None else f"{words} ({100 * error.interval[0]:.1f}–{100 * error.interval[1]:.1f})"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from terrarium.models.metrics.calibration import Calibration, Estimate, ReliabilityBin
+from terrarium.models.metrics.calibration import Calibration, Estimate, Reliability, ReliabilityBin
 from terrarium.models.number_words import format_count, format_percent
 
-_LITTLE, _MUCH = 0.03, 0.10
-"""Calibration errors below which a model is a little too sure, and above which it is much too sure."""
+_FAIR, _LITTLE, _MUCH = 0.015, 0.03, 0.10
+"""Calibration errors: below the first, a model is about as sure as it should be, below the second a little too sure,
+above the third much too sure."""
 _TYPICAL = 0.7
 """The confidence that is the example if no other deviates clearly from the accuracy."""
 HOTTEST, COLDEST = 3.99, 0.251
@@ -15,11 +16,24 @@ HOTTEST, COLDEST = 3.99, 0.251
 
 def describe_calibration(found: Calibration) -> str:
     """Describe how sure the model is, how often it is right, and whether a temperature mends that."""
-    example = _example(found)
-    said, right = format_percent(example.confidence), format_percent(example.accuracy.value)
-    if not found.before.best.ece.excludes(0):
-        right = format_interval(example.accuracy, 0) or right
-    return f"When this model says {said}, it is right {right} of the time: {_verdict(found, example)}"
+    best, bins = found.before.best, found.before.best.bins
+    temperature = format_temperature(found.temperature.value)
+    if not best.ece.excludes(0) or best.ece.value < _FAIR:
+        example = min(bins, key=lambda each: abs(each.confidence - _TYPICAL))
+        right = format_interval(example.accuracy, 0) or format_percent(example.accuracy.value)
+        enough = format_count(found.n_judged, found.what)
+        fair = "it is about" if best.ece.excludes(0) else f"as far as {enough} can tell, it is"
+        end = f". A temperature of {temperature} would change little."
+        verdict = (
+            f"{fair} as sure as it should be{end if found.temperature.excludes(1) else ', and needs no temperature.'}"
+        )
+    else:
+        example = _worst(best)
+        right = format_percent(example.accuracy.value)
+        degree = "a little " if best.ece.value < _LITTLE else "much " if best.ece.value > _MUCH else ""
+        way = "too sure" if example.confidence > example.accuracy.value else "too cautious"
+        verdict = f"it is {degree}{way}{'' if best.excess.excludes(0) else ' there'}. {_remedy(found, temperature)}"
+    return f"When this model says {format_percent(example.confidence)}, it is right {right} of the time: {verdict}"
 
 
 def describe_data(found: Calibration) -> str:
@@ -27,8 +41,8 @@ def describe_data(found: Calibration) -> str:
     n, texts = found.n_fitted + found.n_judged, found.n_fitted_texts + found.n_judged_texts
     by_chance = format_percent(found.before.best.by_chance, 1)
     return (
-        f"{format_count(n, found.what)} of {format_count(texts, 'text')} of {found.data}: the temperature was fitted "
-        f"on one half, and the errors are of the other. An error of {by_chance} would be chance."
+        f"{format_count(n, found.what)} in {format_count(texts, 'text')} ({found.data}). The temperature was fitted on "
+        f"one half, and the errors are of the other; an error of {by_chance} would be chance."
     )
 
 
@@ -48,33 +62,30 @@ def format_interval(estimate: Estimate, digits: int = 1, *, percent: bool = True
     return f"{low} to {high}{unit}"
 
 
-def _example(found: Calibration) -> ReliabilityBin:
-    """Return the bin that deviates most, weighted by its size; if none does clearly, the one near 70 %."""
-    bins = found.before.best.bins
-    clear = [each for each in bins if each.accuracy.excludes(each.confidence)]
-    if not clear or not found.before.best.ece.excludes(0):
-        return min(bins, key=lambda each: abs(each.confidence - _TYPICAL))
-    return max(clear, key=lambda each: each.n * abs(each.confidence - each.accuracy.value))
+def format_error(error: Estimate) -> str:
+    """Format a calibration error with its interval: “0.9 % (0.3–1.2)”."""
+    words = format_percent(error.value, 1)
+    return words if error.interval is None else f"{words} ({100 * error.interval[0]:.1f}–{100 * error.interval[1]:.1f})"
 
 
-def _verdict(found: Calibration, example: ReliabilityBin) -> str:
-    """Return the end of the sentence, and the next one."""
-    before, after, best = found.before.best, found.after.best, format_temperature(found.temperature.value)
-    if not before.ece.excludes(0):
-        fair = f"as far as {format_count(found.n_judged, found.what)} can tell, it is as sure as it should be"
-        needs_none = not found.temperature.excludes(1)
-        return (
-            f"{fair}, and needs no temperature." if needs_none else f"{fair}. A temperature of {best} changes little."
-        )
-    degree = "a little " if before.ece.value < _LITTLE else "much " if before.ece.value > _MUCH else ""
-    way = "too sure" if example.confidence > example.accuracy.value else "too cautious"
-    errors = f"from {format_percent(before.ece.value, 1)} to {format_percent(after.ece.value, 1)}"
+def _worst(curve: Reliability) -> ReliabilityBin:
+    """Return the bin that deviates most, weighted by its size: clearly, and as all do on average, if there is one."""
+
+    def rank(each: ReliabilityBin) -> tuple[bool, bool, float]:
+        gap = each.confidence - each.accuracy.value
+        is_typical = not curve.excess.excludes(0) or gap * curve.excess.value > 0
+        return is_typical, each.accuracy.excludes(each.confidence), each.n * abs(gap)
+
+    return max(curve.bins, key=rank)
+
+
+def _remedy(found: Calibration, temperature: str) -> str:
+    before, after = found.before.best.ece, found.after.best.ece
     if not found.temperature.excludes(1):
-        mends = "No temperature mends that."
-    elif not after.ece.excludes(0):
-        mends = f"A temperature of {best} would mend that."
-    elif after.ece.value < 0.9 * before.ece.value:
-        mends = f"A temperature of {best} would mend a part of that: the error falls {errors}."
-    else:
-        mends = f"A temperature of {best} makes the texts more likely, but does not mend that."
-    return f"it is {degree}{way}. {mends}"
+        return "No temperature mends that."
+    if not after.excludes(0) or after.value < _FAIR:
+        return f"A temperature of {temperature} would mend that."
+    if after.value < 0.9 * before.value:
+        errors = f"from {format_percent(before.value, 1)} to {format_percent(after.value, 1)}"
+        return f"A temperature of {temperature} would mend a part of that: the error falls {errors}."
+    return f"A temperature of {temperature} makes the texts more likely, but does not mend that."
