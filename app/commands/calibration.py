@@ -6,58 +6,41 @@ of it, and judged on the other; intervals are 95 %.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
-from typing import Any
 
-from terrarium.app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
+from terrarium.app.commands.common import UsageError, find_model, open_model, print_json, weights_option
+from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.calibration import Calibration
 from terrarium.models.number_words import format_percent
 from terrarium.models.runs.run_folder import RunFolder
 
-_PREDICTIONS = 20_000
 
+class CalibrationCommand(Command, description=__doc__):
+    """Whether a model is as sure as it is right."""
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "calibration", help="whether a model is as sure as it is right", description=__doc__
-    )
-    parser.add_argument("run_id", metavar="RUN", help="a run's path, id or name")
-    parser.add_argument(
-        "--data", type=Path, metavar="FILE", help="a text file that is new to the model (default: the run's own data)"
-    )
-    parser.add_argument(
-        "--predictions",
-        type=int,
-        default=_PREDICTIONS,
-        metavar="N",
-        help=f"how many tokens or labels are predicted, about (default: {_PREDICTIONS:,})",
-    )
-    add_weights(parser)
-    add_common(parser)
-    return parser
+    run_id: str = argument("RUN", "a run's path, id or name", complete="run")
+    data: Path | None = option("a text file that is new to the model (default: the run's own data)", metavar="FILE")
+    predictions: int = option("about how many tokens or labels are predicted", default=20_000, metavar="N")
+    weights: str = weights_option()
 
+    def run(self) -> None:
+        """Print the figures and the curve, or one JSON object."""
+        if self.predictions < 1:
+            raise UsageError("--predictions must be at least 1.")
+        folder = RunFolder.open(find_model(self.run_id))
+        model, tokenizer, _ = open_model(self.run_id, self.device, self.weights)
+        from terrarium.models.training.held_out_calibration import calibrate
 
-def run(args: argparse.Namespace) -> int:
-    """Print the figures and the curve, or one JSON object."""
-    if args.predictions < 1:
-        raise UsageError("--predictions must be at least 1.")
-    folder = RunFolder.open(find_model(args.run_id))
-    model, tokenizer, _ = open_model(args.run_id, args.device, args.weights)
-    from terrarium.models.training.held_out_calibration import calibrate
-
-    with ProgressLine(as_json=args.json) as line:
-        work = calibrate(Library(), folder, model, tokenizer, args.data, max_predictions=args.predictions)
-        found = drive(work, line)
-    if args.json:
-        print_json({"run": folder.id, **dataclasses.asdict(found)})
-    else:
-        print(_report(found))
-    return 0
+        with ProgressLine(as_json=self.as_json) as line:
+            work = calibrate(Library(), folder, model, tokenizer, self.data, max_predictions=self.predictions)
+            found = drive(work, line)
+        if self.as_json:
+            print_json({"run": folder.id, **dataclasses.asdict(found)})
+        else:
+            print(_report(found))
 
 
 def _report(found: Calibration) -> str:
