@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtTest import QTest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
@@ -82,35 +81,29 @@ def test_the_measurement_is_shown_in_words_a_curve_and_a_table(measured: Calibra
     assert found.data == "story.txt"
     assert not measured.message
     assert measured.sentence.text().startswith("When this model says ")
-    assert measured.curve.curves[0][0] == "As it is"
-    assert measured.curve.curves[0][1] is found.before.best
+    assert measured.curve.points[0] == ("As it is", found.before.best.bins[0])
     before, after = (label.text() for label in measured.cells["ece"])
     assert before.startswith(f"{100 * found.before.best.ece.value:.1f}")
     assert after.startswith(f"{100 * found.after.best.ece.value:.1f}")
     assert "story.txt" in measured.data.text()
     measured.outcomes.buttons.button(1).click()
-    assert measured.curve.curves[0][1] is found.before.top
+    assert measured.curve.points[0] == ("As it is", found.before.top.bins[0])
     assert measured.cells["ece"][0].text().startswith(f"{100 * found.before.top.ece.value:.1f}")
 
 
-def test_keys_and_pointer_read_the_curve(measured: CalibrationPanel, qtbot: QtBot) -> None:
+def test_the_keys_read_the_curve(measured: CalibrationPanel, qtbot: QtBot) -> None:
     curve = measured.curve
     assert "Reliability curve" in curve.accessibleName()
-    curve.setFocus()
-    qtbot.keyClick(curve, Qt.Key.Key_Right)
-    assert curve.spot == (0, 0)
-    first = curve.curves[0][1].bins[0]
+    found = measured.found
+    assert found is not None
+    qtbot.keyClick(curve, Qt.Key.Key_Home)
+    first = found.before.best.bins[0]
     assert f"right {100 * first.accuracy.value:.1f}" in curve.accessibleDescription()
-    n = sum(len(each.bins) for _, each in curve.curves)
-    for _ in range(n + 2):
-        qtbot.keyClick(curve, Qt.Key.Key_Right)
-    assert curve.spot == (n - 1, 0)
+    qtbot.keyClick(curve, Qt.Key.Key_End)
+    assert curve.index == len(found.before.best.bins) + len(found.after.best.bins) - 1
     assert curve.accessibleDescription().startswith("Temperature")
-    qtbot.keyClick(curve, Qt.Key.Key_Escape)
-    assert curve.spot is None
-    QTest.mouseMove(curve, curve.point_at(0).toPoint())
-    assert curve.spot_at(curve.point_at(0)) is not None
-    assert curve.spot_at(curve.point_at(0) + QPoint(60, 60)) is None
+    columns = curve.spec.columns()
+    assert any("As it is" in name for name in columns)
     assert not curve.grab().toImage().isNull()
 
 
