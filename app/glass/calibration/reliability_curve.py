@@ -16,8 +16,8 @@ from terrarium.models.metrics.calibration import Reliability, ReliabilityBin
 from terrarium.models.number_words import format_count, format_percent
 
 _TICKS = [(share, format_percent(share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-_ROLES = ("accent", "query")
-"""The colours of the curves, in order."""
+_MARKS = (("accent", "o", 10), ("query", "d", 7))
+"""The colour and the dots of each curve; those of the second are smaller, so that equal points are both seen."""
 _HIGHEST_BAR = 0.12
 """The height of the highest bar of the histogram, as a share of the y axis."""
 
@@ -62,7 +62,7 @@ class ReliabilityCurve(PlotView):
                         width=1.2,
                         in_legend=False,
                     ),
-                    *(_curve(name, curve, role) for (name, curve), role in zip(curves, _ROLES, strict=False)),
+                    *(_curve(*each, *mark) for each, mark in zip(curves, _MARKS, strict=False)),
                 ),
                 x_title="How sure the model is, and how often so (bars)",
                 y_title="How often it is right",
@@ -84,7 +84,7 @@ class ReliabilityCurve(PlotView):
         return f"{words} ({interval})" if interval else words
 
 
-def _curve(name: str, curve: Reliability, role: str) -> Series:
+def _curve(name: str, curve: Reliability, role: str, symbol: str, size: float) -> Series:
     ends = np.array([each.accuracy.interval or (np.nan, np.nan) for each in curve.bins])
     return Series(
         x=np.array([each.confidence for each in curve.bins]),
@@ -94,7 +94,8 @@ def _curve(name: str, curve: Reliability, role: str) -> Series:
         role=role,
         width=1.5,
         alpha=0.6,
-        size=8,
+        symbol=symbol,
+        size=size,
         low=ends[:, 0],
         high=ends[:, 1],
     )
