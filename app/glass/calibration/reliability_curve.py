@@ -62,7 +62,10 @@ class ReliabilityCurve(PlotView):
                         width=1.2,
                         in_legend=False,
                     ),
-                    *(_curve(*each, *mark) for each, mark in zip(curves, _MARKS, strict=False)),
+                    *(
+                        _curve(name, curve, role, symbol, size)
+                        for (name, curve), (role, symbol, size) in zip(curves, _MARKS, strict=False)
+                    ),
                 ),
                 x_title="How sure the model is, and how often so (bars)",
                 y_title="How often it is right",
