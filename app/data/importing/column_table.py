@@ -6,12 +6,14 @@ from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHeaderView, QTableWidget, QVBoxLayout, QWidget
 
 from terrarium.app.data.importing.role_words import role_title
 from terrarium.app.kit.basics import column, frame, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.record_table import Column as RecordColumn
+from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.importing.guessing import Column
 from terrarium.models.importing.inspection import SourceInfo
@@ -43,17 +45,13 @@ class ColumnTable(QWidget):
         self._theme = theme
         self._info: SourceInfo | None = None
         self.roles: dict[str, ElidedCombo] = {}
-        self._head, self.rows = QTableWidget(), QTableWidget()
+        self._head, self.rows = QTableWidget(), RecordTable("First rows", theme)
         self._head.setAccessibleName("Columns: role, type and lengths")
-        self.rows.setAccessibleName("First rows")
-        for table in (self._head, self.rows):
-            table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-            table.verticalHeader().hide()
-            table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
-            table.setShowGrid(False)
-            table.setProperty("role", "plain")
-            table.setTabKeyNavigation(False)
-            table.setWordWrap(False)
+        self._head.verticalHeader().hide()
+        self._head.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
+        self._head.setShowGrid(False)
+        self._head.setProperty("role", "plain")
+        self._head.setTabKeyNavigation(False)
         self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes take the focus
         self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -61,12 +59,10 @@ class ColumnTable(QWidget):
         self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self._head.horizontalHeader().sectionResized.connect(self._on_resized)
         self.rows.horizontalHeader().hide()
-        self.rows.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        self.rows.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.rows.setAlternatingRowColors(True)
         self.rows.horizontalScrollBar().valueChanged.connect(self._head.horizontalScrollBar().setValue)
         self._head.horizontalScrollBar().valueChanged.connect(self.rows.horizontalScrollBar().setValue)
-        self.rows.currentCellChanged.connect(lambda row, *_: self.row_chosen.emit(row) if row >= 0 else None)
+        self.rows.record_reached.connect(lambda _: self.row_chosen.emit(self.rows.currentIndex().row()))
         around = frame("card", margin=1, spacing=0)
         inside = around.layout()
         assert isinstance(inside, QVBoxLayout)
@@ -79,20 +75,15 @@ class ColumnTable(QWidget):
         """Show the columns and first rows of a source, without roles."""
         self._info = info
         self.roles = {}
+        self._head.clear()
+        self._head.setRowCount(2)
+        self._head.setColumnCount(len(info.columns))
+        self._head.setHorizontalHeaderLabels([found.name for found in info.columns])
+        for at, found in enumerate(info.columns):
+            self._add_column(at, found)
         with QSignalBlocker(self.rows):
-            for table, n_rows in ((self._head, 2), (self.rows, len(info.rows))):
-                table.clear()
-                table.setRowCount(n_rows)
-                table.setColumnCount(len(info.columns))
-            self._head.setHorizontalHeaderLabels([found.name for found in info.columns])
-            for at, found in enumerate(info.columns):
-                self._add_column(at, found)
-                for row, values in enumerate(info.rows):
-                    text = cell_text(values.get(found.name))
-                    item = QTableWidgetItem(text.replace("\n", " ⏎ "))
-                    item.setToolTip(plain_tip(text))
-                    self.rows.setItem(row, at, item)
-            self.rows.setCurrentCell(0, 0)
+            self.rows.show_records(info.rows, [row_column(found.name, found.name) for found in info.columns])
+            self.rows.selectRow(0)
         self._fit()
 
     def show_roles(self, roles: tuple[str, ...], of: dict[str, str]) -> None:
@@ -125,7 +116,7 @@ class ColumnTable(QWidget):
     @Slot(int, int, int)
     def _on_resized(self, at: int, before: int, width: int) -> None:
         """Copy a column's width to the rows, except that of the last column, which each table stretches by itself."""
-        if at < self.rows.columnCount() - 1:
+        if at < len(self.rows.columns) - 1:
             self.rows.setColumnWidth(at, width)
 
     def _fit(self) -> None:
@@ -210,7 +201,16 @@ class ColumnFacts(QWidget):
                 painter.drawRect(QRectF(i * width, bottom - tall, max(1.0, width - 1), tall))
 
 
-def cell_text(value: Any) -> str:
+def row_column(name: str, title: str) -> RecordColumn:
+    """Return the column of a table whose records are rows of a dataset."""
+    return RecordColumn(
+        title=title,
+        value=lambda row: _cell_text(row.get(name)).replace("\n", " ⏎ "),
+        tip=lambda row: _cell_text(row.get(name)),
+    )
+
+
+def _cell_text(value: Any) -> str:
     """Format a value as shortened plain text."""
     if value is None:
         return ""
