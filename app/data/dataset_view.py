@@ -8,13 +8,24 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.data.example_card import ExampleCard
 from terrarium.app.data.importing.column_table import row_column
 from terrarium.app.data.importing.role_words import role_title
-from terrarium.app.kit.basics import add_menu, button, frame, label, row, scrolling, titled_card
+from terrarium.app.kit.basics import (
+    add_menu,
+    button,
+    column,
+    frame,
+    label,
+    row,
+    scrolling,
+    show_if,
+    titled_card,
+)
 from terrarium.app.kit.file_dialogs import ask_save_path, reveal
+from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.record_table import RecordTable
@@ -45,7 +56,7 @@ class DatasetView(QWidget):
         self._info: DatasetInfo | None = None
         self.title = label("", "heading", wrap=True)
         self.facts = {name: label("", wrap=True, selectable=True) for name in _FACTS}
-        self._captions: dict[str, QLabel] = {}
+        self._captions = {name: label(name, "muted") for name in _FACTS}
         self.train = button(
             "Train on it",
             theme,
@@ -97,36 +108,26 @@ class DatasetView(QWidget):
         self.refresh()
 
     def _build(self) -> None:
-        card = frame("card")
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(self.title)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        for at, (name, value) in enumerate(self.facts.items()):
-            self._captions[name] = label(name, "muted")
-            grid.addWidget(self._captions[name], at, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(value, at, 1)
-        grid.setColumnStretch(1, 1)
-        lines.addLayout(grid)
-        lines.addSpacing(SPACE)
-        lines.addLayout(row(self.train, self.show_folder, self.export, self.delete, None))
-        inner = QWidget()
-        self._cards = QVBoxLayout(inner)
-        self._cards.setContentsMargins(0, 0, SPACE, 0)
-        self._cards.setSpacing(SPACE)
-        self._cards.addWidget(card)
+        facts = grid(
+            *((self._captions[name], self.facts[name]) for name in _FACTS),
+            grows=1,
+            align={0: Qt.AlignmentFlag.AlignTop},
+        )
+        actions = row(self.train, self.show_folder, self.export, self.delete, None)
         self._rows_card = titled_card("First rows of the training part", WholeRows(self.rows))
-        self._cards.addWidget(self._rows_card, 1)
-        self._cards.addWidget(self.pairs, 1)
-        self.area = scrolling(inner)
-        self._side = QWidget()
-        self._side.setLayout(row(self.example))
-        whole = row(self.area, self._side)
-        whole.setStretch(0, 5)
-        whole.setStretch(1, 3)
-        self.setLayout(whole)
+        self._cards = column(
+            frame("card", self.title, facts, SPACE, actions),
+            self._rows_card,
+            self.pairs,
+            margin=(0, 0, SPACE, 0),
+            grows=(self._rows_card, self.pairs),
+        )
+        inside = QWidget()
+        inside.setLayout(self._cards)
+        self.area = scrolling(inside)
+        self._side, self._beside = QWidget(), column(self.example)
+        self._side.setLayout(self._beside)
+        self.setLayout(row(self.area, self._side, grows={self.area: 5, self._side: 3}))
 
     def minimumSizeHint(self) -> QSize:
         return QSize(self.area.minimumSizeHint().width(), 200)
@@ -136,9 +137,7 @@ class DatasetView(QWidget):
         has_room = self.width() >= self.area.minimumSizeHint().width() + side + SPACE
         is_beside = self.example.parentWidget() is self._side
         if has_room and not is_beside:
-            layout = self._side.layout()
-            assert layout is not None
-            layout.addWidget(self.example)
+            self._beside.addWidget(self.example)
         elif not has_room and is_beside:
             self._cards.addWidget(self.example)
         self._side.setVisible(has_room)
@@ -167,8 +166,7 @@ class DatasetView(QWidget):
         labels = corpus.labels[:_MAX_LABELS]
         more = len(corpus.labels) - len(labels)
         self.facts["Labels"].setText(", ".join(labels) + (f" and {more:,} more" if more > 0 else ""))
-        for widget in (self._captions["Labels"], self.facts["Labels"]):
-            widget.setVisible(bool(labels))
+        show_if(labels, self._captions["Labels"], self.facts["Labels"])
         self.facts["Size"].setText(format_size(corpus.n_bytes))
         self.facts["Size"].setToolTip(f"In the library's folder corpora/{corpus.sha}")
         used = ", ".join(f"“{name}”" for name in info.used_by[:3])

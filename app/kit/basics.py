@@ -7,6 +7,7 @@ import html
 import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QAction, QKeySequence, QResizeEvent, QShowEvent
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSplitter,
+    QStackedWidget,
     QStyle,
     QVBoxLayout,
     QWidget,
@@ -29,8 +31,15 @@ from PySide6.QtWidgets import (
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
-Content = QWidget | QLayout | None
-"""What a row, a column, a card or a page contains: widgets, layouts, and None for a stretch."""
+Content = QWidget | QLayout | int | None
+"""What a row, a column, a card or a page contains: widgets, layouts, pixels of empty space, and None for a stretch,
+which takes spare space unless something that grows is shown."""
+
+Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[Any, int]
+"""The contents that take the spare space, in equal shares or with the share of each."""
+
+Margin = int | tuple[int, int, int, int]
+"""Pixels around contents: on all sides, or left, top, right, bottom."""
 
 
 def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
@@ -192,14 +201,14 @@ def frame(
     role: str = "card",
     *contents: Content,
     horizontal: bool = False,
-    margin: int = 2 * SPACE,
+    margin: Margin = 2 * SPACE,
     spacing: int = SPACE,
-    grows: QWidget | Sequence[QWidget] = (),
+    grows: Growing = (),
 ) -> QFrame:
     """Create a framed box with contents in a column, or side by side. role: card, sunken, banner, top-bar, status-bar.
 
     Args:
-        grows: the widgets among the contents that take the spare space.
+        grows: the contents that take the spare space.
     """
     box = QFrame()
     box.setProperty("role", role)
@@ -221,15 +230,15 @@ def titled_card(
     title: str,
     *contents: Content,
     trailing: QWidget | None = None,
-    margin: int = SPACE + SPACE // 2,
+    margin: Margin = SPACE + SPACE // 2,
     spacing: int = SPACE // 2,
-    grows: QWidget | Sequence[QWidget] | None = None,
+    grows: Growing | None = None,
 ) -> QFrame:
     """Create a card with a heading, `trailing` at its right, and contents below.
 
     Args:
         title: the heading, '' for none.
-        grows: the widgets that take the spare space; None for the last one.
+        grows: the contents that take the spare space; None for the last one if it is a widget.
     """
     if grows is None:
         grows = [each for each in contents[-1:] if isinstance(each, QWidget)]
@@ -239,9 +248,9 @@ def titled_card(
     return box
 
 
-def step_card(title: str, caption: str = "", *contents: Content) -> QFrame:
+def step_card(title: str, caption: str = "", *contents: Content, grows: Growing = ()) -> QFrame:
     """Create a card for one step of a form: a large heading, a sentence about it, and contents."""
-    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents)
+    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents, grows=grows)
     _lines(box).insertLayout(0, headed(title, role="heading", explained=box))
     return box
 
@@ -260,46 +269,54 @@ def separator() -> QFrame:
     return line
 
 
-def row(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QHBoxLayout:
+def row(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QHBoxLayout:
     """Lay out contents side by side; those in `grows` take the spare space."""
     layout = QHBoxLayout()
-    _fill(layout, contents, spacing, grows)
+    _fill(layout, contents, spacing, grows, margin)
     return layout
 
 
-def column(
-    *contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = (), margin: int = 0
-) -> QVBoxLayout:
-    """Lay out contents in a column; those in `grows` take the spare space. margin: in pixels, around all of it."""
+def column(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QVBoxLayout:
+    """Lay out contents in a column; those in `grows` take the spare space."""
     layout = QVBoxLayout()
     _fill(layout, contents, spacing, grows, margin)
     return layout
 
 
-def group(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QWidget:
-    """Create a widget without margins that holds contents in a column, so that they are shown and hidden at once."""
+def group(
+    *contents: Content, horizontal: bool = False, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0
+) -> QWidget:
+    """Create a widget that holds contents in a column, or side by side, so that they are shown and hidden at once."""
     widget = QWidget()
-    widget.setLayout(column(*contents, spacing=spacing, grows=grows))
+    lay_out = row if horizontal else column
+    widget.setLayout(lay_out(*contents, spacing=spacing, grows=grows, margin=margin))
     return widget
 
 
+def stacked(*pages: QWidget) -> QStackedWidget:
+    """Create a stack of pages of which the first is shown."""
+    stack = QStackedWidget()
+    for page in pages:
+        stack.addWidget(page)
+    return stack
+
+
 def _fill(
-    layout: QBoxLayout,
-    contents: Iterable[Content],
-    spacing: int,
-    grows: QWidget | Sequence[QWidget] = (),
-    margin: int = 0,
+    layout: QBoxLayout, contents: Iterable[Content], spacing: int, grows: Growing = (), margin: Margin = 0
 ) -> None:
-    growing = (grows,) if isinstance(grows, QWidget) else grows
-    layout.setContentsMargins(margin, margin, margin, margin)
+    growing = (grows,) if isinstance(grows, QWidget | QLayout) else grows
+    share_of = growing if isinstance(growing, Mapping) else dict.fromkeys(growing, 1)
+    layout.setContentsMargins(*([margin] * 4 if isinstance(margin, int) else margin))
     layout.setSpacing(spacing)
     for content in contents:
         if content is None:
-            layout.addStretch(1)
+            layout.addStretch(0 if share_of else 1)  # takes nothing while something shown grows
+        elif isinstance(content, int):
+            layout.addSpacing(content)
         elif isinstance(content, QLayout):
-            layout.addLayout(content)
+            layout.addLayout(content, share_of.get(content, 0))
         else:
-            layout.addWidget(content, int(content in growing))
+            layout.addWidget(content, share_of.get(content, 0))
 
 
 def clear(layout: QLayout) -> None:
@@ -316,8 +333,22 @@ def show_only(shown: Mapping[QWidget, object]) -> None:
         widget.setVisible(bool(is_shown))
 
 
-def show_words(widget: QLabel, words: str) -> None:
-    """Set the text of a label; "" hides it."""
+def show_if(is_shown: object, *widgets: QWidget) -> None:
+    """Show all of these widgets, or hide all of them."""
+    for widget in widgets:
+        widget.setVisible(bool(is_shown))
+
+
+class _Worded(Protocol):
+    """A label, an elided label or a button."""
+
+    def setText(self, text: str, /) -> None: ...
+
+    def setVisible(self, visible: bool, /) -> None: ...
+
+
+def show_words(widget: _Worded, words: str) -> None:
+    """Set the text of a label or a button; "" hides it."""
     widget.setText(words)
     widget.setVisible(bool(words))
 
@@ -388,9 +419,14 @@ def prefers_reduced_motion() -> bool:
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 
-def scrolling(widget: QWidget) -> QScrollArea:
-    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow."""
+def scrolling(widget: QWidget, name: str = "Scrolled contents") -> QScrollArea:
+    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow.
+
+    Args:
+        name: what a screen reader calls it.
+    """
     area = _UpAndDown()
+    area.setAccessibleName(name)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click between its widgets must not focus it
@@ -399,11 +435,9 @@ def scrolling(widget: QWidget) -> QScrollArea:
     return area
 
 
-def scrolled(*contents: Content, spacing: int = SPACE, grows: QWidget | Sequence[QWidget] = ()) -> QScrollArea:
+def scrolled(*contents: Content, spacing: int = SPACE, grows: Growing = ()) -> QScrollArea:
     """Create a scroll area with contents in a column, beside some space for the scroll bar."""
-    inside = group(*contents, spacing=spacing, grows=grows)
-    inside.layout().setContentsMargins(0, 0, SPACE, 0)  # type: ignore[union-attr]
-    return scrolling(inside)
+    return scrolling(group(*contents, spacing=spacing, grows=grows, margin=(0, 0, SPACE, 0)))
 
 
 _MAX_NESTED = 6

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFrame, QHeaderView, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHeaderView, QWidget
 
-from terrarium.app.kit.basics import column, frame, headed, label, plain_tip, row
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.basics import column, frame, headed, label, row, show_words
+from terrarium.app.kit.inputs import choice, fill_choice, line_edit
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
@@ -149,37 +148,25 @@ class PairsView(QFrame):
         self.scorer = PairScorer(session, self)
         self.scorer.scored.connect(self._on_scored)
         self.scorer.changed.connect(self._show_scoring)
-        self.models = ElidedCombo()
-        self.models.setAccessibleName("Model that scores the pairs")
-        self.models.setToolTip(
-            plain_tip("A reward model's rewards, or another model's log-probabilities, of both replies")
+        self.models = choice(
+            "Model that scores the pairs",
+            "A reward model's rewards, or another model's log-probabilities, of both replies",
+            width=18,
         )
-        self.models.setMinimumContentsLength(18)
-        self.models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.scoring = label("", "caption")
         self._found: ExaminedPairs | None = None
         self.bars = IntervalBars("What the pairs have in common", theme)
         self.warnings = label("", "caption", wrap=True)
         self.warnings.setProperty("tone", "warning")
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search")
-        self.search.setAccessibleName("Search the pairs")
-        self.search.setClearButtonEnabled(True)
-        self.order, self.source = QComboBox(), QComboBox()
-        self.order.setAccessibleName("Order")
-        self.source.setAccessibleName("Only pairs chosen by")
-        for name, words in ORDERS.items():
-            self.order.addItem(words, name)
-        for box in (self.order, self.source):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-            keep_wheel_for_scrolling(box)
+        self.search = line_edit("Search the pairs", placeholder="Search", clears=True)
+        self.order = choice("Order", "What comes first", ORDERS)
+        self.source = choice("Only pairs chosen by", "Show only pairs that one of them chose")
         self.count = label("", "caption")
         self.table = RecordTable("Pairs", theme)
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         self.titles = {side: label("", "caption") for side in ("chosen", "rejected")}
         self.texts = {side: ComparedText(words, theme) for side, words in (("chosen", "Better"), ("rejected", "Worse"))}
-        keep_wheel_for_scrolling(self.models)
         self._build()
         self.models.activated.connect(self._on_model)
         session.runs.changed.connect(self._offer_models)
@@ -191,26 +178,24 @@ class PairsView(QFrame):
         RelayoutOnResize(self.table, self._fit)
 
     def _build(self) -> None:
-        bar = QWidget()
-        flow = FlowLayout(bar)
-        for widget in (self.search, self.order, self.source, self.models, self.scoring, self.count):
-            flow.addWidget(widget)
-        sides = row(spacing=SPACE)
-        for side, text in self.texts.items():
-            box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-            inside = box.layout()
-            assert inside is not None
-            inside.addWidget(self.titles[side])
-            inside.addWidget(text)
-            sides.addWidget(box, 1)
         margin = SPACE + SPACE // 2
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(margin, margin, margin, margin)
-        lines.setSpacing(SPACE)
-        lines.addLayout(headed("Pairs", explained=self))
-        lines.addLayout(column(self.bars, self.warnings, bar, spacing=SPACE))
-        lines.addWidget(WholeRows(self.table), 1)
-        lines.addLayout(sides)
+        cards = [
+            frame("card", self.titles[side], self.texts[side], margin=margin, spacing=SPACE // 2)
+            for side in self.titles
+        ]
+        rows = WholeRows(self.table)
+        self.setLayout(
+            column(
+                headed("Pairs", explained=self),
+                self.bars,
+                self.warnings,
+                flowing(self.search, self.order, self.source, self.models, self.scoring, self.count),
+                rows,
+                row(*cards, grows=cards),
+                margin=margin,
+                grows=rows,
+            )
+        )
 
     def show_pairs(self, found: ExaminedPairs) -> None:
         """Show the pairs of a dataset."""
@@ -218,15 +203,11 @@ class PairsView(QFrame):
         self._found, self._scores = found, {}
         self.models.setCurrentIndex(0)
         self._show_bars()
-        warnings = pair_warnings(found)
-        self.warnings.setText("\n".join(warnings))
-        self.warnings.setVisible(bool(warnings))
-        with QSignalBlocker(self.source), QSignalBlocker(self.search):
+        show_words(self.warnings, "\n".join(pair_warnings(found)))
+        with QSignalBlocker(self.search):
             self.search.clear()
-            self.source.clear()
-            self.source.addItem("Chosen by all", "")
-            for name, n in sorted(found.sources.items()):
-                self.source.addItem(f"By {SOURCES.get(name, name)} ({n:,})", name)
+        sources = {name: f"By {SOURCES.get(name, name)} ({n:,})" for name, n in sorted(found.sources.items())}
+        fill_choice(self.source, {"": "Chosen by all", **sources})
         self.source.setVisible(len(found.sources) > 1)
         self._filter()
         self._fit()
@@ -265,13 +246,8 @@ class PairsView(QFrame):
 
     @Slot()
     def _offer_models(self) -> None:
-        chosen = self.models.currentData()
-        self.models.clear()
-        self.models.addItem("Not scored by a model", "")
-        for run in self._session.runs.list():
-            if run.has_model:
-                self.models.addItem(f"Scored by {run.name}", run.id)
-        self.models.setCurrentIndex(max(0, self.models.findData(chosen)))
+        runs = {run.id: f"Scored by {run.name}" for run in self._session.runs.list() if run.has_model}
+        fill_choice(self.models, {"": "Not scored by a model", **runs}, self.models.currentData())
 
     @Slot()
     def _on_model(self) -> None:

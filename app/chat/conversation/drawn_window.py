@@ -13,8 +13,8 @@ from terrarium.app.chat.conversation.reply_captions import format_score, judge
 from terrarium.app.kit.basics import button, label, panes, row, separator, set_enabled, titled_card
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
-from terrarium.app.kit.plots.line_plot import LinePlot
-from terrarium.app.kit.plots.pictures import Axis, Line, LinePicture
+from terrarium.app.kit.plots.plot_spec import PlotSpec, main_curve
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.alignment.best_of import ScoredReply
@@ -53,7 +53,7 @@ class DrawnWindow(Dialog):
             role="primary",
             tip="Show it as a version of the reply",
         )
-        self.curve, self.right_curve = LinePlot(theme), LinePlot(theme)
+        self.curve, self.right_curve = (PlotView(theme, has_y=True, is_boxed=True) for _ in range(2))
         self.gain, self.verdict = label("", "caption", wrap=True), label("", "caption", wrap=True)
         close = button("Close", theme, self.close)
         for each in (self.take, close):
@@ -97,13 +97,13 @@ class DrawnWindow(Dialog):
         self.table.show_records([*enumerate(drawn.replies)], self._columns())
         curve = best_of_curve([drawn.scores], [[float(right) for right in self._right] or [0.0] * n], range(1, n + 1))
         self.gain.setText(gain_of(curve))
-        self.curve.set_picture(score_picture(curve))
+        self.curve.show_spec(score_picture(curve))
         has_gold = bool(self._right)
         for widget in (self._line, self.verdict, self.right_curve):
             widget.setVisible(has_gold)
         if has_gold:
             self.verdict.setText(right_words(self._right, curve))
-            self.right_curve.set_picture(right_picture(curve))
+            self.right_curve.show_spec(right_picture(curve))
         self.table.selectRow(drawn.taken)
         self._show_taken()
         self.show()
@@ -191,28 +191,30 @@ def right_words(right: list[bool], curve: list[BestOfPoint]) -> str:
     )
 
 
-def score_picture(curve: list[BestOfPoint]) -> LinePicture:
+def score_picture(curve: list[BestOfPoint]) -> PlotSpec:
     """Plot the expected score of the best of n against n."""
-    values = np.array([point.proxy for point in curve], np.float32)
+    values = np.array([point.proxy for point in curve])
     low, high = float(values.min()), float(values.max())
     room = max(0.08 * (high - low), 0.05)
-    return LinePicture(
+    return PlotSpec(
+        series=(main_curve(np.arange(1.0, len(curve) + 1), values),),
         title="Best of n: expected score",
-        at=np.arange(1, len(curve) + 1),
-        lines=(Line(values=values),),
-        x=Axis(title="n, replies drawn", low=1, high=max(len(curve), 2)),
-        y=Axis(title="score", low=low - room, high=high + room, whole=False),
-        describe=lambda i: f"best of {i + 1}: {format_score(curve[i].proxy)}",
+        x_title="n, replies drawn",
+        y_title="score",
+        x_range=(1.0, max(len(curve), 2)),
+        y_range=(low - room, high + room),
+        words=lambda i: f"best of {i + 1}: {format_score(curve[i].proxy)}",
     )
 
 
-def right_picture(curve: list[BestOfPoint]) -> LinePicture:
+def right_picture(curve: list[BestOfPoint]) -> PlotSpec:
     """Plot the probability that the best of n is right against n."""
-    return LinePicture(
+    return PlotSpec(
+        series=(main_curve(np.arange(1.0, len(curve) + 1), np.array([point.gold for point in curve])),),
         title="Best of n: share that is right",
-        at=np.arange(1, len(curve) + 1),
-        lines=(Line(values=np.array([point.gold for point in curve], np.float32)),),
-        x=Axis(title="n, replies drawn", low=1, high=max(len(curve), 2)),
-        y=Axis(title="right", low=0, high=1, whole=False),
-        describe=lambda i: f"best of {i + 1}: {format_percent(curve[i].gold)} right",
+        x_title="n, replies drawn",
+        y_title="right",
+        x_range=(1.0, max(len(curve), 2)),
+        y_range=(0.0, 1.0),
+        words=lambda i: f"best of {i + 1}: {format_percent(curve[i].gold)} right",
     )

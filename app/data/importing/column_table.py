@@ -6,11 +6,12 @@ from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QHeaderView, QTableWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QTableWidget, QWidget
 
 from terrarium.app.data.importing.role_words import role_title
-from terrarium.app.kit.basics import column, frame, plain_tip
+from terrarium.app.kit.basics import column, frame, group, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import fill_choice, named
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.record_table import Column as RecordColumn
 from terrarium.app.kit.record_table import RecordTable
@@ -45,44 +46,41 @@ class ColumnTable(QWidget):
         self._theme = theme
         self._info: SourceInfo | None = None
         self.roles: dict[str, ElidedCombo] = {}
-        self._head, self.rows = QTableWidget(), RecordTable("First rows", theme)
-        self._head.setAccessibleName("Columns: role, type and lengths")
-        self._head.verticalHeader().hide()
-        self._head.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
-        self._head.setShowGrid(False)
+        self._head = named(QTableWidget(), "Columns: role, type and lengths")
         self._head.setProperty("role", "plain")
-        self._head.setTabKeyNavigation(False)
+        self._head.setShowGrid(False)
+        self._head.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
+        self._head.verticalHeader().hide()
+        self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.rows = RecordTable("First rows", theme)
+        self.rows.setAlternatingRowColors(True)
+        for table in (self._head, self.rows):
+            table.horizontalHeader().setStretchLastSection(True)
         self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes take the focus
         self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self._head.horizontalHeader().sectionResized.connect(self._on_resized)
         self.rows.horizontalHeader().hide()
-        self.rows.setAlternatingRowColors(True)
         self.rows.horizontalScrollBar().valueChanged.connect(self._head.horizontalScrollBar().setValue)
         self._head.horizontalScrollBar().valueChanged.connect(self.rows.horizontalScrollBar().setValue)
         self.rows.record_reached.connect(lambda _: self.row_chosen.emit(self.rows.currentIndex().row()))
-        around = frame("card", margin=1, spacing=0)
-        inside = around.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self._head)
-        inside.addWidget(self.rows, 1)
-        self.setLayout(column(around))
+        self.setLayout(column(frame("card", self._head, self.rows, margin=1, spacing=0, grows=self.rows)))
         theme.theme_changed.connect(self._fit)
 
     def show_source(self, info: SourceInfo) -> None:
         """Show the columns and first rows of a source, without roles."""
         self._info = info
         self.roles = {}
+        names = [found.name for found in info.columns]
         self._head.clear()
         self._head.setRowCount(2)
-        self._head.setColumnCount(len(info.columns))
-        self._head.setHorizontalHeaderLabels([found.name for found in info.columns])
+        self._head.setColumnCount(len(names))
+        self._head.setHorizontalHeaderLabels(names)
         for at, found in enumerate(info.columns):
             self._add_column(at, found)
         with QSignalBlocker(self.rows):
-            self.rows.show_records(info.rows, [row_column(found.name, found.name) for found in info.columns])
+            self.rows.show_records(info.rows, [row_column(name, name) for name in names])
             self.rows.selectRow(0)
         self._fit()
 
@@ -92,25 +90,16 @@ class ColumnTable(QWidget):
         for name, box in self.roles.items():
             with QSignalBlocker(box):
                 if [box.itemData(i) for i in range(1, box.count())] != list(roles):
-                    box.clear()
-                    box.addItem("Not used", "")
-                    for role in roles:
-                        box.addItem(role_title(role), role)
+                    fill_choice(box, {"": "Not used", **{role: role_title(role) for role in roles}})
                 box.setCurrentIndex(max(0, box.findData(chosen.get(name, ""))))
 
     def _add_column(self, at: int, found: Column) -> None:
-        box = ElidedCombo()
-        box.setAccessibleName(f"Role of column {found.name}")
-        box.setToolTip("What this column is for the model")
+        box = named(ElidedCombo(), f"Role of column {found.name}", "What this column is for the model")
         box.addItem("Not used", "")
         keep_wheel_for_scrolling(box)
         box.activated.connect(lambda _, box=box, name=found.name: self.role_chosen.emit(name, box.currentData()))
         for row, widget in enumerate((box, ColumnFacts(found, self._theme))):
-            holder = QWidget()
-            lines = QVBoxLayout(holder)
-            lines.setContentsMargins(_TEXT_MARGIN, 0, _TEXT_MARGIN, 0)  # the padding of a text cell
-            lines.addWidget(widget)
-            self._head.setCellWidget(row, at, holder)
+            self._head.setCellWidget(row, at, group(widget, margin=(_TEXT_MARGIN, 0, _TEXT_MARGIN, 0)))
         self.roles[found.name] = box
 
     @Slot(int, int, int)
@@ -130,11 +119,7 @@ class ColumnTable(QWidget):
         facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + 2 * SPACE
         self._head.setRowHeight(0, top)
         self._head.setRowHeight(1, facts)
-        header = self._head.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
-        self.rows.horizontalHeader().setStretchLastSection(True)
-        self._head.setFixedHeight(top + facts + header.sizeHint().height() + 2)
+        self._head.setFixedHeight(top + facts + self._head.horizontalHeader().sizeHint().height() + 2)
         self.rows.verticalHeader().setDefaultSectionSize(metrics.height() + 10)
         self.rows.setMinimumHeight(5 * (metrics.height() + 10))
 

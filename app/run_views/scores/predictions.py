@@ -70,7 +70,9 @@ class Predictions(QWidget):
         self.wrong = QCheckBox("Wrong only")
         self.labels, self.order = QComboBox(), QComboBox()
         self.labels.setAccessibleName("Only rows of")
+        self.labels.setToolTip("Show only rows of one label")
         self.order.setAccessibleName("Order")
+        self.order.setToolTip("What comes first")
         for name, words in ORDERS.items():
             self.order.addItem(words, name)
         for box in (self.labels, self.order):

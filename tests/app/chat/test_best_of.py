@@ -113,10 +113,8 @@ def test_the_best_is_shown_and_another_one_can_be_taken(
     assert len(window.table.records) == 6
     assert window.selected == 0
     assert not window.take.isEnabled(), "it is shown already"
-    picture = window.curve.picture
-    assert picture is not None
     expected = best_of_curve([drawn.scores], [[0.0] * 6], range(1, 7))
-    assert picture.lines[0].values.tolist() == pytest.approx([point.proxy for point in expected], abs=1e-4)
+    assert window.curve.spec.series[0].y.tolist() == pytest.approx([point.proxy for point in expected], abs=1e-4)
     assert window.right_curve.isHidden(), "no answer is known"
     window.table.selectRow(4)
     assert letters(window.text.toPlainText()) == letters(drawn.replies[4].text)

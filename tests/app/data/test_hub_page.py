@@ -61,7 +61,7 @@ def test_a_download_goes_on_to_the_columns(
     until(lambda: not page.busy)
     served.holds_after = 100
     page.download.click()
-    until(lambda: page.download_state.text().startswith("100 B of "))
+    until(lambda: page.work.phase.text().startswith("100 B of "))
     page.cancel.click()
     assert not page.busy
     assert page.download.isVisible()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolled, show_words, splitter
-from terrarium.app.kit.inputs import BusyRow, choice, fill_choice, line_edit, progress_bar, show_progress
+from terrarium.app.kit.inputs import (
+    BusyRow,
+    caption,
+    choice,
+    fill_choice,
+    grid,
+    line_edit,
+    progress_bar,
+    show_progress,
+)
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.events import Phase, Progress
 
@@ -30,6 +40,10 @@ def test_filling_a_choice_keeps_what_was_chosen_and_sends_no_signal(qtbot: QtBot
         assert box.currentData() == "b"
         fill_choice(box, {"d": "D"}, "b")
         assert box.currentData() == "d", "the first one, as the chosen one is gone"
+        values = (1,), (2,)
+        fill_choice(box, dict.fromkeys(values, "A tuple"), tuple(range(2, 3)), {values[1]: "The <second>"})
+        assert box.currentIndex() == 1, "values are compared, not objects"
+        assert "&lt;second&gt;" in box.itemData(1, Qt.ItemDataRole.ToolTipRole)
         fill_choice(box, {})
     assert box.currentIndex() == -1
 
@@ -65,9 +79,35 @@ def test_a_busy_row_shows_either_its_start_or_the_progress_and_the_stop(qtbot: Q
     assert shown() == [False, True, True, True]
     line.show_events([Phase(name="Counting"), Progress(done=1, total=4)])
     assert (line.phase.text(), line.progress.value(), line.progress.maximum()) == ("Counting", 250, 1000)
+    line.set_busy(False, "Stopped.")
+    assert (shown(), line.phase.text()) == ([True, False, False, True], "Stopped.")
     line.set_busy(False)
     line.set_offered(False)
     assert shown() == [False] * 4
+
+
+def test_a_busy_row_says_how_much_of_how_much_is_done(qtbot: QtBot, theme: ThemeProvider) -> None:
+    start, stop = button("Load", theme), button("Stop", theme)
+    line = BusyRow(start, stop, "Progress of the load", stacked=True, amount=lambda n: f"{n} MB")
+    qtbot.addWidget(line)
+    line.set_busy(True, "Asking")
+    line.show_events([Progress(done=3, total=0)])
+    assert line.phase.text() == "Asking", "how much there is, is not known yet"
+    line.show_events([Progress(done=3, total=8)])
+    assert line.phase.text() == "3 MB of 8 MB"
+
+
+def test_a_grid_aligns_captions_with_their_editors(qtbot: QtBot) -> None:
+    name, task, note = line_edit("Name"), choice("Task", "", {"a": "A"}), label("A note")
+    window = QWidget()
+    window.setLayout(grid([caption("Name", name), name], [caption("Task", task), task], [note], grows=1))
+    qtbot.addWidget(window)
+    window.resize(400, 200)
+    window.show()
+    first = window.findChild(QLabel)
+    assert (first.text(), first.buddy()) == ("Name", name)
+    assert name.x() == task.x() > first.x() == note.x()
+    assert note.width() > name.width() > 300, "the note spans both columns, and the editors take the spare width"
 
 
 def test_contents_are_laid_out_in_order_and_those_that_grow_take_the_space(qtbot: QtBot) -> None:

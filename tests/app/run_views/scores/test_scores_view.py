@@ -115,7 +115,7 @@ def test_a_run_is_evaluated_and_shown(
     assert summary.confusion.picture.values.shape == (3, 3)
     summary.confusion.set_spot((0, 0))
     assert "true: angry" in summary.confusion.accessibleDescription()
-    summary.calibration.set_spot((9, 0))
+    summary.calibration.show_point(9)
     assert "sure" in summary.calibration.accessibleDescription()
     view.grab()
     other = opened(run_view, weak, until)

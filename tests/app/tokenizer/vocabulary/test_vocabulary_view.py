@@ -232,14 +232,14 @@ def test_markup_in_a_token_is_escaped(qtbot: QtBot, empty: VocabularyView) -> No
 def test_counting_shows_the_use_of_tokens(
     qtbot: QtBot, view: VocabularyView, bpe: Tokenizer, count: Callable[[str], None]
 ) -> None:
-    assert view.charts.pictures is None
+    assert not view.charts.has_counts
     count(COUNTED)
     usage, ids = view.usage, encode_text(bpe, COUNTED)
     assert usage is not None
     assert usage.n_tokens == len(ids)
     assert column(view, "count") == [str(ids.count(id)) for id in range(SIZE)]
     assert f"are {len(ids)} tokens" in view.words.text()
-    assert view.charts.pictures is not None
+    assert view.charts.has_counts
     view.table.sort_by("count", descending=True)
     settle(qtbot, view)
     counts = [int(n) for n in column(view, "count")]
@@ -319,7 +319,7 @@ def test_another_tokenizer_resets_the_view(qtbot: QtBot, view: VocabularyView, c
     assert view.usage is None
     assert view.filters.use == ""
     assert view.facts.row == -1
-    assert view.charts.pictures is None
+    assert not view.charts.has_counts
     assert view.table.sorting == ("id", False)
     assert view.table.columns[view.table.names.index("made")].title == "Score"
     assert "−" in "".join(column(view, "made"))

@@ -5,19 +5,20 @@ The model replies to the prompt, and one token of the reply is inspected; for an
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from terrarium.app.commands.common import (
     UsageError,
-    add_common,
-    add_weights,
     find_model,
+    model_argument,
     open_model,
     print_json,
     read_argument,
+    weights_option,
 )
-from terrarium.app.commands.replying import add_sampling_options, sampling_from
+from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.replying import sampling_from, sampling_options
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,55 +33,42 @@ _N_READ = 5
 """The number of tokens to list in JSON that a head attends to most."""
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "inspect", help="how one token of a reply came about, stage by stage", description=__doc__
+class Inspect(Command, description=__doc__):
+    """How one token of a reply came about, stage by stage."""
+
+    model: str = model_argument()
+    prompt: str = option(
+        "the text to continue, or the message; an encoder's text has a [MASK]; - reads stdin", metavar="TEXT"
     )
-    parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument(
-        "--prompt",
-        required=True,
-        metavar="TEXT",
-        help="the text to continue, or the message; an encoder's text has a [MASK]; - reads stdin",
-    )
-    parser.add_argument(
-        "--chat", action="store_true", help="reply to a message, as in `terrarium chat`, instead of continuing the text"
-    )
-    parser.add_argument(
-        "--token",
-        type=int,
+    chat: bool = option("reply to a message, as in `terrarium chat`, instead of continuing the text")
+    token: int | None = option(
+        "which token of the reply, or which mask, from 1 (default: the most surprising token, the first mask)",
         metavar="N",
-        help="which token of the reply, or which mask, from 1 (default: the most surprising token, the first mask)",
     )
-    add_sampling_options(parser)
-    add_weights(parser)
-    add_common(parser)
-    return parser
+    sampling: Mapping[str, Any] = sampling_options()
+    weights: str = weights_option()
 
+    def run(self) -> None:
+        """Print the stages, or one JSON object."""
+        sampling_from(self.sampling)  # report wrong options before loading a model
+        prompt = read_argument(self.prompt)
+        model, tokenizer, _ = open_model(self.model, self.device, self.weights)
+        from terrarium.app.glass.target_token import TargetToken
+        from terrarium.app.whole_pass.answer import read_answer
+        from terrarium.app.whole_pass.wording import describe_all
+        from terrarium.models.events import result_of
+        from terrarium.models.inspect.whole_pass import PassCache
+        from terrarium.models.interop.chat_templates import read_template_config
 
-def run(args: argparse.Namespace) -> int:
-    """Print the stages, or one JSON object."""
-    sampling_from(args)  # report wrong options before loading a model
-    prompt = read_argument(args.prompt)
-    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from terrarium.app.glass.target_token import TargetToken
-    from terrarium.app.whole_pass.answer import read_answer
-    from terrarium.app.whole_pass.wording import describe_all
-    from terrarium.models.events import result_of
-    from terrarium.models.inspect.whole_pass import PassCache
-    from terrarium.models.interop.chat_templates import read_template_config
-
-    form = read_template_config(find_model(args.model))
-    sampling = sampling_from(args, form.sampling)
-    text, choices = _text_of(model, tokenizer, prompt, sampling, form if args.chat else None)
-    target = TargetToken(text, _position(args.token, text, choices))
-    answer = result_of(read_answer(model, tokenizer, target, PassCache()))
-    if args.json:
-        print_json(to_json(answer))
-    else:
-        print("\n".join(describe_all(answer)))
-    return 0
+        form = read_template_config(find_model(self.model))
+        sampling = sampling_from(self.sampling, form.sampling)
+        text, choices = _text_of(model, tokenizer, prompt, sampling, form if self.chat else None)
+        target = TargetToken(text, _position(self.token, text, choices))
+        answer = result_of(read_answer(model, tokenizer, target, PassCache()))
+        if self.as_json:
+            print_json(to_json(answer))
+        else:
+            print("\n".join(describe_all(answer)))
 
 
 def _position(number: int | None, text: ReadText, choices: list[int]) -> int:
