@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
@@ -43,8 +43,7 @@ class LibraryChoice(ElidedCombo):
         self._task = LatestTask(self)
         self._task.done.connect(self.listed)
         self._task.failed.connect(session.notices.fail)
-        self.setAccessibleName(name)
-        self.setToolTip(plain_tip(tip))
+        named(self, name, tip)
         self.setMinimumContentsLength(12)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         session.runs.changed.connect(self.list_again)
