@@ -87,7 +87,7 @@ class _Turn(QFrame):
         super().__init__()
         self._theme = theme
         self.setProperty("role", "card")
-        self.roles = choice("Role")
+        self.roles = choice("Role", "Who says this turn")
         fill_choice(self.roles, ROLE_WORDS, role)
         self.count = label("", "caption")
         self.editor = _TurnEditor(text)
@@ -97,6 +97,7 @@ class _Turn(QFrame):
         self.roles.currentIndexChanged.connect(self._on_role)
         self.editor.textChanged.connect(self.changed)
         theme.theme_changed.connect(self.update)
+        self._tell()
 
     @property
     def role(self) -> str:
@@ -105,8 +106,12 @@ class _Turn(QFrame):
 
     @Slot()
     def _on_role(self) -> None:
+        self._tell()
         self.update()
         self.changed.emit()
+
+    def _tell(self) -> None:
+        self.setAccessibleName(f"Turn of role {self.roles.currentText()}")
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

@@ -8,8 +8,8 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QInputDialog, QMenu, QSizePolicy, QWidget
 
-from terrarium.app.chat.settings.library_choice import NO_MODEL
 from terrarium.app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
+from terrarium.app.chat.settings.second_model_panel import NO_MODEL
 from terrarium.app.kit.basics import button, plain_tip, row
 from terrarium.app.kit.inputs import choice, named
 from terrarium.app.kit.theme import SPACE, ThemeProvider

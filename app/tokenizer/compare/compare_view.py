@@ -17,7 +17,7 @@ from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.compare.aligned_view import AlignedView
 from terrarium.app.tokenizer.compare.figures_table import Compared, FiguresTable
-from terrarium.app.tokenizer.compare.group_bars import Series
+from terrarium.app.tokenizer.compare.group_bars import BarSeries
 from terrarium.app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
 from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
 from terrarium.app.tokenizer.compare.text_grid import TextGrid
@@ -253,7 +253,7 @@ class TokenizerCompareView(QWidget):
                 )
             )
         self.table.show_compared(rows)
-        series = [Series(each.name, each.colour) for each in rows if each.colour is not None]
+        series = [BarSeries(each.name, each.colour) for each in rows if each.colour is not None]
         self.texts.show_tokenizers(series, self._shown.figures)
         name = words(self._session.designs.name) if self._session.designs.name else "the current design"
         tied = "tied" if design.tied_embeddings else "not tied"

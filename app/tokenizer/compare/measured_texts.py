@@ -14,7 +14,7 @@ from terrarium.app.kit.inputs import fill_choice, named, progress_bar, show_prog
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.tokenizer.compare.group_bars import Group, GroupBars, Series
+from terrarium.app.tokenizer.compare.group_bars import BarSeries, Group, GroupBars
 from terrarium.app.tokenizer.compare.metrics import RATIOS
 from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker
@@ -47,7 +47,7 @@ class MeasuredTexts(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session, self._cache = session, cache
-        self._series: Sequence[Series] = ()
+        self._series: Sequence[BarSeries] = ()
         self._text_figures: Mapping[str, Figures] = {}
         self._parts: dict[_Part, tuple[str, dict[str, Figures]]] = {}
         self._pending: list[_Part] = []
@@ -112,7 +112,7 @@ class MeasuredTexts(QWidget):
         """Whether a measurement is running."""
         return self._task.busy
 
-    def show_tokenizers(self, series: Sequence[Series], of_text: Mapping[str, Figures]) -> None:
+    def show_tokenizers(self, series: Sequence[BarSeries], of_text: Mapping[str, Figures]) -> None:
         """Compare these tokenizers; `of_text`: their figures on the text of the tab."""
         self._series, self._text_figures = series, of_text
         self._draw()

@@ -182,6 +182,7 @@ class RoundTripStrip(QFrame):
     def _show_state(self, state: str, words: str, why: str) -> None:
         """Show a state (a key of _ICONS) and its explanation, without a difference."""
         self._theme.set_icon(self._icon, *_ICONS[state])
+        self._icon.setAccessibleName(words)
         self._state.setText(words)
         self._why.setText(why)
         self._change.setText("")

@@ -47,7 +47,8 @@ class VocabularyFilters(QWidget):
         self.search.setMinimumWidth(140)
         self.search.textChanged.connect(self.changed)
         self.search.returnPressed.connect(self.submitted)
-        self.types, self.uses = choice("Type"), choice("Use")
+        self.types = choice("Type", "Show tokens of one type only")
+        self.uses = choice("Use", "Show only tokens that the corpus uses in one way")
         self.types.currentIndexChanged.connect(self.changed)
         self.uses.currentIndexChanged.connect(self.changed)
         for key, act in ((Qt.Key.Key_Down, self.submitted.emit), (Qt.Key.Key_Escape, self.search.clear)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QRectF, QSize, Qt, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QWidget
 from tokenizers import Tokenizer
@@ -25,9 +25,7 @@ from terrarium.app.kit.basics import (
 from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.plots.bar_plot import BarPlot
-from terrarium.app.kit.plots.line_plot import LinePlot
-from terrarium.app.kit.plots.pictures import LinePicture
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.vocabulary.filters import VocabularyFilters
@@ -228,12 +226,12 @@ class VocabularyView(QWidget):
 
     def export_to(self, path: Path) -> None:
         """Export the shown rows, in their order, as a CSV file; the status line reports the result."""
-        finder, rows = self._finder, self.table.contents.rows
+        finder, rows = self._finder, self.table.records
         if finder is None:
             return
 
         def write() -> str:
-            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
+            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows)
             return f"{format_count(len(rows), 'token')} written to {path}"
 
         self._writing.ask(write)
@@ -248,22 +246,13 @@ class VocabularyView(QWidget):
         set_role(self.status, "error" if failed else "caption")
 
 
-class _LogPlot(LinePlot):
-    """A line plot that uses the full width, as it has no colour bar."""
-
-    def _room(self) -> QRectF:
-        room = super()._room()
-        room.setRight(self.width() - 1.5 * SPACE)
-        return room
-
-
 class VocabularyCharts(QWidget):
     """Three charts; a hint replaces the last two before counting."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.lengths = BarPlot(theme)
-        self.zipf, self.coverage = _LogPlot(theme), _LogPlot(theme)
+        self.lengths, self.zipf, self.coverage = (PlotView(theme, has_y=True, is_boxed=True) for _ in range(3))
+        self.zipf.is_log = True
         pair = group(row(self.zipf, self.coverage, grows=(self.zipf, self.coverage)))
         self._hint = EmptyState(
             "Nothing counted yet",
@@ -277,16 +266,14 @@ class VocabularyCharts(QWidget):
         return QSize(720, 168)
 
     @property
-    def pictures(self) -> tuple[LinePicture, LinePicture] | None:
-        """Frequency by rank, and coverage; None before counting."""
-        if self._pages.currentIndex() == 0 or self.zipf.picture is None or self.coverage.picture is None:
-            return None
-        return self.zipf.picture, self.coverage.picture
+    def has_counts(self) -> bool:
+        """Whether frequency by rank and coverage are shown: tokens were counted."""
+        return self._pages.currentIndex() == 1
 
     def show_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
         """Draw the charts; without `usage`, only the lengths."""
-        self.lengths.set_picture(lengths_picture(vocabulary))
+        self.lengths.show_spec(lengths_picture(vocabulary))
         self._pages.setCurrentIndex(0 if usage is None else 1)
         if usage is not None:
-            self.zipf.set_picture(zipf_picture(vocabulary, usage))
-            self.coverage.set_picture(coverage_picture(usage))
+            self.zipf.show_spec(zipf_picture(vocabulary, usage))
+            self.coverage.show_spec(coverage_picture(usage))
