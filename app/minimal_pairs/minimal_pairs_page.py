@@ -10,10 +10,10 @@ from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QWidget
 
 from terrarium.app.glass.examiner import Examiner
-from terrarium.app.kit.basics import column, frame, group, label, row, scrolled, set_enabled, set_role, show_words
+from terrarium.app.kit.basics import column, frame, group, label, row, scrolling, set_enabled, set_role, show_words
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.answers import ChangesCard, ResolvedCard
 from terrarium.app.minimal_pairs.attention_card import AttentionCard
 from terrarium.app.minimal_pairs.grow_card import GrowCard
@@ -79,11 +79,11 @@ class MinimalPairs(QWidget):
         answers = column(self._both, self.changes)
         self._sides = column(answers, self.attention, grows={answers: 3, self.attention: 7})
         self._figures = frame("card", label("Measured accuracy", "subheading"), self.measured)
-        area = scrolled(head, self.grow, self._sides, self._figures, None)
-        self.export = ExportButton(self._session.notices, theme, area.widget(), self._numbers)
+        body = group(head, self.grow, self._sides, self._figures, None, margin=(0, 0, SPACE, 0))
+        self.export = ExportButton(self._session.notices, theme, body, self._numbers)
         self.export.name = "minimal pair"
         title.addWidget(self.export)
-        self.setLayout(column(area))
+        self.setLayout(column(scrolling(body)))
 
     def _connect(self) -> None:
         session = self._session
