@@ -22,7 +22,7 @@ from terrarium.app.guide.guide import Guide
 from terrarium.app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.section import Section
-from terrarium.app.kit.layout.tab_order import put_after
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
@@ -95,7 +95,7 @@ class StepPage(QWidget):
         margins = inner.layout()
         assert margins is not None
         margins.setContentsMargins(0, 0, SPACE, 0)
-        self.prediction.tab_after = self.prose
+        self.prediction.tab_after = (self.prose, *stops_in(self.missing))[-1]
         self.area = scrolling(inner)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setLayout(column(self._head(), self.area, self._buttons(), self._foot(), spacing=SPACE))

@@ -15,6 +15,7 @@ from terrarium.app.help.places import PLACES
 from terrarium.app.kit.basics import button, column, frame, label, row, scrolling
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -108,7 +109,8 @@ class HelpPanel(QWidget):
         lines.addWidget(self._related_title)
         lines.addWidget(self._related)
         lines.addStretch(1)
-        card.addWidget(scrolling(inside))
+        self._area = scrolling(inside)
+        card.addWidget(self._area)
         assert isinstance(card, QVBoxLayout)
         card.addLayout(way)
 
@@ -153,6 +155,7 @@ class HelpPanel(QWidget):
             self._links.addWidget(
                 button(term, self._theme, lambda term=term: self.show_term(term), role="link")  # type: ignore[misc]
             )
+        put_after(self._area, *stops_in(self._related))
         for widget in (self._related_title, self._related):
             widget.setVisible(bool(entry.related))
         with QSignalBlocker(self.terms):

@@ -30,6 +30,7 @@ from terrarium.app.home.quickstart_notice import QuickStartNotice
 from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
 from terrarium.app.kit.help_mark import HelpRequested
 from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.layout.tab_order import InTabOrder
 from terrarium.app.kit.logo import program_icon
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
@@ -88,17 +89,19 @@ class MainWindow(QMainWindow):
         self.closing.agreed.connect(self.quit)
         self.top_bar: TopBar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
-        body = QWidget()
+        body = InTabOrder()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addWidget(self.top_bar)
         self.beside = QSplitter()
         self.beside.setChildrenCollapsible(False)
         self.beside.addWidget(self.pages)
         self.beside.setStretchFactor(0, 1)
-        layout.addWidget(self.beside, 1)
-        layout.addWidget(StatusBar(session, self.preferences))
+        layout.addWidget(
+            StatusBar(session, self.preferences)
+        )  # before the others, for Tab to come to it after all pages
+        layout.insertWidget(0, self.top_bar)
+        layout.insertWidget(1, self.beside, 1)
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
         self.trash = TrashWindow(session.trash, theme, self)

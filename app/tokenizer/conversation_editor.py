@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QPlainTextEdit, QVBoxLayout, QW
 
 from terrarium.app.kit.basics import button, column, label, row, scrolling
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 from terrarium.models.chat.own_template import Message
@@ -43,7 +44,8 @@ class ConversationEditor(QWidget):
         inside.setLayout(lines)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolling(inside))
+        self._area = scrolling(inside)
+        layout.addWidget(self._area)
         for message in messages:
             self._append(message["role"], message["content"])
 
@@ -79,6 +81,7 @@ class ConversationEditor(QWidget):
         turn.removed.connect(lambda: self.remove_turn(self.turns.index(turn)))
         self.turns.append(turn)
         self._turns.addWidget(turn)
+        put_after(self.turns[-2].editor if len(self.turns) > 1 else self._area, *turn.stops)
 
 
 class _Turn(QFrame):
@@ -106,6 +109,8 @@ class _Turn(QFrame):
         self.count = label("", "caption")
         self.editor = _TurnEditor(text)
         remove = button("", theme, self.removed.emit, icon="x", role="quiet-icon", tip="Remove this turn")
+        self.stops = (self.roles, remove, self.editor)
+        """Its tab stops, in order."""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
         layout.setSpacing(SPACE // 2)

@@ -52,6 +52,7 @@ class RunDifferences(QWidget):
         self.table.setModel(self._sorted)
         self.table.setProperty("role", "plain")
         self.table.setAccessibleName("Differences between the runs")
+        self.table.setTabKeyNavigation(False)
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from terrarium.app.kit.basics import button, frame, label, plain_tip, row, scrolling
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -210,6 +211,7 @@ class TokenizerTrainer(QWidget):
         self.options.changed.connect(lambda _: self._on_choice())
         self.options.problem_changed.connect(lambda _: self._on_choice())
         self._options_box.addWidget(self.options)
+        put_after(self.name, *stops_in(self.options))
         self._about_kind.setText(_KIND_TIPS[kind] + ".")
         self._on_choice()
 
