@@ -39,6 +39,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="beside each picture, write what a screen reader is told: roles, names, states and tab order",
     )
+    parser.add_argument(
+        "--text-size",
+        type=float,
+        default=1.0,
+        metavar="F",
+        help="the size of the text, as a factor (default: 1)",
+    )
     add_common(parser)
     return parser
 
@@ -59,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
             opened_window(library, args.device) as window,
             ProgressLine(as_json=args.json) as line,
         ):
+            window.theme.set_text_scale(args.text_size)
             photographer = Photographer(window, args.folder, line, names=args.names)
             photographer.shoot_all(None if args.shown_run else args.minutes, args.task_minutes)
     if args.json:

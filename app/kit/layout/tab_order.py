@@ -52,8 +52,8 @@ def put_after(before: QWidget, *stops: QWidget) -> None:
 def move_focus(within: QWidget, *, forward: bool) -> bool:
     """Focus the next tab stop in the window of a widget, or the one before; return whether there is another.
 
-    Qt also stops at a widget with a focus proxy, such as a page: Tab would lead to the proxy, past what stands before it
-    on the page, and Shift+Tab from there back to it.
+    Qt also stops at a widget with a focus proxy, such as a page: Tab would lead to the proxy, past what stands before
+    it on the page, and Shift+Tab from there back to it.
     """
     start = stop = QApplication.focusWidget() or within
     while (stop := stop.nextInFocusChain() if forward else stop.previousInFocusChain()) is not start:

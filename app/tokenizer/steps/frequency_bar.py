@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStackedWidget, QVBoxLa
 from terrarium.app.kit.basics import button, label, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import wrapping
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker
@@ -71,6 +72,11 @@ class FrequencyBar(QWidget):
         layout.setSpacing(SPACE // 2)
         layout.addWidget(self._pages)
         layout.addWidget(self.note)
+        RelayoutOnResize(self, self._fit)
+
+    def _fit(self) -> None:
+        """Be as high as the wrapped words need: a splitter does not ask for it."""
+        self.setMinimumHeight(self.heightForWidth(self.width()))
 
     @property
     def is_busy(self) -> bool:

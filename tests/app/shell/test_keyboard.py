@@ -204,7 +204,7 @@ def goes_back(one: QWidget, other: QWidget) -> bool:
         return False
     a, b = (
         QRect(each.mapTo(ancestor, each.rect().topLeft()), each.size())
-        for each in map(lambda w: child_of(ancestor, w), (one, other))
+        for each in (child_of(ancestor, one), child_of(ancestor, other))
     )
     if b.bottom() < a.top():
         return b.left() <= a.right()
