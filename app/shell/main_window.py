@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
-from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QWidget
 
 from terrarium.app.help.palette import Palette, PaletteSource
 from terrarium.app.home.home import SEEN, TIME_MACHINE_SEEN, Home
@@ -27,6 +27,8 @@ from terrarium.app.home.next_step import (
     NextStep,
 )
 from terrarium.app.home.quickstart_notice import QuickStartNotice
+from terrarium.app.kit.basics import column
+from terrarium.app.kit.export_button import Exporter
 from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
 from terrarium.app.kit.help_mark import HelpRequested
 from terrarium.app.kit.layout.pages import Pages
@@ -90,18 +92,12 @@ class MainWindow(QMainWindow):
         self.top_bar: TopBar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
         body = InTabOrder()
-        layout = QVBoxLayout(body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
+        status = StatusBar(session, self.preferences, body)  # the first in it, for Tab to come to it after all pages
         self.beside = QSplitter()
         self.beside.setChildrenCollapsible(False)
         self.beside.addWidget(self.pages)
         self.beside.setStretchFactor(0, 1)
-        layout.addWidget(
-            StatusBar(session, self.preferences)
-        )  # before the others, for Tab to come to it after all pages
-        layout.insertWidget(0, self.top_bar)
-        layout.insertWidget(1, self.beside, 1)
+        body.setLayout(column(self.top_bar, self.beside, status, spacing=0, grows=self.beside))
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
         self.trash = TrashWindow(session.trash, theme, self)
@@ -109,6 +105,7 @@ class MainWindow(QMainWindow):
         self._preferences_window: PreferencesWindow | None = None
         self._palette: Palette | None = None
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
+        self.installEventFilter(Exporter(session.notices, theme, self))  # for the menus of charts
         self.guide = GuideDesk(self, self.beside, self.help.places, theme)
         self.relaunch, self.texts = Relaunch(self), TextFiles(self, self)
         self.grown_notice = QuickStartNotice(self)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
-from terrarium.app.kit.basics import button, column, label, row, scrolling
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.layout.tab_order import put_after
+from terrarium.app.kit.basics import button, column, group, label, row, scrolling
+from terrarium.app.kit.inputs import choice, fill_choice
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 from terrarium.models.chat.own_template import Message
@@ -33,19 +32,10 @@ class ConversationEditor(QWidget):
         super().__init__(parent)
         self._theme = theme
         self.turns: list[_Turn] = []
-        self._turns = QVBoxLayout()
-        self._turns.setSpacing(SPACE)
-        inside = QWidget()
-        lines = column()
-        lines.addLayout(self._turns)
+        self._turns = column()
         add = button("Add a turn", theme, self.add_turn, icon="plus", role="quiet", tip="Add the next turn")
-        lines.addLayout(row(add, None))
-        lines.addStretch(1)
-        inside.setLayout(lines)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        self._area = scrolling(inside)
-        layout.addWidget(self._area)
+        self._area = scrolling(group(self._turns, row(add, None), None))
+        self.setLayout(column(self._area))
         for message in messages:
             self._append(message["role"], message["content"])
 
@@ -81,7 +71,6 @@ class ConversationEditor(QWidget):
         turn.removed.connect(lambda: self.remove_turn(self.turns.index(turn)))
         self.turns.append(turn)
         self._turns.addWidget(turn)
-        put_after(self.turns[-2].editor if len(self.turns) > 1 else self._area, *turn.stops)
 
 
 class _Turn(QFrame):
@@ -99,23 +88,15 @@ class _Turn(QFrame):
         super().__init__()
         self._theme = theme
         self.setProperty("role", "card")
-        self.roles = QComboBox()
-        self.roles.setAccessibleName("Role")
-        self.roles.setToolTip("Who says this turn")
-        for name, words in ROLE_WORDS.items():
-            self.roles.addItem(words, name)
-        keep_wheel_for_scrolling(self.roles)
-        self.roles.setCurrentIndex(tuple(ROLE_WORDS).index(role))
+        self.roles = choice("Role", "Who says this turn")
+        fill_choice(self.roles, ROLE_WORDS, role)
         self.count = label("", "caption")
         self.editor = _TurnEditor(text)
         remove = button("", theme, self.removed.emit, icon="x", role="quiet-icon", tip="Remove this turn")
         self.stops = (self.roles, remove, self.editor)
         """Its tab stops, in order."""
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
-        layout.setSpacing(SPACE // 2)
-        layout.addLayout(row(self.roles, self.count, None, remove))
-        layout.addWidget(self.editor)
+        head = row(self.roles, self.count, None, remove)
+        self.setLayout(column(head, self.editor, spacing=SPACE // 2, margin=(2 * SPACE, SPACE, SPACE, SPACE)))
         self.roles.currentIndexChanged.connect(self._on_role)
         self.editor.textChanged.connect(self.changed)
         theme.theme_changed.connect(self.update)
