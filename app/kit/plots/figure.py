@@ -115,6 +115,9 @@ class Figure(ChartBase):
         self.set_spot(None)
         super().focusOutEvent(event)
 
+    def uses_key(self, key: int) -> bool:
+        return self.spot is not None and (key == Qt.Key.Key_Escape or key in _KEYS)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         columns, rows = self._shape()
         step = _KEYS.get(Qt.Key(event.key()))

@@ -30,7 +30,7 @@ _NEAR = 24
 _STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 _WHOLE = (Qt.Key.Key_0, Qt.Key.Key_Escape)
-_ALL_KEYS = (*_STRIDES, *_ZOOMS, *_WHOLE, Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_CHOOSE = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _KEYS = "Left and right read values, plus and minus zoom, Escape shows everything."
 _LINE_KINDS = ("line", "joined")
 
@@ -341,15 +341,18 @@ class PlotView(ChartBase):
         if click.button() == Qt.MouseButton.LeftButton and not click.double() and self.index is not None:
             self.chosen.emit(self.index)
 
+    def uses_key(self, key: int) -> bool:
+        if self._chart is None or not len(self.places):
+            return False
+        is_moved = self._chart.window is not None or self._chart.has_own_height
+        is_read = self.index is not None
+        return key in (*_STRIDES, *_ZOOMS) or (is_read and key in _CHOOSE) or ((is_read or is_moved) and key in _WHOLE)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        key, n = Qt.Key(event.key()), len(self.places)
-        if (
-            self._chart is None
-            or not n
-            or key not in (*_STRIDES, *_ZOOMS, *_WHOLE, Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        ):
+        if self._chart is None or not self.uses_key(event.key()):
             super().keyPressEvent(event)
             return
+        key, n = Qt.Key(event.key()), len(self.places)
         i = n - 1 if self.index is None else self.index
         if key in _STRIDES:
             is_single = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
@@ -361,10 +364,10 @@ class PlotView(ChartBase):
             self._point_at(i)
         elif key in _WHOLE and (self._chart.window is not None or self._chart.has_own_height):
             self._chart.show_whole()
-        elif key in _WHOLE:
+        elif key == Qt.Key.Key_Escape:
             self._point_at(None)
-        elif self.index is not None:
-            self.chosen.emit(self.index)
+        elif key in _CHOOSE:
+            self.chosen.emit(i)
 
     def _stride(self) -> int:
         """Return by how many places an arrow moves: a hundredth of those in view."""
