@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, Slot
+from PySide6.QtCore import QEvent, QObject, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.data.data_views import DataViews
 from terrarium.app.data.importing.draft import ImportDraft
-from terrarium.app.kit.basics import button, frame, headed, label, row
+from terrarium.app.kit.basics import button, column, label, row, splitter, titled_card
 from terrarium.app.kit.file_dialogs import dropped_paths
 from terrarium.app.kit.item_list import Item, ItemList
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -47,13 +47,7 @@ class DataTab(QWidget):
         self.setFocusProxy(self.list)
 
     def _build(self) -> None:
-        panel = frame("card")
-        lines = panel.layout()
-        assert isinstance(lines, QVBoxLayout)
         self.none = label("None yet. What you import, or make from Tiny World, is listed here.", "caption", wrap=True)
-        lines.addLayout(headed("Datasets", explained=panel))
-        lines.addWidget(self.none)
-        lines.addWidget(self.list, 1)
         self.new = button("Import", self._theme, self._on_new, icon="plus", tip="Import files as a dataset")
         self.hub = button(
             "Hub",
@@ -62,19 +56,12 @@ class DataTab(QWidget):
             icon="cloud-arrow-down",
             tip="Search the Hugging Face hub",
         )
-        lines.addLayout(row(self.new, self.hub, None))
         self.list.viewport().setAcceptDrops(True)
         self.list.viewport().installEventFilter(self)
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(panel)
-        splitter.addWidget(self.views)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([220, 1090])
-        self.splitter = splitter
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addWidget(splitter)
+        buttons = row(self.new, self.hub, None)
+        panel = titled_card("Datasets", self.none, self.list, buttons, margin=2 * SPACE, spacing=SPACE, grows=self.list)
+        self.splitter = splitter(panel, self.views, sizes=[220, 1090], grows=1)
+        self.setLayout(column(self.splitter, margin=2 * SPACE))
 
     @property
     def busy(self) -> bool:

@@ -8,23 +8,27 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QGridLayout,
-    QLabel,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.data.example_card import ExampleCard
 from terrarium.app.data.importing.column_table import cell_text
 from terrarium.app.data.importing.role_words import role_title
-from terrarium.app.kit.basics import add_menu, button, frame, label, plain_tip, row, scrolling, titled_card
+from terrarium.app.kit.basics import (
+    add_menu,
+    button,
+    column,
+    frame,
+    label,
+    row,
+    scrolling,
+    show_if,
+    titled_card,
+)
 from terrarium.app.kit.file_dialogs import ask_save_path, reveal
+from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.preferences.pairs_view import PairsView
 from terrarium.app.session.session import Session
@@ -50,10 +54,9 @@ class DatasetView(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._info: DatasetInfo | None = None
-        self._found: list[dict[str, Any]] = []
         self.title = label("", "heading", wrap=True)
         self.facts = {name: label("", wrap=True, selectable=True) for name in _FACTS}
-        self._captions: dict[str, QLabel] = {}
+        self._captions = {name: label(name, "muted") for name in _FACTS}
         self.train = button(
             "Train on it",
             theme,
@@ -80,18 +83,9 @@ class DatasetView(QWidget):
         self.delete = button(
             "Delete", theme, self._delete, icon="trash", tip="Move it to the trash; that can be undone"
         )
-        self.rows = QTableWidget()
-        self.rows.setAccessibleName("First rows")
-        self.rows.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.rows.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.rows.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.rows.setTabKeyNavigation(False)
+        self.rows = RecordTable("First rows", theme, is_framed=True)
         self.rows.setAlternatingRowColors(True)
-        self.rows.setShowGrid(False)
-        self.rows.setWordWrap(False)
-        self.rows.verticalHeader().hide()
         self.rows.horizontalHeader().setStretchLastSection(True)
-        self.rows.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.rows.setMinimumHeight(180)
         self.pairs = PairsView(session, theme)
         self.pairs.hide()
@@ -105,7 +99,7 @@ class DatasetView(QWidget):
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(session.notices.fail)
         self._build()
-        self.rows.currentCellChanged.connect(lambda at, *_: self._show_row(at))
+        self.rows.record_reached.connect(self._show_row)
         self.pairs.pair_chosen.connect(self._on_pair)
         self.example.step_requested.connect(self._on_step)
         session.datasets.changed.connect(self.refresh)
@@ -114,36 +108,26 @@ class DatasetView(QWidget):
         self.refresh()
 
     def _build(self) -> None:
-        card = frame("card")
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(self.title)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        for at, (name, value) in enumerate(self.facts.items()):
-            self._captions[name] = label(name, "muted")
-            grid.addWidget(self._captions[name], at, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(value, at, 1)
-        grid.setColumnStretch(1, 1)
-        lines.addLayout(grid)
-        lines.addSpacing(SPACE)
-        lines.addLayout(row(self.train, self.show_folder, self.export, self.delete, None))
-        inner = QWidget()
-        self._cards = QVBoxLayout(inner)
-        self._cards.setContentsMargins(0, 0, SPACE, 0)
-        self._cards.setSpacing(SPACE)
-        self._cards.addWidget(card)
+        facts = grid(
+            *((self._captions[name], self.facts[name]) for name in _FACTS),
+            grows=1,
+            align={0: Qt.AlignmentFlag.AlignTop},
+        )
+        actions = row(self.train, self.show_folder, self.export, self.delete, None)
         self._rows_card = titled_card("First rows of the training part", WholeRows(self.rows))
-        self._cards.addWidget(self._rows_card, 1)
-        self._cards.addWidget(self.pairs, 1)
-        self.area = scrolling(inner)
-        self._side = QWidget()
-        self._side.setLayout(row(self.example))
-        whole = row(self.area, self._side)
-        whole.setStretch(0, 5)
-        whole.setStretch(1, 3)
-        self.setLayout(whole)
+        self._cards = column(
+            frame("card", self.title, facts, SPACE, actions),
+            self._rows_card,
+            self.pairs,
+            margin=(0, 0, SPACE, 0),
+            grows=(self._rows_card, self.pairs),
+        )
+        inside = QWidget()
+        inside.setLayout(self._cards)
+        self.area = scrolling(inside)
+        self._side, self._beside = QWidget(), column(self.example)
+        self._side.setLayout(self._beside)
+        self.setLayout(row(self.area, self._side, grows={self.area: 5, self._side: 3}))
 
     def minimumSizeHint(self) -> QSize:
         return QSize(self.area.minimumSizeHint().width(), 200)
@@ -153,9 +137,7 @@ class DatasetView(QWidget):
         has_room = self.width() >= self.area.minimumSizeHint().width() + side + SPACE
         is_beside = self.example.parentWidget() is self._side
         if has_room and not is_beside:
-            layout = self._side.layout()
-            assert layout is not None
-            layout.addWidget(self.example)
+            self._beside.addWidget(self.example)
         elif not has_room and is_beside:
             self._cards.addWidget(self.example)
         self._side.setVisible(has_room)
@@ -184,8 +166,7 @@ class DatasetView(QWidget):
         labels = corpus.labels[:_MAX_LABELS]
         more = len(corpus.labels) - len(labels)
         self.facts["Labels"].setText(", ".join(labels) + (f" and {more:,} more" if more > 0 else ""))
-        for widget in (self._captions["Labels"], self.facts["Labels"]):
-            widget.setVisible(bool(labels))
+        show_if(labels, self._captions["Labels"], self.facts["Labels"])
         self.facts["Size"].setText(format_size(corpus.n_bytes))
         self.facts["Size"].setToolTip(f"In the library's folder corpora/{corpus.sha}")
         used = ", ".join(f"“{name}”" for name in info.used_by[:3])
@@ -227,28 +208,18 @@ class DatasetView(QWidget):
             self._show_rows(found)
 
     def _show_rows(self, found: list[dict[str, Any]]) -> None:
-        self._found = found
         info = self._info
         assert info is not None
         task = TASKS[info.corpus.task]
         judged = JUDGED_BY if info.corpus.task == "text-to-text" else ()
         names = [name for name in (*task.columns, *task.optional_columns, *judged) if any(name in row for row in found)]
-        self.rows.clear()
-        self.rows.setRowCount(len(found))
-        self.rows.setColumnCount(len(names))
-        self.rows.setHorizontalHeaderLabels([role_title(name) for name in names])
-        for at, values in enumerate(found):
-            for i, name in enumerate(names):
-                text = cell_text(values.get(name))
-                item = QTableWidgetItem(text.replace("\n", " ⏎ "))
-                item.setToolTip(plain_tip(text))
-                self.rows.setItem(at, i, item)
+        self.rows.show_records(found, [_column(name) for name in names])
         self._fit()
-        self.rows.setCurrentCell(0, 0)
+        self.rows.selectRow(0)
 
     def _fit(self) -> None:
         """Fit each column to its contents within limits; the spare width goes to the column that lacks most."""
-        widths = [self.rows.sizeHintForColumn(i) + 2 * SPACE for i in range(self.rows.columnCount())]
+        widths = [self.rows.sizeHintForColumn(i) + 2 * SPACE for i in range(len(self.rows.columns))]
         if not widths:
             return
         least, most = (n * self.fontMetrics().averageCharWidth() for n in (_MIN_CHARACTERS, _MAX_CHARACTERS))
@@ -258,10 +229,11 @@ class DatasetView(QWidget):
         for i, width in enumerate(given):
             self.rows.setColumnWidth(i, width)
 
-    def _show_row(self, at: int) -> None:
-        if self._info is not None and 0 <= at < len(self._found):
-            corpus = self._info.corpus
-            self.example.show_row(corpus.task, self._found[at], corpus.labels, at, len(self._found))
+    @Slot(object)
+    def _show_row(self, row: dict[str, Any]) -> None:
+        if self._info is not None:
+            corpus, at = self._info.corpus, self.rows.currentIndex().row()
+            self.example.show_row(corpus.task, row, corpus.labels, at, len(self.rows.records))
 
     @Slot(object, int, int)
     def _on_pair(self, pair: ExaminedPair, at: int, n: int) -> None:
@@ -270,7 +242,7 @@ class DatasetView(QWidget):
     @Slot(int)
     def _on_step(self, by: int) -> None:
         if self.pairs.isHidden():
-            self.rows.setCurrentCell(self.rows.currentRow() + by, 0)
+            self.rows.selectRow(self.rows.currentIndex().row() + by)
         else:
             self.pairs.step(by)
 
@@ -301,6 +273,14 @@ class DatasetView(QWidget):
 
     def _delete(self) -> None:
         self._session.datasets.delete(self._session.datasets.sha)
+
+
+def _column(name: str) -> Column:
+    return Column(
+        title=role_title(name),
+        value=lambda row: cell_text(row.get(name)).replace("\n", " ⏎ "),
+        tip=lambda row: cell_text(row.get(name)),
+    )
 
 
 def read_first_rows(info: DatasetInfo) -> list[dict[str, Any]]:

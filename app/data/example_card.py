@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QFrame, QWidget
 
-from terrarium.app.kit.basics import button, column, headed, label, plain_tip, row, set_ends
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    group,
+    headed,
+    label,
+    row,
+    set_ends,
+    show_if,
+    show_only,
+    show_words,
+)
+from terrarium.app.kit.inputs import choice, fill_choice
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
 from terrarium.app.session.session import Session
@@ -45,14 +55,11 @@ class ExampleCard(QFrame):
         self._models: Mapping[str, str] = {}  # folder of an imported model -> its name
         self._tokenizers: dict[str, tuple[Any, Any]] = {}
         """Name or path ("" for bytes) -> the tokenizer, and the chat template of an imported model."""
-        self.tokenizer: QComboBox = ElidedCombo()
-        self.tokenizer.setAccessibleName("Tokenizer of the example")
-        self.tokenizer.setToolTip(
-            plain_tip("The tokenizer that cuts this example into tokens. It changes nothing in the data.")
+        self.tokenizer = choice(
+            "Tokenizer of the example",
+            "The tokenizer that cuts this example into tokens. It changes nothing in the data.",
+            width=10,
         )
-        self.tokenizer.setMinimumContentsLength(10)
-        self.tokenizer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        keep_wheel_for_scrolling(self.tokenizer)
         self.back = button(
             "", theme, lambda: self.step_requested.emit(-1), icon="caret-left", role="quiet-icon", tip="Previous row"
         )
@@ -70,19 +77,20 @@ class ExampleCard(QFrame):
         self._answer_caption = label("What is to be learned", "caption")
         self.answers = label("", "accent", wrap=True, selectable=True)
         self.note = label("", "muted", wrap=True)
-        self._shown = QWidget()
-        self._shown.setLayout(self._body())
-        lines = QVBoxLayout(self)
-        margin = SPACE + SPACE // 2
-        lines.setContentsMargins(margin, margin, margin, margin)
-        lines.setSpacing(SPACE)
-        lines.addLayout(headed("As the model will see it", explained=self))
-        which = row(self.tokenizer, self.back, self.count, self.forward, spacing=SPACE // 2)
-        which.setStretch(0, 1)
-        lines.addLayout(which)
-        lines.addWidget(self._shown, 1)
-        lines.addWidget(self.note)
-        lines.addStretch(0)
+        texts = [each for pair in zip(self.titles, self.tokens, strict=True) for each in pair]
+        learned = self._answer_caption, self.answers, self.what_counts
+        self._shown = group(*learned, *texts, self.legend, grows=self.tokens)
+        self.setLayout(
+            column(
+                headed("As the model will see it", explained=self),
+                row(self.tokenizer, self.back, self.count, self.forward, spacing=SPACE // 2, grows=self.tokenizer),
+                self._shown,
+                self.note,
+                None,
+                margin=SPACE + SPACE // 2,
+                grows=self._shown,
+            )
+        )
         self._task = LatestTask(self)
         self._task.done.connect(self._on_seen)
         self._task.failed.connect(self._on_failed)
@@ -93,14 +101,6 @@ class ExampleCard(QFrame):
         self._reload()
         self.clear("")
 
-    def _body(self) -> QVBoxLayout:
-        lines = column(self._answer_caption, self.answers, self.what_counts)
-        for title, tokens in zip(self.titles, self.tokens, strict=True):
-            lines.addWidget(title)
-            lines.addWidget(tokens, 1)
-        lines.addWidget(self.legend)
-        return lines
-
     @property
     def busy(self) -> bool:
         """Whether an example is being computed."""
@@ -110,8 +110,7 @@ class ExampleCard(QFrame):
         """Show row `at` (from 0) of `n`, encoded for its task."""
         self.count.setText(f"{at + 1} of {n}")
         set_ends(self.back, self.forward, at, n)
-        for widget in (self.back, self.count, self.forward):
-            widget.setVisible(n > 1)
+        show_if(n > 1, self.back, self.count, self.forward)
         self._wanted = task, values, tuple(labels)
         self._refresh()
 
@@ -119,10 +118,8 @@ class ExampleCard(QFrame):
         """Show a sentence instead of an example."""
         self._wanted = self.seen = None
         self._task.cancel()
-        for widget in (self._shown, self.back, self.count, self.forward):
-            widget.hide()
-        self.note.setText(sentence)
-        self.note.setVisible(bool(sentence))
+        show_if(False, self._shown, self.back, self.count, self.forward)
+        show_words(self.note, sentence)
 
     def _refresh(self) -> None:
         if self._wanted is None:
@@ -149,8 +146,7 @@ class ExampleCard(QFrame):
         self.seen = seen
         shown = [*seen.texts, *[None] * (_MAX_TEXTS - len(seen.texts))]
         for text, title, tokens in zip(shown, self.titles, self.tokens, strict=True):
-            for widget in (title, tokens):
-                widget.setVisible(text is not None)
+            show_if(text is not None, title, tokens)
             if text is not None:
                 more = f" · {text.tokens.n_left_out:,} more tokens not shown" if text.tokens.n_left_out else ""
                 title.setText(f"{text.title}{more}")
@@ -160,10 +156,7 @@ class ExampleCard(QFrame):
         self.legend.show_marks(("predicted", "") if marked else ("",))
         self.what_counts.setText(seen.what_counts)
         self.answers.setText("\n".join(seen.answers))
-        for widget in (self.answers, self._answer_caption):
-            widget.setVisible(bool(seen.answers))
-        self.note.hide()
-        self._shown.show()
+        show_only({self.answers: seen.answers, self._answer_caption: seen.answers, self.note: False, self._shown: True})
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
@@ -190,13 +183,10 @@ class ExampleCard(QFrame):
         names = list(known)
         was = self.tokenizer.currentData()
         wanted = was if self._is_touched and was in names else tokenizers.name
-        with QSignalBlocker(self.tokenizer):
-            self.tokenizer.clear()
-            for name, words in known.items():
-                self.tokenizer.addItem(f"{words} (imported model)" if name in models else words, name)
-            self.tokenizer.addItem("Bytes (needs no training)", _BYTES)
-            self.tokenizer.setItemData(len(names), "Each byte is a token", Qt.ItemDataRole.ToolTipRole)
-            self.tokenizer.setCurrentIndex(names.index(wanted) if wanted in names else len(names))
+        entries = {name: f"{words} (imported model)" if name in models else words for name, words in known.items()}
+        entries[_BYTES] = "Bytes (needs no training)"
+        fill_choice(self.tokenizer, entries, wanted if wanted in names else _BYTES)
+        self.tokenizer.setItemData(len(names), "Each byte is a token", Qt.ItemDataRole.ToolTipRole)
         self._tokenizers = {name: made for name, made in self._tokenizers.items() if name in names or not name}
         if self.tokenizer.currentData() != was:
             self.tokenizer_chosen.emit(self.tokenizer.currentData())

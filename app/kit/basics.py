@@ -6,10 +6,11 @@ import functools
 import html
 import itertools
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QKeySequence, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QBoxLayout,
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSplitter,
+    QStackedWidget,
     QStyle,
     QVBoxLayout,
     QWidget,
@@ -28,6 +30,16 @@ from PySide6.QtWidgets import (
 
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+
+Content = QWidget | QLayout | int | None
+"""What a row, a column, a card or a page contains: widgets, layouts, pixels of empty space, and None for a stretch,
+which takes spare space unless something that grows is shown."""
+
+Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[Any, int]
+"""The contents that take the spare space, in equal shares or with the share of each."""
+
+Margin = int | tuple[int, int, int, int]
+"""Pixels around contents: on all sides, or left, top, right, bottom."""
 
 
 def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
@@ -162,6 +174,15 @@ class _Button(QPushButton):
         return super().focusNextPrevChild(next) if self.isEnabled() else True
 
 
+def add_action(view: QWidget, text: str, shortcut: QKeySequence, do: Callable[[], object]) -> QAction:
+    """Add an action to the context menu of a list or table; its shortcut works while that has the focus."""
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+    action = QAction(text, view, shortcut=shortcut, shortcutContext=Qt.ShortcutContext.WidgetShortcut)
+    action.triggered.connect(lambda: do())
+    view.addAction(action)
+    return action
+
+
 def add_menu(
     opens: QPushButton, theme: ThemeProvider, entries: Iterable[tuple[str, str, str, Callable[[], object]]]
 ) -> None:
@@ -176,13 +197,23 @@ def add_menu(
     opens.setMenu(menu)
 
 
-def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPACE, spacing: int = SPACE) -> QFrame:
-    """Create a framed box with a layout (`box.layout()`). role: card, sunken, banner, top-bar, status-bar."""
+def frame(
+    role: str = "card",
+    *contents: Content,
+    horizontal: bool = False,
+    margin: Margin = 2 * SPACE,
+    spacing: int = SPACE,
+    grows: Growing = (),
+) -> QFrame:
+    """Create a framed box with contents in a column, or side by side. role: card, sunken, banner, top-bar, status-bar.
+
+    Args:
+        grows: the contents that take the spare space.
+    """
     box = QFrame()
     box.setProperty("role", role)
     layout: QBoxLayout = QHBoxLayout(box) if horizontal else QVBoxLayout(box)
-    layout.setContentsMargins(margin, margin, margin, margin)
-    layout.setSpacing(spacing)
+    _fill(layout, contents, spacing, grows, margin)
     return box
 
 
@@ -197,38 +228,37 @@ def headed(title: str, *trailing: QWidget, role: str = "subheading", explained: 
 
 def titled_card(
     title: str,
-    *widgets: QWidget,
+    *contents: Content,
     trailing: QWidget | None = None,
-    margin: int = SPACE + SPACE // 2,
+    margin: Margin = SPACE + SPACE // 2,
     spacing: int = SPACE // 2,
+    grows: Growing | None = None,
 ) -> QFrame:
-    """Create a card with a heading, `trailing` at its right, and widgets below; the last one takes the spare space.
+    """Create a card with a heading, `trailing` at its right, and contents below.
 
     Args:
         title: the heading, '' for none.
+        grows: the contents that take the spare space; None for the last one if it is a widget.
     """
-    box = frame("card", margin=margin, spacing=spacing)
-    lines = box.layout()
-    assert isinstance(lines, QVBoxLayout)
+    if grows is None:
+        grows = [each for each in contents[-1:] if isinstance(each, QWidget)]
+    box = frame("card", *contents, margin=margin, spacing=spacing, grows=grows)
     if title:
-        lines.addLayout(headed(title, *([trailing] if trailing is not None else []), explained=box))
-    for widget in widgets:
-        lines.addWidget(widget)
-    lines.setStretch(lines.count() - 1, 1)
+        _lines(box).insertLayout(0, headed(title, *([trailing] if trailing is not None else []), explained=box))
     return box
 
 
-def step_card(title: str, caption: str = "", *widgets: QWidget) -> QFrame:
-    """Create a card for one step of a form: a large heading, a sentence about it, and widgets."""
-    box = frame("card")
+def step_card(title: str, caption: str = "", *contents: Content, grows: Growing = ()) -> QFrame:
+    """Create a card for one step of a form: a large heading, a sentence about it, and contents."""
+    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents, grows=grows)
+    _lines(box).insertLayout(0, headed(title, role="heading", explained=box))
+    return box
+
+
+def _lines(box: QFrame) -> QVBoxLayout:
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
-    lines.addLayout(headed(title, role="heading", explained=box))
-    if caption:
-        lines.addWidget(label(caption, "caption", wrap=True))
-    for widget in widgets:
-        lines.addWidget(widget)
-    return box
+    return lines
 
 
 def separator() -> QFrame:
@@ -239,28 +269,54 @@ def separator() -> QFrame:
     return line
 
 
-def row(*widgets: QWidget | None, spacing: int = SPACE) -> QHBoxLayout:
-    """Lay out widgets side by side; None is a stretch."""
+def row(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QHBoxLayout:
+    """Lay out contents side by side; those in `grows` take the spare space."""
     layout = QHBoxLayout()
-    _fill(layout, widgets, spacing)
+    _fill(layout, contents, spacing, grows, margin)
     return layout
 
 
-def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
-    """Lay out widgets in a column; None is a stretch."""
+def column(*contents: Content, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0) -> QVBoxLayout:
+    """Lay out contents in a column; those in `grows` take the spare space."""
     layout = QVBoxLayout()
-    _fill(layout, widgets, spacing)
+    _fill(layout, contents, spacing, grows, margin)
     return layout
 
 
-def _fill(layout: QBoxLayout, widgets: Sequence[QWidget | None], spacing: int) -> None:
-    layout.setContentsMargins(0, 0, 0, 0)
+def group(
+    *contents: Content, horizontal: bool = False, spacing: int = SPACE, grows: Growing = (), margin: Margin = 0
+) -> QWidget:
+    """Create a widget that holds contents in a column, or side by side, so that they are shown and hidden at once."""
+    widget = QWidget()
+    lay_out = row if horizontal else column
+    widget.setLayout(lay_out(*contents, spacing=spacing, grows=grows, margin=margin))
+    return widget
+
+
+def stacked(*pages: QWidget) -> QStackedWidget:
+    """Create a stack of pages of which the first is shown."""
+    stack = QStackedWidget()
+    for page in pages:
+        stack.addWidget(page)
+    return stack
+
+
+def _fill(
+    layout: QBoxLayout, contents: Iterable[Content], spacing: int, grows: Growing = (), margin: Margin = 0
+) -> None:
+    growing = (grows,) if isinstance(grows, QWidget | QLayout) else grows
+    share_of = growing if isinstance(growing, Mapping) else dict.fromkeys(growing, 1)
+    layout.setContentsMargins(*([margin] * 4 if isinstance(margin, int) else margin))
     layout.setSpacing(spacing)
-    for widget in widgets:
-        if widget is None:
-            layout.addStretch(1)
+    for content in contents:
+        if content is None:
+            layout.addStretch(0 if share_of else 1)  # takes nothing while something shown grows
+        elif isinstance(content, int):
+            layout.addSpacing(content)
+        elif isinstance(content, QLayout):
+            layout.addLayout(content, share_of.get(content, 0))
         else:
-            layout.addWidget(widget)
+            layout.addWidget(content, share_of.get(content, 0))
 
 
 def clear(layout: QLayout) -> None:
@@ -271,15 +327,55 @@ def clear(layout: QLayout) -> None:
             widget.deleteLater()
 
 
-def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
-    """Lay out widgets in a splitter of initial `sizes` in pixels; the widget of index `grows` takes spare space."""
-    splitter = QSplitter(Qt.Orientation.Horizontal)
-    splitter.setChildrenCollapsible(False)
+def show_only(shown: Mapping[QWidget, object]) -> None:
+    """Show the widgets whose value is true, and hide the others."""
+    for widget, is_shown in shown.items():
+        widget.setVisible(bool(is_shown))
+
+
+def show_if(is_shown: object, *widgets: QWidget) -> None:
+    """Show all of these widgets, or hide all of them."""
     for widget in widgets:
-        splitter.addWidget(widget)
-    splitter.setStretchFactor(grows, 1)
-    splitter.setSizes(list(sizes))
-    return column(splitter)
+        widget.setVisible(bool(is_shown))
+
+
+class _Worded(Protocol):
+    """A label, an elided label or a button."""
+
+    def setText(self, text: str, /) -> None: ...
+
+    def setVisible(self, visible: bool, /) -> None: ...
+
+
+def show_words(widget: _Worded, words: str) -> None:
+    """Set the text of a label or a button; "" hides it."""
+    widget.setText(words)
+    widget.setVisible(bool(words))
+
+
+def splitter(
+    *widgets: QWidget, sizes: Sequence[int] = (), grows: Sequence[int] | int = (), vertical: bool = False
+) -> QSplitter:
+    """Create a splitter whose parts cannot be collapsed.
+
+    Args:
+        sizes: the initial sizes in pixels.
+        grows: how much of the spare space each widget takes; or the index of the only one that takes any.
+    """
+    parts = QSplitter(Qt.Orientation.Vertical if vertical else Qt.Orientation.Horizontal)
+    parts.setChildrenCollapsible(False)
+    for widget in widgets:
+        parts.addWidget(widget)
+    for i, factor in enumerate(grows) if not isinstance(grows, int) else ((grows, 1),):
+        parts.setStretchFactor(i, factor)
+    if sizes:
+        parts.setSizes(list(sizes))
+    return parts
+
+
+def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
+    """Lay out widgets in a horizontal `splitter`; the widget of index `grows` takes spare space."""
+    return column(splitter(*widgets, sizes=sizes, grows=grows))
 
 
 class EmptyState(QWidget):
@@ -323,15 +419,25 @@ def prefers_reduced_motion() -> bool:
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 
-def scrolling(widget: QWidget) -> QScrollArea:
-    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow."""
+def scrolling(widget: QWidget, name: str = "Scrolled contents") -> QScrollArea:
+    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow.
+
+    Args:
+        name: what a screen reader calls it.
+    """
     area = _UpAndDown()
+    area.setAccessibleName(name)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click between its widgets must not focus it
     widget.setProperty("role", "scrolled")
     area.setWidget(widget)
     return area
+
+
+def scrolled(*contents: Content, spacing: int = SPACE, grows: Growing = ()) -> QScrollArea:
+    """Create a scroll area with contents in a column, beside some space for the scroll bar."""
+    return scrolling(group(*contents, spacing=spacing, grows=grows, margin=(0, 0, SPACE, 0)))
 
 
 _MAX_NESTED = 6

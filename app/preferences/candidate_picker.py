@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import plain_tip, row, set_enabled
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import row, set_enabled
+from terrarium.app.kit.inputs import choice, fill_choice
 from terrarium.app.kit.theme import SPACE
 from terrarium.app.session.candidates import Candidate
 from terrarium.app.session.runs import Runs
@@ -33,18 +33,10 @@ class CandidatePicker(QWidget):
     def __init__(self, runs: Runs, tip: str, first: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._runs, self._first = runs, first
-        self.runs = ElidedCombo()
-        self.runs.setAccessibleName("Model")
+        self.runs = choice("Model", tip, width=7)
         self.runs.setPlaceholderText("Choose one")
-        self.runs.setToolTip(plain_tip(tip))
-        self.runs.setMinimumContentsLength(7)
-        self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.steps = QComboBox()
-        self.steps.setAccessibleName("Checkpoint")
-        self.steps.setToolTip("Which of the run's checkpoints")
-        choice = row(self.runs, self.steps, spacing=SPACE // 2)
-        choice.setStretch(0, 1)
-        self.setLayout(choice)
+        self.steps = choice("Checkpoint", "Which of the run's checkpoints")
+        self.setLayout(row(self.runs, self.steps, spacing=SPACE // 2, grows=self.runs))
         self.runs.activated.connect(self._on_run)
         self.steps.activated.connect(lambda _: self.changed.emit())
         self.offer(())
@@ -72,11 +64,7 @@ class CandidatePicker(QWidget):
         """Set the runs to offer, as (id, name); the choice is retained if it is among them."""
         chosen, step = self.runs.currentData(), self.steps.currentData()
         with QSignalBlocker(self.runs):
-            self.runs.clear()
-            if self._first:
-                self.runs.addItem(self._first, "")
-            for run_id, name in runs:
-                self.runs.addItem(name, run_id)
+            fill_choice(self.runs, ({"": self._first} if self._first else {}) | dict(runs))
             self.runs.setCurrentIndex(self.runs.findData(chosen) if chosen else 0 if self._first else -1)
         self._offer_steps(step)
 
@@ -87,12 +75,8 @@ class CandidatePicker(QWidget):
 
     def _offer_steps(self, chosen: object) -> None:
         run_id = self.runs.currentData()
-        with QSignalBlocker(self.steps):
-            self.steps.clear()
-            self.steps.addItem("newest", _NEWEST)
-            for step in self._runs.checkpoint_steps(str(run_id)) if run_id else ():
-                self.steps.addItem(f"step {step:,}", step)
-            self.steps.setCurrentIndex(max(self.steps.findData(chosen), 0))
+        steps = self._runs.checkpoint_steps(str(run_id)) if run_id else ()
+        fill_choice(self.steps, {_NEWEST: "newest", **{step: f"step {step:,}" for step in steps}}, chosen)
         set_enabled(
             self.steps,
             "" if self.steps.count() > 1 else "There is only one checkpoint." if run_id else "Choose a model first.",

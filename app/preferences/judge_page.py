@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QProgressBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QToolButton, QWidget
 
-from terrarium.app.kit.basics import button, column, frame, label, plain_tip, row, scrolling
-from terrarium.app.kit.forms.editors import FloatBox, keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolling
+from terrarium.app.kit.forms.editors import FloatBox
+from terrarium.app.kit.inputs import choice, named, progress_bar, show_progress
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.text.growing_field import GrowingField
@@ -75,29 +76,23 @@ class JudgePage(QWidget):
         self.departure = session.models.release_when_left(JUDGE, self, lambda: self.sampler.busy or self.simulated.busy)
         self.first = CandidatePicker(session.runs, "Which run writes the replies")
         self.second = CandidatePicker(session.runs, "What it is compared with: another run or checkpoint", _SAME)
-        self.prompts = ElidedCombo()
-        self.prompts.setAccessibleName("Prompts")
-        self.prompts.setToolTip("What the models reply to: a new prompt for each pair, or one of your own")
-        self.prompts.setMinimumContentsLength(14)
-        self.prompts.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.own = GrowingField()
-        self.own.setPlaceholderText("Your prompt (Enter: compare replies to it)")
-        self.own.setAccessibleName("Your prompt")
-        self.temperature = FloatBox(0.0, 5.0, 0.1)
-        self.temperature.setValue(1.0)
-        self.temperature.setAccessibleName("Temperature")
-        self.temperature.setToolTip(
-            plain_tip("1 draws from the model's own probabilities, which is what a model is aligned on")
+        self.prompts = choice(
+            "Prompts", "What the models reply to: a new prompt for each pair, or one of your own", width=14
         )
+        self.own = named(GrowingField(), "Your prompt")
+        self.own.setPlaceholderText("Your prompt (Enter: compare replies to it)")
+        self.temperature = named(
+            FloatBox(0.0, 5.0, 0.1),
+            "Temperature",
+            "1 draws from the model's own probabilities, which is what a model is aligned on",
+        )
+        self.temperature.setValue(1.0)
         self.start_button = button(
             "Start judging", theme, self.start, icon="play", role="primary", tip="Draw the first two replies"
         )
         self.pair_view = PairView(theme, self.start_button)
         self.setFocusProxy(self.pair_view)
-        self.round = QProgressBar()
-        self.round.setRange(0, ROUND)
-        self.round.setTextVisible(False)
-        self.round.setAccessibleName(f"Choices of this round, of {ROUND}")
+        self.round = progress_bar(f"Choices of this round, of {ROUND}")
         self.count = ElidedLabel()
         self.count.setProperty("role", "caption")
         self.results = Results(session, theme)
@@ -111,56 +106,31 @@ class JudgePage(QWidget):
         self._show_idle()
 
     def _build(self) -> None:
-        setup = QWidget()
-        flow = FlowLayout(setup)
+        self.about = label(_ABOUT, "caption", wrap=True)
+        self.about.hide()
+        self.help_button = named(QToolButton(), "About: Judge replies")
+        self.help_button.setToolTip(f"<p>{_ABOUT}</p>")
+        self._theme.set_icon(self.help_button, "question", "muted")
+        self.help_button.setCheckable(True)
+        self.help_button.toggled.connect(self.about.setVisible)
+        parts = list[QWidget]()
         for words, widget, width in (
             ("Replies of", self.first, 280),
             ("against", self.second, 280),
             ("to", self.prompts, 220),
             ("at temperature", self.temperature, 76),
         ):
-            part = QWidget()
-            part.setLayout(row(label(words, "muted"), widget, spacing=SPACE // 2))
             widget.setFixedWidth(width)
-            flow.addWidget(part)
-        self.about = label(_ABOUT, "caption", wrap=True)
-        self.about.hide()
-        self.help_button = QToolButton()
-        self._theme.set_icon(self.help_button, "question", "muted")
-        self.help_button.setCheckable(True)
-        self.help_button.setAccessibleName("About: Judge replies")
-        self.help_button.setToolTip(f"<p>{_ABOUT}</p>")
-        self.help_button.toggled.connect(self.about.setVisible)
-        flow.addWidget(self.help_button)
-        for box in (self.first.runs, self.first.steps, self.second.runs, self.second.steps, self.prompts):
-            keep_wheel_for_scrolling(box)
-        card = frame("card", margin=2 * SPACE)
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        progress = row(self.round, self.count)
-        progress.setStretch(0, 2)
-        progress.setStretch(1, 3)
-        lines.addLayout(progress)
-        lines.addWidget(self.pair_view, 1)
-        section = Section("Simulated annotator", self._theme, folded=True)
-        section.set_body(self.simulated)
-        self.annotator_section = section
-        inner = frame("card", margin=SPACE + SPACE // 2)
-        inside = inner.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(section)
-        side = QWidget()
-        side.setLayout(column(self.results, inner, None))
-        self._side = scrolling(side)
-        self._whole = row(card, self._side, spacing=SPACE + SPACE // 2)
-        self._whole.setStretch(0, 1)
-        page = QVBoxLayout(self)
-        page.setContentsMargins(0, 0, 0, 0)
-        page.setSpacing(SPACE)
-        page.addWidget(setup)
-        page.addWidget(self.about)
-        page.addWidget(self.own)
-        page.addLayout(self._whole, 1)
+            parts.append(group(label(words, "muted"), widget, horizontal=True, spacing=SPACE // 2))
+        progress = row(self.round, self.count, grows={self.round: 2, self.count: 3})
+        card = frame("card", progress, self.pair_view, grows=self.pair_view)
+        self.annotator_section = Section("Simulated annotator", self._theme, folded=True)
+        self.annotator_section.set_body(self.simulated)
+        annotator = frame("card", self.annotator_section, margin=SPACE + SPACE // 2)
+        self._side = scrolling(group(self.results, annotator, None))
+        self._whole = row(card, self._side, spacing=SPACE + SPACE // 2, grows=card)
+        setup = flowing(*parts, self.help_button)
+        self.setLayout(column(setup, self.about, self.own, self._whole, grows=self._whole))
         RelayoutOnResize(self, self._arrange)
 
     def _arrange(self) -> None:
@@ -426,7 +396,7 @@ class JudgePage(QWidget):
     def _show_count(self) -> None:
         n = self._n_chosen % ROUND
         is_full = bool(self._n_chosen) and not n
-        self.round.setValue(ROUND if is_full else n)
+        show_progress(self.round, ROUND if is_full else n, ROUND)
         total = sum(pair.by == PERSON and not pair.repeats for pair in self._session.preferences.pairs)
         rest = " A good moment for a rest: attention fades." if is_full else ""
         self.count.setText(f"{ROUND if is_full else n} of {ROUND} in this round, {total:,} in the set.{rest}")

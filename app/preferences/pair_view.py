@@ -6,18 +6,16 @@ from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QTextCursor
 from PySide6.QtWidgets import (
     QFrame,
-    QHBoxLayout,
     QPlainTextEdit,
     QPushButton,
     QSizePolicy,
-    QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
-from terrarium.app.kit.basics import EmptyState, button, column, label, row, scrolling
+from terrarium.app.kit.basics import EmptyState, button, column, frame, group, label, row, scrolling, show_only, stacked
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.text.word_difference import ComparedText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.preferences.store import Pair, Reply
@@ -79,29 +77,24 @@ class ReplyCard(QFrame):
         self._before = ""
         self.text = ComparedText(f"{side.capitalize()} reply", theme)
         self.note = label(_CUT, "caption")
-        self.field = ReplyEditor()
-        self.field.setAccessibleName("Improved reply")
+        self.field = named(ReplyEditor(), "Improved reply")
         self.save = button("Save", theme, self._save, role="primary", tip="It beats both replies (Enter)")
         self.cancel = button("Cancel", theme, self.closed.emit, tip="Keep it unchanged (Esc)")
-        self._editor = QWidget()
         hint = label("Saved as a third reply, which is better than both.", "caption", wrap=True)
-        line = row(hint, self.cancel, self.save)
-        line.setStretch(0, 1)
-        edited = column(self.field, spacing=SPACE // 2)
-        edited.addLayout(line)
-        self._editor.setLayout(edited)
+        line = row(hint, self.cancel, self.save, grows=hint)
+        self._editor = group(self.field, line, spacing=SPACE // 2)
         self._editor.hide()
-        inside = QWidget()
-        inside.setLayout(column(self.text, self.note, None, spacing=SPACE))
-        self._area = scrolling(inside)
+        self._area = scrolling(group(self.text, self.note, None))
         self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its keys are choices
-        lines = QVBoxLayout(self)
-        margin = 2 * SPACE
-        lines.setContentsMargins(margin, SPACE + SPACE // 2, margin, margin)
-        lines.setSpacing(SPACE)
-        lines.addWidget(label(side.capitalize(), "caption"))
-        lines.addWidget(self._area, 1)
-        lines.addWidget(self._editor, 1)
+        self.setLayout(
+            column(
+                label(side.capitalize(), "caption"),
+                self._area,
+                self._editor,
+                margin=(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, 2 * SPACE),
+                grows=(self._area, self._editor),
+            )
+        )
         self.field.entered.connect(self._save)
 
     def show_reply(self, reply: Reply, other: Reply, *, marked: bool) -> None:
@@ -120,15 +113,13 @@ class ReplyCard(QFrame):
         assert self.reply is not None
         self.field.setPlainText(self.reply.content)
         self._before = self.field.toPlainText().strip()  # the field changes line ends and spaces
-        self._area.hide()
-        self._editor.show()
+        show_only({self._area: False, self._editor: True})
         self.field.setFocus()
         self.field.moveCursor(QTextCursor.MoveOperation.End)
 
     def stop_editing(self) -> None:
         """Close the editor, and show the reply again."""
-        self._editor.hide()
-        self._area.show()
+        show_only({self._editor: False, self._area: True})
 
     @Slot()
     def _save(self) -> None:
@@ -190,12 +181,8 @@ class PairView(QWidget):
         self.differences.setCheckable(True)
         self._empty = EmptyState("", "", start)
         self._start = start
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._body())
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.addWidget(self._pages)
+        self._pages = stacked(self._empty, self._body())
+        self.setLayout(column(self._pages))
         for choice, made in self.buttons.items():
             made.clicked.connect(lambda checked=False, choice=choice: self.choose(choice))
         self.undo.clicked.connect(self._on_undo)
@@ -216,35 +203,14 @@ class PairView(QWidget):
         return made
 
     def _body(self) -> QWidget:
-        body = QWidget()
-        asked = QFrame()
-        asked.setProperty("role", "sunken")
-        lines = QVBoxLayout(asked)
-        lines.setContentsMargins(2 * SPACE, SPACE, 2 * SPACE, SPACE)
-        lines.addWidget(self.prompt)
-        sides = QHBoxLayout()
-        sides.setSpacing(SPACE + SPACE // 2)
-        for card in self.cards.values():
-            sides.addWidget(card, 1)
-        choices = QHBoxLayout()
-        choices.setSpacing(SPACE)
-        for name in ("left", "tie", "bad", "right"):
-            made = self.buttons[name]
+        asked = frame("sunken", self.prompt, margin=(2 * SPACE, SPACE, 2 * SPACE, SPACE))
+        sides = row(*self.cards.values(), spacing=SPACE + SPACE // 2, grows=list(self.cards.values()))
+        shares = {self.buttons[name]: 3 if name in SIDES else 2 for name in ("left", "tie", "bad", "right")}
+        for made in shares:
             made.setMinimumHeight(40)
-            choices.addWidget(made, 3 if name in SIDES else 2)
-        more = QWidget()
-        flow = FlowLayout(more, SPACE // 2)
-        for made in (self.buttons["skip"], self.undo, self.edit, self.differences):
-            flow.addWidget(made)
-        layout = QVBoxLayout(body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE + SPACE // 2)
-        layout.addWidget(asked)
-        layout.addLayout(sides, 1)
-        layout.addLayout(choices)
-        layout.addWidget(more)
-        layout.addWidget(self.hint)
-        return body
+        choices = row(*shares, grows=shares)
+        more = flowing(self.buttons["skip"], self.undo, self.edit, self.differences, spacing=SPACE // 2)
+        return group(asked, sides, choices, more, self.hint, spacing=SPACE + SPACE // 2, grows=sides)
 
     # -- Content -------------------------------------------------------------------------------------------------------
 

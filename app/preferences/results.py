@@ -6,10 +6,21 @@ import statistics
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QFrame, QInputDialog, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QInputDialog, QWidget
 
-from terrarium.app.kit.basics import add_menu, button, label, plain_tip, row, separator, set_enabled
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import (
+    add_menu,
+    button,
+    column,
+    label,
+    plain_tip,
+    row,
+    separator,
+    set_enabled,
+    show_if,
+    show_words,
+)
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.stat_strip import StatStrip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -54,11 +65,7 @@ class Results(QFrame):
         self.setProperty("role", "card")
         self._session = session
         self._made = ""
-        self.sets = ElidedCombo()
-        self.sets.setAccessibleName("Set of pairs")
-        self.sets.setToolTip("The set that your choices are added to")
-        self.sets.setMinimumContentsLength(10)
-        self.sets.setSizeAdjustPolicy(ElidedCombo.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.sets = choice("Set of pairs", "The set that your choices are added to", width=10)
         self.more = button("", theme, icon="dots-three", role="quiet-icon", tip="Rename or delete this set")
         delete = "Move it to the trash; that can be undone. Datasets made from it are kept."
         add_menu(
@@ -93,23 +100,23 @@ class Results(QFrame):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_made)
         self._task.failed.connect(session.notices.fail)
-        margin = SPACE + SPACE // 2
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(margin, margin, margin, margin)
-        lines.setSpacing(SPACE)
-        choice = row(label("Set", "muted"), self.sets, self.more)
-        choice.setStretch(1, 1)
-        lines.addLayout(choice)
-        lines.addWidget(self.stats)
-        lines.addWidget(separator())
-        lines.addWidget(self.bars)
-        lines.addWidget(self.matches)
-        lines.addWidget(separator())
-        lines.addWidget(self.expect)
-        lines.addWidget(self.make)
         self._line = separator()
-        for widget in (self._line, self.thumbs, self.make_rated):
-            lines.addWidget(widget)
+        self.setLayout(
+            column(
+                row(label("Set", "muted"), self.sets, self.more, grows=self.sets),
+                self.stats,
+                separator(),
+                self.bars,
+                self.matches,
+                separator(),
+                self.expect,
+                self.make,
+                self._line,
+                self.thumbs,
+                self.make_rated,
+                margin=SPACE + SPACE // 2,
+            )
+        )
         self.sets.activated.connect(self._on_set)
         session.preferences.changed.connect(self.refresh)
         session.datasets.added.connect(self._on_added)
@@ -135,15 +142,12 @@ class Results(QFrame):
         seconds = [pair.seconds for pair in pairs if pair.by == PERSON and pair.seconds]
         self.stats.set_number("s per choice", _format_seconds(statistics.median(seconds)) if seconds else "–")
         self.bars.show_bars(result_bars(pairs))
-        met = [_result(match) for match in matches(pairs)[:_MAX_MATCHES]]
-        self.matches.setText("\n".join(met))
-        self.matches.setVisible(bool(met))
+        show_words(self.matches, "\n".join(_result(match) for match in matches(pairs)[:_MAX_MATCHES]))
         set_enabled(self.make, "" if by else "Nobody has judged a pair of this set yet.")
         thumbs = preferences.thumbs
         n_good = sum(thumb.is_good for thumb in thumbs)
         self.thumbs.setText(f"Thumbs on replies in your chats: {n_good:,} up, {len(thumbs) - n_good:,} down.")
-        for widget in (self._line, self.thumbs, self.make_rated):
-            widget.setVisible(bool(thumbs))
+        show_if(thumbs, self._line, self.thumbs, self.make_rated)
         set_enabled(self.more, "" if preferences.is_stored() else "This set is empty, so it is not kept yet.")
 
     @Slot(int)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.basics import button, column, label, row, set_enabled, show_only
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.forms.editors import IntBox
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.inputs import named, progress_bar, show_progress
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.preferences.pair_sampler import PromptSource, loaded_chat_model
 from terrarium.app.session.candidates import Candidate, candidate_path
 from terrarium.app.session.session import Session
@@ -50,30 +51,28 @@ class SimulatedAnnotator(QWidget):
         self._session, self._model, self._source = session, model, source
         self._n_asked = 0
         self.form = ConfigForm(Annotator(), theme)
-        self.n_pairs = IntBox(1, _MAX_PAIRS, 50)
+        self.n_pairs = named(IntBox(1, _MAX_PAIRS, 50), "Pairs")
         self.n_pairs.setValue(100)
-        self.n_pairs.setAccessibleName("Pairs")
         self.start_button = button(
             "Let it judge", theme, self.start, icon="robot", tip="Draw pairs of replies, and add them with its choices"
         )
         self.stop_button = button("Stop", theme, self.stop, icon="stop", tip="Keep what it has judged so far")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the annotator")
+        self.progress = progress_bar("Progress of the annotator")
         self.status = label("", "caption", wrap=True)
         self._job = LatestJob(session.worker, self)
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._show_state)
         self._job.failed.connect(lambda failure: self.status.setText(failure.sentence))
         session.models.freed.connect(self.stop)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(label(_ABOUT, "caption", wrap=True))
-        lines.addWidget(self.form)
-        lines.addLayout(row(label("Pairs"), self.n_pairs, None, self.start_button, self.stop_button))
-        lines.addWidget(self.progress)
-        lines.addWidget(self.status)
+        self.setLayout(
+            column(
+                label(_ABOUT, "caption", wrap=True),
+                self.form,
+                row(label("Pairs"), self.n_pairs, None, self.start_button, self.stop_button),
+                self.progress,
+                self.status,
+            )
+        )
         self._show_state()
 
     @property
@@ -111,8 +110,7 @@ class SimulatedAnnotator(QWidget):
             yield from simulated_pairs(loaded.model, loaded.tokenizer, rows, annotator, made, seed=seed)
 
         self._n_asked = n
-        self.progress.setRange(0, n)
-        self.progress.setValue(0)
+        show_progress(self.progress, 0, n)
         self.status.setText("Waiting for the current training step…" if session.training.active else "Writing replies…")
         self._job.submit(Job("Simulated annotator", make, BACKGROUND))
         self._show_state()
@@ -133,14 +131,12 @@ class SimulatedAnnotator(QWidget):
             self.stop()
         elif judged:
             n = judged[-1].n_prompts
-            self.progress.setValue(n)
+            show_progress(self.progress, n, self._n_asked)
             self.status.setText(f"Replies to {n:,} of {format_count(self._n_asked, 'prompt')} judged")
 
     @Slot()
     def _show_state(self) -> None:
         busy = self._job.busy
-        self.start_button.setVisible(not busy)
-        self.stop_button.setVisible(busy)
-        self.progress.setVisible(busy)
+        show_only({self.start_button: not busy, self.stop_button: busy, self.progress: busy})
         for widget in (self.form, self.n_pairs):
             set_enabled(widget, "Pairs are being judged: wait, or stop it." if busy else "")

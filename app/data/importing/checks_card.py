@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QLabel, QPushButton, QWidget
 
 from terrarium.app.data.importing.draft import ImportDraft
-from terrarium.app.kit.basics import button, clear, column, headed, label, separator, set_enabled
+from terrarium.app.kit.basics import button, clear, column, headed, label, row, separator, set_enabled, show_words
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.importing.checks import Checks, Finding
@@ -37,13 +38,15 @@ class ChecksCard(QFrame):
         self.labels = label("", "caption", wrap=True)
         self.again = button("Check again", theme, draft.check_again, role="link", tip="Read all rows and check them")
         self._rows = column(spacing=SPACE // 2)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        lines.setSpacing(SPACE)
-        lines.addLayout(headed("3  Checks", self.again, role="heading", explained=self))
-        lines.addWidget(self.state)
-        lines.addLayout(self._rows)
-        lines.addWidget(self.labels)
+        self.setLayout(
+            column(
+                headed("3  Checks", self.again, role="heading", explained=self),
+                self.state,
+                self._rows,
+                self.labels,
+                margin=2 * SPACE,
+            )
+        )
 
     def refresh(self) -> None:
         """Show the checks of the draft, or why there are none."""
@@ -61,9 +64,7 @@ class ChecksCard(QFrame):
             self._show(checks)
         for finding in self.findings.values():
             set_enabled(finding.tick, IMPORTING if draft.doing == "importing" else "")
-        if checks is None and not draft.doing:
-            self.labels.clear()
-        self.labels.setVisible(bool(self.labels.text()))
+        show_words(self.labels, "" if checks is None and not draft.doing else self.labels.text())
 
     def _show(self, checks: Checks) -> None:
         self._shown = checks
@@ -110,16 +111,9 @@ class FindingRow(QWidget):
         self.examples: QLabel = label("", "mono-small", wrap=True, selectable=True)
         self.examples.setContentsMargins(2 * SPACE, 0, 0, 0)
         self.examples.hide()
-        top = QHBoxLayout()
-        top.setSpacing(SPACE)
-        top.addWidget(self.sentence, 1)
-        top.addWidget(self.examples_button, 0, Qt.AlignmentFlag.AlignTop)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        lines.addLayout(top)
-        lines.addWidget(self.tick)
-        lines.addWidget(self.examples)
+        top = row(self.sentence, self.examples_button, grows=self.sentence)
+        top.setAlignment(self.examples_button, Qt.AlignmentFlag.AlignTop)
+        self.setLayout(column(top, self.tick, self.examples, spacing=SPACE // 2))
 
     @property
     def stops(self) -> tuple[QWidget, ...]:
@@ -131,8 +125,7 @@ class FindingRow(QWidget):
         self.sentence.setText(finding.sentence)
         is_damage = finding.name == "damaged"
         words = f"leave out {format_count(finding.n, 'row')}" if is_damage else FIXES.get(finding.name, "")
-        self.tick.setText(capitalized(words))
-        self.tick.setAccessibleName(f"{words}: {finding.sentence}")
+        named(self.tick, f"{words}: {finding.sentence}").setText(capitalized(words))
         self.tick.setVisible(finding.can_fix)
         self.tick.setChecked(finding.is_fixed)
         self.examples.setText("\n".join(finding.examples))

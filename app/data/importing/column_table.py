@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QWidget
 
 from terrarium.app.data.importing.role_words import role_title
-from terrarium.app.kit.basics import column, frame, plain_tip
+from terrarium.app.kit.basics import column, frame, group, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import fill_choice, named
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.importing.guessing import Column
@@ -43,36 +45,22 @@ class ColumnTable(QWidget):
         self._theme = theme
         self._info: SourceInfo | None = None
         self.roles: dict[str, ElidedCombo] = {}
-        self._head, self.rows = QTableWidget(), QTableWidget()
-        self._head.setAccessibleName("Columns: role, type and lengths")
-        self.rows.setAccessibleName("First rows")
+        self._head = _text_table("Columns: role, type and lengths")
+        self.rows = _text_table("First rows", selects_rows=True)
         for table in (self._head, self.rows):
-            table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-            table.verticalHeader().hide()
             table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
-            table.setShowGrid(False)
             table.setProperty("role", "plain")
-            table.setTabKeyNavigation(False)
-            table.setWordWrap(False)
+        self._head.setAlternatingRowColors(False)
         self._head.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self._head.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its combo boxes take the focus
         self._head.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._head.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._head.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self._head.horizontalHeader().sectionResized.connect(self._on_resized)
         self.rows.horizontalHeader().hide()
-        self.rows.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        self.rows.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
-        self.rows.setAlternatingRowColors(True)
         self.rows.horizontalScrollBar().valueChanged.connect(self._head.horizontalScrollBar().setValue)
         self._head.horizontalScrollBar().valueChanged.connect(self.rows.horizontalScrollBar().setValue)
         self.rows.currentCellChanged.connect(lambda row, *_: self.row_chosen.emit(row) if row >= 0 else None)
-        around = frame("card", margin=1, spacing=0)
-        inside = around.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self._head)
-        inside.addWidget(self.rows, 1)
-        self.setLayout(column(around))
+        self.setLayout(column(frame("card", self._head, self.rows, margin=1, spacing=0, grows=self.rows)))
         theme.theme_changed.connect(self._fit)
 
     def show_source(self, info: SourceInfo) -> None:
@@ -80,18 +68,11 @@ class ColumnTable(QWidget):
         self._info = info
         self.roles = {}
         with QSignalBlocker(self.rows):
-            for table, n_rows in ((self._head, 2), (self.rows, len(info.rows))):
-                table.clear()
-                table.setRowCount(n_rows)
-                table.setColumnCount(len(info.columns))
-            self._head.setHorizontalHeaderLabels([found.name for found in info.columns])
+            names = [found.name for found in info.columns]
+            _fill_table(self._head, names, [(), ()])
+            _fill_table(self.rows, names, [[cell_text(values.get(name)) for name in names] for values in info.rows])
             for at, found in enumerate(info.columns):
                 self._add_column(at, found)
-                for row, values in enumerate(info.rows):
-                    text = cell_text(values.get(found.name))
-                    item = QTableWidgetItem(text.replace("\n", " ⏎ "))
-                    item.setToolTip(plain_tip(text))
-                    self.rows.setItem(row, at, item)
             self.rows.setCurrentCell(0, 0)
         self._fit()
 
@@ -101,25 +82,16 @@ class ColumnTable(QWidget):
         for name, box in self.roles.items():
             with QSignalBlocker(box):
                 if [box.itemData(i) for i in range(1, box.count())] != list(roles):
-                    box.clear()
-                    box.addItem("Not used", "")
-                    for role in roles:
-                        box.addItem(role_title(role), role)
+                    fill_choice(box, {"": "Not used", **{role: role_title(role) for role in roles}})
                 box.setCurrentIndex(max(0, box.findData(chosen.get(name, ""))))
 
     def _add_column(self, at: int, found: Column) -> None:
-        box = ElidedCombo()
-        box.setAccessibleName(f"Role of column {found.name}")
-        box.setToolTip("What this column is for the model")
+        box = named(ElidedCombo(), f"Role of column {found.name}", "What this column is for the model")
         box.addItem("Not used", "")
         keep_wheel_for_scrolling(box)
         box.activated.connect(lambda _, box=box, name=found.name: self.role_chosen.emit(name, box.currentData()))
         for row, widget in enumerate((box, ColumnFacts(found, self._theme))):
-            holder = QWidget()
-            lines = QVBoxLayout(holder)
-            lines.setContentsMargins(_TEXT_MARGIN, 0, _TEXT_MARGIN, 0)  # the padding of a text cell
-            lines.addWidget(widget)
-            self._head.setCellWidget(row, at, holder)
+            self._head.setCellWidget(row, at, group(widget, margin=(_TEXT_MARGIN, 0, _TEXT_MARGIN, 0)))
         self.roles[found.name] = box
 
     @Slot(int, int, int)
@@ -139,11 +111,7 @@ class ColumnTable(QWidget):
         facts = 2 * QFontMetrics(self._theme.font(0.9)).height() + _HISTOGRAM + 2 * SPACE
         self._head.setRowHeight(0, top)
         self._head.setRowHeight(1, facts)
-        header = self._head.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
-        self.rows.horizontalHeader().setStretchLastSection(True)
-        self._head.setFixedHeight(top + facts + header.sizeHint().height() + 2)
+        self._head.setFixedHeight(top + facts + self._head.horizontalHeader().sizeHint().height() + 2)
         self.rows.verticalHeader().setDefaultSectionSize(metrics.height() + 10)
         self.rows.setMinimumHeight(5 * (metrics.height() + 10))
 
@@ -222,3 +190,34 @@ def cell_text(value: Any) -> str:
     else:
         text = str(value)
     return text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}…"
+
+
+def _text_table(name: str, *, selects_rows: bool = False) -> QTableWidget:
+    """Create a table of texts to read, one line each. name: for screen readers. selects_rows: one at a time."""
+    table = QTableWidget()
+    table.setAccessibleName(name)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    if selects_rows:
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setTabKeyNavigation(False)  # Tab moves to the next widget
+    table.setAlternatingRowColors(True)
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.verticalHeader().hide()
+    table.horizontalHeader().setStretchLastSection(True)
+    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return table
+
+
+def _fill_table(table: QTableWidget, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Replace the contents of a table of texts; each cell has its whole text as its tooltip."""
+    table.clear()
+    table.setRowCount(len(rows))
+    table.setColumnCount(len(titles))
+    table.setHorizontalHeaderLabels(list(titles))
+    for at, texts in enumerate(rows):
+        for i, text in enumerate(texts):
+            item = QTableWidgetItem(text.replace("\n", " ⏎ "))
+            item.setToolTip(plain_tip(text))
+            table.setItem(at, i, item)

@@ -5,15 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QGridLayout,
-    QLineEdit,
-    QProgressBar,
     QSizePolicy,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -27,16 +22,20 @@ from terrarium.app.kit.basics import (
     button,
     column,
     frame,
+    group,
     headed,
     label,
     row,
     scrolling,
     set_enabled,
     set_role,
+    show_only,
+    show_words,
     step_card,
 )
 from terrarium.app.kit.file_dialogs import dropped_paths
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import caption, choice, grid, line_edit, named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
@@ -85,9 +84,6 @@ class ImportPage(QWidget):
         self.world = WorldTasks(session, theme)
         self.table = ColumnTable(theme)
         self.checks = ChecksCard(draft, theme)
-        self.task = QComboBox()
-        self.name, self.seed = QLineEdit(), QSpinBox()
-        self.val_share, self.test_share = _share("Validation share"), _share("Test share")
         self._build()
         self._connect()
         self._on_source()
@@ -95,21 +91,16 @@ class ImportPage(QWidget):
     # -- Building ------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._cards = column(self._source_card(), self._columns_card(), self.checks, self._split_card(), None)
-        inner = QWidget()
-        inner.setLayout(self._cards)
-        self._cards.setContentsMargins(0, 0, SPACE, 0)
-        self.area = scrolling(inner)
-        self._side = QWidget()
-        self._side.setLayout(column(self.example))
-        across = row(self.area, self._side)
-        across.setStretch(0, 5)
-        across.setStretch(1, 3)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addLayout(across, 1)
-        lines.addWidget(self._footer())
+        self._cards = column(
+            self._source_card(), self._columns_card(), self.checks, self._split_card(), None, margin=(0, 0, SPACE, 0)
+        )
+        inside = QWidget()
+        inside.setLayout(self._cards)
+        self.area = scrolling(inside)
+        self._side, self._beside = QWidget(), column(self.example)
+        self._side.setLayout(self._beside)
+        across = row(self.area, self._side, grows={self.area: 5, self._side: 3})
+        self.setLayout(column(across, self._footer(), grows=across))
         RelayoutOnResize(self, self._arrange)
 
     def _source_card(self) -> QWidget:
@@ -130,125 +121,77 @@ class ImportPage(QWidget):
             icon="cloud-arrow-down",
             tip="Find a dataset on the Hugging Face hub, and look at its rows before you download it",
         )
-        self._hub = hub
         self.source_name = ElidedLabel()
         self.source_facts = label("", "caption", wrap=True)
         self.source_problem = label("", "error", wrap=True)
         self.other = button(
             "Another source", self._theme, self.draft.close, role="link", tip="Close this one; nothing is imported"
         )
-        self._known = QWidget()
-        top = row(self.source_name, self.other)
-        top.setStretch(0, 1)
-        known = column(spacing=SPACE // 2)
-        known.addLayout(top)
-        known.addWidget(self.source_facts)
-        self._known.setLayout(known)
-        self._unknown = QWidget()
-        self._unknown.setLayout(self._hints())
-        card = step_card("1  Source")
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
         self.reading = ReadingOptions(self._theme)
-        for widget in (self._known, self.source_problem, self.reading, self._unknown):
-            lines.addWidget(widget)
-        return card
-
-    def _hints(self) -> QVBoxLayout:
-        lines = column(
+        name = row(self.source_name, self.other, grows=self.source_name)
+        self._known = group(name, self.source_facts, spacing=SPACE // 2)
+        self._unknown = group(
             label(
                 "Drop files or a folder here, or open them. A dataset is a list of examples: each row has what the "
                 "model reads, and what it should answer.",
                 wrap=True,
-            )
+            ),
+            row(self.open_files, self.open_folder, hub, None),
+            SPACE,
+            headed("What can be dropped"),
+            grid(
+                *((label(what), label(words, "muted", wrap=True)) for what, words in _EXAMPLES),
+                grows=1,
+                align={0: Qt.AlignmentFlag.AlignTop},
+            ),
+            SPACE,
+            self.world,
         )
-        self._source_buttons = QVBoxLayout()
-        self._source_buttons.addLayout(row(self.open_files, self.open_folder, self._hub, None))
-        lines.addLayout(self._source_buttons)
-        lines.addSpacing(SPACE)
-        lines.addLayout(headed("What can be dropped"))
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        for at, (what, words) in enumerate(_EXAMPLES):
-            grid.addWidget(label(what), at, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(label(words, "muted", wrap=True), at, 1)
-        grid.setColumnStretch(1, 1)
-        lines.addLayout(grid)
-        lines.addSpacing(SPACE)
-        lines.addWidget(self.world)
-        return lines
+        return step_card("1  Source", "", self._known, self.source_problem, self.reading, self._unknown)
 
     def _columns_card(self) -> QWidget:
-        self.task.setAccessibleName("What the rows are for")
-        self.task.addItem("Choose what the rows are for", "")
+        tasks = {"": "Choose what the rows are for", **{name: TASKS[name].title for name in ROLES}}
+        self.task = choice("What the rows are for", "What the model learns from these rows", tasks)
         for name in ROLES:
-            self.task.addItem(TASKS[name].title, name)
-            self.task.setItemData(self.task.count() - 1, f"To {TASKS[name].help}", Qt.ItemDataRole.ToolTipRole)
-        self.task.setToolTip("What the model learns from these rows")
-        keep_wheel_for_scrolling(self.task)
+            self.task.setItemData(self.task.findData(name), f"To {TASKS[name].help}", Qt.ItemDataRole.ToolTipRole)
         self.reason = label("", "caption", wrap=True)
-        card = step_card(
-            "2  Columns", "Choose what the rows are for and, above each column, its role. Click a row to see it."
+        self._columns = step_card(
+            "2  Columns",
+            "Choose what the rows are for and, above each column, its role. Click a row to see it.",
+            row(caption("Task", self.task), self.task, None),
+            self.reason,
+            self.table,
+            grows=self.table,
         )
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        caption = label("Task")
-        caption.setBuddy(self.task)
-        lines.addLayout(row(caption, self.task, None))
-        lines.addWidget(self.reason)
-        lines.addWidget(self.table, 1)
-        self._columns = card
-        return card
+        return self._columns
 
     def _split_card(self) -> QWidget:
+        self.seed = named(QSpinBox(), "Seed of the split", "Which rows are held out: another seed holds out others")
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.seed.setAccessibleName("Seed of the split")
-        self.seed.setToolTip("Which rows are held out: another seed holds out others")
-        self.name.setAccessibleName("Name of the dataset")
-        self.name.setToolTip("Its name in the library")
-        self.name.setMaxLength(80)
+        self.val_share = _share(
+            "Validation share", "The share of the rows on which the model is measured while it learns"
+        )
+        self.test_share = _share("Test share", "The share of the rows that is kept for the final score")
+        self.name = line_edit("Name of the dataset", "Its name in the library", max_length=80)
         self.split_note = label("", "caption", wrap=True)
-        self.val_share.setToolTip("The share of the rows on which the model is measured while it learns")
-        self.test_share.setToolTip("The share of the rows that is kept for the final score")
-        card = step_card("4  Split and name")
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(self.split_note)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE)
         for number in (self.val_share, self.test_share, self.seed):
             number.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             number.setMinimumWidth(130)
             keep_wheel_for_scrolling(number)
-        extras = list[QWidget]()
-        for at, (words, editor) in enumerate(
-            (
-                ("Validation", self.val_share),
-                ("Test", self.test_share),
-                ("Seed", self.seed),
-                ("Name", self.name),
-            )
-        ):
-            caption = label(words)
-            caption.setBuddy(editor)
-            grid.addWidget(caption, at, 0)
-            grid.addWidget(editor, at, 1)
-            if editor in (self.test_share, self.seed):
-                extras += (caption, editor)
-        grid.setColumnStretch(1, 1)
-        lines.addLayout(grid)
+        editors = {"Validation": self.val_share, "Test": self.test_share, "Seed": self.seed, "Name": self.name}
+        captions = {words: caption(words, editor) for words, editor in editors.items()}
+        extras = [each for words in ("Test", "Seed") for each in (captions[words], editors[words])]
+        lines = grid(
+            *((captions[words], editor) for words, editor in editors.items()), grows=1, spacing=(2 * SPACE, SPACE)
+        )
         link = MoreLink("setting", self._session.detail)
-        lines.addWidget(link)
         self._hidden_settings = AdvancedSettings(link, extras, 2, self.draft.n_changed_of_split)
-        self._split = card
-        return card
+        self._split = step_card("4  Split and name", "", self.split_note, lines, link)
+        return self._split
 
     def _footer(self) -> QWidget:
         self.summary = label("", wrap=True)
-        self.banner = frame("banner", horizontal=True, margin=SPACE + SPACE // 2)
         self.import_button = button(
             "Import",
             self._theme,
@@ -258,16 +201,17 @@ class ImportPage(QWidget):
             tip="Add it to the library",
         )
         self.cancel = button("Cancel", self._theme, self.draft.cancel, icon="x", tip="Stop; nothing is kept")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        words = QWidget()
-        words.setLayout(column(self.summary, self.progress, spacing=SPACE // 2))
-        across = self.banner.layout()
-        assert across is not None
-        across.addWidget(words)
-        across.addWidget(self.cancel)
-        across.addWidget(self.import_button)
-        across.setStretch(0, 1)  # type: ignore[attr-defined]  # it is a box layout
+        self.progress = progress_bar("Progress of the import")
+        words = group(self.summary, self.progress, spacing=SPACE // 2)
+        self.banner = frame(
+            "banner",
+            words,
+            self.cancel,
+            self.import_button,
+            horizontal=True,
+            margin=SPACE + SPACE // 2,
+            grows=words,
+        )
         return self.banner
 
     def _connect(self) -> None:
@@ -298,9 +242,7 @@ class ImportPage(QWidget):
         has_room = self.width() >= steps + side + SPACE
         is_beside = self.example.parentWidget() is self._side
         if has_room and not is_beside:
-            layout = self._side.layout()
-            assert layout is not None
-            layout.addWidget(self.example)
+            self._beside.addWidget(self.example)
         elif not has_room and is_beside:
             self._cards.insertWidget(2, self.example)
         self._side.setVisible(has_room and self.draft.info is not None)
@@ -343,10 +285,16 @@ class ImportPage(QWidget):
         self.reading.setVisible(bool(draft.paths))
         if draft.read == ReadOptions():
             self.reading.reset()
-        self._unknown.setVisible(not draft.paths or (info is None and bool(draft.problem)))
-        for card in (self._columns, self.checks, self._split, self.example):
-            card.setVisible(info is not None)
-        self.banner.setVisible(bool(draft.paths) and not (info is None and bool(draft.problem)))
+        show_only(
+            {
+                self._unknown: not draft.paths or (info is None and bool(draft.problem)),
+                self._columns: info is not None,
+                self.checks: info is not None,
+                self._split: info is not None,
+                self.example: info is not None,
+                self.banner: bool(draft.paths) and not (info is None and bool(draft.problem)),
+            }
+        )
         if draft.paths:
             more = f" and {len(draft.paths) - 1} more" if len(draft.paths) > 1 else ""
             self.source_name.setText(f"{draft.paths[0]}{more}")
@@ -382,8 +330,7 @@ class ImportPage(QWidget):
     @Slot()
     def _refresh(self) -> None:
         draft = self.draft
-        self.source_problem.setText(draft.problem if draft.info is None else "")
-        self.source_problem.setVisible(bool(self.source_problem.text()))
+        show_words(self.source_problem, draft.problem if draft.info is None else "")
         if draft.info is not None:
             self._show_decisions()
             self.checks.refresh()
@@ -415,8 +362,7 @@ class ImportPage(QWidget):
         is_long = draft.info is not None and draft.info.n_bytes > _LONG_BYTES
         self.cancel.setVisible(doing in ("importing", "reading") or (doing == "checking" and is_long))
         self.progress.setVisible(bool(doing))
-        self.progress.setRange(0, 1000 if draft.total else 0)
-        self.progress.setValue(round(1000 * draft.done / draft.total) if draft.total else 0)
+        show_progress(self.progress, draft.done, draft.total)
         if doing == "importing":
             words, tone = f"{draft.phase or 'Importing'}…", ""
         elif draft.problem and draft.info is not None:
@@ -480,11 +426,10 @@ class ImportPage(QWidget):
         )
 
 
-def _share(name: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
+def _share(name: str, tip: str) -> QDoubleSpinBox:
+    box = named(QDoubleSpinBox(), name, tip)
     box.setRange(0.0, 80.0)
     box.setDecimals(1)
     box.setSuffix(" %")
     box.setAlignment(Qt.AlignmentFlag.AlignRight)
-    box.setAccessibleName(name)
     return box

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QWidget
+from collections.abc import Mapping
+from typing import Any
 
-from terrarium.app.kit.basics import label
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox
+
+from terrarium.app.kit.basics import group, row, show_if
+from terrarium.app.kit.inputs import caption, choice, fill_choice, grid
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.importing.formats.registry import FORMATS
@@ -34,20 +37,12 @@ class ReadingOptions(Section):
         self.header = _box("First line", None, {True: "Names the columns", False: "Is a row"})
         self.unit = _box("One row of a text", "", _UNITS)
         self.config = _box("Configuration", "", {})
-        body = QWidget()
-        grid = QGridLayout(body)
-        grid.setContentsMargins(2 * SPACE, 0, 0, 0)
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        self._captions = {}
-        for at, box in enumerate((self.format, self.encoding, self.delimiter, self.header, self.unit, self.config)):
-            self._captions[box] = caption = label(box.accessibleName())
-            caption.setBuddy(box)
-            grid.addWidget(caption, at, 0)
-            grid.addWidget(box, at, 1)
+        boxes = self.format, self.encoding, self.delimiter, self.header, self.unit, self.config
+        self._captions = {box: caption(box.accessibleName(), box) for box in boxes}
+        for box in boxes:
             box.activated.connect(lambda _: self.chosen.emit(self.options))
-        grid.setColumnStretch(2, 1)
-        self.set_body(body)
+        lines = grid(*((self._captions[box], box) for box in boxes))
+        self.set_body(group(row(lines, None), margin=(2 * SPACE, 0, 0, 0)))
         self.show_configs(())
 
     @property
@@ -69,24 +64,10 @@ class ReadingOptions(Section):
 
     def show_configs(self, configs: tuple[str, ...]) -> None:
         """Offer the configurations of a Hugging Face folder."""
-        chosen = self.config.currentData()
-        with QSignalBlocker(self.config):
-            while self.config.count() > 1:
-                self.config.removeItem(1)
-            for config in configs:
-                self.config.addItem(config, config)
-            self.config.setCurrentIndex(max(0, self.config.findData(chosen)))
-        for widget in (self.config, self._captions[self.config]):
-            widget.setVisible(bool(configs))
+        entries = {"": "Guess", **dict(zip(configs, configs, strict=True))}
+        fill_choice(self.config, entries, self.config.currentData())
+        show_if(configs, self.config, self._captions[self.config])
 
 
-def _box(name: str, guess: object, choices: dict[str, str] | dict[bool, str]) -> QComboBox:
-    box = QComboBox()
-    box.setAccessibleName(name)
-    box.setToolTip(f"{name}; “Guess” works it out from the files")
-    box.addItem("Guess", guess)
-    for value, words in choices.items():
-        box.addItem(words, value)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-    keep_wheel_for_scrolling(box)
-    return box
+def _box(name: str, guess: object, choices: Mapping[Any, str]) -> QComboBox:
+    return choice(name, f"{name}; “Guess” works it out from the files", {guess: "Guess", **choices})

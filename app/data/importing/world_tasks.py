@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QPushButton, QWidget
 
-from terrarium.app.kit.basics import button, column, headed, label, row, set_enabled
+from terrarium.app.kit.basics import button, column, group, headed, label, row, set_enabled
+from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
@@ -40,33 +41,21 @@ class WorldTasks(QWidget):
         self._session = session
         self.buttons: dict[str, QPushButton] = {}
         self._task = LatestTask(self)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
+        lines = QGridLayout()
+        lines.setHorizontalSpacing(2 * SPACE)
+        lines.setVerticalSpacing(SPACE // 2)
         for at, (name, (title, words)) in enumerate(WORLD_TASKS.items()):
             self.buttons[name] = make = button(
                 title, theme, partial(self.make, name), tip=f"Make this dataset. {words}"
             )
             line, left = at % _LINES, 2 * (at // _LINES)
-            grid.addWidget(make, line, left)
-            grid.addWidget(label(words, "muted", wrap=True), line, left + 1, Qt.AlignmentFlag.AlignVCenter)
-            grid.setColumnStretch(left + 1, 1)
+            lines.addWidget(make, line, left)
+            lines.addWidget(label(words, "muted", wrap=True), line, left + 1, Qt.AlignmentFlag.AlignVCenter)
+            lines.setColumnStretch(left + 1, 1)
         self._words = label("", "caption", wrap=True)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
+        self._bar = progress_bar("Progress of the dataset")
         self.cancel = button("Stop", theme, self._task.cancel, icon="x", role="link", tip="Stop; nothing is kept")
-        self._going = QWidget()
-        self._going.setLayout(row(self._words, self._bar, self.cancel))
-        lines = column()
-        lines.addLayout(headed("Ready-made: tasks of Tiny World", explained=self))
-        lines.addWidget(
-            label(
-                "Synthetic, but with answers that are right by construction, and unseen cases held out.",
-                "caption",
-                wrap=True,
-            )
-        )
-        lines.addLayout(grid)
+        self._going = group(row(self._words, self._bar, self.cancel))
         self.learn = button(
             "Learn one of these tasks…",
             theme,
@@ -75,9 +64,16 @@ class WorldTasks(QWidget):
             role="link",
             tip="Recipes that make the data, train a model, and score it",
         )
-        lines.addLayout(row(self.learn, None))
-        lines.addWidget(self._going)
-        self.setLayout(lines)
+        about = "Synthetic, but with answers that are right by construction, and unseen cases held out."
+        self.setLayout(
+            column(
+                headed("Ready-made: tasks of Tiny World", explained=self),
+                label(about, "caption", wrap=True),
+                lines,
+                row(self.learn, None),
+                self._going,
+            )
+        )
         self._going.hide()
         self._task.busy_changed.connect(self._on_busy)
         self._task.events_received.connect(self._on_events)
@@ -99,7 +95,7 @@ class WorldTasks(QWidget):
             return (yield from build_task_corpus(library, name, _SEED))
 
         self._words.setText(f"Making “{WORLD_TASKS[name][0]}”")
-        self._bar.setRange(0, 0)
+        show_progress(self._bar)
         self._task.drive(work)
 
     @Slot(bool)
@@ -111,9 +107,8 @@ class WorldTasks(QWidget):
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
         last = next((event for event in reversed(events) if isinstance(event, Progress)), None)
-        if last is not None and last.total:
-            self._bar.setRange(0, last.total)
-            self._bar.setValue(last.done)
+        if last is not None:
+            show_progress(self._bar, last.done, last.total)
 
     @Slot(object)
     def _on_done(self, corpus: Corpus) -> None:

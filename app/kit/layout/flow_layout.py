@@ -87,3 +87,12 @@ def wrapping(*widgets: QWidget, spacing: int = SPACE) -> QWidget:
     for widget in widgets:
         flow.addWidget(widget)
     return lines
+
+
+def flowing(*widgets: QWidget, spacing: int = SPACE) -> QWidget:
+    """Create a widget that contains others in wrapping lines."""
+    lines = QWidget()
+    layout = FlowLayout(lines, spacing)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return lines

@@ -156,6 +156,7 @@ class CurvesView(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
+        area.setAccessibleName("Curves and samples")
         body.setProperty("role", "scrolled")
         area.setWidget(body)
         layout = QVBoxLayout(self)

@@ -138,6 +138,7 @@ class RewardsView(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
+        area.setAccessibleName("Charts of rewards")
         area.setWidget(self._picture)
         return area
 

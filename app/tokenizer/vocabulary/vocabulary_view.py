@@ -6,10 +6,23 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import EmptyState, button, frame, label, panes, row, set_role
+from terrarium.app.kit.basics import (
+    EmptyState,
+    button,
+    column,
+    frame,
+    group,
+    label,
+    panes,
+    row,
+    set_role,
+    splitter,
+    stacked,
+)
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.plots.plot_view import PlotView
@@ -57,49 +70,18 @@ class VocabularyView(QWidget):
         self.set_tokenizer(None, "")
 
     def _build(self) -> None:
-        self.export.setAccessibleName("Export as CSV")
-        self.export.setToolTip("Export the rows shown, in their order, as a CSV file")
+        named(self.export, "Export as CSV", "Export the rows shown, in their order, as a CSV file")
         self._none = EmptyState("No tokenizer chosen", "Choose one on the left, or train one, to see its tokens.")
         self._busy = EmptyState("Reading the vocabulary…", "Every token with its bytes, type and merge.")
         self._nothing = EmptyState("No token matches", "Change the search, or choose all types and uses.")
-        self._found = QStackedWidget()
-        listed = frame("card", margin=1)
-        inside = listed.layout()
-        assert inside is not None
-        inside.addWidget(WholeRows(self.table))
-        self._found.addWidget(listed)
-        self._found.addWidget(self._nothing)
-        upper = QWidget()
-        lines = QVBoxLayout(upper)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        bar = row(self.filters, self.export)
-        bar.setStretch(0, 1)
-        lines.addLayout(bar)
-        lines.addLayout(row(self.n_found, self.status))
-        lines.addLayout(panes(self._found, self.facts, sizes=(760, 268), grows=0), 1)
-        self._usage = QWidget()
-        sentence = row(self.words, self.glitches)
-        sentence.setStretch(0, 1)
-        self._usage.setLayout(sentence)
-        lower = QWidget()
-        below = QVBoxLayout(lower)
-        below.setContentsMargins(0, 0, 0, 0)
-        below.setSpacing(SPACE)
-        below.addWidget(self.counter)
-        below.addWidget(self._usage)
-        below.addWidget(self.charts, 1)
-        whole = QSplitter(Qt.Orientation.Vertical)
-        whole.setChildrenCollapsible(False)
-        whole.addWidget(upper)
-        whole.addWidget(lower)
-        whole.setStretchFactor(0, 1)
-        self._pages = QStackedWidget()
-        for page in (self._none, self._busy, whole):
-            self._pages.addWidget(page)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        self._found = stacked(frame("card", WholeRows(self.table), margin=1), self._nothing)
+        found = panes(self._found, self.facts, sizes=(760, 268), grows=0)
+        bar = row(self.filters, self.export, grows=self.filters)
+        upper = group(bar, row(self.n_found, self.status), found, grows=found)
+        self._usage = group(row(self.words, self.glitches, grows=self.words))
+        lower = group(self.counter, self._usage, self.charts, grows=self.charts)
+        self._pages = stacked(self._none, self._busy, splitter(upper, lower, grows=0, vertical=True))
+        self.setLayout(column(self._pages))
 
     def _connect(self) -> None:
         self._reading.done.connect(self._on_read)
@@ -244,12 +226,12 @@ class VocabularyView(QWidget):
 
     def export_to(self, path: Path) -> None:
         """Export the shown rows, in their order, as a CSV file; the status line reports the result."""
-        finder, rows = self._finder, self.table.contents.rows
+        finder, rows = self._finder, self.table.records
         if finder is None:
             return
 
         def write() -> str:
-            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
+            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows)
             return f"{format_count(len(rows), 'token')} written to {path}"
 
         self._writing.ask(write)
@@ -271,27 +253,14 @@ class VocabularyCharts(QWidget):
         super().__init__(parent)
         self.lengths, self.zipf, self.coverage = (PlotView(theme, has_y=True, is_boxed=True) for _ in range(3))
         self.zipf.is_log = True
-        pair = QWidget()
-        beside = QHBoxLayout(pair)
-        beside.setContentsMargins(0, 0, 0, 0)
-        beside.setSpacing(SPACE)
-        beside.addWidget(self.zipf, 1)
-        beside.addWidget(self.coverage, 1)
+        pair = group(row(self.zipf, self.coverage, grows=(self.zipf, self.coverage)))
         self._hint = EmptyState(
             "Nothing counted yet",
             "Choose a corpus above and click Count to see how often each token occurs, and which never do.",
         )
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self._hint)
-        self._pages.addWidget(pair)
-        card = frame("card", horizontal=True, margin=SPACE)
-        inside = card.layout()
-        assert isinstance(inside, QHBoxLayout)
-        inside.addWidget(self.lengths, 1)
-        inside.addWidget(self._pages, 2)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(card)
+        self._pages = stacked(self._hint, pair)
+        grows = {self.lengths: 1, self._pages: 2}
+        self.setLayout(column(frame("card", self.lengths, self._pages, horizontal=True, margin=SPACE, grows=grows)))
 
     def sizeHint(self) -> QSize:
         return QSize(720, 168)

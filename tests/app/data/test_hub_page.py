@@ -45,7 +45,7 @@ def test_rows_and_licence_are_seen_before_the_download(page: HubPage, qtbot: QtB
     assert not page.gated.isVisible()
     assert list(page.splits) == ["train", "test"]
     assert page.splits["train"].text().startswith("train: 60 rows, ")
-    assert page.rows.item(1, 1).text() == "good"
+    assert page.rows.texts()[1][1] == "good"
     assert page.download.isEnabled()
     for tick in page.splits.values():
         tick.click()
@@ -61,7 +61,7 @@ def test_a_download_goes_on_to_the_columns(
     until(lambda: not page.busy)
     served.holds_after = 100
     page.download.click()
-    until(lambda: page.download_state.text().startswith("100 B of "))
+    until(lambda: page.work.phase.text().startswith("100 B of "))
     page.cancel.click()
     assert not page.busy
     assert page.download.isVisible()
