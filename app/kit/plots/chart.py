@@ -143,6 +143,8 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
 
     def set_margins(self, left: int, top: int, right: int) -> None:
         """Change the margins."""
+        if (left, top, right) == self._margins:
+            return
         self._margins = (left, top, right)
         self._fit()
 

@@ -80,7 +80,10 @@ class LayerHeat(RunChart):
     def draw(
         self, history: RunHistory, axis: RunAxis, marks: Sequence[float] = (), ticks: Sequence[float] = ()
     ) -> None:
+        before = self.layer_names
         super().draw(history, axis, marks, ticks)
+        if self.layer_names != before:
+            self.restyle()
         self.chart.show_scales(len(self.positions) > 0)
         self._paint()
 
