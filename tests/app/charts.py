@@ -11,10 +11,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.chart_export import write_csv, write_json
-from terrarium.app.kit.plots.chart_base import ChartBase
-from terrarium.app.kit.plots.figure import Figure
-from terrarium.app.kit.plots.plot_spec import short_number
-from terrarium.app.kit.plots.plot_view import PlotView
+from terrarium.app.plots.chart_base import ChartBase
+from terrarium.app.plots.figure import Figure
+from terrarium.app.plots.plot_spec import short_number
+from terrarium.app.plots.plot_view import PlotView
 
 _IN_SUMMARY = 12
 _ENTRIES = ("Copy picture", "Export: picture (PNG)…", "Export: all numbers (CSV)…")

@@ -40,9 +40,9 @@ from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
 from terrarium.app.kit.layout.rail import Rail
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.layout.views import Views
-from terrarium.app.kit.plots.chart_base import ChartBase
 from terrarium.app.kit.text.growing_field import GrowingField
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart_base import ChartBase
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow

@@ -13,11 +13,11 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QToolButton, QVB
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.export_button import Exporter
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.linked_charts import LinkedCharts
-from terrarium.app.kit.plots.plot_spec import Band, Goal, PlotSpec, Series, as_steps, short_number
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.linked_charts import LinkedCharts
+from terrarium.app.plots.plot_spec import Band, Goal, PlotSpec, Series, as_steps, short_number
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.session.session import Session
 from tests.app.charts import assert_abilities
 

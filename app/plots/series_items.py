@@ -11,10 +11,10 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 
-from terrarium.app.kit.plots.chart import Chart, Curve
-from terrarium.app.kit.plots.curve_points import Floats, thinned
-from terrarium.app.kit.plots.plot_spec import NONE, Band, Series
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart, Curve
+from terrarium.app.plots.curve_points import Floats, thinned
+from terrarium.app.plots.plot_spec import NONE, Band, Series
 
 LINE_STYLES = MappingProxyType(
     {

@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 
 from terrarium.app.kit.basics import plain_tip
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.plot_spec import Goal
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.plot_spec import Goal
 
 _GAP, _START = 6, 14
 """Pixels between the label and the right edge, and between the label and the axis at the left."""

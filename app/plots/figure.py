@@ -9,9 +9,9 @@ from PySide6.QtGui import QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QMo
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.plots.chart_base import ChartBase, is_by_key
-from terrarium.app.kit.plots.pictures import Axis, format_ticks, round_ticks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart_base import ChartBase, is_by_key
+from terrarium.app.plots.pictures import Axis, format_ticks, round_ticks
 
 _KEYS = {
     Qt.Key.Key_Left: (-1, 0),

@@ -15,14 +15,14 @@ from terrarium.app.kit.basics import label, plain_tip, row
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.chart_base import ChartBase, is_by_key
-from terrarium.app.kit.plots.curve_points import Floats
-from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec
-from terrarium.app.kit.plots.point_marks import Arrows, place_above, place_labels
-from terrarium.app.kit.plots.reference_line import ReferenceLine
-from terrarium.app.kit.plots.series_items import BandItem, ReadOutBox, SeriesItems, sample_of
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.chart_base import ChartBase, is_by_key
+from terrarium.app.plots.curve_points import Floats
+from terrarium.app.plots.plot_spec import NONE, PlotSpec
+from terrarium.app.plots.point_marks import Arrows, place_above, place_labels
+from terrarium.app.plots.reference_line import ReferenceLine
+from terrarium.app.plots.series_items import BandItem, ReadOutBox, SeriesItems, sample_of
 
 _DESCRIBE_MS = 1000
 _NEAR = 24
