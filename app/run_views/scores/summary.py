@@ -15,10 +15,10 @@ from terrarium.app.kit.basics import button, label, plain_tip, row, set_role, ti
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.setting_names.code_outcomes import OUTCOME_TONES, SANDBOX
 from terrarium.app.kit.setting_names.terms import term_of_words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.run_views.scores.figures import ConfusionMap, ReliabilityPlot
 from terrarium.app.run_views.scores.score_table import FIGURE_TITLES, ScoreTable, figure_row
 from terrarium.models.evaluation.record import Forgetting

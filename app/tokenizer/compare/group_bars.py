@@ -12,10 +12,10 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.colours import CATEGORIES
-from terrarium.app.kit.plots.pictures import Axis, round_ticks
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.pictures import Axis, round_ticks
+from terrarium.app.plots.plot_spec import PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.tokenizer.compare.metrics import Metric
 from terrarium.models.tokenizers.text.text_measures import Figures
 
