@@ -74,11 +74,19 @@ def line_edit(
     return field
 
 
-def choice(name: str, tip: str = "", entries: Mapping[Any, str] | None = None, *, width: int = 0) -> QComboBox:
+def choice(
+    name: str,
+    tip: str = "",
+    entries: Mapping[Any, str] | None = None,
+    *,
+    tips: Mapping[Any, str] | None = None,
+    width: int = 0,
+) -> QComboBox:
     """Create a choice among values, each with its words; the wheel scrolls the page unless the choice has the focus.
 
     Args:
         entries: value -> words; `fill_choice` sets others later.
+        tips: value -> the tooltip of its entry.
         width: the minimum width in characters, whatever the entries, which are elided if they do not fit; 0 for the
             width of the longest entry.
     """
@@ -87,16 +95,20 @@ def choice(name: str, tip: str = "", entries: Mapping[Any, str] | None = None, *
     box.setSizeAdjustPolicy(policy.AdjustToMinimumContentsLengthWithIcon if width else policy.AdjustToContents)
     box.setMinimumContentsLength(width)
     keep_wheel_for_scrolling(box)
-    fill_choice(box, entries or {})
+    fill_choice(box, entries or {}, tips=tips)
     return box
 
 
-def fill_choice(box: QComboBox, entries: Mapping[Any, str], chosen: object = None) -> None:
+def fill_choice(
+    box: QComboBox, entries: Mapping[Any, str], chosen: object = None, *, tips: Mapping[Any, str] | None = None
+) -> None:
     """Replace the entries of a choice, without signals. chosen: the value to select; the first if it is not there."""
     with QSignalBlocker(box):
         box.clear()
         for value, words in entries.items():
             box.addItem(words, value)
+            if tips and value in tips:
+                box.setItemData(box.count() - 1, plain_tip(tips[value]), Qt.ItemDataRole.ToolTipRole)
         box.setCurrentIndex(max(box.findData(chosen), 0) if entries else -1)
 
 

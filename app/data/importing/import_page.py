@@ -151,9 +151,8 @@ class ImportPage(QWidget):
 
     def _columns_card(self) -> QWidget:
         tasks = {"": "Choose what the rows are for", **{name: TASKS[name].title for name in ROLES}}
-        self.task = choice("What the rows are for", "What the model learns from these rows", tasks)
-        for name in ROLES:
-            self.task.setItemData(self.task.findData(name), f"To {TASKS[name].help}", Qt.ItemDataRole.ToolTipRole)
+        tips = {name: f"To {TASKS[name].help}" for name in ROLES}
+        self.task = choice("What the rows are for", "What the model learns from these rows", tasks, tips=tips)
         self.reason = label("", "caption", wrap=True)
         self._columns = step_card(
             "2  Columns",

@@ -8,6 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Slot
 
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.plots.chart import Chart
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.finder_view import FinderView
@@ -33,8 +34,7 @@ class LrFinderView(FinderView):
         super().__init__(trials, training, theme, "lr", title=title, about=_ABOUT, start=start)
         self._choice: float | None = None
         self._suggested: float | None = None
-        self.chart = Chart(theme, x=_axis_title(TrainConfig()), y="Loss")
-        self.chart.setAccessibleName("Loss by learning rate")
+        self.chart = named(Chart(theme, x=_axis_title(TrainConfig()), y="Loss"), "Loss by learning rate")
         self._band = pg.LinearRegionItem(movable=False)
         # Plain items: few points, and the fast curves do not support a logarithmic x axis.
         self._raw, self._smooth = pg.PlotDataItem(antialias=True), pg.PlotDataItem(antialias=True)

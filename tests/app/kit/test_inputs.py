@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -21,11 +22,13 @@ from terrarium.models.events import Phase, Progress
 
 
 def test_inputs_have_the_name_and_the_tip_that_they_are_given(qtbot: QtBot) -> None:
-    box = choice("Order", "Which <rows> come first", {"new": "Newest", "old": "Oldest"})
+    entries = {"new": "Newest", "old": "Oldest"}
+    box = choice("Order", "Which <rows> come first", entries, tips={"old": "The first ever"})
     line = line_edit("Language", "A code, as “de”", "Language", clears=True, max_length=8)
     for widget in (box, line):
         qtbot.addWidget(widget)
     assert (box.accessibleName(), box.currentData(), box.count()) == ("Order", "new", 2)
+    assert box.itemData(1, Qt.ItemDataRole.ToolTipRole) == "The first ever"
     assert "&lt;rows&gt;" in box.toolTip(), "markup in a tip is shown, not rendered"
     assert (line.accessibleName(), line.placeholderText(), line.maxLength()) == ("Language", "Language", 8)
 
