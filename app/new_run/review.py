@@ -17,10 +17,11 @@ from PySide6.QtWidgets import (
 from terrarium.app.kit.basics import (
     button,
     column,
+    group,
     label,
     plain_tip,
     row,
-    scrolled,
+    scrolling,
     set_enabled,
     set_role,
     show_if,
@@ -174,8 +175,9 @@ class RunReview(QFrame):
         halves.setSpacing(2 * SPACE)
         halves.addLayout(facts, 1)
         halves.addLayout(costs, 1)
-        area = scrolled(label("4  Review", "heading"), halves, None)
-        SideBySide(area.widget(), halves, self._theme, _WIDE)
+        inside = group(label("4  Review", "heading"), halves, None, margin=(0, 0, SPACE, 0))
+        SideBySide(inside, halves, self._theme, _WIDE)
+        area = scrolling(inside)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it when they get the focus
         below = column(self.problem, self.start, self.queue, margin=(0, 0, SPACE, 0))
         self.setLayout(column(area, below, margin=(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)))

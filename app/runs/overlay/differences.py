@@ -20,6 +20,7 @@ from PySide6.QtGui import QFontMetrics, QGuiApplication, QIcon, QKeySequence, QS
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from terrarium.app.kit.basics import button, column, label, plain_tip, row, titled_card
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.overlay.comparison import RunComparison, compare_runs
 from terrarium.app.worker.background import LatestTask
@@ -48,10 +49,9 @@ class RunDifferences(QWidget):
         self._sorted = QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self._model)
         self._sorted.setSortRole(_SORT)
-        self.table = QTableView()
+        self.table = named(QTableView(), "Differences between the runs")
         self.table.setModel(self._sorted)
         self.table.setProperty("role", "plain")
-        self.table.setAccessibleName("Differences between the runs")
         self.table.setSortingEnabled(True)
         self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -8,15 +8,14 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QSplitter,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
-from terrarium.app.kit.basics import EmptyState, frame, label
+from terrarium.app.kit.basics import EmptyState, column, frame, label, splitter
 from terrarium.app.kit.setting_names.slot_words import format_setting
+from terrarium.app.kit.tables import plain_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.overlay.parallel_axes import best_title, setting_title
 from terrarium.app.runs.overlay.parallel_plot import ParallelPlot
@@ -42,34 +41,14 @@ class SweepView(QWidget):
         self.plot = ParallelPlot(theme)
         self._words = label("", "muted", wrap=True)
         self.table = QTableWidget()
-        self.table.setAccessibleName("Runs, the best first")
+        plain_table(self.table, "Runs, the best first")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.verticalHeader().hide()
-        self.table.setShowGrid(False)
-        self.table.setProperty("role", "plain")  # framed by its card
-        self.table.setTabKeyNavigation(False)  # Tab moves to the next widget
         self.table.setToolTip("The best first. Enter or a double click opens a run.")
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
         self._none.hide()
-        chart = frame("card")
-        inner = chart.layout()
-        assert isinstance(inner, QVBoxLayout)
-        inner.addWidget(self._words)
-        inner.addWidget(self.plot, 1)
-        inner.addWidget(self._none)
-        below = frame("card", margin=SPACE)
-        lines = below.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(self.table)
-        halves = QSplitter(Qt.Orientation.Vertical)
-        halves.setChildrenCollapsible(False)
-        for part in (chart, below):
-            halves.addWidget(part)
-        halves.setSizes([360, 220])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(halves)
+        chart = frame("card", self._words, self.plot, self._none, grows=self.plot)
+        below = frame("card", self.table, margin=SPACE)
+        self.setLayout(column(splitter(chart, below, sizes=[360, 220], vertical=True)))
         self.comparer = RunComparer(session, compare_runs, self)
         self.comparer.compared.connect(self._on_compared)
         self.plot.run_asked.connect(self.run_asked)
@@ -108,17 +87,17 @@ class SweepView(QWidget):
         names = list(runs[0].values) if runs else []
         titles = ["Run", best_title(runs), "Status", *map(setting_title, names)]
         self.table.setColumnCount(len(titles))
-        for column, title in enumerate(titles):
+        for at, title in enumerate(titles):
             head = QTableWidgetItem(title)
-            head.setTextAlignment(_alignment(column))
-            self.table.setHorizontalHeaderItem(column, head)
+            head.setTextAlignment(_alignment(at))
+            self.table.setHorizontalHeaderItem(at, head)
         self.table.setRowCount(len(runs))
-        for row, run in enumerate(runs):
+        for line, run in enumerate(runs):
             texts = [run.name, run.best_text, run.status, *(format_setting(run.values[name]) for name in names)]
-            for column, text in enumerate(texts):
+            for at, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setTextAlignment(_alignment(column))
-                self.table.setItem(row, column, item)
+                item.setTextAlignment(_alignment(at))
+                self.table.setItem(line, at, item)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
