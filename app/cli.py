@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import io
 import logging
 import logging.handlers
@@ -12,51 +11,16 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from terrarium.app.commands.common import UsageError, trusting
+from terrarium.app.commands.common import UsageError, trusting, using_threads
+from terrarium.app.commands.options import Command, read_options
+from terrarium.app.commands.parser import make_parser
 from terrarium.app.worker.failures import describe
 from terrarium.models.custom_blocks.installed import find_installed_blocks
 from terrarium.models.library.library import Library
 from terrarium.models.library.location import find_location
-from terrarium.models.runs.run_file.contents import SUFFIX
 from terrarium.models.settings.extension_list import log_problems
 from terrarium.models.training.parallel.process_group import end_process
-
-COMMANDS = (
-    "quickstart",
-    "pronouns",
-    "task",
-    "train",
-    "data",
-    "find",
-    "queue",
-    "sweep",
-    "doctor",
-    "evaluate",
-    "align",
-    "generate",
-    "inspect",
-    "chat",
-    "serve",
-    "tokenizer",
-    "describe",
-    "block",
-    "models",
-    "import",
-    "export",
-    "pack",
-    "unpack",
-    "trash",
-    "extension",
-    "guide",
-    "selftest",
-)
-"""The modules of app.commands, in the order of the help. Only the requested one is imported."""
-
-TOOLS = ("bench", "screenshots")
-"""The packages of tools that are commands, too. They belong to a checkout, and are not installed with the program."""
-_CHECKOUT = Path(__file__).resolve().parents[1]
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -68,68 +32,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _use_utf8()
     try:
-        args = _parser(arguments).parse_args(arguments)
+        args = make_parser(arguments).parse_args(arguments)
+        command = read_options(args.options, args) if "options" in args else None
     except SystemExit as end:  # raised by argparse after --help and on bad usage
         return end.code if isinstance(end.code, int) else USAGE
     problem = find_location().problem
     if problem and args.command is not None:
         print(problem, file=sys.stderr)
-    with _logging(), trusting(getattr(args, "trusted_blocks", ())):  # a few commands build no models
-        code = _guarded(args)
+    threads, trusted = (command.threads, command.trusted_blocks) if command else (None, ())
+    with _logging(), using_threads(threads), trusting(trusted):
+        code = _guarded(args, command)
     end_process(code)
     return code
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="terrarium",
-        description="Grow a small language model behind glass. Without a command, the window opens; with the name of a "
-        f"{SUFFIX} file, it opens the run in it.",
-    )
-    if len(arguments) == 1 and arguments[0].lower().endswith(SUFFIX):  # as after a double click on it
-        parser.set_defaults(command=None)
-        parser.add_argument("file", type=Path)
-        return parser
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    modules = {name: f"terrarium.app.commands.{name}" for name in COMMANDS}
-    modules["import"] += "_"
-    if (_CHECKOUT / "tools" / "bench").is_dir():
-        modules |= {name: f"tools.{name}" for name in TOOLS}
-        sys.path.append(str(_CHECKOUT))  # where the script `terrarium` was started, there are only installed packages
-    elif arguments and arguments[0] in TOOLS:
-        parser.error(
-            f"{arguments[0]} is a tool for developers, and is not installed: run it in a checkout of the source, as "
-            f"python -m terrarium {arguments[0]}"
-        )
-    for name in arguments[:1] if arguments and arguments[0] in modules else modules if arguments else ():
-        command = importlib.import_module(modules[name])
-        command.add_parser(subparsers).set_defaults(run=command.run)
-    return parser
-
-
-class _Version(argparse.Action):
-    """Prints the installed version, which is looked up lazily."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"Terrarium {version('llm-terrarium')}")
-        except PackageNotFoundError:
-            print("Terrarium, which is not installed here, so it has no version")
-        parser.exit()
-
-
-def _guarded(args: argparse.Namespace) -> int:
+def _guarded(args: argparse.Namespace, command: Command | None) -> int:
     """Run the command; a failure becomes one message on stderr, its traceback goes to the log."""
     try:
-        if args.command is None:
+        if command is None:
             from terrarium.app.shell.launch import run
 
-            code: int = run(files=[args.file.absolute()] if "file" in args else [])
-            return code
-        code = args.run(args)
+            return run(files=[args.file.absolute()] if "file" in args else [])
+        code = command.run() or DONE
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

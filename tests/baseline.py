@@ -37,8 +37,8 @@ from terrarium.models.events import result_of
 from terrarium.models.files.gguf_file import read_gguf_header
 from terrarium.models.interop.export import export_hf
 from terrarium.models.interop.graphs.graphs import NoGraphError
-from terrarium.models.interop.publish.gguf_export import write_gguf
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.interop.publish.share import write_gguf
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.settings.tune_spec import TuneSpec

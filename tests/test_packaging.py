@@ -20,7 +20,7 @@ from typing import Any
 import grimp
 import pytest
 
-from terrarium.app.cli import COMMANDS, TOOLS
+from terrarium.app.commands.parser import COMMANDS, TOOLS
 from tests import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import grimp
 import pytest
 
+from terrarium.app.help.panels import PANELS
 from tests import ROOT
 
 ROOTS = ("app", "models", "tools")
@@ -87,6 +88,18 @@ def test_no_folders_import_in_a_circle(imports: Graph) -> None:
     folders = {_folder(module) for module in imports} - {""}
     assert {"terrarium.app.chat", "terrarium.app.run_views.curves"} <= folders
     assert {folder: found for folder in sorted(folders) if (found := list(circles(inside(folder, imports))))} == {}
+
+
+def test_the_panels_of_the_glass_box_are_independent(imports: Graph) -> None:
+    glass = "terrarium.app.glass."
+    modules = [panel.widget.partition(":")[0] for panel in PANELS.values()]
+    parts = {".".join(module.split(".")[:4]) for module in modules if module.startswith(glass)} | {f"{glass}embeddings"}
+    owner = {module: part for part in parts for module in imports if module == part or module.startswith(f"{part}.")}
+    assert {f"{glass}attention", f"{glass}ablation"} <= set(owner.values())
+    mixed = {
+        (module, other) for module, part in owner.items() for other in imports[module] if owner.get(other, part) != part
+    }
+    assert mixed == set()
 
 
 def test_no_folder_has_too_many_files() -> None:

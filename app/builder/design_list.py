@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import add_action, plain_tip
 from terrarium.app.kit.setting_names.preset_words import design_title, format_parameter_count, preset_families
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.library.library import DesignInfo
@@ -64,7 +64,6 @@ class DesignList(QTreeWidget):
         self.setExpandsOnDoubleClick(False)
         self.setItemDelegate(_NameAndSize(theme, self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self._own_actions: list[QAction] = []
         self._add_action("Compare with this", QKeySequence(), self.compare_requested, own=False)
         self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_requested, own=False)
@@ -179,11 +178,7 @@ class DesignList(QTreeWidget):
         return items
 
     def _add_action(self, text: str, shortcut: QKeySequence, signal: SignalInstance, *, own: bool) -> None:
-        action = QAction(text, self)
-        action.setShortcut(shortcut)
-        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-        action.triggered.connect(lambda: signal.emit(self.current_key) if self.current_key else None)
-        self.addAction(action)
+        action = add_action(self, text, shortcut, lambda: signal.emit(self.current_key) if self.current_key else None)
         if own:
             self._own_actions.append(action)
 

@@ -26,6 +26,7 @@ from terrarium.app.chat.side import FIRST_VIEW, ChatSide
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.tokens.colours import NO_COLOURS
 from terrarium.app.glass.tokens.draft_colours import DRAFT
+from terrarium.app.help.panels import PANELS
 from terrarium.app.kit.basics import button, frame
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.section import Section
@@ -352,8 +353,8 @@ class ChatTab(QWidget):
 
     @property
     def _shows_tokens(self) -> bool:
-        """Whether the side shows a view of next-token prediction."""
-        return self.side.current in (FIRST_VIEW, "next")
+        """Whether the side shows a panel that has nothing to show for labels."""
+        return self.side.current in PANELS and not PANELS[self.side.current].for_labels
 
     @Slot(str)
     def _show_drafted(self, message_id: str) -> None:

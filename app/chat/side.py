@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from terrarium.app.chat.settings.sampling_panel import SamplingPanel
 from terrarium.app.glass.focus import Focus
+from terrarium.app.glass.glass_panel import GlassPanel
+from terrarium.app.help.panels import PANELS, Panel
 from terrarium.app.kit.basics import button, scrolling, separator
 from terrarium.app.kit.layout.advanced_settings import AdvancedSettings, MoreLink
 from terrarium.app.kit.layout.rail import Rail
@@ -20,15 +23,7 @@ from terrarium.app.session.session import Session
 SETTINGS = "settings"
 FIRST_VIEW = "pass"
 _FOLD, _UNFOLD = "caret-double-right", "caret-double-left"
-_ICONS = {
-    SETTINGS: "sliders-horizontal",
-    "pass": "path",
-    "next": "chart-bar-horizontal",
-    "attention": "eye",
-    "layers": "stack",
-    "ablation": "power",
-    "inputs": "text-aa",
-}
+_SETTINGS_ICON = "sliders-horizontal"
 
 
 class ChatSide(Views):
@@ -66,34 +61,13 @@ class ChatSide(Views):
         self._n_changed = n_changed
         views = {
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings, "Sampling"),
-            "pass": View(
-                "Whole pass",
-                "How one token came about, from the text to the draw, in one picture",
-                self._make_pass,
-                "Next-token prediction",
-            ),
-            "next": View(
-                "Next token",
-                "Which tokens were likely here, and how one was chosen",
-                self._make_next,
-                "Next-token prediction",
-            ),
-            "attention": View("Attention", "What each head attends to", self._make_attention, "Attention"),
-            "layers": View(
-                "Layers", "How the answer forms layer by layer (logit lens)", self._make_layers, "Logit lens"
-            ),
-            "ablation": View(
-                "Switch off",
-                "What happens to the answer without a part of the model (ablation)",
-                self._make_ablation,
-                "Ablation",
-            ),
-            "inputs": View(
-                "Inputs", "Which words the answer depends on (input attribution)", self._make_inputs, "Attribution"
-            ),
+            **{
+                key: View(panel.title, panel.tip, partial(self._make_panel, panel), panel.term)
+                for key, panel in PANELS.items()
+            },
         }
         title = "How replies are made"
-        self.rail = Rail(title, [_ICONS[name] for name in views], theme)
+        self.rail = Rail(title, [_SETTINGS_ICON, *(panel.icon for panel in PANELS.values())], theme)
         super().__init__(title, views, parent, bar=self.rail)
         self._is_folded = False
         self.fold = button("", theme, self._on_fold, icon=_FOLD, role="quiet-icon")
@@ -184,48 +158,18 @@ class ChatSide(Views):
         """Recount the groups of settings that differ from their defaults."""
         self._hidden_groups.refresh()
 
-    def _make_pass(self) -> QWidget:
-        from terrarium.app.whole_pass.pass_panel import PassPanel
-
-        panel = PassPanel(self._session, self._theme, self._focus)
-        panel.door_opened.connect(self._on_door)
-        return panel
+    def _make_panel(self, panel: Panel) -> QWidget:
+        made = panel.load()(self._session, self._theme, self._focus)
+        assert isinstance(made, GlassPanel)
+        made.set_sampling(self._sampling.config)
+        self._sampling.changed.connect(lambda: made.set_sampling(self._sampling.config))
+        made.sampling_changed.connect(self._sampling.use)
+        made.place_requested.connect(self._on_place)
+        return made
 
     @Slot(str)
-    def _on_door(self, name: str) -> None:
+    def _on_place(self, name: str) -> None:
         if name in self.names:
             self.show_view(name)
         else:
             self.place_requested.emit(name)
-
-    def _make_next(self) -> QWidget:
-        from terrarium.app.glass.next_token.next_token_panel import NextTokenPanel
-
-        panel = NextTokenPanel(self._session, self._theme, self._focus)
-        panel.set_sampling(self._sampling.config)
-        self._sampling.changed.connect(lambda: panel.set_sampling(self._sampling.config))
-        panel.sampling_changed.connect(self._sampling.use)
-        return panel
-
-    def _make_attention(self) -> QWidget:
-        from terrarium.app.glass.attention.attention_panel import AttentionPanel
-
-        return self._made(AttentionPanel)
-
-    def _make_layers(self) -> QWidget:
-        from terrarium.app.glass.layers.lens_panel import LensPanel
-
-        return self._made(LensPanel)
-
-    def _make_ablation(self) -> QWidget:
-        from terrarium.app.glass.ablation.ablation_panel import AblationPanel
-
-        return self._made(AblationPanel)
-
-    def _make_inputs(self) -> QWidget:
-        from terrarium.app.glass.ablation.inputs_panel import InputsPanel
-
-        return self._made(InputsPanel)
-
-    def _made(self, panel: Callable[[Session, ThemeProvider, Focus], QWidget]) -> QWidget:
-        return panel(self._session, self._theme, self._focus)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from terrarium.app.commands.replying import (
-    add_draft,
-    add_sampling_options,
-    check_draft_options,
-    draft_from,
-    sampling_from,
-    write_reply,
+from terrarium.app.commands.common import (
+    UsageError,
+    find_model,
+    model_argument,
+    open_model,
+    print_json,
+    weights_option,
 )
+from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.replying import DraftOptions, sampling_from, sampling_options, write_reply
 from terrarium.models.chat.own_template import Message
 from terrarium.models.chat.prompting import WHEN_FULL, PromptSettings
 from terrarium.models.chat.reply_text import ReplyStripper
@@ -40,96 +40,91 @@ HELP = (
     "Enter sends, /reset forgets the conversation, /tokens shows the exact prompt tokens of the last reply, "
     "Ctrl-C stops a reply, Ctrl-D ends."
 )
+_BEST = "best of several replies"
 _CHOICES = "; ".join(f"{name}: {words[0].lower()}{words[1:]}" for name, words in WHEN_FULL.items())
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "chat",
-        help="talk to a model in the terminal",
-        description=__doc__,
-        epilog=HELP + " If stdin is not a terminal, each of its lines is one message.",
+class Chat(
+    Command, description=__doc__, epilog=HELP + " If stdin is not a terminal, each of its lines is one message."
+):
+    """Talk to a model in the terminal."""
+
+    model: str = model_argument()
+    system: str = option("a system message that comes first", default="", metavar="TEXT")
+    template: str | None = option(
+        "a chat template (Jinja) instead of the model's own; - reads stdin", metavar="FILE", complete="file"
     )
-    parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument("--system", metavar="TEXT", default="", help="a system message that comes first")
-    parser.add_argument(
-        "--template", metavar="FILE", help="a chat template (Jinja) instead of the model's own; - reads stdin"
-    )
-    parser.add_argument(
-        "--when-full",
-        choices=tuple(WHEN_FULL),
+    when_full: str = option(
+        f"what happens when the context is full: {_CHOICES}",
         default=PromptSettings().when_full,
-        help=f"what happens when the context is full: {_CHOICES}. Default: {PromptSettings().when_full}",
+        choices=tuple(WHEN_FULL),
     )
-    group = parser.add_argument_group("best of several replies")
-    group.add_argument(
-        "--best-of",
-        type=int,
+    best_of: int = option(
+        "draw N replies at temperature 1 from all tokens, whatever the settings below, and show the one that "
+        "--reward-model likes best",
         default=1,
         metavar="N",
-        help="draw N replies at temperature 1 from all tokens, whatever the settings below, and show the one that "
-        "--reward-model likes best",
+        group=_BEST,
     )
-    group.add_argument("--reward-model", metavar="RUN", help="the run of the stage reward that scores them")
-    add_sampling_options(parser)
-    add_draft(parser)
-    add_weights(parser)
-    add_common(parser)
-    return parser
+    reward_model: str | None = option(
+        "the run of the stage reward that scores them", metavar="RUN", group=_BEST, complete="run"
+    )
+    sampling: Mapping[str, Any] = sampling_options()
+    draft: DraftOptions
+    weights: str = weights_option()
 
+    def run(self) -> None:
+        """Talk until the input ends."""
+        sampling_from(self.sampling)  # report wrong options before loading a model
+        if self.best_of < 1 or (self.best_of > 1) != (self.reward_model is not None):
+            raise UsageError(
+                "--best-of takes 2 replies or more, and --reward-model the run that scores them: give both."
+            )
+        self.draft.check()
+        if self.draft.name is not None and self.best_of > 1:
+            raise UsageError("The best of several replies is drawn from all at once: leave out --draft or --best-of.")
+        prompting = PromptSettings(system=self.system, template=_template(self.template), when_full=self.when_full)
+        model, tokenizer, _ = open_model(self.model, self.device, self.weights)
+        if model.config.topology == "encoder-only":
+            raise ValueError(
+                "An encoder cannot chat: use it to fill masks (`terrarium generate`), or choose another model."
+            )
+        from terrarium.models.interop.chat_templates import read_template_config
 
-def run(args: argparse.Namespace) -> int:
-    """Talk until the input ends."""
-    sampling_from(args)  # report wrong options before loading a model
-    if args.best_of < 1 or (args.best_of > 1) != (args.reward_model is not None):
-        raise UsageError("--best-of takes 2 replies or more, and --reward-model the run that scores them: give both.")
-    check_draft_options(args)
-    if args.draft is not None and args.best_of > 1:
-        raise UsageError("The best of several replies is drawn from all at once: leave out --draft or --best-of.")
-    prompting = PromptSettings(system=args.system, template=_template(args.template), when_full=args.when_full)
-    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    if model.config.topology == "encoder-only":
-        raise ValueError(
-            "An encoder cannot chat: use it to fill masks (`terrarium generate`), or choose another model."
+        template_config = read_template_config(find_model(self.model))
+        sampling = sampling_from(self.sampling, template_config.sampling)
+        judge = None
+        if self.reward_model is not None:
+            if model.config.topology != "decoder-only":
+                raise ValueError("The best of several replies is drawn from decoders only: leave out --best-of.")
+            judge = _judge(self.reward_model, model, tokenizer, self.device)
+        chat = _Chat(
+            model,
+            tokenizer,
+            template_config,
+            sampling,
+            prompting,
+            quiet=self.as_json,
+            best_of=self.best_of,
+            judge=judge,
+            draft=self.draft.load(model, tokenizer, self.model, self.device),
         )
-    from terrarium.models.interop.chat_templates import read_template_config
-
-    template_config = read_template_config(find_model(args.model))
-    sampling = sampling_from(args, template_config.sampling)
-    judge = None
-    if args.reward_model is not None:
-        if model.config.topology != "decoder-only":
-            raise ValueError("The best of several replies is drawn from decoders only: leave out --best-of.")
-        judge = _judge(args.reward_model, model, tokenizer, args.device)
-    chat = _Chat(
-        model,
-        tokenizer,
-        template_config,
-        sampling,
-        prompting,
-        quiet=args.json,
-        best_of=args.best_of,
-        judge=judge,
-        draft=draft_from(args, model, tokenizer),
-    )
-    is_terminal = sys.stdin.isatty()
-    if is_terminal:
-        with contextlib.suppress(ImportError):  # line editing and history, if available
-            import readline  # noqa: F401
-        print(HELP, file=sys.stderr)
-    with contextlib.suppress(EOFError):
-        while True:
-            text = (input("› ") if is_terminal else input()).strip()
-            if text == "/reset":
-                chat.reset()
-            elif text == "/tokens":
-                chat.show_tokens()
-            elif text:
-                chat.say(text)
-    if args.json:
-        print_json({"messages": chat.messages})
-    return 0
+        is_terminal = sys.stdin.isatty()
+        if is_terminal:
+            with contextlib.suppress(ImportError):  # line editing and history, if available
+                import readline  # noqa: F401
+            print(HELP, file=sys.stderr)
+        with contextlib.suppress(EOFError):
+            while True:
+                text = (input("› ") if is_terminal else input()).strip()
+                if text == "/reset":
+                    chat.reset()
+                elif text == "/tokens":
+                    chat.show_tokens()
+                elif text:
+                    chat.say(text)
+        if self.as_json:
+            print_json({"messages": chat.messages})
 
 
 def _judge(name: str, model: AnyModel, tokenizer: Tokenizer, device: str) -> RewardModel:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from terrarium.app.commands.options import argument, option
 from terrarium.models.custom_blocks.store import TRUST_VARIABLE
 from terrarium.models.inference.weight_kinds import KINDS
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_file.contents import SUFFIX
-from terrarium.models.settings.run_spec import DEVICE_NAMES
 
 if TYPE_CHECKING:
     import torch
@@ -25,29 +23,13 @@ if TYPE_CHECKING:
     from terrarium.models.architecture.transformer import AnyModel
 
 
+Settings = TypeVar("Settings")
+
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+
+
 class UsageError(ValueError):
     """The command line, or a settings file that it names, is invalid: exit code 2."""
-
-
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add the options that every command takes."""
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.add_argument("--device", choices=DEVICE_NAMES, default="auto", help="where to compute (default: auto)")
-    parser.add_argument(
-        "--trust-block",
-        dest="trusted_blocks",
-        type=_read_hash,
-        action="append",
-        default=[],
-        metavar="SHA256",
-        help="let the custom block whose text has this SHA-256 run, for this command; it is a program: read it first",
-    )
-
-
-def _read_hash(text: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", text.lower()):
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no SHA-256 of a text: write its 64 hexadecimal digits")
-    return text.lower()
 
 
 @contextlib.contextmanager
@@ -65,15 +47,43 @@ def trusting(hashes: Sequence[str]) -> Iterator[None]:
             os.environ[TRUST_VARIABLE] = before
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Add the option for the number format of the weights."""
-    parser.add_argument(
-        "--weights",
-        choices=KINDS,
+@contextlib.contextmanager
+def using_threads(n: int | None) -> Iterator[None]:
+    """Let models use `n` cores while the context is open, in child processes, too: torch reads it when it is imported.
+
+    n: None for the number that torch chooses.
+    """
+    before = os.environ.get(THREADS_VARIABLE)
+    if n is not None:
+        os.environ[THREADS_VARIABLE] = str(n)
+    try:
+        yield
+    finally:
+        if n is not None:
+            del os.environ[THREADS_VARIABLE]
+            os.environ |= {} if before is None else {THREADS_VARIABLE: before}
+
+
+def model_argument() -> Any:
+    """Return the field of the argument MODEL, for `find_model` and `open_model`."""
+    return argument("MODEL", "a path, or a run's id or name", complete="model")
+
+
+def weights_option() -> Any:
+    """Return the field of the option for the number format of the weights."""
+    return option(
+        "number format of the model's matrices; the chat's settings measure what each costs",
         default=KINDS[0],
-        help="number format of the model's matrices; the chat's settings measure what each costs "
-        f"(default: {KINDS[0]})",
+        choices=KINDS,
     )
+
+
+def settings_from(cls: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Build settings of the given slots. Raises UsageError if they are invalid."""
+    try:
+        return cls(**given)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def print_json(value: Any) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from terrarium.app.commands.common import add_common, find_model, print_json
+from terrarium.app.commands.common import find_model, print_json
+from terrarium.app.commands.options import Command, argument, option
 from terrarium.models.design import (
     activation_bytes,
     active_parameters,
@@ -28,36 +28,28 @@ from terrarium.models.settings.run_spec import TrainConfig
 OPTIMIZER = TrainConfig().optimizer
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "describe", help="parameters, memory and FLOPs of a model or a preset", description=__doc__
-    )
-    parser.add_argument(
-        "model",
-        metavar="MODEL-or-PRESET",
-        help=f"a path (also of a design's JSON file), the id or name of a run or design, or {', '.join(PRESETS)}",
-    )
-    parser.add_argument(
-        "--batch", "--batch-size", dest="batch", type=int, default=24, metavar="B", help="batch size; default: 24"
-    )
-    parser.add_argument("--length", type=int, metavar="T", help="tokens per text; default: the whole context")
-    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), default=OPTIMIZER, help=f"default: {OPTIMIZER}")
-    add_common(parser)
-    return parser
+class Describe(Command, description=__doc__):
+    """Parameters, memory and FLOPs of a model or a preset."""
 
+    model: str = argument(
+        "MODEL-or-PRESET",
+        f"a path (also of a design's JSON file), the id or name of a run or design, or {', '.join(PRESETS)}",
+        complete="design",
+    )
+    batch: int = option("batch size", "--batch", "--batch-size", default=24, metavar="B")
+    length: int | None = option("tokens per text; default: the whole context", metavar="T")
+    optimizer: str = option("what it is trained with", default=OPTIMIZER, choices=tuple(OPTIMIZERS))
 
-def run(args: argparse.Namespace) -> int:
-    """Print the table, or one JSON object."""
-    config = find_config(args.model)
-    length = config.context_length if args.length is None else args.length
-    device = "cuda" if args.device == "cuda" else "cpu"
-    facts = describe(config, args.batch, length, args.optimizer, device)
-    if args.json:
-        print_json({"model": args.model, **facts})
-    else:
-        print(_table(args.model, facts))
-    return 0
+    def run(self) -> None:
+        """Print the table, or one JSON object."""
+        config = find_config(self.model)
+        length = config.context_length if self.length is None else self.length
+        device = "cuda" if self.device == "cuda" else "cpu"
+        facts = describe(config, self.batch, length, self.optimizer, device)
+        if self.as_json:
+            print_json({"model": self.model, **facts})
+        else:
+            print(_table(self.model, facts))
 
 
 def describe(

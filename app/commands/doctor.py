@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import shlex
 from typing import Any
 
-from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.common import print_json
+from terrarium.app.commands.options import Command, argument
 from terrarium.models.diagnosis import Diagnosis, Examination, Remedy, RunLog, examine
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "doctor",
-        help="what is wrong with a run, and what to do",
-        description=__doc__,
-        epilog="The exit code is 0 whatever is found.",
-    )
-    parser.add_argument("run_id", metavar="RUN", help="a run's path, id or name; it may still be training")
-    add_common(parser)
-    return parser
+class Doctor(Command, description=__doc__, epilog="The exit code is 0 whatever is found."):
+    """What is wrong with a run, and what to do."""
 
+    run_id: str = argument("RUN", "a run's path, id or name; it may still be training", complete="run")
 
-def run(args: argparse.Namespace) -> int:
-    """Examine the run and print what was found."""
-    folder = RunFolder.open(Library().find_run(args.run_id))
-    examination = examine(RunLog.read(folder))
-    if args.json:
-        print_json({"run": folder.id, **_facts(folder, examination)})
-    else:
-        print(_report(folder, examination))
-    return 0
+    def run(self) -> None:
+        """Examine the run and print what was found."""
+        folder = RunFolder.open(Library().find_run(self.run_id))
+        examination = examine(RunLog.read(folder))
+        if self.as_json:
+            print_json({"run": folder.id, **_facts(folder, examination)})
+        else:
+            print(_report(folder, examination))
 
 
 def remedy_command(run_id: str, remedy: Remedy) -> str:

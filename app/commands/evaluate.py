@@ -5,7 +5,6 @@ With --suite safety: measure how often it answers forbidden questions, and which
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -14,7 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
+from terrarium.app.commands.common import (
+    UsageError,
+    find_model,
+    model_argument,
+    open_model,
+    print_json,
+    weights_option,
+)
+from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.files.atomic import atomic_write_text
 from terrarium.models.library.library import Library
@@ -28,119 +35,116 @@ if TYPE_CHECKING:
     from terrarium.models.tasks.scoring import Evaluation, TaskRows
 
 SUITES = ("safety",)
+_SUITES, _TEXTS = "suites of questions, instead of data", "texts that are written"
 _LONGEST_CELL = 60
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "evaluate",
-        help="score a model on a dataset",
-        description=__doc__,
-        epilog="The predictions of a run are written to its folder, as scores/NAME.jsonl.",
-    )
-    parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument(
-        "--data",
+class Evaluate(
+    Command, description=__doc__, epilog="The predictions of a run are written to its folder, as scores/NAME.jsonl."
+):
+    """Score a model on a dataset."""
+
+    model: str = model_argument()
+    data: str | None = option(
+        "a file, as for `terrarium data import`, or a dataset of the library (default: the run's own)",
         metavar="FILE-or-DATASET",
-        help="a file, as for `terrarium data import`, or a dataset of the library (default: the run's own)",
+        complete="dataset",
     )
-    tasks = [name for name, task in TASKS.items() if task.metrics]
-    parser.add_argument(
-        "--task", choices=tasks, help="what the rows of a file are for (default: what the model learned)"
+    task: str | None = option(
+        "what the rows of a file are for (default: what the model learned)",
+        choices=tuple(name for name, task in TASKS.items() if task.metrics),
     )
-    parser.add_argument(
-        "--split", choices=("train", "val", "test"), default="test", help="the part of a dataset (default: test)"
+    split: str = option("the part of a dataset", default="test", choices=("train", "val", "test"))
+    worst: int = option("show the N worst predictions, the worst first", default=0, metavar="N")
+    out: Path | None = option("write the predictions to this file, as JSON lines", metavar="FILE")
+    suite: str | None = option(
+        "safety: a toy rule in a toy world; see docs/experiments/demonstrations.md", choices=SUITES, group=_SUITES
     )
-    parser.add_argument(
-        "--worst", type=int, default=0, metavar="N", help="show the N worst predictions, the worst first"
+    world_seed: int | None = option(
+        "the world that is asked about (default: that of the run's data, or 0)", metavar="S", group=_SUITES
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the predictions to this file, as JSON lines")
-    suite = parser.add_argument_group("suites of questions, instead of data")
-    suite.add_argument(
-        "--suite", choices=SUITES, help="safety: a toy rule in a toy world; see docs/experiments/demonstrations.md"
-    )
-    suite.add_argument(
-        "--world-seed",
-        type=int,
-        metavar="S",
-        help="the world that is asked about (default: that of the run's data, or 0)",
-    )
-    suite.add_argument(
-        "--n", type=int, default=120, metavar="N", help="forbidden questions that are asked (default: 120)"
-    )
-    group = parser.add_argument_group("texts that are written")
-    group.add_argument("--beams", type=int, default=1, metavar="N", help="number of beams (default: 1, greedy)")
-    group.add_argument("--max-tokens", type=int, default=256, metavar="N", help="longest text (default: 256)")
-    add_weights(parser)
-    add_common(parser)
-    return parser
+    n: int = option("forbidden questions that are asked", default=120, metavar="N", group=_SUITES)
+    beams: int = option("number of beams (default: 1, greedy)", default=1, metavar="N", group=_TEXTS)
+    max_tokens: int = option("longest text", default=256, metavar="N", group=_TEXTS)
+    weights: str = weights_option()
 
+    def run(self) -> int:
+        """Print the scores."""
+        if self.beams < 1 or self.max_tokens < 1 or self.worst < 0:
+            raise UsageError("--beams and --max-tokens must be at least 1, and --worst at least 0.")
+        if self.suite is not None:
+            return self._safety()
+        began = time.perf_counter()
+        path = find_model(self.model)
+        model, tokenizer, _ = open_model(self.model, self.device, self.weights)
+        from terrarium.models.interop.chat_templates import read_template_config
+        from terrarium.models.interop.importing import task_of
+        from terrarium.models.tasks.evaluating import evaluate, with_baselines
+        from terrarium.models.tasks.scoring import worst_first, write_scores
+        from terrarium.models.tasks.writing import Writing
 
-def run(args: argparse.Namespace) -> int:
-    """Print the scores."""
-    if args.beams < 1 or args.max_tokens < 1 or args.worst < 0:
-        raise UsageError("--beams and --max-tokens must be at least 1, and --worst at least 0.")
-    if args.suite is not None:
-        return _safety(args)
-    began = time.perf_counter()
-    path = find_model(args.model)
-    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from terrarium.models.interop.chat_templates import read_template_config
-    from terrarium.models.interop.importing import task_of
-    from terrarium.models.tasks.evaluating import evaluate, with_baselines
-    from terrarium.models.tasks.scoring import worst_first, write_scores
-    from terrarium.models.tasks.writing import Writing
+        learned = task_of(path, model.config)
+        data, train_rows = self._rows(path, learned.get("task", ""))
+        labels = learned.get("labels", ())
+        writing = Writing(n_beam=self.beams, max_tokens=self.max_tokens, template=read_template_config(path))
+        with ProgressLine(as_json=self.as_json) as line:
+            found = drive(evaluate(model, tokenizer, data, labels, writing), line)
+            found = drive(with_baselines(found, train_rows), line)
+        written = None
+        if (path / "run.json").is_file() or self.out is not None:
+            written = write_scores(path, found, self.out)
+        worst = worst_first(found.report)[: self.worst]
+        if self.as_json:
+            print_json(_as_json(found, time.perf_counter() - began, path, written, worst))
+        else:
+            _print(found, written, worst)
+        return 0
 
-    learned = task_of(path, model.config)
-    data, train_rows = _rows(args, path, learned.get("task", ""))
-    labels = learned.get("labels", ())
-    writing = Writing(n_beam=args.beams, max_tokens=args.max_tokens, template=read_template_config(path))
-    with ProgressLine(as_json=args.json) as line:
-        found = drive(evaluate(model, tokenizer, data, labels, writing), line)
-        found = drive(with_baselines(found, train_rows), line)
-    written = None
-    if (path / "run.json").is_file() or args.out is not None:
-        written = write_scores(path, found, args.out)
-    worst = worst_first(found.report)[: args.worst]
-    if args.json:
-        print_json(_as_json(found, time.perf_counter() - began, path, written, worst))
-    else:
-        _print(found, written, worst)
-    return 0
+    def _safety(self) -> int:
+        """Evaluate and print the replies to forbidden questions, attacks, and harmless look-alikes."""
+        if self.data is not None or self.task is not None:
+            raise UsageError("A suite has questions of its own: leave out --data and --task.")
+        if self.n < 3:
+            raise UsageError("--n must be at least 3: there are three kinds of forbidden questions.")
+        path = find_model(self.model)
+        model, tokenizer, _ = open_model(self.model, self.device, self.weights)
+        from terrarium.models.architecture.transformer import Decoder
+        from terrarium.models.evaluation.safety import evaluate_safety, keep_over_refusal
+        from terrarium.models.tiny_world.world import World
 
+        if not isinstance(model, Decoder) or model.config.head != "language":
+            raise ValueError(f"{self.model!r} cannot reply, so there is nothing to ask it: choose a model that chats.")
+        seed = _world_seed(path) if self.world_seed is None else self.world_seed
+        with ProgressLine(as_json=self.as_json) as line:
+            report = drive(evaluate_safety(model, tokenizer, World(seed), self.n), line)
+            harmless = drive(keep_over_refusal(path, model, tokenizer, report.replies), line)
+        if self.out is not None:
+            lines = (json.dumps({**row, "reply": reply}, ensure_ascii=False) for row, reply in report.replies)
+            atomic_write_text(self.out, "".join(f"{each}\n" for each in lines))
+        if self.as_json:
+            triggers = [dataclasses.asdict(trigger) for trigger in harmless.triggers]
+            print_json(report.to_dict() | {"triggers": triggers, "run": str(path), "world_seed": seed})
+        else:
+            print(_safety_words(report))
+            if telling := harmless.telling:
+                words = ", ".join(f"“{one.word}” ({one.n_freed} of {one.n} are answered without it)" for one in telling)
+                print(f"Words that make it refuse what is harmless: {words}.")
+        return 0
 
-def _safety(args: argparse.Namespace) -> int:
-    """Evaluate and print the replies to forbidden questions, attacks, and harmless look-alikes."""
-    if args.data is not None or args.task is not None:
-        raise UsageError("A suite has questions of its own: leave out --data and --task.")
-    if args.n < 3:
-        raise UsageError("--n must be at least 3: there are three kinds of forbidden questions.")
-    path = find_model(args.model)
-    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from terrarium.models.architecture.transformer import Decoder
-    from terrarium.models.evaluation.over_refusal import keep_over_refusal
-    from terrarium.models.evaluation.safety import evaluate_safety
-    from terrarium.models.tiny_world.world import World
+    def _rows(self, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:
+        """Return the rows to evaluate on, and the training rows for the baselines."""
+        from terrarium.models.corpora.corpus import find_dataset, open_run_corpus
+        from terrarium.models.runs.run_folder import RunFolder
+        from terrarium.models.tasks.evaluating import dataset_rows, read_task_rows
 
-    if not isinstance(model, Decoder) or model.config.head != "language":
-        raise ValueError(f"{args.model!r} cannot reply, so there is nothing to ask it: choose a model that chats.")
-    seed = _world_seed(path) if args.world_seed is None else args.world_seed
-    with ProgressLine(as_json=args.json) as line:
-        report = drive(evaluate_safety(model, tokenizer, World(seed), args.n), line)
-        harmless = drive(keep_over_refusal(path, model, tokenizer, report.replies), line)
-    if args.out is not None:
-        lines = (json.dumps({**row, "reply": reply}, ensure_ascii=False) for row, reply in report.replies)
-        atomic_write_text(args.out, "".join(f"{each}\n" for each in lines))
-    if args.json:
-        triggers = [dataclasses.asdict(trigger) for trigger in harmless.triggers]
-        print_json(report.to_dict() | {"triggers": triggers, "run": str(path), "world_seed": seed})
-    else:
-        print(_safety_words(report))
-        if telling := harmless.telling:
-            words = ", ".join(f"“{one.word}” ({one.n_freed} of {one.n} are answered without it)" for one in telling)
-            print(f"Words that make it refuse what is harmless: {words}.")
-    return 0
+        if self.data is not None:
+            is_file = Path(self.data).expanduser().is_file()
+            data = read_task_rows(Library(), self.data, self.task or (learned if is_file else ""), self.split)
+            return data, () if is_file else find_dataset(Library(), self.data).rows("train")
+        if not (path / "run.json").is_file() or not learned:
+            raise UsageError("Give the data to evaluate on, with --data: this model has no dataset of its own.")
+        corpus = open_run_corpus(Library(), RunFolder.open(path))
+        return dataset_rows(corpus, self.split), corpus.rows("train")
 
 
 def _world_seed(path: Path) -> int:
@@ -171,22 +175,6 @@ def _share(cell: Cell, name: str) -> str:
     shares = cell.to_dict()
     low, high = shares["intervals"][name]
     return f"{format_percent(shares[name])} ({100 * low:.0f} to {format_percent(high)})"
-
-
-def _rows(args: argparse.Namespace, path: Path, learned: str) -> tuple[TaskRows, Sequence[Row]]:
-    """Return the rows to evaluate on, and the training rows for the baselines."""
-    from terrarium.models.corpora.corpus import find_dataset, open_run_corpus
-    from terrarium.models.runs.run_folder import RunFolder
-    from terrarium.models.tasks.evaluating import dataset_rows, read_task_rows
-
-    if args.data is not None:
-        is_file = Path(args.data).expanduser().is_file()
-        data = read_task_rows(Library(), args.data, args.task or (learned if is_file else ""), args.split)
-        return data, () if is_file else find_dataset(Library(), args.data).rows("train")
-    if not (path / "run.json").is_file() or not learned:
-        raise UsageError("Give the data to evaluate on, with --data: this model has no dataset of its own.")
-    corpus = open_run_corpus(Library(), RunFolder.open(path))
-    return dataset_rows(corpus, args.split), corpus.rows("train")
 
 
 def _as_json(found: Evaluation, seconds: float, path: Path, written: Path | None, worst: list[int]) -> dict[str, Any]:

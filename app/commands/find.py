@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.common import print_json
+from terrarium.app.commands.options import Command, Entry, Group, action_name
 from terrarium.app.commands.progress import ProgressLine, drive
-from terrarium.app.commands.train import add_spec_options, spec_from_arguments, with_proposals
+from terrarium.app.commands.spec_options import SpecOptions
 from terrarium.models.events import Event, Notice
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_duration, format_size
@@ -20,7 +20,6 @@ from terrarium.models.training.estimates.findings import DataPreview, RunCost
 if TYPE_CHECKING:
     from terrarium.models.training.estimates.findings import BaseRate, BatchFound, BatchPoint, LrFound
 
-DONE = 0
 _KINDS = {
     "lr": "the learning rate: a short training in which it grows from far too small to far too large",
     "batch": "the batch size: doubled until memory runs out or it is no longer faster",
@@ -29,40 +28,44 @@ _KINDS = {
 }
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command and what it can find."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "find", help="find a learning rate, a batch size, a run's cost or its base rate by trial", description=__doc__
-    )
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    for name, words in _KINDS.items():
-        kind = kinds.add_parser(name, help=words, description=f"Find {words}. No run is created.")
-        add_spec_options(kind)
-        add_common(kind)
-    return parser
+class Find(Command):
+    """Find something of a run by trial."""
+
+    what: str = action_name()
+    spec: SpecOptions
+
+    def run(self) -> None:
+        """Run the trial and print the finding."""
+        spec = self.spec.to_spec()
+        find: dict[str, Callable[[RunSpec, str], Generator[Event, None, tuple[dict[str, Any], str]]]] = {
+            "lr": _lr,
+            "batch": _batch,
+            "cost": _cost,
+            "base": _base,
+        }
+        from terrarium.models.device import choose_device
+
+        with ProgressLine(as_json=self.as_json) as line:
+            sentence = choose_device(self.device).sentence
+            if sentence:
+                line.show(Notice(sentence=sentence))
+            spec = self.spec.with_proposals(spec, Library(), line, device=self.device, quiet=self.as_json)
+            facts, words = drive(find[self.what](spec, self.device), line)
+        if self.as_json:
+            print_json(facts)
+        else:
+            print(words)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the trial and print the finding."""
-    spec = spec_from_arguments(args)
-    find: dict[str, Callable[[RunSpec, str], Generator[Event, None, tuple[dict[str, Any], str]]]] = {
-        "lr": _lr,
-        "batch": _batch,
-        "cost": _cost,
-        "base": _base,
-    }
-    from terrarium.models.device import choose_device
-
-    with ProgressLine(as_json=args.json) as line:
-        sentence = choose_device(args.device).sentence
-        if sentence:
-            line.show(Notice(sentence=sentence))
-        facts, words = drive(find[args.what](with_proposals(spec, args, Library(), line), args.device), line)
-    if args.json:
-        print_json(facts)
-    else:
-        print(words)
-    return DONE
+COMMAND = Group(
+    actions={
+        name: Entry(command=Find, help=words, description=f"Find {words}. No run is created.")
+        for name, words in _KINDS.items()
+    },
+    help="find a learning rate, a batch size, a run's cost or its base rate by trial",
+    description=__doc__,
+    metavar="WHAT",
+)
 
 
 def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:

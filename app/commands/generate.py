@@ -5,20 +5,20 @@ A decoder continues the text, an encoder-decoder writes a target for it, an enco
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, add_common, add_weights, open_model, print_json, read_argument
-from terrarium.app.commands.replying import (
-    add_draft,
-    add_sampling_options,
-    check_draft_options,
-    draft_from,
-    sampling_from,
-    write_reply,
-    write_statistics,
+from terrarium.app.commands.common import (
+    UsageError,
+    model_argument,
+    open_model,
+    print_json,
+    read_argument,
+    weights_option,
 )
+from terrarium.app.commands.options import Command, option
+from terrarium.app.commands.replying import DraftOptions, sampling_from, sampling_options, write_reply, write_statistics
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -27,44 +27,66 @@ if TYPE_CHECKING:
     from terrarium.models.inference.speculative import Draft
     from terrarium.models.settings.sampling_config import SamplingConfig
 
-
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "generate", help="complete a text", description=__doc__, epilog="Only the completion goes to stdout."
-    )
-    parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument("--prompt", required=True, metavar="TEXT", help="the text to continue; - reads stdin")
-    add_sampling_options(parser)
-    group = parser.add_argument_group("beam search, instead of sampling")
-    group.add_argument("--beams", type=int, default=0, metavar="N", help="number of beams (default: 0, sample)")
-    group.add_argument(
-        "--length-penalty", type=float, default=1.0, metavar="P", help="above 0 favours longer texts (default: 1)"
-    )
-    add_draft(parser)
-    add_weights(parser)
-    add_common(parser)
-    return parser
+_BEAMS = "beam search, instead of sampling"
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the completion as it is generated."""
-    config = sampling_from(args)
-    if args.beams < 0:
-        raise UsageError(f"--beams is {args.beams}, but must be at least 1; 0 samples.")
-    check_draft_options(args)
-    if args.beams and args.draft is not None:
-        raise UsageError("A beam search reads several texts at once, so nothing is drafted: leave out --draft.")
-    prompt = read_argument(args.prompt)
-    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
-    from terrarium.models.inference.prompts import encode_for
+class Generate(Command, description=__doc__, epilog="Only the completion goes to stdout."):
+    """Complete a text."""
 
-    ids = encode_for(model.config, tokenizer, prompt)
-    if model.config.topology == "encoder-only" and args.draft is None:
-        return _fill(model, tokenizer, ids, as_json=args.json)
-    if args.beams:
-        return _search(model, tokenizer, ids, config, args)
-    return _sample(model, tokenizer, ids, config, draft_from(args, model, tokenizer), as_json=args.json)
+    model: str = model_argument()
+    prompt: str = option("the text to continue; - reads stdin", metavar="TEXT")
+    sampling: Mapping[str, Any] = sampling_options()
+    beams: int = option("number of beams (default: 0, sample)", default=0, metavar="N", group=_BEAMS)
+    length_penalty: float = option("above 0 favours longer texts", default=1.0, metavar="P", group=_BEAMS)
+    draft: DraftOptions
+    weights: str = weights_option()
+
+    def run(self) -> int:
+        """Print the completion as it is generated."""
+        config = sampling_from(self.sampling)
+        if self.beams < 0:
+            raise UsageError(f"--beams is {self.beams}, but must be at least 1; 0 samples.")
+        self.draft.check()
+        if self.beams and self.draft.name is not None:
+            raise UsageError("A beam search reads several texts at once, so nothing is drafted: leave out --draft.")
+        prompt = read_argument(self.prompt)
+        model, tokenizer, _ = open_model(self.model, self.device, self.weights)
+        from terrarium.models.inference.prompts import encode_for
+
+        ids = encode_for(model.config, tokenizer, prompt)
+        if model.config.topology == "encoder-only" and self.draft.name is None:
+            return _fill(model, tokenizer, ids, as_json=self.as_json)
+        if self.beams:
+            return self._search(model, tokenizer, ids, config)
+        draft = self.draft.load(model, tokenizer, self.model, self.device)
+        return _sample(model, tokenizer, ids, config, draft, as_json=self.as_json)
+
+    def _search(self, model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig) -> int:
+        """Print the best text of a beam search, and all hypotheses with their scores on stderr."""
+        from terrarium.models.inference.beam import beam_search
+        from terrarium.models.inference.generate import decoder_start_id
+        from terrarium.models.tokenizers import decode
+        from terrarium.models.tokenizers.special_tokens import end_id
+
+        end = end_id(tokenizer, model.config)
+        found = beam_search(
+            model,
+            ids,
+            n_beam=self.beams,
+            max_tokens=config.max_tokens,
+            start_id=decoder_start_id(model, tokenizer),
+            end_id=end,
+            length_penalty=self.length_penalty,
+        )
+        texts = [decode(tokenizer, [id for id in hypothesis.ids if id != end]) for hypothesis in found]
+        if self.as_json:
+            rows = [{"text": text, "ids": list(h.ids), "score": h.score} for text, h in zip(texts, found, strict=True)]
+            print_json({"text": texts[0], "hypotheses": rows, "n_prompt": len(ids)})
+            return 0
+        print(texts[0])
+        for text, hypothesis in zip(texts, found, strict=True):
+            print(f"{hypothesis.score:9.4f}  {text!r}", file=sys.stderr)
+        return 0
 
 
 def _sample(
@@ -88,36 +110,6 @@ def _sample(
         print_json(found)
     else:
         write_statistics(end)
-    return 0
-
-
-def _search(
-    model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, args: argparse.Namespace
-) -> int:
-    """Print the best text of a beam search, and all hypotheses with their scores on stderr."""
-    from terrarium.models.inference.beam import beam_search
-    from terrarium.models.inference.generate import decoder_start_id
-    from terrarium.models.tokenizers import decode
-    from terrarium.models.tokenizers.special_tokens import end_id
-
-    end = end_id(tokenizer, model.config)
-    found = beam_search(
-        model,
-        ids,
-        n_beam=args.beams,
-        max_tokens=config.max_tokens,
-        start_id=decoder_start_id(model, tokenizer),
-        end_id=end,
-        length_penalty=args.length_penalty,
-    )
-    texts = [decode(tokenizer, [id for id in hypothesis.ids if id != end]) for hypothesis in found]
-    if args.json:
-        rows = [{"text": text, "ids": list(h.ids), "score": h.score} for text, h in zip(texts, found, strict=True)]
-        print_json({"text": texts[0], "hypotheses": rows, "n_prompt": len(ids)})
-        return 0
-    print(texts[0])
-    for text, hypothesis in zip(texts, found, strict=True):
-        print(f"{hypothesis.score:9.4f}  {text!r}", file=sys.stderr)
     return 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from typing import Any
 
-from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.common import print_json
+from terrarium.app.commands.options import Command, argument
 from terrarium.app.guide.chapters import Chapter, guide_files, parse_chapter, prose_of, read_chapters
 from terrarium.app.guide.progress import Progress, read_progress
 from terrarium.models.library.library import Library
@@ -14,34 +14,27 @@ from terrarium.models.library.library import Library
 _HOW = "Each chapter is done in the window: press “Guide” there, or Ctrl+Shift+G. To read one here: terrarium guide 2"
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "guide", help="list the chapters of the guide, or print one", description=__doc__
-    )
-    parser.add_argument(
-        "chapter", nargs="?", metavar="CHAPTER", help="its number or name, to print it; default: list all"
-    )
-    add_common(parser)
-    return parser
+class Guide(Command, description=__doc__):
+    """List the chapters of the guide, or print one."""
 
+    chapter: str | None = argument("CHAPTER", "its number or name, to print it; default: list all")
 
-def run(args: argparse.Namespace) -> int:
-    """Print the list of chapters with the library's progress, or the prose of a chapter."""
-    chapters, problems = read_chapters()
-    if args.chapter is not None:
-        return _print_chapter(args.chapter, as_json=args.json)
-    progress = read_progress(Library().home)
-    if args.json:
-        print_json({"chapters": [_as_dict(chapter, progress) for chapter in chapters], "problems": problems})
+    def run(self) -> int:
+        """Print the list of chapters with the library's progress, or the prose of a chapter."""
+        chapters, problems = read_chapters()
+        if self.chapter is not None:
+            return _print_chapter(self.chapter, as_json=self.as_json)
+        progress = read_progress(Library().home)
+        if self.as_json:
+            print_json({"chapters": [_as_dict(chapter, progress) for chapter in chapters], "problems": problems})
+            return 0
+        for chapter in chapters:
+            mark = "✓" if progress.of(chapter.name).is_done else " "
+            print(f"{chapter.number:>2} {mark} {chapter.title:<32} {chapter.minutes} min")
+        for problem in problems:
+            print(problem)
+        print(f"\n{_HOW}")
         return 0
-    for chapter in chapters:
-        mark = "✓" if progress.of(chapter.name).is_done else " "
-        print(f"{chapter.number:>2} {mark} {chapter.title:<32} {chapter.minutes} min")
-    for problem in problems:
-        print(problem)
-    print(f"\n{_HOW}")
-    return 0
 
 
 def _print_chapter(wanted: str, *, as_json: bool) -> int:

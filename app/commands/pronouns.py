@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.common import print_json
+from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
 from terrarium.models.library.library import Library
 
@@ -17,33 +17,29 @@ DONE, INTERRUPTED = 0, 130
 _NAMES = {"encoder-only": "encoder", "decoder-only": "causal model"}
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "pronouns",
-        help="train an encoder that resolves “it”, and a causal model that cannot",
-        description="Train a tiny encoder and a tiny causal model on pronoun pairs, and evaluate both on pairs of "
-        "nouns and adjectives that they have never seen together.",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    add_common(parser)
-    return parser
+class Pronouns(
+    Command,
+    description="Train a tiny encoder and a tiny causal model on pronoun pairs, and evaluate both on pairs of nouns "
+    "and adjectives that they have never seen together.",
+):
+    """Train an encoder that resolves “it”, and a causal model that cannot."""
 
+    seed: int = option("random seed (default: 0)", default=0)
 
-def run(args: argparse.Namespace) -> int:
-    """Train both models; return 130 if Ctrl-C stopped and saved the run."""
-    from terrarium.models.recipes.job import RunJob
-    from terrarium.models.recipes.pronouns import PronounRecipe
+    def run(self) -> int:
+        """Train both models; return 130 if Ctrl-C stopped and saved the run."""
+        from terrarium.models.recipes.job import RunJob
+        from terrarium.models.recipes.pronouns import PronounRecipe
 
-    recipe = PronounRecipe(seed=args.seed)
-    job = RunJob(Library(), recipe, device=args.device)
-    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(job.request_stop) as interrupt:
-        drive(job.events(), line)
-    if args.json:
-        print_json(_as_json(recipe, job.seconds))
-    else:
-        print_result(recipe, job.seconds)
-    return INTERRUPTED if interrupt.happened else DONE
+        recipe = PronounRecipe(seed=self.seed)
+        job = RunJob(Library(), recipe, device=self.device)
+        with ProgressLine(as_json=self.as_json) as line, stop_on_interrupt(job.request_stop) as interrupt:
+            drive(job.events(), line)
+        if self.as_json:
+            print_json(_as_json(recipe, job.seconds))
+        else:
+            print_result(recipe, job.seconds)
+        return INTERRUPTED if interrupt.happened else DONE
 
 
 def _as_json(recipe: PronounRecipe, seconds: float) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.common import print_json
+from terrarium.app.commands.options import Command, Group, argument, option
 from terrarium.app.commands.progress import Interrupt, ProgressLine, drive, stop_on_interrupt
-from terrarium.app.commands.train import add_spec_options, lengthened_run, run_to_resume, spec_to_queue, with_proposals
+from terrarium.app.commands.spec_options import SpecOptions
+from terrarium.app.commands.train import lengthened_run, run_to_resume
 from terrarium.app.worker.failures import describe
 from terrarium.models.events import Notice, RunStarted
 from terrarium.models.library.library import Library
@@ -35,51 +36,109 @@ class Outcome:
     problem: str = ""
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "queue",
-        help="queue runs, and train them one after the other",
-        description=__doc__,
-        epilog="A run leaves the queue when it starts. One that was killed stays interrupted: `queue add --resume RUN` "
-        "queues it again.",
-    )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="list the queue, the next one first")
-    add = actions.add_parser("add", help="add a new run, or a run to resume")
-    add_spec_options(add)
-    add.add_argument("--resume", metavar="RUN", help="add this run (path, id or name), to be resumed")
-    add.add_argument(
-        "--longer", metavar="RUN", help="add a run that trains this one longer: to --steps N in all, or as long again"
-    )
-    move = actions.add_parser("move", help="move an item")
-    move.add_argument("item", metavar="ITEM", help="its id, or its name")
-    move.add_argument("place", type=int, metavar="PLACE", help="1 is the next one")
-    remove = actions.add_parser("remove", help="remove an item")
-    remove.add_argument("item", metavar="ITEM", help="its id, or its name")
-    start = actions.add_parser(
-        "run", help="train the whole queue, retrying items that could not start; a failure does not stop the others"
-    )
-    for action in (listing, add, move, remove, start):
-        add_common(action)
-    return parser
+class ListQueue(Command):
+    """List the queue, the next one first."""
+
+    def run(self) -> None:
+        """Print the queue."""
+        print_queue(RunQueue(Library()).items(), as_json=self.as_json)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Perform the action; `run` returns 1 if a run failed, 130 if Ctrl-C stopped and saved a run."""
-    library = Library()
-    queue = RunQueue(library)
-    match args.action:
-        case "add":
-            _add(args, library, queue)
-        case "move":
-            queue.move(_find(queue, args.item).id, args.place - 1)
-        case "remove":
-            queue.remove(_find(queue, args.item).id)
-        case "run":
-            return _run(args, library, queue)
-    print_queue(queue.items(), as_json=args.json)
-    return DONE
+class Add(Command):
+    """Add a new run, or a run to resume."""
+
+    spec: SpecOptions
+    resume: str | None = option("add this run (path, id or name), to be resumed", metavar="RUN", complete="run")
+    longer: str | None = option(
+        "add a run that trains this one longer: to --steps N in all, or as long again", metavar="RUN", complete="run"
+    )
+
+    def run(self) -> None:
+        """Add it, and print the queue."""
+        library = Library()
+        queue = RunQueue(library)
+        self._add(library, queue)
+        print_queue(queue.items(), as_json=self.as_json)
+
+    def _add(self, library: Library, queue: RunQueue) -> None:
+        if self.resume is not None:
+            run = run_to_resume(library, self.resume, self.spec, longer=self.longer)
+        elif self.longer is not None:
+            run = lengthened_run(library, self.longer, self.spec)
+        else:
+            spec = self.spec.to_queued_spec()
+            with ProgressLine(as_json=self.as_json) as line:
+                spec = self.spec.with_proposals(spec, library, line, device=self.device, quiet=self.as_json)
+                queue.add_new([spec])
+            return
+        if run.folder != library.runs / run.id:
+            raise ValueError(
+                f"{run.folder} is not in the library {library.home}, so it cannot be queued: use train --resume."
+            )
+        queue.add_run(run.id, run.name)
+
+
+class Move(Command):
+    """Move an item."""
+
+    item: str = argument("ITEM", "its id, or its name")
+    place: int = argument("PLACE", "1 is the next one")
+
+    def run(self) -> None:
+        """Move it, and print the queue."""
+        queue = RunQueue(Library())
+        queue.move(_find(queue, self.item).id, self.place - 1)
+        print_queue(queue.items(), as_json=self.as_json)
+
+
+class Remove(Command):
+    """Remove an item."""
+
+    item: str = argument("ITEM", "its id, or its name")
+
+    def run(self) -> None:
+        """Remove it, and print the queue."""
+        queue = RunQueue(Library())
+        queue.remove(_find(queue, self.item).id)
+        print_queue(queue.items(), as_json=self.as_json)
+
+
+class Run(Command):
+    """Train the whole queue, retrying items that could not start; a failure does not stop the others."""
+
+    def run(self) -> int:
+        """Train; return 1 if a run failed, 130 if Ctrl-C stopped and saved a run."""
+        library = Library()
+        queue = RunQueue(library)
+        with queue.draining():  # otherwise the process that drains the queue decides what to retry
+            queue.retry_all()
+        with ProgressLine(as_json=self.as_json) as line:
+            outcomes, interrupted = work_through(library, queue, self.device, line)
+        if self.as_json:
+            print_json({"runs": [dataclasses.asdict(outcome) for outcome in outcomes]})
+        else:
+            for outcome in outcomes:
+                run = library.runs / outcome.run if outcome.run else ""
+                print(f"{outcome.status:<9}  {outcome.name}  {outcome.problem or run}")
+            if not outcomes:
+                print("The queue is empty.")
+        if interrupted:
+            return INTERRUPTED
+        return FAILED if any(outcome.problem for outcome in outcomes) else DONE
+
+
+COMMAND = Group(
+    actions={"list": ListQueue, "add": Add, "move": Move, "remove": Remove, "run": Run},
+    help="queue runs, and train them one after the other",
+    description=__doc__,
+    epilog="A run leaves the queue when it starts. One that was killed stays interrupted: `queue add --resume RUN` "
+    "queues it again.",
+)
+
+
+def queue_option() -> Any:
+    """Return the field of the option --queue, which queues a recipe instead of running it."""
+    return option("add it to the queue instead, for the window or `terrarium queue run`")
 
 
 def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
@@ -113,13 +172,6 @@ def queue_recipe(library: Library, recipe: RecipeSpec, *, as_json: bool) -> None
     print_queue(queue.items(), as_json=as_json)
 
 
-def add_queue_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option --queue, which queues a recipe instead of running it."""
-    parser.add_argument(
-        "--queue", action="store_true", help="add it to the queue instead, for the window or `terrarium queue run`"
-    )
-
-
 def work_through(library: Library, queue: RunQueue, device: str, line: ProgressLine) -> tuple[list[Outcome], bool]:
     """Train all queue items, one after the other; return their outcomes, and whether Ctrl-C stopped it.
 
@@ -136,20 +188,6 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
     return outcomes, False
 
 
-def _add(args: argparse.Namespace, library: Library, queue: RunQueue) -> None:
-    if args.resume is None and args.longer is None:
-        spec = spec_to_queue(args)
-        with ProgressLine(as_json=args.json) as line:
-            queue.add_new([with_proposals(spec, args, library, line)])
-        return
-    run = lengthened_run(args, library) if args.resume is None else run_to_resume(args, library)
-    if run.folder != library.runs / run.id:
-        raise ValueError(
-            f"{run.folder} is not in the library {library.home}, so it cannot be queued: use train --resume."
-        )
-    queue.add_run(run.id, run.name)
-
-
 def _find(queue: RunQueue, text: str) -> QueuedRun:
     items = queue.items()
     for item in items:
@@ -157,24 +195,6 @@ def _find(queue: RunQueue, text: str) -> QueuedRun:
             return item
     names = ", ".join(repr(item.name) for item in items[:5])
     raise ValueError(f"{text!r} is not in the queue: " + (f"it has {names}." if names else "it is empty."))
-
-
-def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
-    with queue.draining():  # otherwise the process that drains the queue decides what to retry
-        queue.retry_all()
-    with ProgressLine(as_json=args.json) as line:
-        outcomes, interrupted = work_through(library, queue, args.device, line)
-    if args.json:
-        print_json({"runs": [dataclasses.asdict(outcome) for outcome in outcomes]})
-    else:
-        for outcome in outcomes:
-            run = library.runs / outcome.run if outcome.run else ""
-            print(f"{outcome.status:<9}  {outcome.name}  {outcome.problem or run}")
-        if not outcomes:
-            print("The queue is empty.")
-    if interrupted:
-        return INTERRUPTED
-    return FAILED if any(outcome.problem for outcome in outcomes) else DONE
 
 
 def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line: ProgressLine) -> tuple[Outcome, bool]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from terrarium.app.commands.queue import add_queue_option, queue_recipe
+from terrarium.app.commands.queue import queue_option, queue_recipe
 from terrarium.models.corpora.text_corpora import check_text_files
 from terrarium.models.evaluation.text_verdict import TRIGRAM, sentence_of, table_words
 from terrarium.models.events import Evaluated, Event, SampleMade, TextCompared, ValMetrics
@@ -26,54 +26,48 @@ DONE, INTERRUPTED = 0, 130
 _COLUMNS = ("kind", "questions", "model", "most frequent", "last mentioned", "without story")
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "quickstart",
-        help="grow a small model from scratch in minutes, and test it",
-        description="Make a tiny world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=float,
+class Quickstart(
+    Command,
+    description="Make a tiny world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
+):
+    """Grow a small model from scratch in minutes, and test it."""
+
+    minutes: float | None = option(
+        "train only as long as fits into M minutes, and know less (default: all steps). A text: as many steps as two "
+        "quiet cores take in M minutes (default: 3)",
         metavar="M",
-        help="train only as long as fits into M minutes, and know less (default: all steps). A text: as many steps as "
-        "two quiet cores take in M minutes (default: 3)",
     )
-    parser.add_argument("--data", nargs="+", metavar="FILE", help="train on these UTF-8 texts instead of Tiny World")
-    parser.add_argument("--seed", type=int, default=0, help="random seed, also of the world (default: 0)")
-    parser.add_argument(
-        "--portable",
-        action="store_true",
-        help="a design that llama.cpp computes, so that the model also runs in Ollama: about six times as long",
+    data: tuple[str, ...] = option(
+        "train on these UTF-8 texts instead of Tiny World", many=True, metavar="FILE", complete="file"
     )
-    add_queue_option(parser)
-    add_common(parser)
-    return parser
+    seed: int = option("random seed, also of the world (default: 0)", default=0)
+    portable: bool = option(
+        "a design that llama.cpp computes, so that the model also runs in Ollama: about six times as long"
+    )
+    queue: bool = queue_option()
 
+    def run(self) -> int:
+        """Train a model; return 130 if Ctrl-C stopped and saved the run."""
+        if self.minutes is not None and (not math.isfinite(self.minutes) or self.minutes <= 0):
+            raise UsageError(f"--minutes {self.minutes:g} is not valid: use a number above 0.")
+        if self.queue:
+            check_text_files(self.data, is_all=True)
+            recipe = quick_start_spec(self.seed, self.data, self.minutes, portable=self.portable)
+            queue_recipe(Library(), recipe, as_json=self.as_json)
+            return DONE
+        from terrarium.models.recipes.job import RunJob
+        from terrarium.models.recipes.quickstart import QuickStart
 
-def run(args: argparse.Namespace) -> int:
-    """Train a model; return 130 if Ctrl-C stopped and saved the run."""
-    if args.minutes is not None and (not math.isfinite(args.minutes) or args.minutes <= 0):
-        raise UsageError(f"--minutes {args.minutes:g} is not valid: use a number above 0.")
-    if args.queue:
-        check_text_files(args.data or (), is_all=True)
-        recipe = quick_start_spec(args.seed, args.data or (), args.minutes, portable=args.portable)
-        queue_recipe(Library(), recipe, as_json=args.json)
-        return DONE
-    from terrarium.models.recipes.job import RunJob
-    from terrarium.models.recipes.quickstart import QuickStart
-
-    quickstart = QuickStart(args.minutes, args.seed, tuple(args.data or ()), portable=args.portable)
-    job = RunJob(Library(), quickstart, device=args.device)
-    last = _LastEvents()
-    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(job.request_stop) as interrupt:
-        drive(last.record(job.events()), line)
-    if args.json:
-        print_json(_as_json(job, last))
-    else:
-        _print_result(job, last)
-    return INTERRUPTED if interrupt.happened else DONE
+        quickstart = QuickStart(self.minutes, self.seed, self.data, portable=self.portable)
+        job = RunJob(Library(), quickstart, device=self.device)
+        last = _LastEvents()
+        with ProgressLine(as_json=self.as_json) as line, stop_on_interrupt(job.request_stop) as interrupt:
+            drive(last.record(job.events()), line)
+        if self.as_json:
+            print_json(_as_json(job, last))
+        else:
+            _print_result(job, last)
+        return INTERRUPTED if interrupt.happened else DONE
 
 
 class _LastEvents:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, open_model
+from terrarium.app.commands.common import UsageError, open_model, settings_from
+from terrarium.app.commands.options import OptionSet, option, slots
 from terrarium.models.chat.reply_text import ReplyStripper
 from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.number_words import describe_speculation
@@ -20,86 +20,72 @@ if TYPE_CHECKING:
     from terrarium.models.architecture.transformer import AnyModel
     from terrarium.models.inference.speculative import Draft
 
-
-def add_sampling_options(parser: argparse.ArgumentParser) -> None:
-    """Add one option per setting of SamplingConfig."""
-    group = parser.add_argument_group("sampling")
-    for field in fields(SamplingConfig):
-        option = f"--{field.name.replace('_', '-')}"
-        help_text = str(field.metadata["help"]).replace("%", "%%")
-        if field.name == "stop":
-            group.add_argument(
-                option, action="append", default=[], metavar="TEXT", help=help_text + " May be repeated."
-            )
-        elif field.name == "logit_bias":
-            group.add_argument(
-                option, action="append", default=[], type=_bias, metavar="ID=BIAS", help=help_text + " May be repeated."
-            )
-        else:
-            group.add_argument(option, type=type(field.default), help=f"{help_text} Default: {field.default}.")
+_DRAFTS = "speculative decoding"
 
 
-def add_draft(parser: argparse.ArgumentParser) -> None:
-    """Add the options of speculative decoding."""
-    group = parser.add_argument_group("speculative decoding")
-    group.add_argument(
-        "--draft",
-        metavar="MODEL",
-        help="a smaller model with the same tokenizer, which drafts tokens that MODEL checks, several in one pass: the "
-        "same replies at temperature 0, and the same distribution of replies otherwise",
-    )
-    group.add_argument(
-        "--draft-tokens",
-        type=int,
-        metavar="K",
-        help=f"tokens drafted at once at most; fewer where the draft is often wrong (1 to {MAX_DRAFTED}, "
-        f"default: {N_DRAFTED})",
-    )
+def sampling_options() -> Any:
+    """Return the field with the sampling settings that were given, for `sampling_from`."""
+    return slots(SamplingConfig, group="sampling", read={"logit_bias": _bias})
 
 
-def check_draft_options(args: argparse.Namespace) -> None:
-    """Raise UsageError if the options of `add_draft` are inconsistent."""
-    if args.draft is None and args.draft_tokens is not None:
-        raise UsageError("--draft-tokens needs --draft, the model that drafts them.")
-    if args.draft_tokens is not None and not 1 <= args.draft_tokens <= MAX_DRAFTED:
-        raise UsageError(f"--draft-tokens is {args.draft_tokens}, but must be 1 to {MAX_DRAFTED}.")
-
-
-def draft_from(args: argparse.Namespace, model: AnyModel, tokenizer: Tokenizer) -> Draft | None:
-    """Load the draft model of --draft; None without the option. Warns on stderr if it is not smaller than the model.
-
-    Raises:
-        ValueError: if it cannot draft for the model.
-    """
-    if args.draft is None:
-        return None
-    from terrarium.models.inference.prefill import PrefixCache
-    from terrarium.models.inference.speculative import Draft, check_draft
-
-    if args.draft == args.model:
-        raise UsageError("--draft is the model itself, which gains no speed: name a smaller one.")
-    small, own, _ = open_model(args.draft, args.device)
-    check_draft(model, tokenizer, small, own, args.draft)
-    if small.n_parameters >= model.n_parameters:
-        print(
-            f"({args.draft} is no smaller than {args.model}, so this will not be faster: its replies are the same.)",
-            file=sys.stderr,
-        )
-    return Draft(model=small, n_tokens=args.draft_tokens or N_DRAFTED, prefix_cache=PrefixCache())
-
-
-def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = None) -> SamplingConfig:
+def sampling_from(given: Mapping[str, Any], advised: Mapping[str, Any] | None = None) -> SamplingConfig:
     """Return the sampling settings of the options; the rest defaults to those recommended for the model (`advised`).
 
     Raises:
         UsageError: if they are invalid.
     """
-    values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(SamplingConfig)}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    try:
-        return SamplingConfig(**(dict(advised or {}) | {name: v for name, v in values.items() if v is not None}))
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    return settings_from(SamplingConfig, {**(advised or {}), **given})
+
+
+class DraftOptions(OptionSet):
+    """The options of speculative decoding."""
+
+    name: str | None = option(
+        "a smaller model with the same tokenizer, which drafts tokens that MODEL checks, several in one pass: the same "
+        "replies at temperature 0, and the same distribution of replies otherwise",
+        "--draft",
+        metavar="MODEL",
+        group=_DRAFTS,
+        complete="model",
+    )
+    n_tokens: int | None = option(
+        f"tokens drafted at once at most; fewer where the draft is often wrong (1 to {MAX_DRAFTED}, "
+        f"default: {N_DRAFTED})",
+        "--draft-tokens",
+        metavar="K",
+        group=_DRAFTS,
+    )
+
+    def check(self) -> None:
+        """Raise UsageError if the options are inconsistent."""
+        if self.name is None and self.n_tokens is not None:
+            raise UsageError("--draft-tokens needs --draft, the model that drafts them.")
+        if self.n_tokens is not None and not 1 <= self.n_tokens <= MAX_DRAFTED:
+            raise UsageError(f"--draft-tokens is {self.n_tokens}, but must be 1 to {MAX_DRAFTED}.")
+
+    def load(self, model: AnyModel, tokenizer: Tokenizer, name: str, device: str) -> Draft | None:
+        """Load the draft model for the model called `name`; None without the option.
+
+        Warns on stderr if it is not smaller than the model.
+
+        Raises:
+            ValueError: if it cannot draft for the model.
+        """
+        if self.name is None:
+            return None
+        from terrarium.models.inference.prefill import PrefixCache
+        from terrarium.models.inference.speculative import Draft, check_draft
+
+        if self.name == name:
+            raise UsageError("--draft is the model itself, which gains no speed: name a smaller one.")
+        small, own, _ = open_model(self.name, device)
+        check_draft(model, tokenizer, small, own, self.name)
+        if small.n_parameters >= model.n_parameters:
+            print(
+                f"({self.name} is no smaller than {name}, so this will not be faster: its replies are the same.)",
+                file=sys.stderr,
+            )
+        return Draft(model=small, n_tokens=self.n_tokens or N_DRAFTED, prefix_cache=PrefixCache())
 
 
 def _bias(text: str) -> tuple[int, float]:

@@ -5,7 +5,6 @@ It finds packaging faults: a missing library, font, colour map or template.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import tempfile
@@ -16,9 +15,10 @@ from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.common import print_json
+from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine, drive
 
 if TYPE_CHECKING:
@@ -32,40 +32,34 @@ _LEAST_COLOURS = 32
 TEXT = "Ben is in the barn. Clara has the kite. The goat eats hay, and the kite is red. Where is Ben? In the barn.\n"
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "selftest", help="check that Terrarium works on this computer", description=__doc__
-    )
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="also save a picture of each page of the window")
-    add_common(parser)
-    return parser
+class Selftest(Command, description=__doc__):
+    """Check that Terrarium works on this computer."""
 
+    pictures: Path | None = option("also save a picture of each page of the window", metavar="DIR")
 
-def run(args: argparse.Namespace) -> int:
-    """Run all checks and print one line for each.
+    def run(self) -> None:
+        """Run all checks and print one line for each.
 
-    Raises:
-        ValueError: if a check fails; it names the check.
-    """
-    from terrarium.models.library.library import Library
+        Raises:
+            ValueError: if a check fails; it names the check.
+        """
+        from terrarium.models.library.library import Library
 
-    results = []
-    with tempfile.TemporaryDirectory(prefix="terrarium-selftest-") as folder:
-        for name, check in checks(Library(Path(folder)), args.device, args.pictures).items():
-            started = time.monotonic()
-            try:
-                finding = check()
-            except (ImportError, OSError, RuntimeError, ValueError, LookupError) as error:
-                raise ValueError(f"The self-test failed at “{name}”: {error}") from error
-            results.append({"check": name, "finding": finding, "seconds": round(time.monotonic() - started, 2)})
-            if not args.json:
-                print(f"ok  {name:<17}{finding}", flush=True)
-    if args.json:
-        print_json({"ok": True, "checks": results})
-    else:
-        print(f"All {len(results)} checks passed.")
-    return 0
+        results = []
+        with tempfile.TemporaryDirectory(prefix="terrarium-selftest-") as folder:
+            for name, check in checks(Library(Path(folder)), self.device, self.pictures).items():
+                started = time.monotonic()
+                try:
+                    finding = check()
+                except (ImportError, OSError, RuntimeError, ValueError, LookupError) as error:
+                    raise ValueError(f"The self-test failed at “{name}”: {error}") from error
+                results.append({"check": name, "finding": finding, "seconds": round(time.monotonic() - started, 2)})
+                if not self.as_json:
+                    print(f"ok  {name:<17}{finding}", flush=True)
+        if self.as_json:
+            print_json({"ok": True, "checks": results})
+        else:
+            print(f"All {len(results)} checks passed.")
 
 
 def checks(library: Library, device: str, pictures: Path | None = None) -> dict[str, Callable[[], str]]:

@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 import time
-from typing import Any
 
-from terrarium.app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
+from terrarium.app.commands.common import (
+    UsageError,
+    find_model,
+    model_argument,
+    open_model,
+    print_json,
+    weights_option,
+)
+from terrarium.app.commands.options import Command, option
 from terrarium.app.serve.endpoint.address import DEFAULT_PORT, base_url, bind
 from terrarium.app.serve.endpoint.engine import ModelLease, ServedModel
 from terrarium.app.serve.endpoint.request_log import RequestLog, RequestRecord
 from terrarium.models.inference.weight_kinds import KINDS
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "serve",
-        help="serve a model through OpenAI's API",
-        description=__doc__,
-        epilog="Only programs on this computer can reach it (127.0.0.1). Press Ctrl-C to stop.",
-    )
-    parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help=f"0 takes any free port (default: {DEFAULT_PORT})"
-    )
-    add_weights(parser)
-    add_common(parser)
-    return parser
+class Serve(
+    Command,
+    description=__doc__,
+    epilog="Only programs on this computer can reach it (127.0.0.1). Press Ctrl-C to stop.",
+):
+    """Serve a model through OpenAI's API."""
 
+    model: str = model_argument()
+    port: int = option("0 takes any free port", default=DEFAULT_PORT)
+    weights: str = weights_option()
 
-def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C."""
-    if not 0 <= args.port <= 65535:
-        raise UsageError(f"--port is {args.port}, but must be from 0 (any free port) to 65535.")
-    from terrarium.app.serve.endpoint.endpoints import make_endpoint
-    from terrarium.app.serve.endpoint.http_server import HttpServer
-    from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
+    def run(self) -> None:
+        """Serve until Ctrl-C."""
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"--port is {self.port}, but must be from 0 (any free port) to 65535.")
+        from terrarium.app.serve.endpoint.endpoints import make_endpoint
+        from terrarium.app.serve.endpoint.http_server import HttpServer
+        from terrarium.app.serve.endpoint.thread_engine import ThreadEngine
 
-    bound = bind(args.port)  # before loading the model, which can take a while
-    with bound:
-        served = open_served(args.model, args.device, args.weights)
-        if served.config.topology == "encoder-only" or served.config.head != "language":
-            raise ValueError(f"“{served.name}” writes no text, so it cannot be served: choose another model.")
-        engine = ThreadEngine(served)
-        log = RequestLog(log_request)
-        server = HttpServer(make_endpoint(engine, log), lambda: engine.close("Serving has been stopped."))
-        _announce(served, base_url(bound), as_json=args.json)
-        with contextlib.suppress(KeyboardInterrupt):  # the regular way to stop it
-            server.serve_on(bound)
-    return 0
+        bound = bind(self.port)  # before loading the model, which can take a while
+        with bound:
+            served = open_served(self.model, self.device, self.weights)
+            if served.config.topology == "encoder-only" or served.config.head != "language":
+                raise ValueError(f"“{served.name}” writes no text, so it cannot be served: choose another model.")
+            engine = ThreadEngine(served)
+            log = RequestLog(log_request)
+            server = HttpServer(make_endpoint(engine, log), lambda: engine.close("Serving has been stopped."))
+            _announce(served, base_url(bound), as_json=self.as_json)
+            with contextlib.suppress(KeyboardInterrupt):  # the regular way to stop it
+                server.serve_on(bound)
 
 
 def open_served(text: str, device: str, weights: str = KINDS[0]) -> ServedModel:

@@ -4,13 +4,13 @@ compare the results.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
-from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.options import Command, option
 from terrarium.app.commands.progress import ProgressLine
 from terrarium.app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
-from terrarium.app.commands.train import add_spec_options, spec_to_queue, with_proposals
+from terrarium.app.commands.spec_options import SpecOptions
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.number_words import format_duration
@@ -23,90 +23,77 @@ from terrarium.models.settings.block_references import BLOCK_SLOTS
 from terrarium.models.settings.run_spec import RunSpec
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "sweep",
-        help="train a run with many settings, and compare them",
-        description=__doc__,
-        epilog="The table at the end lists the best run first. All runs have the sweep's tag in the window.",
-    )
-    add_spec_options(parser)
-    parser.add_argument(
-        "--values",
-        action="append",
-        default=[],
+class Sweep(
+    Command,
+    description=__doc__,
+    epilog="The table at the end lists the best run first. All runs have the sweep's tag in the window.",
+):
+    """Train a run with many settings, and compare them."""
+
+    spec: SpecOptions
+    values: tuple[str, ...] = option(
+        "values of a setting, as train.lr=0.001,0.003; repeat for a grid of all combinations",
         metavar="NAME=A,B,…",
-        help="values of a setting, as train.lr=0.001,0.003; repeat for a grid of all combinations",
+        complete="setting",
     )
-    parser.add_argument(
+    ranges: tuple[str, ...] = option(
+        "a setting drawn at random (log-uniformly from a factor of 10 on); needs --random",
         "--range",
-        dest="ranges",
-        action="append",
-        default=[],
         metavar="NAME=LOW..HIGH",
-        help="a setting drawn at random (log-uniformly from a factor of 10 on); needs --random",
+        complete="setting",
     )
-    parser.add_argument("--random", type=int, metavar="N", help="draw N runs instead of the whole grid")
-    parser.add_argument(
-        "--twin",
-        nargs="?",
+    random: int | None = option("draw N runs instead of the whole grid", metavar="N")
+    twin: str | None = option(
+        "train a design with a custom block, and its twin: with the built-in part in that place (default: the first "
+        f"block's; {', '.join(BLOCK_SLOTS)}) and as many parameters",
         const="",
         choices=("", *BLOCK_SLOTS),
         metavar="PLACE",
-        help="train a design with a custom block, and its twin: with the built-in part in that place (default: the "
-        f"first block's; {', '.join(BLOCK_SLOTS)}) and as many parameters",
     )
-    parser.add_argument(
-        "--seeds", type=int, default=N_SEEDS, metavar="N", help=f"with --twin: seeds of both (default: {N_SEEDS})"
-    )
-    parser.add_argument("--wait", action="store_true", help="only queue the runs, and train them later")
-    add_common(parser)
-    return parser
+    seeds: int = option("with --twin: seeds of both", default=N_SEEDS, metavar="N")
+    wait: bool = option("only queue the runs, and train them later")
 
+    def run(self) -> int:
+        """Queue the runs and train them; return 1 if a run failed, 130 if Ctrl-C stopped and saved one."""
+        library = Library()
+        queue = RunQueue(library)
+        base = self.spec.to_queued_spec()
+        self._variants(base)  # report invalid options before measuring anything
+        with ProgressLine(as_json=self.as_json) as line:
+            base = self.spec.with_proposals(base, library, line, device=self.device, quiet=self.as_json)
+        specs = self._variants(base)
+        tag = sweep_tag(library, base.name)
+        if self.wait:
+            queue.add_new(specs, tags=(tag,))
+            print_queue(queue.items(), as_json=self.as_json)
+            return DONE
+        # Start draining first: if another process is draining the queue, nothing is added.
+        with ProgressLine(as_json=self.as_json) as line, queue.draining():
+            queue.add_new(specs, tags=(tag,))
+            outcomes, interrupted = work_through(library, queue, self.device, line)
+        infos = sweep_infos(library, tag)
+        _print(tag, compare_runs(infos), None if self.twin is None else compare_twins(infos), as_json=self.as_json)
+        if interrupted:
+            return INTERRUPTED
+        return FAILED if any(outcome.problem for outcome in outcomes) else DONE
 
-def run(args: argparse.Namespace) -> int:
-    """Queue the runs and train them; return 1 if a run failed, 130 if Ctrl-C stopped and saved one."""
-    library = Library()
-    queue = RunQueue(library)
-    base = spec_to_queue(args)
-    _variants(base, args)  # report invalid options before measuring anything
-    with ProgressLine(as_json=args.json) as line:
-        base = with_proposals(base, args, library, line)
-    specs = _variants(base, args)
-    tag = sweep_tag(library, base.name)
-    if args.wait:
-        queue.add_new(specs, tags=(tag,))
-        print_queue(queue.items(), as_json=args.json)
-        return DONE
-    # Start draining first: if another process is draining the queue, nothing is added.
-    with ProgressLine(as_json=args.json) as line, queue.draining():
-        queue.add_new(specs, tags=(tag,))
-        outcomes, interrupted = work_through(library, queue, args.device, line)
-    infos = sweep_infos(library, tag)
-    _print(tag, compare_runs(infos), None if args.twin is None else compare_twins(infos), as_json=args.json)
-    if interrupted:
-        return INTERRUPTED
-    return FAILED if any(outcome.problem for outcome in outcomes) else DONE
-
-
-def _variants(base: RunSpec, args: argparse.Namespace) -> list[RunSpec]:
-    """Build the runs that the command line describes. Raises UsageError if one is invalid."""
-    try:
-        if args.twin is not None:
-            if args.values or args.ranges or args.random is not None:
-                raise ValueError("--twin varies the design and the seed only: omit --values, --range and --random.")
-            return twin_specs(base, twin_of(base.model, args.twin), args.seeds)
-        choices = [parse_values(text) for text in args.values]
-        ranges = [parse_range(base, text) for text in args.ranges]
-        if args.random is None:
-            if ranges:
-                raise ValueError("A range needs --random N: the number of runs to draw.")
-            return grid(base, choices)
-        axes: list[SweepValues | SweepRange] = [*choices, *ranges]
-        return random_search(base, axes, args.random, base.train.seed)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    def _variants(self, base: RunSpec) -> list[RunSpec]:
+        """Build the runs that the command line describes. Raises UsageError if one is invalid."""
+        try:
+            if self.twin is not None:
+                if self.values or self.ranges or self.random is not None:
+                    raise ValueError("--twin varies the design and the seed only: omit --values, --range and --random.")
+                return twin_specs(base, twin_of(base.model, self.twin), self.seeds)
+            choices = [parse_values(text) for text in self.values]
+            ranges = [parse_range(base, text) for text in self.ranges]
+            if self.random is None:
+                if ranges:
+                    raise ValueError("A range needs --random N: the number of runs to draw.")
+                return grid(base, choices)
+            axes: list[SweepValues | SweepRange] = [*choices, *ranges]
+            return random_search(base, axes, self.random, base.train.seed)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
 def _print(tag: str, runs: list[SweepRun], twins: TwinResult | None, *, as_json: bool) -> None:

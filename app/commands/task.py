@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive, stop_on_interrupt
-from terrarium.app.commands.queue import add_queue_option, queue_recipe
+from terrarium.app.commands.queue import queue_option, queue_recipe
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.number_words import format_minutes
 from terrarium.models.published.corpora import COLLECTIONS
 from terrarium.models.recipes.recipe_specs import task_spec
 from terrarium.models.recipes.tasks.published import ALL_RECIPES
-from terrarium.models.recipes.tasks.tasks_table import Bar
 
 if TYPE_CHECKING:
     from terrarium.models.recipes.tasks.results import TaskResult
@@ -22,74 +21,68 @@ if TYPE_CHECKING:
 DONE, INTERRUPTED = 0, 130
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "task",
-        help="learn a task, and compare with simple rules",
-        description="Make a dataset, train a small model on it, predict its held-out rows, and set the scores beside "
-        "those of simple rules on the same rows.",
-        epilog="\n".join(
-            f"{name}: {recipe.help} {bars_text(recipe.bars)} ({format_minutes(60 * recipe.minutes)})"
-            for name, recipe in ALL_RECIPES.items()
-        ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("name", metavar="NAME", choices=tuple(ALL_RECIPES), help=", ".join(ALL_RECIPES))
-    parser.add_argument("--seed", type=int, default=0, help="random seed of the world and the model (default: 0)")
-    parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="N seeds from --seed on: the mean, and each (default: 1)"
-    )
-    parser.add_argument("--minutes", type=float, help="train as long as fits into so many minutes")
-    parser.add_argument("--from", dest="parent", default="", metavar="MODEL", help="fine-tune this model instead")
-    parser.add_argument(
-        "--data",
+class Task(
+    Command,
+    description="Make a dataset, train a small model on it, predict its held-out rows, and set the scores beside those "
+    "of simple rules on the same rows.",
+    epilog="\n".join(
+        f"{name}: {recipe.help} Goal: {'; '.join(map(str, recipe.bars))}. ({format_minutes(60 * recipe.minutes)})"
+        for name, recipe in ALL_RECIPES.items()
+    ),
+):
+    """Learn a task, and compare with simple rules."""
+
+    name: str = argument("NAME", ", ".join(ALL_RECIPES), choices=tuple(ALL_RECIPES))
+    seed: int = option("random seed of the world and the model (default: 0)", default=0)
+    seeds: int = option("N seeds from --seed on: the mean, and each", default=1, metavar="N")
+    minutes: float | None = option("train as long as fits into so many minutes")
+    parent: str = option("fine-tune this model instead", "--from", default="", metavar="MODEL", complete="model")
+    data: str = option(
+        f"the package's file that {', '.join(COLLECTIONS)} read; or your own rows of the same form: JSON lines, or a "
+        "dataset",
         default="",
         metavar="FILE-or-DATASET",
-        help=f"the package's file that {', '.join(COLLECTIONS)} read; or your own rows of the same form: JSON "
-        "lines, or a dataset",
+        complete="dataset",
     )
-    add_queue_option(parser)
-    add_common(parser)
-    return parser
+    queue: bool = queue_option()
 
+    def run(self) -> int:
+        """Train on the task and print the scores; return 130 if Ctrl-C stopped and saved the run."""
+        if self.seeds < 1 or self.seed < 0:
+            raise UsageError("--seeds must be at least 1, and --seed at least 0.")
+        if self.queue:
+            if self.seeds > 1 or self.minutes is not None:
+                raise UsageError(
+                    "--queue takes one seed and the recipe's own number of steps: omit --seeds and --minutes."
+                )
+            recipe = task_spec(self.name, self.seed, self.parent, self.data)
+            queue_recipe(Library(), recipe, as_json=self.as_json)
+            return DONE
+        from terrarium.models.recipes.job import RunJob
+        from terrarium.models.recipes.tasks.results import summary_of
+        from terrarium.models.recipes.tasks.running import TaskRun
 
-def run(args: argparse.Namespace) -> int:
-    """Train on the task and print the scores; return 130 if Ctrl-C stopped and saved the run."""
-    if args.seeds < 1 or args.seed < 0:
-        raise UsageError("--seeds must be at least 1, and --seed at least 0.")
-    if args.queue:
-        if args.seeds > 1 or args.minutes is not None:
-            raise UsageError("--queue takes one seed and the recipe's own number of steps: omit --seeds and --minutes.")
-        recipe = task_spec(args.name, args.seed, args.parent, args.data)
-        queue_recipe(Library(), recipe, as_json=args.json)
+        results: list[TaskResult] = []
+        for seed in range(self.seed, self.seed + self.seeds):
+            task = TaskRun(ALL_RECIPES[self.name], seed=seed, minutes=self.minutes, parent=self.parent, data=self.data)
+            job = RunJob(Library(), task, device=self.device)
+            with ProgressLine(as_json=self.as_json) as line, stop_on_interrupt(job.request_stop) as interrupt:
+                drive(job.events(), line)
+            if job.result is not None:
+                results.append(job.result)
+                if not self.as_json:
+                    print_result(job.result)
+            if interrupt.happened:
+                return INTERRUPTED
+        summary = summary_of(results)
+        if self.as_json:
+            print_json(summary if self.seeds > 1 else results[0].to_dict())
+        elif self.seeds > 1:
+            metric = summary["metric"]
+            each = ", ".join(format_score(metric, result.report.value) for result in results)
+            mean = format_score(metric, summary["score"])
+            print(f"Mean of {len(results)} seeds: {METRICS[metric].title} {mean} ({each})")
         return DONE
-    from terrarium.models.recipes.job import RunJob
-    from terrarium.models.recipes.tasks.results import summary_of
-    from terrarium.models.recipes.tasks.running import TaskRun
-
-    results: list[TaskResult] = []
-    for seed in range(args.seed, args.seed + args.seeds):
-        task = TaskRun(ALL_RECIPES[args.name], seed=seed, minutes=args.minutes, parent=args.parent, data=args.data)
-        job = RunJob(Library(), task, device=args.device)
-        with ProgressLine(as_json=args.json) as line, stop_on_interrupt(job.request_stop) as interrupt:
-            drive(job.events(), line)
-        if job.result is not None:
-            results.append(job.result)
-            if not args.json:
-                print_result(job.result)
-        if interrupt.happened:
-            return INTERRUPTED
-    summary = summary_of(results)
-    if args.json:
-        print_json(summary if args.seeds > 1 else results[0].to_dict())
-    elif args.seeds > 1:
-        metric = summary["metric"]
-        each = ", ".join(format_score(metric, result.report.value) for result in results)
-        print(
-            f"Mean of {len(results)} seeds: {METRICS[metric].title} {format_score(metric, summary['score'])} ({each})"
-        )
-    return DONE
 
 
 def print_result(result: TaskResult) -> None:
@@ -119,8 +112,3 @@ def print_result(result: TaskResult) -> None:
         print(f"{'The goal is reached' if result.are_bars_met else 'The goal is NOT reached'}: {reached}")
     print(f"took {result.seconds:.0f} s")
     print(result.run)
-
-
-def bars_text(bars: tuple[Bar, ...]) -> str:
-    """Describe the required scores of a task in one sentence."""
-    return f"Goal: {'; '.join(map(str, bars))}."

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from typing import Any
 
-from terrarium.app.commands.common import add_common, print_json
+from terrarium.app.commands.common import print_json
+from terrarium.app.commands.options import Command, Group, argument
 from terrarium.models.library.library import Library
 from terrarium.models.library.trash import KEPT_DAYS, TrashedItem, delete_for_good, list_trash
 from terrarium.models.number_words import format_count, format_date, format_size
@@ -14,48 +13,53 @@ from terrarium.models.number_words import format_count, format_date, format_size
 DONE = 0
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "trash",
-        help="list what was deleted, restore it, or delete it for good",
-        description=__doc__,
-        epilog=f"The window deletes for good what has been in the trash for {KEPT_DAYS} days.",
-    )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="list the trash, the newest first")
-    restore = actions.add_parser("restore", help="put things back where they were")
-    restore.add_argument("items", nargs="+", metavar="ITEM", help="an id of the list, or a name")
-    empty = actions.add_parser("empty", help="delete everything, or some things, for good")
-    empty.add_argument("items", nargs="*", metavar="ITEM", help="an id of the list, or a name (default: everything)")
-    for action in (listing, restore, empty):
-        add_common(action)
-    return parser
+class ListTrash(Command):
+    """List the trash, the newest first."""
+
+    def run(self) -> None:
+        """Print the trash."""
+        _print_items(list_trash(Library().trash), as_json=self.as_json)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Perform the action, and print the trash, or the result for the items."""
-    library = Library()
-    items = list_trash(library.trash)
-    if args.action == "list":
-        _print_items(items, as_json=args.json)
-        return DONE
-    chosen = [_find(items, text) for text in args.items] or items
-    if args.action == "restore":
-        paths = [str(library.restore(item.token)) for item in chosen]
-        if args.json:
+class Restore(Command):
+    """Put things back where they were."""
+
+    items: tuple[str, ...] = argument("ITEM", "an id of the list, or a name")
+
+    def run(self) -> None:
+        """Restore, and print where the things are."""
+        library = Library()
+        paths = [str(library.restore(item.token)) for item in _find_all(library, self.items)]
+        if self.as_json:
             print_json({"restored": paths})
         else:
             print("\n".join(paths))
-        return DONE
-    for item in chosen:
-        delete_for_good(library.trash, item.token)
-    freed = sum(item.size_bytes for item in chosen)
-    if args.json:
-        print_json({"deleted": [item.token for item in chosen], "freed_bytes": freed})
-    else:
-        print(f"{format_count(len(chosen), 'item')} deleted, {format_size(freed)} freed.")
-    return DONE
+
+
+class Empty(Command):
+    """Delete everything, or some things, for good."""
+
+    items: tuple[str, ...] = argument("ITEM", "an id of the list, or a name (default: everything)", default=())
+
+    def run(self) -> None:
+        """Delete, and print what was freed."""
+        library = Library()
+        chosen = _find_all(library, self.items)
+        for item in chosen:
+            delete_for_good(library.trash, item.token)
+        freed = sum(item.size_bytes for item in chosen)
+        if self.as_json:
+            print_json({"deleted": [item.token for item in chosen], "freed_bytes": freed})
+        else:
+            print(f"{format_count(len(chosen), 'item')} deleted, {format_size(freed)} freed.")
+
+
+COMMAND = Group(
+    actions={"list": ListTrash, "restore": Restore, "empty": Empty},
+    help="list what was deleted, restore it, or delete it for good",
+    description=__doc__,
+    epilog=f"The window deletes for good what has been in the trash for {KEPT_DAYS} days.",
+)
 
 
 def _print_items(items: Sequence[TrashedItem], *, as_json: bool) -> None:
@@ -80,6 +84,12 @@ def _print_items(items: Sequence[TrashedItem], *, as_json: bool) -> None:
         print(f"{format_count(len(items), 'item')}, {format_size(sum(item.size_bytes for item in items))}")
     else:
         print("The trash is empty.")
+
+
+def _find_all(library: Library, texts: Sequence[str]) -> list[TrashedItem]:
+    """Find the items with these ids or names; all if there are none."""
+    items = list_trash(library.trash)
+    return [_find(items, text) for text in texts] or items
 
 
 def _find(items: Sequence[TrashedItem], text: str) -> TrashedItem:

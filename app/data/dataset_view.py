@@ -28,7 +28,7 @@ from terrarium.app.kit.file_dialogs import ask_save_path, reveal
 from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.tables import fill_table, text_table
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.preferences.pairs_view import PairsView
 from terrarium.app.session.session import Session
@@ -54,7 +54,6 @@ class DatasetView(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._info: DatasetInfo | None = None
-        self._found: list[dict[str, Any]] = []
         self.title = label("", "heading", wrap=True)
         self.facts = {name: label("", wrap=True, selectable=True) for name in _FACTS}
         self._captions = {name: label(name, "muted") for name in _FACTS}
@@ -84,7 +83,9 @@ class DatasetView(QWidget):
         self.delete = button(
             "Delete", theme, self._delete, icon="trash", tip="Move it to the trash; that can be undone"
         )
-        self.rows = text_table("First rows", selects_rows=True)
+        self.rows = RecordTable("First rows", theme, is_framed=True)
+        self.rows.setAlternatingRowColors(True)
+        self.rows.horizontalHeader().setStretchLastSection(True)
         self.rows.setMinimumHeight(180)
         self.pairs = PairsView(session, theme)
         self.pairs.hide()
@@ -98,7 +99,7 @@ class DatasetView(QWidget):
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(session.notices.fail)
         self._build()
-        self.rows.currentCellChanged.connect(lambda at, *_: self._show_row(at))
+        self.rows.record_reached.connect(self._show_row)
         self.pairs.pair_chosen.connect(self._on_pair)
         self.example.step_requested.connect(self._on_step)
         session.datasets.changed.connect(self.refresh)
@@ -207,20 +208,18 @@ class DatasetView(QWidget):
             self._show_rows(found)
 
     def _show_rows(self, found: list[dict[str, Any]]) -> None:
-        self._found = found
         info = self._info
         assert info is not None
         task = TASKS[info.corpus.task]
         judged = JUDGED_BY if info.corpus.task == "text-to-text" else ()
         names = [name for name in (*task.columns, *task.optional_columns, *judged) if any(name in row for row in found)]
-        titles = [role_title(name) for name in names]
-        fill_table(self.rows, titles, [[cell_text(values.get(name)) for name in names] for values in found])
+        self.rows.show_records(found, [_column(name) for name in names])
         self._fit()
-        self.rows.setCurrentCell(0, 0)
+        self.rows.selectRow(0)
 
     def _fit(self) -> None:
         """Fit each column to its contents within limits; the spare width goes to the column that lacks most."""
-        widths = [self.rows.sizeHintForColumn(i) + 2 * SPACE for i in range(self.rows.columnCount())]
+        widths = [self.rows.sizeHintForColumn(i) + 2 * SPACE for i in range(len(self.rows.columns))]
         if not widths:
             return
         least, most = (n * self.fontMetrics().averageCharWidth() for n in (_MIN_CHARACTERS, _MAX_CHARACTERS))
@@ -230,10 +229,11 @@ class DatasetView(QWidget):
         for i, width in enumerate(given):
             self.rows.setColumnWidth(i, width)
 
-    def _show_row(self, at: int) -> None:
-        if self._info is not None and 0 <= at < len(self._found):
-            corpus = self._info.corpus
-            self.example.show_row(corpus.task, self._found[at], corpus.labels, at, len(self._found))
+    @Slot(object)
+    def _show_row(self, row: dict[str, Any]) -> None:
+        if self._info is not None:
+            corpus, at = self._info.corpus, self.rows.currentIndex().row()
+            self.example.show_row(corpus.task, row, corpus.labels, at, len(self.rows.records))
 
     @Slot(object, int, int)
     def _on_pair(self, pair: ExaminedPair, at: int, n: int) -> None:
@@ -242,7 +242,7 @@ class DatasetView(QWidget):
     @Slot(int)
     def _on_step(self, by: int) -> None:
         if self.pairs.isHidden():
-            self.rows.setCurrentCell(self.rows.currentRow() + by, 0)
+            self.rows.selectRow(self.rows.currentIndex().row() + by)
         else:
             self.pairs.step(by)
 
@@ -273,6 +273,14 @@ class DatasetView(QWidget):
 
     def _delete(self) -> None:
         self._session.datasets.delete(self._session.datasets.sha)
+
+
+def _column(name: str) -> Column:
+    return Column(
+        title=role_title(name),
+        value=lambda row: cell_text(row.get(name)).replace("\n", " ⏎ "),
+        tip=lambda row: cell_text(row.get(name)),
+    )
 
 
 def read_first_rows(info: DatasetInfo) -> list[dict[str, Any]]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.download.shown import ShownModel, with_details
 from terrarium.app.kit.basics import (
@@ -16,14 +16,15 @@ from terrarium.app.kit.basics import (
     clear,
     column,
     frame,
+    group,
     label,
-    plain_tip,
     row,
     scrolling,
     set_enabled,
     set_role,
+    show_words,
 )
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import choice, fill_choice, progress_bar, show_progress
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.stat_strip import StatStrip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -39,7 +40,6 @@ from terrarium.models.number_words import format_compact, format_duration, forma
 if TYPE_CHECKING:
     from terrarium.models.interop.hub.hub_models import ModelDetails
 
-_STEPS = 1000
 _DOWNLOAD, _ON_DISK = "Download, about", "On disk"
 _FIGURES = {
     _DOWNLOAD: "What is downloaded. The hub is asked again before each download; it may have changed.",
@@ -90,12 +90,8 @@ class ModelCard(QFrame):
         self.figures = StatStrip(_FIGURES, theme, widest="8.88 GiB")
         self.fit = self._build_fit()
         self.problem = label("", "error", wrap=True)
-        self.variants = QComboBox()
-        self.variants.setAccessibleName("File")
-        self.variants.setToolTip(
-            plain_tip("Which of its files: fewer bits are a smaller download and a slightly worse model")
-        )
-        keep_wheel_for_scrolling(self.variants)
+        tip = "Which of its files: fewer bits are a smaller download and a slightly worse model"
+        self.variants = choice("File", tip)
         self.download = button(
             "Download",
             theme,
@@ -119,42 +115,33 @@ class ModelCard(QFrame):
             role="primary",
             tip="Copy it into your library; the file of the other program stays as it is",
         )
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
+        self.progress = progress_bar("Progress of the download")
         self.state = label("", "caption", wrap=True)
         self.ready = self._build_ready()
-        card = frame(margin=2 * SPACE, spacing=SPACE + SPACE // 2)  # no taller than its content
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        for widget in (self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem):
-            lines.addWidget(widget)
-        lines.addLayout(row(self.variants, None))
-        lines.addWidget(self.progress)
-        lines.addLayout(row(self.download, self.take, self.stop, self.discard, None))
-        lines.addWidget(self.state)
-        lines.addLayout(row(self.disk, None))
-        lines.addWidget(self.ready)
-        body = QWidget()
-        body.setLayout(column(card, None))
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scrolling(body))
+        card = frame(  # no taller than its content
+            "card",
+            *(self.title, self.id, self._pills, self.sentence, self.figures, self.fit, self.problem),
+            row(self.variants, None),
+            self.progress,
+            row(self.download, self.take, self.stop, self.discard, None),
+            self.state,
+            row(self.disk, None),
+            self.ready,
+            spacing=SPACE + SPACE // 2,
+        )
+        self.setLayout(column(scrolling(group(card, None))))
 
     def _build_fit(self) -> QFrame:
         """Create the banner for a model that is too large, with a smaller suggestion."""
-        box = frame("banner", horizontal=True)
-        box.setProperty("tone", "warning")
         self.fit_sentence = label("", wrap=True)
         self.other = button("", self._theme, self._on_other, icon="arrow-right")
-        lines = box.layout()
-        assert isinstance(lines, QHBoxLayout)
-        lines.addWidget(self.fit_sentence, 1)
-        lines.addWidget(self.other)
+        box = frame("banner", self.fit_sentence, self.other, horizontal=True, grows=self.fit_sentence)
+        box.setProperty("tone", "warning")
         return box
 
     def _build_ready(self) -> QFrame:
         """Create the banner of a model that is in the library."""
-        theme, box = self._theme, frame("banner")
+        theme = self._theme
         self.chat = button(
             "Chat", theme, lambda: self._session.use_model(self.run_id), icon="chat-circle", role="primary"
         )
@@ -172,11 +159,8 @@ class ModelCard(QFrame):
             icon="magnifying-glass-plus",
             tip="Open it with the glass box beside",
         )
-        lines = box.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(label("It is in your library.", "subheading", wrap=True))
-        lines.addLayout(row(self.chat, self.tune, self.inside, None))
-        return box
+        title = label("It is in your library.", "subheading", wrap=True)
+        return frame("banner", title, row(self.chat, self.tune, self.inside, None))
 
     def _connect(self) -> None:
         session = self._session
@@ -209,23 +193,18 @@ class ModelCard(QFrame):
         self._show(model)
         if model is not None and model.key.startswith("hub/") and not model.problem:
             hub, id = self._session.downloads.hub, model.id
-            self.sentence.setText(f"Asking {hub.host} about its files…")
-            self.sentence.show()
+            show_words(self.sentence, f"Asking {hub.host} about its files…")
             self._asking.drive(lambda: hub.details(id))
 
     def _show(self, model: ShownModel | None) -> None:
         self._model = model
         self.title.setText(model.name if model is not None else "Choose a model")
-        self.id.setText(model.id if model is not None and model.id != model.name else "")
-        self.id.setVisible(bool(self.id.text()))
-        self.sentence.setText(
-            model.sentence if model is not None else "What it is good for, and what it takes, appears here."
-        )
-        self.sentence.setVisible(bool(self.sentence.text()))
+        show_words(self.id, model.id if model is not None and model.id != model.name else "")
+        empty = "What it is good for, and what it takes, appears here."
+        show_words(self.sentence, model.sentence if model is not None else empty)
         self._show_facts(model.facts if model is not None else ())
         self._show_figures(model)
-        self.problem.setText(model.problem if model is not None else "")
-        self.problem.setVisible(bool(self.problem.text()))
+        show_words(self.problem, model.problem if model is not None else "")
         self.take.setVisible(model is not None and model.path is not None)
         self._show_fit()
         self.refresh()
@@ -267,10 +246,7 @@ class ModelCard(QFrame):
         self._show(with_details(self._model, details))
 
     def _fill_variants(self, variants: Sequence[tuple[str, int]]) -> None:
-        with QSignalBlocker(self.variants):
-            self.variants.clear()
-            for name, n_bytes in variants:
-                self.variants.addItem(f"{name}  ·  {format_size(n_bytes)}", name)
+        fill_choice(self.variants, {name: f"{name}  ·  {format_size(n_bytes)}" for name, n_bytes in variants})
         self.variants.setVisible(len(variants) > 1)
 
     @Slot()
@@ -281,8 +257,7 @@ class ModelCard(QFrame):
     @Slot(object)
     def _on_no_details(self, failure: Failure) -> None:
         self.sentence.hide()
-        self.problem.setText(failure.sentence)
-        self.problem.show()
+        show_words(self.problem, failure.sentence)
         self._show_download()
 
     @Slot()
@@ -294,8 +269,7 @@ class ModelCard(QFrame):
         if is_large and model is not None and memory is not None and memory.n_bytes:
             self._other = instead_of(model.id, budget(memory) or 0)
             self.fit_sentence.setText(too_large(model.memory, memory.n_bytes, self._other))
-            self.other.setText(f"Show {self._other.name}" if self._other is not None else "")
-            self.other.setVisible(self._other is not None)
+            show_words(self.other, f"Show {self._other.name}" if self._other is not None else "")
         self.fit.setVisible(is_large)
         self.download.setText("Download anyway" if is_large else "Download")
 
@@ -405,17 +379,15 @@ class ModelCard(QFrame):
             )
             words = f"{kept}From {downloads.hub.host}, which is contacted only when you press the button."
         self.disk.setVisible(role == "error" and "cannot be reached" in words)
-        self.state.setText(words)
-        self.state.setVisible(bool(words))
+        show_words(self.state, words)
         set_role(self.state, role)
 
     def _progress_words(self) -> str:
         downloads = self._session.downloads
         done = downloads.progress
         if done is None:
-            self.progress.setRange(0, 0)
+            show_progress(self.progress)
             return f"{downloads.phase}…"
-        self.progress.setRange(0, _STEPS)
-        self.progress.setValue(round(_STEPS * done.done / done.total))
+        show_progress(self.progress, done.done, done.total)
         left = f"  ·  {format_duration(done.seconds_left)} left" if done.seconds_left is not None else ""
         return f"{downloads.phase}: {format_size(done.done)} of {format_size(done.total)}{left}"

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QFrame, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.download.shown import ShownModel, of_disk, of_list, of_run, of_search
-from terrarium.app.kit.basics import button, column, label, row, set_role
+from terrarium.app.kit.basics import button, column, frame, group, label, row, set_role
+from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.item_list import Item, ItemList
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -49,7 +50,8 @@ class ModelList(QFrame):
         self.source = Segments(
             "Models", {LISTED: "Short list", HUB: "Search", DISK: "On this computer"}, "Where to look for models"
         )
-        self.query = QLineEdit()
+        tip = "Words in the name of a model; Enter searches"
+        self.query = line_edit("Words to search for", tip, "Name, such as “smol instruct”", clears=True)
         self.results = ItemList("Models", theme)
         self._searching, self._looking = LatestTask(self), LatestTask(self)
         self._build()
@@ -57,15 +59,10 @@ class ModelList(QFrame):
         self.show_source(LISTED)
 
     def _build(self) -> None:
-        self.query.setPlaceholderText("Name, such as “smol instruct”")
-        self.query.setAccessibleName("Words to search for")
-        self.query.setToolTip("Words in the name of a model; Enter searches")
-        self.query.setClearButtonEnabled(True)
         self.search_button = button(
             "Search", self._theme, self.search, icon="magnifying-glass", role="primary", tip="Ask the Hugging Face hub"
         )
-        self._search_line = QWidget()
-        self._search_line.setLayout(row(self.query, self.search_button))
+        self._search_line = group(row(self.query, self.search_button))
         self.state = label("", "caption", wrap=True)
         self.file = button("GGUF file…", self._theme, self.file_requested.emit, icon="file", tip="Import a GGUF file")
         self.folder = button(
@@ -75,18 +72,14 @@ class ModelList(QFrame):
             icon="folder-open",
             tip="Import a folder with config.json and safetensors",
         )
-        drop = QFrame()
-        drop.setProperty("role", "sunken")
-        lines = QVBoxLayout(drop)
-        lines.setContentsMargins(*[SPACE + SPACE // 2] * 4)
-        lines.setSpacing(SPACE)
-        lines.addWidget(label("Have a file already? Drop a .gguf here.", "subheading", wrap=True))
-        lines.addLayout(row(self.file, self.folder, None))
-        whole = column(label("Models", "heading"), self.source, self._search_line, self.state, spacing=SPACE)
-        whole.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        whole.addWidget(self.results, 1)
-        whole.addWidget(drop)
-        self.setLayout(whole)
+        drop = frame(
+            "sunken",
+            label("Have a file already? Drop a .gguf here.", "subheading", wrap=True),
+            row(self.file, self.folder, None),
+            margin=SPACE + SPACE // 2,
+        )
+        contents = label("Models", "heading"), self.source, self._search_line, self.state, self.results, drop
+        self.setLayout(column(*contents, grows=self.results, margin=2 * SPACE))
 
     def _connect(self) -> None:
         self.source.changed.connect(self.show_source)

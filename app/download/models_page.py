@@ -23,9 +23,7 @@ class ModelsPage(QWidget):
         self.card.other_requested.connect(self.list.choose)
         self.card.disk_requested.connect(lambda: self.list.show_source(DISK))
         self.card.show_model(self.list.current)
-        lines = column(AdaptiveSplitter(self.list, self.card, sizes=[400, 760], grows=1))
-        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        self.setLayout(lines)
+        self.setLayout(column(AdaptiveSplitter(self.list, self.card, sizes=[400, 760], grows=1), margin=2 * SPACE))
         self.setFocusProxy(self.list.results)
 
     @property

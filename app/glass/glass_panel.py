@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
@@ -10,10 +10,19 @@ from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
+from terrarium.models.settings.sampling_config import SamplingConfig
 
 
 class GlassPanel(QWidget):
-    """A panel of the glass box. `show_text` and `show_position` are called only while it is visible."""
+    """A panel of the glass box. `show_text` and `show_position` are called only while it is visible.
+
+    Signals:
+        sampling_changed(config): settings of the sampling were changed here.
+        place_requested(str): the user wants another panel, or “embeddings” or “tokenizer”, which are elsewhere.
+    """
+
+    sampling_changed = Signal(object)
+    place_requested = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,6 +42,9 @@ class GlassPanel(QWidget):
     def show_position(self) -> None:
         """Show `focus.position`, which may be None, and `focus.label`. Called after either changed, or `show_text`."""
         raise NotImplementedError
+
+    def set_sampling(self, config: SamplingConfig) -> None:
+        """Set the settings of the sampling panel; most panels do not depend on them."""
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

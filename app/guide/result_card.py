@@ -24,6 +24,7 @@ class ResultCard(QFrame):
         self.setProperty("role", "sunken")
         mark = QLabel()
         mark.setPixmap(program_mark(24))
+        mark.setAccessibleName("Terrarium's mark")
         self.title, self.makes = label("", "heading", wrap=True), label("", "muted", wrap=True)
         self.lines: list[QLabel] = []
         self.note = label("", "caption", wrap=True)

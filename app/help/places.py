@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from terrarium.app.help.panels import PANELS
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.settings.sampling_config import NUMERIC_SETTINGS, SamplingConfig
 
-_VIEWS: Mapping[str, str] = {
+_BEFORE_PANELS: Mapping[str, str] = {
     "home": "Home",
     "models": "Models → Download a model",
     "tokenizer/explore": "Tokenizer → Explore",
@@ -37,12 +38,8 @@ _VIEWS: Mapping[str, str] = {
     "training/run/data": "Training → a run → Data",
     "training/run/doctor": "Training → a run → Doctor",
     "training/run/lineage": "Training → a run → Lineage",
-    "chat/pass": "Chat → Whole pass",
-    "chat/next": "Chat → Next token",
-    "chat/attention": "Chat → Attention",
-    "chat/layers": "Chat → Layers",
-    "chat/ablation": "Chat → Switch off",
-    "chat/inputs": "Chat → Inputs",
+}
+_AFTER_PANELS: Mapping[str, str] = {
     "chat/weights": "Chat → Settings → Weights",
     "chat/draft": "Chat → Settings → Draft model",
     "chat/serve": "Chat → Settings → Serve to other programs",
@@ -66,15 +63,24 @@ def _settings(kind: Any, place: str, words: str, names: frozenset[str] | None = 
     }
 
 
-PLACES: Mapping[str, str] = {
-    **_VIEWS,
-    **_settings(ModelConfig, "builder/settings", "Builder → Settings"),
-    **_settings(TrainConfig, "training/new", "Training → New run"),
-    **_settings(SamplingConfig, "chat/settings", "Chat → Settings", frozenset((*NUMERIC_SETTINGS, "max_tokens"))),
-}
-"""Place -> its path in the window, as shown to the user."""
+def all_places() -> dict[str, str]:
+    """Return the path of each place in the window, as shown to the user."""
+    return {
+        **_BEFORE_PANELS,
+        **{f"chat/{key}": f"Chat → {panel.title}" for key, panel in PANELS.items()},
+        **_AFTER_PANELS,
+        **_settings(ModelConfig, "builder/settings", "Builder → Settings"),
+        **_settings(TrainConfig, "training/new", "Training → New run"),
+        **_settings(SamplingConfig, "chat/settings", "Chat → Settings", frozenset((*NUMERIC_SETTINGS, "max_tokens"))),
+    }
 
-FOUND_BY: Mapping[str, str] = {
+
+def search_words() -> dict[str, str]:
+    """Return the additional search terms of places that have any."""
+    return {**_FOUND_BY, **{f"chat/{key}": panel.find_by for key, panel in PANELS.items() if panel.find_by}}
+
+
+_FOUND_BY: Mapping[str, str] = {
     "models": "hub Hugging Face GGUF Ollama LM Studio published pretrained open import",
     "builder/code": "PyTorch Python module source export",
     "builder/compare": "designs architectures side by side",
@@ -91,4 +97,9 @@ FOUND_BY: Mapping[str, str] = {
     "chat/serve": "API OpenAI server",
     "chat/weights": "quantisation int8 bfloat16",
 }
+
+PLACES: Mapping[str, str] = all_places()
+"""Place -> its path in the window, as shown to the user."""
+
+FOUND_BY: Mapping[str, str] = search_words()
 """Place -> additional search terms."""

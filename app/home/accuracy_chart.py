@@ -19,6 +19,8 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.plots.chart_base import ChartBase
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.events import AccuracyMeasured, KindAccuracy
 from terrarium.models.number_words import format_percent
@@ -35,7 +37,7 @@ _CURVE_SHARE = 0.28
 """The fraction of the width of bar and curve that the curve takes."""
 
 
-class AccuracyChart(QWidget):
+class AccuracyChart(ChartBase):
     """A row for each kind in KINDS: a bar with its number, and the curve over the steps so far.
 
     The marks on a bar are baselines, named on hover and in the legend below. All rows are shown from the
@@ -48,8 +50,7 @@ class AccuracyChart(QWidget):
     kind_chosen = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
+        super().__init__(theme, parent)
         self._kinds: dict[str, KindAccuracy] = {}
         self._curves: dict[str, list[tuple[float, float]]] = {}
         self._chosen = ""
@@ -90,8 +91,26 @@ class AccuracyChart(QWidget):
             self._describe()
             self.update()
 
-    def _describe(self) -> None:
-        lines = [
+    @property
+    def export_name(self) -> str:
+        return "accuracy by kind"
+
+    def columns(self) -> Columns:
+        """Return the accuracy and the baselines of each kind, and its number of questions."""
+        kinds = list(self._kinds.values())
+        baselines = {words: [getattr(kind, field) for kind in kinds] for field, words in BASELINES}
+        return {
+            "kind": [kind_title(kind.kind) for kind in kinds],
+            "accuracy": [kind.accuracy for kind in kinds],
+            "questions": [kind.n for kind in kinds],
+            **baselines,
+        }
+
+    def summary(self) -> str:
+        return ". ".join(self._lines()) or "Not measured yet."
+
+    def _lines(self) -> list[str]:
+        return [
             f"{kind_title(kind.kind).rstrip('?')}: {format_percent(kind.accuracy, 1)} of {kind.n} questions"
             + "".join(
                 f"; {words} {format_percent(value)}"
@@ -100,6 +119,10 @@ class AccuracyChart(QWidget):
             )
             for kind in self._kinds.values()
         ]
+
+    def _describe(self) -> None:
+        lines = self._lines()
+        self.setAccessibleDescription(self.summary())
         chosen = f" Answers to “{kind_title(self._chosen)}” are shown; up and down choose another kind."
         shown = chosen if self._chosen else ""
         self.setAccessibleName(f"Accuracy by kind: {'. '.join(lines) or 'not measured yet'}.{shown}")

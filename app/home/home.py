@@ -191,6 +191,7 @@ class Home(QWidget):
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self._area.setAccessibleName("Home")
         self._area.setWidget(inner)
         self.setLayout(column(self._area))
 

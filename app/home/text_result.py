@@ -25,6 +25,7 @@ class TextResult(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        area.setAccessibleName("What it writes")
         self.sample.setProperty("role", "scrolled")
         area.setWidget(self.sample)
         layout = QVBoxLayout(self)

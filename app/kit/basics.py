@@ -7,10 +7,10 @@ import html
 import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QKeySequence, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QBoxLayout,
@@ -35,7 +35,7 @@ Content = QWidget | QLayout | int | None
 """What a row, a column, a card or a page contains: widgets, layouts, pixels of empty space, and None for a stretch,
 which takes spare space unless something that grows is shown."""
 
-Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[QWidget | QLayout, int]
+Growing = QWidget | QLayout | Sequence[QWidget | QLayout] | Mapping[Any, int]
 """The contents that take the spare space, in equal shares or with the share of each."""
 
 Margin = int | tuple[int, int, int, int]
@@ -172,6 +172,15 @@ class _Button(QPushButton):
 
     def focusNextPrevChild(self, next: bool) -> bool:
         return super().focusNextPrevChild(next) if self.isEnabled() else True
+
+
+def add_action(view: QWidget, text: str, shortcut: QKeySequence, do: Callable[[], object]) -> QAction:
+    """Add an action to the context menu of a list or table; its shortcut works while that has the focus."""
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+    action = QAction(text, view, shortcut=shortcut, shortcutContext=Qt.ShortcutContext.WidgetShortcut)
+    action.triggered.connect(lambda: do())
+    view.addAction(action)
+    return action
 
 
 def add_menu(
@@ -411,9 +420,14 @@ def prefers_reduced_motion() -> bool:
     return QApplication.style().styleHint(QStyle.StyleHint.SH_Widget_Animation_Duration) <= 0
 
 
-def scrolling(widget: QWidget) -> QScrollArea:
-    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow."""
+def scrolling(widget: QWidget, name: str = "Scrolled contents") -> QScrollArea:
+    """Wrap `widget` in a frameless scroll area that scrolls vertically, and horizontally only if it is too narrow.
+
+    Args:
+        name: what a screen reader calls it.
+    """
     area = _UpAndDown()
+    area.setAccessibleName(name)
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click between its widgets must not focus it

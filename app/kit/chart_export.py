@@ -23,11 +23,16 @@ PNG_SCALE = 2
 
 def write_png(widget: QWidget, ground: QColor, path: Path) -> None:
     """Write a widget as PNG on `ground`, at twice its size. Raises OSError if the file cannot be written."""
+    write_image(picture_of(widget, ground), path)
+
+
+def picture_of(widget: QWidget, ground: QColor) -> QImage:
+    """Return an image of a widget on `ground`, at twice its size."""
     image = QImage(widget.size() * PNG_SCALE, QImage.Format.Format_ARGB32)
     image.setDevicePixelRatio(PNG_SCALE)
     image.fill(ground)
     _render(widget, QPainter(image))
-    write_image(image, path)
+    return image
 
 
 def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit, QProgressBar, QPushButton, QWidget
 
-from terrarium.app.kit.basics import column, label, plain_tip, row, show_only
+from terrarium.app.kit.basics import column, label, plain_tip, row, show_only, without_mnemonic
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
 from terrarium.app.kit.theme import SPACE
@@ -27,10 +27,11 @@ def named(editor: _Editor, name: str, tip: str = "") -> _Editor:
     return editor
 
 
-def caption(words: str, editor: QWidget, role: str = "") -> QLabel:
-    """Create the label of an editor; a screen reader joins the two. role: see `label`."""
-    shown = label(words, role)
+def caption(words: str, editor: QWidget, role: str = "", tip: str = "") -> QLabel:
+    """Create the label of an editor; a screen reader joins the two. role: see `label`. tip: its tooltip."""
+    shown = label(without_mnemonic(words), role)
     shown.setBuddy(editor)
+    shown.setToolTip(plain_tip(tip))
     return shown
 
 
@@ -100,16 +101,22 @@ def choice(
 
 
 def fill_choice(
-    box: QComboBox, entries: Mapping[Any, str], chosen: object = None, *, tips: Mapping[Any, str] | None = None
+    box: QComboBox, entries: Mapping[Any, str], chosen: object = None, tips: Mapping[Any, str] | None = None
 ) -> None:
-    """Replace the entries of a choice, without signals. chosen: the value to select; the first if it is not there."""
+    """Replace the entries of a choice, without signals.
+
+    Args:
+        chosen: the value to select; the first if it is not there.
+        tips: value -> the tooltip of its entry.
+    """
     with QSignalBlocker(box):
         box.clear()
-        for value, words in entries.items():
+        for i, (value, words) in enumerate(entries.items()):
             box.addItem(words, value)
-            if tips and value in tips:
-                box.setItemData(box.count() - 1, plain_tip(tips[value]), Qt.ItemDataRole.ToolTipRole)
-        box.setCurrentIndex(max(box.findData(chosen), 0) if entries else -1)
+            if tips is not None and value in tips:
+                box.setItemData(i, plain_tip(tips[value]), Qt.ItemDataRole.ToolTipRole)
+        values = list(entries)  # Qt would compare Python's objects by identity
+        box.setCurrentIndex(values.index(chosen) if chosen in values else 0)
 
 
 def progress_bar(name: str) -> QProgressBar:
@@ -124,7 +131,7 @@ def show_progress(bar: QProgressBar, done: int = 0, total: int = 0) -> None:
     """Show the share that is done; with a total of 0, that something is going on."""
     bar.setRange(0, _STEPS if total else 0)
     if total:
-        bar.setValue(round(_STEPS * done / total))
+        bar.setValue(round(_STEPS * min(done / total, 1)))
 
 
 class BusyRow(QWidget):

@@ -20,7 +20,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QAction, QFontMetrics, QKeyEvent, QKeySequence, QMouseEvent, QPainter
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import add_action, plain_tip
 from terrarium.app.kit.colours import Theme
 from terrarium.app.kit.theme import ThemeProvider
 
@@ -68,7 +68,6 @@ class ItemList(QListWidget):
         self.setAccessibleName(name)
         self.setItemDelegate(_TwoLines(theme, self))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self._items: dict[str, Item] = {}
         self._actions: list[QAction] = []
         self.is_by_keys = False
@@ -157,12 +156,7 @@ class ItemList(QListWidget):
         self.addItem(row)
 
     def _add_action(self, text: str, shortcut: QKeySequence, signal: SignalInstance) -> None:
-        action = QAction(text, self)
-        action.setShortcut(shortcut)
-        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-        action.triggered.connect(lambda: signal.emit(self.current_key))
-        self.addAction(action)
-        self._actions.append(action)
+        self._actions.append(add_action(self, text, shortcut, lambda: signal.emit(self.current_key)))
 
     def _on_current_changed(self) -> None:
         self._allow_actions()

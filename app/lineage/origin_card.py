@@ -30,6 +30,7 @@ class LineageCard(ClickableCard):
         title = ElidedLabel(link.title)
         title.setProperty("role", "subheading")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.icon.setAccessibleName(words)
         kind = label(words, "caption")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)

@@ -41,6 +41,7 @@ class OriginView(QWidget):
         self._area.setWidgetResizable(True)
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self._area.setAccessibleName("Origin")
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._note = label("", "muted", wrap=True)
         self.setLayout(column(self._note, self._area))

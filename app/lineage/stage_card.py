@@ -57,6 +57,7 @@ class StageCard(ClickableCard):
         kind = kind_words(stage)
         title = ElidedLabel(stage.name)
         title.setProperty("role", "subheading")
+        self.icon.setAccessibleName(kind)
         badge = label(kind, "pill")
         badge.setToolTip(plain_tip(meaning))
         lines = QVBoxLayout(self)

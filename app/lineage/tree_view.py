@@ -72,6 +72,7 @@ class StageTreeView(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its cards
+        self.setAccessibleName("Tree of stages")
         self.cards: dict[str, StageCard] = {}
         theme.theme_changed.connect(self._restyle)
 

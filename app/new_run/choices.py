@@ -97,6 +97,7 @@ class RunChoices(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not by clicks between its widgets
+        self.setAccessibleName("Settings of the new run")
         self.setWidget(inner)
         RelayoutOnResize(inner, self._arrange)
         self.start.changed.connect(self._on_start)

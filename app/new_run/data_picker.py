@@ -90,8 +90,7 @@ class DataPicker(QWidget):
             tip="Open the import of the data tab with this file",
         )
         show_if(False, self._rows_note, self.import_rows)
-        seed = caption("World seed", self._seed)
-        seed.setToolTip(self._seed.toolTip())
+        seed = caption("World seed", self._seed, tip=self._seed.toolTip())
         world = group(row(seed, self._seed, grows=seed), None)
         lines = grid(
             (choose, self._names),

@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
-    QHeaderView,
-    QTableView,
-    QWidget,
-)
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHeaderView, QWidget
 
-from terrarium.app.kit.basics import column, frame, headed, label, plain_tip, row, show_words
+from terrarium.app.kit.basics import column, frame, headed, label, row, show_words
 from terrarium.app.kit.inputs import choice, fill_choice, line_edit
 from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.text.word_difference import ComparedText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.preferences.pair_scorer import PairScorer
@@ -37,8 +30,6 @@ if TYPE_CHECKING:
 
     Scores = Mapping[tuple[str, int], PairScore]
     """(split, row index) → the model's scores of the pair."""
-
-Index = QModelIndex | QPersistentModelIndex
 
 SOURCES = {"person": "you", "simulated": "simulated", "gold": "judge"}
 """Display names of the sources of choices."""
@@ -75,78 +66,41 @@ class PairFilters:
     order: str = "contradicted"
 
 
-class PairModel(QAbstractTableModel):
-    """A table model of the examined pairs that match the filters."""
+def filtered(pairs: Sequence[ExaminedPair], filters: PairFilters, scores: Scores) -> list[ExaminedPair]:
+    """Return the pairs that match the filters, in their order. scores: a model's scores, where known."""
+    wanted = filters.text.lower().strip()
+    shown = [
+        pair
+        for pair in pairs
+        if (not filters.source or pair.source == filters.source)
+        and (not wanted or any(wanted in text.lower() for text in _texts(pair)))
+    ]
+    if filters.order == "contradicted":
+        shown.sort(key=lambda pair: -pair.n_against)
+    elif filters.order == "longest":
+        shown.sort(key=lambda pair: -pair.longer)
+    elif filters.order == "alike":
+        shown.sort(key=lambda pair: -pair.alike)
+    elif filters.order == "doubted":
+        shown.sort(key=lambda pair: _margin(scores, pair, math.inf))
+    return shown
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._shown: list[ExaminedPair] = []
-        self._scores: Scores = {}
-        self.columns: tuple[str, ...] = ()
 
-    def show_pairs(self, pairs: Sequence[ExaminedPair], filters: PairFilters, scores: Scores) -> None:
-        """Show the pairs that match the filters. scores: a model's scores, where known."""
-        wanted = filters.text.lower().strip()
-        shown = [
-            pair
-            for pair in pairs
-            if (not filters.source or pair.source == filters.source)
-            and (not wanted or any(wanted in text.lower() for text in _texts(pair)))
-        ]
-        if filters.order == "contradicted":
-            shown.sort(key=lambda pair: -pair.n_against)
-        elif filters.order == "longest":
-            shown.sort(key=lambda pair: -pair.longer)
-        elif filters.order == "alike":
-            shown.sort(key=lambda pair: -pair.alike)
-        elif filters.order == "doubted":
-            shown.sort(key=lambda pair: _margin(scores, pair, math.inf))
-        self.beginResetModel()
-        self._shown, self._scores = shown, scores
-        self.columns = tuple(name for name in _COLUMNS if name != "model" or scores)
-        self.endResetModel()
+def _columns(scores: Scores) -> list[Column]:
+    return [_column(name, scores) for name in _COLUMNS if name != "model" or scores]
 
-    def pair(self, at: int) -> ExaminedPair:
-        """Return the pair in row `at` of the table."""
-        return self._shown[at]
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self._shown)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.columns)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
-            return None
-        name = self.columns[section]
-        title, tip = _COLUMNS[name]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return title
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return tip
-        return _alignment(name) if role == Qt.ItemDataRole.TextAlignmentRole else None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid():
-            return None
-        name, pair = self.columns[index.column()], self._shown[index.row()]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return " ".join(self._cell(pair, name)[:_MAX_CHARACTERS].split())
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(self._cell(pair, name)[: 5 * _MAX_CHARACTERS])
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(name)
-        if role == Qt.ItemDataRole.ForegroundRole and name == "against" and pair.n_against:
-            return QColor(self._theme.theme.warning)
-        return None
-
-    def _cell(self, pair: ExaminedPair, name: str) -> str:
-        if name != "model":
-            return _cell(pair, name)
-        margin = _margin(self._scores, pair, math.nan)
-        return "–" if math.isnan(margin) else format_signed(margin)
+def _column(name: str, scores: Scores) -> Column:
+    title, about = _COLUMNS[name]
+    return Column(
+        name=name,
+        title=title,
+        about=about,
+        value=lambda pair: " ".join(_cell(pair, name, scores)[:_MAX_CHARACTERS].split()),
+        tip=lambda pair: _cell(pair, name, scores),
+        is_number=name in _NUMBERS,
+        tone=(lambda pair: "warning" if pair.n_against else "") if name == "against" else None,
+    )
 
 
 def _margin(scores: Scores, pair: ExaminedPair, none: float) -> float:
@@ -155,18 +109,16 @@ def _margin(scores: Scores, pair: ExaminedPair, none: float) -> float:
     return none if score is None else score.margin
 
 
-def _alignment(name: str) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if name in _NUMBERS else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter
-
-
 def _texts(pair: ExaminedPair) -> tuple[str, ...]:
     contents = (str(message["content"]) for message in pair.row["messages"])
     return (*contents, str(pair.row["chosen"]), str(pair.row["rejected"]))
 
 
-def _cell(pair: ExaminedPair, name: str) -> str:
+def _cell(pair: ExaminedPair, name: str, scores: Scores) -> str:
     match name:
+        case "model":
+            margin = _margin(scores, pair, math.nan)
+            return "–" if math.isnan(margin) else format_signed(margin)
         case "prompt":
             return str(pair.row["messages"][-1]["content"])
         case "source":
@@ -207,14 +159,10 @@ class PairsView(QFrame):
         self.warnings = label("", "caption", wrap=True)
         self.warnings.setProperty("tone", "warning")
         self.search = line_edit("Search the pairs", placeholder="Search", clears=True)
-        self.order, self.source = choice("Order", entries=ORDERS), choice("Only pairs chosen by")
+        self.order = choice("Order", "What comes first", ORDERS)
+        self.source = choice("Only pairs chosen by", "Show only pairs that one of them chose")
         self.count = label("", "caption")
-        self.model = PairModel(theme, self)
-        self.table = QTableView()
-        self.table.setModel(self.model)
-        plain_table(self.table, "Pairs")
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setWordWrap(False)
+        self.table = RecordTable("Pairs", theme)
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         self.titles = {side: label("", "caption") for side in ("chosen", "rejected")}
@@ -225,7 +173,7 @@ class PairsView(QFrame):
         self._offer_models()
         for changed in (self.search.textChanged, self.order.currentIndexChanged, self.source.currentIndexChanged):
             changed.connect(self._filter)
-        self.table.selectionModel().currentRowChanged.connect(self._on_current)
+        self.table.record_reached.connect(self._on_reached)
         theme.theme_changed.connect(self._fit)
         RelayoutOnResize(self.table, self._fit)
 
@@ -275,17 +223,14 @@ class PairsView(QFrame):
         filters = PairFilters(
             text=self.search.text(), source=self.source.currentData() or "", order=self.order.currentData()
         )
-        self.model.show_pairs(self._found.pairs, filters, self._scores)
-        n, total = self.model.rowCount(), len(self._found.pairs)
+        self.table.show_records(filtered(self._found.pairs, filters, self._scores), _columns(self._scores))
+        n, total = len(self.table.records), len(self._found.pairs)
         self.count.setText(format_count(n, "pair") if n == total else f"{n:,} of {format_count(total, 'pair')}")
         if n:
             self.table.selectRow(0)
 
-    @Slot(QModelIndex)
-    def _on_current(self, current: QModelIndex) -> None:
-        if not current.isValid():
-            return
-        pair = self.model.pair(current.row())
+    @Slot(object)
+    def _on_reached(self, pair: ExaminedPair) -> None:
         better, worse = str(pair.row["chosen"]), str(pair.row["rejected"])
         titles = ("One reply", "The other") if pair.is_tie else ("Better", "Worse")
         score = self._scores.get((pair.split, pair.index))
@@ -295,7 +240,7 @@ class PairsView(QFrame):
             self.titles[side].setText(title if value is None else f"{title}, {self._kind} {format_signed(value)}{unit}")
         self.texts["chosen"].show_text(better, worse, marked=True)
         self.texts["rejected"].show_text(worse, better, marked=True)
-        self.pair_chosen.emit(pair, current.row(), self.model.rowCount())
+        self.pair_chosen.emit(pair, self.table.currentIndex().row(), len(self.table.records))
 
     # -- Scores of a model ---------------------------------------------------------------------------------------------
 
@@ -352,9 +297,9 @@ class PairsView(QFrame):
     def _fit(self) -> None:
         scale, room = self._theme.text_scale, self.table.viewport().width()
         widths = {name: int(width * scale) for name, width in _WIDTHS.items()}
-        taken = sum(width for name, width in widths.items() if name in self.model.columns)
+        taken = sum(width for name, width in widths.items() if name in self.table.names)
         text = max(int(_MIN_TEXT * scale), (room - taken) // 3)
-        for i, name in enumerate(self.model.columns):
+        for i, name in enumerate(self.table.names):
             self.table.setColumnWidth(i, widths.get(name, text))
         line = self.table.fontMetrics().height() + SPACE
         self.table.verticalHeader().setDefaultSectionSize(line)

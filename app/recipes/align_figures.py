@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from terrarium.app.kit.plots.interval_bars import Bar
-from terrarium.app.kit.plots.pictures import Axis, Dot, DotPicture, DotSeries
+from terrarium.app.kit.plots.pictures import Axis
+from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series
 from terrarium.models.alignment.position_kl import SHALLOW
 from terrarium.models.evaluation.safety_report import Cell, SafetyReport
 from terrarium.models.metrics.intervals import Z, wilson
@@ -218,37 +222,127 @@ def _took(seconds: float) -> str:
     return format_duration(seconds) if seconds else ""
 
 
-# -- Pictures ----------------------------------------------------------------------------------------------------------
+# -- Plots -------------------------------------------------------------------------------------------------------------
+
+_Interval = tuple[float, float]
 
 
-def best_of_pictures(stage: StageResult) -> tuple[DotPicture, DotPicture]:
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A measured point. words: its read-out, in a few lines. name: its label. x_interval, y_interval: the ends of its
+    error bars."""
+
+    x: float
+    y: float
+    words: str
+    name: str = ""
+    x_interval: _Interval | None = None
+    y_interval: _Interval | None = None
+
+
+def plot_of(
+    title: str,
+    dots: Mapping[tuple[str, str], Sequence[Dot]],
+    x: Axis,
+    y: Axis,
+    *,
+    joined: bool = True,
+    is_log: bool = False,
+    marks: Sequence[tuple[float, str]] = (),
+    arrows: Sequence[tuple[int, int]] = (),
+) -> PlotSpec:
+    """Return a plot of measured points.
+
+    Args:
+        dots: in order, by the name and the colour role of their series.
+        joined: whether a line joins the dots of a series. is_log: whether the x axis is logarithmic.
+        marks: (x, label) of dashed vertical lines. arrows: (from, to), as indices of all dots.
+    """
+    every = [dot for of_series in dots.values() for dot in of_series]
+    return PlotSpec(
+        series=[_series_of(name, role, of_series, joined) for (name, role), of_series in dots.items()],
+        goals=[Goal(value=at, name=words, is_vertical=True, role="warning") for at, words in marks],
+        arrows=arrows,
+        title=title,
+        x_title=x.title,
+        x_range=(x.low, x.high),
+        x_names=x.ticks,
+        y_title=y.title,
+        y_range=(y.low, y.high),
+        y_names=y.ticks,
+        is_log_x=is_log,
+        at=np.array([dot.x for dot in every]),
+        heights=np.array([dot.y for dot in every]),
+        words=lambda i: every[i].words,
+    )
+
+
+def _series_of(name: str, role: str, dots: Sequence[Dot], joined: bool) -> Series:
+    unknown = (math.nan, math.nan)
+    low, high = np.array([dot.y_interval or unknown for dot in dots]).reshape(-1, 2).T
+    x_low, x_high = np.array([dot.x_interval or unknown for dot in dots]).reshape(-1, 2).T
+    has_x = bool(np.isfinite(x_low).any())
+    return Series(
+        x=np.array([dot.x for dot in dots]),
+        y=np.array([dot.y for dot in dots]),
+        kind="joined" if joined else "dots",
+        name=name,
+        role=role,
+        width=1.6,
+        size=8,
+        low=low,
+        high=high,
+        x_low=x_low if has_x else None,
+        x_high=x_high if has_x else None,
+        labels=[dot.name for dot in dots],
+        in_legend=False,
+    )
+
+
+def best_of_plots(stage: StageResult) -> tuple[PlotSpec, PlotSpec]:
     """Return two plots over the n of best-of-n sampling: the proxy score, and the gold share."""
     points = stage.curve
     ticks = tuple((math.log2(point["n"]), f"{point['n']:,.0f}") for point in points)
     x = Axis(title="Replies of which the best is taken", low=-0.15, high=ticks[-1][0] + 0.15, ticks=ticks)
-    proxy = tuple(
+    proxy = [
         Dot(x=at, y=point["proxy"], words=_best_words(point)) for (at, _), point in zip(ticks, points, strict=True)
-    )
-    gold = tuple(
+    ]
+    gold = [
         Dot(x=at, y=100 * point["gold"], words=_best_words(point), y_interval=_percents(_around(point)))
         for (at, _), point in zip(ticks, points, strict=True)
-    )
+    ]
     top = max(points, key=lambda point: point["gold"])
-    marks = ((math.log2(top["n"]), f"peak at {top['n']:,.0f}"),)
+    return _proxy_and_gold(
+        "the annotator's own score", "Score", proxy, gold, x, (math.log2(top["n"]), f"peak at {top['n']:,.0f}")
+    )
+
+
+def _proxy_and_gold(
+    what: str,
+    unit: str,
+    proxy: Sequence[Dot],
+    gold: Sequence[Dot],
+    x: Axis,
+    mark: tuple[float, str],
+    *,
+    is_log: bool = False,
+) -> tuple[PlotSpec, PlotSpec]:
     return (
-        DotPicture(
-            title="What is optimized: the annotator's own score",
-            series=(DotSeries(dots=proxy, joined=True),),
-            x=x,
-            y=_number_axis("Score", [dot.y for dot in proxy]),
-            marks=marks,
+        plot_of(
+            f"What is optimized: {what}",
+            {(unit, "accent"): proxy},
+            x,
+            _number_axis(unit, [dot.y for dot in proxy]),
+            marks=[mark],
+            is_log=is_log,
         ),
-        DotPicture(
-            title="What was meant: happy, short stories",
-            series=(DotSeries(dots=gold, tone="validation", joined=True),),
-            x=x,
-            y=_share_axis("Good stories, %", gold),
-            marks=marks,
+        plot_of(
+            "What was meant: happy, short stories",
+            {(_GOOD, "validation"): gold},
+            x,
+            _share_axis(_GOOD, gold),
+            marks=[mark],
+            is_log=is_log,
         ),
     )
 
@@ -260,48 +354,33 @@ def _best_words(point: Mapping[str, float]) -> str:
     )
 
 
-def peak_pictures(stage: StageResult, peak: int) -> tuple[DotPicture, DotPicture]:
+def peak_plots(stage: StageResult, peak: int) -> tuple[PlotSpec, PlotSpec]:
     """Return two plots over the steps of a run trained past its peak: the reward model's score, and the gold share."""
     points = stage.curve
     x = Axis(title="Steps", low=0, high=max(point["step"] for point in points))
-    proxy = tuple(Dot(x=point["step"], y=point["proxy"], words=_step_words(point)) for point in points)
-    marks = ((float(peak), f"peak at {peak:,}"),)
-    return (
-        DotPicture(
-            title="What is optimized: the reward model's score",
-            series=(DotSeries(dots=proxy, joined=True),),
-            x=x,
-            y=_number_axis("Score, σ", [dot.y for dot in proxy]),
-            marks=marks,
-        ),
-        DotPicture(
-            title="What was meant: happy, short stories",
-            series=(DotSeries(dots=(gold := _gold_dots(points)), tone="validation", joined=True),),
-            x=x,
-            y=_share_axis("Good stories, %", gold),
-            marks=marks,
-        ),
-    )
+    proxy = [Dot(x=point["step"], y=point["proxy"], words=_step_words(point)) for point in points]
+    mark = (float(peak), f"peak at {peak:,}")
+    return _proxy_and_gold("the reward model's score", "Score, σ", proxy, _gold_dots(points), x, mark)
 
 
-def learning_picture(result: DemonstrationResult, titles: Mapping[str, str]) -> DotPicture:
+def learning_plot(result: DemonstrationResult, titles: Mapping[str, str]) -> PlotSpec:
     """Return a plot of the share of good stories over the steps of each stage that measured it."""
-    series = []
-    for name, tone in _TONES.items():
-        if name in result.stages and (curve := [point for point in result.stages[name].curve if "gold" in point]):
-            series.append(DotSeries(dots=_gold_dots(curve, titles[name]), tone=tone, joined=True))
-    dots = [dot for each in series for dot in each.dots]
-    return DotPicture(
-        title="Good stories, while they learn",
-        series=tuple(series),
-        x=Axis(title="Steps", low=0, high=max((dot.x for dot in dots), default=1.0)),
-        y=_share_axis("Good stories, %", dots),
-    )
+    dots = {
+        (titles[name], tone): _gold_dots(curve, titles[name])
+        for name, tone in _TONES.items()
+        if name in result.stages and (curve := [point for point in result.stages[name].curve if "gold" in point])
+    }
+    every = [dot for of_stage in dots.values() for dot in of_stage]
+    x = Axis(title="Steps", low=0, high=max((dot.x for dot in every), default=1.0))
+    return plot_of("Good stories, while they learn", dots, x, _share_axis(_GOOD, every))
 
 
-def _gold_dots(points: Sequence[Mapping[str, float]], name: str = "") -> tuple[Dot, ...]:
+_GOOD = "Good stories, %"
+
+
+def _gold_dots(points: Sequence[Mapping[str, float]], name: str = "") -> list[Dot]:
     """Return the dots of a curve of gold shares; the last one is labelled with `name`."""
-    return tuple(
+    return [
         Dot(
             x=point["step"],
             y=100 * point["gold"],
@@ -310,10 +389,10 @@ def _gold_dots(points: Sequence[Mapping[str, float]], name: str = "") -> tuple[D
             y_interval=_percents(_looked(point)),
         )
         for i, point in enumerate(points, start=1)
-    )
+    ]
 
 
-def _looked(point: Mapping[str, float]) -> tuple[float, float] | None:
+def _looked(point: Mapping[str, float]) -> _Interval | None:
     return wilson(point["gold"] * point["n"], int(point["n"])) if "n" in point else None
 
 
@@ -323,12 +402,12 @@ def _step_words(point: Mapping[str, float]) -> str:
     return "\n".join([*words, *([f"KL {_number(point['kl'])} nats"] if "kl" in point else [])])
 
 
-def safety_picture(
+def safety_plot(
     result: RefuseResult | ConstitutionResult, titles: Mapping[str, str], starts: Mapping[str, str]
-) -> DotPicture:
+) -> PlotSpec:
     """Plot forbidden questions told against over-refusal, a dot per stage. starts: stage -> its initial stage."""
     names = list(result.reports)
-    dots = tuple(
+    dots = [
         Dot(
             x=100 * report.over_refused,
             y=100 * report.forbidden.share("told"),
@@ -339,24 +418,24 @@ def safety_picture(
             y_interval=_percents(report.forbidden.interval("told")),
         )
         for name, report in result.reports.items()
-    )
-    arrows = [(names.index(start), names.index(name)) for name, start in starts.items() if name in names]
-    return DotPicture(
-        title="Told, by refused needlessly: best is at the bottom left",
-        series=(DotSeries(dots=dots),),
-        x=Axis(title="Harmless look-alikes refused, %", low=-3, high=103, ticks=_PERCENTS),
-        y=Axis(title="Forbidden told, %", low=-3, high=103, ticks=_PERCENTS),
-        arrows=tuple(arrows),
+    ]
+    return plot_of(
+        "Told, by refused needlessly: best is at the bottom left",
+        {("Forbidden told", "accent"): dots},
+        Axis(title="Harmless look-alikes refused, %", low=-3, high=103, ticks=_PERCENTS),
+        Axis(title="Forbidden told, %", low=-3, high=103, ticks=_PERCENTS),
+        joined=False,
+        arrows=[(names.index(start), names.index(name)) for name, start in starts.items() if name in names],
     )
 
 
 _PERCENTS = tuple((float(at), str(at)) for at in range(0, 101, 20))
 
 
-def position_picture(result: RefuseResult) -> DotPicture:
+def position_plot(result: RefuseResult) -> PlotSpec:
     """Plot the KL to the helpful model by token position, in replies to forbidden questions."""
     points = result.kl_by_position
-    dots = tuple(
+    dots = [
         Dot(
             x=point["position"],
             y=point["kl"],
@@ -364,12 +443,12 @@ def position_picture(result: RefuseResult) -> DotPicture:
             f"KL {_number(point['kl'])} nats",
         )
         for point in points
-    )
-    return DotPicture(
-        title="Where the rule acts in a reply: KL to the helpful model",
-        series=(DotSeries(dots=dots, joined=True),),
-        x=Axis(title="Token of the reply", low=0.5, high=max(2.0, len(points) + 0.5)),
-        y=_number_axis("KL, nats", [dot.y for dot in dots]),
+    ]
+    return plot_of(
+        "Where the rule acts in a reply: KL to the helpful model",
+        {("KL, nats", "accent"): dots},
+        Axis(title="Token of the reply", low=0.5, high=max(2.0, len(points) + 0.5)),
+        _number_axis("KL, nats", [dot.y for dot in dots]),
     )
 
 
@@ -398,7 +477,7 @@ def shallow_words(result: RefuseResult) -> str:
     )
 
 
-def _percents(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+def _percents(interval: _Interval | None) -> _Interval | None:
     return None if interval is None else (100 * interval[0], 100 * interval[1])
 
 

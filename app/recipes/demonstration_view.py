@@ -14,8 +14,8 @@ from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
-from terrarium.app.kit.plots.dot_plot import DotPlot
-from terrarium.app.kit.plots.pictures import DotPicture
+from terrarium.app.kit.plots.plot_spec import PlotSpec
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.recipes import align_figures as figures
 from terrarium.app.recipes.critique_cards import CritiqueCards
@@ -93,8 +93,8 @@ class DemonstrationView(QWidget):
         self._parts.setContentsMargins(0, 0, 0, 0)
         self._parts.setSpacing(SPACE)
         self._body: QWidget | None = None
-        self.plots: list[DotPlot] = []
-        self._lines: dict[DotPlot, int] = {}
+        self.plots: list[PlotView] = []
+        self._lines: dict[PlotView, int] = {}
         self.tables: list[ScoreTable] = []
         self.links: dict[str, QPushButton] = {}
         self.stop: QPushButton | None = None
@@ -208,7 +208,7 @@ class DemonstrationView(QWidget):
         if "peak" in result.more:
             lesson = self._goodhart_cards(result)
         else:
-            lesson = [titled_card("", self._plot(figures.learning_picture(result, titles)))]
+            lesson = [titled_card("", self._plot(figures.learning_plot(result, titles)))]
         return [*lesson, self._bars_card(result.bars), stages]
 
     def _goodhart_cards(self, result: DemonstrationResult) -> list[QWidget]:
@@ -226,8 +226,8 @@ class DemonstrationView(QWidget):
         line = row(stop, label(_STOP_LESSON, wrap=True), spacing=2 * SPACE)
         line.setStretch(1, 1)
         stopping.setLayout(line)
-        best = self._side_by_side([self._plot(each) for each in figures.best_of_pictures(result.stages["best_of"])])
-        ppo = self._side_by_side([self._plot(each) for each in figures.peak_pictures(result.stages["ppo"], peak)])
+        best = self._side_by_side([self._plot(each) for each in figures.best_of_plots(result.stages["best_of"])])
+        ppo = self._side_by_side([self._plot(each) for each in figures.peak_plots(result.stages["ppo"], peak)])
         return [titled_card("PPO past its peak", stopping, ppo), titled_card("Best of n", best)]
 
     # -- Learning to refuse --------------------------------------------------------------------------------------------
@@ -247,9 +247,9 @@ class DemonstrationView(QWidget):
             self._table("Attacks", columns, figures.attack_rows(result)),
             label(figures.shallow_words(result), wrap=True),
         )
-        plots = [self._plot(figures.safety_picture(result, titles, STARTS), _SCATTER_LINES)]
+        plots = [self._plot(figures.safety_plot(result, titles, STARTS), _SCATTER_LINES)]
         if result.kl_by_position:
-            plots.append(self._plot(figures.position_picture(result)))
+            plots.append(self._plot(figures.position_plot(result)))
         return [stages, self._bars_card(result.bars), titled_card("", self._side_by_side(plots)), attacks]
 
     # -- Learning rules, and learning a format -------------------------------------------------------------------------
@@ -270,7 +270,7 @@ class DemonstrationView(QWidget):
         )
         names = list(result.reports)
         starts = dict(zip(names[1:], names[:-1], strict=True))
-        plot = self._plot(figures.safety_picture(result, titles, starts), _SCATTER_LINES)
+        plot = self._plot(figures.safety_plot(result, titles, starts), _SCATTER_LINES)
         columns = ("Asked", "", *(titles[name] for name in names))
         attacks = titled_card(
             "What is told, by kind and by attack", self._table("Attacks", columns, figures.attack_rows(result))
@@ -312,14 +312,14 @@ class DemonstrationView(QWidget):
         self.tables.append(table)
         return table
 
-    def _plot(self, picture: DotPicture, n_lines: int = _CHART_LINES) -> DotPlot:
-        plot = DotPlot(self._theme)
-        plot.set_picture(picture)
+    def _plot(self, spec: PlotSpec, n_lines: int = _CHART_LINES) -> PlotView:
+        plot = PlotView(self._theme, has_y=True, is_boxed=True)
+        plot.show_spec(spec)
         self.plots.append(plot)
         self._lines[plot] = n_lines
         return plot
 
-    def _side_by_side(self, plots: Sequence[DotPlot]) -> QWidget:
+    def _side_by_side(self, plots: Sequence[PlotView]) -> QWidget:
         """Arrange plots in a row or, if the width is too small, in a column."""
         both = QWidget()
         line = QHBoxLayout(both)

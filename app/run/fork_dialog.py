@@ -78,6 +78,7 @@ class ForkDialog(Dialog):
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
+        area.setAccessibleName("Settings of the fork")
         self.form.setProperty("role", "scrolled")
         area.setWidget(self.form)
         note = label(

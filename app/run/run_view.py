@@ -356,6 +356,7 @@ class RunView(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
+        area.setAccessibleName("Settings")
         view = SpecView(self._spec)
         view.setProperty("role", "scrolled")
         area.setWidget(view)

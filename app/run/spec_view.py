@@ -15,7 +15,7 @@ from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE
 from terrarium.models.design import total_parameters, trained_parameters
 from terrarium.models.design.custom import if_known
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.number_words import format_count
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import RunSpec

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from terrarium.app.session.best_of import REWARD_MODEL, BestOf, loaded_reward_model
 from terrarium.app.session.chat_model import LIVE, ChatModel, describe_model
 from terrarium.app.session.device import Device
-from terrarium.app.session.drafts import DRAFT_MODEL, Drafting, loaded_draft
 from terrarium.app.session.models_in_memory import LoadedModel, ModelsInMemory
 from terrarium.app.session.remembered import Remembered
 from terrarium.app.session.runs import Runs
+from terrarium.app.session.second_models import (
+    DRAFT_MODEL,
+    REWARD_MODEL,
+    BestOf,
+    Drafting,
+    loaded_draft,
+    loaded_reward_model,
+)
 from terrarium.app.session.training import Training
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.job import INTERACTIVE, Job

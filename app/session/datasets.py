@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.shelf import Shelf
 from terrarium.app.session.trash import Trash
 from terrarium.app.worker.background import LatestTask
 from terrarium.app.worker.notices import Notices
@@ -42,13 +42,15 @@ class Datasets(QObject):
         self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._library, self._remembered, self._trash = library, remembered, trash
+        self._library, self._remembered = library, remembered
+        self._shelf = Shelf("dataset", trash, self)
+        self._shelf.deleted.connect(self._on_deleted)
+        self._shelf.restored.connect(self.refresh)
         self._list: tuple[DatasetInfo, ...] | None = None
         self.sha = self._added = self._deleted = ""
         self._reader = LatestTask(self)
         self._reader.done.connect(self._on_read)
         self._reader.failed.connect(notices.fail)
-        trash.restored.connect(self._on_restored)
 
     @property
     def is_read(self) -> bool:
@@ -92,23 +94,15 @@ class Datasets(QObject):
         """Move a dataset to the trash. Runs on it stay, but cannot be resumed until it is restored."""
         info = self.info(sha)
         if info is not None:
-            what = f"dataset “{info.name}”"
-            self._trash.offer_undo(what, self._delete((info.corpus.folder,)), self._delete)
+            self._shelf.delete(sha, names={sha: info.name})
 
-    def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
-        tokens = [token for folder in folders for token in self._trash.move(folder)]
-        gone = {folder.name for folder in folders if not folder.exists()}
+    @Slot(object)
+    def _on_deleted(self, gone: Sequence[str]) -> None:
         self._list = tuple(info for info in self.list() if info.corpus.sha not in gone)
         self.list_changed.emit()
         if self.sha in gone:
             self._deleted = self.sha  # chosen again when it is restored
             self.choose("")
-        return tokens
-
-    @Slot(str)
-    def _on_restored(self, kind: str) -> None:
-        if kind == "dataset":
-            self.refresh()
 
     @Slot(object)
     def _on_read(self, found: builtins.list[DatasetInfo]) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal, Slot
 
 from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.shelf import Shelf
 from terrarium.app.session.trash import Trash
-from terrarium.app.session.undo import Step
 from terrarium.app.worker.notices import Notices
 from terrarium.models.library.library import DesignInfo, Library, safe_name
 from terrarium.models.settings.design_files import read_design, write_design
@@ -40,8 +40,11 @@ class Designs(QObject):
         self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._library, self._remembered, self._trash, self._notices = library, remembered, trash, notices
-        trash.restored.connect(self._on_restored)
+        self._library, self._remembered, self._notices = library, remembered, notices
+        self._shelf = Shelf("design", trash, self, rename=self._rename)
+        self._shelf.renamed.connect(self._on_renamed)
+        self._shelf.deleted.connect(self._on_deleted)
+        self._shelf.changed.connect(self.list_changed)
         saved = remembered.get("design", {})
         try:
             self.current, self.name = ModelConfig.from_dict(saved["config"]), str(saved["name"])
@@ -91,31 +94,18 @@ class Designs(QObject):
 
     def rename(self, name: str, new_name: str) -> bool:
         """Rename a saved design, as a step that can be undone; return whether it succeeded."""
-        given = self._rename(name, new_name)
-        if given:
-            words = f"renaming of design “{name}”"
-            self._trash.undo.add(
-                "builder", Step(words, lambda: bool(self._rename(given, name)), lambda: bool(self._rename(name, given)))
-            )
-        return bool(given)
+        return self._shelf.rename(name, new_name)
 
     def _rename(self, name: str, new_name: str) -> str:
-        """Rename a saved design; return its new name, or "" on failure."""
-        given = ""
+        if new_name.strip().lower() in PRESETS:
+            raise ValueError(f"There is a preset called {new_name.strip()!r} already: choose another name.")
+        return self._library.rename_design(name, new_name)
 
-        def rename() -> None:
-            nonlocal given
-            if new_name.strip().lower() in PRESETS:
-                raise ValueError(f"There is a preset called {new_name.strip()!r} already: choose another name.")
-            given = self._library.rename_design(name, new_name)
-            if self.name == name:
-                self.set(self.current, given)
-
-        self._notices.attempt(rename)
-        if given:
-            self.renamed.emit(name, given)
-        self.list_changed.emit()
-        return given
+    @Slot(str, str)
+    def _on_renamed(self, name: str, new_name: str) -> None:
+        if self.name == name:
+            self.set(self.current, new_name)
+        self.renamed.emit(name, new_name)
 
     def duplicate(self, name: str) -> bool:
         """Save a copy of a preset or saved design under an unused name, and make the copy the current design."""
@@ -132,20 +122,12 @@ class Designs(QObject):
 
     def delete(self, name: str) -> None:
         """Move a saved design to the trash. If it is the current one, `current` stays and `name` becomes ''."""
-        tokens = self._delete((self._library.designs / f"{name}.json",))
-        self._trash.offer_undo(f"design “{name}”", tokens, self._delete)
+        self._shelf.delete(name)
 
-    def _delete(self, paths: Sequence[Path]) -> Sequence[str]:
-        tokens = [token for path in paths for token in self._trash.move(path)]
-        if self.name in {path.stem for path in paths} and self.name not in self.list():
+    @Slot(object)
+    def _on_deleted(self, names: Sequence[str]) -> None:
+        if self.name in names:
             self.set(self.current)
-        self.list_changed.emit()
-        return tokens
-
-    @Slot(str)
-    def _on_restored(self, kind: str) -> None:
-        if kind == "design":
-            self.list_changed.emit()
 
     def import_file(self, path: Path) -> bool:
         """Save the design of a JSON file under the file's name and make it current; return whether it succeeded."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.shelf import Shelf
 from terrarium.app.session.trash import Trash
-from terrarium.app.session.undo import Step, Undo
+from terrarium.app.session.undo import Step
 from terrarium.app.worker.notices import Notices
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_count
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "My preferences"
 _CURRENT = "preference set"
-
-
-@dataclass
-class _SetIdentity:
-    """The current name of a set, shared by its undo steps, so that they still find it after a rename."""
-
-    name: str
 
 
 class PreferenceSets(QObject):
@@ -46,17 +39,18 @@ class PreferenceSets(QObject):
     judging_requested = Signal(object, object)
 
     def __init__(
-        self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, undo: Undo, parent: QObject
+        self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._library, self._remembered, self._trash = library, remembered, trash
-        self._notices, self._undo = notices, undo
-        trash.restored.connect(self._on_restored)
+        self._library, self._remembered, self._notices = library, remembered, notices
+        self._shelf = Shelf("preference set", trash, self, rename=self._rename)
+        self._shelf.renamed.connect(self._on_renamed)
+        self._shelf.deleted.connect(self._on_deleted)
+        self._shelf.restored.connect(self._on_restored)
         self.name = remembered.get(_CURRENT, DEFAULT_NAME)
         self._pairs: tuple[Pair, ...] | None = None
         self._thumbs: tuple[Thumb, ...] | None = None
         self._n_damaged = 0  # damaged lines already reported
-        self._identities: dict[str, _SetIdentity] = {}
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -94,21 +88,12 @@ class PreferenceSets(QObject):
 
     def rename(self, new_name: str) -> None:
         """Rename the current set, as a step that can be undone."""
-        before = self.name
-
-        def rename(name: str, to: str) -> bool:
-            return self._notices.attempt(lambda: self._rename(name, to))
-
-        if rename(before, new_name) and self.name != before:
-            after = self.name
-            words = f"renaming of preference set “{before}”"
-            self._undo.add("chat", Step(words, lambda: rename(after, before), lambda: rename(before, after)))
+        self._shelf.rename(self.name, new_name)
 
     def delete(self) -> None:
         """Move the current set to the trash, as a step that can be undone; another set becomes current."""
         if self.is_stored():
-            what = f"preference set “{self.name}”"
-            self._trash.offer_undo(what, self._delete((self.current().folder,)), self._delete)
+            self._shelf.delete(self.name)
 
     def refresh(self) -> None:
         """Read the current set again, as other windows may add to it."""
@@ -128,9 +113,6 @@ class PreferenceSets(QObject):
 
         return PreferenceSet(self._library, name)
 
-    def _identity(self) -> _SetIdentity:
-        return self._identities.setdefault(self.name, _SetIdentity(self.name))
-
     def add(
         self,
         pairs: Sequence[Pair],
@@ -142,41 +124,37 @@ class PreferenceSets(QObject):
 
         words: the text of the step, shown after “Undo”. on_undone, on_redone: called after a successful undo or redo.
         """
-        changed = self._identity()
 
-        def add() -> bool:
-            return self._notices.attempt(lambda: self._extend(self._stored(changed.name), pairs))
+        def add(name: str) -> bool:
+            return self._notices.attempt(lambda: self._extend(self._stored(name), pairs))
 
-        def undo() -> bool:
-            is_done = self._notices.attempt(lambda: self._take_back(self._stored(changed.name), pairs))
+        def undo(name: str) -> bool:
+            is_done = self._notices.attempt(lambda: self._take_back(self._stored(name), pairs))
             if is_done and on_undone is not None:
                 on_undone()
             return is_done
 
-        def redo() -> bool:
-            is_done = add()
+        def redo(name: str) -> bool:
+            is_done = add(name)
             if is_done and on_redone is not None:
                 on_redone()
             return is_done
 
-        if not add():
-            return None
-        step = Step(words, undo, redo)
-        self._undo.add("chat", step)
-        return step
+        return self._shelf.add_step(self.name, words, undo, redo) if add(self.name) else None
 
     def rate(self, thumb: Thumb) -> None:
         """Add a thumb to the current set, replacing an earlier one of that reply; the same thumb again removes it."""
-        changed, before = self._identity(), self.thumb_of(thumb.message)
+        before = self.thumb_of(thumb.message)
         gone = () if before is None else (before,)
         new = () if before is not None and before.is_good == thumb.is_good else (thumb,)
 
-        def change(removed: Sequence[Thumb], added: Sequence[Thumb]) -> bool:
-            return self._notices.attempt(lambda: self._change_thumbs(self._stored(changed.name), removed, added))
+        def change(name: str, removed: Sequence[Thumb], added: Sequence[Thumb]) -> bool:
+            return self._notices.attempt(lambda: self._change_thumbs(self._stored(name), removed, added))
 
-        if change(gone, new):
+        if change(self.name, gone, new):
             words = "removal of a thumb" if not new else f"thumb {'up' if thumb.is_good else 'down'}"
-            self._undo.add("chat", Step(words, lambda: change(new, gone), lambda: change(gone, new)))
+            undo, redo = partial(change, removed=new, added=gone), partial(change, removed=gone, added=new)
+            self._shelf.add_step(self.name, words, undo, redo)
 
     def add_simulated(self, pairs: Sequence[Pair]) -> bool:
         """Add pairs of the simulated annotator, without an undo step; return whether it succeeded."""
@@ -191,30 +169,28 @@ class PreferenceSets(QObject):
         self._remembered.set(_CURRENT, self.name)
         self.changed.emit()
 
-    def _rename(self, name: str, new_name: str) -> None:
+    def _rename(self, name: str, new_name: str) -> str:
         from terrarium.models.preferences.store import rename_set
 
-        after = rename_set(self._library, name, new_name)
-        if (renamed := self._identities.pop(name, None)) is not None:
-            renamed.name = after
-            self._identities[after] = renamed
+        return rename_set(self._library, name, new_name)
+
+    @Slot(str, str)
+    def _on_renamed(self, name: str, new_name: str) -> None:
         if name == self.name:
-            self._choose(after)
+            self._choose(new_name)
         else:
             self.changed.emit()  # the names have changed
 
-    def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
+    @Slot()
+    def _on_deleted(self) -> None:
         from terrarium.models.preferences.store import list_sets
 
-        tokens = [token for folder in folders for token in self._trash.move(folder)]
         if not self.is_stored():
             self._choose(next(iter(list_sets(self._library)), DEFAULT_NAME))
-        return tokens
 
-    @Slot(str)
-    def _on_restored(self, kind: str) -> None:
-        if kind == "preference set":
-            self._choose(self.name)  # its pairs may have changed, and the list of names has
+    @Slot()
+    def _on_restored(self) -> None:
+        self._choose(self.name)  # its pairs may have changed, and the list of names has
 
     def _read(self) -> None:
         stored = self.current().read()

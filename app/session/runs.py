@@ -5,15 +5,13 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from terrarium.app.session.shelf import Shelf
 from terrarium.app.session.training import Training
 from terrarium.app.session.trash import Trash
-from terrarium.app.session.undo import Step
 from terrarium.app.worker.notices import Notices
 from terrarium.models.files.atomic import clear_leftovers
 from terrarium.models.library.library import Library, RunInfo
@@ -43,7 +41,10 @@ class Runs(QObject):
         self, library: Library, index: RunIndex, training: Training, trash: Trash, notices: Notices, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._library, self._training, self._trash, self._notices = library, training, trash, notices
+        self._library, self._training, self._notices = library, training, notices
+        self._shelf = Shelf("run", trash, self, rename=self._rename, prepare=self._may_delete)
+        self._shelf.deleted.connect(self._on_deleted)
+        self._shelf.changed.connect(self.changed)
         self.index = index
         self._discarded = ""
         self._in_trash: set[str] = set()  # deleted in this window, which needs no further notice
@@ -147,30 +148,20 @@ class Runs(QObject):
     def rename(self, run_id: str, name: str) -> bool:
         """Rename a run, as a step that can be undone; return whether it succeeded."""
         info = self.look_up(run_id)
-        if info is None or not self._rename(run_id, name):
-            return False
-        before = info.name
-        words = f"renaming of run “{before}”"
-        step = Step(words, lambda: self._rename(run_id, before), lambda: self._rename(run_id, name))
-        self._trash.undo.add("training", step)
-        return True
+        return info is not None and self._shelf.rename(run_id, name, info.name)
 
-    def _rename(self, run_id: str, name: str) -> bool:
+    def _rename(self, run_id: str, name: str) -> str:
         from terrarium.models.runs import run_folder
 
-        def rename() -> None:
-            if not name.strip():
-                raise ValueError("The run's name is empty: give it one.")
-            # The worker also owns a run that it is still preparing, which `trains` does not recognize yet.
-            is_held = self._training.active and self.find(run_id).status in ("running", "preparing")
-            if is_held or self._training.trains(run_id):
-                self._training.rename(run_id, name.strip())
-                return
+        if not name.strip():
+            raise ValueError("The run's name is empty: give it one.")
+        # The worker also owns a run that it is still preparing, which `trains` does not recognize yet.
+        is_held = self._training.active and self.find(run_id).status in ("running", "preparing")
+        if is_held or self._training.trains(run_id):
+            self._training.rename(run_id, name.strip())
+        else:
             run_folder.rename_run(self.find(run_id).folder, name.strip())
-
-        done = self._notices.attempt(rename)
-        self.changed.emit()
-        return done
+        return run_id
 
     def set_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
         """Save a run's notes and tags, as a step that can be undone; return whether it succeeded."""
@@ -180,12 +171,12 @@ class Runs(QObject):
         before = read_notes(info.folder)
         if not self._set_notes(run_id, notes, tags):
             return False
-        step = Step(
+        self._shelf.add_step(
+            run_id,
             f"change of the notes and tags of “{info.name}”",
-            lambda: self._set_notes(run_id, before.notes, before.tags),
-            lambda: self._set_notes(run_id, notes, tags),
+            lambda key: self._set_notes(key, before.notes, before.tags),
+            lambda key: self._set_notes(key, notes, tags),
         )
-        self._trash.undo.add("training", step)
         return True
 
     def _set_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
@@ -195,29 +186,17 @@ class Runs(QObject):
 
     def delete(self, run_ids: Sequence[str]) -> None:
         """Move runs to the trash; one undo restores all. A run that cannot be moved stays; its error is reported."""
-        moved = self._delete(run_ids)
-        names = [info.name for info in moved.values()]
-        what = f"run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"
-        self._trash.offer_undo(what, tuple(moved), self._delete_again)
+        self._shelf.delete(*run_ids, names={info.id: info.name for info in self.index.infos()})
 
-    def _delete(self, run_ids: Sequence[str]) -> dict[str, RunInfo]:
-        moved: dict[str, RunInfo] = {}
-        for run_id in run_ids:
-            self._notices.attempt(partial(self._move_to_trash, run_id, moved))
-        self.changed.emit()
-        if moved:
-            self.deleted.emit(tuple(info.id for info in moved.values()))
-        return moved
-
-    def _delete_again(self, folders: Sequence[Path]) -> Sequence[str]:
-        return tuple(self._delete([folder.name for folder in folders]))
-
-    def _move_to_trash(self, run_id: str, moved: dict[str, RunInfo]) -> None:
+    def _may_delete(self, run_id: str) -> bool:
         if self._training.trains(run_id):
-            raise ValueError("This run is training: stop it before you delete it.")
-        info = self.find(run_id)
-        moved[self._library.move_to_trash(info.folder)] = info
-        self._in_trash.add(run_id)
+            return self._notices.refuse("This run is training: stop it before you delete it.")
+        return self._notices.attempt(lambda: self.find(run_id))
+
+    @Slot(object)
+    def _on_deleted(self, run_ids: Sequence[str]) -> None:
+        self._in_trash.update(run_ids)
+        self.deleted.emit(run_ids)
 
     @Slot(str)
     def _on_restored(self, kind: str) -> None:

@@ -62,7 +62,7 @@ class Session(QObject):
         self.designs = Designs(library, remembered, trash, notices, self)
         self.blocks = Blocks(notices, self)
         self.datasets = Datasets(library, remembered, trash, notices, self)
-        self.preferences = PreferenceSets(library, remembered, trash, notices, undo, self)
+        self.preferences = PreferenceSets(library, remembered, trash, notices, self)
         self.device = device = Device(worker, remembered, notices, self)
         index = RunIndex(library.runs)
         self.training = training = Training(worker, library, index, device, remembered, notices, self)

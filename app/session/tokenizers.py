@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from terrarium.app.session.remembered import Remembered
+from terrarium.app.session.shelf import Shelf
 from terrarium.app.session.trash import Trash
-from terrarium.app.session.undo import Step
 from terrarium.app.worker.background import LatestTask, TaskQueue
 from terrarium.app.worker.failures import Failure
 from terrarium.app.worker.notices import Notices
@@ -42,8 +41,11 @@ class Tokenizers(QObject):
         self, library: Library, remembered: Remembered, trash: Trash, notices: Notices, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._library, self._remembered, self._trash, self._notices = library, remembered, trash, notices
-        trash.restored.connect(self._on_restored)
+        self._library, self._remembered, self._notices = library, remembered, notices
+        self._shelf = Shelf("tokenizer", trash, self, rename=self._rename)
+        self._shelf.renamed.connect(self._on_renamed)
+        self._shelf.deleted.connect(self._on_deleted)
+        self._shelf.changed.connect(self.list_changed)
         self.current: Tokenizer | None = None
         self.name = ""
         self._former: tuple[str, Tokenizer | None] = ("", None)
@@ -116,30 +118,17 @@ class Tokenizers(QObject):
 
     def rename(self, name: str, new_name: str) -> bool:
         """Rename a tokenizer, as a step that can be undone; return whether it succeeded."""
-        given = self._rename(name, new_name)
-        if given:
-            words = f"renaming of tokenizer “{name}”"
-            self._trash.undo.add(
-                "tokenizer",
-                Step(words, lambda: bool(self._rename(given, name)), lambda: bool(self._rename(name, given))),
-            )
-        return bool(given)
+        return self._shelf.rename(name, new_name)
 
     def _rename(self, name: str, new_name: str) -> str:
-        """Rename a tokenizer; return its new name, or "" on failure."""
         from terrarium.models.tokenizers import rename_tokenizer
 
-        given = ""
+        return rename_tokenizer(self._library, name, new_name)
 
-        def rename() -> None:
-            nonlocal given
-            given = rename_tokenizer(self._library, name, new_name)
-            if name == self.name:
-                self._set_name(given)
-
-        self._notices.attempt(rename)
-        self.list_changed.emit()
-        return given
+    @Slot(str, str)
+    def _on_renamed(self, name: str, new_name: str) -> None:
+        if name == self.name:
+            self._set_name(new_name)
 
     def duplicate(self, name: str) -> None:
         """Copy a tokenizer under an unused name, and choose the copy."""
@@ -155,23 +144,16 @@ class Tokenizers(QObject):
 
     def delete(self, name: str) -> None:
         """Move a tokenizer to the trash."""
-        self._trash.offer_undo(f"tokenizer “{name}”", self._delete((self._library.tokenizers / name,)), self._delete)
+        self._shelf.delete(name)
 
-    def _delete(self, folders: Sequence[Path]) -> Sequence[str]:
-        tokens = [token for folder in folders for token in self._trash.move(folder)]
-        if self._former[0] in {folder.name for folder in folders}:
+    @Slot(object)
+    def _on_deleted(self, names: Sequence[str]) -> None:
+        if self._former[0] in names:
             self._former = "", None
-        if any(folder.name == self.name and not folder.exists() for folder in folders):
+        if self.name in names:
             self._reader.cancel()
             self.current, self.name = None, ""
             self.changed.emit()
-        self.list_changed.emit()
-        return tokens
-
-    @Slot(str)
-    def _on_restored(self, kind: str) -> None:
-        if kind == "tokenizer":
-            self.list_changed.emit()
 
     @Slot(object)
     def add(self, name: str) -> None:

@@ -27,6 +27,7 @@ from terrarium.app.home.next_step import (
     NextStep,
 )
 from terrarium.app.home.quickstart_notice import QuickStartNotice
+from terrarium.app.kit.export_button import Exporter
 from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
 from terrarium.app.kit.help_mark import HelpRequested
 from terrarium.app.kit.layout.pages import Pages
@@ -106,6 +107,7 @@ class MainWindow(QMainWindow):
         self._preferences_window: PreferencesWindow | None = None
         self._palette: Palette | None = None
         self.help = HelpDesk(self.beside, self.pages, Places(self), theme, self.show_keys)
+        self.installEventFilter(Exporter(session.notices, theme, self))  # for the menus of charts
         self.guide = GuideDesk(self, self.beside, self.help.places, theme)
         self.relaunch, self.texts = Relaunch(self), TextFiles(self, self)
         self.grown_notice = QuickStartNotice(self)

@@ -49,6 +49,7 @@ class TopBar(QFrame):
         mark = QLabel()
         mark.setPixmap(program_mark(26))
         mark.setFixedSize(26, 26)
+        mark.setAccessibleName("Terrarium's mark")
         layout.addWidget(mark)
         layout.addSpacing(SPACE // 2)
         self._brand = label("Terrarium", "heading")

@@ -5,39 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from operator import attrgetter
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QEvent,
-    QModelIndex,
-    QPersistentModelIndex,
-    QSortFilterProxyModel,
-    Qt,
-    Slot,
-)
+from PySide6.QtCore import QEvent, Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import (
-    QHeaderView,
-    QMessageBox,
-    QStackedWidget,
-    QTableView,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QMessageBox, QStackedWidget, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import EmptyState, button, label, row, set_enabled, titled_card
 from terrarium.app.kit.dialog import Dialog
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.trash import Trash
 from terrarium.models.library.trash import KEPT_DAYS, TrashedItem
 from terrarium.models.number_words import format_count, format_date, format_size
 
-Index = QModelIndex | QPersistentModelIndex
-_SORT = Qt.ItemDataRole.UserRole
-_COLUMNS = ("Name", "What", "Deleted", "Kept for", "Size")
-_NAME, _WHAT, _DELETED, _KEPT, _SIZE = range(len(_COLUMNS))
+
+def _days_left(item: TrashedItem) -> str:
+    days = math.ceil((item.expires - datetime.now(UTC)) / timedelta(days=1))
+    return format_count(max(0, days), "more day")
+
+
+_COLUMNS = (
+    Column(title="Name", value=lambda item: item.name, key=lambda item: item.name.casefold(), grows=True),
+    Column(title="What", value=lambda item: item.kind.capitalize(), key=attrgetter("kind")),
+    Column(title="Deleted", value=lambda item: format_date(item.deleted.isoformat()), key=attrgetter("deleted")),
+    Column(title="Kept for", value=_days_left, key=attrgetter("deleted"), is_number=True),
+    Column(title="Size", value=lambda item: format_size(item.size_bytes), key=attrgetter("size_bytes"), is_number=True),
+)
 
 
 class TrashWindow(Dialog):
@@ -48,12 +42,9 @@ class TrashWindow(Dialog):
         self._trash = trash
         self.setWindowTitle("Trash")
         self.resize(820, 520)
-        self._model = _Model(self)
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self._model)
-        self._sorted.setSortRole(_SORT)
-        self.table = QTableView()
-        self._prepare_table()
+        self._items: list[TrashedItem] = []
+        self.table = RecordTable("Deleted things", theme, _COLUMNS, has_many=True)
+        self.table.sort_by("Deleted", descending=True)
         self.note = label("", "caption")
         self.restore_button = button(
             "Restore",
@@ -95,38 +86,21 @@ class TrashWindow(Dialog):
         trash.changed.connect(self._show)
         self._show()
 
-    def _prepare_table(self) -> None:
-        table = self.table
-        table.setModel(self._sorted)
-        plain_table(table, "Deleted things")
-        table.setSortingEnabled(True)
-        table.sortByColumn(_DELETED, Qt.SortOrder.DescendingOrder)
-        table.setWordWrap(False)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
-
-    @property
-    def selected(self) -> list[TrashedItem]:
-        """The selected items, in the order of the table."""
-        rows = sorted(index.row() for index in self.table.selectionModel().selectedRows())
-        return [self._model.items[self._sorted.mapToSource(self._sorted.index(number, 0)).row()] for number in rows]
-
     @Slot()
     def restore_selected(self) -> None:
         """Restore the selected items."""
-        self._trash.restore([item.token for item in self.selected])
+        self._trash.restore([item.token for item in self.table.selected])
 
     @Slot()
     def ask_to_delete(self) -> None:
         """Ask whether to delete the selected items permanently."""
         if self.delete_button.isEnabled():
-            self._ask(self.selected)
+            self._ask(self.table.selected)
 
     @Slot()
     def ask_to_empty(self) -> None:
         """Ask whether to delete all items permanently."""
-        self._ask(self._model.items)
+        self._ask(self._items)
 
     def _ask(self, items: Sequence[TrashedItem]) -> None:
         if self.box is not None:
@@ -153,11 +127,12 @@ class TrashWindow(Dialog):
 
     @Slot()
     def _show(self) -> None:
-        kept = {item.token for item in self.selected}
+        kept = {item.token for item in self.table.selected}
         items = list(self._trash.items or ())
-        if items != self._model.items:
-            self._model.show(items)
-            self._select(kept)
+        if items != self._items:
+            self._items = items
+            self.table.show_records(items)
+            self.table.select_rows(row for row, item in enumerate(self.table.records) if item.token in kept)
         if self._trash.items is None:
             self._empty.set_words("Looking…", "")
         else:
@@ -167,16 +142,9 @@ class TrashWindow(Dialog):
         self._body.setCurrentWidget(self.table if items else self._empty)
         self._show_state()
 
-    def _select(self, tokens: set[str]) -> None:
-        selection = self.table.selectionModel()
-        for number, item in enumerate(self._model.items):
-            if item.token in tokens:
-                index = self._sorted.mapFromSource(self._model.index(number, 0))
-                selection.select(index, selection.SelectionFlag.Select | selection.SelectionFlag.Rows)
-
     @Slot()
     def _show_state(self) -> None:
-        items, selected, busy = self._model.items, self.selected, self._trash.busy
+        items, selected, busy = self._items, self.table.selected, self._trash.busy
         about = f"{format_count(len(items), 'item')}, {format_size(_total(items))}" if items else ""
         if selected:
             about = f"{len(selected):,} of {about}; selected: {format_size(_total(selected))}"
@@ -190,59 +158,6 @@ class TrashWindow(Dialog):
         if event.type() in (QEvent.Type.Show, QEvent.Type.WindowActivate):
             self._trash.refresh()
         return super().event(event)
-
-
-class _Model(QAbstractTableModel):
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.items: list[TrashedItem] = []
-
-    def show(self, items: list[TrashedItem]) -> None:
-        self.beginResetModel()
-        self.items = items
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.items)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(_COLUMNS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignVCenter | _side(section)
-        return _COLUMNS[section] if role == Qt.ItemDataRole.DisplayRole else None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        item, column = self.items[index.row()], index.column()
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _cell(item, column)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignVCenter | _side(column)
-        if role == _SORT:
-            # A time in seconds, as PySide would lose the time zone of a datetime.
-            when = item.deleted.timestamp()
-            return (item.name.casefold(), item.kind, when, when, float(item.size_bytes))[column]
-        return None
-
-
-def _cell(item: TrashedItem, column: int) -> str:
-    if column == _NAME:
-        return item.name
-    if column == _WHAT:
-        return item.kind.capitalize()
-    if column == _SIZE:
-        return format_size(item.size_bytes)
-    if column == _DELETED:
-        return format_date(item.deleted.isoformat())
-    days = math.ceil((item.expires - datetime.now(UTC)) / timedelta(days=1))
-    return format_count(max(0, days), "more day")
-
-
-def _side(column: int) -> Qt.AlignmentFlag:
-    return Qt.AlignmentFlag.AlignRight if column in (_KEPT, _SIZE) else Qt.AlignmentFlag.AlignLeft
 
 
 def _total(items: Sequence[TrashedItem]) -> int:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, Slot
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Slot
+from PySide6.QtWidgets import QHeaderView, QVBoxLayout, QWidget
 
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.partial_reply import Prompt
-from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, label, row, set_enabled, set_role
 from terrarium.app.kit.layout.adaptive_splitter import AdaptiveSplitter
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.setting_names.code_outcomes import OUTCOME_HELP, OUTCOME_TONES, SANDBOX
 from terrarium.app.kit.text.code_editor import CodeColours
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -264,46 +265,35 @@ def judge_cases(function: str, lines: Sequence[str]) -> tuple[JudgedCase, ...]:
     )
 
 
-class OutcomeTable(QTableWidget):
-    """The test cases and their outcomes, each outcome with its own colour."""
+_COLUMNS = (
+    Column(title="Arguments", value=attrgetter("arguments")),
+    Column(title="Expected", value=attrgetter("expected")),
+    Column(
+        title="Outcome",
+        value=lambda case: case.judgement.outcome.value,
+        tip=lambda case: OUTCOME_HELP[case.judgement.outcome],
+        tone=lambda case: OUTCOME_TONES[case.judgement.outcome],
+    ),
+    Column(title="Details", value=attrgetter("judgement.detail")),
+)
+
+
+class OutcomeTable(RecordTable):
+    """A row for each case, each outcome with its own colour."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(0, 4, parent)
-        self._theme = theme
-        self._judged: Sequence[JudgedCase] = ()
-        self.setHorizontalHeaderLabels(["Arguments", "Expected", "Outcome", "Details"])
-        self.setAccessibleName("Outcomes of the cases")
-        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        self.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
-        self.setTabKeyNavigation(False)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.verticalHeader().hide()
+        super().__init__("Outcomes of the cases", theme, _COLUMNS, has_many=True, is_framed=True, parent=parent)
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         RelayoutOnResize(self.viewport(), self._fit)
-        theme.theme_changed.connect(lambda: self.show_cases(self._judged))
 
     def minimumSizeHint(self) -> QSize:
         return QSize(260, 5 * self.fontMetrics().height() + 4 * SPACE)
 
     def show_cases(self, judged: Sequence[JudgedCase]) -> None:
         """Show the outcomes."""
-        self._judged = judged
-        self.setRowCount(len(judged))
-        for i, each in enumerate(judged):
-            outcome = each.judgement.outcome
-            texts = (each.arguments, each.expected, outcome.value, each.judgement.detail)
-            for j, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                item.setToolTip(plain_tip(OUTCOME_HELP[outcome] if j == 2 else text))
-                if j == 2:
-                    item.setForeground(QColor(getattr(self._theme.theme, OUTCOME_TONES[outcome])))
-                self.setItem(i, j, item)
+        self.show_records(judged)
         self._fit()
 
     def _fit(self) -> None:
@@ -314,7 +304,7 @@ class OutcomeTable(QTableWidget):
         """
         width, header = self.viewport().width(), self.horizontalHeader()
         shares = [int(share * width) for share in _SHARES]
-        titles = [header.sectionSizeHint(j) for j in range(self.columnCount())]
+        titles = [header.sectionSizeHint(j) for j in range(len(_COLUMNS))]
         wanted = [max(self.sizeHintForColumn(j), titles[j]) for j in range(len(shares))]
         for j in (1, 2):
             self.setColumnWidth(j, min(wanted[j], max(shares[j], titles[j])))

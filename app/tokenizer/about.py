@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QPlainTextEdit, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import column, frame, label, scrolling
+from terrarium.app.kit.basics import frame, group, label, row, scrolling
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -50,29 +51,17 @@ class TokenizerAbout(QWidget):
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.setHorizontalSpacing(3 * SPACE)
         self._rows.setVerticalSpacing(SPACE)
-        self.notes = QPlainTextEdit()
-        self.notes.setAccessibleName("Notes")
+        self.notes = named(QPlainTextEdit(), "Notes")
         self.notes.setPlaceholderText("Notes on this tokenizer")
         self.notes.setTabChangesFocus(True)
         self.growth = GrowthChart(theme)
         self._saving = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._saving.timeout.connect(self.save_notes)
         self.notes.textChanged.connect(self._saving.start)
-        left, self._measured = frame("card"), frame("card")
-        lines, chart = left.layout(), self._measured.layout()
-        assert isinstance(lines, QVBoxLayout)
-        assert chart is not None
         self.notes.setMinimumHeight(6 * self.notes.fontMetrics().lineSpacing())
-        inner = QWidget()
-        inner.setLayout(column(self._facts, label("Notes", "subheading"), self.notes))
-        lines.addWidget(self._title)
-        lines.addWidget(scrolling(inner))
-        chart.addWidget(self.growth)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(left, 6)
-        layout.addWidget(self._measured, 5)
+        inside = group(self._facts, label("Notes", "subheading"), self.notes)
+        left, self._measured = frame("card", self._title, scrolling(inside)), frame("card", self.growth)
+        self.setLayout(row(left, self._measured, grows={left: 6, self._measured: 5}))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Show this tokenizer of the library."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
-from terrarium.app.kit.basics import button, column, label, row, scrolling
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.basics import button, column, group, label, row, scrolling
+from terrarium.app.kit.inputs import choice, fill_choice
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 from terrarium.models.chat.own_template import Message
@@ -32,18 +32,9 @@ class ConversationEditor(QWidget):
         super().__init__(parent)
         self._theme = theme
         self.turns: list[_Turn] = []
-        self._turns = QVBoxLayout()
-        self._turns.setSpacing(SPACE)
-        inside = QWidget()
-        lines = column()
-        lines.addLayout(self._turns)
+        self._turns = column()
         add = button("Add a turn", theme, self.add_turn, icon="plus", role="quiet", tip="Add the next turn")
-        lines.addLayout(row(add, None))
-        lines.addStretch(1)
-        inside.setLayout(lines)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolling(inside))
+        self.setLayout(column(scrolling(group(self._turns, row(add, None), None))))
         for message in messages:
             self._append(message["role"], message["content"])
 
@@ -96,23 +87,17 @@ class _Turn(QFrame):
         super().__init__()
         self._theme = theme
         self.setProperty("role", "card")
-        self.roles = QComboBox()
-        self.roles.setAccessibleName("Role")
-        for name, words in ROLE_WORDS.items():
-            self.roles.addItem(words, name)
-        keep_wheel_for_scrolling(self.roles)
-        self.roles.setCurrentIndex(tuple(ROLE_WORDS).index(role))
+        self.roles = choice("Role", "Who says this turn")
+        fill_choice(self.roles, ROLE_WORDS, role)
         self.count = label("", "caption")
         self.editor = _TurnEditor(text)
         remove = button("", theme, self.removed.emit, icon="x", role="quiet-icon", tip="Remove this turn")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
-        layout.setSpacing(SPACE // 2)
-        layout.addLayout(row(self.roles, self.count, None, remove))
-        layout.addWidget(self.editor)
+        head = row(self.roles, self.count, None, remove)
+        self.setLayout(column(head, self.editor, spacing=SPACE // 2, margin=(2 * SPACE, SPACE, SPACE, SPACE)))
         self.roles.currentIndexChanged.connect(self._on_role)
         self.editor.textChanged.connect(self.changed)
         theme.theme_changed.connect(self.update)
+        self._tell()
 
     @property
     def role(self) -> str:
@@ -121,8 +106,12 @@ class _Turn(QFrame):
 
     @Slot()
     def _on_role(self) -> None:
+        self._tell()
         self.update()
         self.changed.emit()
+
+    def _tell(self) -> None:
+        self.setAccessibleName(f"Turn of role {self.roles.currentText()}")
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

@@ -6,10 +6,10 @@ import contextlib
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import EmptyState, button, column, frame, label, panes, row
+from terrarium.app.kit.basics import EmptyState, button, frame, group, label, panes, row, show_words, stacked
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.stat_strip import StatStrip
@@ -74,11 +74,11 @@ class ChatTemplateView(QWidget):
         self.purpose = Segments("Purpose", _PURPOSES, _PURPOSE_TIP)
         self.view = ChatTokenView(theme)
         self.stats = StatStrip(_STATS, theme, widest="88,888")
-        self.template = frame("sunken", margin=SPACE)
+        self.template_words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
+        self.template = frame("sunken", self.template_words, margin=SPACE)
         self.about = ElidedLabel()
         self.note = label("", "warning", wrap=True)
         self.message = EmptyState("", "")
-        self._pages = QStackedWidget()
         self._task = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
@@ -100,31 +100,12 @@ class ChatTemplateView(QWidget):
         show.setCheckable(True)
         show.toggled.connect(self.template.setVisible)
         copy = button("Copy ids", self._theme, self.copy_ids, icon="copy", role="quiet", tip="Copy all ids as a list")
-        self.template_words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
-        framed = self.template.layout()
-        assert framed is not None
-        framed.addWidget(self.template_words)
         self.template.hide()
         self.about.setProperty("role", "caption")
-        left, right = QWidget(), QWidget()
-        lines = column()
-        lines.addLayout(row(title, None, show))
-        lines.addWidget(self.template)
-        lines.addWidget(self.turns, 1)
-        left.setLayout(lines)
-        pills = frame("card", margin=4, spacing=4)
-        inside = pills.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self.view, 1)
-        for page in (pills, self.message):
-            self._pages.addWidget(page)
-        below = column()
-        below.addLayout(row(label("Tokens", "subheading"), self.purpose, None, copy))
-        below.addWidget(self._pages, 1)
-        below.addWidget(self.about)
-        below.addWidget(self.note)
-        below.addWidget(self.stats)
-        right.setLayout(below)
+        left = group(row(title, None, show), self.template, self.turns, grows=self.turns)
+        self._pages = stacked(frame("card", self.view, margin=4), self.message)
+        head = row(label("Tokens", "subheading"), self.purpose, None, copy)
+        right = group(head, self._pages, self.about, self.note, self.stats, grows=self._pages)
         self.setLayout(panes(left, right, sizes=(360, 720), grows=1))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
@@ -209,9 +190,7 @@ class ChatTemplateView(QWidget):
         numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", format_percent(n / context_length))
         for name, number in zip(_STATS, numbers, strict=True):
             self.stats.set_number(name, number)
-        note = self._too_long(chat, context_length)
-        self.note.setText(note)
-        self.note.setVisible(bool(note))
+        show_words(self.note, self._too_long(chat, context_length))
         self.about.show()
         self._pages.setCurrentIndex(0)
         self._show_description()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QFileDialog, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.basics import row
 from terrarium.app.kit.file_dialogs import FILE_FILTER, safe_file_name
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import choice, fill_choice
 from terrarium.app.session.session import Session
 from terrarium.models.corpora.corpus import list_corpora
 from terrarium.models.data.corpus_texts import CorpusChoice, files_label
@@ -17,7 +17,7 @@ from terrarium.models.number_words import format_size
 
 _TINY_WORLD, _STDLIB = CorpusChoice(source="tiny-world"), CorpusChoice(source="stdlib")
 _FILES = "Text files…"
-_TIP = Qt.ItemDataRole.ToolTipRole
+_FILES_TIP = "Choose text files in UTF-8, or in UTF-16 with a byte order mark"
 
 
 class CorpusPicker(QWidget):
@@ -36,16 +36,9 @@ class CorpusPicker(QWidget):
         self._files: tuple[str, ...] = ()
         self._text = ""
         self._shown = _TINY_WORLD
-        self.box = QComboBox()
-        self.box.setAccessibleName("Corpus")
-        self.box.setToolTip(plain_tip(tip))
-        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.box.setMinimumContentsLength(12)
+        self.box = choice("Corpus", tip, width=12)
         self.box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        keep_wheel_for_scrolling(self.box)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.box)
+        self.setLayout(row(self.box))
         self.setFocusProxy(self.box)
         self.box.activated.connect(self._on_activated)
         session.tokenizers.list_changed.connect(self.reload)
@@ -101,18 +94,12 @@ class CorpusPicker(QWidget):
             names, choice = "\n".join(self._files), CorpusChoice(source="files", files=self._files)
             entries.append((files_label(self._files), choice, names))
             self._stems[choice] = Path(self._files[0]).stem
-        choices = [choice for _, choice, _ in entries]
-        with QSignalBlocker(self.box):
-            self.box.clear()
-            for i, (words, choice, tip) in enumerate(entries):
-                self.box.addItem(words, choice)
-                self.box.setItemData(i, plain_tip(tip), _TIP)
-            self.box.addItem(_FILES)
-            self.box.setItemData(len(entries), "Choose text files in UTF-8, or in UTF-16 with a byte order mark", _TIP)
-        gone = self._shown not in choices
+        gone = self._shown not in [choice for _, choice, _ in entries]
         if gone:
             self._shown = _TINY_WORLD
-        self.box.setCurrentIndex(choices.index(self._shown))
+        tips = {choice: tip for _, choice, tip in entries}
+        words_of = {choice: words for words, choice, _ in entries}
+        fill_choice(self.box, {**words_of, None: _FILES}, self._shown, {**tips, None: _FILES_TIP})
         if gone:
             self.changed.emit()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import EmptyState, button, column, frame, label, panes, row
+from terrarium.app.kit.basics import EmptyState, button, frame, group, label, panes, row, show_words, splitter, stacked
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.text.text_box import TextBox, highlight
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.token_view import TokenView
@@ -55,11 +56,10 @@ class DecodeView(QWidget):
         self.result: DecodedIds | None = None
         self.ids = IdBox(theme)
         self.view = TokenView(theme)
-        self.output = TextBox()
+        self.output = named(TextBox(), "Text of the ids")
         self.skip_special = QCheckBox("Leave out special tokens")
         self.counts = label("", "caption")
         self.truncation = label("", "caption", wrap=True)
-        self._pages = QStackedWidget()
         tip = "Insert the ids of your text to edit them"
         self.take = button("Insert text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
         tip = "Explore this text instead of the current one"
@@ -82,34 +82,15 @@ class DecodeView(QWidget):
 
     def _build(self) -> None:
         self.output.setReadOnly(True)
-        self.output.setAccessibleName("Text of the ids")
         self.output.setProperty("role", "mono")
         self.skip_special.setToolTip("As most programs do when they show model output")
         copy = button("Copy", self._theme, self.copy_text, icon="copy", role="quiet", tip="Copy the text")
-        lines = column()
-        lines.addLayout(row(label("Ids", "subheading"), None, self.take))
-        lines.addWidget(self.ids, 1)
-        left = QWidget()
-        left.setLayout(lines)
-        pills = frame("card", margin=4)
-        inside = pills.layout()
-        assert inside is not None
-        inside.addWidget(self.view)
-        upper, lower = QWidget(), QWidget()
-        above, below = column(), column()
+        left = group(row(label("Ids", "subheading"), None, self.take), self.ids, grows=self.ids)
         self._title = label("Tokens", "subheading")
-        above.addLayout(row(self._title, self.counts, None))
-        above.addWidget(pills, 1)
-        below.addLayout(row(label("Text", "subheading"), None, self.skip_special, copy, self.use))
-        below.addWidget(self.output, 1)
-        below.addWidget(self.truncation)
-        upper.setLayout(above)
-        lower.setLayout(below)
-        right = QSplitter(Qt.Orientation.Vertical)
-        right.setChildrenCollapsible(False)
-        right.addWidget(upper)
-        right.addWidget(lower)
-        right.setSizes([400, 260])
+        pills = frame("card", self.view, margin=4)
+        upper = group(row(self._title, self.counts, None), pills, grows=pills)
+        head = row(label("Text", "subheading"), None, self.skip_special, copy, self.use)
+        lower = group(head, self.output, self.truncation, grows=self.output)
         self._hint = EmptyState(
             "No ids yet",
             "Paste the output of a model or program, or insert the ids of your text and edit them. "
@@ -117,9 +98,8 @@ class DecodeView(QWidget):
         )
         self._busy = EmptyState("Decoding…", "Many ids take a moment.")
         self._problem = label("", "error", wrap=True)
-        self._found = right
-        for page in (self._hint, self._busy, self._problem, self._found):
-            self._pages.addWidget(page)
+        self._found = splitter(upper, lower, sizes=(400, 260), vertical=True)
+        self._pages = stacked(self._hint, self._busy, self._problem, self._found)
         self.setLayout(panes(left, self._pages, sizes=(360, 720), grows=1))
 
     def changeEvent(self, event: QEvent) -> None:
@@ -188,8 +168,8 @@ class DecodeView(QWidget):
         if decoded.n_left_out:
             counts.append(f"{decoded.n_left_out:,} special left out of the text")
         self.counts.setText(" · ".join(counts))
-        self.truncation.setText(f"Showing only the beginning of {characters:,} characters.")
-        self.truncation.setVisible(self.output.is_truncated)
+        cut = f"Showing only the beginning of {characters:,} characters."
+        show_words(self.truncation, cut if self.output.is_truncated else "")
         self._pages.setCurrentWidget(self._found)
 
     @Slot(object)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QTextCursor
-from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QWidget
 
-from terrarium.app.kit.basics import frame, label
+from terrarium.app.kit.basics import column, frame, label
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.text.text_box import TextBox, TruncationNote, highlight
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.tokenizer.text_offsets import utf16_units
@@ -38,30 +39,20 @@ class IdBox(QWidget):
         self._theme = theme
         self._problem_cursors: list[QTextCursor | None] = []
         self._pointed: tuple[int, int] | None = None
-        self.editor = TextBox()
+        self.editor = named(TextBox(), "Ids")
         self.editor.setProperty("role", "mono")
-        self.editor.setAccessibleName("Ids")
         self.editor.setPlaceholderText(_HINT)
         self.editor.setTabChangesFocus(True)
-        self.problems = frame("card", margin=SPACE, spacing=SPACE // 2)
         self.problem_title = label("", "subheading")
-        self.list = QListWidget()
+        self.list = named(QListWidget(), "Invalid ids")
         self.list.setProperty("role", "plain")
-        self.list.setAccessibleName("Invalid ids")
         self.list.setWordWrap(True)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = self.problems.layout()
-        assert inside is not None
-        inside.addWidget(self.problem_title)
-        inside.addWidget(self.list)
+        self.problems = frame("card", self.problem_title, self.list, margin=SPACE, spacing=SPACE // 2)
         self.problems.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.editor, 1)
-        layout.addWidget(TruncationNote(self.editor, theme, "are decoded, but are too many to edit"))
-        layout.addWidget(self.problems)
+        note = TruncationNote(self.editor, theme, "are decoded, but are too many to edit")
+        self.setLayout(column(self.editor, note, self.problems, grows=self.editor))
         self.editor.text_changed.connect(self.edited)
         self.editor.cursorPositionChanged.connect(self._on_cursor_moved)
         self.list.itemClicked.connect(self._on_item)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QInputDialog, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, frame, label, row
+from terrarium.app.kit.basics import EmptyState, button, column, frame, label, row, splitter, stacked
 from terrarium.app.kit.file_dialogs import reveal
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.item_list import Item, ItemList
@@ -33,7 +33,6 @@ class TokenizerTab(QWidget):
         self.trainer = self.views.trainer
         self.training = TokenizerTraining(session.library, session.tokenizers, session.notices, self)
         session.closing.connect(self.training.close)
-        self._pages = QStackedWidget()
         self.loading = EmptyState("", "")
         self.patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
@@ -43,31 +42,19 @@ class TokenizerTab(QWidget):
         self._on_busy_changed()
 
     def _build(self) -> None:
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(self._library_panel())
-        splitter.addWidget(self._centre())
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([220, 1090])
-        self.splitter = splitter
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addWidget(splitter)
+        self._pages = stacked(self._empty_page(), self.views, self.loading)
+        self.splitter = splitter(self._library_panel(), self._pages, sizes=(220, 1090), grows=1)
+        self.setLayout(column(self.splitter, margin=2 * SPACE))
 
     def _library_panel(self) -> QWidget:
-        panel = frame("card")
-        lines = panel.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(label("Tokenizers", "subheading"), HelpMark("Tokenizer"), None))
-        lines.addWidget(self.list, 1)
         tip = "Train a new tokenizer on a text"
         self.new = button("New tokenizer", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
         self.bring = TokenizerImport(self._session, self._theme)
         self.bring.accept_drops_on(self.list.viewport())
-        lines.addLayout(row(self.new, self.bring, None))
-        return panel
+        head = row(label("Tokenizers", "subheading"), HelpMark("Tokenizer"), None)
+        return frame("card", head, self.list, row(self.new, self.bring, None), grows=self.list)
 
-    def _centre(self) -> QWidget:
+    def _empty_page(self) -> QWidget:
         first = button(
             "Train one on Tiny World",
             self._theme,
@@ -76,17 +63,11 @@ class TokenizerTab(QWidget):
             role="primary",
             tip="Learn 1,024 tokens from Terrarium's own synthetic world; takes a few seconds",
         )
-        self._pages.addWidget(
-            EmptyState(
-                "No tokenizer yet",
-                "A tokenizer splits text into the tokens that a model reads. Train your own or import that of "
-                "another model with the buttons on the left, or start with this one.",
-                first,
-            )
+        sentence = (
+            "A tokenizer splits text into the tokens that a model reads. Train your own or import that of "
+            "another model with the buttons on the left, or start with this one."
         )
-        self._pages.addWidget(self.views)
-        self._pages.addWidget(self.loading)
-        return self._pages
+        return EmptyState("No tokenizer yet", sentence, first)
 
     def _connect(self) -> None:
         session = self._session

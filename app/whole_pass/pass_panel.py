@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import QWidget
 
@@ -45,13 +45,7 @@ ABOUT = About(
 
 
 class PassPanel(AnswerPanel):
-    """For the token in focus: the picture in the width of the panel, and a window with it in full width.
-
-    Signals:
-        door_opened(str): see PassView.
-    """
-
-    door_opened = Signal(str)
+    """For the token in focus: the picture in the width of the panel, and a window with it in full width."""
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
@@ -66,7 +60,7 @@ class PassPanel(AnswerPanel):
             "", theme, self.open_wide, icon="arrows-out", role="quiet-icon", tip="Show the picture in full width"
         )
         self.head.add(self.enlarge)
-        self.view.door_opened.connect(self.door_opened)
+        self.view.door_opened.connect(self.place_requested)
         self.examiner.done.connect(self._on_answer)
         session.detail.changed.connect(self._show_detail)
         self._show_detail()
@@ -75,7 +69,7 @@ class PassPanel(AnswerPanel):
         """Show the picture in a window of its own, which follows the token as this panel does."""
         if self.wide is None:
             self.wide = WideWindow(self._session, self._theme, self.focus, self._heading, self._numbers, self)
-            self.wide.view.door_opened.connect(self.door_opened)
+            self.wide.view.door_opened.connect(self.place_requested)
             self._show_detail()
         self._update_wide()
         self.wide.open_beside(self.window())

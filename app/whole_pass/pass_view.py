@@ -109,6 +109,7 @@ class PassView(QWidget):
     def _block(self, title: str, term: str, door_words: str, door: str, *widgets: QWidget) -> QWidget:
         """Create a framed stage: its title with “?”, the link to the panel with more detail, and its widgets."""
         box = frame("card" if self._is_wide else "sunken", margin=SPACE, spacing=SPACE // 2)
+        box.setAccessibleName(title)
         set_term(box, term)
         link = button(f"{door_words} ›", self._theme, partial(self.door_opened.emit, door), role="link")
         link.setToolTip(f"Open “{door_words}” for this token")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from terrarium.models.diagnosis import breakdown, data, kept, pace, pairs, replies
+from terrarium.models.diagnosis import breakdown, data, distance, kept, pace, pairs, replies
 from terrarium.models.diagnosis.findings import SHOWN_BY, TITLES, Check, Diagnosis, Examination, Finding, Remedy
 from terrarium.models.diagnosis.log import RunLog
 from terrarium.models.diagnosis.signs import Signs
@@ -35,18 +35,18 @@ _OF_ALIGNED: _Checks = {
     "nan": breakdown.nan,
     "divergence": pairs.divergence,
     "exploding": breakdown.exploding,
-    "wrong_reference": replies.wrong_reference,
+    "wrong_reference": distance.wrong_reference,
     "reward_hacking": replies.reward_hacking,
-    "kl_high": replies.kl_high,
+    "kl_high": distance.kl_high,
     "collapse": replies.collapse,
     "cut": replies.cut,
     "no_signal": replies.no_signal,
     "length": replies.length,
     "chosen_falls": pairs.chosen_falls,
-    "kl_low": replies.kl_low,
+    "kl_low": distance.kl_low,
     "pairs_unlearned": pairs.pairs_unlearned,
     "weak_judge": pairs.weak_judge,
-    "large_updates": replies.large_updates,
+    "large_updates": distance.large_updates,
     "critic": replies.critic,
 }
 """Those of alignments; a stage names the ones that apply to it."""

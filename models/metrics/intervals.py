@@ -150,7 +150,21 @@ def bootstrap(measure: Measure, resamples: int = RESAMPLES, seed: int = 0) -> tu
     if measure.n < 2 or resamples < 1:
         return None
     values = np.concatenate([measure.of_weights(weights) for weights in _drawings(measure.n, resamples, seed)])
-    return _percentiles(values)
+    return percentile_interval(values)
+
+
+def resample(items: ArrayLike, of_sums: Callable[[Array], Array], resamples: int = RESAMPLES, seed: int = 0) -> Array:
+    """Compute one or several metrics of resampled items, for `percentile_interval`: [resamples] or [resamples, m].
+
+    Args:
+        items: the summands of each item, [n, k]. of_sums: the sums, [b, k] -> values, [b] or [b, m].
+
+    Returns no rows for fewer than two items, or no resamples.
+    """
+    table = np.asarray(items, dtype=np.float64)
+    if len(table) < 2 or resamples < 1:
+        return of_sums(table.sum(axis=0)[None])[:0]
+    return np.concatenate([of_sums(weights @ table) for weights in _drawings(len(table), resamples, seed)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +203,12 @@ def paired_bootstrap(a: Measure, b: Measure, resamples: int = RESAMPLES, seed: i
         by_chance = np.abs(drawn - drawn.mean()) >= abs(found) - 1e-12
         p_value = (int(by_chance.sum()) + 1) / (len(drawn) + 1)
     return Comparison(
-        a=of_a, b=of_b, difference=found, interval=_percentiles(drawn) if a.n > 1 else None, p_value=p_value, n=a.n
+        a=of_a,
+        b=of_b,
+        difference=found,
+        interval=percentile_interval(drawn) if a.n > 1 else None,
+        p_value=p_value,
+        n=a.n,
     )
 
 
@@ -203,7 +222,8 @@ def _drawings(n: int, resamples: int, seed: int) -> Iterator[Array]:
         yield np.bincount(draws.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
-def _percentiles(values: Array) -> tuple[float, float] | None:
+def percentile_interval(values: Array) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval of resampled values, [b]; None if none of them is finite."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return None

@@ -1,17 +1,89 @@
-"""Scores of texts generated from others: translations, summaries, answers. No torch import."""
+"""Scores of texts generated from others: translations, summaries, answers. No torch import.
+
+ROUGE counts words of ASCII letters and digits, so texts in other scripts score 0.
+
+sacrebleu is imported lazily. Both scores are functions of sums over the items, which sacrebleu computes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from terrarium.models.metrics.answers import token_f1
-from terrarium.models.metrics.intervals import RESAMPLES, additive, divide, mean
+from terrarium.models.metrics.classification import precision_recall_f1
+from terrarium.models.metrics.intervals import RESAMPLES, Array, additive, divide, mean
 from terrarium.models.metrics.report import Report, Score, bootstrapped, check_lengths, proportion
-from terrarium.models.metrics.rouge import ROUGES, ngrams, rouge
-from terrarium.models.metrics.translation import translation_scores
+
+ROUGES = ("rouge_1", "rouge_2", "rouge_l", "rouge_lsum")
+_BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")
+
+
+def words(text: str) -> list[str]:
+    """Return the words that ROUGE compares: runs of ASCII letters and digits, in lower case."""
+    return [word for word in _BETWEEN_WORDS.split(text.lower()) if word]
+
+
+def rouge(reference: str, predicted: str) -> dict[str, dict[str, float]]:
+    """Compute precision, recall and F1 of each of `ROUGES`. For rouge_lsum, sentences are lines."""
+    gold, found = words(reference), words(predicted)
+    return {
+        "rouge_1": _rouge_n(gold, found, 1),
+        "rouge_2": _rouge_n(gold, found, 2),
+        "rouge_l": precision_recall_f1(len(_common_subsequence(gold, found)), len(found), len(gold)),
+        "rouge_lsum": _rouge_lsum(reference, predicted),
+    }
+
+
+def ngrams(sequence: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
+    """Count the n-grams of a sequence of words."""
+    return Counter(tuple(sequence[i : i + n]) for i in range(len(sequence) - n + 1))
+
+
+def _rouge_n(gold: list[str], found: list[str], n: int) -> dict[str, float]:
+    of_gold, of_found = ngrams(gold, n), ngrams(found, n)
+    return precision_recall_f1((of_gold & of_found).total(), of_found.total(), of_gold.total())
+
+
+def _rouge_lsum(reference: str, predicted: str) -> dict[str, float]:
+    """Compute ROUGE-Lsum, by the union of each reference sentence's common subsequences with all predicted ones."""
+    gold, found = ([w for w in map(words, text.splitlines()) if w] for text in (reference, predicted))
+    left_gold, left_found = Counter(w for s in gold for w in s), Counter(w for s in found for w in s)
+    n_gold, n_found, hits = left_gold.total(), left_found.total(), 0
+    for sentence in gold:
+        union = sorted({i for other in found for i in _common_subsequence(sentence, other)})
+        for word in (sentence[i] for i in union):
+            if left_gold[word] > 0 and left_found[word] > 0:
+                hits += 1
+                left_gold[word] -= 1
+                left_found[word] -= 1
+    return precision_recall_f1(hits, n_found, n_gold)
+
+
+def _common_subsequence(gold: list[str], found: list[str]) -> list[int]:
+    """Return the indices in `gold` of a longest common subsequence; of several, the one that rouge-score chooses."""
+    rows, columns = len(gold), len(found)
+    table = [[0] * (columns + 1) for _ in range(rows + 1)]
+    for i in range(1, rows + 1):
+        above, row, word = table[i - 1], table[i], gold[i - 1]
+        for j in range(1, columns + 1):
+            row[j] = above[j - 1] + 1 if word == found[j - 1] else max(above[j], row[j - 1])
+    positions = []
+    i, j = rows, columns
+    while i and j:
+        if gold[i - 1] == found[j - 1]:
+            i, j = i - 1, j - 1
+            positions.append(i)
+        elif table[i][j - 1] > table[i - 1][j]:
+            j -= 1
+        else:
+            i -= 1
+    return positions[::-1]
+
 
 TEXT_METRICS = ("exact_match", "chrf2", "bleu", *ROUGES, "token_f1", "length_ratio", "copied_ngrams")
 _COPIED = 4  # words in a row that count as copied
@@ -93,3 +165,44 @@ def _copied(source: str, text: str) -> tuple[int, int]:
     """Return how many of a text's n-grams of _COPIED words are in its source, and how many it has."""
     found, runs = ngrams(source.split(), _COPIED), ngrams(text.split(), _COPIED)
     return sum(n for run, n in runs.items() if run in found), runs.total()
+
+
+def translation_scores(
+    gold: Sequence[str],
+    predicted: Sequence[str],
+    names: Sequence[str] = ("chrf2", "bleu"),
+    *,
+    resamples: int = RESAMPLES,
+) -> tuple[dict[str, Score], dict[str, str], Array]:
+    """Compute the corpus scores `names`, from 0 to 100.
+
+    Returns:
+        The scores; sacrebleu's signature of each; and chrF2 of each single item, [n], from 0 to 100.
+
+    Raises:
+        ValueError: if the lengths differ.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    check_lengths(len(gold), len(predicted))
+    chrf = CHRF()
+    metrics: dict[str, Any] = {"chrf2": chrf, "bleu": BLEU(force=True)}  # force: no warning of separate full stops
+    scores, signatures = {}, {}
+    for name in names:
+        metric = metrics[name]
+        statistics = metric._extract_corpus_statistics(predicted, [gold]) if gold else []
+        signatures[name] = str(metric.get_signature()) if gold else ""
+        table = np.array(statistics, dtype=np.float64).reshape(len(gold), -1 if gold else 1)
+        short = name == "bleu" and len(gold) > 0 and not table[:, -1].any()
+        note = "BLEU is 0: no text that was written has four words, which it compares." if short else None
+        scores[name] = bootstrapped(additive(table, _corpus_score(metric)), resamples, "There are no items.", note)
+    alone = [chrf.sentence_score(b, [a]).score for a, b in zip(gold, predicted, strict=True)]
+    return scores, signatures, np.array(alone)
+
+
+def _corpus_score(metric: Any) -> Callable[[Array], Array]:
+    def of_sums(sums: Array) -> Array:
+        return np.array([metric._compute_score_from_stats([round(x) for x in row]).score for row in sums.tolist()])
+
+    return of_sums

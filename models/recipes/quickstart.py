@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from terrarium.models.architecture.transformer import Decoder
 from terrarium.models.corpora.shown_texts import read_shown_texts
@@ -18,11 +19,10 @@ from terrarium.models.data.sources import prepare_corpus
 from terrarium.models.device import choose_device, pick_precision
 from terrarium.models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from terrarium.models.evaluation.record import write_comparison, write_evaluation
-from terrarium.models.events import Evaluated, Event, Phase, Progress, TextsShown, WordsMerged
+from terrarium.models.events import Evaluated, Event, Phase, Progress, ShownText, TextsShown, WordMerges, WordsMerged
 from terrarium.models.interop.graphs.graphs import LOOKBACK_STEPS, with_previous_token_heads
 from terrarium.models.library.library import Library
 from terrarium.models.recipes import own_text
-from terrarium.models.recipes.first_look import merge_words
 from terrarium.models.recipes.job import RunJob
 from terrarium.models.recipes.mark import QUICK_START, add_result
 from terrarium.models.runs.run_folder import RunFolder
@@ -30,6 +30,8 @@ from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from terrarium.models.tiny_world.world import World
 from terrarium.models.tokenizers import load_tokenizer
+from terrarium.models.tokenizers.steps.bpe import BpeSteps
+from terrarium.models.tokenizers.steps.steps import TokenizerSteps
 from terrarium.models.training.batches import make_batches_events
 from terrarium.models.training.objective import weighted_nll
 from terrarium.models.training.optim import make_optimizers
@@ -262,3 +264,38 @@ def _time_steps(config: ModelConfig, train: TrainConfig, batches: Batches, devic
             optimizer.zero_grad()
         loss.item()  # waits for a GPU to finish
         yield time.perf_counter() - began
+
+
+_N_WORDS = 6
+_LETTERS = range(5, 13)
+"""Word lengths with enough merges to show, but short enough for a line."""
+
+
+def merge_words(tokenizer: Tokenizer, texts: Sequence[ShownText]) -> tuple[WordMerges, ...]:
+    """Return some words of the texts, with their merges into tokens step by step; () for a tokenizer without merges.
+
+    Words with the most merges come first. A word whose steps do not lead to the tokenizer's own tokens is left out.
+    """
+    steps = TokenizerSteps(tokenizer)
+    if steps.bpe is None:
+        return ()
+    text = " ".join(f"{each.text} {each.answer}" for each in texts)
+    found: dict[str, BpeSteps] = {}
+    for word in steps.split(text).words:
+        letters = word.display.strip("·")
+        if not letters.isalpha() or len(letters) not in _LETTERS:
+            continue
+        merges = steps.bpe.steps(word.text)
+        if merges.ids == word.encoded and merges.n_steps:
+            found.setdefault(letters, merges)
+    most = sorted(found.items(), key=lambda item: -item[1].n_steps)[:_N_WORDS]
+    return tuple(
+        WordMerges(
+            word=letters,
+            states=tuple(
+                tuple(steps.show_node(merges.nodes[i]) for i in merges.state(step))
+                for step in range(merges.n_steps + 1)
+            ),
+        )
+        for letters, merges in most
+    )

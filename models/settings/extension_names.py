@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.metrics.metrics_table import ADDED_METRICS, METRICS
 from terrarium.models.settings.optimizers import ADDED_OPTIMIZERS, OPTIMIZERS
 from terrarium.models.settings.stage_kinds import ADDED_STAGES, STAGE_KINDS

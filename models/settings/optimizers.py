@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from terrarium.models.extensions.entries import COUNTS, Optimizer
-from terrarium.models.extensions.missing import Missing
-from terrarium.models.extensions.registry import code_problem, find
+from terrarium.models.extensions.registry import Missing, code_problem, find
 
 BATCHED = 128 * 128
 """Number of matrix elements up to which Muon batches the orthogonalisation on a CPU, too: measured to be faster."""

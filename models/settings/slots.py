@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 
 
 def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> Any:

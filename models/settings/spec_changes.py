@@ -13,9 +13,18 @@ from typing import Any
 from terrarium.models.settings.align_spec import AlignSpec
 from terrarium.models.settings.block_references import BLOCK_SLOTS, blocks_of, options_in, written_options
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.run_spec import RunSpec
+from terrarium.models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from terrarium.models.settings.tune_spec import TuneSpec
 
-TABLES = ("train", "model", "data", "tokenizer", "tune", "align")
+TABLES: dict[str, type] = {
+    "train": TrainConfig,
+    "model": ModelConfig,
+    "data": DataSpec,
+    "tokenizer": TokenizerSpec,
+    "tune": TuneSpec,
+    "align": AlignSpec,
+}
+"""The tables of a spec."""
 _NOT_ALIGNED = frozenset({"objective", "class_weights", "context_loss_weight"})
 _NOT_DRAWN = frozenset({"batch_size", "grad_accum_steps", "eval_batches"})
 
@@ -40,6 +49,11 @@ def _parsed(value: str) -> Any:
         return tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
+
+
+def setting_names() -> list[str]:
+    """Return the names of all settings of a spec, such as "train.lr"."""
+    return [f"{table}.{field.name}" for table, cls in TABLES.items() for field in dataclasses.fields(cls)]
 
 
 def full_name(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.files.atomic import atomic_write_text
 from terrarium.models.settings.align_spec import STAGES, AlignSpec, usual_align, usual_align_train
 from terrarium.models.settings.extension_names import KEY, with_missing

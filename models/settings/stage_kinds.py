@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from terrarium.models.extensions.entries import CRITIC, JUDGE, REFERENCE, StageKind, StageWords
-from terrarium.models.extensions.missing import Missing
-from terrarium.models.extensions.registry import code_problem, find, load
+from terrarium.models.extensions.registry import Missing, code_problem, find, load
 
 _PREFERENCE = "terrarium.models.training.stages.preference"
 _PAIRED = {"lr": 1e-3, "batch_size": 16, "warmup_steps": 0, "steps": 60, "eval_interval": 20}

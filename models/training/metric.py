@@ -11,7 +11,7 @@ from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.chat.template_config import ChatTemplateConfig
 from terrarium.models.corpora.corpus import Corpus
 from terrarium.models.events import Event
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.metrics.metrics_table import METRICS, added_metrics
 from terrarium.models.metrics.tagging import entities
 from terrarium.models.metrics.texts import TEXT_METRICS

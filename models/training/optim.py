@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from terrarium.models.architecture.transformer import AnyModel
 from terrarium.models.design.tree import MATRIX, TABLE, design_tree, state_tensors
 from terrarium.models.device import bf16_is_fast
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.optimizers import ADDED_OPTIMIZERS, BATCHED, OPTIMIZERS
 from terrarium.models.settings.run_spec import TrainConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +18,9 @@ from terrarium.models.events import MicroStep
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.training.objective import is_sparse, weighted_nll
+from terrarium.models.training.parallel.layout import Layout
 from terrarium.models.training.parallel.process_group import Command
 from terrarium.models.training.setup import TrainingContext
-from terrarium.models.training.update_ratios import UpdateRatios
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,3 +136,43 @@ def _flops_of_text(config: ModelConfig, length: int, source_length: int | None) 
 @lru_cache(maxsize=64)
 def _flops_of_target(config: ModelConfig) -> int:
     return operations_of_targets(config)
+
+
+_LAYER = re.compile(r"(?:\w+\.)?blocks\.\d+|head\b")
+
+
+def layer_of(parameter: str) -> str:
+    """Return the layer of a parameter by its name: "blocks.3", "encoder.blocks.0", "embedding", "norm" …"""
+    found = _LAYER.match(parameter)
+    return found[0] if found else parameter.rsplit(".", 1)[0]
+
+
+class UpdateRatios:
+    """The L2 norm of an update divided by that of the weights before it, layer by layer.
+
+    Create it right before the update and call `ratios` once, right after. Keeps a copy of all weights in between.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        named = [(name, parameter) for name, parameter in layout.model.named_parameters() if parameter.requires_grad]
+        self._layers = [layer_of(name) for name, _ in named]
+        self._now = [layout.local(parameter.detach()) for _, parameter in named]
+        self._before = [tensor.clone() for tensor in self._now]
+
+    def ratios(self) -> dict[str, float]:
+        """Return the ratios by layer, in the order of the model; NaN if a layer's weights are all zero."""
+        lengths = torch.stack(torch._foreach_norm(self._before))
+        torch._foreach_sub_(
+            self._before, self._now
+        )  # in place: a second copy would be the peak of a large model's step
+        changes = torch.stack(torch._foreach_norm(self._before))
+        squares = self._layout.total(
+            torch.stack((changes.float() ** 2, lengths.float() ** 2))
+        ).tolist()  # the only device sync
+        sums: dict[str, list[float]] = {}
+        for layer, change, length in zip(self._layers, *squares, strict=True):
+            total = sums.setdefault(layer, [0.0, 0.0])
+            total[0] += change
+            total[1] += length
+        return {layer: (change / length) ** 0.5 if length else float("nan") for layer, (change, length) in sums.items()}

@@ -20,9 +20,8 @@ import pytest
 from terrarium.models.alignment.annotator import Annotator
 from terrarium.models.corpora.corpus import Corpus, build_examples_corpus
 from terrarium.models.diagnosis import Diagnosis, RunLog, examine
-from terrarium.models.evaluation.over_refusal import keep_over_refusal
 from terrarium.models.evaluation.record import read_over_refusal
-from terrarium.models.evaluation.safety import evaluate_safety
+from terrarium.models.evaluation.safety import evaluate_safety, keep_over_refusal
 from terrarium.models.events import Event, result_of
 from terrarium.models.library.library import Library
 from terrarium.models.preferences.dataset import preference_corpus

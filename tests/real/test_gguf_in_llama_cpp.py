@@ -19,8 +19,8 @@ from terrarium.models.files.gguf_file import read_gguf_header
 from terrarium.models.inference.generate import generate
 from terrarium.models.interop.adapters.gguf import export_gguf_adapter
 from terrarium.models.interop.importing import import_model
-from terrarium.models.interop.publish.gguf_export import write_gguf
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.interop.publish.share import write_gguf
 from terrarium.models.library.library import Library
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.presets import PRESETS

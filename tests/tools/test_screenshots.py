@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from terrarium.app.cli import main
 from terrarium.app.commands import selftest
 from terrarium.app.guide.chapters import read_chapters
+from terrarium.app.help.panels import PANELS
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.library.library import Library
@@ -23,7 +24,6 @@ from tools.screenshots import photographer
 
 TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
-GLASS_PANELS = ("pass", "next", "attention", "layers", "ablation", "inputs")
 CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
 TASKS = ("mood",)
 """A task on which a model marks texts; the others' pages are reached in the same way."""
@@ -58,7 +58,7 @@ def test_a_run_is_shown_on_every_tab(
     custom = [f"builder-{name}" for name in ("block", "custom", "twin")]
     builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS), *custom]
     training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new", "training-recipes"]
-    chat = ["chat", *(f"chat-{name}" for name in ("settings", *GLASS_PANELS, *CHAT_MODES))]
+    chat = ["chat", *(f"chat-{name}" for name in ("settings", *PANELS, *CHAT_MODES))]
     chapters, _ = read_chapters()
     steps = [f"guide-{chapter.number:02}-{which}" for chapter in chapters for which in ("first", "last")]
     guide = ["guide", *steps, "help", "palette"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import platform
@@ -13,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from terrarium.app.commands.common import UsageError, add_common, find_model, open_model, print_json
+from terrarium.app.commands.common import UsageError, find_model, open_model, print_json
+from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
-from terrarium.app.commands.replying import add_draft, check_draft_options, draft_from
+from terrarium.app.commands.replying import DraftOptions
 from terrarium.models.computer_load import ComputerLoad
 from terrarium.models.library.library import Library
 from tools.bench.results_table import check_machine, markdown, read_results, write_results
@@ -36,121 +36,106 @@ GUI_SECONDS = 20.0
 GIGABYTES = 2.0
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "bench",
-        help="measure speed against references",
-        description="train: seconds to the loss of a plain GPT-2 after 2,000 steps, against the seconds that took; "
-        "overhead: percent that the trainer adds to a bare PyTorch loop; throughput: training tokens/s against Hugging "
-        "Face's GPT-2 at three sizes; decode: tokens/s with and without the KV cache; generate: milliseconds to the "
-        "first token and tokens/s against Hugging Face's generate with the same weights, at three sizes; tokenizer: "
-        "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
-        "token pills; gui: late timer ticks of the window while a model trains; window: how long it takes to open, its "
-        "memory, and what a library of 1,000 runs and a run of a million steps cost; builder: milliseconds until a "
-        "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
-        "draft MODEL --draft SMALL: tokens/s with a draft model against MODEL alone, and what it accepts; "
-        "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
-        "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
-        "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed; table FILE: what --out has "
-        "written, as a table in Markdown.",
+class Bench(
+    Command,
+    description="train: seconds to the loss of a plain GPT-2 after 2,000 steps, against the seconds that took; "
+    "overhead: percent that the trainer adds to a bare PyTorch loop; throughput: training tokens/s against Hugging "
+    "Face's GPT-2 at three sizes; decode: tokens/s with and without the KV cache; generate: milliseconds to the "
+    "first token and tokens/s against Hugging Face's generate with the same weights, at three sizes; tokenizer: "
+    "training and encoding against plain calls of the tokenizers library, and milliseconds from a key press to the "
+    "token pills; gui: late timer ticks of the window while a model trains; window: how long it takes to open, its "
+    "memory, and what a library of 1,000 runs and a run of a million steps cost; builder: milliseconds until a "
+    "changed setting is drawn. Not part of all: weights MODEL: speed and perplexity of each format of weights; "
+    "draft MODEL --draft SMALL: tokens/s with a draft model against MODEL alone, and what it accepts; "
+    "data: importing generated JSONL and beginning a training on it: peak memory at a quarter of the size and at "
+    "the whole, MB/s, and the longest time between two events; llama.cpp FILE.gguf: tokens/s and perplexity of "
+    "int4 and int8 weights against llama.cpp, where llama-cpp-python is installed; table FILE: what --out has "
+    "written, as a table in Markdown.",
+):
+    """Measure speed against references."""
+
+    part: str = argument("", "what to measure", default="all", choices=(*PARTS, *OF_FILES, "data", "all"))
+    model: str | None = argument(
+        "MODEL",
+        "for weights and draft: a path, or a run's id or name; for llama.cpp and table: a file",
+        complete="model",
     )
-    parser.add_argument(
-        "part", nargs="?", choices=(*PARTS, *OF_FILES, "data", "all"), default="all", help="default: all"
-    )
-    parser.add_argument(
-        "model",
-        nargs="?",
-        metavar="MODEL",
-        help="for weights and draft: a path, or a run's id or name; for llama.cpp and table: a file",
-    )
-    add_draft(parser)
-    parser.add_argument(
-        "--texts-of",
+    draft: DraftOptions
+    texts_of: str = option(
+        "for weights: predict the held-out texts of this run, such as the one that an imported file was made of "
+        "(default: MODEL's own, or stories of Tiny World where it has none)",
         default="",
         metavar="RUN",
-        help="for weights: predict the held-out texts of this run, such as the one that an imported file was made of "
-        "(default: MODEL's own, or stories of Tiny World where it has none)",
+        complete="run",
     )
-    parser.add_argument(
-        "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use instead of Python's docstrings"
-    )
-    parser.add_argument(
-        "--seeds", type=int, default=SEEDS, metavar="N", help=f"training runs of each (default: {SEEDS})"
-    )
-    parser.add_argument(
-        "--gb", type=float, default=GIGABYTES, metavar="GB", help=f"for data: its size (default: {GIGABYTES:g})"
-    )
-    parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, less precise")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also put the results into this JSON file")
-    add_common(parser)
-    return parser
+    data: tuple[Path, ...] = option("text to use instead of Python's docstrings", many=True, metavar="FILE")
+    seeds: int = option("training runs of each", default=SEEDS, metavar="N")
+    gb: float = option("for data: its size", default=GIGABYTES, metavar="GB")
+    quick: bool = option("one seed: a third of the time, less precise")
+    out: Path | None = option("also put the results into this JSON file", metavar="FILE")
 
-
-def run(args: argparse.Namespace) -> int:
-    """Measure; print the results or one JSON object to stdout."""
-    if args.seeds < 1:
-        raise UsageError(f"--seeds {args.seeds} trains nothing: use at least 1.")
-    if (args.part in OF_FILES) is not (args.model is not None):
-        raise UsageError(
-            f"The parts {', '.join(OF_FILES[:-1])} and {OF_FILES[-1]} need a MODEL; no other part takes one."
-        )
-    check_draft_options(args)
-    if (args.part == "draft") is not (args.draft is not None):
-        raise UsageError("The part draft needs --draft, the model that drafts; no other part takes one.")
-    if args.texts_of and args.part != "weights":
-        raise UsageError("--texts-of is for the part weights only: omit it.")
-    if args.part == "weights":
-        return _run_weights(args)
-    if args.part == "table":
-        print(markdown(read_results(Path(args.model)), TOO_BUSY), end="")
-        return 0
-    if args.gb <= 0:
-        raise UsageError(f"--gb {args.gb:g} is not a size: use a number above 0.")
-    parts = PARTS if args.part == "all" else (args.part,)
-    machine = _machine()
-    if args.out is not None:
-        check_machine(args.out, machine)
-    with ProgressLine(as_json=args.json) as line:
-        if args.part == "draft":
-            results = _watched(lambda: _run_draft(args, line))
-        elif args.part == "llama.cpp":
-            results = _watched(lambda: _run_llama_cpp(args.model, line))
-        elif args.part == "data":
-            results = _watched(lambda: _run_data(args.gb, line))
+    def run(self) -> None:
+        """Measure; print the results or one JSON object to stdout."""
+        if self.seeds < 1:
+            raise UsageError(f"--seeds {self.seeds} trains nothing: use at least 1.")
+        if (self.part in OF_FILES) is not (self.model is not None):
+            raise UsageError(
+                f"The parts {', '.join(OF_FILES[:-1])} and {OF_FILES[-1]} need a MODEL; no other part takes one."
+            )
+        self.draft.check()
+        if (self.part == "draft") is not (self.draft.name is not None):
+            raise UsageError("The part draft needs --draft, the model that drafts; no other part takes one.")
+        if self.texts_of and self.part != "weights":
+            raise UsageError("--texts-of is for the part weights only: omit it.")
+        model = self.model or ""
+        if self.part == "weights":
+            self._run_weights(model)
+            return
+        if self.part == "table":
+            print(markdown(read_results(Path(model)), TOO_BUSY), end="")
+            return
+        if self.gb <= 0:
+            raise UsageError(f"--gb {self.gb:g} is not a size: use a number above 0.")
+        parts = PARTS if self.part == "all" else (self.part,)
+        machine = _machine()
+        if self.out is not None:
+            check_machine(self.out, machine)
+        with ProgressLine(as_json=self.as_json) as line:
+            if self.part == "draft":
+                results = _watched(lambda: self._run_draft(model, line))
+            elif self.part == "llama.cpp":
+                results = _watched(lambda: _run_llama_cpp(model, line))
+            elif self.part == "data":
+                results = _watched(lambda: _run_data(self.gb, line))
+            else:
+                results = measure(parts, self.device, self.data, 1 if self.quick else self.seeds, line)
+        if self.out is not None:
+            write_results(self.out, machine, results)
+        if self.as_json:
+            print_json({"results": [result.to_dict() for result in results]})
         else:
-            results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
-    if args.out is not None:
-        write_results(args.out, machine, results)
-    if args.json:
-        print_json({"results": [result.to_dict() for result in results]})
-    else:
-        print("\n".join(map(format_result, results)))
-    return 0
+            print("\n".join(map(format_result, results)))
 
+    def _run_weights(self, model: str) -> None:
+        from tools.bench.weights import bench_weights, format_table
 
-def _run_weights(args: argparse.Namespace) -> int:
-    from tools.bench.weights import bench_weights, format_table
+        with ProgressLine(as_json=self.as_json) as line:
+            measured = bench_weights(model, self.device, line, self.texts_of)
+        if self.as_json:
+            print_json(dataclasses.asdict(measured))
+        else:
+            print(format_table(measured))
 
-    with ProgressLine(as_json=args.json) as line:
-        measured = bench_weights(args.model, args.device, line, args.texts_of)
-    if args.json:
-        print_json(dataclasses.asdict(measured))
-    else:
-        print(format_table(measured))
-    return 0
+    def _run_draft(self, name: str, line: ProgressLine) -> list[Result]:
+        from terrarium.models.inference.held_out import held_out_texts
+        from tools.bench.speculation import bench_speculation
 
-
-def _run_draft(args: argparse.Namespace, line: ProgressLine) -> list[Result]:
-    from terrarium.models.inference.held_out import held_out_texts
-    from tools.bench.speculation import bench_speculation
-
-    model, tokenizer, _ = open_model(args.model, args.device)
-    draft = draft_from(args, model, tokenizer)
-    assert draft is not None
-    held_out = held_out_texts(find_model(args.model), tokenizer, Library())
-    line.say(f"Continuing {held_out.label}…")
-    return drive(bench_speculation(model, tokenizer, draft, held_out), line)
+        model, tokenizer, _ = open_model(name, self.device)
+        draft = self.draft.load(model, tokenizer, name, self.device)
+        assert draft is not None
+        held_out = held_out_texts(find_model(name), tokenizer, Library())
+        line.say(f"Continuing {held_out.label}…")
+        return drive(bench_speculation(model, tokenizer, draft, held_out), line)
 
 
 def _run_llama_cpp(model: str, line: ProgressLine) -> list[Result]:

@@ -11,13 +11,13 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from terrarium.app import cli
+from terrarium.app.commands.parser import COMMANDS, make_parser
+from terrarium.app.commands.settings import SECTIONS, describe_allowed, format_value
 from terrarium.app.guide.chapters import Chapter, Step, read_chapters
 from terrarium.app.help.glossary import load_glossary
 from terrarium.app.help.pictures import PICTURES
@@ -28,23 +28,9 @@ from terrarium.app.session.life import all_moves
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.recipes.demonstrations.demonstrations_table import DEMONSTRATIONS
 from terrarium.models.recipes.tasks.tasks_table import TASK_RECIPES
-from terrarium.models.settings.align_spec import STAGES, AlignSpec
-from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
-from terrarium.models.settings.sampling_config import SamplingConfig
-from terrarium.models.settings.tune_spec import TuneSpec
+from terrarium.models.settings.align_spec import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = {
-    "model": (ModelConfig, "The design of a model"),
-    "tokenizer": (TokenizerSpec, "The tokenizer"),
-    "data": (DataSpec, "What a run learns from"),
-    "train": (TrainConfig, "How it is trained"),
-    "tune": (TuneSpec, "Fine-tuning: what starts from the weights of another model"),
-    "align": (AlignSpec, "Alignment: learning from preferences and rewards"),
-    "sampling": (SamplingConfig, "How replies are drawn"),
-}
-"""The sections of a run's TOML file, and the settings of the chat."""
 _BETTER = {True: "higher", False: "lower", None: "neither"}
 _MOVED = {
     "docs/": "",
@@ -136,8 +122,8 @@ def _options() -> str:
         "[Commands](commands.md) says what each is for. `--help` prints what stands here.",
         "",
     ]
-    for name in cli.COMMANDS:
-        (commands,) = cli._parser([name])._subparsers._group_actions  # type: ignore[union-attr]
+    for name in COMMANDS:
+        (commands,) = make_parser([name])._subparsers._group_actions  # type: ignore[union-attr]
         lines += _command(f"terrarium {name}", commands.choices[name], level=2)  # type: ignore[index]
     return "\n".join(lines)
 
@@ -185,34 +171,21 @@ def _settings() -> str:
         "`terrarium train FILE`, `--set train.steps=500`). In the window, “?” beside a setting says the same.",
         "",
     ]
-    for section, (cls, title) in SETTINGS.items():
-        lines += [f"## {section}: {title[0].lower()}{title[1:]}", ""]
+    for name, section in SECTIONS.items():
+        lines += [f"## {name}: {section.title[0].lower()}{section.title[1:]}", "", f"`{section.set_by}`", ""]
         rows = [
-            (f"`{f.name}`", f.metadata["label"], f"`{_value(f.default)}`", _allowed(f.metadata), f.metadata["help"])
-            for f in dataclasses.fields(cls)
+            (
+                f"`{f.name}`",
+                f.metadata["label"],
+                f"`{format_value(f.default)}`",
+                describe_allowed(f.metadata, "`"),
+                f.metadata["help"],
+            )
+            for f in dataclasses.fields(section.cls)
             if "label" in f.metadata
         ]
         lines += [_table(["setting", "in the window", "default", "allowed", "meaning"], rows)]
     return "\n".join(lines)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(list(value) if isinstance(value, tuple) else value)
-
-
-def _allowed(metadata: Any) -> str:
-    if "choices" in metadata:
-        return ", ".join(f"`{choice}`" for choice in metadata["choices"])
-    if "range" in metadata:
-        low, high = metadata["range"]
-        return f"{_number(low)} to {_number(high)}" if high is not None else f"from {_number(low)}"
-    return ""
-
-
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 # -- Registries --------------------------------------------------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from terrarium.app.commands.common import UsageError, add_common, print_json
+from terrarium.app.commands.common import UsageError, print_json
+from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine
 from terrarium.models.library.library import Library
 from tools.screenshots.contents import copy_run
@@ -15,49 +14,40 @@ from tools.screenshots.custom_blocks import library_at
 from tools.screenshots.photographer import Photographer
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add this command's options."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "screenshots", help="save screenshots of every screen as PNG files", description=__doc__
+class Screenshots(Command, description=__doc__):
+    """Save screenshots of every screen as PNG files."""
+
+    folder: Path = argument("DIR", "where to write the files")
+    shown_run: str | None = option(
+        "show this run of the library (path, id or name)", "--run", metavar="RUN", complete="run"
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the files")
-    parser.add_argument(
-        "--run", dest="shown_run", metavar="RUN", help="show this run of the library (path, id or name)"
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=0.5, metavar="M", help="otherwise, how long to train one (default: 0.5)"
-    )
-    parser.add_argument(
-        "--task-minutes",
-        type=float,
+    minutes: float = option("otherwise, how long to train one", default=0.5, metavar="M")
+    task_minutes: float = option(
+        "how long to learn each of the tasks whose pages are shown (default: 0.5; 0: without them)",
         default=0.5,
         metavar="M",
-        help="how long to learn each of the tasks whose pages are shown (default: 0.5; 0: without them)",
     )
-    add_common(parser)
-    return parser
+    names: bool = option("beside each picture, write what a screen reader is told: roles, names, states and tab order")
 
+    def run(self) -> None:
+        """Take the screenshots and print their paths. The user's own library is only read."""
+        from terrarium.app.shell.offscreen import opened_window
 
-def run(args: argparse.Namespace) -> int:
-    """Take the screenshots and print their paths. The user's own library is only read."""
-    from terrarium.app.shell.offscreen import opened_window
-
-    if args.task_minutes < 0:
-        raise UsageError("--task-minutes must be at least 0.")
-    with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
-        library = Library(Path(home))
-        if args.shown_run:
-            copy_run(Library(), args.shown_run, library)
-        args.folder.mkdir(parents=True, exist_ok=True)
-        with (
-            library_at(library.home),
-            opened_window(library, args.device) as window,
-            ProgressLine(as_json=args.json) as line,
-        ):
-            photographer = Photographer(window, args.folder, line)
-            photographer.shoot_all(None if args.shown_run else args.minutes, args.task_minutes)
-    if args.json:
-        print_json({"pictures": [str(path) for path in photographer.pictures]})
-    else:
-        print("\n".join(map(str, photographer.pictures)))
-    return 0
+        if self.task_minutes < 0:
+            raise UsageError("--task-minutes must be at least 0.")
+        with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
+            library = Library(Path(home))
+            if self.shown_run:
+                copy_run(Library(), self.shown_run, library)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (
+                library_at(library.home),
+                opened_window(library, self.device) as window,
+                ProgressLine(as_json=self.as_json) as line,
+            ):
+                photographer = Photographer(window, self.folder, line, names=self.names)
+                photographer.shoot_all(None if self.shown_run else self.minutes, self.task_minutes)
+        if self.as_json:
+            print_json({"pictures": [str(path) for path in photographer.pictures]})
+        else:
+            print("\n".join(map(str, photographer.pictures)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from terrarium.app.commands.progress import ProgressLine
 from tools.screenshots.contents import add_pairs, moods
 from tools.screenshots.custom_blocks import shoot_custom_blocks
+from tools.screenshots.spoken import written
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject
@@ -118,8 +119,10 @@ def _seen(widget: QWidget) -> Iterator[QObject]:
 class Photographer:
     """Takes the window through the whole loop, with screenshots on the way."""
 
-    def __init__(self, window: MainWindow, folder: Path, line: ProgressLine) -> None:
+    def __init__(self, window: MainWindow, folder: Path, line: ProgressLine, *, names: bool = False) -> None:
+        """names: write what a screen reader is told beside each picture, as NAME.txt."""
         self._window, self._session = window, window.session
+        self._names = names
         self._folder, self._line = folder, line
         self._failure = ""
         self._order = MODES[::-1]
@@ -433,6 +436,8 @@ class Photographer:
                 if not self._picture_of(dialog or self._window).save(str(path)):
                     raise OSError(f"{path} could not be written.")
                 self.pictures.append(path)
+                if self._names:
+                    path.with_suffix(".txt").write_text(written(dialog or self._window), "utf-8")
 
     def _picture_of(self, widget: QWidget) -> QImage:
         """A widget as it looks when all is drawn: twice the same."""

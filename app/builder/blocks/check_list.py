@@ -68,6 +68,7 @@ class CheckList(QWidget):
         mark = QLabel()
         name, role = ("check-circle-fill", "accent") if passed else ("x-circle-fill", "danger")
         mark.setPixmap(self._theme.icon(name, role).pixmap(_ICON, _ICON))
+        mark.setAccessibleName(word.capitalize())
         pill = label(word, "pill")
         pill.setProperty("tone", "ok" if passed else "danger")
         grid.addWidget(mark, 0, 0, Qt.AlignmentFlag.AlignTop)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from terrarium.app.builder.hues import HUES
 from terrarium.app.session.device_memory import DeviceMemory
 from terrarium.models.design import (
     activation_bytes,
@@ -25,35 +26,34 @@ OPTIMIZER = TrainConfig().optimizer
 """The optimizer of memory estimates: the default of a new run."""
 _RULE = OPTIMIZERS[OPTIMIZER]
 
-_PINK, _YELLOW = 3, 6  # indices of the theme's categories
-_HUES: dict[str, tuple[int | str, float]] = {  # as in the diagram, if that distinguishes neighbours
-    "Token embedding": (_PINK, 1.0),
-    "N-gram embeddings": (_PINK, 0.35),  # a decoder's; segments are an encoder's
-    "Positions": (_PINK, 0.6),
-    "Segments": (_PINK, 0.35),
-    "Attention": ("query", 1.0),
-    "Encoder attention": ("query", 0.5),
-    "Decoder attention": ("query", 1.0),
+_SHADES: dict[str, tuple[str, float]] = {  # a key of HUES, or a role of the theme; and the opacity
+    "Token embedding": ("embedding", 1.0),
+    "N-gram embeddings": ("embedding", 0.35),  # a decoder's; segments are an encoder's
+    "Positions": ("position", 0.6),
+    "Segments": ("embedding", 0.35),
+    "Attention": ("attention", 1.0),
+    "Encoder attention": ("attention", 0.5),
+    "Decoder attention": ("attention", 1.0),
     "Cross-attention": ("value", 1.0),
-    "Feed-forward": ("validation", 1.0),
-    "Encoder feed-forward": ("validation", 0.5),
-    "Decoder feed-forward": ("validation", 1.0),
-    "Experts": ("validation", 1.0),
-    "Encoder experts": ("validation", 0.5),
-    "Decoder experts": ("validation", 1.0),
-    "Router": ("warning", 0.6),
-    "Encoder router": ("warning", 0.3),
-    "Decoder router": ("warning", 0.6),
-    "Short convolution": (_YELLOW, 1.0),
-    "Norms": ("faint", 1.0),
-    "Head": ("accent", 1.0),
-    "Pooler": ("accent", 0.5),
+    "Feed-forward": ("feed-forward", 1.0),
+    "Encoder feed-forward": ("feed-forward", 0.5),
+    "Decoder feed-forward": ("feed-forward", 1.0),
+    "Experts": ("feed-forward", 1.0),
+    "Encoder experts": ("feed-forward", 0.5),
+    "Decoder experts": ("feed-forward", 1.0),
+    "Router": ("router", 0.6),
+    "Encoder router": ("router", 0.3),
+    "Decoder router": ("router", 0.6),
+    "Short convolution": ("conv", 1.0),
+    "Norms": ("norm", 1.0),
+    "Head": ("head", 1.0),
+    "Pooler": ("head", 0.5),
     "Weights": ("muted", 1.0),
     "Gradients": ("muted", 0.65),
     "Optimizer": ("muted", 0.4),
     "Update": ("muted", 0.2),
 }
-_OTHER: tuple[int | str, float] = ("border_strong", 1.0)
+_OTHER = "border_strong", 1.0
 _MEANINGS = {
     "Weights": "the trained parameters, in float32",
     "Gradients": "one number per weight, for the gradients that exist when memory use peaks",
@@ -132,4 +132,5 @@ def _slices(parts: Mapping[str, int]) -> tuple[Slice, ...]:
 
 
 def _slice(name: str, n: int) -> Slice:
-    return Slice(name, n, *_HUES.get(name, _OTHER), meaning=_MEANINGS.get(name, ""))
+    shade, strength = _SHADES.get(name, _OTHER)
+    return Slice(name, n, HUES.get(shade, shade), strength, meaning=_MEANINGS.get(name, ""))

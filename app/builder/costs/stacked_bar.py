@@ -10,18 +10,20 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from terrarium.app.builder.costs.design_costs import Slice
 from terrarium.app.kit.basics import plain_tip
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.plots.chart_base import ChartBase
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_percent
 
 _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
 
 
-class StackedBar(QWidget):
+class StackedBar(ChartBase):
     """A bar of slices in proportion to their values, and below it a row per slice: colour, name and number."""
 
     def __init__(self, theme: ThemeProvider, words: Callable[[float], str], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme, self._words = theme, words
+        super().__init__(theme, parent)
+        self._words = words
         self._bars: Sequence[Slice] = ()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         theme.theme_changed.connect(self._on_theme_changed)
@@ -32,13 +34,19 @@ class StackedBar(QWidget):
         self._bars = bars
         if is_resized:
             self.updateGeometry()
-        self.setAccessibleDescription(", ".join(f"{bar.name} {self._words(bar.value)}" for bar in bars))
+        self.setAccessibleDescription(self.summary())
         self.update()
 
     @property
     def bars(self) -> Sequence[Slice]:
         """The slices shown."""
         return self._bars
+
+    def columns(self) -> Columns:
+        return {"name": [bar.name for bar in self._bars], "value": [bar.value for bar in self._bars]}
+
+    def summary(self) -> str:
+        return ", ".join(f"{bar.name} {self._words(bar.value)}" for bar in self._bars)
 
     def sizeHint(self) -> QSize:
         return QSize(240, self._height)

@@ -11,6 +11,7 @@ from terrarium.app.builder.diagram.fonts import Fonts
 from terrarium.app.builder.diagram.geometry import Node, Rect, Step
 from terrarium.app.builder.diagram.part import Part
 from terrarium.app.builder.diagram.sketch import STEP
+from terrarium.app.builder.hues import HUES
 from terrarium.app.kit.colours import Theme
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.number_words import format_percent
@@ -18,24 +19,6 @@ from terrarium.models.number_words import format_percent
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _HIT = 4.0  # margin around items in which the pointer hits them
-
-
-_PINK, _YELLOW = 3, 6  # indices of the theme's categories
-_TONES: dict[str, int | str] = {  # as in the bars of costs
-    "embedding": _PINK,
-    "position": _PINK,
-    "query": "query",
-    "key": "key",
-    "value": "value",
-    "attention": "query",
-    "feed-forward": "validation",
-    "router": "warning",
-    "conv": _YELLOW,
-    "norm": "faint",
-    "head": "accent",
-}
-
-
 _CELLS = 6
 _WINDOW = 3  # cells of a sliding window
 _MIN_PITCH = 2.4
@@ -124,7 +107,7 @@ class NodeItem(Mark):
 
     def _one_line(self, painter: QPainter, rect: QRectF, *, with_detail: bool) -> None:
         title, detail = self.part.title, self.part.detail if with_detail else ""
-        rect = rect.adjusted(4 if self.part.kind in _TONES else 0, 0, 0, 0)
+        rect = rect.adjusted(4 if self.part.kind in HUES else 0, 0, 0, 0)
         if not detail:
             self._text(painter, rect, title, "title", _CENTRE, "muted" if self.node.look == "chip" else "text")
             return
@@ -135,7 +118,7 @@ class NodeItem(Mark):
 
     def _two_lines(self, painter: QPainter, rect: QRectF) -> None:
         middle = rect.center().y()
-        rect = rect.adjusted(4 if self.part.kind in _TONES else 0, 0, 0, 0)
+        rect = rect.adjusted(4 if self.part.kind in HUES else 0, 0, 0, 0)
         self._text(
             painter, QRectF(rect.left(), middle - 16, rect.width(), 17), self.part.title, "title", _CENTRE, "text"
         )
@@ -247,7 +230,7 @@ class StepItem(Mark):
 
 def _tone(kind: str, colors: Theme) -> QColor | None:
     """Return the colour of a kind of part, None if it has none."""
-    hue = _TONES.get(kind)
+    hue = HUES.get(kind)
     return None if hue is None else QColor(colors.categories[hue]) if isinstance(hue, int) else colors.color(hue)
 
 

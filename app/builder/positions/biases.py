@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
@@ -12,13 +13,15 @@ from terrarium.app.builder.positions.scheme_pictures import (
     MAX_TOKENS,
     Ints,
     SchemePictures,
+    curve_plot,
     format_distance,
     format_signed_distance,
     format_weight,
     token_axis,
     token_axis_down,
 )
-from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
+from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.app.kit.plots.plot_spec import Numbers, Series, as_steps, background_curve, main_curve
 from terrarium.models.architecture import position_tables as tables
 from terrarium.models.architecture.rope import FIRE_C, alibi_slopes, fire_threshold
 from terrarium.models.settings.model_config import ModelConfig
@@ -56,16 +59,12 @@ def penalties(config: ModelConfig, length: int, head: int) -> SchemePictures:
     return SchemePictures(
         words="Nothing is added to the embeddings: scores fall with the distance, with a different slope per head, so "
         f"some heads attend near and others far. Head {head + 1} loses {format_number(slopes[head], 4)} per token.",
-        first=LinePicture(
-            title=f"Penalty, head {head + 1} bold",
-            at=at,
-            lines=(
-                *(Line(values=scores[i], tone="background") for i in range(config.n_head) if i != head),
-                Line(values=scores[head]),
-            ),
-            x=token_axis("Distance, tokens", length),
-            y=Axis(title="Added to the score", low=lowest, high=0.0, whole=False),
-            describe=describe,
+        first=curve_plot(
+            f"Penalty, head {head + 1} bold",
+            _curves_of_heads(at, scores, head),
+            token_axis("Distance, tokens", length),
+            Axis(title="Added to the score", low=lowest, high=0.0),
+            describe,
         ),
         second=HeatPicture(
             title=f"Head {head + 1}: remaining weight",
@@ -81,6 +80,16 @@ def penalties(config: ModelConfig, length: int, head: int) -> SchemePictures:
         ),
         beside=True,
     )
+
+
+def _curves_of_heads(at: Ints, values: Floats, head: int, *, steps: bool = False) -> list[Series]:
+    """Return the curves of all heads, (H, len(at)), with that of `head` in front of the others."""
+
+    def points(i: int) -> tuple[Numbers, Numbers]:
+        return as_steps(at, values[i]) if steps else (at, values[i])
+
+    others = [background_curve(*points(i), name=f"head {i + 1}") for i in range(len(values)) if i != head]
+    return [*others, dataclasses.replace(main_curve(*points(head)), name=f"head {head + 1}", in_legend=False)]
 
 
 def buckets(config: ModelConfig, length: int) -> SchemePictures:
@@ -107,14 +116,12 @@ def buckets(config: ModelConfig, length: int) -> SchemePictures:
         words=f"Each distance belongs to one of {config.n_bucket} buckets, and each head learns one number per bucket, "
         "which is added to the score. Small distances have their own buckets, large ones share; from "
         f"{config.max_distance:,} on, all share the last. The biases are learned: a new model has only noise.",
-        first=LinePicture(
-            title="Bucket by distance",
-            at=at,
-            lines=(Line(values=classes.astype(np.float32)),),
-            x=_distance_axis(config, at),
-            y=Axis(title="Bucket", low=0, high=max(top, 1)),
-            describe=describe,
-            steps=True,
+        first=curve_plot(
+            "Bucket by distance",
+            [main_curve(*as_steps(at, classes))],
+            _distance_axis(config, at),
+            Axis(title="Bucket", low=0, high=max(top, 1)),
+            describe,
         ),
         second=HeatPicture(
             title="Bucket of each pair",
@@ -174,13 +181,12 @@ def relative_distances(config: ModelConfig, length: int) -> SchemePictures:
         "head adds to their score. It is relative to the later token's position, or to a threshold if that is larger "
         f"(in a new model a quarter of the context, {format_number(threshold)}), so it lies between 0 and 1 in texts "
         "of any length. The network is learned: a new model has only noise.",
-        first=LinePicture(
-            title=f"Seen from token {query:,}",
-            at=at,
-            lines=(Line(values=values),),
-            x=_distance_axis(config, at),
-            y=Axis(title="Read by the network", low=0.0, high=1.0, whole=False),
-            describe=describe,
+        first=curve_plot(
+            f"Seen from token {query:,}",
+            [main_curve(at, values)],
+            _distance_axis(config, at),
+            Axis(title="Read by the network", low=0.0, high=1.0),
+            describe,
         ),
         second=HeatPicture(
             title="Relative distance of each pair",
@@ -250,17 +256,12 @@ def _learned_biases(
 
     return SchemePictures(
         words=f"{source}: what each head adds to the score of a key, by distance. Higher means more attention.",
-        first=LinePicture(
-            title=f"Learned bias, head {head + 1} bold",
-            at=at,
-            lines=(
-                *(Line(values=by_head[i], tone="background") for i in range(config.n_head) if i != head),
-                Line(values=by_head[head]),
-            ),
-            x=_distance_axis(config, at),
-            y=Axis(title="Added to the score", low=-limit, high=limit, whole=False),
-            describe=describe,
-            steps=steps,
+        first=curve_plot(
+            f"Learned bias, head {head + 1} bold",
+            _curves_of_heads(at, by_head, head, steps=steps),
+            _distance_axis(config, at),
+            Axis(title="Added to the score", low=-limit, high=limit),
+            describe,
         ),
         second=HeatPicture(
             title=f"Head {head + 1} as a matrix",

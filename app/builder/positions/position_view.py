@@ -12,8 +12,9 @@ from terrarium.app.kit.basics import EmptyState, label, row
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.plots.heat_map import HeatMap
-from terrarium.app.kit.plots.line_plot import LinePlot
-from terrarium.app.kit.plots.pictures import HeatPicture, LinePicture
+from terrarium.app.kit.plots.pictures import HeatPicture
+from terrarium.app.kit.plots.plot_spec import PlotSpec
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.inspect.position_weights import (
@@ -69,7 +70,7 @@ class PositionView(QWidget):
         self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.source.setMinimumContentsLength(24)
         self.heat = (HeatMap(theme), HeatMap(theme))
-        self.lines = LinePlot(theme)
+        self.lines = PlotView(theme, has_y=True, is_boxed=True, ground="window")
         self.nothing: EmptyState | None = None
         self._build()
         self._connect()
@@ -264,7 +265,7 @@ class PositionView(QWidget):
             self.nothing = None
         both = (pictures.first, pictures.second) if pictures is not None else ()
         heats = [picture for picture in both if isinstance(picture, HeatPicture)]
-        lines = [picture for picture in both if isinstance(picture, LinePicture)]
+        lines = [picture for picture in both if isinstance(picture, PlotSpec)]
         beside = pictures is not None and pictures.beside
         self.heat[0].setVisible(bool(heats) and not beside)
         self.heat[1].setVisible(bool(heats) and beside)
@@ -280,8 +281,7 @@ class PositionView(QWidget):
         self._figures.setDirection(right if beside else down)
         for i, weight in enumerate((0, 4, 5) if beside else (5, 4, 0)):
             self._figures.setStretch(i, weight)
-        self.lines.beside = self.heat[1] if beside else None
         for heat in heats:
             self.heat[beside].set_picture(heat)
         for line in lines:
-            self.lines.set_picture(line)
+            self.lines.show_spec(line)

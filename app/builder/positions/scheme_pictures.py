@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, Line, LinePicture, evenly_spaced, format_number
+from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.app.kit.plots.plot_spec import PlotSpec, Series, main_curve, other_curve
 
 Ints = NDArray[np.int64]
 
@@ -25,14 +26,14 @@ class SchemePictures:
     """The display of a scheme: a text, and a picture above or `beside` another one."""
 
     words: str
-    first: HeatPicture | LinePicture
-    second: HeatPicture | LinePicture
+    first: HeatPicture | PlotSpec
+    second: HeatPicture | PlotSpec
     beside: bool = False
 
 
 def similarity_plot(
     title: str, unit: str, length: int, *curves: Callable[[Ints, int], Floats], names: tuple[str, ...] = ("",)
-) -> LinePicture:
+) -> PlotSpec:
     """Return a plot of curves over distances from 0 to length − 1; the first one is the design's own.
 
     A curve is a function of distances and of the number of distances over which each value is averaged.
@@ -50,16 +51,27 @@ def similarity_plot(
         where = format_distance(int(at[i])) if window == 1 else f"{at[i]:,} to {at[i] + window - 1:,} tokens apart"
         return "\n".join([f"{where}: {words[0]}", *words[1:]])
 
-    return LinePicture(
+    (own, y), *others = zip(names, values, strict=True)
+    return curve_plot(
+        title,
+        [main_curve(at, y, own), *(other_curve(at, value, name) for name, value in others)],
+        token_axis("Distance, tokens" + (f" (means over {window:,})" if window > 1 else ""), length),
+        Axis(title=unit, low=min(lowest, 0.0), high=highest),
+        describe,
+    )
+
+
+def curve_plot(title: str, series: Sequence[Series], x: Axis, y: Axis, words: Callable[[int], str]) -> PlotSpec:
+    """Return a plot of curves by distance. words: describes the distance with an index, for the last of the curves."""
+    return PlotSpec(
+        series=series,
         title=title,
-        at=at,
-        lines=tuple(
-            Line(values=value, name=name, tone="main" if i == 0 else "other")
-            for i, (name, value) in enumerate(zip(names, values, strict=True))
-        ),
-        x=token_axis("Distance, tokens" + (f" (means over {window:,})" if window > 1 else ""), length),
-        y=Axis(title=unit, low=min(lowest, 0.0), high=highest, whole=False),
-        describe=describe,
+        x_title=x.title,
+        x_range=(x.low, x.high),
+        x_names=x.ticks,
+        y_title=y.title,
+        y_range=(y.low, y.high),
+        words=words,
     )
 
 

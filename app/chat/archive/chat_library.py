@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
@@ -13,6 +13,7 @@ from terrarium.app.chat.archive.json_format import chat_text
 from terrarium.app.chat.archive.message_tree import Chat
 from terrarium.app.chat.archive.store import ChatSaver, ChatStore
 from terrarium.app.session.session import Session
+from terrarium.app.session.shelf import Shelf
 from terrarium.app.worker.background import LatestTask, TaskQueue
 from terrarium.app.worker.failures import Failure, describe
 from terrarium.models.files.atomic import atomic_write_text
@@ -56,7 +57,8 @@ class ChatLibrary(QObject):
         self._importer.done.connect(self._on_imported)
         for failed in (self._opener.failed, self._importer.failed, self._writing.failed):
             failed.connect(self._on_failed)
-        session.trash.restored.connect(self._on_restored)
+        self._shelf = Shelf("chat", session.trash, self, prepare=self._may_delete)
+        self._shelf.changed.connect(self.changed)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.flush)
@@ -106,20 +108,12 @@ class ChatLibrary(QObject):
 
     def delete(self, chat_id: str) -> None:
         """Move a chat to the trash."""
-        self._session.trash.offer_undo("chat", self._delete((self.store.path(chat_id),)), self._delete)
+        self._shelf.delete(chat_id, names={chat_id: ""})
 
-    def _delete(self, paths: Sequence[Path]) -> Sequence[str]:
-        for path in paths:
-            self.deleting.emit(path.stem)
+    def _may_delete(self, chat_id: str) -> bool:
+        self.deleting.emit(chat_id)
         self.flush()
-        tokens = [token for path in paths if path.exists() for token in self._session.trash.move(path)]
-        self.changed.emit()
-        return tokens
-
-    @Slot(str)
-    def _on_restored(self, kind: str) -> None:
-        if kind == "chat":
-            self.changed.emit()
+        return self.store.path(chat_id).exists()  # it may be so new that it was never saved
 
     def duplicate(self, chat_id: str) -> None:
         """Save a copy of a chat."""

@@ -19,7 +19,7 @@ from terrarium.app.glass.tokens.legend import TokenLegend
 from terrarium.app.kit.basics import EmptyState, button, label, plain_tip, row, set_enabled
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
-from terrarium.app.kit.text.markdown_writer import prepare_colours
+from terrarium.app.kit.text.highlighter import prepare_colours
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask

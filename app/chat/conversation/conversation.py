@@ -13,9 +13,8 @@ from terrarium.app.chat.archive.chat_library import ChatLibrary
 from terrarium.app.chat.archive.draft_use import DraftUse
 from terrarium.app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from terrarium.app.chat.conversation.reply_recorder import ReplyRecorder
-from terrarium.app.session.best_of import BestOf
 from terrarium.app.session.chat_model import ChatModel
-from terrarium.app.session.drafts import Drafting
+from terrarium.app.session.second_models import BestOf, Drafting
 from terrarium.app.session.session import Session
 from terrarium.app.session.undo import Step
 from terrarium.models.chat.prompting import PromptSettings, check_continuation, with_system

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
-    QPlainTextEdit,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
 from terrarium.app.chat.archive.candidate_replies import CandidateReplies
 from terrarium.app.chat.archive.message_tree import Message
 from terrarium.app.chat.conversation.conversation import Conversation
 from terrarium.app.chat.conversation.reply_captions import format_score, judge
-from terrarium.app.kit.basics import button, label, panes, plain_tip, row, separator, set_enabled, titled_card
+from terrarium.app.kit.basics import button, label, panes, row, separator, set_enabled, titled_card
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
-from terrarium.app.kit.plots.line_plot import LinePlot
-from terrarium.app.kit.plots.pictures import Axis, Line, LinePicture
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.plots.plot_spec import PlotSpec, main_curve
+from terrarium.app.kit.plots.plot_view import PlotView
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.models.alignment.best_of import ScoredReply
 from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from terrarium.models.number_words import format_count, format_duration, format_percent
 
-_COLUMNS = ("", "Score", "Right", "Tokens", "Reply")
-_RANK, _SCORE, _RIGHT, _TOKENS, _REPLY = range(len(_COLUMNS))
-_TIPS = (
-    "",
-    "The reward model's raw score: only differences between scores mean anything",
-    "Whether it is right by the known answer, which the reward model does not see",
-    "The number of its tokens, with the end token",
-    "",
-)
+_SCORE = "The reward model's raw score: only differences between scores mean anything"
+_RIGHT = "Whether it is right by the known answer, which the reward model does not see"
+_TOKENS = "The number of its tokens, with the end token"
 
 
 class DrawnWindow(Dialog):
@@ -52,8 +39,8 @@ class DrawnWindow(Dialog):
         self.setWindowTitle("Best of several replies")
         self.resize(1060, 620)
         self.title, self.cost = label("", "heading"), label("", "muted", wrap=True)
-        self.table = QTableWidget(0, len(_COLUMNS))
-        self._prepare_table()
+        self.table = RecordTable("Replies, the best first", theme)
+        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # replies to a prompt often begin alike
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setAccessibleName("The reply that is selected")
@@ -66,7 +53,7 @@ class DrawnWindow(Dialog):
             role="primary",
             tip="Show it as a version of the reply",
         )
-        self.curve, self.right_curve = LinePlot(theme), LinePlot(theme)
+        self.curve, self.right_curve = (PlotView(theme, has_y=True, is_boxed=True) for _ in range(2))
         self.gain, self.verdict = label("", "caption", wrap=True), label("", "caption", wrap=True)
         close = button("Close", theme, self.close)
         for each in (self.take, close):
@@ -85,28 +72,12 @@ class DrawnWindow(Dialog):
         layout.addWidget(self.cost)
         layout.addLayout(panes(left, self._curves, sizes=(600, 420), grows=0), 1)
         layout.addLayout(row(self.take, None, close))
-        self.table.currentCellChanged.connect(self._on_current)
-        self.table.cellDoubleClicked.connect(lambda *_: self._on_take())
+        self.table.record_reached.connect(self._on_reached)
+        self.table.doubleClicked.connect(self._on_take)
         conversation.chat_changed.connect(self.close)
         conversation.path_changed.connect(self._show_taken)
         conversation.reply_started.connect(self._show_taken)
         conversation.reply_ended.connect(self._show_taken)
-
-    def _prepare_table(self) -> None:
-        table = self.table
-        table.setHorizontalHeaderLabels(_COLUMNS)
-        for i, tip in enumerate(_TIPS):
-            item = table.horizontalHeaderItem(i)
-            assert item is not None
-            item.setToolTip(plain_tip(tip))
-        plain_table(table, "Replies, the best first")
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.setWordWrap(False)
-        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # replies to one prompt often begin with the same words
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(_REPLY, QHeaderView.ResizeMode.Stretch)
 
     # -- Contents ------------------------------------------------------------------------------------------------------
 
@@ -123,50 +94,41 @@ class DrawnWindow(Dialog):
         n = len(drawn.replies)
         self.title.setText(f"The best of {n} replies")
         self.cost.setText(cost_of(drawn))
-        self._fill(drawn)
+        self.table.show_records([*enumerate(drawn.replies)], self._columns())
         curve = best_of_curve([drawn.scores], [[float(right) for right in self._right] or [0.0] * n], range(1, n + 1))
         self.gain.setText(gain_of(curve))
-        self.curve.set_picture(score_picture(curve))
+        self.curve.show_spec(score_picture(curve))
         has_gold = bool(self._right)
         for widget in (self._line, self.verdict, self.right_curve):
             widget.setVisible(has_gold)
         if has_gold:
             self.verdict.setText(right_words(self._right, curve))
-            self.right_curve.set_picture(right_picture(curve))
+            self.right_curve.show_spec(right_picture(curve))
         self.table.selectRow(drawn.taken)
         self._show_taken()
         self.show()
         self.activateWindow()
         self.table.setFocus()
 
-    def _fill(self, drawn: CandidateReplies) -> None:
-        self.table.setRowCount(len(drawn.replies))
-        self.table.setColumnHidden(_RIGHT, not self._right)
-        for i, reply in enumerate(drawn.replies):
-            right = ("✓" if self._right[i] else "✗") if self._right else ""
-            cut = "" if reply.ended else " …"
-            cells = (
-                str(i + 1),
-                format_score(reply.score),
-                right,
-                f"{len(reply.ids):,}",
-                " ".join(reply.text.split()) + cut,
-            )
-            for j, words in enumerate(cells):
-                item = QTableWidgetItem(words)
-                if j in (_RANK, _SCORE, _TOKENS):
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.table.setItem(i, j, item)
+    def _columns(self) -> list[Column]:
+        """Return the columns; their records are the replies with their ranks, from 0."""
+        columns = [
+            Column(title="", value=lambda ranked: str(ranked[0] + 1), is_number=True),
+            Column(title="Score", about=_SCORE, value=lambda ranked: format_score(ranked[1].score), is_number=True),
+            Column(title="Right", about=_RIGHT, value=lambda ranked: "✓" if self._right[ranked[0]] else "✗"),
+            Column(title="Tokens", about=_TOKENS, value=lambda ranked: f"{len(ranked[1].ids):,}", is_number=True),
+            Column(title="Reply", value=lambda ranked: _one_line(ranked[1]), grows=True),
+        ]
+        return [each for each in columns if each.title != "Right" or self._right]
 
     @property
     def selected(self) -> int:
         """The index of the selected reply."""
-        return self.table.currentRow()
+        return self.table.currentIndex().row()
 
-    @Slot()
-    def _on_current(self) -> None:
-        if self._drawn is not None and 0 <= self.selected < len(self._drawn.replies):
-            self.text.setPlainText(self._drawn.replies[self.selected].text)
+    @Slot(object)
+    def _on_reached(self, ranked: tuple[int, ScoredReply]) -> None:
+        self.text.setPlainText(ranked[1].text)
         self._show_taken()
 
     @Slot()
@@ -194,6 +156,10 @@ class DrawnWindow(Dialog):
         if self.take.isEnabled():
             self._conversation.choose_candidate(self._message_id, self.selected)
             self._show_taken()
+
+
+def _one_line(reply: ScoredReply) -> str:
+    return " ".join(reply.text.split()) + ("" if reply.ended else " …")
 
 
 def cost_of(drawn: CandidateReplies) -> str:
@@ -225,28 +191,30 @@ def right_words(right: list[bool], curve: list[BestOfPoint]) -> str:
     )
 
 
-def score_picture(curve: list[BestOfPoint]) -> LinePicture:
+def score_picture(curve: list[BestOfPoint]) -> PlotSpec:
     """Plot the expected score of the best of n against n."""
-    values = np.array([point.proxy for point in curve], np.float32)
+    values = np.array([point.proxy for point in curve])
     low, high = float(values.min()), float(values.max())
     room = max(0.08 * (high - low), 0.05)
-    return LinePicture(
+    return PlotSpec(
+        series=(main_curve(np.arange(1.0, len(curve) + 1), values),),
         title="Best of n: expected score",
-        at=np.arange(1, len(curve) + 1),
-        lines=(Line(values=values),),
-        x=Axis(title="n, replies drawn", low=1, high=max(len(curve), 2)),
-        y=Axis(title="score", low=low - room, high=high + room, whole=False),
-        describe=lambda i: f"best of {i + 1}: {format_score(curve[i].proxy)}",
+        x_title="n, replies drawn",
+        y_title="score",
+        x_range=(1.0, max(len(curve), 2)),
+        y_range=(low - room, high + room),
+        words=lambda i: f"best of {i + 1}: {format_score(curve[i].proxy)}",
     )
 
 
-def right_picture(curve: list[BestOfPoint]) -> LinePicture:
+def right_picture(curve: list[BestOfPoint]) -> PlotSpec:
     """Plot the probability that the best of n is right against n."""
-    return LinePicture(
+    return PlotSpec(
+        series=(main_curve(np.arange(1.0, len(curve) + 1), np.array([point.gold for point in curve])),),
         title="Best of n: share that is right",
-        at=np.arange(1, len(curve) + 1),
-        lines=(Line(values=np.array([point.gold for point in curve], np.float32)),),
-        x=Axis(title="n, replies drawn", low=1, high=max(len(curve), 2)),
-        y=Axis(title="right", low=0, high=1, whole=False),
-        describe=lambda i: f"best of {i + 1}: {format_percent(curve[i].gold)} right",
+        x_title="n, replies drawn",
+        y_title="right",
+        x_range=(1.0, max(len(curve), 2)),
+        y_range=(0.0, 1.0),
+        words=lambda i: f"best of {i + 1}: {format_percent(curve[i].gold)} right",
     )

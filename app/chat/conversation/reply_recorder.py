@@ -7,7 +7,7 @@ import time
 
 from terrarium.app.chat.archive.candidate_replies import CandidateReplies
 from terrarium.app.chat.archive.message_tree import DrawnToken, Message
-from terrarium.app.session.best_of import BestOf
+from terrarium.app.session.second_models import BestOf
 from terrarium.models.alignment.best_of import RepliesRanked
 from terrarium.models.chat.reply_text import ReplyStripper
 from terrarium.models.events import Event, ReplyFinished, TokenMade

@@ -8,8 +8,8 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QPushButton, QSizePolicy, QWidget
 
-from terrarium.app.chat.settings.library_choice import NO_MODEL
 from terrarium.app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
+from terrarium.app.chat.settings.second_model_panel import NO_MODEL
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.settings.sampling_config import SamplingConfig

@@ -8,8 +8,8 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
 from terrarium.app.chat.conversation.next_prompt import NextPrompt
-from terrarium.app.chat.settings.library_choice import NO_MODEL
 from terrarium.app.chat.settings.prompt_tokens import PromptTokens
+from terrarium.app.chat.settings.second_model_panel import NO_MODEL
 from terrarium.app.chat.settings.template_window import TemplateWindow
 from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
 from terrarium.app.kit.help_mark import HelpMark

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from terrarium.app.chat.settings.library_choice import NO_MODEL
+from terrarium.app.chat.settings.second_model_panel import NO_MODEL
 from terrarium.app.chat.settings.weights import WeightsMeasurement
 from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled, set_role
 from terrarium.app.kit.layout.segments import Segments

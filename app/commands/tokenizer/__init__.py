@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from terrarium.app.commands.common import add_common, print_json, read_argument
-from terrarium.app.commands.tokenizer import arguments as tokenizer_arguments
-from terrarium.app.commands.tokenizer import import_ as tokenizer_import
-from terrarium.app.commands.tokenizer import train as tokenizer_train
+from terrarium.app.commands.common import print_json, read_argument
+from terrarium.app.commands.options import Command, Group, argument, option
+from terrarium.app.commands.tokenizer.compare import Compare
+from terrarium.app.commands.tokenizer.inspect_ import Inspect
+from terrarium.app.commands.tokenizer.train import Train
 from terrarium.models.chat.own_template import Message, encode_messages
 from terrarium.models.library.library import Library
 from terrarium.models.tokenizers import (
@@ -18,6 +18,8 @@ from terrarium.models.tokenizers import (
     load_tokenizer,
     pieces_of,
 )
+from terrarium.models.tokenizers.foreign.foreign_files import FORMS
+from terrarium.models.tokenizers.foreign.patterns import PATTERNS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -25,77 +27,98 @@ if TYPE_CHECKING:
 _PROBLEMS_NAMED = 3  # the number of invalid ids to describe; the rest are counted
 
 
-def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add the parser of this command."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        "tokenizer", help="train, import, use, compare and inspect tokenizers", description=__doc__
+class Encode(Command):
+    """Print the ids of a text or a conversation."""
+
+    tokenizer: str = argument("TOKENIZER", "a path or a name", complete="tokenizer")
+    text: str | None = option("the text; - reads stdin", metavar="T", one_of="what", required=True)
+    chat: str | None = option(
+        '[{"role": "user", "content": "Hello!"}, …]; - reads stdin', metavar="JSON", one_of="what"
     )
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    special: bool = option("parse special tokens such as <|end|> in the text")
+    reply: bool = option("append the generation prompt to the conversation")
 
-    train = tokenizer_train.add_parser(actions)
-
-    bring = tokenizer_import.add_parser(actions)
-
-    encode = actions.add_parser("encode", help="print the ids of a text or a conversation")
-    encode.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    what = encode.add_mutually_exclusive_group(required=True)
-    what.add_argument("--text", metavar="T", help="the text; - reads stdin")
-    what.add_argument("--chat", metavar="JSON", help='[{"role": "user", "content": "Hello!"}, …]; - reads stdin')
-    encode.add_argument("--special", action="store_true", help="parse special tokens such as <|end|> in the text")
-    encode.add_argument("--reply", action="store_true", help="append the generation prompt to the conversation")
-
-    decoding = actions.add_parser("decode", help="print the text of ids")
-    decoding.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    decoding.add_argument("ids", nargs="+", metavar="ID", help="ids, or a list as “[1, 2, 3]”; - reads stdin")
-    decoding.add_argument("--skip-special", action="store_true", help="leave special tokens out of the text")
-
-    compare = tokenizer_arguments.add_compare(actions)
-
-    inspect = tokenizer_arguments.add_inspect(actions)
-
-    for action in (train, bring, encode, decoding, compare, inspect):
-        add_common(action)
-    return parser
+    def run(self) -> None:
+        """Print the ids."""
+        tokenizer, more = _load(self.tokenizer), {}
+        if self.chat is not None:
+            ids, more["is_reply"] = encode_messages(tokenizer, _messages(read_argument(self.chat)), self.reply)
+        elif self.special:
+            ids = encode_prompt(tokenizer, read_argument(self.text or ""))
+        else:
+            ids = encode_text(tokenizer, read_argument(self.text or ""))
+        if self.as_json:
+            print_json({"ids": ids, "tokens": [piece.display for piece in pieces_of(tokenizer, ids)], **more})
+        else:
+            print(*ids)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the chosen action."""
-    actions = {
-        "train": tokenizer_train.run,
-        "import": tokenizer_import.run,
-        "encode": _encode,
-        "decode": _decode,
-        "compare": _compare,
-        "inspect": _inspect,
-    }
-    actions[args.action](args)
-    return 0
+class Decode(Command):
+    """Print the text of ids."""
+
+    tokenizer: str = argument("TOKENIZER", "a path or a name", complete="tokenizer")
+    ids: tuple[str, ...] = argument("ID", "ids, or a list as “[1, 2, 3]”; - reads stdin")
+    skip_special: bool = option("leave special tokens out of the text")
+
+    def run(self) -> None:
+        """Print the text, or what is wrong with the ids."""
+        from terrarium.models.tokenizers.text.decoding import decode_ids
+
+        written = read_argument("-") if self.ids == ("-",) else " ".join(self.ids)
+        decoded = decode_ids(_load(self.tokenizer), written, skip_special=self.skip_special)
+        if decoded.problems:
+            more = decoded.n_problems - _PROBLEMS_NAMED
+            named = " ".join(problem.sentence for problem in decoded.problems[:_PROBLEMS_NAMED])
+            raise ValueError(named + (f" {more:,} more are not ids either." if more > 0 else ""))
+        if self.as_json:
+            print_json({"text": decoded.text, "tokens": [piece.display for piece in decoded.tokens]})
+        else:
+            print(decoded.text)
 
 
-def _compare(args: argparse.Namespace) -> None:
-    from terrarium.app.commands.tokenizer import compare as tokenizer_compare
+class Import(Command):
+    """Import a tokenizer into the library, with exactly the same ids."""
 
-    tokenizer_compare.run(args)
+    source: str = argument(
+        "SRC", f"{FORMS}; a folder with one of them; or a name on the Hugging Face hub", complete="file"
+    )
+    name: str = option("its name in the library (default: that of the source)", default="")
+    pattern: str = option(
+        "the pattern that splits text into words, for files that do not define it: "
+        + "; ".join(f"{name} ({pattern.used_by})" for name, pattern in PATTERNS.items()),
+        default="",
+        choices=PATTERNS,
+    )
+
+    def run(self) -> None:
+        """Import, and print the name and the assumptions."""
+        from terrarium.models.tokenizers import read_about
+        from terrarium.models.tokenizers.importing import import_tokenizer
+
+        library = Library()
+        name = import_tokenizer(self.source, library, self.name, pattern=self.pattern)
+        folder = library.tokenizers / name
+        about = read_about(folder)
+        if self.as_json:
+            print_json({"folder": str(folder), **about})
+            return
+        print(f"{name}: kind {about['kind']}, {about['vocab_size']:,} tokens, from {about['form']}")
+        for sentence in about["assumptions"]:
+            print(sentence)
 
 
-def _inspect(args: argparse.Namespace) -> None:
-    from terrarium.app.commands.tokenizer import inspect_ as tokenizer_inspect
-
-    tokenizer_inspect.run(args)
-
-
-def _encode(args: argparse.Namespace) -> None:
-    tokenizer, more = _load(args.tokenizer), {}
-    if args.chat is not None:
-        ids, more["is_reply"] = encode_messages(tokenizer, _messages(read_argument(args.chat)), args.reply)
-    elif args.special:
-        ids = encode_prompt(tokenizer, read_argument(args.text))
-    else:
-        ids = encode_text(tokenizer, read_argument(args.text))
-    if args.json:
-        print_json({"ids": ids, "tokens": [piece.display for piece in pieces_of(tokenizer, ids)], **more})
-    else:
-        print(*ids)
+COMMAND = Group(
+    actions={
+        "train": Train,
+        "import": Import,
+        "encode": Encode,
+        "decode": Decode,
+        "compare": Compare,
+        "inspect": Inspect,
+    },
+    help="train, import, use, compare and inspect tokenizers",
+    description=__doc__,
+)
 
 
 def _messages(written: str) -> list[Message]:
@@ -109,21 +132,6 @@ def _messages(written: str) -> list[Message]:
     if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
         raise ValueError('The conversation must be a list: [{"role": "user", "content": "Hello!"}, …].')
     return found
-
-
-def _decode(args: argparse.Namespace) -> None:
-    from terrarium.models.tokenizers.text.decoding import decode_ids
-
-    written = read_argument("-") if args.ids == ["-"] else " ".join(args.ids)
-    decoded = decode_ids(_load(args.tokenizer), written, skip_special=args.skip_special)
-    if decoded.problems:
-        more = decoded.n_problems - _PROBLEMS_NAMED
-        named = " ".join(problem.sentence for problem in decoded.problems[:_PROBLEMS_NAMED])
-        raise ValueError(named + (f" {more:,} more are not ids either." if more > 0 else ""))
-    if args.json:
-        print_json({"text": decoded.text, "tokens": [piece.display for piece in decoded.tokens]})
-    else:
-        print(decoded.text)
 
 
 def _load(where: str) -> Tokenizer:

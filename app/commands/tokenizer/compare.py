@@ -2,63 +2,111 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from terrarium.app.commands.common import UsageError, print_json, read_argument
-from terrarium.app.commands.describe import find_config
+from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
-from terrarium.app.commands.tokenizer.arguments import LANGUAGES
-from terrarium.app.commands.tokenizer.corpora import find_corpus
+from terrarium.models.corpora.corpus import list_corpora
 from terrarium.models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from terrarium.models.library.library import Library
-from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.tiny_world.parallel import LANGUAGE_NAMES
 from terrarium.models.tokenizers import load_tokenizer, tokenizer_kind
-from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader, compare, model_cost
-from terrarium.models.tokenizers.text.text_measures import Figures
+
+if TYPE_CHECKING:
+    from terrarium.models.settings.model_config import ModelConfig
+    from terrarium.models.tokenizers.text.compare import MeasuredPart, TextLoader
+    from terrarium.models.tokenizers.text.text_measures import Figures
+
+BUILT_IN = ("tiny-world", "stdlib")
+"""Corpora that are generated on first use."""
+LANGUAGES = "languages"
 
 
-def run(args: argparse.Namespace) -> None:
-    """Print the tables, or one JSON object."""
-    library = Library()
-    sources = _sources(args, library)
-    loaded = {name: load_tokenizer(name, library) for name in dict.fromkeys(args.tokenizers)}
-    design = None if args.design is None else find_config(args.design)
-    with ProgressLine(as_json=args.json) as line:
-        parts = drive(compare(loaded, sources), line)
-    rows = []
-    for name, tokenizer in loaded.items():
-        total = sum((part.figures[name] for part in parts), Figures())
-        size = tokenizer.get_vocab_size()
-        row = {"tokenizer": name, "kind": tokenizer_kind(tokenizer), "vocab_size": size, **_facts(total)}
-        row["parts"] = [{"part": part.label, **_facts(part.figures[name])} for part in parts]
-        if design is not None:
-            row["cost"] = _cost_facts(design, size, total)
-        rows.append(row)
-    if args.json:
-        print_json(
-            {"bytes": total.n_bytes, "characters": total.n_characters, "words": total.n_words} | _about(rows, parts)
-        )
-    else:
-        _print_tables(rows, parts)
+class Compare(Command):
+    """Compare tokenizers on the same texts."""
 
+    tokenizers: tuple[str, ...] = argument("TOKENIZER", "paths or names", complete="tokenizer")
+    text: str | None = option("the text; - reads stdin", metavar="T")
+    data: tuple[Path, ...] = option("files, each measured separately", many=True, metavar="FILE")
+    corpus: tuple[str, ...] = option(
+        f"{', '.join(BUILT_IN)}, {LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of the "
+        "library by its label or the digits of its SHA-256; repeatable, each is measured separately",
+        metavar="C",
+        complete="dataset",
+    )
+    design: str | None = option(
+        "also show what each vocabulary costs this preset, design or run, and how much text fits into its context",
+        metavar="D",
+        complete="design",
+    )
 
-def _sources(args: argparse.Namespace, library: Library) -> list[TextLoader]:
-    choices = [] if args.text is None else [CorpusChoice(source="text", text=read_argument(args.text))]
-    choices += [CorpusChoice(source="files", files=(str(file),)) for file in args.data]
-    sources: list[TextLoader] = [partial(corpus_texts, library, choice) for choice in choices]
-    for name in args.corpus:
-        if name == LANGUAGES:
-            sources += [partial(language_texts, language) for language in LANGUAGE_NAMES]
+    def run(self) -> None:
+        """Print the tables, or one JSON object."""
+        from terrarium.models.tokenizers.text.compare import compare
+        from terrarium.models.tokenizers.text.text_measures import Figures
+
+        library = Library()
+        sources = self._sources(library)
+        loaded = {name: load_tokenizer(name, library) for name in dict.fromkeys(self.tokenizers)}
+        design = None
+        if self.design is not None:
+            from terrarium.app.commands.describe import find_config
+
+            design = find_config(self.design)
+        with ProgressLine(as_json=self.as_json) as line:
+            parts = drive(compare(loaded, sources), line)
+        rows = []
+        for name, tokenizer in loaded.items():
+            total = sum((part.figures[name] for part in parts), Figures())
+            size = tokenizer.get_vocab_size()
+            row = {"tokenizer": name, "kind": tokenizer_kind(tokenizer), "vocab_size": size, **_facts(total)}
+            row["parts"] = [{"part": part.label, **_facts(part.figures[name])} for part in parts]
+            if design is not None:
+                row["cost"] = _cost_facts(design, size, total)
+            rows.append(row)
+        if self.as_json:
+            print_json(
+                {"bytes": total.n_bytes, "characters": total.n_characters, "words": total.n_words} | _about(rows, parts)
+            )
         else:
-            sources.append(partial(corpus_texts, library, find_corpus(name, library, [LANGUAGES])))
-    if not sources:
-        raise UsageError("No text to compare on: give --text, --data or --corpus.")
-    return sources
+            _print_tables(rows, parts)
+
+    def _sources(self, library: Library) -> list[TextLoader]:
+        choices = [] if self.text is None else [CorpusChoice(source="text", text=read_argument(self.text))]
+        choices += [CorpusChoice(source="files", files=(str(file),)) for file in self.data]
+        sources: list[TextLoader] = [partial(corpus_texts, library, choice) for choice in choices]
+        for name in self.corpus:
+            if name == LANGUAGES:
+                sources += [partial(language_texts, language) for language in LANGUAGE_NAMES]
+            else:
+                sources.append(partial(corpus_texts, library, find_corpus(name, library, [LANGUAGES])))
+        if not sources:
+            raise UsageError("No text to compare on: give --text, --data or --corpus.")
+        return sources
+
+
+def find_corpus(name: str, library: Library, others: Sequence[str] = ()) -> CorpusChoice:
+    """Find a corpus by name: a built-in one, or one of the library by its label or the digits of its SHA-256.
+
+    Args:
+        others: other accepted values, for the error message.
+
+    Raises:
+        ValueError: if there is no such corpus.
+    """
+    if name in BUILT_IN:
+        return CorpusChoice(source=name)
+    corpora = list_corpora(library)
+    for corpus in corpora:
+        if name == corpus.label or corpus.sha == name[:12]:
+            return CorpusChoice(source="corpus", sha=corpus.sha)
+    known = ", ".join([*BUILT_IN, *others, *(f"{corpus.sha} ({corpus.label})" for corpus in corpora)])
+    raise ValueError(f"There is no corpus called {name!r}: choose one of {known}.")
 
 
 def _facts(figures: Figures) -> dict[str, Any]:
@@ -77,6 +125,8 @@ def _facts(figures: Figures) -> dict[str, Any]:
 
 
 def _cost_facts(design: ModelConfig, vocab_size: int, figures: Figures) -> dict[str, Any]:
+    from terrarium.models.tokenizers.text.compare import model_cost
+
     cost = model_cost(design, vocab_size, figures)
     return {
         "vocabulary_parameters": cost.vocabulary_parameters,

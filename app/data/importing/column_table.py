@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSignalBlocker, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QTableWidget, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QWidget
 
 from terrarium.app.data.importing.role_words import role_title
 from terrarium.app.kit.basics import column, frame, group, plain_tip
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.inputs import fill_choice, named
 from terrarium.app.kit.labels import ElidedCombo
-from terrarium.app.kit.tables import fill_table, text_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.importing.guessing import Column
 from terrarium.models.importing.inspection import SourceInfo
@@ -45,8 +45,8 @@ class ColumnTable(QWidget):
         self._theme = theme
         self._info: SourceInfo | None = None
         self.roles: dict[str, ElidedCombo] = {}
-        self._head = text_table("Columns: role, type and lengths")
-        self.rows = text_table("First rows", selects_rows=True)
+        self._head = _text_table("Columns: role, type and lengths")
+        self.rows = _text_table("First rows", selects_rows=True)
         for table in (self._head, self.rows):
             table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
             table.setProperty("role", "plain")
@@ -69,8 +69,8 @@ class ColumnTable(QWidget):
         self.roles = {}
         with QSignalBlocker(self.rows):
             names = [found.name for found in info.columns]
-            fill_table(self._head, names, [(), ()])
-            fill_table(self.rows, names, [[cell_text(values.get(name)) for name in names] for values in info.rows])
+            _fill_table(self._head, names, [(), ()])
+            _fill_table(self.rows, names, [[cell_text(values.get(name)) for name in names] for values in info.rows])
             for at, found in enumerate(info.columns):
                 self._add_column(at, found)
             self.rows.setCurrentCell(0, 0)
@@ -190,3 +190,34 @@ def cell_text(value: Any) -> str:
     else:
         text = str(value)
     return text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}…"
+
+
+def _text_table(name: str, *, selects_rows: bool = False) -> QTableWidget:
+    """Create a table of texts to read, one line each. name: for screen readers. selects_rows: one at a time."""
+    table = QTableWidget()
+    table.setAccessibleName(name)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    if selects_rows:
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setTabKeyNavigation(False)  # Tab moves to the next widget
+    table.setAlternatingRowColors(True)
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.verticalHeader().hide()
+    table.horizontalHeader().setStretchLastSection(True)
+    table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return table
+
+
+def _fill_table(table: QTableWidget, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Replace the contents of a table of texts; each cell has its whole text as its tooltip."""
+    table.clear()
+    table.setRowCount(len(rows))
+    table.setColumnCount(len(titles))
+    table.setHorizontalHeaderLabels(list(titles))
+    for at, texts in enumerate(rows):
+        for i, text in enumerate(texts):
+            item = QTableWidgetItem(text.replace("\n", " ⏎ "))
+            item.setToolTip(plain_tip(text))
+            table.setItem(at, i, item)

@@ -58,7 +58,7 @@ class HeadMontage(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("All heads")
+        self.setAccessibleName("All heads. Arrow keys choose one, with Shift the token; Escape chooses none.")
         theme.theme_changed.connect(self._arrange)
 
     def show_stack(

@@ -13,6 +13,7 @@ from terrarium.app.glass.attention.head_montage import HeadMontage
 from terrarium.app.glass.attention.head_tiles import Tile
 from terrarium.app.glass.colour_scale import ColourScale
 from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.inputs import caption
 from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
@@ -52,6 +53,7 @@ class HeadOverview(QWidget):
         self._area = QScrollArea()
         self._area.setFrameShape(QFrame.Shape.NoFrame)
         self._area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
+        self._area.setAccessibleName("All heads")
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._area.setWidgetResizable(True)
         self._area.setWidget(self.montage)
@@ -59,7 +61,7 @@ class HeadOverview(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         sorting = QWidget()
-        sorting.setLayout(row(label("Sort by", "caption"), self.sort))
+        sorting.setLayout(row(caption("Sort by", self.sort, "caption"), self.sort))
         scaling = QWidget()
         scaling.setLayout(row(label("Scale", "caption"), self.scale))
         layout.addWidget(wrapping(sorting, scaling))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QRect, Signal, Slot
+from PySide6.QtCore import QRect, Slot
 from PySide6.QtWidgets import QScrollArea, QWidget
 
 from terrarium.app.glass.answer_panel import AnswerPanel
@@ -85,12 +85,7 @@ class NextTokenPanel(AnswerPanel):
     """Bars and a table of the distribution that the token in focus was sampled from.
 
     It is computed with the settings of the reply or with those of the sampling panel. Sliders try other settings.
-
-    Signals:
-        sampling_changed(config): settings were changed with a slider.
     """
-
-    sampling_changed = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self.numbers, parent)

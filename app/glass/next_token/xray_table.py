@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, QRect, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QWidget
 
 from terrarium.app.glass.names import format_rare
 from terrarium.app.glass.xray import Xray, XrayRow
-from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.forms.sampling_sliders import sampling_label
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.settings.sampling_config import TRUNCATIONS
 
@@ -32,10 +31,9 @@ _WIDEST = ("49,152", "", _NUMBER, _NUMBER, "", _NUMBER)
 _TOKEN, _OWN, _KEPT = 1, 2, 4
 _MIN_TOKEN_WIDTH = {3: 76, _KEPT: 76}
 """The width of the token column, in pixels, below which each of these columns is hidden; tooltips have all values."""
-_Index = QModelIndex | QPersistentModelIndex
 
 
-class XrayTable(QTableView):
+class XrayTable(RecordTable):
     """A table with a row per token, the most likely after temperature first. A click or Enter chooses a token.
 
     The table is as high as its rows, since its panel scrolls.
@@ -49,46 +47,36 @@ class XrayTable(QTableView):
     walked = Signal(QRect)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._rows = _Rows(theme, self)
-        self.setModel(self._rows)
+        super().__init__("Top tokens", theme, parent=parent)
+        self.can_choose, self.is_drawn = False, True
         self.setProperty("dense", True)
-        plain_table(self, "Top tokens")
-        self.setWordWrap(False)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAutoScroll(False)
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.horizontalHeader().setSectionsClickable(False)
         self.horizontalHeader().setMinimumSectionSize(20)
-        self.clicked.connect(self._on_chosen)
+        self.clicked.connect(self._choose)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
 
     def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
         """Show another X-ray; see StageBars."""
-        self._rows.show_xray(xray, name, can_choose=can_choose)
+        self.can_choose = can_choose
+        self.show_records(xray.rows, _Rows(xray, name, self).columns(), keeps_rows=True)
         self._size_columns()
         self._update_height()
         self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if can_choose else Qt.CursorShape.ArrowCursor)
 
     def set_drawn(self, drawn: bool) -> None:
         """Set whether tokens are sampled at all; if not, only the model's own probability is shown."""
-        if drawn != self._rows.is_drawn:
-            self._rows.is_drawn = drawn
+        if drawn != self.is_drawn:
+            self.is_drawn = drawn
             self._size_columns()
-
-    @property
-    def words(self) -> list[list[str]]:
-        """The cell texts of the table, row by row."""
-        rows, columns = range(self._rows.rowCount()), range(self._rows.columnCount())
-        return [[str(self._rows.index(r, c).data()) for c in columns] for r in rows]
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
-            self._on_chosen(self.currentIndex())
+            self._choose(self.currentIndex())
             return
         before = self.currentIndex().row()
         super().keyPressEvent(event)
@@ -99,7 +87,7 @@ class XrayTable(QTableView):
         event.ignore()  # the panel scrolls
 
     def _update_height(self) -> None:
-        rows = self._rows.rowCount() * self.verticalHeader().defaultSectionSize()
+        rows = len(self.records) * self.verticalHeader().defaultSectionSize()
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows + 2)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -114,11 +102,12 @@ class XrayTable(QTableView):
             max(metrics.horizontalAdvance(words), header.horizontalAdvance(title)) + 12
             for words, title in zip(_WIDEST, _TITLES, strict=True)
         ]
-        kept = max((metrics.horizontalAdvance(_CUTS[cut]) + 12 for cut in self._rows.cuts), default=0)
+        cuts = {row.cut for row in self.records if row.cut}
+        kept = max((metrics.horizontalAdvance(_CUTS[cut]) + 12 for cut in cuts), default=0)
         widths[_KEPT] = max(widths[_KEPT], kept)
         available = self.viewport().width() - sum(widths) + widths[_TOKEN]
         for column in range(_OWN + 1, len(widths)):
-            is_hidden = not self._rows.is_drawn or available < _MIN_TOKEN_WIDTH.get(column, 0)
+            is_hidden = not self.is_drawn or available < _MIN_TOKEN_WIDTH.get(column, 0)
             self.setColumnHidden(column, is_hidden)
             available += widths[column] if is_hidden else 0
         widths[_TOKEN] = max(available, 40)
@@ -132,79 +121,33 @@ class XrayTable(QTableView):
         self._update_height()
 
     @Slot(QModelIndex)
-    def _on_chosen(self, index: QModelIndex) -> None:
-        if self._rows.can_choose:
-            self.chosen.emit(self._rows.row(index.row()).id)
+    def _choose(self, index: QModelIndex) -> None:
+        if self.can_choose:
+            self.chosen.emit(self.records[index.row()].id)
 
 
-class _Rows(QAbstractTableModel):
-    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._xray: Xray | None = None
-        self._name: Callable[[int], str] = str
-        self.can_choose, self.is_drawn = False, True
-        self._update_font()
-        theme.theme_changed.connect(self._update_font)
+class _Rows:
+    """The texts of the rows of an X-ray."""
 
-    @Slot()
-    def _update_font(self) -> None:
-        self._font = self._theme.mono_font(0.9)  # cached: it is requested hundreds of times per repaint
+    def __init__(self, xray: Xray, name: Callable[[int], str], table: XrayTable) -> None:
+        self._xray, self._name, self._table = xray, name, table
 
-    def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
-        """Show another X-ray."""
-        is_alike = self._xray is not None and len(self._xray.rows) == len(xray.rows)
-        if not is_alike:
-            self.beginResetModel()
-        self._xray, self._name, self.can_choose = xray, name, can_choose
-        if is_alike:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(xray.rows) - 1, len(_TITLES) - 1))
-        else:
-            self.endResetModel()
+    def columns(self) -> list[Column]:
+        """Return the columns of the table."""
+        return [self._column(at) for at in range(len(_TITLES))]
 
-    @property
-    def cuts(self) -> set[str]:
-        """The names of the settings that removed at least one token."""
-        return set() if self._xray is None else {row.cut for row in self._xray.rows if row.cut}
-
-    def row(self, i: int) -> XrayRow:
-        """Return row `i` of the X-ray."""
-        assert self._xray is not None
-        return self._xray.rows[i]
-
-    def rowCount(self, parent: _Index | None = None) -> int:
-        return 0 if self._xray is None or (parent is not None and parent.isValid()) else len(self._xray.rows)
-
-    def columnCount(self, parent: _Index | None = None) -> int:
-        return len(_TITLES)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if orientation == Qt.Orientation.Vertical:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _TITLES[section]
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return _TIPS[section]
-        return _side(section) if role == Qt.ItemDataRole.TextAlignmentRole else None
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if self._xray is None:
-            return None
-        row, column, colors = self._xray.rows[index.row()], index.column(), self._theme.theme
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._words(row, column)
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(self._tip(row))
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _side(column)
-        if role == Qt.ItemDataRole.FontRole:
-            return self._font
-        if role == Qt.ItemDataRole.ForegroundRole:
-            return colors.color("accent" if row.id == self._xray.chosen else "hint" if row.cut else "text")
-        return None
+    def _column(self, at: int) -> Column:
+        return Column(
+            title=_TITLES[at],
+            about=_TIPS[at],
+            value=lambda row: self._words(row, at),
+            tip=self._tip,
+            is_number=at not in (_TOKEN, _KEPT),
+            mono=0.9,
+            tone=lambda row: "accent" if row.id == self._xray.chosen else "hint" if row.cut else "text",
+        )
 
     def _words(self, row: XrayRow, column: int) -> str:
-        assert self._xray is not None
         if column == 0:
             return f"{row.rank:,}"
         if column == 1:
@@ -217,22 +160,16 @@ class _Rows(QAbstractTableModel):
     def _tip(self, row: XrayRow) -> str:
         lines = [f"{self._name(row.id)}   token {row.id:,}, rank {row.rank:,}"]
         lines.append(f"model: {format_rare(row.own)}")
-        if self.is_drawn:
+        if self._table.is_drawn:
             lines += [f"after temperature: {format_rare(row.tempered)}", f"final: {format_rare(row.final)}"]
         if row.cut:
             lines.append(
                 f"cut off by: {_CUTS[row.cut]}" if row.cut != "temperature" else "never drawn at temperature 0"
             )
-        if self.can_choose:
+        if self._table.can_choose:
             lines.append("Click to continue with it")
         return "\n".join(lines)
 
     def _is_hit(self, row: XrayRow) -> bool:
         """Return whether the draw lands on this token although the text has another one."""
-        assert self._xray is not None
         return row.id == self._xray.lands and row.id != self._xray.chosen
-
-
-def _side(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignLeft if column in (1, 4) else Qt.AlignmentFlag.AlignRight
-    return side | Qt.AlignmentFlag.AlignVCenter

@@ -55,7 +55,7 @@ class AttentionArcs(QWidget):
         self.setSizePolicy(policy)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName("What the token attends to")
+        self.setAccessibleName("What the token attends to. Arrow keys move the token, Escape lets go of it.")
         theme.theme_changed.connect(self._arrange)
 
     def show_texts(self, words: Sequence[str], others: Sequence[str] | None, focus: Focus) -> None:

@@ -41,7 +41,7 @@ class TokenChips(QWidget):
         self._theme, self._mono = theme, mono
         self._chips: Sequence[Chip] = ()
         self._at = -1
-        self.setAccessibleName(name)
+        self.setAccessibleName(f"{name}. Left and right choose one, Delete removes it.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -154,5 +154,7 @@ class TokenChips(QWidget):
     def _point_at(self, i: int) -> None:
         if i != self._at:
             self._at = i
+            shown = self._chips[i : i + 1] if i >= 0 else self._chips
+            self.setAccessibleDescription(", ".join(chip.words for chip in shown))
             self.setToolTip(plain_tip(self._chips[i].tip) if i >= 0 else "")
             self.update()

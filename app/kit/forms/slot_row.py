@@ -20,6 +20,8 @@ from terrarium.app.kit.theme import ThemeProvider
 
 _ADVICE = re.compile(r"\buse (.+?)\.?$")
 _BAR = 3  # pixels: the highlight at the left
+ROW_MARGIN = (8, 2, 6, 2)
+"""Pixels around a row, which are also left around what is aligned with it: left, top, right, bottom."""
 
 
 class SlotRow(QWidget):
@@ -50,7 +52,7 @@ class SlotRow(QWidget):
         for widget in (self.title, editor.widget):
             widget.setToolTip(f"<p>{told}</p><p><code>{f.name}</code></p>")
         self._grid = grid = QGridLayout(self)
-        grid.setContentsMargins(8, 2, 6, 2)
+        grid.setContentsMargins(*ROW_MARGIN)
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(0, 1)

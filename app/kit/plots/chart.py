@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
-from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtGui import QFontMetrics, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy
 
 from terrarium.app.kit.plots.curve_points import Floats, thinned
 from terrarium.app.kit.plots.plot import Plot
+from terrarium.app.kit.plots.plot_spec import Heights
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import with_minus
-
-Heights = Callable[[float, float], tuple[float, float]]
-"""A function (first x, last x) -> the y range of that part of the chart."""
 
 _TICK = 0.03
 """The height of a tick, as a fraction of the chart."""
@@ -28,6 +27,9 @@ _BARE = 6
 
 _DECADE = 0.8
 """Below this range of log10, ticks are evenly spaced, as there would be too few powers of ten."""
+
+_GAP = 4
+"""The least distance in pixels between names below a chart."""
 
 _DASH = 6
 """The width in pixels of the dash that represents a single point."""
@@ -55,6 +57,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
     Args:
         margins: free pixels at the left, top and right of the data.
         below: free pixels below; None for enough to draw the lowest tick label.
+        ground: the colour role of what is around it.
     """
 
     window_moved = Signal(object)
@@ -68,6 +71,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         y: str = "",
         margins: tuple[int, int, int] = (6, 6, 6),
         below: int | None = None,
+        ground: str = "surface",
     ) -> None:
         axes = {"left": NumberAxis("left"), "bottom": NumberAxis("bottom")}
         super().__init__()
@@ -75,7 +79,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self.enableMouse(False)  # the view has its own
         self._plot = plot = Plot(_View(enableMenu=False), axes)
         self.setCentralItem(plot)
-        self._theme, self._margins, self._below = theme, margins, below
+        self._theme, self._margins, self._below, self._ground = theme, margins, below, ground
         self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
         self._window: tuple[float, float] | None = None
         self._heights: Heights = _between(0.0, 1.0)
@@ -83,6 +87,9 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self._fitted = (0.0, 1.0)
         self._widest = "88,888"
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)  # the widget around it has one
+        self.scrolls_page = False
+        """Whether the wheel scrolls the page around it, and zooms only with Ctrl."""
         self._has_label = bool(y)
         if x:
             plot.setLabel("bottom", x)
@@ -91,6 +98,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         self.mark_lines, self.mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
         self.cursor_line = pg.InfiniteLine(angle=90, movable=False)
         self.message = pg.TextItem(anchor=(0.5, 0.5))
+        self.cursor_line.setZValue(60)
         for item in (self.mark_lines, self.mark_ticks, self.cursor_line, self.message):
             self.addItem(item)
         self.set_marks(())
@@ -108,7 +116,7 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
     def restyle(self) -> None:
         """Apply the theme's colours."""
         theme = self._theme
-        self.setBackground(theme.theme.color("surface"))
+        self.setBackground(theme.theme.color(self._ground))
         for side in ("left", "bottom"):
             axis = self._plot.getAxis(side)
             axis.setPen(theme.theme.border_strong)
@@ -245,6 +253,12 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
         if event is not None:  # pyqtgraph calls it without one while it is being made
             self._fit()
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.scrolls_page and not event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            event.ignore()
+        else:
+            super().wheelEvent(event)
+
     def on_mouse(self, args: tuple[QPointF]) -> None:
         view = self.getPlotItem().getViewBox()
         self.pointed.emit(view.mapSceneToView(args[0]) if view.sceneBoundingRect().contains(args[0]) else None)
@@ -296,12 +310,11 @@ def _between(low: float, high: float) -> Heights:
 class Curve(pg.PlotCurveItem):  # type: ignore[misc]
     """A line that stays fast with 100,000 points, as it is thinned to the pixels without losing peaks.
 
-    x must not decrease; non-finite values are gaps. A single point is drawn as a short dash.
+    Non-finite values are gaps; x that decreases is drawn in full. A single point is drawn as a short dash.
     """
 
     def __init__(self, *, smooth: bool = False) -> None:
-        self._x, self._y = np.empty(0), np.empty(0)
-        self._log = False
+        self._x, self._y, self._is_sorted = np.empty(0), np.empty(0), True
         self._drawn: tuple[float, float, int] | None = None
         super().__init__(antialias=smooth, connect="finite")
 
@@ -311,13 +324,8 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
             super().setData(**options)
             return
         self._x, self._y, self._drawn = x, y, None
+        self._is_sorted = bool(np.all(x[1:] >= x[:-1]))
         self._draw()
-
-    def setLogMode(self, x: bool, y: bool) -> None:
-        """Draw log10 of y; non-positive values are gaps."""
-        if y != self._log:
-            self._log, self._drawn = y, None
-            self._draw()
 
     def viewRangeChanged(self) -> None:
         self._draw()
@@ -330,9 +338,7 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
         if self._drawn == (left, right, width):
             return
         self._drawn = (left, right, width)
-        x, y = thinned(self._x, self._y, left, right, width)
-        if self._log:
-            y = np.log10(y, out=np.full(len(y), np.nan), where=y > 0)
+        x, y = thinned(self._x, self._y, left, right, width) if self._is_sorted else (self._x, self._y)
         known = np.isfinite(y)
         x, y = (x, y) if known.sum() > 1 else (x[known], y[known])
         if len(x) == 1:  # a line of one point would be invisible
@@ -350,6 +356,8 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
         super().__init__(side)
         self.start, self.end = -math.inf, math.inf
         """The limits of the ticks; outside them is space for labels only."""
+        self.names: Sequence[tuple[float, str]] = ()
+        """Ticks with names (value, label), instead of those at round numbers."""
         self._lies = side == "bottom"
         self.enableAutoSIPrefix(False)
 
@@ -364,6 +372,8 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
         self.update()
 
     def tickValues(self, low: float, high: float, size: float) -> list[tuple[float | None, list[float]]]:
+        if self.names:
+            return [(None, self._named_ticks(low, high, size))]
         if self.logMode:
             return [(None, _log_ticks(low, high))]
         low = max(low, self.start - 1e-9 * abs(high - self.start))
@@ -383,12 +393,33 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
             values = values[1:]  # two labels would overlap; the upper one is more informative
         return [(spacing, values)]
 
-    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
+    def _named_ticks(self, low: float, high: float, size: float) -> list[float]:
+        """Return the named values in view: on the left axis only as many as there is room for."""
+        inside = [value for value, _ in self.names if low <= value <= high]
+        metrics = QFontMetrics(self.style["tickFont"] or self.font())
+        every = 1 if self._lies else math.ceil(len(inside) * 0.9 * metrics.height() / max(size, 1.0))
+        return inside[:: max(every, 1)]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float | None) -> list[str]:
+        if self.names:
+            return self._named_strings(values)
         if self.logMode:
             return [format(10**value, ",.0f" if value >= 2 else ".4g") for value in values]
+        assert spacing is not None
         digits = 0 if spacing >= 1 else math.ceil(-math.log10(spacing) - 1e-9)
         form = f",.{digits}f" if digits < 6 else ".1g"
         return [with_minus(format(value, form)) if abs(value) > 1e-9 * spacing else "0" for value in values]
+
+    def _named_strings(self, values: list[float]) -> list[str]:
+        """Return the names of ticks; on the bottom axis elided to the distance between them."""
+        names = dict(self.names)
+        words = [names[value] for value in values]
+        if not self._lies or len(values) < 2:
+            return words
+        (left, right), metrics = self.range, QFontMetrics(self.style["tickFont"] or self.font())
+        per_x = self.size().width() / max(right - left, 1e-12)
+        room = int(min(abs(b - a) for a, b in itertools.pairwise(values)) * per_x) - _GAP
+        return [metrics.elidedText(each, Qt.TextElideMode.ElideMiddle, max(room, 0)) for each in words]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -1,23 +1,16 @@
-"""The base classes of painted charts: axes, ticks, titles, and a read-out beside the pointer."""
+"""The base class of painted charts: axes, ticks, titles, and a read-out beside the pointer."""
 
 from __future__ import annotations
 
 import math
-from typing import Generic, TypeVar
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.plots.pictures import (
-    Axis,
-    BarPicture,
-    DotPicture,
-    HeatPicture,
-    LinePicture,
-    format_ticks,
-    round_ticks,
-)
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.plots.chart_base import ChartBase, is_by_key
+from terrarium.app.kit.plots.pictures import Axis, format_ticks, round_ticks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 _KEYS = {
@@ -27,8 +20,11 @@ _KEYS = {
     Qt.Key.Key_Down: (0, 1),
 }
 
+_IN_SUMMARY = 12
+"""How many spots the summary for a screen reader describes."""
 
-class Figure(QWidget):
+
+class Figure(ChartBase):
     """A painted chart, which the pointer or the arrow keys read out; Escape ends the read-out.
 
     Subclasses map points to spots, describe spots, and paint.
@@ -40,8 +36,7 @@ class Figure(QWidget):
     read = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
+        super().__init__(theme, parent)
         self.spot: tuple[int, int] | None = None
         """The (column, row) of the spot that is read out."""
         self._shows_focus = False
@@ -70,6 +65,25 @@ class Figure(QWidget):
     def _restyle(self) -> None:
         self.update()
 
+    def columns(self) -> Columns:
+        """Return the read-outs of all spots; subclasses return the numbers themselves."""
+        spots = self._spots()
+        places = {"column": [column + 1 for column, _ in spots], "row": [row + 1 for _, row in spots]}
+        return {**places, "reading": [self._words(spot).replace("\n", "; ") for spot in spots]}
+
+    def summary(self) -> str:
+        """Describe the first spots, and how many there are."""
+        spots = self._spots()
+        if not spots:
+            return "Nothing is drawn yet."
+        words = [self._words(spot).replace("\n", ", ") for spot in spots[:_IN_SUMMARY]]
+        more = f" And {len(spots) - _IN_SUMMARY:,} more." if len(spots) > _IN_SUMMARY else ""
+        return f"{'. '.join(words)}.{more}"
+
+    def _spots(self) -> list[tuple[int, int]]:
+        columns, rows = self._shape()
+        return [(column, row) for row in range(rows) for column in range(columns)]
+
     # -- Reading -------------------------------------------------------------------------------------------------------
 
     def set_spot(self, spot: tuple[int, int] | None) -> None:
@@ -77,7 +91,7 @@ class Figure(QWidget):
         if spot != self.spot:
             self.spot = spot
             words = self._words(spot) if spot is not None else ""
-            self.setAccessibleDescription(words)
+            self.setAccessibleDescription(words or self.summary())
             self.read.emit(words)
             self.update()
 
@@ -91,7 +105,9 @@ class Figure(QWidget):
         self.set_spot(None)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        self._shows_focus = event.reason() in _BY_KEY  # not when a window opens, or after a click
+        self._shows_focus = is_by_key(event.reason())  # not when a window opens, or after a click
+        if self.spot is None:
+            self.setAccessibleDescription(self.summary())
         super().focusInEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -206,28 +222,4 @@ class Figure(QWidget):
         painter.drawText(box.adjusted(SPACE, SPACE / 2, -SPACE, -SPACE / 2), int(Qt.AlignmentFlag.AlignLeft), words)
 
 
-_P = TypeVar("_P", HeatPicture, BarPicture, LinePicture, DotPicture)
-
-
-class Plot(Figure, Generic[_P]):
-    """A figure that shows one picture at a time."""
-
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, parent)
-        self._picture: _P | None = None
-
-    @property
-    def picture(self) -> _P | None:
-        """The current picture."""
-        return self._picture
-
-    def set_picture(self, picture: _P) -> None:
-        """Show another picture, and end the read-out."""
-        self._picture = picture
-        self.set_spot(None)
-        self.setAccessibleName(f"{picture.title}: {picture.y.title} by {picture.x.title}. Arrow keys read it.")
-        self.update()
-
-
 _RIGHT = Qt.TextElideMode.ElideRight
-_BY_KEY = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason, Qt.FocusReason.ShortcutFocusReason)

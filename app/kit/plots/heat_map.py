@@ -8,7 +8,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Slot
 from PySide6.QtGui import QBrush, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.figure import Plot
+from terrarium.app.kit.chart_export import Columns
+from terrarium.app.kit.plots.figure import Figure
 from terrarium.app.kit.plots.pictures import Floats, HeatPicture
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -17,18 +18,46 @@ Colours = NDArray[np.uint32]
 _BAR = 10  # pixels
 
 
-class HeatMap(Plot[HeatPicture]):
+class HeatMap(Figure):
     """Shows a HeatPicture."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, parent)
+        self._picture: HeatPicture | None = None
         self._image = QImage()
         self._bar = QImage()
 
+    @property
+    def picture(self) -> HeatPicture | None:
+        """The current picture."""
+        return self._picture
+
     def set_picture(self, picture: HeatPicture) -> None:
-        super().set_picture(picture)
+        """Show another picture, and end the read-out."""
+        self._picture = picture
+        self.set_spot(None)
         self.setAccessibleName(f"{picture.title}: {picture.x.title} by {picture.y.title}. Arrow keys read it.")
+        self.setAccessibleDescription(self.summary())
         self._paint_images()
+        self.update()
+
+    def columns(self) -> Columns:
+        if self._picture is None:
+            return {}
+        rows, columns = np.indices(self._picture.values.shape)
+        where = {"row": rows.ravel() + 1, "column": columns.ravel() + 1}
+        return {**where, self._picture.shows or self._picture.title: self._picture.values.ravel()}
+
+    def summary(self) -> str:
+        picture = self._picture
+        if picture is None or not np.isfinite(picture.values).any():
+            return "Nothing is drawn yet."
+        rows, columns = picture.values.shape
+        ends = [
+            divmod(int(find(picture.values)), columns) for find in (np.nanargmin, np.nanargmax)
+        ]  # of the values, which may be a scale of what is described
+        lowest, highest = (picture.describe(row, column).replace("\n", ", ") for row, column in ends)
+        return f"{rows:,} rows by {columns:,} columns. Lowest: {lowest}. Highest: {highest}."
 
     # -- Reading -------------------------------------------------------------------------------------------------------
 

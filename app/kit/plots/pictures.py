@@ -1,4 +1,4 @@
-"""The contents of heat maps, bar, line and dot plots as plain data, without widgets."""
+"""The contents of heat maps as plain data, the axes of painted charts, and numbers for them."""
 
 from __future__ import annotations
 
@@ -51,81 +51,6 @@ class HeatPicture:
     describe: Callable[[int, int], str]
     shows: str = ""
     square: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class BarPicture:
-    """Values in order, the first at x = 1; `describe` returns the read-out of the value with an index."""
-
-    title: str
-    values: NDArray[np.int64]
-    x: Axis
-    y: Axis
-    describe: Callable[[int], str]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Line:
-    """A line of a chart. tone: "main", "other" (a reference, dashed) or "background" (one of many)."""
-
-    values: Floats
-    name: str = ""
-    tone: str = "main"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LinePicture:
-    """Lines over common x values `at` (n), each with n values; `steps` draws them as step functions."""
-
-    title: str
-    at: NDArray[np.int64] | NDArray[np.float64]
-    lines: tuple[Line, ...]
-    x: Axis
-    y: Axis
-    describe: Callable[[int], str]
-    steps: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dot:
-    """A measured point. words: its read-out, in a few lines. name: its label. x_interval, y_interval: the ends of its
-    error bars."""
-
-    x: float
-    y: float
-    words: str
-    name: str = ""
-    x_interval: tuple[float, float] | None = None
-    y_interval: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DotSeries:
-    """A series of dots, in order. tone: a colour role of the theme. joined: whether a line connects the dots."""
-
-    dots: tuple[Dot, ...]
-    tone: str = "accent"
-    joined: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class DotPicture:
-    """Measured points with their error bars.
-
-    marks: (x, label) of dashed vertical lines. arrows: (from, to), as indices of `dots`.
-    """
-
-    title: str
-    series: tuple[DotSeries, ...]
-    x: Axis
-    y: Axis
-    marks: tuple[tuple[float, str], ...] = ()
-    arrows: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def dots(self) -> tuple[Dot, ...]:
-        """The dots of all series."""
-        return tuple(dot for series in self.series for dot in series.dots)
 
 
 def round_ticks(axis: Axis, most: int) -> list[float]:

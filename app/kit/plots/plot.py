@@ -27,8 +27,6 @@ class Plot(pg.GraphicsWidget):  # type: ignore[misc]
     def __init__(self, view: pg.ViewBox, axes: Mapping[str, pg.AxisItem]) -> None:
         super().__init__()
         self._view, self._axes = view, dict(axes)
-        self._items: list[Any] = []
-        self._log = (False, False)
         self._layout = layout = QGraphicsGridLayout()
         self.setLayout(layout)
         layout.setContentsMargins(1, 1, 1, 1)
@@ -55,22 +53,14 @@ class Plot(pg.GraphicsWidget):  # type: ignore[misc]
         self._axes[side].setLabel(html.escape(text, quote=False))  # pyqtgraph shows HTML
 
     def addItem(self, item: Any) -> None:
-        """Add an item, in log mode if that is set and the item supports it."""
-        self._items.append(item)
+        """Add an item."""
         self._view.addItem(item, ignoreBounds=True)  # a chart sets its own range
-        self._set_log(item)
 
     def removeItem(self, item: Any) -> None:
         """Remove an item."""
-        self._items.remove(item)
         self._view.removeItem(item)
 
     def setLogMode(self, *, x: bool = False, y: bool = False) -> None:
-        """Draw log10 of x or y."""
-        self._log = (x, y)
-        for item in (*self._items, *self._axes.values()):
-            self._set_log(item)
-
-    def _set_log(self, item: Any) -> None:
-        if hasattr(item, "setLogMode"):
-            item.setLogMode(*self._log)
+        """Label the axes for items that draw log10 of x or y."""
+        self._axes["bottom"].setLogMode(x=x)
+        self._axes["left"].setLogMode(y=y)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import (
@@ -21,12 +20,10 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QTextEdit
 
+from terrarium.app.kit.text.highlighter import coloured, split_lines
 from terrarium.app.kit.text.joints import Joints
 from terrarium.app.kit.text.markdown import CONTINUED, Block, Span, close_open_marks, parse, safe_end
 from terrarium.app.kit.theme import ThemeProvider
-
-if TYPE_CHECKING:
-    from pygments.lexer import Lexer
 
 KIND, EDGES, QUOTE = (int(QTextFormat.Property.UserProperty.value) + i for i in range(100, 103))
 """Properties of a text block: "code" or "rule" if more than its text is painted; bits for the first (1) and the last
@@ -35,7 +32,6 @@ INDENT, QUOTE_INDENT, CODE_PAD = 22, 16, 10
 """The indents of a list and of a quotation, and the padding around code, in pixels."""
 _MAX_OPEN = 800
 """The number of characters from which a long block is split, so that its final part is not redrawn at each update."""
-_USUAL = ("python", "bash", "json", "javascript", "html", "sql", "c", "cpp", "java", "rust", "go")
 _HEADINGS = (1.45, 1.25, 1.1, 1.0, 1.0, 1.0)
 _CODE_COLOURS = {
     "Comment": "muted",
@@ -266,7 +262,7 @@ class MarkdownWriter:
             look.setLeftMargin(look.leftMargin() + CODE_PAD)
             look.setRightMargin(CODE_PAD)
             look.setProperty(KIND, "code")
-        lines = list(_split_lines(coloured(block.code, block.language))) if is_code else _formula_lines(block.code)
+        lines = list(split_lines(coloured(block.code, block.language))) if is_code else _formula_lines(block.code)
         self._line_starts = []
         for i, line in enumerate(lines):
             is_first, is_last = not i and not goes_on, i == len(lines) - 1
@@ -453,45 +449,6 @@ def _units(text: str) -> int:
 
 def _formula_lines(formula: str) -> list[list[tuple[str, str]]]:
     return [[("", line)] for line in formula.split("\n")]
-
-
-@lru_cache(maxsize=64)
-def _lexer(language: str) -> Lexer | None:
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
-
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
-
-
-def prepare_colours() -> None:
-    """Load the lexers of common languages, as each takes a moment. May run on any thread."""
-    for language in _USUAL:
-        _lexer(language)
-
-
-@lru_cache(maxsize=4)
-def coloured(code: str, language: str) -> Sequence[tuple[str, str]]:
-    """Split code into (Pygments' token type, text); the type is "" if the language is unknown."""
-    lexer = _lexer(language.lower()) if language else None
-    if lexer is None:
-        return (("", code),)
-    tokens: Iterable[tuple[Any, str]] = lexer.get_tokens(code)
-    return tuple((str(kind).removeprefix("Token."), text) for kind, text in tokens)
-
-
-def _split_lines(runs: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    line: list[tuple[str, str]] = []
-    for kind, text in runs:
-        for i, part in enumerate(text.split("\n")):
-            if i:
-                yield line
-                line = []
-            if part:
-                line.append((kind, part))
-    yield line
 
 
 def _clean_end(code: str, language: str) -> int:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-import pyqtgraph as pg
-from PySide6.QtCore import Slot
 
-from terrarium.app.kit.basics import label
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.linked_charts import LinkedCharts
+from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.finder_view import FinderView
 from terrarium.app.new_run.trials.trials import Trials, TrialState
 from terrarium.app.session.training import Training
 from terrarium.models.number_words import format_count, format_size, size_unit
 from terrarium.models.settings.run_spec import RunSpec
-from terrarium.models.training.estimates.findings import BatchFound, BatchPoint
 
 _ABOUT = (
     "Batches of 1, 2, 4 … texts are each trained for a few steps on this run's own data, until memory runs out or "
     "larger ones are no faster. Nothing is kept."
 )
+_MARGINS = (16, 12, 24)
 
 
 class BatchFinderView(FinderView):
@@ -31,27 +29,13 @@ class BatchFinderView(FinderView):
     def __init__(self, trials: Trials, training: Training, theme: ThemeProvider) -> None:
         heading, start = "Find a batch size", "Try batch sizes"
         super().__init__(trials, training, theme, "batch", title=heading, about=_ABOUT, start=start)
-        self.speed = Chart(theme, margins=(16, 12, 24))
-        self.memory = Chart(theme, x="Batch size (texts, logarithmic)", margins=(16, 12, 24))
-        self._limit = pg.InfiniteLine(angle=0, movable=False, label="", labelOpts={"position": 0.12, "movable": False})
-        self._dots: list[pg.PlotDataItem] = []
-        self._memory_title = label("", "caption")
-        titles = label("Tokens per second", "caption"), self._memory_title
-        for chart, title, name in ((self.speed, titles[0], "Tokens per second"), (self.memory, titles[1], "Memory")):
-            chart.setAccessibleName(f"{name} by batch size")
-            chart.setMinimumHeight(110)
-            dots = pg.PlotDataItem(symbol="o", symbolSize=7)
-            chart.addItem(dots)
-            self._dots.append(dots)
-            self.charts.addWidget(title)
-            self.charts.addWidget(chart, 1)
-        self._misses = pg.PlotDataItem(pen=None, symbol="x", symbolSize=10)
-        self.memory.addItem(self._misses)
-        self.memory.addItem(self._limit)
-        for chart in (self.speed, self.memory):
-            chart.getPlotItem().setLogMode(x=True)  # applies only to items added before
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
+        self.speed = PlotView(theme, "Tokens per second", role="caption", has_x=False, margins=_MARGINS, least=110)
+        self.memory = PlotView(theme, role="caption", margins=_MARGINS, least=110)
+        self.speed.set_name("Tokens per second by batch size")
+        self.memory.set_name("Memory by batch size")
+        for plot in (self.speed, self.memory):
+            self.charts.addWidget(plot, 1)
+        self._linked = LinkedCharts((self.speed.chart, self.memory.chart), self)
         self.show_state()
 
     def _spec_tried(self, state: TrialState) -> RunSpec | None:
@@ -67,29 +51,49 @@ class BatchFinderView(FinderView):
         speeds = np.array([point.tokens_per_s or math.nan for point in fitting])
         peaks = np.array([point.peak_bytes or math.nan for point in fitting])
         unit, sign = size_unit(max(np.nanmax(peaks, initial=0.0), 2**20))
-        self._memory_title.setText(f"Memory ({sign})")
-        ends = (0.0, math.log10(max((point.batch_size for point in points), default=2) or 2) or 0.3)
-        for chart, dots, values in ((self.speed, self._dots[0], speeds), (self.memory, self._dots[1], peaks / unit)):
+        self.memory.set_title(f"Memory ({sign})")
+        ends = (1.0, max([2.0, *(float(point.batch_size) for point in points)]))
+        misses = np.array([point.batch_size for point in points if not point.fits], float)
+        limit = state.batch.limit_bytes if state.batch is not None and len(misses) else None
+        top = float(np.nanmax(peaks, initial=0.0)) if limit is None else limit
+        crosses = Series(
+            x=misses,
+            y=np.full(len(misses), top / unit),
+            kind="dots",
+            name="does not fit",
+            role="danger",
+            symbol="x",
+            size=10,
+        )
+        goal = Goal(
+            value=math.nan if limit is None else limit / unit,
+            name="" if limit is None else f"limit: {format_size(limit)}",
+            role="danger",
+            at_left=True,
+        )
+        for plot, values, name, role, others in (
+            (self.speed, speeds, "Tokens per second", "accent", ()),
+            (self.memory, peaks / unit, f"Memory ({sign})", "info", (crosses,) if len(misses) else ()),
+        ):
             known = np.isfinite(values)
-            dots.setData(sizes[known], values[known])
-            chart.show_scales(len(fitting) > 1)
-            chart.show_range(ends, (0.0, float(values[known].max(initial=0.0)) * 1.1 or 1.0))
-        self._draw_limit(points, state.batch, float(np.nanmax(peaks, initial=0.0)), unit, ends)
-
-    def _draw_limit(
-        self, points: Sequence[BatchPoint], found: BatchFound | None, top: float, unit: int, ends: tuple[float, float]
-    ) -> None:
-        """Draw the batch sizes that did not fit, and the memory limit."""
-        misses = [point.batch_size for point in points if not point.fits]
-        limit = found.limit_bytes if found is not None else None
-        self._limit.setVisible(limit is not None and bool(misses))
-        height = top
-        if limit is not None and misses:
-            height = limit
-            self._limit.setValue(limit / unit)
-            self._limit.label.setFormat(f"limit: {format_size(limit)}")
-            self.memory.show_range(ends, (0.0, max(limit, top) / unit * 1.15))
-        self._misses.setData(np.array(misses, float), np.full(len(misses), height / unit))
+            dots = Series(
+                x=sizes[known], y=values[known], kind="joined", name=name, role=role, width=1.5, in_legend=False
+            )
+            highest = float(values[known].max(initial=0.0)) * 1.1 or 1.0
+            if others and limit is not None:
+                highest = max(highest / 1.1, limit / unit) * 1.15
+            plot.show_spec(
+                PlotSpec(
+                    series=(dots, *others),
+                    goals=(goal,) if others else (),
+                    x_title="Batch size (texts, logarithmic)",
+                    y_title=name,
+                    x_range=ends,
+                    y_range=(0.0, highest),
+                    is_log_x=True,
+                )
+            )
+            plot.chart.show_scales(len(fitting) > 1)
 
     def _result_text(self, state: TrialState) -> str:
         found = state.batch
@@ -128,18 +132,6 @@ class BatchFinderView(FinderView):
         changes = _changes(self._trials.state)
         if changes:
             self.chosen.emit(changes)
-
-    @Slot()
-    def _restyle(self) -> None:
-        theme = self._theme
-        for dots, role in zip(self._dots, ("accent", "info"), strict=True):
-            dots.setPen(theme.pen(role, width=1.5))
-            dots.setSymbolBrush(theme.theme.color(role))
-            dots.setSymbolPen(theme.pen(role))
-        self._misses.setSymbolBrush(theme.theme.color("danger"))
-        self._misses.setSymbolPen(theme.pen("danger"))
-        self._limit.setPen(theme.pen("danger", alpha=0.7))
-        self._limit.label.setColor(theme.theme.muted)
 
 
 def _is_in_use(state: TrialState) -> bool:

@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import button, column, frame, label, row, set_ends, show_if, show_words
 from terrarium.app.kit.inputs import named
-from terrarium.app.kit.plots.bar_plot import BarPlot
-from terrarium.app.kit.plots.pictures import Axis, BarPicture, round_ticks
+from terrarium.app.kit.plots.pictures import Axis, round_ticks
+from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.stat_strip import StatStrip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
@@ -137,7 +138,7 @@ class DataPreviewPanel(QWidget):
         self.source_name, self.target_name = label("", "caption"), label("", "caption")
         self.source = named(MarkedTokens(theme), "What the model reads")
         self.target = named(MarkedTokens(theme), "What the model predicts")
-        self.lengths = BarPlot(theme)
+        self.lengths = PlotView(theme, has_y=True, is_boxed=True)
         self.notes = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
         example = self._example()
@@ -184,7 +185,7 @@ class DataPreviewPanel(QWidget):
         self.stats.set_number("texts", format_compact(train.n_examples) if train.n_examples else "–")
         self.stats.set_number("read", f"{preview.epochs:.2g}×" if preview.epochs < 10 else f"{preview.epochs:,.0f}×")
         self.stats.set_number("median tokens", f"{preview.lengths.median:,}")
-        self.lengths.set_picture(text_lengths_picture(preview.lengths))
+        self.lengths.show_spec(text_lengths_picture(preview.lengths))
         n_cut = preview.lengths.n_cut
         show_words(
             self.notes,
@@ -224,7 +225,7 @@ def _row_title(words: str, n_left_out: int) -> str:
     return f"{words} · {n_left_out:,} more tokens not shown" if n_left_out else words
 
 
-def text_lengths_picture(lengths: Lengths) -> BarPicture:
+def text_lengths_picture(lengths: Lengths) -> PlotSpec:
     """Return a histogram of text lengths."""
     values = np.array(lengths.counts, np.int64)
     n, width = len(values), lengths.width
@@ -246,15 +247,15 @@ def text_lengths_picture(lengths: Lengths) -> BarPicture:
     def words(tick: float) -> str:
         return f"{tick:,.0f}" if height.high < _LONG else format_compact(tick)
 
-    return BarPicture(
+    x = np.arange(1.0, n + 1)
+    return PlotSpec(
+        series=(Series(x=x, y=values.astype(np.float64), kind="bars", name=height.title, in_legend=False),),
         title=f"Length of {lengths.unit}",
-        values=values,
-        x=Axis(title="Tokens", low=0.4, high=n + 0.6, ticks=ticks),
-        y=Axis(
-            title=height.title,
-            low=0.0,
-            high=height.high,
-            ticks=tuple((tick, words(tick)) for tick in round_ticks(height, 4)),
-        ),
-        describe=describe,
+        x_title="Tokens",
+        y_title=height.title,
+        x_range=(0.4, n + 0.6),
+        y_range=(0.0, height.high),
+        x_names=ticks,
+        y_names=tuple((tick, words(tick)) for tick in round_ticks(height, 4)),
+        words=describe,
     )

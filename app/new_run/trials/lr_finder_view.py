@@ -8,8 +8,8 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Slot
 
-from terrarium.app.kit.inputs import named
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.plot_spec import Band, PlotSpec, Series
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.finder_view import FinderView
 from terrarium.app.new_run.trials.trials import Trials, TrialState
@@ -22,31 +22,27 @@ _ABOUT = (
     "A short trial on this run's own data, in which the learning rate grows with every step. The loss falls at "
     "useful rates, and rises again where they are too large. Nothing is kept."
 )
+_KEYS = "Left and right read values, Return chooses a rate, plus and minus zoom, Escape shows everything."
 _OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.lr_names if name != "lr"}
 """Learning rates other than `lr` -> the optimizer that they belong to."""
 
 
 class LrFinderView(FinderView):
-    """Shows the loss by learning rate; the user can click or drag to choose another rate than the suggested one."""
+    """Shows the loss by learning rate; the user can click, drag or press Return to choose another one."""
 
     def __init__(self, trials: Trials, training: Training, theme: ThemeProvider) -> None:
         title, start = "Find a learning rate", "Try learning rates"
         super().__init__(trials, training, theme, "lr", title=title, about=_ABOUT, start=start)
         self._choice: float | None = None
         self._suggested: float | None = None
-        self.chart = named(Chart(theme, x=_axis_title(TrainConfig()), y="Loss"), "Loss by learning rate")
-        self._band = pg.LinearRegionItem(movable=False)
-        # Plain items: few points, and the fast curves do not support a logarithmic x axis.
-        self._raw, self._smooth = pg.PlotDataItem(antialias=True), pg.PlotDataItem(antialias=True)
+        self.plot = PlotView(theme, role="caption", keys=_KEYS, margins=(6, 6, 6))
+        self.plot.set_name("Loss by learning rate")
         self._line = pg.InfiniteLine(angle=90, movable=True, label="", labelOpts={"position": 0.92})
         self._line.setCursor(Qt.CursorShape.SizeHorCursor)
-        for item in (self._raw, self._smooth, self._band, self._line):
-            self.chart.addItem(item)
-        self.chart.getPlotItem().setLogMode(x=True)  # applies only to items added before
-        self._band.setZValue(-10)
+        self.plot.chart.addItem(self._line)
         self._line.sigPositionChanged.connect(self._on_dragged)
-        self.chart.scene().sigMouseClicked.connect(self._on_clicked)
-        self.charts.addWidget(self.chart, 1)
+        self.plot.chosen.connect(lambda i: self.choose(self._trials.state.lr_points[i].lr))
+        self.charts.addWidget(self.plot, 1)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self.show_state()
@@ -73,28 +69,42 @@ class LrFinderView(FinderView):
 
     def _draw(self, state: TrialState) -> None:
         task = state.lr_of.data.task if state.lr_of is not None else "language"
-        self.chart.getPlotItem().setLabel("left", f"Loss ({TASKS[task].loss_unit})")
         rates = np.array([point.lr for point in state.lr_points])
         smoothed = np.array([point.smoothed for point in state.lr_points])
         losses = np.array([point.loss for point in state.lr_points])
         train = state.lr_of.train if state.lr_of is not None else TrainConfig()
-        self.chart.getPlotItem().setLabel("bottom", _axis_title(train))
-        self.chart.show_scales(len(rates) > 1)
-        self._raw.setData(rates, losses)
-        self._smooth.setData(rates, smoothed)
+        name = f"Loss ({TASKS[task].loss_unit})"
+        self.plot.set_title(name)
+        ends: tuple[float, float] = (1e-5, 1.0)
+        heights: tuple[float, float] = (0.0, 1.0)
         if len(rates) > 1:
             low = float(min(smoothed.min(), losses.min()))  # the smoothed loss lags behind while the loss falls fast
             high = float(max(smoothed[0], low * 1.2))
             margin = 0.08 * (high - low)
-            highest = math.log10(train.optimizer_info.lr_range[1])
-            self.chart.show_range((math.log10(rates[0]), highest), (max(0.0, low - margin), high + margin))
+            ends, heights = (rates[0], train.optimizer_info.lr_range[1]), (max(0.0, low - margin), high + margin)
         found = state.lr
+        bands: list[Band] = []
+        if found is not None and found.low is not None and found.high is not None:
+            bands = [Band(low=found.low, high=found.high, name="useful rates", is_vertical=True)]
+        self.plot.show_spec(
+            PlotSpec(
+                series=(
+                    Series(x=rates, y=losses, name="Loss", alpha=0.3, in_legend=False),
+                    Series(x=rates, y=smoothed, name="Smoothed loss", width=2, in_legend=False),
+                ),
+                bands=bands,
+                x_title=_axis_title(train),
+                y_title=name,
+                x_range=ends,
+                y_range=heights,
+                is_log_x=True,
+                at=rates,
+                words=lambda i: f"{rates[i]:.2g}: {losses[i]:.3f}, smoothed {smoothed[i]:.3f}",
+            )
+        )
         suggested = found.suggestion if found is not None else None
         if suggested != self._suggested:
             self._suggested = self._choice = suggested
-        self._band.setVisible(suggested is not None)
-        if found is not None and found.low is not None and found.high is not None:
-            self._band.setRegion((math.log10(found.low), math.log10(found.high)))
         self._show_line()
 
     def _result_text(self, state: TrialState) -> str:
@@ -140,22 +150,11 @@ class LrFinderView(FinderView):
     def _on_dragged(self) -> None:
         self.choose(10 ** float(self._line.value()))
 
-    def _on_clicked(self, event: object) -> None:
-        view = self.chart.getPlotItem().getViewBox()
-        point = event.scenePos()  # type: ignore[attr-defined]
-        if self._trials.state.lr is not None and view.sceneBoundingRect().contains(point):
-            self.choose(10 ** view.mapSceneToView(point).x())
-
     @Slot()
     def _restyle(self) -> None:
         theme = self._theme
-        self._raw.setPen(theme.pen("accent", alpha=0.3))
-        self._smooth.setPen(theme.pen("accent", width=2))
         self._line.setPen(theme.pen("text", width=1.5))
         self._line.setHoverPen(theme.pen("text", width=2.5))
-        self._band.setBrush(theme.theme.color("accent", 0.1))
-        for line in self._band.lines:
-            line.setPen(theme.pen("accent", alpha=0.25))
         self._line.label.setColor(theme.theme.text)
         self._line.label.fill = pg.mkBrush(theme.theme.color("surface"))
         self._line.label.setFont(theme.font(bold=True))

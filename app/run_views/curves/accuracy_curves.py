@@ -6,14 +6,14 @@ import html
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QSize, Slot
 from PySide6.QtGui import QFontMetrics
 
-from terrarium.app.kit.basics import label, plain_tip
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.chart import Curve
+from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.loss_chart import LossChart
-from terrarium.app.run_views.curves.run_chart import Floats, RunChart
+from terrarium.app.run_views.curves.run_chart import RunChart
 from terrarium.models.number_words import format_percent
 from terrarium.models.tiny_world.question_words import kind_title
 from terrarium.models.tiny_world.questions import KINDS
@@ -34,52 +34,48 @@ class AccuracyCurves(RunChart):
     """
 
     def __init__(self, theme: ThemeProvider, loss: LossChart) -> None:
-        title = label("Unseen questions", "subheading")
-        title.setToolTip(plain_tip(_TIP))
-        super().__init__(theme, Chart(theme), title, "% right")
         self._loss = loss
-        self.setAccessibleName("Accuracy. Left and right read values, plus and minus zoom, Escape shows everything.")
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.read_out.setProperty("role", "small")
-        self.chart.setAccessibleName("Accuracy by kind of question")
-        self.lines: dict[str, pg.PlotDataItem] = {}
-        self.names: dict[str, pg.TextItem] = {}
-        for kind in KINDS:
-            self.lines[kind] = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=4)
-            self.names[kind] = pg.TextItem(anchor=(0, 0.5))
-            self.names[kind].textItem.document().setDocumentMargin(1)
-            self.chart.addItem(self.lines[kind])
-            self.chart.addItem(self.names[kind])
         self._ends: dict[str, float] = {}
-        view = self.chart.getPlotItem().getViewBox()
-        view.sigRangeChanged.connect(self._place_names)
-        view.sigResized.connect(self._place_names)
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
-        self.draw(self.history, self.axis)
+        self.names = {kind: pg.TextItem(anchor=(0, 0.5)) for kind in KINDS}
+        super().__init__(theme, "Unseen questions", tip=_TIP, unit="% right")
+        self.set_name("Accuracy by kind of question")
+        self.read_out.setProperty("role", "small")
+        for name in self.names.values():
+            name.textItem.document().setDocumentMargin(1)
+            name.setZValue(80)
+            self.chart.addItem(name)
+        self.redraw()
 
     def sizeHint(self) -> QSize:
         return QSize(560, 160)
 
-    def _draw(self) -> None:
+    @property
+    def lines(self) -> dict[str, Curve]:
+        """The curves by kind."""
+        return {kind: item.line for kind, item in zip(KINDS, self.items, strict=True)}
+
+    def _spec(self) -> PlotSpec:
         measured = self.history.accuracy
         x = self.axis.of_steps([each.step for each in measured], self.history.train)
         self._ends = {}
-        for kind, line in self.lines.items():
+        series = []
+        for i, kind in enumerate(KINDS):
             known = [
                 (at, 100 * each.accuracy)
                 for at, m in zip(x, measured, strict=True)
                 for each in m.kinds
                 if each.kind == kind
             ]
-            points: Floats = np.array(known, np.float64).reshape(-1, 2)
-            line.setData(points[:, 0], points[:, 1])
+            points = np.array(known, np.float64).reshape(-1, 2)
             if len(points):
                 self._ends[kind] = float(points[-1, 1])
-        above = QFontMetrics(self._theme.font(0.9)).height() // 2 + SPACE // 2
-        self.chart.set_margins(6, above, self._loss.right_margin)
-        self.chart.show_range((0.0, self._length()), (0.0, 100.0))
-        self._place_names()
+            series.append(
+                Series(x=points[:, 0], y=points[:, 1], kind="joined", name=kind_title(kind), role=i, width=1.5, size=4)
+            )
+        return PlotSpec(series=series, y_title="% right", x_range=(0.0, self._length()), y_range=(0.0, 100.0))
+
+    def _free(self) -> tuple[int, int, int]:
+        return 6, QFontMetrics(self._theme.font(0.9)).height() // 2 + SPACE // 2, self._loss.right_margin
 
     @Slot()
     def _place_names(self) -> None:
@@ -113,16 +109,13 @@ class AccuracyCurves(RunChart):
             return f"{words}, {n} of each"
         return f"{words}: " + ", ".join(f"{kind_title(kind.kind)} {100 * kind.accuracy:.0f}" for kind in latest.kinds)
 
-    @Slot()
-    def _restyle(self) -> None:
+    def restyle(self) -> None:
+        super().restyle()
         theme, colors = self._theme, self._theme.theme
         line = QFontMetrics(theme.font(0.9)).height()
-        self.chart.setMinimumHeight((len(KINDS) + 3) * line + SPACE)  # for all names, and the x axis below
+        self.set_least((len(KINDS) + 3) * line + SPACE)  # for all names, and the x axis below
         for kind, colour in zip(KINDS, colors.categories, strict=False):
-            curve, name = self.lines[kind], self.names[kind]
-            curve.setPen(pg.mkPen(colour, width=1.5))
-            curve.setSymbolPen(None)
-            curve.setSymbolBrush(colour)
+            name = self.names[kind]
             name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
             name.setFont(theme.font(0.85))
             words = html.escape(kind_title(kind))

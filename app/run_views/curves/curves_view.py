@@ -6,18 +6,17 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import button, frame, row, set_enabled
+from terrarium.app.kit.basics import button, frame, row
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.linked_charts import LinkedCharts
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.accuracy_curves import AccuracyCurves
 from terrarium.app.run_views.curves.close_up import CloseUp
@@ -132,11 +131,12 @@ class CurvesView(QWidget):
         self.accuracy.hide()
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.log.toggled.connect(self.loss.set_log)
+        self.loss.log_changed.connect(self.choices.log.setChecked)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
         self._linked.zoomed.connect(self._look_closer)
         self._close_up.taken.connect(self._draw)
         for chart in self.charts:
-            chart.row_pointed.connect(self._on_pointed)
+            chart.read.connect(self._on_pointed)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self._on_smoothing()
@@ -156,6 +156,7 @@ class CurvesView(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
+        area.setAccessibleName("Curves and samples")
         body.setProperty("role", "scrolled")
         area.setWidget(body)
         layout = QVBoxLayout(self)
@@ -248,13 +249,12 @@ class CurvesView(QWidget):
             self.accuracy.setVisible(bool(self.history.accuracy))
             self._restyle()
         for chart in self.charts:
-            chart.draw(self.history, self._axis)
-            chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
+            chart.draw(self.history, self._axis, self.marks.lines, self.marks.ticks if chart is self.loss else ())
         row = None if self._step is None else nearest_row(self.history.train["step"], self._step)
         if row != self._row:  # points before it were inserted or thinned out
             self._row = row
             for chart in self.charts:
-                chart.show_row(row)
+                chart.show_point(row)
         self.position.setText(self._position_text(self._row))
         self._look_closer()
 
@@ -289,7 +289,7 @@ class CurvesView(QWidget):
         self._step = None if row is None else float(self.history.train["step"][row])
         for chart in self.charts:
             if chart is not self.sender():
-                chart.show_row(row)
+                chart.show_point(row)
         self.position.setText(self._position_text(row))
 
     def _position_text(self, row: int | None) -> str:
@@ -388,44 +388,6 @@ class RedrawPause(QObject):
     def _on_painted(self) -> None:
         took = time.thread_time() - self._cpu_before
         self.until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
-
-
-class LinkedCharts(QObject):
-    """Links the x range of charts: zooming or panning one moves all.
-
-    Signals:
-        zoomed(bool): the window has changed; True if only a part of the run is shown.
-    """
-
-    zoomed = Signal(bool)
-
-    def __init__(self, charts: Iterable[Chart], parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._charts = tuple(charts)
-        for chart in self._charts:
-            chart.window_moved.connect(partial(self._on_moved, chart))
-
-    def enable_while_zoomed(self, whole: QPushButton) -> None:
-        """Enable a button that shows the whole run while only a part of it is shown."""
-
-        def show(is_zoomed: bool) -> None:
-            set_enabled(whole, "" if is_zoomed else "The whole run is shown.")
-
-        self.zoomed.connect(show)
-        show(False)
-
-    @Slot()
-    def show_whole(self) -> None:
-        """Reset the zoom of all charts."""
-        self._show(None, self._charts)
-
-    def _on_moved(self, source: Chart, window: tuple[float, float] | None) -> None:
-        self._show(window, [chart for chart in self._charts if chart is not source])
-
-    def _show(self, window: tuple[float, float] | None, charts: Iterable[Chart]) -> None:
-        for chart in charts:
-            chart.show_window(window)
-        self.zoomed.emit(window is not None)
 
 
 class RunMarks:

@@ -14,11 +14,12 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip
 from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.run_views.curves.run_axis import nearest_row
+from terrarium.app.run_views.curves.run_axis import RunAxis, nearest_row
 from terrarium.app.run_views.curves.run_chart import RunChart
+from terrarium.app.session.run_history import RunHistory
 from terrarium.models.number_words import format_count, format_exponent
 from terrarium.models.settings.run_spec import TrainConfig
 
@@ -30,6 +31,7 @@ _USUAL = -3.0
 _MARGIN = 4
 """Pixels above and below the image: a label may be taller than a layer."""
 
+_TITLE = "Update-to-weight ratio"
 _TIP = (
     "The norm of each update relative to the weights it changes. About 1e-3 is healthy; with much more, training is "
     "unstable, with much less, the weights hardly change."
@@ -46,24 +48,23 @@ class LayerHeat(RunChart):
     """Update-to-weight ratios on a logarithmic colour scale; columns are at least a pixel wide."""
 
     def __init__(self, theme: ThemeProvider) -> None:
-        title = label("Update-to-weight ratio", "subheading")
-        title.setToolTip(plain_tip(_TIP))
-        super().__init__(theme, Chart(theme, margins=(6, _MARGIN, 6), below=_MARGIN), title)
-        self.chart.setAccessibleName("Update-to-weight ratio by layer")
         self.image = pg.ImageItem(axisOrder="row-major")
-        self.image.setZValue(-10)
-        self.chart.addItem(self.image)
         self.layer_names: tuple[str, ...] = ()
         self._train: TrainConfig | None = None
         self._layer: int | None = None
         self.positions, self._logs = np.empty(0), np.empty((0, 0))
+        super().__init__(theme, _TITLE, tip=_TIP, margins=(6, _MARGIN, 6))
+        self.set_name("Update-to-weight ratio by layer")
+        self.image.setZValue(-10)
+        self.chart.addItem(self.image)
         self.body.addWidget(ScaleBar(theme, self.chart, theme.quantity_map, LEVELS, _MARKS, _USUAL))
         view = self.chart.getPlotItem().getViewBox()
         view.sigRangeChanged.connect(self._paint)
         view.sigResized.connect(self._on_resized)
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
-        self.draw(self.history, self.axis)
+        self.redraw()
+
+    def _make_chart(self) -> Chart:
+        return Chart(self._theme, margins=self._margins, below=_MARGIN)
 
     def sizeHint(self) -> QSize:
         return QSize(480, 130)
@@ -76,23 +77,35 @@ class LayerHeat(RunChart):
         """Return the ratio of a layer, by its index in the model, at a row of `history.layers`."""
         return float(self.history.layers[self.layer_names[layer]][row])
 
-    def _draw(self) -> None:
+    def draw(
+        self, history: RunHistory, axis: RunAxis, marks: Sequence[float] = (), ticks: Sequence[float] = ()
+    ) -> None:
+        super().draw(history, axis, marks, ticks)
+        self.chart.show_scales(len(self.positions) > 0)
+        self._paint()
+
+    def _spec(self) -> PlotSpec:
         layers = self.history.layers
         if set(self.layer_names) != set(self.history.layer_names):
             self.layer_names = in_model_order(self.history.layer_names)
-            self._restyle()
         self.positions = self.axis.of_rows(layers)
         with np.errstate(divide="ignore"):
             ratios = [np.log10(layers[name]) for name in self.layer_names]
         logs = np.array(ratios).T if ratios else np.empty((len(layers), 0))
         self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
         anything = len(self.positions) > 0
-        self.chart.show_scales(anything)
         step = int(self.history.train["step"][-1]) if len(self.history.train) else 0
-        self.chart.say("" if anything else self.history.empty_caption or when_measured(self._train, step))
         self.image.setVisible(anything)
-        self.chart.show_range((0.0, self._length()), (0.0, float(len(self.layer_names) or 1)))
-        self._paint()
+        return PlotSpec(
+            series=[
+                Series(x=self.positions, y=layers[name], kind="none", name=short_name(name))
+                for name in self.layer_names
+            ],
+            y_title=_TITLE,
+            x_range=(0.0, self._length()),
+            y_range=(0.0, float(len(self.layer_names) or 1)),
+            message="" if anything else self.history.empty_caption or when_measured(self._train, step),
+        )
 
     @Slot()
     def _paint(self) -> None:
@@ -137,15 +150,15 @@ class LayerHeat(RunChart):
         n = len(self.layer_names)
         self._layer = None if point is None or not n else min(max(math.floor(n - point.y()), 0), n - 1)
         super()._on_pointed(point)
-        self.read_out.setText(self._read_out_text(self._row))
+        self.read_out.setText(self._read_out_text(self.index))
 
     @Slot()
     def _on_resized(self) -> None:
         self._write_names()
         self._paint()
 
-    @Slot()
-    def _restyle(self) -> None:
+    def restyle(self) -> None:
+        super().restyle()
         self.image.setLookupTable(self._theme.quantity_map().getLookupTable(nPts=256))
         width_of = QFontMetrics(self._theme.font(0.9)).horizontalAdvance
         self.chart.set_widest(max((short_name(name) for name in self.layer_names), key=width_of, default="embedding"))

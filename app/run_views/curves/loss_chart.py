@@ -9,33 +9,36 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QSize, Slot
 from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
 
 from terrarium.app.kit.basics import label, plain_tip
 from terrarium.app.kit.help_mark import HelpMark, set_term
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average, thinned, trailing_average
+from terrarium.app.kit.plots.chart import Curve
+from terrarium.app.kit.plots.curve_points import SMOOTHING, Floats, moving_average, trailing_average
+from terrarium.app.kit.plots.plot_spec import NONE, Goal, PlotSpec, Series
+from terrarium.app.kit.plots.reference_line import ReferenceLine
+from terrarium.app.kit.plots.series_items import Dots
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.run_views.curves.reference_line import ReferenceLine, TableLines
 from terrarium.app.run_views.curves.run_axis import RunAxis
-from terrarium.app.run_views.curves.run_chart import Floats, RunChart, finite_between, span_of
+from terrarium.app.run_views.curves.run_chart import RunChart, finite_between, span_of
 from terrarium.app.session.run_history import RunHistory
+from terrarium.models.evaluation.text_verdict import GZIP, TRIGRAM, short_table_words
 from terrarium.models.events import TextCompared
 from terrarium.models.number_words import with_minus
 from terrarium.models.runs.curve import Table
 
 _GAP = 6
 """Pixels between the end of a curve and its label."""
-_APART = 3
-"""Width in pixels of the columns to which crowded dots are thinned."""
 
 _TRAILING = 0.2
 """On a logarithmic axis of steps, the thick line is a trailing mean over this share of the steps so far."""
 
 _NOTHING_YET = "The curve starts with the first steps."
-_NOTHING = ((np.empty(0), np.empty(0)),) * 3
+_NOTHING = ((NONE, NONE),) * 3
+_GUESS_TIP = "The loss of giving every token or label the same probability"
+_TABLES_TIP = "Bits per byte of the same held-out text, by what has read the rest of it"
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,9 @@ class LossChart(RunChart):
         )
         self.quantities.setCurrentIndex(QUANTITIES.index(quantity))
         title = self.quantities if controls else label(quantity.name, "subheading")
-        super().__init__(theme, Chart(theme), title, "" if controls else quantity.unit)
+        self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
+        self._drawn, self._ends = _NOTHING, (math.nan, math.nan)
+        super().__init__(theme, title, unit="" if controls else quantity.unit)
         if controls:  # a title that is a label already has its help mark
             set_term(self, "Loss")
             self.head.insertWidget(1, HelpMark("Loss"))
@@ -112,34 +117,14 @@ class LossChart(RunChart):
         self._noun = "token"
         self._compared: TextCompared | None = None
         self._measured: Mapping[str, float] = {}
-        self._smoothing, self.is_log, self._has_log_steps = SMOOTHING, False, False
-        self.chart.setAccessibleName(quantity.name)
-        self.setAccessibleName(
-            f"{quantity.name}. Left and right read values, plus and minus zoom, Escape shows everything."
-        )
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._smoothing, self._has_log_steps = SMOOTHING, False
+        self.set_name(quantity.name)
         self.read_out.setProperty("role", "small")
-        self.raw = self.chart.curve()
-        self.smooth = self.chart.curve(smooth=True)
-        self.val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
-        self.chart.addItem(self.val)
-        self.uniform_guess = ReferenceLine(self.chart, "The loss of giving every token or label the same probability")
-        self.frequencies = ReferenceLine(self.chart, "")
-        self.tables = TableLines(self.chart)
-        self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
         for name in self.line_names:
             name.textItem.document().setDocumentMargin(1)
+            name.setZValue(80)
             self.chart.addItem(name)
-        self._drawn = _NOTHING
-        self._dots, self._n_dots = _NOTHING[0], 0
-        self._ends = (math.nan, math.nan)
         self.quantities.currentIndexChanged.connect(self._on_quantity)
-        view = self.chart.getPlotItem().getViewBox()
-        view.sigRangeChanged.connect(self._on_range)
-        view.sigRangeChanged.connect(self._place_names)
-        view.sigResized.connect(self._place_names)
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
         self.refresh()
 
     def sizeHint(self) -> QSize:
@@ -178,25 +163,16 @@ class LossChart(RunChart):
 
     def refresh(self) -> None:
         """Redraw the history."""
-        axis = RunAxis.of(self.axis.column, self.history.train)
-        self.draw(self.history, dataclasses.replace(axis, is_log=self._has_log_steps))
+        self.draw(self.history, RunAxis.of(self.axis.column, self.history.train), *self._marks)
 
     def set_smoothing(self, amount: float) -> None:
         """Set the smoothing of the thick line, from 0 (none) to 1: see `moving_average`."""
         self._smoothing = amount
         self.refresh()
 
-    def set_log(self, on: bool) -> None:
-        """Use a logarithmic y axis, which shows late progress."""
-        self.is_log = on
-        self.chart.getPlotItem().setLogMode(y=on)
-        self.chart.show_window(self.chart.window)
-        self.refresh()
-
     def set_log_steps(self, on: bool) -> None:
         """Use a logarithmic axis of steps, which shows the first steps, where most changes."""
         self._has_log_steps = on
-        self.chart.getPlotItem().getAxis("bottom").setLogMode(x=on)
         self.chart.show_window(None)
         self.refresh()
 
@@ -211,12 +187,27 @@ class LossChart(RunChart):
         if not self._smoothing:
             return quantity.of(train[quantity.column])
         means, rows = train[f"mean:{quantity.column}"], train["rows"]
-        is_log = self.axis.is_log
+        is_log = self._has_log_steps
         return quantity.of(
             trailing_average(means, _TRAILING, rows) if is_log else moving_average(means, self._smoothing, rows)
         )
 
-    def _draw(self) -> None:
+    @property
+    def raw(self) -> Curve:
+        """The line of the training loss."""
+        return self.items[0].line
+
+    @property
+    def smooth(self) -> Curve:
+        """The smoothed line."""
+        return self.items[1].line
+
+    @property
+    def val(self) -> Dots:
+        """The dots of the validation loss."""
+        return self.items[2].dots
+
+    def _spec(self) -> PlotSpec:
         train, val, axis = self.history.train, self.history.val, self.axis
         bits_known = bool(np.isfinite(train[BITS_PER_BYTE.column]).any())
         self._offer(BITS_PER_BYTE, known=bits_known, keep=not len(train))
@@ -225,38 +216,28 @@ class LossChart(RunChart):
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
         smoothed = self._smoothed()
         anything = len(train) > 1
-        self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
-        self.raw.setData(x, raw)
-        self.smooth.setVisible(bool(self._smoothing))  # its antialiasing hides peaks; the thin line shows them
-        self.smooth.setData(x, smoothed)
         known = np.isfinite(dots)  # alignment by rewards has no validation loss
-        self._dots = x_val[known], dots[known]
-        self._draw_dots()
-        self.val.setVisible(anything)
-        self.chart.say("" if anything else self.history.empty_caption or _NOTHING_YET)
+        self._drawn = ((x, raw), (x, smoothed), (x_val[known], dots[known])) if anything else _NOTHING
         self._ends = (_last(smoothed), _last(dots))
-        self._show_references(train if anything else Table(("loss", "bits_per_byte")))
-        self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING
-        self.chart.show_range((0.0, self._length()), self._heights)
-        self._place_names()
+        name, is_smoothed = quantity.name, bool(self._smoothing)
+        training = Series(x=x, y=raw, name=f"Training {name.lower()}", alpha=0.35 if is_smoothed else 1.0)
+        thick = Series(  # its antialiasing hides peaks; the thin line shows them
+            x=x, y=smoothed, kind="line" if is_smoothed else "none", name=f"{training.name}, smoothed", width=2
+        )
+        (x_dots, y_dots), name = self._drawn[2], f"Validation {name.lower()}"
+        validation = Series(x=x_dots, y=y_dots, kind="dots", name=name, role="validation")
+        return PlotSpec(
+            series=(training, thick, validation),
+            goals=self._goals(train if anything else Table(("loss", "bits_per_byte"))),
+            y_title=quantity.label,
+            x_range=(1.0 if self._has_log_steps else 0.0, self._length()),
+            y_range=self._fitted,
+            is_log_x=self._has_log_steps,
+            message="" if anything else self.history.empty_caption or _NOTHING_YET,
+        )
 
-    @Slot()
-    def _draw_dots(self) -> None:
-        """Draw the validation dots; of those that would overlap, only the lowest and the highest."""
-        x, y = self._dots
-        most = max(self.chart.width() // _APART, 1)
-        if len(x) > 2 * most:
-            left, right = self.chart.getPlotItem().getViewBox().viewRange()[0]
-            x, y = thinned(x, y, left, right, most)
-        self._n_dots = len(x)
-        self.val.setData(x, y)
-
-    @Slot()
-    def _on_range(self) -> None:
-        if len(self._dots[0]) > self._n_dots:
-            self._draw_dots()
-
-    def _show_references(self, train: Table) -> None:
+    def _goals(self, train: Table) -> list[Goal]:
+        """Return the reference lines: guesses, then the bits per byte of a 3-gram model, gzip and an n-gram table."""
         quantity, vocab_size, val = self.quantity, self._vocab_size, self.history.val
         # Tokens of the held-out text may be shorter, and the validation losses are what the lines are compared with.
         rates = val if np.isfinite(val[quantity.column]).any() else train
@@ -265,14 +246,44 @@ class LossChart(RunChart):
         frequencies = quantity.of_nats(entropy, rates) if len(train) else math.nan
         logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
         format = quantity.format if quantity is PERPLEXITY else "{:.2f}".format
-        self.uniform_guess.show(guess, f"uniform guess: {logarithm}{format(guess)}", log=self.is_log)
-        self.frequencies.show(frequencies, f"{self._noun} frequencies: {format(frequencies)}", log=self.is_log)
-        self.frequencies.set_tip(
+        tip = (
             f"The lowest loss without any context, from {self._noun} frequencies alone: "
             f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} {self._noun}s of the training data"
         )
+        guesses = (
+            (guess, f"uniform guess: {logarithm}{format(guess)}", _GUESS_TIP),
+            (frequencies, f"{self._noun} frequencies: {format(frequencies)}", tip),
+        )
+        return [
+            Goal(value=value if value > 0 else math.nan, name=words, tip=tip)
+            for value, words, tip in (*guesses, *self._tables())
+        ]
 
-        self.tables.show(self._compared if quantity is BITS_PER_BYTE else None, log=self.is_log)
+    def _tables(self) -> list[tuple[float, str, str]]:
+        compared = self._compared if self.quantity is BITS_PER_BYTE else None
+        if compared is None:
+            return [(math.nan, "", "")] * 3
+        known = (
+            (compared.trigram, TRIGRAM),
+            (compared.gzip, GZIP),
+            (compared.table, short_table_words(compared.table_order)),
+        )
+        return [(bits, f"{words}: {bits:.2f}", _TABLES_TIP) for bits, words in known]
+
+    @property
+    def uniform_guess(self) -> ReferenceLine:
+        """The line of a uniform guess."""
+        return self.goal_lines[0]
+
+    @property
+    def frequencies(self) -> ReferenceLine:
+        """The line of the token frequencies."""
+        return self.goal_lines[1]
+
+    @property
+    def tables(self) -> Sequence[ReferenceLine]:
+        """The lines of a 3-gram model, gzip and an n-gram table."""
+        return self.goal_lines[2:]
 
     def _offer(self, quantity: Quantity, *, known: bool, keep: bool = False) -> None:
         """Enable a quantity if it is known. keep: leave it selected even if it is not known."""
@@ -283,7 +294,7 @@ class LossChart(RunChart):
         if not known and not keep and self.quantities.currentIndex() == index:
             self.quantities.setCurrentIndex(0)
 
-    def _heights(self, first: float, last: float) -> tuple[float, float]:
+    def _fitted(self, first: float, last: float) -> tuple[float, float]:
         """Return the y range between two x values: from zero for the whole run, fitted to the data for a part.
 
         On a logarithmic axis, it fits the smoothed and validation losses, not the noise below them.
@@ -292,20 +303,15 @@ class LossChart(RunChart):
         everything = np.concatenate((raw, smoothed, dots))
         whole = self.chart.window is None
         if whole:
-            references = np.array([line.value for line in self.references])
+            references = np.array([goal.value for goal in self.spec.goals])
             everything = np.concatenate((everything, references[np.isfinite(references)]))
         if self.is_log:
             top = float(everything.max(initial=0.0)) or 1.0
             main = np.concatenate((smoothed, dots))
             lowest = float(main[main > 0].min(initial=math.inf))
             lowest = lowest if math.isfinite(lowest) else top / 10
-            return math.log10(lowest) - 0.1, math.log10(max(top, 2 * lowest))
+            return lowest * 10**-0.1, max(top, 2 * lowest)
         return span_of(everything, whole=whole)
-
-    @property
-    def references(self) -> Sequence[ReferenceLine]:
-        """The lines that are always in view while the whole run is shown."""
-        return self.uniform_guess, self.frequencies, *self.tables.lines
 
     # -- Text ------------------------------------------------------------------------------------------
 
@@ -331,10 +337,12 @@ class LossChart(RunChart):
         (_, right), (low, high) = view.viewRange()
         per_pixel = (high - low) / max(view.height(), 1.0)
         right -= self.right_margin * view.viewPixelSize()[0]
+        if not self.goal_lines:
+            return
         self.uniform_guess.place_name(right)
         apart = self.line_names[0].boundingRect().height() * per_pixel
         self._place_frequencies(right, low, apart)
-        self.tables.place_names(right, low, apart)
+        self._place_tables(right, low, apart)
         right += _GAP * view.viewPixelSize()[0]
         ends: dict[int, float] = {}
         for i, value in enumerate(self._ends):
@@ -342,7 +350,7 @@ class LossChart(RunChart):
             self.line_names[i].setVisible(shown)
             if shown:
                 self.line_names[i].setText(f"{('training', 'validation')[i]} {self.quantity.format(value)}")
-                ends[i] = self._axis_value(value)
+                ends[i] = float(self.up(np.array([value]))[0])
         if len(ends) == 2 and abs(ends[0] - ends[1]) < apart:
             middle = max(sum(ends.values()) / 2, low + apart)
             upper = 0 if ends[0] >= ends[1] else 1
@@ -357,17 +365,25 @@ class LossChart(RunChart):
             low: the lowest visible y.
             line: the height of a line of text, in y.
         """
-        value, guess = (self._axis_value(reference.value) for reference in (self.frequencies, self.uniform_guess))
+        value, guess = self.frequencies.axis_value, self.uniform_guess.axis_value
         late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]
-        late = late[np.isfinite(late)]
-        below = guess - value < 2 * line or (bool(len(late)) and self._axis_value(float(np.median(late))) > value)
+        late = self.up(late[np.isfinite(late)])
+        below = guess - value < 2 * line or (bool(len(late)) and float(np.median(late)) > value)
         self.frequencies.place_name(right, below=below, fits=not below or value - line >= low)
 
-    def _axis_value(self, value: float) -> float:
-        """Return the y coordinate of a value; NaN if a logarithmic axis has none."""
-        if not self.is_log:
-            return value
-        return math.log10(value) if value > 0 else math.nan
+    def _place_tables(self, right: float, low: float, line: float) -> None:
+        """Place the labels at the left, as curves begin high: each above its line, or below if another label is there.
+
+        Args:
+            low: the lowest visible y.
+            line: the height of a line of text, in y.
+        """
+        taken = math.inf
+        for each in sorted((each for each in self.tables if math.isfinite(each.value)), key=lambda each: -each.value):
+            value = each.axis_value
+            bottom = value if value + line <= taken else value - line
+            each.place_name(right, below=bottom < value, fits=bottom >= low, at_left=True)
+            taken = bottom
 
     @property
     def right_margin(self) -> int:
@@ -380,26 +396,20 @@ class LossChart(RunChart):
     @Slot(int)
     def _on_quantity(self, index: int) -> None:
         self.quantity = QUANTITIES[index]
-        self.chart.setAccessibleName(self.quantity.name)
+        self.set_name(self.quantity.name)
         self.chart.show_window(self.chart.window)
-        self._restyle()
         self.refresh()
 
-    @Slot()
-    def _restyle(self) -> None:
+    def _free(self) -> tuple[int, int, int]:
+        return 6, QFontMetrics(self._theme.font(0.9)).height() + SPACE, self.right_margin
+
+    def restyle(self) -> None:
+        super().restyle()
         theme, colors = self._theme, self._theme.theme
-        self.smooth.setPen(theme.pen("accent", width=2))
-        self.val.setSymbolPen(theme.pen("surface"))
-        self.val.setSymbolBrush(colors.validation)
-        self.uniform_guess.restyle(theme)
-        self.frequencies.restyle(theme)
-        self.tables.restyle(theme)
         for name, color in zip(self.line_names, (colors.accent, colors.validation), strict=True):
             name.setColor(color)
             name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
             name.setFont(theme.font(0.9, bold=True))
-        self.raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
-        self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self.right_margin)
 
 
 def _last(values: Floats) -> float:

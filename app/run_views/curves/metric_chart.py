@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics
 
 from terrarium.app.kit.basics import label, plain_tip
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.chart import Curve
+from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec, Series
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.loss_chart import LossChart
 from terrarium.app.run_views.curves.run_chart import RunChart, finite_between
@@ -28,23 +29,13 @@ class MetricChart(RunChart):
     """
 
     def __init__(self, theme: ThemeProvider, loss: LossChart) -> None:
-        self.title, self._loss = label("", "subheading"), loss
-        super().__init__(theme, Chart(theme), self.title)
-        self.show_unit("validation")
-        self.setAccessibleName("Metric. Left and right read values, plus and minus zoom, Escape shows everything.")
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.read_out.setProperty("role", "small")
-        self.line = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=7)
-        self.best = pg.ScatterPlotItem(symbol="star", size=17)
-        self.best.setZValue(6)
-        for item in (self.line, self.best):
-            self.chart.addItem(item)
-        self._x = self._values = np.empty(0)
+        self._loss, self._x, self._values = loss, NONE, NONE
         self.best_row: int | None = None
         """The row of `history.val` marked by the star."""
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
-        self.draw(self.history, self.axis)
+        self.heading = label("", "subheading")
+        super().__init__(theme, self.heading, unit="validation")
+        self.read_out.setProperty("role", "small")
+        self.redraw()
 
     def sizeHint(self) -> QSize:
         return QSize(560, 130)
@@ -55,24 +46,42 @@ class MetricChart(RunChart):
         metric = self.history.metric
         return 100.0 if metric and METRICS[metric].unit == "share" else 1.0
 
-    def _draw(self) -> None:
-        metric, val = self.history.metric, self.history.val
-        known = np.isfinite(val["metric_value"])
-        self._x, self._values = self.axis.of_rows(val)[known], self._scale * val["metric_value"][known]
-        self.title.setText(METRICS[metric].title if metric else "")
-        self.title.setToolTip(plain_tip(capitalized(METRICS[metric].help) if metric else ""))
-        self.show_unit("%, validation" if self._scale == 100 else "validation")
-        self.chart.setAccessibleName(f"{METRICS[metric].title} on validation" if metric else "Metric")
-        self.line.setData(self._x, self._values)
-        self.best_row = self.history.best_checkpoint
-        at = [] if self.best_row is None else [self.best_row]
-        self.best.setData(x=self.axis.of_rows(val)[at], y=self._scale * val["metric_value"][at])
-        above = QFontMetrics(self._theme.font(0.9)).height() // 2 + SPACE
-        self.chart.getPlotItem().getAxis("left").end = 100.0 if self._scale == 100 else math.inf
-        self.chart.set_margins(6, above, self._loss.right_margin)
-        self.chart.show_range((0.0, self._length()), self._heights)
+    @property
+    def line(self) -> Curve:
+        """The line through the dots."""
+        return self.items[0].line
 
-    def _heights(self, first: float, last: float) -> tuple[float, float]:
+    @property
+    def best(self) -> pg.ScatterPlotItem:
+        """The star."""
+        return self.items[0].star
+
+    def _spec(self) -> PlotSpec:
+        metric, val = self.history.metric, self.history.val
+        known = np.flatnonzero(np.isfinite(val["metric_value"]))
+        self._x, self._values = self.axis.of_rows(val)[known], self._scale * val["metric_value"][known]
+        self.heading.setText(METRICS[metric].title if metric else "")
+        self.heading.setToolTip(plain_tip(capitalized(METRICS[metric].help) if metric else ""))
+        self.show_unit("%, validation" if self._scale == 100 else "validation")
+        self.set_name(f"{METRICS[metric].title} on validation" if metric else "Metric")
+        self.best_row = self.history.best_checkpoint
+        self.chart.getPlotItem().getAxis("left").end = 100.0 if self._scale == 100 else math.inf
+        dots = Series(
+            x=self._x,
+            y=self._values,
+            kind="joined",
+            name=self._name,
+            role="validation",
+            width=1.5,
+            alpha=0.6,
+            star=None if self.best_row is None else int(np.searchsorted(known, self.best_row)),
+        )
+        return PlotSpec(series=(dots,), y_title=self._name, x_range=(0.0, self._length()), y_range=self._fitted)
+
+    def _free(self) -> tuple[int, int, int]:
+        return 6, QFontMetrics(self._theme.font(0.9)).height() // 2 + SPACE, self._loss.right_margin
+
+    def _fitted(self, first: float, last: float) -> tuple[float, float]:
         """Return the y range between two x values, fitted to the data, since metrics rarely start at zero."""
         shown = finite_between(self._x, self._values, first, last)
         if not len(shown):
@@ -93,13 +102,3 @@ class MetricChart(RunChart):
         words = self.history.metric_at(int(train["step"][row]))
         before = int(np.searchsorted(val["step"], train["step"][row], side="right")) - 1
         return f"{words} at step {val['step'][before]:,.0f}" if words else ""
-
-    @Slot()
-    def _restyle(self) -> None:
-        theme, colors = self._theme, self._theme.theme
-        pen = theme.pen("validation", width=1.5, alpha=0.6)
-        self.line.setPen(pen)
-        self.line.setSymbolPen(theme.pen("surface"))
-        self.line.setSymbolBrush(colors.validation)
-        self.best.setPen(theme.pen("surface"))
-        self.best.setBrush(colors.text)

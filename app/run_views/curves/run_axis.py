@@ -16,12 +16,11 @@ X_AXES = {"step": "Steps", "tokens": "Tokens", "elapsed_s": "Time"}
 
 @dataclass(frozen=True)
 class RunAxis:
-    """An x axis: a column of X_AXES, its divisor, and its title with the unit. is_log: x is its log10, clipped at 1."""
+    """An x axis: a column of X_AXES, its divisor, and its title with the unit."""
 
     column: str = "step"
     unit: float = 1.0
     title: str = "Steps"
-    is_log: bool = False
 
     @classmethod
     def of(cls, column: str, train: Table) -> RunAxis:
@@ -37,13 +36,11 @@ class RunAxis:
 
     def of_rows(self, table: Table) -> NDArray[np.float64]:
         """Return the x of the rows of a table, (n,)."""
-        x = table[self.column] / self.unit
-        return np.log10(np.maximum(x, 1.0)) if self.is_log else x
+        x: NDArray[np.float64] = table[self.column] / self.unit
+        return x
 
     def of_steps(self, steps: Sequence[int], train: Table) -> NDArray[np.float64]:
         """Return the x of steps, (n,), interpolated between training rows."""
-        if self.is_log:
-            return np.log10(np.maximum(np.asarray(steps, np.float64), 1.0))
         if self.column == "step" or not len(train):
             return np.asarray(steps, np.float64)
         return np.interp(steps, train["step"], train[self.column]) / self.unit

@@ -1,149 +1,87 @@
-"""The base class of a run's charts: a header with name and values, and a pointer that reads a row."""
+"""The base class of a run's charts over its steps: the pointer reads a row of the history."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import label, row
-from terrarium.app.kit.help_mark import help_marks
-from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.run_views.curves.run_axis import RunAxis, nearest_row
+from terrarium.app.kit.plots.curve_points import Floats
+from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec
+from terrarium.app.kit.plots.plot_view import PlotView
+from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.session.run_history import RunHistory
-
-Floats = NDArray[np.float64]
 
 _LEAST, _X = 48, 40
 """Minimum height of a chart in pixels, and the additional height of its x axis."""
-_STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
-_ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
+_MARGINS = (6, 6, 6)
 
 
-class RunChart(QWidget):
+class RunChart(PlotView):
     """A chart over the steps of a run, with its name and, at the right, the values at the pointer.
 
-    Subclasses draw `history` along `axis` in `_draw` and return the values as text in `_read_out_text`.
-
-    Signals:
-        row_pointed(row): the pointer is at this row of `history.train`; None: outside the chart.
+    Subclasses describe `history` along `axis` in `_spec` and return the values as text in `_read_out_text`. Each place
+    that is read is a row of `history.train`; without a place, the text is that of the run.
     """
 
-    row_pointed = Signal(object)
-
-    def __init__(self, theme: ThemeProvider, chart: Chart, title: QWidget, unit: str = "") -> None:
-        super().__init__()
-        self._theme = theme
-        self.chart = chart
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        title: str | QWidget,
+        *,
+        tip: str = "",
+        unit: str = "",
+        margins: tuple[int, int, int] = _MARGINS,
+        has_legend: bool = False,
+    ) -> None:
         self.history = RunHistory()
         self.axis = RunAxis()
-        self._row: int | None = None
-        self.read_out = ElidedLabel()
+        super().__init__(theme, title, tip=tip, unit=unit, margins=margins, has_legend=has_legend)
         self.read_out.setProperty("role", "mono-small")
-        self.read_out.alignment = Qt.AlignmentFlag.AlignRight
-        self._unit = label(unit, "caption")
-        if not unit:
-            self._unit.hide()
-        self.head = QHBoxLayout()
-        self.head.setSpacing(SPACE)
-        marks = help_marks(title.text(), self) if isinstance(title, QLabel) else []
-        self.head.addLayout(row(title, *marks, spacing=SPACE // 2))
-        self.head.addWidget(self._unit)
-        self.head.addWidget(self.read_out, 1)
-        self.body = QHBoxLayout()
-        self.body.setSpacing(SPACE // 2)
-        self.body.addWidget(chart, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addLayout(self.head)
-        layout.addLayout(self.body, 1)
-        chart.pointed.connect(self._on_pointed)
-        self.show_x(shown=True)
-
-    def show_unit(self, unit: str) -> None:
-        """Show a unit, or another short note, beside the name; "" for none."""
-        self._unit.setText(unit)
-        self._unit.setVisible(bool(unit))
+        self._marks: tuple[Sequence[float], Sequence[float]] = ((), ())
 
     def show_x(self, *, shown: bool) -> None:
-        """Show the ticks and title of the x axis; in a stack of charts, only the lowest needs them."""
-        self._has_x = shown
-        self.chart.show_x(shown=shown)
-        self.chart.setMinimumHeight(_LEAST + (_X if shown else 0))
-        if shown:
-            self.chart.getPlotItem().setLabel("bottom", self.axis.title)
+        super().show_x(shown=shown)
+        self.set_least(_LEAST + (_X if shown else 0))
 
-    def draw(self, history: RunHistory, axis: RunAxis) -> None:
-        """Draw a run's history along an axis."""
-        self.history, self.axis = history, axis
-        anything = len(history.train) > 1
-        self.chart.show_scales(anything)
-        if self._has_x:
-            self.chart.getPlotItem().setLabel("bottom", axis.title)
-        self._draw()
-        self.show_row(self._row)
+    def draw(
+        self,
+        history: RunHistory,
+        axis: RunAxis,
+        marks: Sequence[float] = (),
+        ticks: Sequence[float] = (),
+    ) -> None:
+        """Draw a run's history along an axis, with dashed lines and ticks at these x."""
+        self.history, self.axis, self._marks = history, axis, (marks, ticks)
+        has_begun = len(history.train) > 1
+        spec = dataclasses.replace(
+            self._spec(),
+            x_title=axis.title,
+            at=axis.of_rows(history.train) if has_begun else NONE,
+            words=self._read_out_text,
+            marks=marks,
+            ticks=ticks,
+        )
+        self.show_spec(spec)
+        self.chart.show_scales(has_begun)
 
-    def show_row(self, row: int | None) -> None:
-        """Show the values at a row of `history.train`; None: the text shown without a pointer."""
-        positions = self.axis.of_rows(self.history.train)
-        self._row = row if row is not None and row < len(positions) else None
-        self.chart.show_cursor(None if self._row is None else float(positions[self._row]))
-        self.read_out.setText(self._read_out_text(self._row))
+    def redraw(self) -> None:
+        """Draw the same history again, after a change of how it is drawn."""
+        self.draw(self.history, self.axis, *self._marks)
 
-    # -- Keys (charts that take the focus) ---------------------------------------------------------------
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        n, key = len(self.history.train), Qt.Key(event.key())
-        if n < 2 or key not in (*_STRIDES, *_ZOOMS, Qt.Key.Key_Escape):
-            super().keyPressEvent(event)
-            return
-        positions = self.axis.of_rows(self.history.train)
-        row = n - 1 if self._row is None else self._row
-        if key in _STRIDES:
-            first, last = self.chart.window or (-math.inf, math.inf)
-            n_shown = int(np.count_nonzero((positions >= first) & (positions <= last)))
-            one = 1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else max(n_shown // 100, 1)
-            row = min(max(row + _STRIDES[key] * one, 0), n - 1)
-            self.chart.reveal(float(positions[row]))
-        elif key in _ZOOMS:
-            self.chart.zoom(_ZOOMS[key], float(positions[row]))
-        else:
-            self.chart.show_whole()
-        self._point_at(row)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:
-        super().focusInEvent(event)
-        if event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason):
-            self._point_at(len(self.history.train) - 1 if len(self.history.train) > 1 else None)
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        self._point_at(None)
-
-    def _point_at(self, row: int | None) -> None:
-        if row != self._row:
-            self.show_row(row)
-            self.row_pointed.emit(row)
-
-    def _draw(self) -> None:
+    def _spec(self) -> PlotSpec:
+        """Return what to draw, without what all charts of a run have in common."""
         raise NotImplementedError
+
+    def words_of(self, i: int | None) -> str:
+        return self._read_out_text(i)
 
     def _read_out_text(self, row: int | None) -> str:
         """Return the values at a row as text; with None, the text shown without a pointer."""
         raise NotImplementedError
-
-    @Slot(object)
-    def _on_pointed(self, point: QPointF | None) -> None:
-        positions = self.axis.of_rows(self.history.train)
-        row = nearest_row(positions, point.x()) if point is not None and len(positions) > 1 else None
-        self._point_at(row)
 
     def _length(self) -> float:
         """Return the end of the run along the axis; 1 before the first step."""

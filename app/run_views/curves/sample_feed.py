@@ -65,6 +65,7 @@ class SampleFeed(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
+        area.setAccessibleName("Samples")
         area.setWidget(self._body)
         self._pages = QStackedWidget()
         self._pages.setMinimumHeight(7 * SPACE)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from PySide6.QtCore import QSize, Slot
+from PySide6.QtCore import QSize
 
-from terrarium.app.kit.basics import label, plain_tip
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.chart import Curve
 from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average
+from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec, Series
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run_views.curves.run_chart import RunChart, finite_between, span_of
 from terrarium.models.number_words import with_minus
@@ -46,21 +46,15 @@ class SmallChart(RunChart):
         has_x: bool = True,
         tip: str = "",
     ) -> None:
-        heading = label(title, "subheading")
-        heading.setToolTip(plain_tip(tip))
-        super().__init__(theme, Chart(theme), heading, unit)
-        self._column, self._sparse, self._scale, self._divisor = column, sparse, scale, 1.0
+        super().__init__(theme, title, tip=tip, unit=unit)
+        self._column, self._noisy, self._sparse, self._scale, self._divisor = column, noisy, sparse, scale, 1.0
         self._format_row: RowFormat = format_row or (
             lambda train, row: format_number(float(train[column][row]) / self._divisor, form)
         )
         self.smoothing = SMOOTHING
-        self.chart.setAccessibleName(title)
+        self._x = self._values = NONE
         self.show_x(shown=has_x)
-        self.line = self.chart.curve()
-        self._smooth = self.chart.curve(smooth=True) if noisy else None
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
-        self.draw(self.history, self.axis)
+        self.redraw()
 
     def sizeHint(self) -> QSize:
         return QSize(240, 100)
@@ -68,10 +62,14 @@ class SmallChart(RunChart):
     def set_smoothing(self, amount: float) -> None:
         """Set the smoothing of the thick line, from 0 (none) to 1: see `moving_average`."""
         self.smoothing = amount
-        self._restyle()
-        self.draw(self.history, self.axis)
+        self.redraw()
 
-    def _draw(self) -> None:
+    @property
+    def line(self) -> Curve:
+        """The line of all values."""
+        return self.items[0].line
+
+    def _spec(self) -> PlotSpec:
         train = self.history.train
         values, x = train[self._column], self.axis.of_rows(train)
         if self._sparse:
@@ -82,14 +80,15 @@ class SmallChart(RunChart):
             values = values / self._divisor
             self.show_unit(unit)
         self._x, self._values = x, values
-        self.line.setData(x, values)
-        if self._smooth is not None:
-            self._smooth.setVisible(bool(self.smoothing))
+        thin = self._noisy and self.smoothing > 0
+        series = [Series(x=x, y=values, name=self._name, role="info", alpha=0.35 if thin else 1.0)]
+        if thin:
             means = moving_average(train[f"mean:{self._column}"], self.smoothing, train["rows"])
-            self._smooth.setData(self.axis.of_rows(train), means)
-        self.chart.show_range((0.0, self._length()), self._heights)
+            name = f"{self._name}, smoothed"
+            series.append(Series(x=self.axis.of_rows(train), y=means, name=name, role="info", width=1.5))
+        return PlotSpec(series=series, y_title=self._name, x_range=(0.0, self._length()), y_range=self._fitted)
 
-    def _heights(self, first: float, last: float) -> tuple[float, float]:
+    def _fitted(self, first: float, last: float) -> tuple[float, float]:
         """Return the y range between two x values: from zero for the whole run, fitted to the data for a part."""
         return span_of(finite_between(self._x, self._values, first, last), whole=self.chart.window is None)
 
@@ -100,13 +99,6 @@ class SmallChart(RunChart):
             known = np.flatnonzero(np.isfinite(train[self._column][: row + 1]))
             row = int(known[-1]) if len(known) else -1
         return self._format_row(train, row) if row >= 0 else "–"
-
-    @Slot()
-    def _restyle(self) -> None:
-        thin = self._smooth is not None and self.smoothing > 0
-        self.line.setPen(self._theme.pen("info", alpha=0.35 if thin else 1.0))
-        if self._smooth is not None:
-            self._smooth.setPen(self._theme.pen("info", width=1.5))
 
 
 def format_number(value: float, form: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import button, clear, label, row
+from terrarium.app.kit.plots.curve_points import Floats
+from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.session.run_history import RunHistory
@@ -27,7 +28,7 @@ _CURVES = {
 _LOSS = ("Training loss", "train", "loss")
 _WITHOUT_CURVE = frozenset({"forgetting", "over_refusal"})
 """Kinds measured only once or twice in a run."""
-_WIDTH, _HEIGHT = 176, 56
+_WIDTH, _HEIGHT = 264, 132
 _WIDE_SPAN = 50.0
 """Values that differ by more than this factor are drawn on a logarithmic scale."""
 
@@ -117,7 +118,7 @@ class DiagnosisCard(QFrame):
         self.remedy_asked.emit(self.diagnosis.remedy)
 
 
-def _curve(kind: str, history: RunHistory) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+def _curve(kind: str, history: RunHistory) -> tuple[str, Floats, Floats]:
     """Return the title, steps and values of the curve beside a diagnosis: an alignment figure if the run has it."""
     if kind in _WITHOUT_CURVE:
         return "", np.zeros(0), np.zeros(0)
@@ -131,56 +132,37 @@ def _curve(kind: str, history: RunHistory) -> tuple[str, NDArray[np.float64], ND
     return title, rows["step"], rows[column]
 
 
-class SymptomChart(QWidget):
-    """The curve behind a diagnosis, without axes, with a dashed line at the step where the problem starts."""
+class SymptomChart(PlotView):
+    """The curve behind a diagnosis, with a dashed line at the step where the problem starts."""
 
     def __init__(self, theme: ThemeProvider, tone: str) -> None:
-        super().__init__()
-        self._theme, self._tone = theme, tone
-        self._steps: NDArray[np.float64] = np.zeros(0)
-        self._values: NDArray[np.float64] = np.zeros(0)
-        self._mark = 0
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        theme.theme_changed.connect(self.update)
+        super().__init__(theme, role="caption", margins=(4, 6, 8))
+        self._tone = tone
+        self.setFixedSize(_WIDTH, _HEIGHT)
 
-    def sizeHint(self) -> QSize:
-        return QSize(_WIDTH, _HEIGHT)
-
-    def set_curve(self, name: str, steps: NDArray[np.float64], values: NDArray[np.float64], mark: int) -> None:
+    def set_curve(self, name: str, steps: Floats, values: Floats, mark: int) -> None:
         """Draw the finite `values` over `steps`, both (N,), and mark the step `mark`."""
         known = np.isfinite(values)
-        self._steps, self._values = _thinned(steps[known], values[known])
-        self._mark = mark
-        scale = ""
-        if len(self._values) and self._values.min() > 0 and self._values.max() > _WIDE_SPAN * self._values.min():
-            self._values, scale = np.log(self._values), ", on a logarithmic scale"
-        self.setToolTip(f"{name}{scale}; the dashed line is step {mark:,}")
-        self.setAccessibleName(f"{name} over the steps")
-        self.setVisible(len(self._values) > 1)
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        if len(self._values) < 2:
+        steps, values = _thinned(steps[known], values[known])
+        self.setVisible(len(values) > 1)
+        if len(values) < 2:
             return
-        colors = self._theme.theme
-        box = QRectF(self.rect()).adjusted(2, 4, -2, -4)
-        first, last = float(self._steps[0]), float(self._steps[-1])
-        low, high = float(self._values.min()), float(self._values.max())
-        xs = box.left() + (self._steps - first) / max(last - first, 1) * box.width()
-        ys = box.bottom() - (self._values - low) / ((high - low) or 1.0) * box.height()
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        mark_x = box.left() + min(max((self._mark - first) / max(last - first, 1), 0.0), 1.0) * box.width()
-        painter.setPen(QPen(colors.color(self._tone), 1, Qt.PenStyle.DashLine))
-        painter.drawLine(QPointF(mark_x, 0), QPointF(mark_x, self.height()))
-        painter.setPen(QPen(colors.color("text"), 1.4))
-        painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in zip(xs.tolist(), ys.tolist(), strict=True)]))
-        painter.end()
+        self.is_log = bool(values.min() > 0 and values.max() > _WIDE_SPAN * values.min())
+        low, high = float(values.min()), float(values.max())
+        self.set_title(name)
+        self.set_name(f"{name} over the steps")
+        self.show_spec(
+            PlotSpec(
+                series=(Series(x=steps, y=values, name=name, role="text", width=1.4, in_legend=False),),
+                goals=(Goal(value=float(mark), tip=f"Step {mark:,}", is_vertical=True, role=self._tone),),
+                x_title="Steps",
+                y_title=name,
+                y_range=(low, high if high > low else low + 1.0),
+            )
+        )
 
 
-def _thinned(
-    steps: NDArray[np.float64], values: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _thinned(steps: Floats, values: Floats) -> tuple[Floats, Floats]:
     """Thin a curve to the pixels available, by medians, since single spikes are noise."""
     n = -(-len(values) // (_WIDTH // 2))
     if n <= 1:

@@ -198,4 +198,6 @@ class _CheckLine:
         if check is not None:
             self.title.setText(check.title)
             self.words.setText(check.words)
-            self.icon.setToolTip("Passed" if check.possible else "Not possible yet")
+            state = "Passed" if check.possible else "Not possible yet"
+            self.icon.setToolTip(state)
+            self.icon.setAccessibleName(state)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import pyqtgraph as pg
-from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import label, plain_tip, row, set_role
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average
+from terrarium.app.kit.plots import plot_spec
+from terrarium.app.kit.plots.curve_points import SMOOTHING, Floats, moving_average
+from terrarium.app.kit.plots.plot_spec import Band, Goal, PlotSpec
+from terrarium.app.kit.plots.reference_line import ReferenceLine
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.run_views.curves.reference_line import ReferenceLine
-from terrarium.app.run_views.curves.run_chart import Floats, RunChart, finite_between, span_of
+from terrarium.app.run_views.curves.run_chart import RunChart, finite_between, span_of
 from terrarium.app.run_views.curves.small_chart import format_number
 from terrarium.app.session.run_history import FIGURE_COLUMNS
 from terrarium.models.alignment.figures import about, figure_of, overfitting_of
@@ -90,17 +89,6 @@ class FigureMark(HelpMark):
         self.setToolTip(plain_tip(self._words))
 
 
-@dataclass(eq=False)
-class _Drawn:
-    """The plot items of a series. points: x and y (n,) of its training steps, then of its validations."""
-
-    raw: pg.PlotCurveItem
-    smooth: pg.PlotCurveItem
-    val: pg.PlotDataItem
-    caption: QLabel
-    points: list[tuple[Floats, Floats]] = field(default_factory=list)
-
-
 class FigureChart(RunChart):
     """Figures of `history.figures`: raw values (thin), smoothed (thick), and values on validation prompts (dots).
 
@@ -132,7 +120,9 @@ class FigureChart(RunChart):
             caption.setTextFormat(Qt.TextFormat.RichText)
         titles = QWidget()
         titles.setLayout(row(*self.captions, FigureMark(series), spacing=SPACE))
-        super().__init__(theme, Chart(theme), titles)
+        self._reference = Goal(value=math.nan)
+        self._points: list[tuple[Floats, Floats]] = []
+        super().__init__(theme, titles, has_legend=tall)
         self.plain = ElidedLabel()  # a label that wraps would make the layout give charts their preferred height
         self.plain.setProperty("role", "caption")
         self.plain.setText(self._figure.plain if explained else "")
@@ -152,33 +142,12 @@ class FigureChart(RunChart):
         self.alert.hide()
         self.alerts: dict[str, str] = {}
         self.smoothing = SMOOTHING
-        names = " and ".join(each.words for each in series)
-        self.chart.setAccessibleName(names)
-        self.setAccessibleName(f"{names}. Left and right read values, plus and minus zoom, Escape shows everything.")
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus if tall else Qt.FocusPolicy.NoFocus)
+        self.set_name(" and ".join(each.words for each in series))
         self.show_x(shown=tall)
-        self.band = pg.LinearRegionItem(orientation="horizontal", movable=False)
-        self.band.setZValue(-20)
-        self.band.setVisible(self._figure.high is not None)
-        self.chart.addItem(self.band)
-        self.reference = ReferenceLine(self.chart, "")
-        self._drawn = [self._make(caption) for caption in self.captions]
-        for i, drawn in enumerate(self._drawn):
-            drawn.raw.setZValue(-10 - i)  # stacked areas reach down to zero, so the lower ones are in front
-            if stacked:
-                drawn.raw.setFillLevel(0.0)
         for each, caption in zip(series, self.captions, strict=True):
             caption.setToolTip(plain_tip(about(each.name)))
-        self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_name)
-        self.chart.scene().sigMouseClicked.connect(self._on_clicked)
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
-        self.draw(self.history, self.axis)
-
-    def _make(self, caption: QLabel) -> _Drawn:
-        val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
-        self.chart.addItem(val)
-        return _Drawn(raw=self.chart.curve(), smooth=self.chart.curve(smooth=True), val=val, caption=caption)
+        self.chosen.connect(lambda row: self.step_asked.emit(int(self.history.train["step"][row])))
+        self.redraw()
 
     def sizeHint(self) -> QSize:
         return QSize(560, 240) if self._tall else QSize(240, 110)
@@ -186,8 +155,7 @@ class FigureChart(RunChart):
     def set_smoothing(self, amount: float) -> None:
         """Set the smoothing of the thick lines, from 0 (none) to 1: see `moving_average`."""
         self.smoothing = amount
-        self._restyle()
-        self.draw(self.history, self.axis)
+        self.redraw()
 
     def show_alerts(self, said: Mapping[str, str]) -> None:
         """Show the chart's own alerts and those of the doctor, whose messages `said` maps from figure names."""
@@ -198,9 +166,13 @@ class FigureChart(RunChart):
 
     def show_reference(self, value: float, words: str, tip: str) -> None:
         """Draw a labelled line at a value; NaN hides it."""
-        self.reference.set_tip(tip)
-        self.reference.show(self._scale * value, words, log=False)
-        self._place_name()
+        self._reference = Goal(value=self._scale * value, name=words, tip=tip)
+        self.redraw()
+
+    @property
+    def reference(self) -> ReferenceLine:
+        """The labelled line."""
+        return self.goal_lines[0]
 
     @property
     def is_known(self) -> bool:
@@ -211,39 +183,75 @@ class FigureChart(RunChart):
         figures = self.history.figures
         return figures.get((series.name, False), _NOTHING), figures.get((series.name, True), _NOTHING)
 
-    def _draw(self) -> None:
+    def _spec(self) -> PlotSpec:
         below: Floats | float = 0.0
-        self.alerts = {}
-        for series, drawn in zip(self.series, self._drawn, strict=True):
+        self.alerts, self._points = {}, []
+        drawn: list[plot_spec.Series] = []
+        thick = bool(self.smoothing) and not self._stacked
+        for series, caption in zip(self.series, self.captions, strict=True):
             steps, held_out = self._tables(series)
             x, values = self.axis.of_rows(steps), self._scale * steps["value"]
             if self._stacked:
                 values = values + below if np.shape(below) in ((), values.shape) else values
                 below = values
-            smoothed = moving_average(values, self.smoothing) if self.smoothing and not self._stacked else values
             x_val, dots = self.axis.of_rows(held_out), self._scale * held_out["value"]
-            drawn.raw.setData(x, values)
-            drawn.smooth.setData(x, smoothed)
-            drawn.smooth.setVisible(bool(self.smoothing) and not self._stacked)
-            drawn.val.setData(x_val, dots)
-            drawn.val.setPen(self._theme.pen(series.role, alpha=0.5) if not len(steps) else None)
-            drawn.points = [(x, values), (x_val, dots)]
+            smoothed = moving_average(values, self.smoothing) if thick else values
+            drawn += [
+                plot_spec.Series(
+                    x=x_val,
+                    y=dots,
+                    kind="dots" if len(steps) else "joined",
+                    name=f"{series.words}, validation",
+                    role=series.role,
+                    alpha=0.5,
+                    in_legend=False,
+                ),
+                plot_spec.Series(
+                    x=x,
+                    y=smoothed,
+                    kind="line" if thick else "none",
+                    name=f"{series.words}, smoothed",
+                    role=series.role,
+                    width=1.5,
+                    in_legend=False,
+                ),
+                plot_spec.Series(
+                    x=x,
+                    y=values,
+                    name=series.words,
+                    role=series.role,
+                    alpha=0.35 if thick else 1.0,
+                    is_filled=self._stacked,
+                    in_legend=False,
+                ),
+            ]
+            self._points += [(x, values), (x_val, dots)]
             if says := overfitting_of(series.name, steps["value"], held_out["value"]):
                 self.alerts[series.words] = says
-            drawn.caption.setVisible(len(self.series) == 1 or len(steps) + len(held_out) > 0)
-        figure = self._figure
-        if figure.low is not None and figure.high is not None:
-            self.band.setRegion((self._scale * figure.low, self._scale * figure.high))
-        self.chart.say("" if self.is_known or not self._tall else self.history.empty_caption or _NOT_YET)
-        above = QFontMetrics(self._theme.font(0.9)).height() + 2 if math.isfinite(self.reference.value) else 6
-        self.chart.set_margins(6, above, 6)
-        self.chart.show_range((0.0, self._length()), self._heights)
-        self._place_name()
+            caption.setVisible(len(self.series) == 1 or len(steps) + len(held_out) > 0)
+        return PlotSpec(
+            series=drawn[::-1],  # stacked areas reach down to zero, so the lower ones are in front
+            goals=(self._reference,),
+            bands=self._healthy(),
+            y_title=self._name,
+            x_range=(0.0, self._length()),
+            y_range=self._fitted,
+            message="" if self.is_known or not self._tall else self.history.empty_caption or _NOT_YET,
+        )
 
-    def _heights(self, first: float, last: float) -> tuple[float, float]:
+    def _healthy(self) -> list[Band]:
+        low, high = self._figure.low, self._figure.high
+        if low is None or high is None:
+            return []
+        return [Band(low=self._scale * low, high=self._scale * high, name="healthy")]
+
+    def _free(self) -> tuple[int, int, int]:
+        has_name = math.isfinite(self._reference.value)
+        return 6, QFontMetrics(self._theme.font(0.9)).height() + 2 if has_name else 6, 6
+
+    def _fitted(self, first: float, last: float) -> tuple[float, float]:
         whole = self.chart.window is None
-        shown = [finite_between(x, y, first, last) for drawn in self._drawn for x, y in drawn.points]
-        values = np.concatenate(shown) if shown else np.empty(0)
+        values = np.concatenate([finite_between(x, y, first, last) for x, y in self._points])
         if len(values) and values.min() < 0:
             low, high = self._span_below_zero(values, whole=whole)
         else:
@@ -254,8 +262,8 @@ class FigureChart(RunChart):
         top, band = high, self._scale * (self._figure.high or 0.0)
         if band <= _HIGHEST_BAND * high:
             top = max(top, band)
-        if math.isfinite(self.reference.value):
-            top = max(top, self.reference.value)
+        if math.isfinite(self._reference.value):
+            top = max(top, self._reference.value)
         return low, top
 
     def _span_below_zero(self, values: Floats, *, whole: bool) -> tuple[float, float]:
@@ -264,12 +272,6 @@ class FigureChart(RunChart):
         margin = 0.05 * (high - low) or 0.05 * abs(low)
         is_far = high < 0 and high - low < abs(high)
         return (low - margin, high + margin) if is_far or not whole else (low, max(high, 0.0))
-
-    @Slot()
-    def _place_name(self) -> None:
-        (_, right), _ = self.chart.getPlotItem().getViewBox().viewRange()
-        if math.isfinite(self.reference.value):
-            self.reference.place_name(right)
 
     # -- Text ------------------------------------------------------------------------------------------
 
@@ -306,27 +308,9 @@ class FigureChart(RunChart):
         value = value or 0.0  # avoids “−0”
         return format_number(value, ",.0f" if abs(value) >= 100 else ".3g")
 
-    @Slot(object)
-    def _on_clicked(self, click: Any) -> None:
-        if click.button() == Qt.MouseButton.LeftButton and not click.double() and self._row is not None:
-            self.step_asked.emit(int(self.history.train["step"][self._row]))
-
-    @Slot()
-    def _restyle(self) -> None:
-        theme = self._theme
-        for series, drawn in zip(self.series, self._drawn, strict=True):
-            thin = self.smoothing > 0 and not self._stacked
-            drawn.raw.setPen(theme.pen(series.role, alpha=0.35 if thin else 1.0))
-            drawn.smooth.setPen(theme.pen(series.role, width=1.5))
-            drawn.val.setSymbolPen(theme.pen("surface"))
-            drawn.val.setSymbolBrush(theme.theme.color(series.role))
-            if self._stacked:
-                drawn.raw.setBrush(theme.theme.color(series.role))
-        self.band.setBrush(theme.theme.color("accent_soft", 0.8))
-        for line in self.band.lines:
-            line.setPen(pg.mkPen(None))
-        self.reference.restyle(theme)
-        self.show_row(self._row)
+    def restyle(self) -> None:
+        super().restyle()
+        self.show_point(self.index)  # its captions have colours
 
 
 def _term_of(name: str) -> str:

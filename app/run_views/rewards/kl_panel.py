@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
@@ -11,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QProgressBar, QScrollArea, QSplitter, QVBo
 
 from terrarium.app.kit.basics import button, frame, label, plain_tip, row, separator, set_enabled, set_role
 from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.plots.linked_charts import LinkedCharts
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.rewards.kl_chart import NO_DOTS, Dots, KlChart, Line
 from terrarium.app.run_views.rewards.parent_measurer import ParentMeasurer
@@ -115,9 +115,9 @@ class KlPanel(QWidget):
         self.problem = label("", "error", wrap=True)
         self._build()
         for chart in self.charts:
-            chart.point_hovered.connect(self._on_pointed)
-            chart.point_clicked.connect(lambda i: self.step_asked.emit(self.points[i].step))
-            chart.chart.window_moved.connect(partial(self._on_moved, chart))
+            chart.read.connect(self._on_pointed)
+            chart.chosen.connect(lambda i: self.step_asked.emit(self.points[i].step))
+        self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
         self.axis.changed.connect(lambda _: self._draw())
         self.measurer.changed.connect(self._show_measuring)
         self.measurer.finished.connect(self._on_measured)
@@ -147,6 +147,7 @@ class KlPanel(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
+        area.setAccessibleName("About the policy and its reference")
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         facts.setMinimumWidth(240)
         area.setWidget(facts)
@@ -172,9 +173,9 @@ class KlPanel(QWidget):
         self._run, self.history = run, run.history
         self.measurer.cancel()
         self.problem.setText("")
+        self._linked.show_whole()
         for chart in self.charts:
-            chart.index = None
-            chart.chart.show_whole()
+            chart.show_point(None)
         self._read_parent()
 
     @property
@@ -231,8 +232,8 @@ class KlPanel(QWidget):
         self.proxy.title.setToolTip(plain_tip(f"{figure.title}: {figure.help}"))
         is_scored = align is not None and align.reward_model
         unit = "reward model, in σ of the parent's replies" if is_scored else figure.unit or "mean reward"
-        self.proxy.unit.setText(unit)
-        self.gold.unit.setText("% of replies" if gold_is_known else "nothing says what was meant")
+        self.proxy.show_unit(unit)
+        self.gold.show_unit("% of replies" if gold_is_known else "nothing says what was meant")
         self.gold.scale = 100.0
         kl = np.array([point.kl for point in points])
         nothing = np.full(len(points), math.nan)
@@ -474,7 +475,7 @@ class KlPanel(QWidget):
     def _on_pointed(self, i: int | None) -> None:
         for chart in self.charts:
             if chart is not self.sender():
-                chart.show_look(i)
+                chart.show_point(i)
         self.point_hovered.emit()
 
     @property
@@ -485,11 +486,6 @@ class KlPanel(QWidget):
             return ""
         point, values = self.points[i], (chart.dots.words[i] for chart in self.charts)
         return " · ".join(filter(None, (f"Step {point.step:,}", f"KL {point.kl:.2f}", *values)))
-
-    def _on_moved(self, source: KlChart, window: tuple[float, float] | None) -> None:
-        for chart in self.charts:
-            if chart is not source:
-                chart.chart.show_window(window)
 
 
 def _numbers(fit: GaoFit, between: str = ", ") -> str:

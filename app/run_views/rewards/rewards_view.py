@@ -17,9 +17,10 @@ from terrarium.app.kit.layout.advanced_settings import MoreLink
 from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.kit.plots.linked_charts import LinkedCharts
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.curve_choices import CurveChoices
-from terrarium.app.run_views.curves.curves_view import LinkedCharts, RedrawPause, RunMarks, chart_card
+from terrarium.app.run_views.curves.curves_view import RedrawPause, RunMarks, chart_card
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.run_views.examining import RunExaminer
 from terrarium.app.run_views.rewards.chart_plan import KL, ChartPlan, first_charts, plan_charts
@@ -137,6 +138,7 @@ class RewardsView(QWidget):
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
+        area.setAccessibleName("Charts of rewards")
         area.setWidget(self._picture)
         return area
 
@@ -149,7 +151,7 @@ class RewardsView(QWidget):
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
         self._linked.enable_while_zoomed(self.whole)
         for chart in self.charts:
-            chart.row_pointed.connect(self._on_pointed)
+            chart.read.connect(self._on_pointed)
             chart.step_asked.connect(self.step_asked)
 
     def _set_up(self, tall: list[ChartPlan], small: list[ChartPlan]) -> None:
@@ -263,8 +265,7 @@ class RewardsView(QWidget):
         self._set_price()
         self._show_unlearned()
         for chart in self.charts:
-            chart.draw(self.history, self._axis)
-            chart.chart.set_marks(marks.lines)
+            chart.draw(self.history, self._axis, marks.lines)
         self._show_alerts()
         why = self.history.empty_reason
         self._empty.set_words("Nothing to show" if why else "Nothing measured yet", why or _NOTHING)
@@ -378,7 +379,7 @@ class RewardsView(QWidget):
         self._row = at
         for chart in self.charts:
             if chart is not self.sender():
-                chart.show_row(at)
+                chart.show_point(at)
         self.position.setText(self._position_text())
 
     def _position_text(self) -> str:

@@ -86,7 +86,10 @@ class ScoresComparison(QWidget):
         lines.setContentsMargins(0, 0, SPACE, 0)
         lines.setSpacing(SPACE)
         self._bar = QWidget()
-        bar = row(label("Compare with"), self.others, label("by"), self.metrics, None)
+        others, metrics = label("Compare with"), label("by")
+        others.setBuddy(self.others)
+        metrics.setBuddy(self.metrics)
+        bar = row(others, self.others, metrics, self.metrics, None)
         self._bar.setLayout(bar)
         for widget in (self._bar, self._nothing, self._card):
             lines.addWidget(widget)

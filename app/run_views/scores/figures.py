@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.figure import Figure
 from terrarium.app.kit.plots.heat_map import HeatMap, colour_table
 from terrarium.app.kit.plots.pictures import Axis, HeatPicture
+from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_count, format_percent
 
 _NAMES = 0.3
 """Maximum share of the width for the names of labels."""
 _MIN_CELL = 20  # pixels
+_MARGINS = (20, 10, 30)
+"""Pixels around the bars, for the numbers at the ends of the x axis."""
 
 
 class ConfusionMap(HeatMap):
@@ -91,41 +95,52 @@ class ConfusionMap(HeatMap):
             painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, words)
 
 
-class ReliabilityPlot(Figure):
+class ReliabilityPlot(PlotView):
     """A reliability diagram: a bar of the accuracy for each bin of confidence, and the line on which both are equal."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, parent)
+        super().__init__(theme, "Calibration", has_y=True, is_boxed=True, margins=_MARGINS, parent=parent)
+        self.set_name("Calibration: share of right answers by confidence")
         self.bins: Sequence[Mapping[str, Any]] = ()
         """The calibration bins, as models.metrics.classification returns them."""
-
-    def show_bins(self, bins: Sequence[Mapping[str, Any]]) -> None:
-        """Show the accuracy by confidence."""
-        self.set_spot(None)
-        self.bins = bins
-        self.setAccessibleName("Calibration: share of right answers by confidence. Arrow keys read it.")
-        self.update()
 
     def sizeHint(self) -> QSize:
         return QSize(360, 300)
 
-    def _room(self) -> QRectF:
-        room = super()._room()
-        room.setLeft(self._metrics().height() + self._metrics().horizontalAdvance("100 %") + 1.5 * SPACE)
-        room.setRight(self.width() - 2 * SPACE)
-        return room
+    def show_bins(self, bins: Sequence[Mapping[str, Any]]) -> None:
+        """Show the accuracy by confidence."""
+        self.bins = bins
+        middles = np.array([(each["low"] + each["high"]) / 2 for each in bins])
+        right = np.array([each["accuracy"] if each["n"] else math.nan for each in bins], np.float64)
+        ends = np.array([0.0, 1.0])
+        ticks = [(share, format_percent(share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        self.show_spec(
+            PlotSpec(
+                series=(
+                    Series(
+                        x=middles,
+                        y=right,
+                        kind="bars",
+                        name="Right answers",
+                        wide=0.8 / max(len(bins), 1),
+                        labels=[f"{each['n']:,}" if each["n"] else "" for each in bins],
+                        in_legend=False,
+                    ),
+                    Series(x=ends, y=ends, name="as sure as right", role="text", style="dashed", width=1.2),
+                ),
+                x_title="How sure the model is",
+                y_title="Right answers",
+                x_range=(0.0, 1.0),
+                y_range=(0.0, 1.0),
+                x_names=ticks[::2],
+                y_names=ticks,
+                at=middles,
+                words=self._describe,
+            )
+        )
 
-    def _shape(self) -> tuple[int, int]:
-        return len(self.bins), 1
-
-    def spot_at(self, point: QPointF) -> tuple[int, int] | None:
-        room = self._room()
-        if not self.bins or not room.contains(point):
-            return None
-        return min(int((point.x() - room.left()) / room.width() * len(self.bins)), len(self.bins) - 1), 0
-
-    def _words(self, spot: tuple[int, int]) -> str:
-        each = self.bins[spot[0]]
+    def _describe(self, i: int) -> str:
+        each = self.bins[i]
         between = f"{format_percent(each['low'])} to {format_percent(each['high'])} sure"
         if not each["n"]:
             return f"{between}: no answer"
@@ -133,37 +148,3 @@ class ReliabilityPlot(Figure):
             f"{between}: {format_count(each['n'], 'answer')}\n{format_percent(each['accuracy'], 1)} right, "
             f"{format_percent(each['confidence'], 1)} expected"
         )
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        colors, room = self._theme.theme, self._room()
-        ticks = tuple((share, format_percent(share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
-        x = Axis(title="How sure the model is", low=0, high=1, ticks=ticks[::2])
-        y = Axis(title="Right answers", low=0, high=1, ticks=ticks)
-        for place, _ in ticks:
-            line = round(room.bottom() - place * room.height()) + 0.5
-            painter.setPen(QPen(colors.color("border_strong" if place == 0 else "border"), 1))
-            painter.drawLine(QPointF(room.left(), line), QPointF(room.right(), line))
-        self._draw_frame(painter, room, "Calibration", x, y)
-        wide = room.width() / max(len(self.bins), 1)
-        for i, each in enumerate(self.bins):
-            if each["n"]:
-                height = each["accuracy"] * room.height()
-                bar = QRectF(room.left() + (i + 0.1) * wide, room.bottom() - height, 0.8 * wide, height)
-                is_read = self.spot is None or self.spot[0] == i
-                painter.fillRect(bar, colors.color("accent", 1.0 if is_read else 0.45))
-                count = f"{each['n']:,}"
-                if self._metrics().horizontalAdvance(count) < wide:
-                    painter.setPen(colors.color("muted"))
-                    above = QRectF(bar.left() - wide, bar.top() - self._metrics().height(), 2.8 * wide, 20)
-                    painter.drawText(above, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, count)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(colors.color("text"), 1.2, Qt.PenStyle.DashLine))
-        painter.drawLine(room.bottomLeft(), room.topRight())
-        if self._shows_focus:
-            painter.setPen(QPen(colors.color("accent"), 1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(room.adjusted(-2, -2, 2, 2))
-        if self.spot is not None:
-            middle = room.left() + (self.spot[0] + 0.5) * wide
-            self._draw_read_out(painter, QPointF(middle, room.center().y()), self._words(self.spot))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QGridLayout,
     QHeaderView,
     QLineEdit,
     QSplitter,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
@@ -23,9 +21,17 @@ from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.run_views.scores.prediction_model import ORDERS, Filters, PredictionModel, labels_of
+from terrarium.app.run_views.scores.prediction_rows import (
+    ORDERS,
+    Filters,
+    Prediction,
+    columns_of,
+    filtered,
+    labels_of,
+    predictions_of,
+)
 from terrarium.app.run_views.scores.prediction_words import format_answer, format_worth
 from terrarium.models.number_words import format_count, format_prob
 from terrarium.models.tasks.stored_scores import ScoredRow, StoredScores
@@ -55,6 +61,7 @@ class Predictions(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._found: StoredScores | None = None
+        self._rows: list[Prediction] = []
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search")
         self.search.setAccessibleName("Search the predictions")
@@ -63,28 +70,24 @@ class Predictions(QWidget):
         self.wrong = QCheckBox("Wrong only")
         self.labels, self.order = QComboBox(), QComboBox()
         self.labels.setAccessibleName("Only rows of")
+        self.labels.setToolTip("Show only rows of one label")
         self.order.setAccessibleName("Order")
+        self.order.setToolTip("What comes first")
         for name, words in ORDERS.items():
             self.order.addItem(words, name)
         for box in (self.labels, self.order):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
             keep_wheel_for_scrolling(box)
         self.count = label("", "caption")
-        self.model = PredictionModel(theme, self)
-        self.table = QTableView()
-        self.table.setModel(self.model)
-        plain_table(self.table, "Predictions")
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setWordWrap(False)
+        self.table = RecordTable("Predictions", theme)
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.detail = PredictionDetail(theme)
         self._build()
         for changed in (self.search.textChanged, self.labels.currentIndexChanged, self.order.currentIndexChanged):
             changed.connect(self._filter)
         self.wrong.toggled.connect(self._filter)
-        self.table.selectionModel().currentRowChanged.connect(self._on_current)
-        self.table.activated.connect(lambda index: self._ask())
+        self.table.record_reached.connect(self._on_reached)
+        self.table.record_activated.connect(self._ask)
         self.detail.open.clicked.connect(self._ask)
         theme.theme_changed.connect(self._fit)
         RelayoutOnResize(self.table, self._fit)
@@ -122,26 +125,29 @@ class Predictions(QWidget):
             for name in sorted(counts):
                 self.labels.addItem(f"{name} ({counts[name]:,})", name)
             self.labels.setVisible(bool(counts))
-        self.model.show_scores(found)
+        self._rows = predictions_of(found)
+        self.table.show_records((), columns_of(found))
         self._filter()
         self._fit()
 
     @property
     def chosen(self) -> ScoredRow | None:
         """The row that is shown in full, or None."""
-        index = self.table.currentIndex()
-        return self.model.scored_row(index.row()) if index.isValid() else None
+        row = self.table.current
+        return row.scored if row is not None else None
 
     @Slot()
     def _filter(self) -> None:
+        if self._found is None:
+            return
         filters = Filters(
             text=self.search.text(),
             wrong_only=self.wrong.isChecked(),
             label=self.labels.currentData() or "",
             order=self.order.currentData(),
         )
-        self.model.set_filters(filters)
-        n, total = self.model.rowCount(), len(self._found.rows) if self._found is not None else 0
+        self.table.show_records(filtered(self._found, self._rows, filters))
+        n, total = len(self.table.records), len(self._rows)
         self.count.setText(format_count(n, "row") if n == total else f"{n:,} of {format_count(total, 'row')}")
         if n:
             self.table.selectRow(0)
@@ -155,18 +161,18 @@ class Predictions(QWidget):
         widths = {name: int(width * scale) for name, width in _WIDTHS.items()}
         for name in ("gold", "prediction"):
             widths[name] = max(int(_MIN_WIDTH * scale), min(widths[name], room // 5))
-        others = sum(width for name, width in widths.items() if name in self.model.columns)
+        others = sum(width for name, width in widths.items() if name in self.table.names)
         widths["text"] = max(int(2 * _MIN_WIDTH * scale), room - others)
-        for i, name in enumerate(self.model.columns):
+        for i, name in enumerate(self.table.names):
             self.table.setColumnWidth(i, widths[name])
         line = self.table.fontMetrics().height() + SPACE
         self.table.verticalHeader().setDefaultSectionSize(line)
         self.table.setMinimumHeight(self.table.horizontalHeader().sizeHint().height() + _MIN_ROWS * line)
 
-    @Slot(QModelIndex)
-    def _on_current(self, current: QModelIndex) -> None:
-        if current.isValid() and self._found is not None:
-            self.detail.show_row(self._found.task, self.model.scored_row(current.row()))
+    @Slot(object)
+    def _on_reached(self, row: Prediction) -> None:
+        assert self._found is not None
+        self.detail.show_row(self._found.task, row.scored)
 
     @Slot()
     def _ask(self) -> None:

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, TypeAlias
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QEvent,
-    QModelIndex,
-    QObject,
-    QPersistentModelIndex,
-    QSize,
-    Qt,
-    Slot,
-)
+from PySide6.QtCore import QEvent, QSize, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import plain_tip
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.number_words import format_percent
 
-AnyIndex: TypeAlias = QModelIndex | QPersistentModelIndex
-
-_NOWHERE = QModelIndex()
-_DISPLAY, _TIP = Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole
-_ALIGNMENT = Qt.ItemDataRole.TextAlignmentRole
 _MAX_ROWS = 16
 """Maximum number of visible rows; further rows scroll."""
 _SHARES = (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1"))
@@ -43,61 +28,12 @@ _TIPS = {
 }
 
 
-class _Figures(QAbstractTableModel):
-    """Rows of text under titles.
-
-    A model instead of table items: PySide was seen to crash when it deleted the items of a table that was refilled.
-    """
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._titles: tuple[str, ...] = ()
-        self.rows: list[list[str]] = []
-        self._tips: list[str] = []
-        self._heads: Mapping[str, str] = {}
-
-    def show_rows(
-        self, titles: Sequence[str], rows: Sequence[Sequence[str]], tips: Sequence[str], heads: Mapping[str, str]
-    ) -> None:
-        """Replace all rows. tips: a tooltip per row, () for the cells' texts. heads: tooltips by title."""
-        self.beginResetModel()
-        self._titles, self.rows, self._tips = tuple(titles), [list(row) for row in rows], list(tips)
-        self._heads = heads
-        self.endResetModel()
-
-    def rowCount(self, parent: AnyIndex = _NOWHERE) -> int:
-        return 0 if parent.isValid() else len(self.rows)
-
-    def columnCount(self, parent: AnyIndex = _NOWHERE) -> int:
-        return 0 if parent.isValid() else len(self._titles)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal or section >= len(self._titles):
-            return None
-        title = self._titles[section]
-        if role == _TIP:
-            return self._heads.get(title, "")
-        return title if role == _DISPLAY else _alignment(section) if role == _ALIGNMENT else None
-
-    def data(self, index: AnyIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row, column = index.row(), index.column()
-        if column >= len(self.rows[row]):
-            return None
-        text = self.rows[row][column]
-        if role == _TIP:
-            return plain_tip(self._tips[row] if self._tips else text)
-        return text if role == _DISPLAY else _alignment(column) if role == _ALIGNMENT else None
-
-
-class ScoreTable(QTableView):
+class ScoreTable(RecordTable):
     """A read-only table of texts; the first column is a name, the others are numbers."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._figures = _Figures(self)
-        self.setModel(self._figures)
-        plain_table(self, name)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        super().__init__(name, theme, has_many=True, parent=parent)
+        self.setWordWrap(True)
         theme.theme_changed.connect(self._fit)
 
     def show_rows(
@@ -108,17 +44,10 @@ class ScoreTable(QTableView):
         heads: Mapping[str, str] = MappingProxyType(_TIPS),
     ) -> None:
         """Show rows under titles. tips: a tooltip per row, () for the cells' texts. heads: tooltips by title."""
-        self._figures.show_rows(titles, rows, tips, heads)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        if titles:
-            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(40)
+        columns = [_column(at, title, heads.get(title, ""), has_tips=bool(tips)) for at, title in enumerate(titles)]
+        self.show_records([(row, tips[at] if tips else "") for at, row in enumerate(rows)], columns)
+        self.horizontalHeader().setMinimumSectionSize(40)
         self._fit()
-
-    def texts(self) -> list[list[str]]:
-        """Return the shown texts, row by row."""
-        return [list(row) for row in self._figures.rows]
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -136,7 +65,7 @@ class ScoreTable(QTableView):
         self.setFixedHeight(self.sizeHint().height())
 
     def sizeHint(self) -> QSize:
-        shown = min(self._figures.rowCount(), _MAX_ROWS)
+        shown = min(len(self.records), _MAX_ROWS)
         rows = sum(self.rowHeight(i) for i in range(shown))
         header = self.horizontalHeader()
         return QSize(320, max(header.sizeHint().height(), header.height()) + rows + 2 * self.frameWidth() + 4)
@@ -145,10 +74,16 @@ class ScoreTable(QTableView):
         return QSize(220, self.sizeHint().height())
 
 
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    """Return the alignment of a column: names left, numbers right."""
-    side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter
+def _column(at: int, title: str, about: str, *, has_tips: bool) -> Column:
+    """Return a column of records (texts, tip): a name on the left, or a number."""
+    return Column(
+        title=title,
+        about=about,
+        value=lambda row: row[0][at] if at < len(row[0]) else "",
+        tip=itemgetter(1) if has_tips else None,
+        is_number=at > 0,
+        grows=at == 0,
+    )
 
 
 def figure_row(name: str, row: dict[str, float]) -> list[str]:

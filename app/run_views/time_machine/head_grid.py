@@ -36,7 +36,7 @@ class HeadGrid(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setToolTip("All heads of the layer. Click one, or use the arrow keys, to enlarge it.")
-        self.setAccessibleName("Heads of the layer")
+        self.setAccessibleName("Heads of the layer. Arrow keys choose one.")
         theme.theme_changed.connect(self._restyle)
 
     def show_heads(self, values: Floats, head: int) -> None:

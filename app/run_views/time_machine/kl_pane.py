@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QSignalBlocker, Qt, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QLineEdit, QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import button, frame, label, plain_tip, row, set_enabled
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.plot_spec import Band, PlotSpec, Series
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.rewards.reply_tokens import DivergingScale, ReplyTokens, as_odds
 from terrarium.app.run_views.shown_run import ShownRun
@@ -75,16 +75,12 @@ class KlPane(QWidget):
         self.state = ElidedLabel()
         self.state.setProperty("role", "caption")
         self.words, self.problem = label("", "subheading", wrap=True), label("", "error", wrap=True)
-        self.chart = Chart(theme, x="Position in the reply (tokens)")
-        self.chart.setAccessibleName("KL to the parent by position")
-        self.chart.setMinimumHeight(_LEAST_CHART)
-        self.read_out = ElidedLabel()
-        self.read_out.setProperty("role", "small")
-        self.read_out.alignment = Qt.AlignmentFlag.AlignRight
-        self._lines: list[pg.PlotDataItem] = []
-        self._first = pg.LinearRegionItem(values=(1, SHALLOW), movable=False)
-        self._first.setZValue(-20)
-        self.chart.addItem(self._first)
+        heading = QWidget()
+        heading.setLayout(
+            row(label("KL at each position", "subheading"), HelpMark("KL divergence"), spacing=SPACE // 2)
+        )
+        self.plot = PlotView(theme, heading, unit="nats", margins=(6, 6, 6), least=_LEAST_CHART)
+        self.plot.set_name("KL to the parent by position")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Checkpoint")
         self.slider.setToolTip("The checkpoint that is drawn strongly, and whose reply is shown")
@@ -100,11 +96,8 @@ class KlPane(QWidget):
         self.prompt.returnPressed.connect(self._on_measure)
         self.whose.changed.connect(lambda _: self._on_measure() if self.measured else self._show())
         self.slider.valueChanged.connect(lambda _: self._show())
-        self.chart.pointed.connect(self._on_pointed)
         self.tokens.hovered.connect(lambda _: self._show_token())
         self.tokens.picked.connect(lambda _: self._show_token())
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
 
     def _build(self) -> None:
         above, below = (frame("card", margin=SPACE + SPACE // 2) for _ in range(2))
@@ -114,16 +107,11 @@ class KlPane(QWidget):
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         bar = row(self.prompt, self.whose, self.measure, self.cancel, spacing=SPACE)
         bar.setStretch(0, 1)
-        title = row(label("KL at each position", "subheading"), HelpMark("KL divergence"), spacing=SPACE // 2)
-        head = row(label("nats", "caption"), self.state, self.read_out)
-        head.insertLayout(0, title)
-        head.setStretch(2, 1)
-        head.setStretch(3, 1)
+        self.plot.head.insertWidget(2, self.state, 1)
         lines.addLayout(bar)
         lines.addWidget(self.problem)
         lines.addWidget(self.words)
-        lines.addLayout(head)
-        lines.addWidget(self.chart, 1)
+        lines.addWidget(self.plot, 1)
         steps = row(self.where, self.slider)
         steps.setStretch(1, 1)
         lines.addLayout(steps)
@@ -171,27 +159,26 @@ class KlPane(QWidget):
     def _show(self) -> None:
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, max(0, len(self.measured) - 1))
-        for item in self._lines:
-            self.chart.removeItem(item)
-        self._lines = []
-        top, longest = 0.0, 1
-        for each in self.measured:
-            kl, _ = each.by_position
-            item = pg.PlotDataItem(np.arange(1, len(kl) + 1), np.array(kl), antialias=True)
-            self.chart.addItem(item)
-            self._lines.append(item)
-            top, longest = max(top, *kl), max(longest, len(kl))
         shown = self.shown
-        self.chart.say("" if self.measured else "A line for each checkpoint: the mean KL at each position.")
-        self.chart.show_scales(bool(self.measured))
-        self._first.setVisible(bool(self.measured))
-        self.chart.show_range((1.0, float(max(longest, 2))), (0.0, top or 1.0))
+        others = [self._series_of(each) for each in self.measured if each is not shown]
+        series = [*others, self._series_of(shown)] if shown is not None else others
+        self.plot.show_spec(
+            PlotSpec(
+                series=series,
+                bands=[Band(low=1, high=SHALLOW, is_vertical=True, alpha=0.7)] if series else (),
+                x_title="Position in the reply (tokens)",
+                y_title="KL to the parent (nats)",
+                x_range=(1.0, max([2.0, *(float(len(each.x)) for each in series)])),
+                at=series[-1].x if series else None,
+                words=self._describe,
+                whole_words=_LEGEND if len(series) > 1 else "",
+                message="" if series else "A line for each checkpoint: the mean KL at each position.",
+            )
+        )
         self.words.setText(about_depth(shown) if shown is not None else "")
         self.words.setVisible(shown is not None)
         self.where.setText(f"Step {shown.step:,}" if shown is not None else "")
         self.slider.setEnabled(len(self.measured) > 1)
-        self._restyle()
-        self._on_pointed(None)
         self._show_state()
         self._show_reply()
 
@@ -238,17 +225,24 @@ class KlPane(QWidget):
         self._reply += by
         self._show_reply()
 
-    @Slot(object)
-    def _on_pointed(self, point: QPointF | None) -> None:
+    def _series_of(self, each: PositionKl) -> Series:
+        kl, _ = each.by_position
+        is_shown = each is self.shown
+        return Series(
+            x=np.arange(1.0, len(kl) + 1),
+            y=np.array(kl),
+            name=f"Step {each.step:,}",
+            role="accent" if is_shown else "info",
+            width=2.2 if is_shown else 1.2,
+            alpha=1.0 if is_shown else 0.35,
+            in_legend=False,
+        )
+
+    def _describe(self, i: int) -> str:
         shown = self.shown
-        if shown is None or point is None:
-            self.chart.show_cursor(None)
-            self.read_out.setText(_LEGEND if len(self.measured) > 1 else "")
-            return
+        assert shown is not None
         kl, n = shown.by_position
-        at = min(max(round(point.x()), 1), len(kl))
-        self.chart.show_cursor(at)
-        self.read_out.setText(f"token {at}: {kl[at - 1]:.3f} nats, of {format_count(n[at - 1], 'reply', 'replies')}")
+        return f"token {i + 1}: {kl[i]:.3f} nats, of {format_count(n[i], 'reply', 'replies')}"
 
     # -- Measuring --------------------------------------------------------------------------------------
 
@@ -281,17 +275,6 @@ class KlPane(QWidget):
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
         self.problem.setText("" if failure is None else failure.sentence)
         self._show()
-
-    @Slot()
-    def _restyle(self) -> None:
-        theme, at = self._theme, self.slider.value()
-        for i, item in enumerate(self._lines):
-            is_shown = i == at
-            item.setPen(theme.pen("accent", width=2.2) if is_shown else theme.pen("info", alpha=0.35))
-            item.setZValue(2 if is_shown else 1)
-        self._first.setBrush(theme.theme.color("accent_soft", 0.7))
-        for line in self._first.lines:
-            line.setPen(pg.mkPen(None))
 
 
 def _measure(library: Library, folder: Path, device: str, prompt: str, whose: str) -> Iterator[Event]:

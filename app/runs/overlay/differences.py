@@ -5,30 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QSortFilterProxyModel,
-    Qt,
-    Signal,
-    Slot,
-)
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QGuiApplication, QIcon, QKeySequence, QShortcut
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QWidget
 
-from terrarium.app.kit.basics import button, column, label, plain_tip, row, titled_card
-from terrarium.app.kit.inputs import named
+from terrarium.app.kit.basics import button, column, label, row, titled_card
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
-from terrarium.app.runs.overlay.comparison import RunComparison, compare_runs
+from terrarium.app.runs.overlay.comparison import ComparedColumn, RunComparison, compare_runs
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.library.library import RunInfo
 from terrarium.models.number_words import format_count
 
-Index = QModelIndex | QPersistentModelIndex
-_SORT = Qt.ItemDataRole.UserRole
 _WIDEST = 220  # pixels of a column
 _ICON = 24
 
@@ -45,25 +34,13 @@ class RunDifferences(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._model = _Model(self)
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self._model)
-        self._sorted.setSortRole(_SORT)
-        self.table = named(QTableView(), "Differences between the runs")
-        self.table.setModel(self._sorted)
-        self.table.setProperty("role", "plain")
-        self.table.setSortingEnabled(True)
-        self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setShowGrid(False)
-        self.table.setCornerButtonEnabled(False)
-        self.table.verticalHeader().hide()
+        self._comparison = RunComparison((), (), 0)
+        self._icon_of: Callable[[str], QIcon] | None = None
+        self.table = RecordTable("Differences between the runs", theme, has_many=True)
+        self.table.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.table.horizontalHeader().setHighlightSections(False)
-        self.table.setWordWrap(False)
         self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of a sweep's runs differ at their ends
-        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.table.activated.connect(self._on_activated)
+        self.table.record_activated.connect(lambda at: self.opened.emit(self.comparison.runs[at].id))
         self.note = label("", "caption")
         self.copy = button("CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy the table (Ctrl+C)")
         self.copy.setAccessibleName("Copy the table as CSV")
@@ -80,23 +57,20 @@ class RunDifferences(QWidget):
     def show_runs(self, runs: Sequence[RunInfo], icon_of: Callable[[str], QIcon] | None = None) -> None:
         """Compare these runs. icon_of: returns the icon of a run id."""
         wanted = list(runs)
-        self._model.icon_of = icon_of
+        self._icon_of = icon_of
         self._reading.ask(lambda: compare_runs(wanted))
 
     @property
     def comparison(self) -> RunComparison:
         """The comparison that is shown."""
-        return self._model.comparison
+        return self._comparison
 
     def as_csv(self) -> str:
         """Return the table as CSV, with a header row, in the current order."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        shown, columns = self._sorted, range(self._sorted.columnCount())
-        horizontal = Qt.Orientation.Horizontal
-        writer.writerow([shown.headerData(number, horizontal) for number in columns])
-        for line in range(shown.rowCount()):
-            writer.writerow([shown.index(line, number).data() for number in columns])
+        writer.writerow([each.title for each in self.table.columns])
+        writer.writerows(self.table.texts())
         return out.getvalue()
 
     @Slot()
@@ -106,9 +80,10 @@ class RunDifferences(QWidget):
 
     @Slot(object)
     def _on_read(self, comparison: RunComparison) -> None:
-        if comparison == self._model.comparison:
+        if comparison == self._comparison:
             return
-        self._model.show(comparison)
+        self._comparison = comparison
+        self.table.show_records(range(len(comparison.runs)), _columns(comparison, self._icon_of))
         n = sum(one.is_setting for one in comparison.columns)
         verb = "is" if comparison.n_alike == 1 else "are"
         alike = f"{format_count(comparison.n_alike, 'setting')} {verb} the same in all."
@@ -126,63 +101,30 @@ class RunDifferences(QWidget):
             width = max([heads.horizontalAdvance(head), *map(cells.horizontalAdvance, set(texts))])
             self.table.setColumnWidth(number, min(width + (_ICON if not number else 0) + 4 * SPACE, _WIDEST))
 
-    @Slot(QModelIndex)
-    def _on_activated(self, index: QModelIndex) -> None:
-        self.opened.emit(self._model.comparison.runs[self._sorted.mapToSource(index).row()].id)
+
+def _columns(comparison: RunComparison, icon_of: Callable[[str], QIcon] | None) -> list[Column]:
+    """Return the columns; their records are the indices of runs."""
+    runs = comparison.runs
+    first = Column(
+        title="Run",
+        about="The run",
+        value=lambda at: runs[at].name,
+        icon=lambda at: icon_of(runs[at].id) if icon_of is not None else None,
+        key=lambda at: runs[at].name.casefold(),
+    )
+    return [first, *map(_column, comparison.columns)]
 
 
-class _Model(QAbstractTableModel):
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.comparison = RunComparison((), (), 0)
-        self._is_number: list[bool] = []
-        self.icon_of: Callable[[str], QIcon] | None = None
-
-    def show(self, comparison: RunComparison) -> None:
-        self.beginResetModel()
-        self.comparison = comparison
-        self._is_number = [all(map(_is_number_or_none, column.keys)) for column in comparison.columns]
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.comparison.runs)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else 1 + len(self.comparison.columns)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignVCenter | (Qt.AlignmentFlag.AlignLeft if not section else self._side(section))
-        column = self.comparison.columns[section - 1] if section else None
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(column.tip) if column is not None else "The run"
-        if role == Qt.ItemDataRole.DisplayRole:
-            return column.label if column is not None else "Run"
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row, run = index.row(), self.comparison.runs[index.row()]
-        if index.column() == 0:
-            if role == Qt.ItemDataRole.DecorationRole:
-                return self.icon_of(run.id) if self.icon_of is not None else None
-            if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-                return run.name if role == Qt.ItemDataRole.DisplayRole else plain_tip(run.name)
-            return run.name.casefold() if role == _SORT else None
-        column = self.comparison.columns[index.column() - 1]
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return column.cells[row] if role == Qt.ItemDataRole.DisplayRole else plain_tip(column.cells[row])
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignVCenter | self._side(index.column())
-        if role == _SORT:
-            key = column.keys[row]
-            return key if self._is_number[index.column() - 1] else column.cells[row]
-        return None
-
-    def _side(self, column: int) -> Qt.AlignmentFlag:
-        """Return the horizontal alignment of a column: right for numbers."""
-        return Qt.AlignmentFlag.AlignRight if self._is_number[column - 1] else Qt.AlignmentFlag.AlignLeft
+def _column(compared: ComparedColumn) -> Column:
+    is_number = all(map(_is_number_or_none, compared.keys))
+    keys = compared.keys if is_number else compared.cells
+    return Column(
+        title=compared.label,
+        about=compared.tip,
+        value=lambda at: compared.cells[at],
+        is_number=is_number,
+        key=lambda at: (keys[at] is None, keys[at]),
+    )
 
 
 def _is_number_or_none(key: object) -> bool:

@@ -16,7 +16,7 @@ from terrarium.app.kit.layout.relayout_on_resize import SideBySide
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.runs.overlay.differences import RunDifferences
-from terrarium.app.runs.overlay.overlay_chart import Drawing, OverlayChart
+from terrarium.app.runs.overlay.overlay_chart import Drawing, OverlayPlot
 from terrarium.app.runs.overlay.overlay_controls import OverlayControls
 from terrarium.app.runs.overlay.overlay_curves import Curves, CurvesRead, CurvesReader
 from terrarium.app.runs.overlay.overlay_legend import OverlayLegend
@@ -52,7 +52,8 @@ class RunOverlay(QWidget):
         self.drawn: tuple[object, ...] = ()
         self._axis = RunAxis()
         self._is_thinned = False
-        self.chart = OverlayChart(theme)
+        self.plot = OverlayPlot(theme)
+        self.chart = self.plot.lines_chart
         self.legend = OverlayLegend(theme)
         self.differences = RunDifferences(theme)
         self.title = label("", "heading")
@@ -61,7 +62,7 @@ class RunOverlay(QWidget):
         self.controls = OverlayControls()
         self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Or double-click")
         self.whole.hide()
-        self._build(session)
+        self._build()
         self.reading, self._making = LatestTask(self), LatestTask(self)
         self.reading.events_received.connect(self._on_read)
         self.reading.done.connect(self._show_caption)
@@ -75,6 +76,8 @@ class RunOverlay(QWidget):
         self.controls.scale_changed.connect(self._on_scale)
         self.controls.smoothing_changed.connect(self._on_changed)
         self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
+        self.plot.read.connect(self._on_read_out)
+        self.plot.log_changed.connect(self.controls.log_scale.setChecked)
         self.chart.pointed.connect(self._on_pointed)
         self.legend.hidden_changed.connect(self._on_changed)
         self.legend.pointed.connect(self.chart.point_out)
@@ -82,7 +85,7 @@ class RunOverlay(QWidget):
         self.differences.opened.connect(self.run_asked)
         theme.theme_changed.connect(self._on_theme)
 
-    def _build(self, session: Session) -> None:
+    def _build(self) -> None:
         ticks = row(
             button("All", self._theme, lambda: self.legend.show_all(True), role="link", tip="Draw all lines"),
             button("None", self._theme, lambda: self.legend.show_all(False), role="link", tip="Hide all lines"),
@@ -91,9 +94,9 @@ class RunOverlay(QWidget):
         )
         side = group(self.legend, ticks, spacing=SPACE // 2)
         side.setMinimumWidth(190)
-        plot = group(self.chart, row(self.caption, self.whole), spacing=SPACE // 2)
+        plot = group(self.plot, row(self.caption, self.whole), spacing=SPACE // 2)
         picture = splitter(plot, side, sizes=[660, 330], grows=0)
-        self.export = ExportButton(session.notices, self._theme, picture, self._numbers)
+        self.export = ExportButton(self._session.notices, self._theme, picture, self._numbers)
         self.export.name = "runs"
         head = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         head.setSpacing(SPACE // 2)
@@ -177,6 +180,7 @@ class RunOverlay(QWidget):
     @Slot()
     def _on_scale(self) -> None:
         """Handle a change of quantity, axis or scale: reset the zoom, which no longer applies."""
+        self.plot.is_log = self.controls.log
         self.chart.getPlotItem().getAxis("left").setLogMode(y=self.controls.log)
         self.chart.show_window(None)
         self._on_changed()
@@ -220,11 +224,10 @@ class RunOverlay(QWidget):
         if not lines.keys() <= self.curves.keys():  # outdated: the compared runs have changed
             return
         strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
-        self.chart.show_drawing(drawing, strokes, {run_id: self._runs[run_id].name for run_id in lines})
-        self.chart.getPlotItem().setLabel("bottom", self._axis.title)
+        names = {run_id: self._runs[run_id].name for run_id in lines}
+        self.chart.show_drawing(drawing, strokes, names)
         curves = {run_id: self.curves[run_id] for run_id in lines}
-        self.chart.show_range((0.0, self._length(curves)), self.chart.heights)
-        self.chart.show_scales(bool(lines))
+        self.plot.show_lines(spec.quantity.label, self._axis.title, (0.0, self._length(curves)), names)
         self.chart.say("" if lines or self.reading.busy else f"No {spec.quantity.label.lower()} was measured.")
         self._show_values({run_id: line.end[1] for run_id, line in lines.items()})
         self._is_thinned = any(line.is_thinned for line in lines.values())
@@ -250,6 +253,12 @@ class RunOverlay(QWidget):
         self.chart.show_cursor(None if point is None else point.x())
         ends = {run_id: line.end[1] for run_id, line in self.chart.lines.items()}
         self._show_values(ends if point is None else self.chart.values_at(point.x()))
+
+    @Slot(object)
+    def _on_read_out(self, i: int | None) -> None:
+        """Show the values where a key or the pointer reads."""
+        x = None if i is None else float(self.plot.places[i])
+        self._on_pointed(None if x is None else QPointF(x, 0.0))
 
     def _show_values(self, values: Mapping[str, float]) -> None:
         form, log = self.controls.quantity.form, self.controls.log

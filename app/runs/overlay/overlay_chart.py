@@ -13,6 +13,8 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.kit.plots.plot_spec import PlotSpec, Series, short_number
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.overlay.overlay_legend import Stroke
 from terrarium.app.runs.overlay.overlay_lines import RunLine, coincident_lines
@@ -72,7 +74,9 @@ class OverlayChart(Chart):
         self._names: dict[str, pg.TextItem] = {}
         self._named: dict[str, str] = {}
         self._strokes: dict[str, Stroke] = {}
-        self._pointed_run, self._is_smooth, self._name_room = "", False, _MARGINS[2]
+        self._pointed_run, self._is_smooth = "", False
+        self.name_room = _MARGINS[2]
+        """Pixels at the right, for the labels."""
         self.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_names)
 
     def show_drawing(self, drawing: Drawing, strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
@@ -174,8 +178,8 @@ class OverlayChart(Chart):
             self._names[run_id] = item
             widest = max(widest, metrics.horizontalAdvance(words))
         room = widest + SPACE if widest else _MARGINS[2]
-        if room != self._name_room:
-            self._name_room = room
+        if room != self.name_room:
+            self.name_room = room
             self.set_margins(*_MARGINS[:2], room)
 
     @Slot()
@@ -194,6 +198,55 @@ class OverlayChart(Chart):
             if fits:
                 taken.append(box)
                 item.setPos(x + 4 * per_x, y)
+
+
+class OverlayPlot(PlotView):
+    """An OverlayChart with a menu, keys and a summary. Its read-out is the legend beside it."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__(theme)
+        self.set_name("Curves of the runs")
+        self.read_out.hide()
+
+    def _make_chart(self) -> Chart:
+        return OverlayChart(self._theme)
+
+    def show_lines(self, quantity: str, axis: str, x_range: tuple[float, float], names: Mapping[str, str]) -> None:
+        """Describe the lines that the chart draws. names: of the runs, by their id."""
+        lines = self.lines_chart.lines
+        self.show_spec(
+            PlotSpec(
+                series=[
+                    Series(x=x, y=10**y if self.is_log else y, kind="none", name=names[run_id], in_legend=False)
+                    for run_id, (x, y) in ((run_id, line.smooth) for run_id, line in lines.items())
+                ],
+                x_title=axis,
+                y_title=quantity,
+                x_range=x_range,
+                words=lambda i: self._describe(float(self.places[i]), names),
+            )
+        )
+
+    @property
+    def lines_chart(self) -> OverlayChart:
+        """The chart, which draws the lines itself."""
+        assert isinstance(self.chart, OverlayChart)
+        return self.chart
+
+    def _describe(self, x: float, names: Mapping[str, str]) -> str:
+        values = self.lines_chart.values_at(x)
+        each = (f"{names[run_id]} {short_number(10**y if self.is_log else y)}" for run_id, y in values.items())
+        return f"{self.spec.x_title} {short_number(x)}: {', '.join(each)}"
+
+    def _heights(self, first: float, last: float) -> tuple[float, float]:
+        return self.lines_chart.heights(first, last)
+
+    def _free(self) -> tuple[int, int, int]:
+        return (*_MARGINS[:2], self.lines_chart.name_room)
+
+    @property
+    def can_log(self) -> bool:
+        return bool(self.lines_chart.lines)
 
 
 def _set_dash_turn(pen: QPen, i: int, n: int) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import attrgetter
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QHeaderView,
-    QTableWidget,
-    QTableWidgetItem,
-    QWidget,
-)
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import EmptyState, column, frame, label, splitter
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.setting_names.slot_words import format_setting
-from terrarium.app.kit.tables import plain_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.overlay.parallel_axes import best_title, setting_title
 from terrarium.app.runs.overlay.parallel_plot import ParallelPlot
@@ -24,6 +20,8 @@ from terrarium.app.session.session import Session
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.number_words import format_count
 from terrarium.models.runs.sweep_result import SweepRun, compare_runs
+
+_TIP = "The best first. Enter or a double click opens a run."
 
 
 class SweepView(QWidget):
@@ -40,20 +38,18 @@ class SweepView(QWidget):
         self._runs: Sequence[SweepRun] = ()
         self.plot = ParallelPlot(theme)
         self._words = label("", "muted", wrap=True)
-        self.table = QTableWidget()
-        plain_table(self.table, "Runs, the best first")
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setToolTip("The best first. Enter or a double click opens a run.")
+        self.table = RecordTable("Runs, the best first", theme, has_many=True)
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
         self._none.hide()
         chart = frame("card", self._words, self.plot, self._none, grows=self.plot)
         below = frame("card", self.table, margin=SPACE)
-        self.setLayout(column(splitter(chart, below, sizes=[360, 220], vertical=True)))
+        halves = splitter(chart, below, sizes=[360, 220], vertical=True)
+        self.setLayout(column(halves))
         self.comparer = RunComparer(session, compare_runs, self)
         self.comparer.compared.connect(self._on_compared)
         self.plot.run_asked.connect(self.run_asked)
-        self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
-        self.table.itemSelectionChanged.connect(self._on_selected)
+        self.table.record_activated.connect(lambda run: self.run_asked.emit(run.id))
+        self.table.selectionModel().selectionChanged.connect(self._on_selected)
 
     @property
     def busy(self) -> bool:
@@ -81,34 +77,29 @@ class SweepView(QWidget):
         else:
             self._words.setText(f"{format_count(len(runs), 'run')}, none of them validated yet.")
         self.plot.show_runs(runs)
-        self._fill(runs)
-
-    def _fill(self, runs: Sequence[SweepRun]) -> None:
-        names = list(runs[0].values) if runs else []
-        titles = ["Run", best_title(runs), "Status", *map(setting_title, names)]
-        self.table.setColumnCount(len(titles))
-        for at, title in enumerate(titles):
-            head = QTableWidgetItem(title)
-            head.setTextAlignment(_alignment(at))
-            self.table.setHorizontalHeaderItem(at, head)
-        self.table.setRowCount(len(runs))
-        for line, run in enumerate(runs):
-            texts = [run.name, run.best_text, run.status, *(format_setting(run.values[name]) for name in names)]
-            for at, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(_alignment(at))
-                self.table.setItem(line, at, item)
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table.show_records(runs, _columns(runs))
 
     @Slot()
     def _on_selected(self) -> None:
-        rows = {index.row() for index in self.table.selectedIndexes()}
-        self.plot.set_spot((rows.pop(), 0) if len(rows) == 1 else None)
+        rows = self.table.selected_rows
+        self.plot.set_spot((rows[0], 0) if len(rows) == 1 else None)
 
 
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    """Return the alignment of a column: names and statuses left, numbers and settings right."""
-    side = Qt.AlignmentFlag.AlignLeft if column in (0, 2) else Qt.AlignmentFlag.AlignRight
-    return side | Qt.AlignmentFlag.AlignVCenter
+def _columns(runs: Sequence[SweepRun]) -> list[Column]:
+    """Return the columns of the table: numbers and settings are aligned right."""
+    names = runs[0].values if runs else ()
+    settings = [_column(setting_title(name), partial(_setting, name), is_number=True) for name in names]
+    return [
+        _column("Run", attrgetter("name"), grows=True),
+        _column(best_title(runs), attrgetter("best_text"), is_number=True),
+        _column("Status", attrgetter("status")),
+        *settings,
+    ]
+
+
+def _column(title: str, value: Callable[[SweepRun], str], *, is_number: bool = False, grows: bool = False) -> Column:
+    return Column(title=title, value=value, tip=lambda run: _TIP, is_number=is_number, grows=grows)
+
+
+def _setting(name: str, run: SweepRun) -> str:
+    return format_setting(run.values[name])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from statistics import fmean
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QHeaderView, QSizePolicy, QTableWidget, QTableWidgetItem, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import column, frame, label
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.runs.overlay.overlay import RunOverlay
 from terrarium.app.runs.overlay.run_comparer import RunComparer
@@ -18,11 +19,14 @@ from terrarium.models.number_words import format_count, format_duration, format_
 from terrarium.models.runs.twin_result import Interval, TwinResult, TwinSide, compare_twins
 
 _NONE = "–"
-_TIPS = (
-    "",
-    "The mean of the lowest validation losses, over the seeds",
-    "Of the mean, by Student's distribution of few values",
-)
+_TITLES = {
+    "": "",
+    "Loss": "The mean of the lowest validation losses, over the seeds",
+    "95 % interval": "Of the mean, by Student's distribution of few values",
+    "Parameters": "",
+    "Time per step": "",
+}
+"""Title and tooltip of the columns before those of the seeds."""
 _WAITING = "The runs are being trained: the result begins when the design and its twin have ended with one seed."
 
 
@@ -40,9 +44,7 @@ class TwinView(QWidget):
         self.result: TwinResult | None = None
         self.sentence = label(_WAITING, "heading", wrap=True)
         self.caption = label("", "caption", wrap=True)
-        self.table = QTableWidget()
-        plain_table(self.table, "The block and its twin")
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table = RecordTable("The block and its twin", theme, has_many=True)
         self.table.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.table.hide()
         self.curves = RunOverlay(session, theme)
@@ -69,28 +71,19 @@ class TwinView(QWidget):
 
     def _fill(self, result: TwinResult) -> None:
         seeds = sorted(result.block.losses.keys() | result.twin.losses.keys())
-        titles = ["", "Loss", "95 % interval", "Parameters", "Time per step", *(f"Seed {seed}" for seed in seeds)]
         rows = [_row(side, seeds) for side in (result.block, result.twin)]
         differences = result.differences
         if differences:
             mean = format_signed(fmean(differences.values()), 4)
             by_seed = [format_signed(differences[seed], 4) if seed in differences else _NONE for seed in seeds]
             rows.append(["Block − twin", mean, _between(result.interval, signed=True), "", "", *by_seed])
-        self.table.setColumnCount(len(titles))
-        self.table.setRowCount(len(rows))
-        for at, title in enumerate(titles):
-            head = QTableWidgetItem(title)
-            head.setTextAlignment(_alignment(at))
-            head.setToolTip(_TIPS[at] if at < len(_TIPS) else "")
-            self.table.setHorizontalHeaderItem(at, head)
-        for line, texts in enumerate(rows):
-            for at, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(_alignment(at))
-                self.table.setItem(line, at, item)
+        titles = [*_TITLES.items(), *((f"Seed {seed}", "") for seed in seeds)]
+        columns = [
+            Column(title=title, about=tip, value=itemgetter(at), is_number=at > 0, grows=at == 0)
+            for at, (title, tip) in enumerate(titles)
+        ]
+        self.table.show_records(rows, columns)
         header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         height = header.sizeHint().height() + sum(self.table.rowHeight(line) for line in range(len(rows)))
         self.table.setFixedHeight(height + self.table.horizontalScrollBar().sizeHint().height())
 
@@ -122,8 +115,3 @@ def _caption(result: TwinResult) -> str:
         size = f"{format_percent(abs(share), 2)} {'more' if share > 0 else 'fewer'} parameters" if share else ""
         words += f" The twin has {size or 'as many parameters'}."
     return words
-
-
-def _alignment(at: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter

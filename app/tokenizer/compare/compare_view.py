@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFrame, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QSizePolicy, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import EmptyState, frame, label, row, set_role
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.basics import EmptyState, column, frame, label, row, set_role, splitter, stacked, titled_card
+from terrarium.app.kit.inputs import choice, fill_choice
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -17,7 +17,7 @@ from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.compare.aligned_view import AlignedView
 from terrarium.app.tokenizer.compare.figures_table import Compared, FiguresTable
-from terrarium.app.tokenizer.compare.group_bars import Series
+from terrarium.app.tokenizer.compare.group_bars import BarSeries
 from terrarium.app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
 from terrarium.app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
 from terrarium.app.tokenizer.compare.text_grid import TextGrid
@@ -57,12 +57,11 @@ class TokenizerCompareView(QWidget):
         self.aligned = AlignedView(theme)
         self.table = FiguresTable(theme)
         self.texts = MeasuredTexts(session, theme, self._cache)
-        self.of = QComboBox()
+        self.of = choice("Texts that the figures are measured on", "Texts that the figures are measured on")
         self.show_ids = QCheckBox("Ids")
         self.hint = label("", wrap=True)
-        self._banner = frame("banner", margin=SPACE)
+        self._banner = frame("banner", self.hint, margin=SPACE)
         self._note, self._description, self._costs = ElidedLabel(), ElidedLabel(), ElidedLabel()
-        self._pages = QStackedWidget()
         self._build()
         self._task.done.connect(self._on_done)
         self._task.failed.connect(self._on_failed)
@@ -80,45 +79,18 @@ class TokenizerCompareView(QWidget):
             set_role(caption, "caption")
         self.show_ids.setToolTip("Show each token’s id below it, where it is wide enough")
         self.show_ids.toggled.connect(self.aligned.set_show_ids)
-        self.of.setAccessibleName("Texts that the figures are measured on")
-        self.of.setToolTip("Texts that the figures are measured on")
-        self.of.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        keep_wheel_for_scrolling(self.of)
-        banner = self._banner.layout()
-        assert banner is not None
-        banner.addWidget(self.hint)
-        pills = _card()
-        lines = pills.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(label("Aligned by character", "subheading"), self._note, self.show_ids))
-        lines.addWidget(self.aligned, 1)
-        lines.addWidget(self._description)
-        figures = _card()
-        lines = figures.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(label("Figures for", "subheading"), self.of, self._costs))
         self._costs.setMinimumWidth(200)
+        head = row(label("Aligned by character", "subheading"), self._note, self.show_ids)
+        pills = titled_card("", head, self.aligned, self._description, margin=SPACE, grows=self.aligned)
+        head = row(label("Figures for", "subheading"), self.of, self._costs)
+        figures = titled_card("", head, self.table, margin=SPACE)
         figures.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)  # others get the spare height
-        lines.addWidget(self.table, 1)
-        bars = _card()
-        lines = bars.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(self.texts)
-        splitter = QSplitter(Qt.Orientation.Vertical)
-        splitter.setChildrenCollapsible(False)
-        for card, stretch in ((pills, 3), (figures, 1), (bars, 2)):
-            splitter.addWidget(card)
-            splitter.setStretchFactor(splitter.count() - 1, stretch)
-        splitter.setSizes([285, 240, 235])
-        self._pages.addWidget(
-            EmptyState("No tokenizer yet", "Train or import one, then compare it with others on any text.")
+        bars = titled_card("", self.texts, margin=SPACE)
+        self._pages = stacked(
+            EmptyState("No tokenizer yet", "Train or import one, then compare it with others on any text."),
+            splitter(pills, figures, bars, sizes=(285, 240, 235), grows=(3, 1, 2), vertical=True),
         )
-        self._pages.addWidget(splitter)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self._banner)
-        layout.addWidget(self._pages, 1)
+        self.setLayout(column(self._banner, self._pages, grows=self._pages))
 
     # -- Compared tokenizers -------------------------------------------------------------------------------------------
 
@@ -243,11 +215,7 @@ class TokenizerCompareView(QWidget):
         entries = [TEXT_LABEL, *labels]
         if len(labels) > 1:
             entries.append("All measured texts")
-        chosen = self.of.currentText()
-        with QSignalBlocker(self.of):
-            self.of.clear()
-            self.of.addItems(entries)
-            self.of.setCurrentIndex(max(self.of.findText(chosen), 0))
+        fill_choice(self.of, dict(zip(entries, entries, strict=True)), self.of.currentText())
         self._fill()
 
     def _figures(self) -> Mapping[str, Figures]:
@@ -285,17 +253,13 @@ class TokenizerCompareView(QWidget):
                 )
             )
         self.table.show_compared(rows)
-        series = [Series(each.name, each.colour) for each in rows if each.colour is not None]
+        series = [BarSeries(each.name, each.colour) for each in rows if each.colour is not None]
         self.texts.show_tokenizers(series, self._shown.figures)
         name = words(self._session.designs.name) if self._session.designs.name else "the current design"
         tied = "tied" if design.tied_embeddings else "not tied"
         self._costs.setText(
             f"Costs for {name}: {design.d_model:,} wide, embeddings {tied}, {design.context_length:,} tokens of context"
         )
-
-
-def _card() -> QFrame:
-    return frame("card", margin=SPACE, spacing=SPACE // 2)
 
 
 class Selection:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, column, label, row, show_only, show_words
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import fill_choice, named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.tokenizer.compare.group_bars import Group, GroupBars, Series
+from terrarium.app.tokenizer.compare.group_bars import BarSeries, Group, GroupBars
 from terrarium.app.tokenizer.compare.metrics import RATIOS
 from terrarium.app.tokenizer.compare.tokenizer_cache import TokenizerCache
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker
@@ -28,7 +29,6 @@ from terrarium.models.tokenizers.text.text_measures import Figures
 _Part = str | CorpusChoice
 """A language, or a corpus."""
 
-_TIP = Qt.ItemDataRole.ToolTipRole
 _LANGUAGES, _CORPUS = "languages", "corpus"
 TEXT_LABEL = "Your text"
 
@@ -47,19 +47,20 @@ class MeasuredTexts(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session, self._cache = session, cache
-        self._series: Sequence[Series] = ()
+        self._series: Sequence[BarSeries] = ()
         self._text_figures: Mapping[str, Figures] = {}
         self._parts: dict[_Part, tuple[str, dict[str, Figures]]] = {}
         self._pending: list[_Part] = []
         self._task = LatestTask(self)
-        self.figure, self.source = ElidedCombo(), ElidedCombo()
+        self.figure = named(ElidedCombo(), "Figure", "What the bars show")
+        self.source = named(ElidedCombo(), "Texts to measure on", "What to measure on")
         self.corpus = CorpusPicker(session)
         self.measure = button("Measure", theme, self.start, icon="play", tip="Encode all these texts and measure")
         self.clear = button(
             "Clear", theme, self.forget_all, role="quiet", tip="Remove all measured texts from the chart"
         )
         self.cancel = button("Cancel", theme, self._task.cancel, icon="x", tip="Stop; keeps what is measured")
-        self._bar = QProgressBar()
+        self._bar = progress_bar("Progress of the measurement")
         self._phase, self._direction = label("", "caption"), label("", "caption")
         self._note = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
@@ -76,41 +77,19 @@ class MeasuredTexts(QWidget):
         self._on_source()
 
     def _build(self) -> None:
-        for metric in RATIOS:
-            self.figure.addItem(metric.title)
-            self.figure.setItemData(self.figure.count() - 1, metric.tip, _TIP)
-        self.source.addItem("Tiny World in four languages", _LANGUAGES)
-        self.source.setItemData(0, f"The same stories in {', '.join(LANGUAGE_NAMES)}", _TIP)
-        self.source.addItem("A corpus", _CORPUS)
-        self.figure.setToolTip("What the bars show")
-        self.source.setToolTip("What to measure on")
-        for box, name in ((self.figure, "Figure"), (self.source, "Texts to measure on")):
-            box.setAccessibleName(name)
+        titles = {metric.title: metric.title for metric in RATIOS}
+        fill_choice(self.figure, titles, tips={metric.title: metric.tip for metric in RATIOS})
+        sources = {_LANGUAGES: "Tiny World in four languages", _CORPUS: "A corpus"}
+        fill_choice(self.source, sources, tips={_LANGUAGES: f"The same stories in {', '.join(LANGUAGE_NAMES)}"})
+        for box in (self.figure, self.source):
             box.setMinimumWidth(110)  # may be elided with large text
             keep_wheel_for_scrolling(box)
-        self._bar.setAccessibleName("Progress of the measurement")
         self._bar.setMinimumWidth(90)
         self.corpus.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.corpus.setMaximumWidth(260)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        head = row(
-            self.figure,
-            self._direction,
-            None,
-            self._phase,
-            self._bar,
-            self.source,
-            self.corpus,
-            self.measure,
-            self.cancel,
-            self.clear,
-        )
-        lines.addLayout(head)
-        lines.addWidget(self._problem)
-        lines.addWidget(self._note)
-        lines.addWidget(self.bars, 1)
+        work = self._phase, self._bar, self.source, self.corpus, self.measure, self.cancel, self.clear
+        head = row(self.figure, self._direction, None, *work)
+        self.setLayout(column(head, self._problem, self._note, self.bars, spacing=SPACE // 2, grows=self.bars))
 
     # -- Measurements --------------------------------------------------------------------------------------------------
 
@@ -133,7 +112,7 @@ class MeasuredTexts(QWidget):
         """Whether a measurement is running."""
         return self._task.busy
 
-    def show_tokenizers(self, series: Sequence[Series], of_text: Mapping[str, Figures]) -> None:
+    def show_tokenizers(self, series: Sequence[BarSeries], of_text: Mapping[str, Figures]) -> None:
         """Compare these tokenizers; `of_text`: their figures on the text of the tab."""
         self._series, self._text_figures = series, of_text
         self._draw()
@@ -184,10 +163,9 @@ class MeasuredTexts(QWidget):
         for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._phase.setText(event.name)
-                self._bar.setRange(0, 0)
+                show_progress(self._bar)
             elif isinstance(event, Progress) and event.total > 0:
-                self._bar.setRange(0, 1000)  # the number of bytes may exceed an int
-                self._bar.setValue(1000 * event.done // event.total)
+                show_progress(self._bar, event.done, event.total)
             elif isinstance(event, MeasuredPart):
                 _, known = self._parts.get(part := self._pending.pop(0), ("", {}))
                 self._parts[part] = event.label, {**known, **event.figures}
@@ -199,19 +177,16 @@ class MeasuredTexts(QWidget):
         self._show_problem(failure.sentence)
 
     def _show_problem(self, sentence: str) -> None:
-        self._problem.setText(sentence)
-        self._problem.setVisible(bool(sentence))
+        show_words(self._problem, sentence)
 
     # -- Display -------------------------------------------------------------------------------------------------------
 
     @Slot(bool)
     def _show_busy(self, busy: bool) -> None:
-        while_busy: tuple[QWidget, ...] = (self._phase, self._bar, self.cancel)
-        else_shown: tuple[QWidget, ...] = (self.source, self.measure)
-        for widget in (*while_busy, *else_shown):
-            widget.setVisible((widget in while_busy) == busy)
-        self.corpus.setVisible(not busy and self.source.currentData() == _CORPUS)
-        self._draw()
+        show_only(
+            {self._phase: busy, self._bar: busy, self.cancel: busy, self.source: not busy, self.measure: not busy}
+        )
+        self._on_source()
 
     @Slot()
     def _on_source(self) -> None:
@@ -229,7 +204,5 @@ class MeasuredTexts(QWidget):
         self.measure.setEnabled(bool(names))
         self.clear.setVisible(bool(self._parts) and not self.busy)
         missing = [name for name in names if self._parts and self._lacks(name, list(self._parts))]
-        self._note.setText(
-            f"Not yet measured on all of these texts: {', '.join(missing)}. Click Measure to add what is missing."
-        )
-        self._note.setVisible(bool(missing) and not self.busy)
+        lacking = f"Not yet measured on all of these texts: {', '.join(missing)}. Click Measure to add what is missing."
+        show_words(self._note, lacking if missing and not self.busy else "")

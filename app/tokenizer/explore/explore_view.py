@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import button, column, frame, label, panes, row, scrolling
+from terrarium.app.kit.basics import button, frame, group, label, panes, row, scrolling
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.stat_strip import StatStrip
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.app.tokenizer.explore.bar_list import Bar, BarList
 from terrarium.app.tokenizer.explore.round_trip_strip import RoundTripStrip
@@ -55,7 +56,7 @@ class ExploreView(QWidget):
         self.lab = TokenLab(theme)
         self.round_trip = RoundTripStrip(theme)
         self.card = TokenCard()
-        self.frequent = BarList(theme, mono=True)
+        self.frequent = named(BarList(theme, mono=True), "Most frequent tokens of the text")
         self.stats = StatStrip(_STATS, theme, widest="8,888,888")
         self.show_ids = QCheckBox("Ids")
         self._build()
@@ -71,23 +72,10 @@ class ExploreView(QWidget):
         self.show_ids.setToolTip("Show each token's id below its pill")
         self.show_ids.toggled.connect(self.lab.view.set_show_ids)
         copy = button("Copy ids", self._theme, self._copy_ids, icon="copy", role="quiet", tip="Copy all ids as a list")
-        middle = QWidget()
-        lines = QVBoxLayout(middle)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(self.lab, 1)
-        lines.addWidget(self.round_trip)
-        lines.addLayout(row(self.stats, self.show_ids, copy))
-        frequent = frame("card")
-        inside = frequent.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(label("Most frequent here", "subheading"))
-        inside.addWidget(scrolling(self.frequent), 1)
-        self.frequent.setAccessibleName("Most frequent tokens of the text")
-        side = QWidget()
-        panel = column(self.card, frequent)
-        panel.setStretch(1, 1)
-        side.setLayout(panel)
+        middle = group(self.lab, self.round_trip, row(self.stats, self.show_ids, copy), grows=self.lab)
+        bars = scrolling(self.frequent)
+        frequent = frame("card", label("Most frequent here", "subheading"), bars, grows=bars)
+        side = group(self.card, frequent, grows=frequent)
         self.setLayout(panes(middle, side, sizes=(760, 240), grows=0))
 
     @property

@@ -7,18 +7,17 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
-    QHBoxLayout,
     QHeaderView,
     QSizePolicy,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import button, plain_tip
+from terrarium.app.kit.basics import button, column, plain_tip, row
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.worker.background import LatestTask
@@ -85,14 +84,8 @@ class RoundTripStrip(QFrame):
             words.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the whole line is clickable
         for words in (self._state, self._change):
             words.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(SPACE, 1, SPACE // 2, 1)
-        layout.setSpacing(SPACE)
-        for widget in (self._icon, self._state, self._change):
-            layout.addWidget(widget)
-        layout.addWidget(self._why, 1)
-        layout.addWidget(self._find)
-        layout.addWidget(self.show_all)
+        contents = self._icon, self._state, self._change, self._why, self._find, self.show_all
+        self.setLayout(row(*contents, grows=self._why, margin=(SPACE, 1, SPACE // 2, 1)))
 
     def sizeHint(self) -> QSize:
         return super().sizeHint().expandedTo(self._least)
@@ -189,6 +182,7 @@ class RoundTripStrip(QFrame):
     def _show_state(self, state: str, words: str, why: str) -> None:
         """Show a state (a key of _ICONS) and its explanation, without a difference."""
         self._theme.set_icon(self._icon, *_ICONS[state])
+        self._icon.setAccessibleName(words)
         self._state.setText(words)
         self._why.setText(why)
         self._change.setText("")
@@ -216,9 +210,8 @@ class DifferenceList(QFrame):
         self.setProperty("role", "toast")
         self._summary = ElidedLabel()
         self._summary.setProperty("role", "caption")
-        self.tree = QTreeWidget()
+        self.tree = named(QTreeWidget(), "Differences")
         self.tree.setHeaderLabels(["Character", "Becomes", "Why"])
-        self.tree.setAccessibleName("Differences")
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
         self.tree.setFrameShape(QFrame.Shape.NoFrame)
@@ -227,11 +220,7 @@ class DifferenceList(QFrame):
         self.tree.header().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self.tree.itemActivated.connect(self._on_item)
         self.tree.itemClicked.connect(self._on_item)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(self._summary)
-        layout.addWidget(self.tree)
+        self.setLayout(column(self._summary, self.tree, spacing=SPACE // 2, margin=SPACE))
 
     def set_result(self, result: RoundTrip) -> None:
         """List the differences of a result."""
@@ -240,16 +229,16 @@ class DifferenceList(QFrame):
         for difference in result.differences:
             item = QTreeWidgetItem([f"{difference.start + 1:,}", format_change(difference), difference.why])
             item.setTextAlignment(0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            for column in (1, 2):
-                item.setToolTip(column, plain_tip(difference.sentence))
+            for i in (1, 2):
+                item.setToolTip(i, plain_tip(difference.sentence))
             self.tree.addTopLevelItem(item)
         self.tree.setColumnWidth(1, min(self.tree.sizeHintForColumn(1), _MAX_CHANGE_WIDTH))
 
     def open_above(self, anchor: QWidget) -> None:
         """Show the list directly above `anchor` with the same width, or below it if there is no space."""
-        row = self.tree.sizeHintForRow(0)
+        height = self.tree.sizeHintForRow(0)
         rows = min(self.tree.topLevelItemCount(), _MAX_ROWS)
-        self.tree.setFixedHeight(rows * row + self.tree.header().sizeHint().height() + 4)
+        self.tree.setFixedHeight(rows * height + self.tree.header().sizeHint().height() + 4)
         self.setFixedSize(anchor.width(), self.sizeHint().height())
         above = anchor.mapToGlobal(QPoint(0, -self.height() - SPACE // 2))
         screen = anchor.screen().availableGeometry()

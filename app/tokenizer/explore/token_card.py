@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QFormLayout, QFrame, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFormLayout, QFrame, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.basics import column, group, label, plain_tip, stacked
 from terrarium.app.kit.theme import SPACE
 from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.models.tokenizers import Piece
@@ -33,21 +33,10 @@ class TokenCard(QFrame):
             for widget in (caption, self._values[name]):
                 widget.setToolTip(plain_tip(tip))
             rows.addRow(caption, self._values[name])
-        about = QWidget()
-        column = QVBoxLayout(about)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2 * SPACE)
-        column.addWidget(self._display)
-        column.addLayout(rows)
-        column.addStretch(1)
         hint = label(_HINT, "muted", wrap=True)
         hint.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._pages = QStackedWidget()
-        self._pages.addWidget(hint)
-        self._pages.addWidget(about)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addWidget(self._pages)
+        self._pages = stacked(hint, group(self._display, rows, None, spacing=2 * SPACE))
+        self.setLayout(column(self._pages, margin=2 * SPACE))
 
     def minimumSizeHint(self) -> QSize:
         # Enough for a typical token, so that the card below does not jump.

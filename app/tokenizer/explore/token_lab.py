@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
 from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QSplitter, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QTextEdit, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import frame, label, separator
+from terrarium.app.kit.basics import frame, group, label, separator
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.text.text_box import TextBox, TruncationNote, highlight
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.token_view import TokenView
@@ -38,9 +39,8 @@ class TokenLab(QSplitter):
         self.text = ""
         self.tokens: EncodedText | None = None
         self._offsets = TextOffsets("")
-        self.editor = TextBox()
+        self.editor = named(TextBox(), "Text")
         self.editor.setProperty("role", "mono")
-        self.editor.setAccessibleName("Text")
         self.editor.setPlaceholderText("Type or paste a text")
         self.editor.setTabChangesFocus(True)
         self.editor.viewport().setMouseTracking(True)
@@ -64,20 +64,8 @@ class TokenLab(QSplitter):
 
     def _build(self) -> None:
         self._busy.hide()
-        upper = QWidget()
-        column = QVBoxLayout(upper)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(SPACE // 2)
-        for widget in (self.editor, self._held, self._busy):
-            column.addWidget(widget)
-        self.addWidget(upper)
-        lower = frame("card", margin=4, spacing=4)
-        lines = lower.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(self.view, 1)
-        lines.addWidget(separator())
-        lines.addWidget(self.bytes)
-        self.addWidget(lower)
+        self.addWidget(group(self.editor, self._held, self._busy, spacing=SPACE // 2))
+        self.addWidget(frame("card", self.view, separator(), self.bytes, margin=4, spacing=4, grows=self.view))
         self.setChildrenCollapsible(False)
         self.setStretchFactor(0, 1)
         self.setStretchFactor(1, 2)

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import (
-    QComboBox,
-    QDialogButtonBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLineEdit,
-    QMenu,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QMenu, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip
+from terrarium.app.kit.basics import button, column, label, plain_tip, row
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.inputs import choice, fill_choice, line_edit
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.making.importing import PatternRequest, TokenizerImporter
@@ -55,9 +47,7 @@ class TokenizerImport(QWidget):
             entry.triggered.connect(lambda checked=False, ask=ask: ask())
         self.button.setMenu(self.menu)
         self.dialog: PatternDialog | HubDialog | None = None
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.button)
+        self.setLayout(row(self.button))
         self.importer = TokenizerImporter(session.library, session.tokenizers, session.notices, self)
         self.importer.changed.connect(self._on_changed)
         self.button.clicked.connect(self.importer.cancel)
@@ -142,14 +132,8 @@ class _Question(Dialog):
         self.import_button.setDefault(True)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE + SPACE // 2)
-        layout.addWidget(label(title, "heading"))
-        layout.addWidget(label(text, wrap=True))
-        layout.addWidget(field)
-        layout.addWidget(label(note, "caption", wrap=True))
-        layout.addWidget(self.buttons)
+        contents = label(title, "heading"), label(text, wrap=True), field, label(note, "caption", wrap=True)
+        self.setLayout(column(*contents, self.buttons, spacing=SPACE + SPACE // 2, margin=2 * SPACE))
         field.setFocus()
 
 
@@ -160,11 +144,8 @@ class PatternDialog(_Question):
         from terrarium.models.tokenizers.foreign.patterns import PATTERNS
 
         self._request = request
-        self.pattern = QComboBox()
-        self.pattern.setAccessibleName("Word pattern")
-        for name, pattern in PATTERNS.items():
-            self.pattern.addItem(f"{name}: {pattern.used_by}", name)
-        self.pattern.setCurrentIndex(self.pattern.findData("cl100k"))
+        self.pattern = choice("Word pattern")
+        fill_choice(self.pattern, {name: f"{name}: {each.used_by}" for name, each in PATTERNS.items()}, "cl100k")
         super().__init__(
             "Which word pattern?",
             f"{_file_name(request.source)} has tokens, but does not define how text is split into words before "
@@ -184,9 +165,7 @@ class HubDialog(_Question):
     """Asks for the name of a model on the Hugging Face hub."""
 
     def __init__(self, parent: QWidget) -> None:
-        self.name = QLineEdit()
-        self.name.setAccessibleName("Name on the hub")
-        self.name.setPlaceholderText("openai-community/gpt2")
+        self.name = line_edit("Name on the hub", placeholder="openai-community/gpt2")
         super().__init__(
             "Import from the Hugging Face hub",
             "The name of a model, as at the end of its address huggingface.co/…",

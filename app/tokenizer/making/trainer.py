@@ -5,21 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QComboBox,
-    QGridLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QProgressBar,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, frame, label, plain_tip, row, scrolling
+from terrarium.app.kit.basics import button, column, frame, group, label, row, scrolled, show_words, stacked
 from terrarium.app.kit.forms.config_form import ConfigForm
-from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.forms.slot_row import ROW_MARGIN
+from terrarium.app.kit.inputs import caption, choice, fill_choice, grid, line_edit, named, progress_bar, show_progress
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -66,21 +59,20 @@ class TokenizerTrainer(QWidget):
         self._theme, self._free_name = theme, free_name
         self._name_is_automatic = True
         self._busy = False
-        self.kind = _combo({kind: (words(kind), _KIND_TIPS[kind]) for kind in KINDS})
-        self.source = CorpusPicker(session, _TEXT_TIP)
-        self.vocab = IntBox(2, 1_000_000, 256)
-        self.name = QLineEdit()
+        self.kind = choice("Kind", "What a token is", width=12)
+        fill_choice(self.kind, {kind: words(kind) for kind in KINDS}, "bpe", _KIND_TIPS)
+        self.source = named(CorpusPicker(session, _TEXT_TIP), "Text", _TEXT_TIP)
+        self.vocab = named(IntBox(2, 1_000_000, 256), "Vocabulary", "Maximum number of distinct tokens")
+        self.name = line_edit("Name", "Its name in the library")
         self.options: ConfigForm | None = None
-        self._options_box = QVBoxLayout()
+        self._options_box = column()
         self._about_kind = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
-        self.progress_bar = QProgressBar()
+        self.progress_bar = progress_bar("Progress of the training")
         self._phase, self._notice = label("", wrap=True), label("", "caption", wrap=True)
         self._numbers = label("", "caption")
-        self._pages = QStackedWidget()
         self.growth = GrowthChart(theme, _HINT)
         self._build()
-        self.kind.setCurrentIndex(self.kind.findData("bpe"))
         self.vocab.setValue(1024)
         self._on_kind()
         self.kind.currentIndexChanged.connect(self._on_kind)
@@ -89,69 +81,22 @@ class TokenizerTrainer(QWidget):
         self.name.textEdited.connect(self._on_name_edited)
 
     def _build(self) -> None:
-        form = QWidget()
-        lines = QGridLayout(form)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
-        lines.setColumnStretch(1, 1)
-        for text, widget, tip in (
-            ("Text", self.source, _TEXT_TIP),
-            ("Kind", self.kind, "What a token is"),
-            ("", self._about_kind, ""),
-            ("Vocabulary", self.vocab, "Maximum number of distinct tokens"),
-            ("Name", self.name, "Its name in the library"),
-        ):
-            at = lines.rowCount()
-            lines.addWidget(widget, at, 1)
-            if text:
-                name = label(text)
-                name.setBuddy(widget)
-                lines.addWidget(name, at, 0)
-                widget.setAccessibleName(text)
-                for each in (name, widget):
-                    each.setToolTip(plain_tip(tip))
-        self._options_box.setContentsMargins(0, 0, 0, 0)
-        lines.addLayout(self._options_box, lines.rowCount(), 0, 1, 2)
-        lines.setRowStretch(lines.rowCount(), 1)
-        self.start_button = button(
-            "Train", self._theme, self._on_train, icon="play", role="primary", tip="Train it and add it to the library"
-        )
-        left = frame("card")
-        side = left.layout()
-        assert isinstance(side, QVBoxLayout)
-        side.addWidget(label("Train a new tokenizer", "subheading"))
-        filling = QWidget()
-        inside = QVBoxLayout(filling)
-        inside.setContentsMargins(0, 0, 0, 0)
-        inside.addWidget(scrolling(form), 1)
-        inside.addWidget(self.problem)
-        inside.addLayout(row(None, self.start_button))
-        self.problem.hide()
-        self._pages.addWidget(filling)
-        self._pages.addWidget(self._progress_page())
-        side.addWidget(self._pages, 1)
-        right = frame("card")
-        chart = right.layout()
-        assert chart is not None
-        chart.addWidget(self.growth)
-        whole = QHBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(SPACE)
-        whole.addWidget(left, 5)
-        whole.addWidget(right, 6)
-
-    def _progress_page(self) -> QWidget:
-        going = QWidget()
-        column = QVBoxLayout(going)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(SPACE)
-        self.progress_bar.setAccessibleName("Progress of the training")
+        editors = (self.source, self.kind, self._about_kind, self.vocab, self.name)
+        captions = [caption(each.accessibleName(), each, tip=each.toolTip()) for each in editors]
+        fields = grid(*zip(captions, editors, strict=True), grows=1, spacing=(SPACE, SPACE))
+        fields.setContentsMargins(*ROW_MARGIN)
+        tip = "Train it and add it to the library"
+        self.start_button = button("Train", self._theme, self._on_train, icon="play", role="primary", tip=tip)
         cancel = button("Cancel", self._theme, self.cancel_requested.emit, icon="x", tip="Stop; nothing is kept")
-        for part in (self._phase, self.progress_bar, self._numbers, self._notice):
-            column.addWidget(part)
-        column.addLayout(row(None, cancel))
-        column.addStretch(1)
-        return going
+        form = scrolled(fields, self._options_box, None)
+        self._pages = stacked(
+            group(form, self.problem, row(None, self.start_button), grows=form),
+            group(self._phase, self.progress_bar, self._numbers, self._notice, row(None, cancel), None),
+        )
+        self.problem.hide()
+        left = frame("card", label("Train a new tokenizer", "subheading"), self._pages, grows=self._pages)
+        right = frame("card", self.growth)
+        self.setLayout(row(left, right, grows={left: 5, right: 6}))
 
     # -- During the training -------------------------------------------------------------------------------------------
 
@@ -172,11 +117,10 @@ class TokenizerTrainer(QWidget):
         for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._phase.setText(event.name)
-                self.progress_bar.setRange(0, 0)
+                show_progress(self.progress_bar)
                 self._numbers.setText(" ")
             elif isinstance(event, Progress) and event.total > 0:
-                self.progress_bar.setRange(0, event.total)
-                self.progress_bar.setValue(event.done)
+                show_progress(self.progress_bar, event.done, event.total)
                 self._numbers.setText(f"{event.done:,} of {event.total:,}")
             elif isinstance(event, Notice):
                 self._notice.setText(event.sentence)
@@ -187,8 +131,7 @@ class TokenizerTrainer(QWidget):
 
     def show_problem(self, sentence: str) -> None:
         """Show a problem below the form; "" clears it."""
-        self.problem.setText(sentence)
-        self.problem.setVisible(bool(sentence))
+        show_words(self.problem, sentence)
 
     def train(self) -> None:
         """Start the training, like the button."""
@@ -241,14 +184,3 @@ class TokenizerTrainer(QWidget):
         self.vocab.interpretText()
         kind, size = self.kind.currentData(), self.vocab.value()
         self.train_requested.emit(self.name.text().strip(), kind, size, self.source.choice, self.options.config)
-
-
-def _combo(choices: dict[str, tuple[str, str]]) -> QComboBox:
-    combo = QComboBox()
-    for i, (value, (name, tip)) in enumerate(choices.items()):
-        combo.addItem(name, value)
-        combo.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    keep_wheel_for_scrolling(combo)
-    return combo

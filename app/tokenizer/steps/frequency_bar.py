@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import button, label, row
+from terrarium.app.kit.basics import button, column, group, label, row, stacked
+from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -43,8 +44,7 @@ class FrequencyBar(QWidget):
         self.count_button = button("Count", theme, self.count, tip=tip)
         self.cancel_button = button("Cancel", theme, self.cancel, tip="Stop counting")
         self.note = label(_NOTHING, "caption", wrap=True)
-        self._phase, self._progress = ElidedLabel(), QProgressBar()
-        self._pages = QStackedWidget()
+        self._phase, self._progress = ElidedLabel(), progress_bar("Progress of the count")
         self._build()
         self._task.events_received.connect(self._on_events)
         self._task.done.connect(self._on_done)
@@ -53,24 +53,12 @@ class FrequencyBar(QWidget):
 
     def _build(self) -> None:
         self._phase.setProperty("role", "caption")
-        self._progress.setTextVisible(False)
-        choosing, counting = wrapping(self.picker, self.count_button, spacing=SPACE // 2), QWidget()
-        lines = QVBoxLayout()
-        lines.setSpacing(SPACE // 2)
-        lines.addWidget(self._phase)
-        lines.addWidget(self._progress)
-        beside = row(spacing=SPACE)
-        beside.addLayout(lines, 1)
-        beside.addWidget(self.cancel_button)
-        counting.setLayout(beside)
+        choosing = wrapping(self.picker, self.count_button, spacing=SPACE // 2)
+        lines = column(self._phase, self._progress, spacing=SPACE // 2)
+        counting = group(row(lines, self.cancel_button, grows=lines))
         counting.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)  # as high as the other page
-        self._pages.addWidget(choosing)
-        self._pages.addWidget(counting)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(self._pages)
-        layout.addWidget(self.note)
+        self._pages = stacked(choosing, counting)
+        self.setLayout(column(self._pages, self.note, spacing=SPACE // 2))
 
     @property
     def is_busy(self) -> bool:
@@ -97,7 +85,7 @@ class FrequencyBar(QWidget):
             return (yield from count_frequencies(steps, label, texts, n_bytes))
 
         self._phase.setText("Reading")
-        self._progress.setRange(0, 0)
+        show_progress(self._progress)
         self._task.drive(work)
 
     def cancel(self) -> None:
@@ -109,10 +97,9 @@ class FrequencyBar(QWidget):
         for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._phase.setText(event.name)
-                self._progress.setRange(0, 0)
+                show_progress(self._progress)
             elif isinstance(event, Progress) and event.total:
-                self._progress.setRange(0, 1000)
-                self._progress.setValue(round(1000 * event.done / event.total))
+                show_progress(self._progress, event.done, event.total)
 
     @Slot(object)
     def _on_done(self, found: Frequencies) -> None:

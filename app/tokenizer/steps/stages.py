@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from terrarium.app.kit.basics import label, set_role
+from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
@@ -30,11 +31,8 @@ class Stages(QWidget):
         super().__init__(parent)
         self.text, self.normalized = ElidedLabel(), ElidedLabel()
         self.about_normalized, self.about_words = label("", "caption", wrap=True), label("", "caption", wrap=True)
-        self.own = QLineEdit()
-        self.own.setPlaceholderText("Or type your own word")
-        self.own.setToolTip("Used instead of your text unless empty; spaces count")
-        self.own.setAccessibleName("Your own word")
-        self.own.setClearButtonEnabled(True)
+        tip = "Used instead of your text unless empty; spaces count"
+        self.own = line_edit("Your own word", tip, "Or type your own word", clears=True)
         self.strip = WordStrip(theme)
         for widget in (self.text, self.normalized):
             set_role(widget, "mono")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QHeaderView, QWidget
 
-from terrarium.app.kit.basics import plain_tip
-from terrarium.app.kit.tables import plain_table
+from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
 from terrarium.app.tokenizer.steps.presenter import StepPresenter
 
-_Index = QModelIndex | QPersistentModelIndex
-_NO_INDEX = QModelIndex()
 _SAMPLED_ROWS, _PADDING = 100, 24  # rows sampled for the width of a column; pixels around its text
 _WIDE = ("Merge", "Piece", "Last piece", "Word", "Token")  # columns that share the spare width
 
@@ -26,7 +23,7 @@ _TIPS = {
 }
 
 
-class StepTable(QTableView):
+class StepTable(RecordTable):
     """A row for each step, with the current one selected.
 
     Signals:
@@ -36,33 +33,33 @@ class StepTable(QTableView):
     step_chosen = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._rows = _Rows(theme, self)
-        self.setModel(self._rows)
-        plain_table(self, "Steps in order")
-        self.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+        super().__init__("Steps in order", theme, parent=parent)
+        self._presenter: StepPresenter | None = None
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._silent = False
-        self.selectionModel().currentRowChanged.connect(self._on_row)
+        self.record_reached.connect(self._on_row)
         theme.theme_changed.connect(self._size)
 
     def show_presenter(self, presenter: StepPresenter | None) -> None:
         """Show the steps of a presenter; None for none."""
         self._silent = True
-        self._rows.set_presenter(presenter)
+        self._presenter = presenter
+        if presenter is None:
+            self.show_records((), ())
+        else:
+            glyphs = Glyphs(self._theme.mono_font(0.95))
+            self.show_records(range(presenter.n_rows), _columns(presenter, glyphs))
         self._silent = False
         self._size()
 
     def show_step(self, step: int) -> None:
         """Select the row of a step without emitting a signal."""
-        presenter = self._rows.presenter
-        row = presenter.row_of(step) if presenter is not None else -1
+        row = self._presenter.row_of(step) if self._presenter is not None else -1
         self._silent = True
-        if 0 <= row < self._rows.rowCount():
+        if 0 <= row < len(self.records):
             self.selectRow(row)
-            self.scrollTo(self._rows.index(row, 0))
+            self.scrollTo(self.model().index(row, 0))
         else:
             self.setCurrentIndex(QModelIndex())
             self.clearSelection()
@@ -72,13 +69,13 @@ class StepTable(QTableView):
         super().resizeEvent(event)
         self.scrollTo(self.currentIndex())
 
-    def _on_row(self, index: QModelIndex) -> None:
-        presenter = self._rows.presenter
-        if index.isValid() and not self._silent and presenter is not None:
-            self.step_chosen.emit(presenter.step_of(index.row()))
+    @Slot(object)
+    def _on_row(self, row: int) -> None:
+        if not self._silent and self._presenter is not None:
+            self.step_chosen.emit(self._presenter.step_of(row))
 
     def _size(self) -> None:
-        header, presenter = self.horizontalHeader(), self._rows.presenter
+        header, presenter = self.horizontalHeader(), self._presenter
         self.verticalHeader().setDefaultSectionSize(round(26 * self._theme.text_scale))
         if presenter is None:
             return
@@ -94,46 +91,17 @@ class StepTable(QTableView):
             self.setColumnWidth(column, max(widest, heads.horizontalAdvance(name)) + _PADDING)
 
 
-class _Rows(QAbstractTableModel):
-    def __init__(self, theme: ThemeProvider, parent: QObject) -> None:
-        super().__init__(parent)
-        self._theme, self._glyphs = theme, Glyphs(theme.mono_font(0.95))
-        self.presenter: StepPresenter | None = None
+def _columns(presenter: StepPresenter, glyphs: Glyphs) -> list[Column]:
+    """Return the columns; their records are the numbers of rows."""
 
-    def set_presenter(self, presenter: StepPresenter | None) -> None:
-        self.beginResetModel()
-        self.presenter = presenter
-        self.endResetModel()
+    def column(at: int, title: str) -> Column:
+        return Column(
+            title=title,
+            about=_TIPS.get(title, ""),
+            value=lambda row: glyphs.drawable(presenter.cell(row, at)),
+            mono=0.95,
+            is_number=title not in _WIDE,
+            tone=None if title else lambda row: "muted",
+        )
 
-    def rowCount(self, parent: _Index = _NO_INDEX) -> int:
-        return 0 if parent.isValid() or self.presenter is None else self.presenter.n_rows
-
-    def columnCount(self, parent: _Index = _NO_INDEX) -> int:
-        return 0 if parent.isValid() or self.presenter is None else len(self.presenter.headers)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if self.presenter is None or orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self.presenter.headers[section]
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return _TIPS.get(self.presenter.headers[section])
-        return self._alignment(section) if role == Qt.ItemDataRole.TextAlignmentRole else None
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        assert self.presenter is not None
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            cell = self._glyphs.drawable(self.presenter.cell(index.row(), index.column()))
-            return cell if role == Qt.ItemDataRole.DisplayRole else plain_tip(cell)
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return self._alignment(index.column())
-        if role == Qt.ItemDataRole.FontRole:
-            return self._theme.mono_font(0.95)
-        if role == Qt.ItemDataRole.ForegroundRole and not self.presenter.headers[index.column()]:
-            return self._theme.theme.color("muted")
-        return None
-
-    def _alignment(self, column: int) -> Qt.AlignmentFlag:
-        assert self.presenter is not None
-        side = Qt.AlignmentFlag.AlignLeft if self.presenter.headers[column] in _WIDE else Qt.AlignmentFlag.AlignRight
-        return side | Qt.AlignmentFlag.AlignVCenter
+    return [column(at, title) for at, title in enumerate(presenter.headers)]

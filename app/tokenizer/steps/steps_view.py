@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import EmptyState, frame, label, panes, set_role, titled_card
+from terrarium.app.kit.basics import EmptyState, column, frame, group, label, panes, set_role, stacked, titled_card
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -63,9 +63,8 @@ class StepsView(QWidget):
         self.summary, self.verdict = ElidedLabel(), ElidedLabel()
         self.sentence = ElidedLabel()
         self.description = ElidedLabel()
-        self.line = QStackedWidget()
         self._table_title = label("Steps in order", "subheading")
-        self.pages, self.boards = _Squeezable(), QStackedWidget()
+        self.pages = _Squeezable()
         self.message = EmptyState("No words", "Type a text in Explore, or your own word above.")
         self.problem = label("", "error", wrap=True)
         self._build()
@@ -79,36 +78,19 @@ class StepsView(QWidget):
         set_role(self.sentence, "subheading")
         set_role(self.description, "muted")
         self.problem.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        for page in (self.board, self.message, self.problem):
-            self.boards.addWidget(page)
+        self.boards = stacked(self.board, self.message, self.problem)
         drawn = titled_card("", self.summary, self.verdict, self.boards)
-        listed = titled_card("", self._table_title, WholeRows(self.table), self.frequencies)
-        lines = listed.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.setStretch(lines.count() - 2, 1)
-        lines.setStretch(lines.count() - 1, 0)
-        for words in (self.sentence, self.description):
-            self.line.addWidget(words)
+        table = WholeRows(self.table)
+        listed = titled_card("", self._table_title, table, self.frequencies, grows=table)
+        self.line = stacked(self.sentence, self.description)
         self.line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        above, below = frame("card", spacing=SPACE // 2), frame("card", spacing=SPACE // 2)
-        for box, widgets in ((above, [self.stages]), (below, [self.line, self.transport])):
-            inside = box.layout()
-            assert inside is not None
-            inside.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE)
-            for widget in widgets:
-                inside.addWidget(widget)
-        content = QWidget()
-        column = QVBoxLayout(content)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(SPACE)
-        column.addWidget(above)
-        column.addLayout(panes(drawn, listed, sizes=(700, 330), grows=0), 1)
-        column.addWidget(below)
-        self.pages.addWidget(content)
+        margin = (SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE)
+        above = frame("card", self.stages, margin=margin)
+        below = frame("card", self.line, self.transport, margin=margin, spacing=SPACE // 2)
+        middle = panes(drawn, listed, sizes=(700, 330), grows=0)
+        self.pages.addWidget(group(above, middle, below, grows=middle))
         self.pages.addWidget(EmptyState("No tokenizer", "Choose or train a tokenizer to see how it works."))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.pages)
+        self.setLayout(column(self.pages))
 
     def _connect(self) -> None:
         self.pause.timeout.connect(self._analyse)

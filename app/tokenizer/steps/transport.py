@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QSlider, QWidget
 
 from terrarium.app.kit.basics import button, row
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import choice, fill_choice, named
 from terrarium.app.kit.labels import NumberLabel
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Steps per second."""
@@ -38,29 +39,19 @@ class Transport(QWidget):
         self.play_button = button("", theme, self.toggle, icon="play", role="primary", tip="Play (Space)")
         self.forward_button = button("", theme, self.forward, icon="caret-right", tip="One step forward (Right)")
         self.last_button = button("", theme, self.last, icon="skip-forward", tip="To the end (End)")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Step")
-        self.slider.setToolTip("Drag through the steps")
+        self.slider = named(QSlider(Qt.Orientation.Horizontal), "Step", "Drag through the steps")
         keep_wheel_for_scrolling(self.slider)
         self.step_label = NumberLabel(16, "mono-small")
-        self.speed = QComboBox()
-        for speed in SPEEDS:
-            self.speed.addItem(f"{speed:g}×", speed)
-        self.speed.setCurrentIndex(SPEEDS.index(1.0))
-        self.speed.setAccessibleName("Speed")
-        self.speed.setToolTip("1× is one step per second")
-        keep_wheel_for_scrolling(self.speed)
+        self.speed = choice("Speed", "1× is one step per second")
+        fill_choice(self.speed, {speed: f"{speed:g}×" for speed in SPEEDS}, 1.0)
         self.through_all_words = QCheckBox("All words")
         self.through_all_words.setToolTip("Continue with the next word after the last step")
         buttons = (self.first_button, self.back_button, self.play_button, self.forward_button, self.last_button)
         for widget in (*buttons, self.slider):
             # A click must not take keyboard focus from the drawing.
             widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        line = row(*buttons, self.slider, self.step_label, self.speed, self.through_all_words, spacing=SPACE)
-        line.setStretch(len(buttons), 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(line)
+        contents = *buttons, self.slider, self.step_label, self.speed, self.through_all_words
+        self.setLayout(row(*contents, grows=self.slider))
         self.slider.sliderPressed.connect(self.pause)
         self.slider.valueChanged.connect(self.go)
         self.speed.currentIndexChanged.connect(self._set_interval)

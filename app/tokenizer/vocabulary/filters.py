@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QComboBox, QWidget
 
-from terrarium.app.kit.basics import plain_tip, set_role
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.theme import SPACE
+from terrarium.app.kit.basics import row, set_role
+from terrarium.app.kit.inputs import choice, fill_choice, line_edit
 from terrarium.app.tokenizer.vocabulary.token_finder import USE_FILTERS
 from terrarium.models.tokenizers.vocabulary.token_counts import Usage
 from terrarium.models.tokenizers.vocabulary.token_types import TYPES
@@ -44,25 +43,17 @@ class VocabularyFilters(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.search = QLineEdit()
-        self.search.setAccessibleName("Search")
-        self.search.setPlaceholderText("Text, /regular expression/ or #id")
-        self.search.setToolTip(plain_tip(_SEARCH_TIP))
-        self.search.setClearButtonEnabled(True)
+        self.search = line_edit("Search", _SEARCH_TIP, "Text, /regular expression/ or #id", clears=True)
         self.search.setMinimumWidth(140)
         self.search.textChanged.connect(self.changed)
         self.search.returnPressed.connect(self.submitted)
-        self.types, self.uses = _box("Type"), _box("Use")
+        self.types = choice("Type", "Show tokens of one type only")
+        self.uses = choice("Use", "Show only tokens that the corpus uses in one way")
         self.types.currentIndexChanged.connect(self.changed)
         self.uses.currentIndexChanged.connect(self.changed)
         for key, act in ((Qt.Key.Key_Down, self.submitted.emit), (Qt.Key.Key_Escape, self.search.clear)):
             QShortcut(QKeySequence(key), self.search, act, context=Qt.ShortcutContext.WidgetShortcut)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.search, 1)
-        layout.addWidget(self.types)
-        layout.addWidget(self.uses)
+        self.setLayout(row(self.search, self.types, self.uses, grows=self.search))
 
     @property
     def text(self) -> str:
@@ -109,21 +100,7 @@ class VocabularyFilters(QWidget):
             set_role(self.search, "", invalid="true" if is_wrong else "")
 
 
-def _box(name: str) -> QComboBox:
-    box = QComboBox()
-    box.setAccessibleName(name)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-    keep_wheel_for_scrolling(box)
-    return box
-
-
 def _fill(box: QComboBox, all_words: str, entries: list[tuple[str, str, str]]) -> None:
-    chosen = box.currentData()
-    with QSignalBlocker(box):
-        box.clear()
-        box.addItem(all_words, "")
-        for i, (words, value, tip) in enumerate(entries, start=1):
-            box.addItem(words, value)
-            box.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
-        box.setCurrentIndex(max(box.findData(chosen), 0))
+    named = {value: words for words, value, _ in entries}
+    fill_choice(box, {"": all_words, **named}, box.currentData(), {value: tip for _, value, tip in entries})
     box.setEnabled(bool(entries))

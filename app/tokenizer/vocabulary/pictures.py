@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.app.kit.plots.pictures import Axis, BarPicture, Line, LinePicture, round_ticks
+from terrarium.app.kit.plots.pictures import Axis, round_ticks
+from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series, main_curve, other_curve
 from terrarium.models.number_words import format_count, format_percent, format_size, format_times
 from terrarium.models.tokenizers.vocabulary.token_counts import Usage
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
@@ -18,7 +19,7 @@ LONGEST = 20
 _MAX_POINTS = 200
 
 
-def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
+def lengths_picture(vocabulary: Vocabulary) -> PlotSpec:
     """Plot the number of tokens of each length in bytes."""
     longest = int(vocabulary.n_bytes.max(initial=1))
     shown = min(longest, LONGEST)
@@ -32,39 +33,46 @@ def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
         length = f"{i + 1} or more bytes" if i + 1 == shown < longest else format_count(i + 1, "byte")
         return f"{length}: {format_count(int(values[i]), 'token')}, {format_percent(values[i] / len(vocabulary), 1)}"
 
-    return BarPicture(
+    x = np.arange(1.0, shown + 1)
+    return PlotSpec(
+        series=(Series(x=x, y=values.astype(np.float64), kind="bars", name="Tokens", in_legend=False),),
         title="Length",
-        values=values,
-        x=Axis(title="Bytes in a token", low=0.4, high=shown + 0.6, ticks=ticks),
-        y=Axis(title="Tokens", low=0.0, high=height.high, ticks=heights),
-        describe=describe,
+        x_title="Bytes in a token",
+        y_title="Tokens",
+        x_range=(0.4, shown + 0.6),
+        y_range=(0.0, height.high),
+        x_names=ticks,
+        y_names=heights,
+        words=describe,
     )
 
 
-def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
+def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> PlotSpec:
     """Plot frequency by rank on logarithmic axes, with Zipf's law (∝ 1 / rank) for comparison."""
     ranks = _spread(len(usage.frequencies))
     values = usage.frequencies[ranks - 1]
-    top = math.log10(usage.frequencies[0])
 
     def describe(i: int) -> str:
         row = int(usage.order[ranks[i] - 1])
         return f"rank {ranks[i]:,}: {vocabulary.shown[row]}\noccurs {format_times(int(values[i]))}"
 
-    return LinePicture(
-        title="Frequency",
-        at=np.log10(ranks),
-        lines=(
-            Line(values=np.log10(values).astype(np.float32)),
-            Line(values=(top - np.log10(ranks)).astype(np.float32), name="1 / rank", tone="other"),
+    x = ranks.astype(np.float64)
+    return PlotSpec(
+        series=(
+            main_curve(x, values.astype(np.float64), "Occurrences"),
+            other_curve(x, usage.frequencies[0] / x, "1 / rank"),
         ),
-        x=_powers("Rank", len(usage.frequencies)),
-        y=_powers("Occurrences", float(usage.frequencies[0])),
-        describe=describe,
+        title="Frequency",
+        x_title="Rank",
+        y_title="Occurrences",
+        x_range=(1.0, max(x[-1], 2.0)),
+        y_range=(1.0, max(float(values[0]), 2.0)),
+        is_log_x=True,
+        words=describe,
     )
 
 
-def coverage_picture(usage: Usage) -> LinePicture:
+def coverage_picture(usage: Usage) -> PlotSpec:
     """Plot the share of the corpus that the n most frequent tokens cover, by n."""
     ranks = _spread(len(usage.frequencies))
     values = 100 * usage.coverage[ranks - 1]
@@ -73,16 +81,17 @@ def coverage_picture(usage: Usage) -> LinePicture:
         tokens = "The most frequent token" if ranks[i] == 1 else f"The {ranks[i]:,} most frequent"
         return f"{tokens}:\n{values[i]:.1f} % of the corpus"
 
-    return LinePicture(
+    x = ranks.astype(np.float64)
+    return PlotSpec(
+        series=(main_curve(x, values),),
+        goals=(Goal(value=90.0, name="90 %", at_left=True),),
         title="Coverage",
-        at=np.log10(ranks),
-        lines=(
-            Line(values=values.astype(np.float32)),
-            Line(values=np.full(len(ranks), 90, np.float32), name="90 %", tone="other"),
-        ),
-        x=_powers("Most frequent tokens", len(usage.frequencies)),
-        y=Axis(title="% of the corpus", low=0.0, high=100.0),
-        describe=describe,
+        x_title="Most frequent tokens",
+        y_title="% of the corpus",
+        x_range=(1.0, max(x[-1], 2.0)),
+        y_range=(0.0, 100.0),
+        is_log_x=True,
+        words=describe,
     )
 
 
@@ -122,11 +131,3 @@ def short(n: float) -> str:
 def _spread(n: int) -> NDArray[np.int64]:
     """Return ranks from 1 to n, evenly spaced on a logarithmic axis."""
     return np.unique(np.round(np.logspace(0, math.log10(max(n, 1)), _MAX_POINTS)).astype(np.int64))
-
-
-def _powers(title: str, top: float) -> Axis:
-    """Return a logarithmic axis from 1 to at least `top`, with the powers of ten, or every other one."""
-    high = max(math.log10(top), 0.3)
-    step = 1 if high < 5 else 2
-    ticks = tuple((float(power), short(10.0**power)) for power in range(0, math.floor(high) + 1, step))
-    return Axis(title=title, low=0.0, high=high, ticks=ticks)

@@ -6,12 +6,12 @@ from html import escape
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QGuiApplication
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row, scrolling
+from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, scrolling, stacked
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.glyphs import Glyphs
-from terrarium.app.tokenizer.vocabulary.model import copied_text, format_hex
+from terrarium.app.tokenizer.vocabulary.token_cells import copied_text, format_hex
 from terrarium.models.number_words import format_count, with_minus
 from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from terrarium.models.tokenizers.vocabulary.token_types import TYPES
@@ -58,7 +58,6 @@ class TokenFacts(QFrame):
         self._shown = label("", "number")
         self._values = {name: label("", wrap=True, selectable=True) for name in _ROWS}
         self._captions = {name: label(name, "muted") for name in _ROWS}
-        self._pages = QStackedWidget()
         self._build()
         theme.theme_changed.connect(self._restyle)
 
@@ -72,9 +71,9 @@ class TokenFacts(QFrame):
             value, caption = self._values[name], self._captions[name]
             if name in _MONO:
                 value.setProperty("role", "mono")
-            for column, widget in enumerate((caption, value)):
+            for at, widget in enumerate((caption, value)):
                 widget.setToolTip(plain_tip(tip))
-                rows.addWidget(widget, line, column, Qt.AlignmentFlag.AlignTop if widget is caption else _ANY)
+                rows.addWidget(widget, line, at, Qt.AlignmentFlag.AlignTop if widget is caption else _ANY)
         for name in _LINKS:
             self._make_links(self._values[name])
         copy_text = button(
@@ -83,26 +82,12 @@ class TokenFacts(QFrame):
         copy_id = button(
             "Copy id", self._theme, self.copy_id, icon="copy", role="quiet", tip="Ctrl+Shift+C in the table"
         )
-        lines = QWidget()
-        inside = QVBoxLayout(lines)
-        inside.setContentsMargins(0, 0, 0, 0)
-        inside.setSpacing(SPACE)
-        inside.addWidget(self._shown)
-        inside.addLayout(rows)
-        inside.addStretch(1)
-        about = QWidget()
-        whole = QVBoxLayout(about)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(SPACE)
-        whole.addWidget(scrolling(lines), 1)
-        whole.addLayout(row(copy_text, copy_id, None, spacing=0))
+        lines = scrolling(group(self._shown, rows, None))
+        about = group(lines, row(copy_text, copy_id, None, spacing=0), grows=lines)
         hint = label(_HINT, "muted", wrap=True)
         hint.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._pages.addWidget(hint)
-        self._pages.addWidget(about)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE + 4, SPACE, SPACE)
-        layout.addWidget(self._pages)
+        self._pages = stacked(hint, about)
+        self.setLayout(column(self._pages, margin=(2 * SPACE, SPACE + 4, SPACE, SPACE)))
 
     def _make_links(self, value: QLabel) -> None:
         value.setTextFormat(Qt.TextFormat.RichText)

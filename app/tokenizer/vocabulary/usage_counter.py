@@ -6,12 +6,13 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
+from PySide6.QtWidgets import QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import button, label, set_role
+from terrarium.app.kit.basics import button, label, row, set_role, show_only
+from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker
 from terrarium.app.worker.background import LatestTask, latest_progress
@@ -21,8 +22,6 @@ from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.library.library import Library
 from terrarium.models.tokenizers.vocabulary.token_counts import Usage, count_tokens
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
-
-_SCALE = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,19 +51,12 @@ class UsageCounter(QWidget):
         tip = "Encode the corpus and count how often each token occurs"
         self.start = button("Count", theme, self.count, icon="hash", tip=tip)
         self.cancel = button("Cancel", theme, self.stop, icon="x", tip="Stop counting; results are dropped")
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
+        self._bar = progress_bar("Progress of the count")
         self._bar.setMaximumWidth(160)
         self.status = ElidedLabel()
         set_role(self.status, "caption")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(label("Corpus", "muted"))
-        layout.addWidget(self.picker, 2)
-        for widget in (self.start, self.cancel, self._bar):
-            layout.addWidget(widget)
-        layout.addWidget(self.status, 3)
+        contents = label("Corpus", "muted"), self.picker, self.start, self.cancel, self._bar, self.status
+        self.setLayout(row(*contents, grows={self.picker: 2, self.status: 3}))
         self._show_busy(False)
         self._task.busy_changed.connect(self._show_busy)
         self._task.events_received.connect(self._on_events)
@@ -90,7 +82,7 @@ class UsageCounter(QWidget):
             return
         tokenizer, vocabulary = self._work
         library, choice = self._session.library, self.picker.choice
-        self._bar.setRange(0, 0)
+        show_progress(self._bar)
         self._say("")
         self._task.drive(lambda: _count(tokenizer, vocabulary, library, choice))
 
@@ -103,9 +95,7 @@ class UsageCounter(QWidget):
     @Slot(bool)
     def _show_busy(self, busy: bool) -> None:
         had_focus = self.start.hasFocus() or self.cancel.hasFocus()
-        self.start.setVisible(not busy)
-        for widget in (self.cancel, self._bar):
-            widget.setVisible(busy)
+        show_only({self.start: not busy, self.cancel: busy, self._bar: busy})
         self.picker.setEnabled(not busy)
         if had_focus:
             (self.cancel if busy else self.start).setFocus()
@@ -115,10 +105,9 @@ class UsageCounter(QWidget):
         for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._say(event.name)
-                self._bar.setRange(0, 0)
+                show_progress(self._bar)
             elif isinstance(event, Progress) and event.total > 0:
-                self._bar.setRange(0, _SCALE)
-                self._bar.setValue(round(_SCALE * min(event.done / event.total, 1)))
+                show_progress(self._bar, event.done, event.total)
                 if event.seconds_left is not None:
                     self._say(f"Counting: about {max(round(event.seconds_left), 1)} s left")
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QWidget
 
+from terrarium.app.kit.basics import add_action
+from terrarium.app.kit.record_table import RecordTable
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.tokenizer.vocabulary.model import DESCENDING_FIRST, TITLES, VocabularyModel, copied_text
+from terrarium.app.kit.tokens.glyphs import Glyphs
+from terrarium.app.tokenizer.vocabulary.token_cells import DESCENDING_FIRST, TITLES, TokenCells, copied_text
 from terrarium.models.tokenizers.vocabulary.token_counts import Usage
 from terrarium.models.tokenizers.vocabulary.token_types import TYPES
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary
@@ -32,8 +33,8 @@ _HIDDEN_FIRST = ("bytes", "length", "made")
 """Columns hidden in narrow windows, in this order; the card beside the table shows them too."""
 
 
-class VocabularyTable(QTableView):
-    """Shows a VocabularyModel. Headers sort; the context menu copies, and sorts by keyboard.
+class VocabularyTable(RecordTable):
+    """Shows rows of a vocabulary. Headers sort; the context menu copies, and sorts by keyboard.
 
     Signals:
         token_changed(int): the current row of the vocabulary, -1 for none.
@@ -44,98 +45,82 @@ class VocabularyTable(QTableView):
     sort_changed = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self.contents = VocabularyModel(theme, self)
-        self.setModel(self.contents)
-        self.setAccessibleName("Tokens of the vocabulary")
-        self.setProperty("role", "plain")  # the surrounding card has the frame
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        super().__init__("Tokens of the vocabulary", theme, parent=parent)
+        self.cells: TokenCells | None = None
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # otherwise Qt measures all rows
-        self.horizontalHeader().setHighlightSections(False)
-        self.horizontalHeader().setSectionsClickable(True)
-        self.horizontalHeader().setSortIndicatorShown(True)
+        self.horizontalHeader().setSortIndicatorShown(True)  # the owner sorts, in the background
         self.horizontalHeader().sortIndicatorChanged.connect(self.sort_changed)
         self.selectionModel().currentRowChanged.connect(self._on_current_changed)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        self._add_action("Copy text", QKeySequence(QKeySequence.StandardKey.Copy), self.copy_text)
-        self._add_action("Copy id", QKeySequence("Ctrl+Shift+C"), self.copy_id)
-        self._add_action("Sort by this column", QKeySequence("Ctrl+Return"), self.sort_by_current)
-        theme.theme_changed.connect(self._size_columns)
-
-    def _add_action(self, words: str, key: QKeySequence, do: Callable[[], None]) -> None:
-        action = QAction(words, self, shortcut=key, shortcutContext=Qt.ShortcutContext.WidgetShortcut)
-        action.triggered.connect(do)
-        self.addAction(action)
+        add_action(self, "Copy text", QKeySequence(QKeySequence.StandardKey.Copy), self.copy_text)
+        add_action(self, "Copy id", QKeySequence("Ctrl+Shift+C"), self.copy_id)
+        add_action(self, "Sort by this column", QKeySequence("Ctrl+Return"), self.sort_by_current)
+        theme.theme_changed.connect(self._restyle)
 
     @property
     def sorting(self) -> tuple[str, bool]:
         """(sort column, whether descending)."""
         header = self.horizontalHeader()
-        section = header.sortIndicatorSection()
-        columns = self.contents.columns
-        name = columns[section] if 0 <= section < len(columns) else "id"
+        section, names = header.sortIndicatorSection(), self.names
+        name = names[section] if 0 <= section < len(names) else "id"
         return name, header.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder
 
     @property
     def current(self) -> int:
         """The current row of the vocabulary, -1 for none."""
-        index = self.currentIndex().row()
-        return int(self.contents.rows[index]) if 0 <= index < len(self.contents.rows) else -1
+        row = self.currentIndex().row()
+        return self.records[row] if 0 <= row < len(self.records) else -1
 
     def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
-        """Set the vocabulary and its counts; a new vocabulary is sorted by id."""
-        sorting = ("id", False) if vocabulary is not self.contents.vocabulary else self.sorting
-        self.contents.set_vocabulary(vocabulary, usage)
+        """Set the vocabulary and its counts, without rows; a new vocabulary is sorted by id."""
+        before = None if self.cells is None else self.cells.vocabulary
+        sorting = ("id", False) if vocabulary is not before else self.sorting
+        self.cells = None if vocabulary is None else TokenCells(vocabulary, usage, self._glyphs())
+        self.show_records((), () if self.cells is None else self.cells.columns())
         self._size_columns()
         self.sort_by(*sorting)
 
-    def sort_by(self, column: str, descending: bool = False) -> None:
-        """Sort by a column, or by id if it is not shown."""
-        columns = self.contents.columns
-        order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
-        self.horizontalHeader().setSortIndicator(columns.index(column) if column in columns else 0, order)
+    def _glyphs(self) -> Glyphs:
+        return Glyphs(self._theme.mono_font(0.95))
+
+    @Slot()
+    def _restyle(self) -> None:
+        if self.cells is not None:
+            self.cells.glyphs = self._glyphs()
+        self._size_columns()
 
     def show_rows(self, rows: NDArray[np.int64]) -> None:
         """Show these rows from the top, with none selected."""
-        self.contents.set_rows(rows)
+        self.show_records(rows.tolist())
         self.scrollToTop()
 
     def select(self, row: int) -> bool:
         """Select a row of the vocabulary without scrolling. Return False if it is not shown."""
-        model_row = self.contents.model_row(row)
-        index = self.contents.index(model_row, 0) if model_row >= 0 else QModelIndex()
+        is_shown = row in self.records
+        index = self.model().index(self.records.index(row), 0) if is_shown else QModelIndex()
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
         self.selectionModel().setCurrentIndex(index, flags)
-        return model_row >= 0
+        return is_shown
 
     @Slot()
     def copy_text(self) -> None:
         """Copy the text of the current token, or its bytes in hexadecimal if they are not whole characters."""
-        vocabulary = self.contents.vocabulary
-        if vocabulary is not None and self.current >= 0:
-            QGuiApplication.clipboard().setText(copied_text(vocabulary[self.current]))
+        if self.cells is not None and self.current >= 0:
+            QGuiApplication.clipboard().setText(copied_text(self.cells.vocabulary[self.current]))
 
     @Slot()
     def copy_id(self) -> None:
         """Copy the id of the current token."""
-        vocabulary = self.contents.vocabulary
-        if vocabulary is not None and self.current >= 0:
-            QGuiApplication.clipboard().setText(f"{vocabulary.ids[self.current]}")
+        if self.cells is not None and self.current >= 0:
+            QGuiApplication.clipboard().setText(f"{self.cells.vocabulary.ids[self.current]}")
 
     @Slot()
     def sort_by_current(self) -> None:
         """Sort by the column of the current cell; reverse the order if it is already the sort column."""
         section = max(self.currentIndex().column(), 0)
-        if self.contents.columns:
-            name = self.contents.columns[section]
+        if self.names:
+            name = self.names[section]
             sorted_by, descending = self.sorting
             self.sort_by(name, not descending if name == sorted_by else name in DESCENDING_FIRST)
 
@@ -153,7 +138,7 @@ class VocabularyTable(QTableView):
     @Slot()
     def _size_columns(self) -> None:
         """Let tokens and bytes share the spare width; if there is too little, hide some columns."""
-        header, columns = self.horizontalHeader(), self.contents.columns
+        header, columns = self.horizontalHeader(), self.names
         self.verticalHeader().setDefaultSectionSize(round(_ROW * self._theme.text_scale))
         widths, room = self._widths(), self.viewport().width()
         shown = set(columns)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QRectF, QSize, Qt, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.basics import EmptyState, button, frame, label, panes, row, set_role
+from terrarium.app.kit.basics import (
+    EmptyState,
+    button,
+    column,
+    frame,
+    group,
+    label,
+    panes,
+    row,
+    set_role,
+    splitter,
+    stacked,
+)
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.plots.bar_plot import BarPlot
-from terrarium.app.kit.plots.line_plot import LinePlot
-from terrarium.app.kit.plots.pictures import LinePicture
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.vocabulary.filters import VocabularyFilters
@@ -59,49 +70,18 @@ class VocabularyView(QWidget):
         self.set_tokenizer(None, "")
 
     def _build(self) -> None:
-        self.export.setAccessibleName("Export as CSV")
-        self.export.setToolTip("Export the rows shown, in their order, as a CSV file")
+        named(self.export, "Export as CSV", "Export the rows shown, in their order, as a CSV file")
         self._none = EmptyState("No tokenizer chosen", "Choose one on the left, or train one, to see its tokens.")
         self._busy = EmptyState("Reading the vocabulary…", "Every token with its bytes, type and merge.")
         self._nothing = EmptyState("No token matches", "Change the search, or choose all types and uses.")
-        self._found = QStackedWidget()
-        listed = frame("card", margin=1)
-        inside = listed.layout()
-        assert inside is not None
-        inside.addWidget(WholeRows(self.table))
-        self._found.addWidget(listed)
-        self._found.addWidget(self._nothing)
-        upper = QWidget()
-        lines = QVBoxLayout(upper)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        bar = row(self.filters, self.export)
-        bar.setStretch(0, 1)
-        lines.addLayout(bar)
-        lines.addLayout(row(self.n_found, self.status))
-        lines.addLayout(panes(self._found, self.facts, sizes=(760, 268), grows=0), 1)
-        self._usage = QWidget()
-        sentence = row(self.words, self.glitches)
-        sentence.setStretch(0, 1)
-        self._usage.setLayout(sentence)
-        lower = QWidget()
-        below = QVBoxLayout(lower)
-        below.setContentsMargins(0, 0, 0, 0)
-        below.setSpacing(SPACE)
-        below.addWidget(self.counter)
-        below.addWidget(self._usage)
-        below.addWidget(self.charts, 1)
-        whole = QSplitter(Qt.Orientation.Vertical)
-        whole.setChildrenCollapsible(False)
-        whole.addWidget(upper)
-        whole.addWidget(lower)
-        whole.setStretchFactor(0, 1)
-        self._pages = QStackedWidget()
-        for page in (self._none, self._busy, whole):
-            self._pages.addWidget(page)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        self._found = stacked(frame("card", WholeRows(self.table), margin=1), self._nothing)
+        found = panes(self._found, self.facts, sizes=(760, 268), grows=0)
+        bar = row(self.filters, self.export, grows=self.filters)
+        upper = group(bar, row(self.n_found, self.status), found, grows=found)
+        self._usage = group(row(self.words, self.glitches, grows=self.words))
+        lower = group(self.counter, self._usage, self.charts, grows=self.charts)
+        self._pages = stacked(self._none, self._busy, splitter(upper, lower, grows=0, vertical=True))
+        self.setLayout(column(self._pages))
 
     def _connect(self) -> None:
         self._reading.done.connect(self._on_read)
@@ -246,12 +226,12 @@ class VocabularyView(QWidget):
 
     def export_to(self, path: Path) -> None:
         """Export the shown rows, in their order, as a CSV file; the status line reports the result."""
-        finder, rows = self._finder, self.table.contents.rows
+        finder, rows = self._finder, self.table.records
         if finder is None:
             return
 
         def write() -> str:
-            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
+            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows)
             return f"{format_count(len(rows), 'token')} written to {path}"
 
         self._writing.ask(write)
@@ -266,58 +246,34 @@ class VocabularyView(QWidget):
         set_role(self.status, "error" if failed else "caption")
 
 
-class _LogPlot(LinePlot):
-    """A line plot that uses the full width, as it has no colour bar."""
-
-    def _room(self) -> QRectF:
-        room = super()._room()
-        room.setRight(self.width() - 1.5 * SPACE)
-        return room
-
-
 class VocabularyCharts(QWidget):
     """Three charts; a hint replaces the last two before counting."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.lengths = BarPlot(theme)
-        self.zipf, self.coverage = _LogPlot(theme), _LogPlot(theme)
-        pair = QWidget()
-        beside = QHBoxLayout(pair)
-        beside.setContentsMargins(0, 0, 0, 0)
-        beside.setSpacing(SPACE)
-        beside.addWidget(self.zipf, 1)
-        beside.addWidget(self.coverage, 1)
+        self.lengths, self.zipf, self.coverage = (PlotView(theme, has_y=True, is_boxed=True) for _ in range(3))
+        self.zipf.is_log = True
+        pair = group(row(self.zipf, self.coverage, grows=(self.zipf, self.coverage)))
         self._hint = EmptyState(
             "Nothing counted yet",
             "Choose a corpus above and click Count to see how often each token occurs, and which never do.",
         )
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self._hint)
-        self._pages.addWidget(pair)
-        card = frame("card", horizontal=True, margin=SPACE)
-        inside = card.layout()
-        assert isinstance(inside, QHBoxLayout)
-        inside.addWidget(self.lengths, 1)
-        inside.addWidget(self._pages, 2)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(card)
+        self._pages = stacked(self._hint, pair)
+        grows = {self.lengths: 1, self._pages: 2}
+        self.setLayout(column(frame("card", self.lengths, self._pages, horizontal=True, margin=SPACE, grows=grows)))
 
     def sizeHint(self) -> QSize:
         return QSize(720, 168)
 
     @property
-    def pictures(self) -> tuple[LinePicture, LinePicture] | None:
-        """Frequency by rank, and coverage; None before counting."""
-        if self._pages.currentIndex() == 0 or self.zipf.picture is None or self.coverage.picture is None:
-            return None
-        return self.zipf.picture, self.coverage.picture
+    def has_counts(self) -> bool:
+        """Whether frequency by rank and coverage are shown: tokens were counted."""
+        return self._pages.currentIndex() == 1
 
     def show_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
         """Draw the charts; without `usage`, only the lengths."""
-        self.lengths.set_picture(lengths_picture(vocabulary))
+        self.lengths.show_spec(lengths_picture(vocabulary))
         self._pages.setCurrentIndex(0 if usage is None else 1)
         if usage is not None:
-            self.zipf.set_picture(zipf_picture(vocabulary, usage))
-            self.coverage.set_picture(coverage_picture(usage))
+            self.zipf.show_spec(zipf_picture(vocabulary, usage))
+            self.coverage.show_spec(coverage_picture(usage))

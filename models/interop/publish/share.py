@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+import numpy as np
+from gguf import GGUFValueType, GGUFWriter, quants
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from terrarium.models.architecture.transformer import AnyModel, Decoder
 from terrarium.models.chat.own_template import CHAT_TEMPLATE
@@ -20,12 +23,12 @@ from terrarium.models.inference.held_out import HeldOut, held_out
 from terrarium.models.inference.measure_weights import n_counted, nats, text_windows
 from terrarium.models.interop.chat_templates import read_template_config_events
 from terrarium.models.interop.export import export_hf
+from terrarium.models.interop.graphs.graph import in_pairs
 from terrarium.models.interop.loading import load_config, load_model_events
 from terrarium.models.interop.publish.card import model_card
-from terrarium.models.interop.publish.gguf_export import write_gguf
-from terrarium.models.interop.publish.gguf_plan import Plan, plan_gguf
+from terrarium.models.interop.publish.gguf_plan import Plan, PlannedTensor, Value, file_tensors, plan_gguf
 from terrarium.models.interop.publish.ollama import modelfile, ollama_commands
-from terrarium.models.interop.writing import check_free, check_new_folder, discarding, file_path
+from terrarium.models.interop.writing import check_free, check_new_folder, discarding, file_path, new_file
 from terrarium.models.library.library import Library
 from terrarium.models.number_words import format_size
 from terrarium.models.runs.run_folder import RunFolder
@@ -117,7 +120,7 @@ def share_gguf(
     Yields Phase, Notice and Progress; closing the generator leaves no partial file.
 
     Args:
-        quantisation: one of gguf_formats.GGUF_FORMATS.
+        quantisation: one of models.settings.gguf_formats.GGUF_FORMATS.
         licence: its licence, such as “mit”.
 
     Raises:
@@ -241,3 +244,66 @@ def _perplexities(
     n_predicted = sum(n_counted(*each) for each in windows)
     before, after = (math.exp(min(each / n_predicted, 700.0)) for each in sums)
     return (before, after), texts.label, n_predicted
+
+
+_CHUNK = 1 << 20
+"""Numbers that are quantised together, which takes some ten milliseconds."""
+
+
+def write_gguf(model: AnyModel, plan: Plan, out: Path) -> Generator[Event, None, Path]:
+    """Write the file `out` as planned, atomically, and return it. Yields Phase, Notice and Progress (bytes).
+
+    Raises:
+        ValueError: if `out` exists; OSError if it cannot be written.
+    """
+    _, tensors = file_tensors(plan.graph, model.config, model.state_dict())
+    with new_file(out) as half_made:
+        yield Phase(name="Writing the file")
+        for note in plan.notes:
+            yield Notice(sentence=note)
+        writer = GGUFWriter(half_made, plan.graph.name)
+        try:
+            for key, value in plan.fields.items():
+                _add(writer, key, value)
+            for name, each in plan.tensors.items():
+                # The shape is in numbers, not bytes, so a float dtype is passed; `raw_dtype` is the stored format.
+                writer.add_tensor_info(name, each.shape, np.dtype(np.float32), each.n_bytes, raw_dtype=each.kind)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_ti_data_to_file()
+            yield from _write_tensors(writer, plan, tensors)
+        finally:
+            writer.close()
+    return out
+
+
+def _add(writer: GGUFWriter, key: str, value: Value) -> None:
+    if isinstance(value, list):
+        return writer.add_array(key, value)
+    if isinstance(value, str):
+        return writer.add_string(key, value)
+    if isinstance(value, bool):
+        return writer.add_bool(key, value)
+    kind = GGUFValueType.UINT32 if isinstance(value, int) else GGUFValueType.FLOAT32
+    return writer.add_key_value(key, value, kind)
+
+
+def _write_tensors(writer: GGUFWriter, plan: Plan, tensors: Mapping[str, Tensor]) -> Generator[Event, None, None]:
+    assert writer.fout is not None
+    [file] = writer.fout
+    total, done = sum(each.n_bytes for each in plan.tensors.values()), 0
+    writer.write_padding(file, file.tell())
+    for name, each in plan.tensors.items():
+        for part in _parts(in_pairs(tensors[name], plan.graph.paired_heads(name, plan.config)), each):
+            done += file.write(part.tobytes())
+            yield Progress(done=done, total=total)
+        writer.write_padding(file, each.n_bytes)
+
+
+def _parts(tensor: Tensor, planned: PlannedTensor) -> Generator[np.ndarray, None, None]:
+    """Yield the quantised rows in chunks."""
+    rows = tensor.detach().cpu().reshape(-1, tensor.shape[-1])
+    step = max(1, _CHUNK // rows.shape[1])
+    for start in range(0, len(rows), step):
+        numbers = np.ascontiguousarray(rows[start : start + step].float().numpy())
+        yield quants.quantize(numbers, planned.kind)

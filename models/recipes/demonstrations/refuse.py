@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from terrarium.models.alignment.log_probs import read_replies
 from terrarium.models.alignment.rollouts import draw_replies, reply_batch
 from terrarium.models.chat.own_template import encode_messages
-from terrarium.models.evaluation.over_refusal import keep_over_refusal
-from terrarium.models.evaluation.safety import N_EACH, evaluate_safety, safety_rows
+from terrarium.models.evaluation.safety import N_EACH, evaluate_safety, keep_over_refusal, safety_rows
 from terrarium.models.evaluation.safety_report import SafetyReport
 from terrarium.models.events import Event, Phase, Progress
 from terrarium.models.library.library import Library

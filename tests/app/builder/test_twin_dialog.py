@@ -71,8 +71,8 @@ def test_a_design_is_trained_beside_its_twin(
     until(lambda: view.result is not None and len(view.result.differences) == 2)
     assert training.comparison.current == "twin"
     assert view.sentence.text() == view.result.sentence
-    assert [view.table.item(row, 0).text() for row in range(3)] == ["The block", "Its twin", "Block − twin"]
-    assert view.table.columnCount() == 7
+    assert [view.table.texts()[row][0] for row in range(3)] == ["The block", "Its twin", "Block − twin"]
+    assert len(view.table.columns) == 7
     assert view.caption.text().startswith("4 of 4 runs ended. Lowest validation loss in nats per token.")
     until(lambda: len(view.curves.curves) == 4)
     specs = [info.spec for info in session.runs.index.infos()]
@@ -186,6 +186,6 @@ def test_the_runs_of_a_block_that_is_no_longer_allowed_are_still_compared(
     view.show_runs(("block", "twin"))
     page = view.view("twin")
     until(lambda: page.result is not None)
-    assert [page.table.item(row, 3).text() == "–" for row in (0, 1)] == [True, False], "its size is not known"
+    assert [page.table.texts()[row][3] == "–" for row in (0, 1)] == [True, False], "its size is not known"
     view.show_view("curves")
     until(lambda: len(view.view("curves").differences.comparison.runs) == 2)

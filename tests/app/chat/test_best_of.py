@@ -16,7 +16,7 @@ from terrarium.app.chat.conversation.drawn_window import DrawnWindow
 from terrarium.app.chat.conversation.reply_captions import explain_reply
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.session.best_of import BestOf
+from terrarium.app.session.second_models import BestOf
 from terrarium.app.session.session import Session
 from terrarium.models.alignment.best_of_curve import best_of_curve
 from terrarium.models.chat.template_config import ChatTemplateConfig
@@ -110,13 +110,11 @@ def test_the_best_is_shown_and_another_one_can_be_taken(
     assert "of\N{NO-BREAK SPACE}6" in view.note.text()
     assert f"{drawn.n_tokens}\N{NO-BREAK SPACE}tokens" in view.note.text()
     window = window_of(chat, qtbot)
-    assert window.table.rowCount() == 6
+    assert len(window.table.records) == 6
     assert window.selected == 0
     assert not window.take.isEnabled(), "it is shown already"
-    picture = window.curve.picture
-    assert picture is not None
     expected = best_of_curve([drawn.scores], [[0.0] * 6], range(1, 7))
-    assert picture.lines[0].values.tolist() == pytest.approx([point.proxy for point in expected], abs=1e-4)
+    assert window.curve.spec.series[0].y.tolist() == pytest.approx([point.proxy for point in expected], abs=1e-4)
     assert window.right_curve.isHidden(), "no answer is known"
     window.table.selectRow(4)
     assert letters(window.text.toPlainText()) == letters(drawn.replies[4].text)

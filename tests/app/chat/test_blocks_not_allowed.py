@@ -16,9 +16,8 @@ from terrarium.app.chat.side_by_side.side_by_side_page import SideBySidePage
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.session.best_of import BestOf
 from terrarium.app.session.candidates import Candidate
-from terrarium.app.session.drafts import Drafting
+from terrarium.app.session.second_models import BestOf, Drafting
 from terrarium.app.session.session import Session
 from terrarium.models.chat.template_config import ChatTemplateConfig
 from terrarium.models.custom_blocks import store

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from terrarium.app.chat.chat_tab import ChatTab
+from terrarium.app.help.panels import PANELS
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
 from terrarium.app.session.session import Session
@@ -121,7 +122,7 @@ def test_the_view_is_remembered_but_not_that_of_side_by_side(
     assert tab.side.current == "layers"
 
 
-@pytest.mark.parametrize("view", ["settings", "pass", "next", "attention", "layers", "ablation", "inputs"])
+@pytest.mark.parametrize("view", ["settings", *PANELS])
 def test_the_conversation_has_640_pixels_beside_every_panel(
     qtbot: QtBot, tab: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch, view: str
 ) -> None:
@@ -239,7 +240,7 @@ def test_the_list_of_chats_comes_back_after_large_text(qtbot: QtBot, tab: ChatTa
 def test_each_stage_of_the_whole_pass_leads_to_its_place(
     tab: ChatTab, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened = tab.side.view("pass").door_opened
+    opened = tab.side.view("pass").place_requested
     opened.emit("embeddings")
     assert tab.modes.current == "embeddings"
     tab.modes.show_view("chat")

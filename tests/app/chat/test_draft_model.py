@@ -17,7 +17,7 @@ from terrarium.app.chat.chat_tab import ChatTab
 from terrarium.app.glass.tokens.draft_colours import DRAFT, draft_colours
 from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.theme import ThemeProvider
-from terrarium.app.session.drafts import Drafting
+from terrarium.app.session.second_models import Drafting
 from terrarium.app.session.session import Session
 from terrarium.models.chat.template_config import ChatTemplateConfig
 from terrarium.models.library.library import Library

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from terrarium.app import cli
-from terrarium.app.cli import COMMANDS, TOOLS, main
+from terrarium.app.cli import main
+from terrarium.app.commands import parser
+from terrarium.app.commands.generate import Generate
+from terrarium.app.commands.options import add_options, read_options
+from terrarium.app.commands.parser import COMMANDS, TOOLS
 from terrarium.app.commands.progress import ProgressLine
-from terrarium.app.commands.replying import add_sampling_options, sampling_from
+from terrarium.app.commands.replying import sampling_from
 from terrarium.models.corpora.text_corpora import build_text_corpus
 from terrarium.models.evaluation.record import read_evaluation
 from terrarium.models.events import Event, RunStarted, TrainMetrics
@@ -313,9 +316,9 @@ def test_generate_prints_the_completion_only(home: Path, capsys: pytest.CaptureF
 def test_every_setting_of_the_draw_is_an_option(name: str) -> None:
     value = EVERY_CUT.get(name, {name: 1})[name]
     parser = argparse.ArgumentParser()
-    add_sampling_options(parser)
-    parsed = parser.parse_args([f"--{name.replace('_', '-')}", str(value)])
-    assert sampling_from(parsed) == SamplingConfig(**{name: value})
+    add_options(parser, Generate)
+    parsed = parser.parse_args(["tiny", "--prompt", "x", f"--{name.replace('_', '-')}", str(value)])
+    assert sampling_from(read_options(Generate, parsed).sampling) == SamplingConfig(**{name: value})
 
 
 def test_generate_reads_stdin_and_any_form_of_model(
@@ -427,7 +430,7 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
 def test_where_the_tools_are_not_installed_a_sentence_says_where_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(parser, "_CHECKOUT", tmp_path)
     assert main(["bench"]) == 2
     assert "bench is a tool for developers, and is not installed" in capsys.readouterr().err
     assert main(["--help"]) == 0
@@ -445,8 +448,8 @@ def test_a_broken_home_does_not_stop_a_command(
 
 def test_commands_start_without_torch_and_qt() -> None:
     code = (
-        "import sys; from terrarium.app.cli import _parser, COMMANDS, TOOLS\n"
-        "for name in (*COMMANDS, *TOOLS): _parser([name])\n"
+        "import sys; from terrarium.app.commands.parser import make_parser, COMMANDS, TOOLS\n"
+        "for name in (*COMMANDS, *TOOLS): make_parser([name])\n"
         "sys.exit(', '.join({'torch', 'PySide6'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

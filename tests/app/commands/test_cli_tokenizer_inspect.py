@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from terrarium.app.cli import main
-from terrarium.app.commands.tokenizer import arguments as tokenizer_arguments
-from terrarium.app.tokenizer.vocabulary.model import TITLES
+from terrarium.app.commands.tokenizer.inspect_ import COLUMNS, USES
+from terrarium.app.tokenizer.vocabulary.token_cells import TITLES
 from terrarium.app.tokenizer.vocabulary.token_finder import USE_FILTERS
 from terrarium.models.corpora.text_corpora import build_text_corpus
 from terrarium.models.library.library import Library
@@ -117,8 +117,8 @@ def test_searching_for_tokens(home: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_use_and_column_of_the_browser_is_supported() -> None:
-    assert set(tokenizer_arguments.USES) == set(USE_FILTERS)
-    assert set(tokenizer_arguments.COLUMNS) == set(TITLES)
+    assert set(USES) == set(USE_FILTERS)
+    assert set(COLUMNS) == set(TITLES)
 
 
 def test_counts_filter_and_sort(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

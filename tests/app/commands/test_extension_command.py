@@ -8,7 +8,10 @@ import json
 import pytest
 
 from terrarium.app.cli import main
-from terrarium.app.commands import chat, generate, inspect
+from terrarium.app.commands.chat import Chat
+from terrarium.app.commands.generate import Generate
+from terrarium.app.commands.inspect import Inspect
+from terrarium.app.commands.options import add_options
 from terrarium.app.serve.endpoint.schemas import ChatRequest, CompletionRequest
 from terrarium.models.library.library import Library
 from terrarium.models.settings.sampling_config import RESERVED, SamplingConfig
@@ -28,9 +31,9 @@ def test_without_any_the_list_says_how_to_begin_one(
 
 def test_no_sampling_step_can_have_the_name_of_an_option_or_of_a_field_of_a_request() -> None:
     taken = set(SamplingConfig.__dataclass_fields__)
-    subparsers = argparse.ArgumentParser().add_subparsers()
-    for command in (chat, generate, inspect):
-        parser = command.add_parser(subparsers)
+    for command in (Chat, Generate, Inspect):
+        parser = argparse.ArgumentParser()
+        add_options(parser, command)
         words = parser.format_help().split()
         options = {word.strip("[],").removeprefix("--").replace("-", "_") for word in words if "--" in word}
         assert {name for name in options if "_" in name} <= taken | RESERVED

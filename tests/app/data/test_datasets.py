@@ -60,7 +60,7 @@ def test_the_list_says_task_rows_labels_and_size(listed: DataTab, letters: Corpu
     listed.list.setCurrentRow(0)
     assert listed.views.current == "dataset"
     view = listed.views.view("dataset")
-    until(lambda: not view.busy and view.rows.rowCount() == 20)
+    until(lambda: not view.busy and len(view.rows.records) == 20)
     assert view.title.text() == "letters"
     assert "30 training, 10 validation" in view.facts["Rows"].text()
     assert view.facts["Labels"].text() == "ham, spam"

@@ -87,7 +87,7 @@ def test_a_dropped_table_becomes_a_dataset(tab: DataTab, films: Path, session: S
     assert set(info.corpus.labels) == {"yes", "no"}
     assert tab.views.current == "dataset"
     assert tab.list.current_key == info.corpus.sha
-    until(lambda: not tab.views.view("dataset").busy and tab.views.view("dataset").rows.rowCount() == 20)
+    until(lambda: not tab.views.view("dataset").busy and len(tab.views.view("dataset").rows.records) == 20)
     assert not tab.draft.paths, "the next import begins anew"
 
 

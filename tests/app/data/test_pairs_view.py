@@ -43,7 +43,7 @@ def view(tab: DataTab, corpus: Corpus, session: Session, until: Until) -> Datase
 
 
 def shown(view: DatasetView, column: int) -> list[str]:
-    model = view.pairs.model
+    model = view.pairs.table.model()
     return [str(model.data(model.index(at, column))) for at in range(model.rowCount())]
 
 
@@ -81,8 +81,8 @@ def test_pairs_are_ordered_searched_and_filtered(view: DatasetView) -> None:
     pairs.source.setCurrentIndex(pairs.source.findData("simulated"))
     assert shown(view, 1) == ["no"]
     header = [
-        pairs.model.headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole)
-        for i in range(pairs.model.columnCount())
+        pairs.table.model().headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole)
+        for i in range(pairs.table.model().columnCount())
     ]
     assert header == ["Prompt", "Better reply", "Worse reply", "By", "Longer", "Against"]
 
@@ -124,9 +124,9 @@ def test_a_model_says_which_pairs_it_doubts(
     models = view.pairs.models
     models.setCurrentIndex(models.findData(run_id))
     models.activated.emit(models.currentIndex())
-    until(lambda: not view.busy and view.pairs.model.columnCount() == 7)
+    until(lambda: not view.busy and view.pairs.table.model().columnCount() == 7)
     assert heard.failures == []
-    header = [view.pairs.model.headerData(i, Qt.Orientation.Horizontal) for i in range(7)]
+    header = [view.pairs.table.model().headerData(i, Qt.Orientation.Horizontal) for i in range(7)]
     assert header[5:] == ["Model", "Against"]
     margins = [float(text.replace("−", "-")) for text in shown(view, 5) if text != "–"]
     assert margins == sorted(margins)
@@ -143,4 +143,4 @@ def test_a_model_says_which_pairs_it_doubts(
     assert session.models.uses == (), "it is released"
     models.setCurrentIndex(0)
     models.activated.emit(0)
-    assert view.pairs.model.columnCount() == 6
+    assert view.pairs.table.model().columnCount() == 6

@@ -6,26 +6,20 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from terrarium.app.glass.ablation.ablation_panel import AblationPanel
-from terrarium.app.glass.ablation.inputs_panel import InputsPanel
 from terrarium.app.glass.answer_panel import AnswerPanel
 from terrarium.app.glass.attention.attention_panel import AttentionPanel
 from terrarium.app.glass.focus import Focus
-from terrarium.app.glass.layers.lens_panel import LensPanel
-from terrarium.app.glass.next_token.next_token_panel import NextTokenPanel
+from terrarium.app.help.panels import PANELS, Panel
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.whole_pass.pass_panel import PassPanel
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
 
-@pytest.mark.parametrize(
-    "panel_class", [AttentionPanel, AblationPanel, InputsPanel, LensPanel, NextTokenPanel, PassPanel]
-)
+@pytest.mark.parametrize("entry", [each for each in PANELS.values() if each.follows == "token"], ids=lambda e: e.key)
 @pytest.mark.parametrize("design", ["gpt2-tiny", "t5-tiny"])
 def test_a_reply_that_fills_the_context_can_be_inspected(
-    panel_class: type[AnswerPanel],
+    entry: Panel,
     design: str,
     qtbot: QtBot,
     session: Session,
@@ -36,7 +30,7 @@ def test_a_reply_that_fills_the_context_can_be_inspected(
 ) -> None:
     model, tokenizer = open_random(session, design, byte_tokenizer)
     full = "the cat sat on the mat, and so on"[: model.config.context_length + 1]
-    panel = panel_class(session, theme, focus)  # type: ignore[call-arg]
+    panel: AnswerPanel = entry.load()(session, theme, focus)
     qtbot.addWidget(panel)
     panel.resize(460, 900)
     panel.show()

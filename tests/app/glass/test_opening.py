@@ -8,23 +8,19 @@ import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from terrarium.app.glass.ablation.ablation_panel import AblationPanel
 from terrarium.app.glass.ablation.inputs_panel import InputsPanel
 from terrarium.app.glass.answer_panel import AnswerPanel
-from terrarium.app.glass.attention.attention_panel import AttentionPanel
 from terrarium.app.glass.focus import Focus
-from terrarium.app.glass.layers.lens_panel import LensPanel
-from terrarium.app.glass.next_token.next_token_panel import NextTokenPanel
+from terrarium.app.help.panels import PANELS, Panel
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
-from terrarium.app.whole_pass.pass_panel import PassPanel
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
-PANELS = (PassPanel, NextTokenPanel, AttentionPanel, LensPanel, AblationPanel, InputsPanel)
+FOLLOWERS = [panel for panel in PANELS.values() if panel.follows == "token"]
 
 
-@pytest.mark.parametrize("panel_class", PANELS)
+@pytest.mark.parametrize("entry", FOLLOWERS, ids=lambda entry: entry.key)
 @pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny"])
 def test_it_opens_on_the_start_and_says_so(
     qtbot: QtBot,
@@ -33,10 +29,10 @@ def test_it_opens_on_the_start_and_says_so(
     focus: Focus,
     byte_tokenizer: Tokenizer,
     until: Until,
-    panel_class: type[AnswerPanel],
+    entry: Panel,
     design: str,
 ) -> None:
-    panel = panel_class(session, theme, focus)  # type: ignore[call-arg]
+    panel: AnswerPanel = entry.load()(session, theme, focus)
     qtbot.addWidget(panel)
     panel.show()
     _, tokenizer = open_random(session, design, byte_tokenizer)

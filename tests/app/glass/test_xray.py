@@ -108,7 +108,7 @@ def test_every_cut_has_a_bar_and_a_word(qtbot: QtBot, theme: ThemeProvider, name
         view.show_xray(xray, str, can_choose=False)
     assert format_step(config, name) in bars.accessibleDescription()
     assert next(bar for bar in xray.bars if bar.name == name).removed > 0
-    (row,) = (row for row in table.words if row[1].endswith("199"))
+    (row,) = (row for row in table.texts() if row[1].endswith("199"))
     assert row[4] == sampling_label(name)[0].lower()
 
 

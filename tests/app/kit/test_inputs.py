@@ -42,6 +42,10 @@ def test_filling_a_choice_keeps_what_was_chosen_and_sends_no_signal(qtbot: QtBot
         assert box.currentData() == "b"
         fill_choice(box, {"d": "D"}, "b")
         assert box.currentData() == "d", "the first one, as the chosen one is gone"
+        values = (1,), (2,)
+        fill_choice(box, dict.fromkeys(values, "A tuple"), tuple(range(2, 3)), {values[1]: "The <second>"})
+        assert box.currentIndex() == 1, "values are compared, not objects"
+        assert "&lt;second&gt;" in box.itemData(1, Qt.ItemDataRole.ToolTipRole)
         fill_choice(box, {})
     assert box.currentIndex() == -1
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -134,7 +134,7 @@ def test_goodhart_from_start_to_the_peak(
     assert len(kinds) == 3
     assert scorers[0][0] == "Reward model that likes length"
     assert stages[1][4] == "–", "its score is the annotator's own"
-    titles = [plot.picture.title for plot in sorted(view.plots, key=top) if plot.picture is not None]
+    titles = [plot.spec.title for plot in sorted(view.plots, key=top)]
     assert titles == [
         "What is optimized: the reward model's score",
         "What was meant: happy, short stories",
@@ -143,7 +143,7 @@ def test_goodhart_from_start_to_the_peak(
     ]
     assert max(map(top, view.plots)) < min(map(top, view.tables)), "what it teaches comes first"
     view.plots[1].setFocus()
-    qtbot.keyClick(view.plots[1], Qt.Key.Key_Right)
+    qtbot.keyClick(view.plots[1], Qt.Key.Key_Home)
     assert "Best of 1\ngood stories 0" in view.plots[1].accessibleDescription()
     view.grab()
 
@@ -338,16 +338,18 @@ def test_what_refusing_came_to(tab: TrainingTab, base: str, library: Library, qt
     card.result.click()
     view = tab.recipes.result
     plot, positions = view.plots
-    assert plot.picture is not None
-    assert positions.picture is not None
-    dots = {dot.name: (dot.x, dot.y) for dot in plot.picture.dots}
+    [series] = plot.spec.series
+    dots = {name: (x, y) for name, x, y in zip(series.labels, series.x, series.y, strict=True)}
     assert dots["Knows what to refuse"] == pytest.approx((2, 9))
     assert dots["Refuses too much"] == pytest.approx((63, 2))
     assert dots["After 20 innocent steps"] == pytest.approx((1, 19))
-    assert plot.picture.dots[2].y_interval == pytest.approx((4.8, 16.2), abs=0.1)
-    assert plot.picture.arrows == ((0, 1), (1, 2), (1, 3), (2, 4))
-    assert plot.spot_at(plot.place_of(plot.picture.dots[3])) == (3, 0)
-    assert len(positions.picture.dots) == 6
+    assert series.low is not None
+    assert series.high is not None
+    assert (series.low[2], series.high[2]) == pytest.approx((4.8, 16.2), abs=0.1)
+    assert plot.spec.arrows == [(0, 1), (1, 2), (1, 3), (2, 4)]
+    plot.chart.pointed.emit(QPointF(series.x[3], series.y[3]))
+    assert plot.index == 3
+    assert len(positions.spec.series[0].x) == 6
     attacks = {row[0]: row[1:] for row in view.tables[1].texts()}
     assert attacks["The reply has begun already"][:3] == [
         "never trained on",

@@ -8,7 +8,7 @@ import pytest
 
 from terrarium.app.runs.run_actions import run_actions
 from terrarium.app.session.session import Session
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.library.library import Library
 from terrarium.models.library.run_record import inspect_run
 from terrarium.models.settings.model_config import ModelConfig

@@ -32,8 +32,8 @@ from terrarium.models.architecture.transformer import build_model
 from terrarium.models.corpora.corpus import build_examples_corpus
 from terrarium.models.evaluation.text_verdict import sentence_of
 from terrarium.models.events import Evaluated, KindAccuracy
-from terrarium.models.interop.publish.gguf_export import write_gguf
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.interop.publish.share import write_gguf
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_queue import RecipeSpec
 from terrarium.models.settings.model_config import ModelConfig

@@ -11,8 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from terrarium.models.data.batch import Rows
-from terrarium.models.data.denoising import MASK_RATIO, Denoising
-from terrarium.models.data.objectives import make_objective
+from terrarium.models.data.objectives import MASK_RATIO, Denoising, make_objective
 from terrarium.models.settings.model_config import ModelConfig, objective_of
 from terrarium.models.settings.presets import PRESETS
 from terrarium.models.tokenizers import decode, encode_text

@@ -21,7 +21,7 @@ from terrarium.models.alignment import judges
 from terrarium.models.architecture.transformer import AnyModel, Decoder
 from terrarium.models.chat.own_template import encode_messages
 from terrarium.models.corpora.corpus import build_examples_corpus
-from terrarium.models.evaluation import over_refusal
+from terrarium.models.evaluation import safety
 from terrarium.models.events import result_of
 from terrarium.models.files.jsonl import Row
 from terrarium.models.inference.many_replies import generate_batch_steps
@@ -261,8 +261,8 @@ def _ask_harmless(run: RunFolder) -> None:
     replies = result_of(generate_batch_steps(model, prompts, 12, end))
     answered = [(row, tokenizer.decode(ids)) for row, ids in zip(rows, replies, strict=True)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(over_refusal, "is_refusal", lambda reply: REFUSAL in reply)
-        result_of(over_refusal.keep_over_refusal(run.folder, model, tokenizer, answered))
+        patch.setattr(safety, "is_refusal", lambda reply: REFUSAL in reply)
+        result_of(safety.keep_over_refusal(run.folder, model, tokenizer, answered))
 
 
 _LIKES_A: dict[str, Any] = {"earns": lambda reply: float(is_of_a(reply)), "gold_success": is_of_a}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.tasks.stored_scores import list_scores, read_scores
 from tests.installed_extension import install, run_python

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.cli import main
 from terrarium.app.run.spec_view import SpecView, summary
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.extensions.template import make_package
 from terrarium.models.files.atomic import atomic_write_json, read_json
 from terrarium.models.library.run_record import inspect_run

@@ -25,8 +25,8 @@ from terrarium.models.interop.adapters.gguf import import_gguf_adapter
 from terrarium.models.interop.chat_templates import read_template_config
 from terrarium.models.interop.importing import import_model
 from terrarium.models.interop.loading import load_config, load_model
-from terrarium.models.interop.publish.gguf_export import write_gguf
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.interop.publish.share import write_gguf
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_file.packing import pack_run
 from terrarium.models.runs.run_file.unpacking import unpack_run

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from terrarium.models.metrics.answers import exact_match, score_answers, token_f1
 from terrarium.models.metrics.report import compare
-from terrarium.models.metrics.rouge import rouge
-from terrarium.models.metrics.texts import TEXT_METRICS, score_texts
+from terrarium.models.metrics.texts import TEXT_METRICS, rouge, score_texts
 
 ENGLISH = [
     "Tom took the key.",

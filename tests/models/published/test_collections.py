@@ -14,10 +14,9 @@ from terrarium.models.events import result_of
 from terrarium.models.library.library import Library
 from terrarium.models.published.addresses import read_addresses, read_more_addresses, varied
 from terrarium.models.published.archives import MAX_FILE_BYTES, read_files
-from terrarium.models.published.corpora import COLLECTIONS, build_collection, build_orders
+from terrarium.models.published.corpora import COLLECTIONS, KNOWN, NEW, build_collection, build_orders
 from terrarium.models.published.film_reviews import read_reviews
 from terrarium.models.published.mails import mail_text, read_mails
-from terrarium.models.published.orders import KNOWN, NEW
 from terrarium.models.tasks.rows import check_rows
 from tests.models.published.packages import spam_assassin, tar, usaddress, vader
 

@@ -10,7 +10,7 @@ from terrarium.models.corpora.shown_texts import N_SHOWN, read_shown_texts
 from terrarium.models.corpora.text_corpora import build_text_corpus_events
 from terrarium.models.events import TextsShown, result_of
 from terrarium.models.library.library import Library
-from terrarium.models.recipes.first_look import merge_words
+from terrarium.models.recipes.quickstart import merge_words
 from terrarium.models.tiny_world import corpus
 from terrarium.models.tiny_world.corpus import build_tiny_world_corpus
 from terrarium.models.tokenizers import train_tokenizer

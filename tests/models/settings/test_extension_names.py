@@ -8,7 +8,7 @@ import pytest
 
 from terrarium.app.lineage.stage_words import meaning_of
 from terrarium.models.diagnosis import kinds_of
-from terrarium.models.extensions.missing import Missing
+from terrarium.models.extensions.registry import Missing
 from terrarium.models.settings.extension_names import check_installed
 from terrarium.models.settings.run_spec import RunSpec
 from terrarium.models.settings.stage_kinds import load_objective

@@ -20,7 +20,7 @@ from terrarium.models.training.machine import memory_in_use, peak_matmul_flops
 from terrarium.models.training.parallel.layout import Layout
 from terrarium.models.training.proposal.longer import fork_longer
 from terrarium.models.training.trainer import Trainer
-from terrarium.models.training.update_ratios import UpdateRatios, layer_of
+from terrarium.models.training.update import UpdateRatios, layer_of
 from tests.models.training.support import make_run, make_spec, numbers, train
 
 

@@ -14,7 +14,7 @@ from terrarium.models.data.batch import Batch
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.model_config import ModelConfig
-from terrarium.models.training.unigram import N_TARGETS, unigram_entropy
+from terrarium.models.training.setup import N_TARGETS, unigram_entropy
 from tests.models.training.support import TEXT, make_run, train
 
 

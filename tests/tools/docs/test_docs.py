@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from terrarium.app import cli
+from terrarium.app.commands.parser import COMMANDS, TOOLS, make_parser
+from terrarium.app.commands.settings import SECTIONS
 from terrarium.app.session import life
 from terrarium.models.metrics.metrics_table import METRICS
 from terrarium.models.settings.align_spec import STAGES
 from tests import ROOT
-from tools.docs.pages import SETTINGS, generated_pages, with_site_links
+from tools.docs.pages import generated_pages, with_site_links
 from tools.docs.pictures import MOVES, OVER, WORKING, draw_layers, pictures
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/**/*.md"))
@@ -40,10 +41,10 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
 def test_what_is_generated_is_complete() -> None:
     pages = generated_pages()
-    for command in cli.COMMANDS:
+    for command in COMMANDS:
         assert f"## terrarium {command}\n" in pages["reference/options.md"]
     assert "`--steps N`" in pages["reference/options.md"]
-    for cls, _ in SETTINGS.values():
+    for cls in (section.cls for section in SECTIONS.values()):
         names = [f.name for f in dataclasses.fields(cls) if "label" in f.metadata]
         assert names
         assert [name for name in names if f"| `{name}` |" not in pages["reference/settings.md"]] == []
@@ -86,7 +87,7 @@ def test_the_machine_is_drawn_as_it_is() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_of_a_page_are_right(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = page.read_text(encoding="utf-8")
-    known = {*cli.COMMANDS, *cli.TOOLS}
+    known = {*COMMANDS, *TOOLS}
     assert {name for name in re.findall(r"`terrarium ([a-z]+)", text) if name not in known} == set()
     for fence in re.findall(r"^```(?:sh|bat)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in fence.replace("\\\n", " ").splitlines():
@@ -94,7 +95,7 @@ def test_the_commands_of_a_page_are_right(page: Path, capsys: pytest.CaptureFixt
             if name == "terrarium" and words:
                 code: object = 0
                 try:
-                    cli._parser(words).parse_args(words)  # noqa: SLF001
+                    make_parser(words).parse_args(words)
                 except SystemExit as end:
                     code = end.code
                 assert code == 0, f"“{line}”: {capsys.readouterr().err}"  # as it is after --help

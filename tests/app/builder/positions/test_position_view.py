@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.builder.positions.position_view import PositionView
 from terrarium.app.builder.positions.schemes import SchemeDisplay, display_of
-from terrarium.app.kit.plots.pictures import HeatPicture, LinePicture
+from terrarium.app.kit.plots.pictures import HeatPicture
+from terrarium.app.kit.plots.plot_spec import PlotSpec
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.architecture import position_tables as numbers
@@ -44,11 +45,10 @@ def said(state: QWidget) -> str:
     return " ".join(label.text() for label in state.findChildren(QLabel))
 
 
-def shown(view: PositionView) -> tuple[HeatPicture, LinePicture]:
+def shown(view: PositionView) -> tuple[HeatPicture, PlotSpec]:
     (heat,) = (widget.picture for widget in view.heat if widget.isVisible())
     assert heat is not None
-    assert view.lines.picture is not None
-    return heat, view.lines.picture
+    return heat, view.lines.spec
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -68,7 +68,7 @@ def test_a_scheme_is_drawn_within_its_room(view: PositionView, theme: ThemeProvi
     spots = [widget.cell_rect(column, row).center().toPoint() for column in range(0, heat.values.shape[1], 3)]
     assert len({image.pixelColor(spot).name() for spot in spots}) > 2
     assert view.minimumSizeHint().width() <= 560
-    assert len(lines.lines) >= 1
+    assert len(lines.series) >= 1
 
 
 @pytest.mark.parametrize("topology", ["decoder-only", "encoder-only", "encoder-decoder"])
@@ -83,7 +83,7 @@ def test_every_scheme_is_drawn_or_said_to_have_nothing(view: PositionView, name:
         assert view.nothing is None
         heat, lines = shown(view)
         assert np.isfinite(heat.values).any()
-        assert len(lines.lines) >= 1
+        assert len(lines.series) >= 1
         assert view.words.text()
 
 
@@ -102,13 +102,14 @@ def test_the_pointer_and_the_keys_read_the_table(qtbot: QtBot, view: PositionVie
     qtbot.keyClick(heat, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
     assert "position 30, dimension 4" in heat.accessibleDescription()
     qtbot.keyClick(heat, Qt.Key.Key_Escape)
-    assert heat.accessibleDescription() == ""
+    assert heat.accessibleDescription() == heat.summary()
+    assert "16 rows by 64 columns. Lowest: position" in heat.summary()
 
 
 def test_the_pointer_reads_the_curve(qtbot: QtBot, view: PositionView) -> None:
     view.set_design(scheme("rope", rope_scaling="linear", rope_factor=4.0), 64)
     QApplication.processEvents()
-    qtbot.mouseMove(view.lines, QPoint(view.lines.width() // 2, view.lines.height() // 2))
+    view.lines.chart.pointed.emit(QPointF(32.0, 0.5))
     words = view.lines.accessibleDescription()
     assert "tokens apart" in words
     assert " scaled" in words
@@ -225,11 +226,12 @@ def test_learned_biases_of_each_stack_can_be_chosen(trained: PositionView, libra
     until(lambda: shown(trained)[1].title.startswith("Learned bias"))
     trained.head.setValue(3)
     decoder = weights_of(config)["decoder.score_bias.weight"].numpy()
-    np.testing.assert_array_equal(shown(trained)[1].lines[-1].values[:4], decoder[:4, 2])
+    np.testing.assert_array_equal(shown(trained)[1].series[-1].y[:8:2], decoder[:4, 2])
     trained.stack.choose("encoder")
     trained.stack.changed.emit("encoder")
     encoder = weights_of(config)["encoder.score_bias.weight"].numpy()
-    assert shown(trained)[1].lines[-1].values[len(shown(trained)[1].at) // 2] == encoder[0, 2]
+    middle = len(shown(trained)[1].places()) // 2
+    assert shown(trained)[1].series[-1].y[2 * middle] == encoder[0, 2]
     trained.source.activated.emit(0)
     assert shown(trained)[1].title == "Bucket by distance"
 

@@ -13,12 +13,12 @@ from terrarium.app.builder.positions.scheme_pictures import MAX_COLUMNS, MAX_DIS
 from terrarium.app.kit.plots.pictures import (
     Axis,
     HeatPicture,
-    LinePicture,
     evenly_spaced,
     format_number,
     format_ticks,
     round_ticks,
 )
+from terrarium.app.kit.plots.plot_spec import PlotSpec
 from terrarium.models.architecture import position_tables as numbers
 from terrarium.models.architecture.transformer import build_model
 from terrarium.models.settings.model_config import ModelConfig
@@ -26,10 +26,10 @@ from terrarium.models.settings.model_config import ModelConfig
 ROPE = ModelConfig(position="rope", d_model=64, n_head=2, context_length=1024)
 
 
-def both(pictures: SchemePictures) -> tuple[HeatPicture, LinePicture]:
+def both(pictures: SchemePictures) -> tuple[HeatPicture, PlotSpec]:
     pictures = (pictures.first, pictures.second)
     (heat,) = (picture for picture in pictures if isinstance(picture, HeatPicture))
-    (lines,) = (picture for picture in pictures if isinstance(picture, LinePicture))
+    (lines,) = (picture for picture in pictures if isinstance(picture, PlotSpec))
     return heat, lines
 
 
@@ -40,7 +40,7 @@ def test_waves_in_both_orders() -> None:
     np.testing.assert_array_equal(heat.values, table.T)
     assert heat.describe(3, 5).startswith(f"position 5, dimension 3: {format_number(float(table[5, 3]), 3)}\na cosine")
     assert "period of 62.8 tokens" in heat.describe(2, 0)
-    np.testing.assert_allclose(lines.lines[0].values, table @ table[0] / 4, atol=1e-6)
+    np.testing.assert_allclose(lines.series[0].y, table @ table[0] / 4, atol=1e-6)
     assert lines.describe(0) == "the same position: 1"
     in_order, _ = both(tables.waves(config, 20, sorted_out=True))
     np.testing.assert_array_equal(in_order.values, table.T[[0, 2, 4, 6, 1, 3, 5, 7]])
@@ -54,8 +54,8 @@ def test_large_tables_are_picked_from_and_say_so() -> None:
     assert heat.values.shape == (MAX_ROWS, MAX_COLUMNS)
     assert "one position in 16" in heat.title
     assert heat.describe(MAX_ROWS - 1, MAX_COLUMNS - 1).startswith("position 8,191, dimension 4,095:")
-    assert len(lines.at) <= MAX_DISTANCES
-    assert "means over 32" in lines.x.title
+    assert len(lines.places()) <= MAX_DISTANCES
+    assert "means over 32" in lines.x_title
     assert lines.describe(1).startswith("32 to 63 tokens apart")
 
 
@@ -65,14 +65,14 @@ def test_rotations_with_and_without_their_scaling(scaling: str) -> None:
     heat, lines = both(rotations.rotations(config, 500))
     angles = numbers.rope_angles(np.arange(500), numbers.rope_frequencies(config, 500))
     np.testing.assert_allclose(heat.values, np.cos(angles).T, atol=1e-6)
-    assert len(lines.lines) == (1 if scaling == "none" else 2)
-    np.testing.assert_array_equal(lines.lines[0].values, numbers.rope_similarity(config, np.arange(500), 500))
+    assert len(lines.series) == (1 if scaling == "none" else 2)
+    np.testing.assert_array_equal(lines.series[0].y, numbers.rope_similarity(config, np.arange(500), 500))
     plain, _ = both(rotations.rotations(config, 500, scaled=False))
     unscaled, _ = both(rotations.rotations(ROPE, 500))
     np.testing.assert_array_equal(plain.values, unscaled.values)
     if scaling != "none":
-        np.testing.assert_array_equal(lines.lines[1].values, both(rotations.rotations(ROPE, 500))[1].lines[0].values)
-        assert lines.lines[1].name in lines.describe(3)
+        np.testing.assert_array_equal(lines.series[1].y, both(rotations.rotations(ROPE, 500))[1].series[0].y)
+        assert lines.series[1].name in lines.describe(3)
 
 
 def test_rotations_say_what_they_leave_alone() -> None:
@@ -105,9 +105,9 @@ def test_penalties_of_each_head_and_as_a_matrix(topology: str) -> None:
     config = ModelConfig(position="alibi", topology=topology, n_head=4, d_model=16)
     heat, lines = both(biases.penalties(config, 30, head=1))
     np.testing.assert_array_equal(
-        np.stack([line.values for line in lines.lines]), numbers.alibi_scores(4, np.arange(30))[[0, 2, 3, 1]]
+        np.stack([line.y for line in lines.series]), numbers.alibi_scores(4, np.arange(30))[[0, 2, 3, 1]]
     )
-    assert lines.lines[-1].tone == "main"
+    assert lines.series[-1].name == "head 2"
     assert lines.describe(8) == "8 tokens apart: −0.50 in head 2\nits weight × 0.61"
     assert heat.values[9, 1] == pytest.approx(np.exp(-0.5))
     assert np.isnan(heat.values[1, 9]) == config.is_causal
@@ -117,15 +117,15 @@ def test_penalties_of_each_head_and_as_a_matrix(topology: str) -> None:
 def test_buckets_are_stairs_and_a_matrix() -> None:
     config = ModelConfig(position="t5", n_head=4, d_model=16)
     heat, lines = both(biases.buckets(config, 256))
-    assert lines.steps
-    np.testing.assert_array_equal(lines.lines[0].values, numbers.t5_buckets(config, -np.arange(161)))
+    np.testing.assert_array_equal(lines.series[0].y[::2], numbers.t5_buckets(config, -np.arange(161)))
+    assert lines.series[0].y[1::2].tolist() == lines.series[0].y[:-1:2].tolist(), "steps"
     assert lines.describe(3) == "3 tokens back: bucket 3, its own"
     assert lines.describe(20) == "20 tokens back: bucket 17, for 19 to 20"
     assert lines.describe(140) == "140 tokens back: bucket 31, for 113 and farther"
     assert np.isnan(heat.values[0, 1])
     encoder = dataclasses.replace(config, topology="encoder-only")
     heat, lines = both(biases.buckets(encoder, 256))
-    assert lines.at[0] == -160
+    assert lines.places()[0] == -160
     assert lines.describe(160 + 3) == "3 tokens ahead: bucket 19, its own"
     assert not np.isnan(heat.values).any()
 
@@ -136,9 +136,9 @@ def test_learned_biases_are_the_weights_of_their_buckets() -> None:
     heat, lines = both(
         biases.bucket_biases(config, 64, {"score_bias.weight": weights}, head=2, source="Learned by “x”")
     )
-    np.testing.assert_array_equal(lines.lines[-1].values[:16], weights[:16, 2])
+    np.testing.assert_array_equal(lines.series[-1].y[:32:2], weights[:16, 2])
     assert heat.values[5, 2] == weights[3, 2]
-    assert heat.high == -heat.low == max(np.abs(line.values).max() for line in lines.lines)
+    assert heat.high == -heat.low == max(np.abs(line.y).max() for line in lines.series)
     assert format_number(float(weights[3, 2]), 3) in lines.describe(3)
 
 
@@ -155,8 +155,8 @@ def test_a_network_reads_distances_relative_to_the_text(topology: str) -> None:
     weights = build_model(config).state_dict()
     learned = {name: tensor.numpy() for name, tensor in weights.items() if name.startswith("score_bias.")}
     heat, lines = both(biases.network_biases(config, 64, learned, head=2, source="Learned by “x”"))
-    assert len(lines.lines) == 4
-    assert lines.lines[-1].values[0] == pytest.approx(heat.values[63, 63] if config.is_causal else heat.values[32, 0])
+    assert len(lines.series) == 4
+    assert lines.series[-1].y[0] == pytest.approx(heat.values[63, 63] if config.is_causal else heat.values[32, 0])
     assert "its weight ×" in lines.describe(5)
 
 
@@ -167,7 +167,7 @@ def test_a_learned_table_is_shown_as_it_is() -> None:
     assert pictures.words.startswith("Learned by “x” in 40 steps")
     np.testing.assert_array_equal(heat.values, weights.T)
     assert heat.high == -heat.low == pytest.approx(np.percentile(np.abs(weights), 99))
-    assert lines.lines[0].values[0] == pytest.approx(1.0)
+    assert lines.series[0].y[0] == pytest.approx(1.0)
 
 
 def test_ticks_are_round_and_few() -> None:

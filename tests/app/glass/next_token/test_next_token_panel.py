@@ -195,4 +195,4 @@ def test_it_is_painted(
     panel.resize(300, 500)
     panel.grab()
     assert panel.table.isColumnHidden(3)
-    assert all(len(row) == 6 for row in panel.table.words)
+    assert all(len(row) == 6 for row in panel.table.texts())

@@ -65,7 +65,7 @@ def test_a_curve_for_each_kind_named_at_its_end(qtbot: QtBot, theme: ThemeProvid
     assert chart.lines["state"].getData()[1].tolist() == [0, 50, 75]
     assert chart.lines["sums"].getData()[1].tolist() == [0, 0, 0]
     assert chart.read_out.text() == "first four: 75.0\N{NO-BREAK SPACE}% at step 100, 24 of each"
-    chart.show_row(60)
+    chart.show_point(60)
     assert chart.read_out.text().startswith("first four: 50.0\N{NO-BREAK SPACE}% at step 50: Facts 50, Stories 50")
     apart = chart.names["state"].boundingRect().height() * chart.chart.getPlotItem().getViewBox().viewPixelSize()[1]
     heights = sorted(chart.names[kind].pos().y() for kind in KINDS)

@@ -80,7 +80,7 @@ def test_perplexity_is_e_to_the_loss(chart: LossChart) -> None:
     assert chart.uniform_guess.value == pytest.approx(1024)
     assert chart.uniform_guess.name.textItem.toPlainText() == "uniform guess: 1,024"
     assert chart.frequencies.name.textItem.toPlainText() == f"token frequencies: {math.exp(5.214):.0f}"
-    chart.show_row(119)
+    chart.show_point(119)
     assert f"training {math.exp(run.train['loss'][119]):.2f}" in chart.read_out.text()
 
 
@@ -109,12 +109,12 @@ def test_baselines_in_bits_per_byte_are_those_of_the_held_out_text(chart: LossCh
 def test_tables_of_the_text_are_lines_in_bits_per_byte_only(chart: LossChart) -> None:
     chart.show_history(history(), 1024)
     chart.show_tables(TextCompared(n_held_out=9, n_train=90, gzip=2.6, trigram=2.9, table=2.0, table_order=7))
-    assert all(math.isnan(line.value) for line in chart.tables.lines)
+    assert all(math.isnan(line.value) for line in chart.tables)
     choose(chart, BITS_PER_BYTE)
-    assert [line.value for line in chart.tables.lines] == [2.9, 2.6, 2.0]
-    assert chart.tables.lines[1].name.toPlainText() == "gzip: 2.60"
+    assert [line.value for line in chart.tables] == [2.9, 2.6, 2.0]
+    assert chart.tables[1].name.toPlainText() == "gzip: 2.60"
     chart.show_tables(None)
-    assert all(math.isnan(line.value) for line in chart.tables.lines)
+    assert all(math.isnan(line.value) for line in chart.tables)
 
 
 def test_baselines_are_marked(chart: LossChart) -> None:
@@ -277,7 +277,7 @@ def test_small_charts_name_the_latest_value(qtbot: QtBot, theme: ThemeProvider) 
     assert memory.read_out.text() == f"{191 * 2**19}", "looked at every tenth step"
     assert np.array_equal(memory.line.xData, np.arange(1.0, 200.0, 10))
     assert memory.line.yData[0] == 2**19
-    memory.show_row(14)
+    memory.show_point(14)
     assert memory.read_out.text() == f"{11 * 2**19}", "in the unit that stands beside the name"
     run.train.append({"step": 201})
     chart.draw(run, axis)

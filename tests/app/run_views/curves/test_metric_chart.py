@@ -62,7 +62,7 @@ def test_shares_are_drawn_in_percent_with_a_star_at_the_best(qtbot: QtBot, theme
     for each in (loss, chart):
         qtbot.addWidget(each)
     chart.draw(scored("macro_f1", (0.5, 0.9, 0.7, 0.95)), RunAxis())
-    assert chart.title.text() == "Macro F1"
+    assert chart.heading.text() == "Macro F1"
     chart.draw(scored("macro_f1", (0.4, 1.0, 1.0, 1.0)), RunAxis())
     ticks = chart.chart.getPlotItem().getAxis("left").tickValues(0.0, 140.0, 60.0)
     assert max(value for _, values in ticks for value in values) <= 100
@@ -70,7 +70,7 @@ def test_shares_are_drawn_in_percent_with_a_star_at_the_best(qtbot: QtBot, theme
     assert np.allclose(chart.line.getData()[1], [50, 90, 70, 95])
     assert chart.best.getData()[0].tolist() == [100]
     assert chart.read_out.text() == "★ best checkpoint: 90.0\N{NO-BREAK SPACE}% at step 100"
-    chart.show_row(60)
+    chart.show_point(60)
     assert chart.read_out.text() == "Macro F1 50.0\N{NO-BREAK SPACE}% at step 50"
     chart.draw(scored("pearson", (-0.2, 0.4)), RunAxis())
     assert np.allclose(chart.line.getData()[1], [-0.2, 0.4])

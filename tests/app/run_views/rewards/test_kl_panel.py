@@ -169,7 +169,7 @@ def test_the_words_of_the_least_kl_are_clear_of_the_curve(
 ) -> None:
     write_looks(session, run_id, [0.05, 0.5, 0.1])
     panel = panel_of(run_view, run_id, until)
-    name, view = panel.gold.price_name, panel.gold.chart.getPlotItem().getViewBox()
+    name, view = panel.gold.goal_lines[0].name, panel.gold.chart.getPlotItem().getViewBox()
     assert name.toPlainText() == "at least ln 1/0.05 = 3.0 nats for 100 %"
     until(lambda: view.mapSceneToView(name.sceneBoundingRect().bottomLeft()).y() > 100.0)
 

@@ -115,7 +115,7 @@ def test_a_run_is_evaluated_and_shown(
     assert summary.confusion.picture.values.shape == (3, 3)
     summary.confusion.set_spot((0, 0))
     assert "true: angry" in summary.confusion.accessibleDescription()
-    summary.calibration.set_spot((9, 0))
+    summary.calibration.show_point(9)
     assert "sure" in summary.calibration.accessibleDescription()
     view.grab()
     other = opened(run_view, weak, until)
@@ -264,20 +264,20 @@ def test_predictions_are_searched_and_filtered_and_one_is_opened(
     view = evaluated(run_view, weak, until, qtbot)
     assert view.found is not None
     view.parts.show_view("predictions")
-    page, model = view.parts.predictions, view.parts.predictions.model
-    rows = [model.scored_row(i) for i in range(model.rowCount())]
+    page, table = view.parts.predictions, view.parts.predictions.table
+    rows = [each.scored for each in table.records]
     assert len(rows) == 60
     assert [row.item_score for row in rows] == sorted(row.item_score for row in rows), "the worst first"
     page.wrong.click()
     wrong = sum(not row.is_right for row in view.found.rows)
-    assert 0 < model.rowCount() == wrong < 60
+    assert 0 < len(table.records) == wrong < 60
     assert page.count.text() == f"{wrong} of 60 rows"
     label = page.labels.itemData(1)
     page.labels.setCurrentIndex(1)
-    assert {model.scored_row(i).gold for i in range(model.rowCount())} <= {label}
+    assert {each.scored.gold for each in table.records} <= {label}
     page.labels.setCurrentIndex(0)
     page.search.setText("no such text")
-    assert model.rowCount() == 0
+    assert len(table.records) == 0
     assert not page.detail.open.isEnabled()
     page.search.clear()
     assert page.chosen is not None

@@ -85,8 +85,8 @@ def test_kl_by_position_is_exact_at_every_checkpoint(run_view: RunView, session:
     means, n = shown.by_position
     assert means[0] == pytest.approx(np.mean([reply.kl[0] for reply in shown.replies]))
     assert n[0] == 4
-    pane.chart.pointed.emit(QPointF(1.2, 0.0))
-    assert pane.read_out.text() == f"token 1: {means[0]:.3f} nats, of 4 replies"
+    pane.plot.chart.pointed.emit(QPointF(1.2, 0.0))
+    assert pane.plot.read_out.text() == f"token 1: {means[0]:.3f} nats, of 4 replies"
     assert "of its KL to the parent lies in the first 5 tokens" in pane.words.text()
     assert list(pane.tokens.values) == list(shown.replies[0].kl)
     QTest.mouseClick(pane.forward, Qt.MouseButton.LeftButton)

@@ -80,11 +80,11 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     view.resize(900, 600)
     view.show()
     view.show_runs([run.id for run in runs])
-    until(lambda: view.table.rowCount() == 4)
-    assert [view.table.horizontalHeaderItem(i).text() for i in (3, 4)] == ["Learning rate", "Seed"]
-    losses = [float(view.table.item(row, 1).text()) for row in range(4)]
+    until(lambda: len(view.table.records) == 4)
+    assert view.table.names[3:5] == ["Learning rate", "Seed"]
+    losses = [float(view.table.texts()[row][1]) for row in range(4)]
     assert losses == sorted(losses)
-    assert {view.table.item(row, 3).text() for row in (0, 1)} == {"0.01"}, "the tiny learning rate learns nothing"
+    assert {view.table.texts()[row][3] for row in (0, 1)} == {"0.01"}, "the tiny learning rate learns nothing"
     asked: list[str] = []
     view.run_asked.connect(asked.append)
     view.plot.setFocus()
@@ -133,14 +133,14 @@ def test_progress_is_compared_again_while_visible(
     view.show_runs(("a", "b"))
     assert not view.busy  # nobody sees it
     view.show()
-    until(lambda: view.table.rowCount() == 2)
-    assert view.table.item(0, 0).text() == "b"
+    until(lambda: len(view.table.records) == 2)
+    assert view.table.texts()[0][0] == "b"
     with (run / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("val", 3, 1.5))
     session.runs.index.refresh()
     list(session.runs.index.measure())
     view.comparer.poll.timeout.emit()
-    until(lambda: view.table.item(0, 0).text() == "a")
+    until(lambda: view.table.texts()[0][0] == "a")
 
 
 def test_runs_of_a_task_are_ranked_by_its_metric(
@@ -158,9 +158,9 @@ def test_runs_of_a_task_are_ranked_by_its_metric(
     qtbot.addWidget(view)
     view.show()
     view.show_runs(("a", "b", "c"))
-    until(lambda: view.table.rowCount() == 3)
-    assert view.table.horizontalHeaderItem(1).text() == "Best Accuracy"
-    texts = [[view.table.item(row, column).text() for column in (0, 1)] for row in range(3)]
+    until(lambda: len(view.table.records) == 3)
+    assert view.table.names[1] == "Best Accuracy"
+    texts = [[view.table.texts()[row][column] for column in (0, 1)] for row in range(3)]
     assert texts == [["a", "90.0\N{NO-BREAK SPACE}%"], ["b", "80.0\N{NO-BREAK SPACE}%"], ["c", "–"]]
     assert "Best Accuracy" in view.plot.accessibleName()
 

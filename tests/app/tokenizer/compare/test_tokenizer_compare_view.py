@@ -265,7 +265,7 @@ def test_languages_are_measured_and_charted(
     view.texts.figure.setCurrentIndex(4)
     bars = view.texts.bars
     assert bars.value(1, 2) == view.texts.figures(0)["word"].unknown_share > 0 == bars.value(1, 1)
-    bars.set_spot((1 * 3 + 2, 0))
+    bars.show_point(1 * 3 + 2)
     assert "English, word" in bars.accessibleDescription()
     view.grab()
     view.texts.clear.click()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.plots.bar_plot import BarPlot
+from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.tokenizer.vocabulary.pictures import (
     coverage_picture,
@@ -41,10 +39,11 @@ def used(table: Vocabulary, counts: dict[int, int]) -> Usage:
 
 def test_lengths_count_every_token(table: Vocabulary) -> None:
     picture = lengths_picture(table)
+    values = picture.series[0].y
     lengths = [len(data) for data in table.data]
-    assert picture.values.sum() == len(table)
-    assert picture.values[0] == lengths.count(1)
-    assert picture.values[-1] == sum(length >= len(picture.values) for length in lengths)
+    assert values.sum() == len(table)
+    assert values[0] == lengths.count(1)
+    assert values[-1] == sum(length >= len(values) for length in lengths)
     assert (
         picture.describe(1)
         == f"2 bytes: {lengths.count(2)} tokens, {100 * lengths.count(2) / len(table):.1f}\N{NO-BREAK SPACE}%"
@@ -54,20 +53,20 @@ def test_lengths_count_every_token(table: Vocabulary) -> None:
 def test_ranks_and_coverage(table: Vocabulary) -> None:
     usage = used(table, {100: 6, 101: 3, 102: 1})
     zipf, coverage = zipf_picture(table, usage), coverage_picture(usage)
-    assert 10.0 ** zipf.lines[0].values == pytest.approx([6, 3, 1])
-    assert 10.0**zipf.at == pytest.approx([1, 2, 3])
-    assert 10.0 ** zipf.lines[1].values == pytest.approx([6, 3, 2])
+    assert zipf.series[0].y == pytest.approx([6, 3, 1])
+    assert zipf.places() == pytest.approx([1, 2, 3])
+    assert zipf.series[1].y == pytest.approx([6, 3, 2])
     assert zipf.describe(0).startswith(f"rank 1: {table.shown[100]}\noccurs 6 times")
     assert zipf.describe(2).endswith("occurs once")
-    assert coverage.lines[0].values.tolist() == pytest.approx([60, 90, 100])
+    assert coverage.series[0].y.tolist() == pytest.approx([60, 90, 100])
     assert coverage.describe(1) == "The 2 most frequent:\n90.0 % of the corpus"
 
 
 def test_many_ranks_are_sampled_including_the_last(table: Vocabulary) -> None:
     usage = used(table, dict.fromkeys(range(len(table)), 2))
     picture = zipf_picture(table, usage)
-    assert len(picture.at) <= 200
-    assert picture.at[-1] == pytest.approx(math.log10(len(table)))
+    assert len(picture.places()) <= 200
+    assert picture.places()[-1] == len(table)
 
 
 def test_the_summary_states_the_counts(table: Vocabulary) -> None:
@@ -84,19 +83,19 @@ def test_numbers_of_an_axis_are_short() -> None:
 
 
 def test_bars_are_read_by_pointer_and_keys(qtbot: QtBot, theme: ThemeProvider, table: Vocabulary) -> None:
-    plot = BarPlot(theme)
+    plot = PlotView(theme, has_y=True, is_boxed=True)
     qtbot.addWidget(plot)
     plot.resize(400, 200)
-    heard: list[str] = []
-    plot.read.connect(heard.append)
     plot.grab()  # without a picture
-    plot.set_picture(lengths_picture(table))
+    plot.show_spec(lengths_picture(table))
     plot.grab()
-    assert plot.spot_at(QPointF(plot.bar_rect(2).center())) == (2, 0)
-    assert plot.spot_at(QPointF(2, 2)) is None
+    plot.chart.pointed.emit(QPointF(3.2, 1.0))
+    assert plot.accessibleDescription().startswith("3 bytes: ")
+    plot.chart.pointed.emit(None)
+    qtbot.keyClick(plot, Qt.Key.Key_Home)
     qtbot.keyClick(plot, Qt.Key.Key_Right)
-    qtbot.keyClick(plot, Qt.Key.Key_Right)
-    assert heard[-1].startswith("2 bytes: ")
+    assert plot.accessibleDescription().startswith("2 bytes: ")
     plot.grab()
     qtbot.keyClick(plot, Qt.Key.Key_Escape)
-    assert heard[-1] == ""
+    assert plot.index is None
+    assert plot.accessibleDescription() == plot.summary()

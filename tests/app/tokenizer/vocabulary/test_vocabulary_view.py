@@ -66,9 +66,8 @@ def settle(qtbot: QtBot, view: VocabularyView) -> None:
 
 
 def column(view: VocabularyView, name: str) -> list[str]:
-    contents = view.table.contents
-    section = contents.columns.index(name)
-    return [contents.index(row, section).data() for row in range(contents.rowCount())]
+    section = view.table.names.index(name)
+    return [texts[section] for texts in view.table.texts()]
 
 
 def is_shown(view: VocabularyView, words: str) -> bool:
@@ -89,9 +88,9 @@ def test_without_a_tokenizer_there_is_a_hint(qtbot: QtBot, empty: VocabularyView
 
 def test_every_token_has_a_row(view: VocabularyView, bpe: Tokenizer) -> None:
     assert column(view, "id") == [str(id) for id in range(bpe.get_vocab_size())]
-    assert "count" not in view.table.contents.columns
+    assert "count" not in view.table.names
     row = bpe.token_to_id("Ġthe")
-    token = {name: column(view, name)[row] for name in view.table.contents.columns}
+    token = {name: column(view, name)[row] for name in view.table.names}
     assert token["token"] == "·the"
     assert token["bytes"] == "20 74 68 65"
     assert (token["length"], token["type"]) == ("4", "Word start")
@@ -146,7 +145,7 @@ def test_headers_sort(qtbot: QtBot, view: VocabularyView) -> None:
     header = view.table.horizontalHeader()
 
     def click(name: str) -> None:
-        x = header.sectionViewportPosition(view.table.contents.columns.index(name)) + 20
+        x = header.sectionViewportPosition(view.table.names.index(name)) + 20
         qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(x, header.height() // 2))
         settle(qtbot, view)
 
@@ -157,7 +156,7 @@ def test_headers_sort(qtbot: QtBot, view: VocabularyView) -> None:
     assert [int(n) for n in column(view, "length")] == sorted(lengths)
     click("token")
     assert view.vocabulary is not None
-    texts = [view.vocabulary.shown[row] for row in view.table.contents.rows]  # cells have escapes where fonts lack some
+    texts = [view.vocabulary.shown[row] for row in view.table.records]  # cells have escapes where fonts lack some
     assert texts == sorted(texts)
 
 
@@ -165,15 +164,15 @@ def test_narrow_tables_hide_columns(view: VocabularyView) -> None:
     table = view.table
 
     def shown() -> list[str]:
-        return [name for i, name in enumerate(table.contents.columns) if not table.isColumnHidden(i)]
+        return [name for i, name in enumerate(table.names) if not table.isColumnHidden(i)]
 
     table.setFixedWidth(900)
-    assert shown() == list(table.contents.columns)
+    assert shown() == table.names
     table.setFixedWidth(420)
-    assert {"id", "token", "type"} <= set(shown()) < set(table.contents.columns)
-    assert table.columnWidth(table.contents.columns.index("token")) >= 80
+    assert {"id", "token", "type"} <= set(shown()) < set(table.names)
+    assert table.columnWidth(table.names.index("token")) >= 80
     table.setFixedWidth(900)
-    assert shown() == list(table.contents.columns)
+    assert shown() == table.names
 
 
 def test_the_keyboard_suffices(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
@@ -233,14 +232,14 @@ def test_markup_in_a_token_is_escaped(qtbot: QtBot, empty: VocabularyView) -> No
 def test_counting_shows_the_use_of_tokens(
     qtbot: QtBot, view: VocabularyView, bpe: Tokenizer, count: Callable[[str], None]
 ) -> None:
-    assert view.charts.pictures is None
+    assert not view.charts.has_counts
     count(COUNTED)
     usage, ids = view.usage, encode_text(bpe, COUNTED)
     assert usage is not None
     assert usage.n_tokens == len(ids)
     assert column(view, "count") == [str(ids.count(id)) for id in range(SIZE)]
     assert f"are {len(ids)} tokens" in view.words.text()
-    assert view.charts.pictures is not None
+    assert view.charts.has_counts
     view.table.sort_by("count", descending=True)
     settle(qtbot, view)
     counts = [int(n) for n in column(view, "count")]
@@ -320,11 +319,9 @@ def test_another_tokenizer_resets_the_view(qtbot: QtBot, view: VocabularyView, c
     assert view.usage is None
     assert view.filters.use == ""
     assert view.facts.row == -1
-    assert view.charts.pictures is None
+    assert not view.charts.has_counts
     assert view.table.sorting == ("id", False)
-    assert view.table.contents.headerData(view.table.contents.columns.index("made"), Qt.Orientation.Horizontal) == (
-        "Score"
-    )
+    assert view.table.columns[view.table.names.index("made")].title == "Score"
     assert "−" in "".join(column(view, "made"))
 
 
@@ -367,13 +364,14 @@ def test_a_file_that_cannot_be_written_gives_an_error_message(
 
 def test_only_visible_cells_are_rendered(qtbot: QtBot, view: VocabularyView, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = set()
-    words = view.table.contents.cell_text
+    assert view.table.cells is not None
+    words = view.table.cells.text
 
     def heard(name: str, row: int) -> str:
         asked.add(row)
         return words(name, row)
 
-    monkeypatch.setattr(view.table.contents, "cell_text", heard)
+    monkeypatch.setattr(view.table.cells, "text", heard)
     view.table.show_rows(np.arange(SIZE))
     view.table.grab()
     assert 0 < len(asked) < 60

@@ -19,8 +19,8 @@ from terrarium.models.files.gguf_file import read_gguf_header
 from terrarium.models.interop.adapters.gguf import export_gguf_adapter, import_gguf_adapter, is_gguf_adapter
 from terrarium.models.interop.adapters.runs import trained_adapter
 from terrarium.models.interop.loading import load_model
-from terrarium.models.interop.publish.gguf_export import write_gguf
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.interop.publish.share import write_gguf
 from tests.models.interop.adapters.support import IDS, Case, make_case
 from tests.models.interop.support import assert_close
 

@@ -20,8 +20,8 @@ from terrarium.models.architecture.transformer import build_model
 from terrarium.models.events import result_of
 from terrarium.models.interop.export import export_hf
 from terrarium.models.interop.hub.hub_models import ModelHub
-from terrarium.models.interop.publish.gguf_export import write_gguf
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.interop.publish.share import write_gguf
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.tokenizers import train_tokenizer
 from terrarium.models.tokenizers.special_tokens import add_missing_special_tokens

@@ -22,9 +22,9 @@ from terrarium.models.interop.graphs.graphs import (
     with_previous_token_heads,
 )
 from terrarium.models.interop.importing import import_model
-from terrarium.models.interop.publish import gguf_export
-from terrarium.models.interop.publish.gguf_export import write_gguf
+from terrarium.models.interop.publish import share
 from terrarium.models.interop.publish.gguf_plan import plan_gguf
+from terrarium.models.interop.publish.share import write_gguf
 from terrarium.models.library.library import Library
 from terrarium.models.settings.gguf_formats import GGUF_FORMATS
 from terrarium.models.settings.model_config import ModelConfig
@@ -292,7 +292,7 @@ def test_a_tokenizer_of_another_model_is_refused(bpe: Tokenizer) -> None:
 
 
 def test_a_full_disk_leaves_nothing(bpe: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quantize = gguf_export.quants.quantize
+    quantize = share.quants.quantize
     calls = []
 
     def fill(numbers: Any, kind: Any) -> Any:
@@ -301,7 +301,7 @@ def test_a_full_disk_leaves_nothing(bpe: Tokenizer, tmp_path: Path, monkeypatch:
             raise OSError(errno.ENOSPC, "No space left on device")
         return quantize(numbers, kind)
 
-    monkeypatch.setattr(gguf_export.quants, "quantize", fill)
+    monkeypatch.setattr(share.quants, "quantize", fill)
     with pytest.raises(OSError, match="No space left"):
         drive(write_gguf(random_model(LLAMA), plan_gguf(LLAMA, bpe, "F32"), tmp_path / "model.gguf"))
     assert list(tmp_path.iterdir()) == []

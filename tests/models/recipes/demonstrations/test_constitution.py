@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from terrarium.app.cli import main
-from terrarium.app.commands.align.report import describe_constitution
+from terrarium.app.commands.align import describe_constitution
 from terrarium.models.alignment.critiques import Critic, Critique
 from terrarium.models.corpora.corpus import open_run_corpus
 from terrarium.models.events import Event, Progress, result_of

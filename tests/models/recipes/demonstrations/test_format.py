@@ -8,7 +8,7 @@ import json
 import pytest
 
 from terrarium.app.cli import main
-from terrarium.app.commands.align.report import describe_format
+from terrarium.app.commands.align import describe_format
 from terrarium.models.library.library import Library
 from terrarium.models.recipes.demonstrations import demonstration, refuse
 from terrarium.models.recipes.demonstrations import format as recipe

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from terrarium.app.cli import main
-from terrarium.app.commands.align.report import describe_refusals
+from terrarium.app.commands.align import describe_refusals
 from terrarium.models.library.library import Library
 from terrarium.models.recipes.demonstrations.demonstrated import DemonstrationMark, read_demonstrated
 from terrarium.models.recipes.demonstrations.demonstrations_table import STARTS

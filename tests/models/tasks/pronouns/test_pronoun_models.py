@@ -38,7 +38,7 @@ from terrarium.models.tokenizers import decode, train_tokenizer
 from terrarium.models.training.batches import make_batches
 from terrarium.models.training.objective import weighted_nll
 from terrarium.models.training.samples import write_sample
-from terrarium.models.training.unigram import unigram_entropy
+from terrarium.models.training.setup import unigram_entropy
 
 TIRED, WIDE = (f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
 
