@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QDialogButtonBox, QPlainTextEdit, QWidget
 
-from terrarium.app.kit.basics import column, label, set_enabled
+from terrarium.app.kit.basics import Content, label, set_enabled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.inputs import line_edit, named
 from terrarium.app.kit.theme import SPACE
@@ -39,7 +39,7 @@ class NotesDialog(Dialog):
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         used = f" Used so far: {', '.join(known_tags)}." if known_tags else ""
-        lines = [
+        lines: list[Content] = [
             label("Tags", "subheading"),
             self.tags,
             label(f"Separate with commas; search for tag:sweep to find them.{used}", "caption", wrap=True),
@@ -51,8 +51,7 @@ class NotesDialog(Dialog):
             lines.append(label(written.problem, "error", wrap=True))
             for widget in (self.tags, self.notes, self.buttons.button(QDialogButtonBox.StandardButton.Save)):
                 set_enabled(widget, written.problem)
-        margin = (3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        self.setLayout(column(*lines, self.buttons, margin=margin, grows=self.notes))
+        self.lay_out(*lines, self.buttons, grows=self.notes)
 
     def accept(self) -> None:
         """Save and close; stay open if saving fails."""
