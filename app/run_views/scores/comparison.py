@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QWidget
 
-from terrarium.app.kit.basics import label, row, titled_card
+from terrarium.app.kit.basics import column, label, row, show_words, titled_card
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
@@ -82,18 +82,12 @@ class ScoresComparison(QWidget):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_compared)
         self._task.failed.connect(self._on_failed)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
         self._bar = QWidget()
         others, metrics = label("Compare with"), label("by")
         others.setBuddy(self.others)
         metrics.setBuddy(self.metrics)
-        bar = row(others, self.others, metrics, self.metrics, None)
-        self._bar.setLayout(bar)
-        for widget in (self._bar, self._nothing, self._card):
-            lines.addWidget(widget)
-        lines.addStretch(1)
+        self._bar.setLayout(row(others, self.others, metrics, self.metrics, None))
+        self.setLayout(column(self._bar, self._nothing, self._card, None, margin=(0, 0, SPACE, 0)))
         self.others.currentIndexChanged.connect(self._compare)
         self.metrics.currentIndexChanged.connect(self._compare)
 
@@ -141,8 +135,7 @@ class ScoresComparison(QWidget):
         self._task.ask(compare)
 
     def _say(self, words: str) -> None:
-        self._nothing.setText(words)
-        self._nothing.setVisible(bool(words))
+        show_words(self._nothing, words)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

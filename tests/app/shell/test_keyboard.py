@@ -33,7 +33,16 @@ from tests.app.shell.test_every_page_fits import window as window
 from tests.app.shell.test_spoken_pages import dialogs
 from tools.screenshots.spoken import tab_stops
 
-CONTROLS = (QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QSlider, QTabBar)
+CONTROLS = (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QSlider,
+    QTabBar,
+)
 _MAX_STOPS = 400
 
 
@@ -63,7 +72,9 @@ def check(pages: Iterable[tuple[str, QWidget]]) -> None:
 def complaints(shown: QWidget, seen: set[str]) -> Iterator[str]:
     """What cannot be done with the keyboard in a window. seen: the kinds of widgets whose focus was looked at."""
     stops = tab_stops(shown)
-    yield from (f"{about(each)} is no tab stop" for each in shown.findChildren(QWidget) if is_missed(each, shown, stops))
+    yield from (
+        f"{about(each)} is no tab stop" for each in shown.findChildren(QWidget) if is_missed(each, shown, stops)
+    )
     if not stops:
         return
     walked = list(walk(stops[0], Qt.Key.Key_Tab))
@@ -121,7 +132,10 @@ def goes_back(one: QWidget, other: QWidget) -> bool:
         ancestor = ancestor.parentWidget()
     if ancestor is None:
         return False
-    a, b = (QRect(each.mapTo(ancestor, each.rect().topLeft()), each.size()) for each in map(lambda w: child_of(ancestor, w), (one, other)))
+    a, b = (
+        QRect(each.mapTo(ancestor, each.rect().topLeft()), each.size())
+        for each in map(lambda w: child_of(ancestor, w), (one, other))
+    )
     if b.bottom() < a.top():
         return b.left() <= a.right()
     return b.top() <= a.bottom() and a.top() <= b.bottom() and b.right() < a.left()
