@@ -196,6 +196,7 @@ class BusyRow(QWidget):
                 show_progress(self.progress, event.done, event.total)
                 if self._amount is not None and event.total:
                     self.phase.setText(f"{self._amount(event.done)} of {self._amount(event.total)}")
+        self._show()
 
     def _show(self) -> None:
         busy, says = self._is_busy, bool(self.phase.text())

@@ -97,6 +97,10 @@ def test_a_busy_row_says_how_much_of_how_much_is_done(qtbot: QtBot, theme: Theme
     assert line.phase.text() == "Asking", "how much there is, is not known yet"
     line.show_events([Progress(done=3, total=8)])
     assert line.phase.text() == "3 MB of 8 MB"
+    line.set_busy(True)
+    assert line.phase.isHidden()
+    line.show_events([Progress(done=4, total=8)])
+    assert not line.phase.isHidden()
 
 
 def test_a_grid_aligns_captions_with_their_editors(qtbot: QtBot) -> None:
