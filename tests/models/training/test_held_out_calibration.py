@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from terrarium.models.architecture.transformer import Decoder, build_model
 from terrarium.models.data.batch import Batch
-from terrarium.models.evaluation.calibration import measure_calibration
+from terrarium.models.tasks.calibration import measure_calibration
 from terrarium.models.events import Progress, result_of
 from terrarium.models.library.library import Library
 from terrarium.models.metrics.calibration import Calibration
