@@ -247,8 +247,7 @@ class RunReview(QFrame):
 
     def show_template_name(self, name: str, differs: str = "") -> None:
         """Show the name of the run that the settings come from, and how they differ; '' for none."""
-        self.like.setText(f"Like “{name}”, for llama.cpp" if differs else f"Like “{name}”" if name else "")
-        self.like.setVisible(bool(name))
+        show_words(self.like, f"Like “{name}”{', for llama.cpp' if differs else ''}" if name else "")
         show_words(self.differs, differs)
 
     def show_cost(

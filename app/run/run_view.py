@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QInputDialog,
-    QScrollArea,
     QWidget,
 )
 
@@ -350,15 +349,9 @@ class RunView(QWidget):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(f"Settings of {self.head.name.text()}")
         dialog.resize(980, 640)
-        area = named(QScrollArea(), "Settings")
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
-        view = SpecView(self._spec)
-        view.setProperty("role", "scrolled")
-        area.setWidget(view)
+        area = named(scrolling(SpecView(self._spec)), "Settings")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(dialog.reject)
         note = label("Green values differ from the defaults.", "caption")
-        dialog.lay_out(scrolling(SpecView(self._spec)), note, buttons, spacing=6)
+        dialog.lay_out(area, note, buttons, spacing=6)
         dialog.open()

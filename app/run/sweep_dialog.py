@@ -11,7 +11,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QSpinBox, QWidget
 
-from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled, show_words
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.inputs import choice, line_edit, named
 from terrarium.app.kit.labels import ElidedLabel
@@ -149,8 +149,7 @@ class SweepDialog(Dialog):
         except ValueError as error:
             problem = self._with_labels(str(error))
         untouched = any(not axis.values.text().strip() for axis in self._axes)
-        self.problem.setText("" if untouched else problem)
-        self.problem.setVisible(bool(problem) and not untouched)
+        show_words(self.problem, "" if untouched else problem)
         self.words.setText(
             "Enter values for each setting." if untouched else f"{format_count(n, 'run')} in all." if n else ""
         )

@@ -29,6 +29,7 @@ from terrarium.app.kit.basics import (
     scrolling,
     set_enabled,
     set_role,
+    show_if,
     show_only,
     show_words,
     step_card,
@@ -280,8 +281,7 @@ class ImportPage(QWidget):
     @Slot()
     def _on_source(self) -> None:
         draft, info = self.draft, self.draft.info
-        self._known.setVisible(bool(draft.paths))
-        self.reading.setVisible(bool(draft.paths))
+        show_if(draft.paths, self._known, self.reading)
         if draft.read == ReadOptions():
             self.reading.reset()
         show_only(

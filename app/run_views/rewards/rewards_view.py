@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QGridLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QWidget
 
 from terrarium.app.kit.basics import (
     EmptyState,
@@ -86,17 +86,12 @@ class RewardsView(QWidget):
         self.position.setProperty("role", "caption")
         self.choices = CurveChoices(session, has_log=False)
         self.whole = button("Whole run", theme, self._show_whole, icon="corners-out", tip="Show the whole run again")
-        self.alerts = frame("banner", margin=SPACE)
-        self.alerts.setProperty("tone", "warning")
         self._alert_words = label("", wrap=True)
-        inside = self.alerts.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self._alert_words)
-        self._place = QVBoxLayout()
-        self._picture = QWidget()
+        self.alerts = frame("banner", self._alert_words, margin=SPACE)
+        self.alerts.setProperty("tone", "warning")
+        self._picture, self._place = QWidget(), column()
         self._picture.setProperty("role", "scrolled")
         self._picture.setLayout(self._place)
-        self._place.setContentsMargins(0, 0, 0, 0)
         self._charts: QWidget | None = None
         self.unlearned = IntervalBars("What it unlearned", theme)
         self._unlearned_words = label("", "caption", wrap=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QWidget
 
@@ -24,7 +24,7 @@ from terrarium.app.kit.basics import (
     show_words,
     stacked,
 )
-from terrarium.app.kit.inputs import choice, progress_bar
+from terrarium.app.kit.inputs import choice, fill_choice, progress_bar
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.views import View, Views
@@ -218,11 +218,7 @@ class ScoresView(QWidget):
         titles = [f"Step {step:,}{' (best)' if step == best else ''}" for step in steps]
         if titles == [self.checkpoints.itemText(i) for i in range(self.checkpoints.count())]:
             return
-        with QSignalBlocker(self.checkpoints):
-            self.checkpoints.clear()
-            for title, step in zip(titles, steps, strict=True):
-                self.checkpoints.addItem(title, step)
-            self.checkpoints.setCurrentIndex(max(self.checkpoints.findData(chosen), 0) if steps else -1)
+        fill_choice(self.checkpoints, dict(zip(steps, titles, strict=True)), chosen)
 
     def _read(self) -> None:
         run, task, wanted = self._run, self.task, self._wanted
@@ -238,20 +234,11 @@ class ScoresView(QWidget):
         if run is None or stored.run_id != run.id:
             return
         self._stored = stored
-        with QSignalBlocker(self.stored), QSignalBlocker(self.data):
-            self.stored.clear()
-            for path, name in zip(stored.paths, stored.names, strict=True):
-                self.stored.addItem(name, path)
-            self.stored.setCurrentIndex(self.stored.findData(stored.shown))
-            chosen = self.data.currentData()
-            self.data.clear()
-            own = run.spec.data.dataset if run.spec is not None and self._has_own_data else ""
-            if self._has_own_data:
-                self.data.addItem(stored.datasets.get(own, own) or "Its own data", "")
-            for sha, name in stored.datasets.items():
-                if own not in (sha, name):
-                    self.data.addItem(name, name)
-            self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
+        fill_choice(self.stored, dict(zip(stored.paths, stored.names, strict=True)), stored.shown)
+        own = run.spec.data.dataset if run.spec is not None and self._has_own_data else ""
+        data = {"": stored.datasets.get(own, own) or "Its own data"} if self._has_own_data else {}
+        data |= {name: name for sha, name in stored.datasets.items() if own not in (sha, name)}
+        fill_choice(self.data, data, self.data.currentData())
         if stored.found is not None and (evaluated := self.checkpoints.findData(stored.found.step)) >= 0:
             self.checkpoints.setCurrentIndex(evaluated)  # the checkpoint of the scores shown below
         if stored.found is not None:

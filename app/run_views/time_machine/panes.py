@@ -16,6 +16,7 @@ from terrarium.app.kit.basics import (
     scrolling,
     separator,
     set_enabled,
+    show_if,
 )
 from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.flow_layout import wrapping
@@ -143,8 +144,7 @@ class WrittenText(QWidget):
         marked = highlight_changes(old.strip(), answer.strip(), colors.accent_soft)
         marked = marked or _muted("Nothing: it stopped at once.", colors.muted)
         self._now.setText(f'<p style="margin-bottom:6px">{_muted(asked, colors.muted)}</p>{marked}')
-        self._line.setVisible(bool(earlier))
-        self._earlier.setVisible(bool(earlier))
+        show_if(earlier, self._line, self._earlier)
         lines = (f"Step {sample.step:,}: {prompt_and_output(sample)[1].strip() or 'nothing'}" for sample in earlier)
         self._earlier.setText("".join(f'<p style="color:{colors.muted}">{as_rich_text(line)}</p>' for line in lines))
 
