@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QFrame, QWidget
 
 from terrarium.app.kit.basics import (
@@ -185,8 +185,8 @@ class ExampleCard(QFrame):
         wanted = was if self._is_touched and was in names else tokenizers.name
         entries = {name: f"{words} (imported model)" if name in models else words for name, words in known.items()}
         entries[_BYTES] = "Bytes (needs no training)"
-        fill_choice(self.tokenizer, entries, wanted if wanted in names else _BYTES)
-        self.tokenizer.setItemData(len(names), "Each byte is a token", Qt.ItemDataRole.ToolTipRole)
+        chosen = wanted if wanted in names else _BYTES
+        fill_choice(self.tokenizer, entries, chosen, tips={_BYTES: "Each byte is a token"})
         self._tokenizers = {name: made for name, made in self._tokenizers.items() if name in names or not name}
         if self.tokenizer.currentData() != was:
             self.tokenizer_chosen.emit(self.tokenizer.currentData())

@@ -210,8 +210,7 @@ def frame(
     Args:
         grows: the contents that take the spare space.
     """
-    box = QFrame()
-    box.setProperty("role", role)
+    box = _framed(role)
     layout: QBoxLayout = QHBoxLayout(box) if horizontal else QVBoxLayout(box)
     _fill(layout, contents, spacing, grows, margin)
     return box
@@ -242,23 +241,25 @@ def titled_card(
     """
     if grows is None:
         grows = [each for each in contents[-1:] if isinstance(each, QWidget)]
-    box = frame("card", *contents, margin=margin, spacing=spacing, grows=grows)
-    if title:
-        _lines(box).insertLayout(0, headed(title, *([trailing] if trailing is not None else []), explained=box))
+    box = _framed("card")
+    head = [headed(title, *([trailing] if trailing is not None else []), explained=box)] if title else []
+    _fill(QVBoxLayout(box), (*head, *contents), spacing, grows, margin)
     return box
 
 
 def step_card(title: str, caption: str = "", *contents: Content, grows: Growing = ()) -> QFrame:
     """Create a card for one step of a form: a large heading, a sentence about it, and contents."""
-    box = frame("card", *([label(caption, "caption", wrap=True)] if caption else []), *contents, grows=grows)
-    _lines(box).insertLayout(0, headed(title, role="heading", explained=box))
+    box = _framed("card")
+    about = [label(caption, "caption", wrap=True)] if caption else []
+    head = headed(title, role="heading", explained=box)
+    _fill(QVBoxLayout(box), (head, *about, *contents), SPACE, grows, 2 * SPACE)
     return box
 
 
-def _lines(box: QFrame) -> QVBoxLayout:
-    lines = box.layout()
-    assert isinstance(lines, QVBoxLayout)
-    return lines
+def _framed(role: str) -> QFrame:
+    box = QFrame()
+    box.setProperty("role", role)
+    return box
 
 
 def separator() -> QFrame:

@@ -75,11 +75,19 @@ def line_edit(
     return field
 
 
-def choice(name: str, tip: str = "", entries: Mapping[Any, str] | None = None, *, width: int = 0) -> QComboBox:
+def choice(
+    name: str,
+    tip: str = "",
+    entries: Mapping[Any, str] | None = None,
+    *,
+    tips: Mapping[Any, str] | None = None,
+    width: int = 0,
+) -> QComboBox:
     """Create a choice among values, each with its words; the wheel scrolls the page unless the choice has the focus.
 
     Args:
         entries: value -> words; `fill_choice` sets others later.
+        tips: value -> the tooltip of its entry.
         width: the minimum width in characters, whatever the entries, which are elided if they do not fit; 0 for the
             width of the longest entry.
     """
@@ -88,7 +96,7 @@ def choice(name: str, tip: str = "", entries: Mapping[Any, str] | None = None, *
     box.setSizeAdjustPolicy(policy.AdjustToMinimumContentsLengthWithIcon if width else policy.AdjustToContents)
     box.setMinimumContentsLength(width)
     keep_wheel_for_scrolling(box)
-    fill_choice(box, entries or {})
+    fill_choice(box, entries or {}, tips=tips)
     return box
 
 
@@ -188,6 +196,7 @@ class BusyRow(QWidget):
                 show_progress(self.progress, event.done, event.total)
                 if self._amount is not None and event.total:
                     self.phase.setText(f"{self._amount(event.done)} of {self._amount(event.total)}")
+        self._show()
 
     def _show(self) -> None:
         busy, says = self._is_busy, bool(self.phase.text())

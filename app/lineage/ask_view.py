@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QSpinBox, QWidget
 
-from terrarium.app.kit.basics import button, column, label, row, scrolling
+from terrarium.app.kit.basics import button, column, group, label, row, scrolling
 from terrarium.app.kit.forms.editors import FloatBox
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.text.difference_text import DifferenceLegend
 from terrarium.app.kit.text.growing_field import GrowingField
@@ -40,19 +41,18 @@ class AskView(QWidget):
         self.cards: dict[str, ReplyCard] = {}
         self.score_cards: dict[str, ScoreCard] = {}
         self.asker = StageAsker(session, self)
-        self.prompt = GrowingField()
+        self.prompt = named(GrowingField(), "Prompt")
         self.prompt.setPlaceholderText("Prompt for all stages")
-        self.prompt.setAccessibleName("Prompt")
         self.prompt.setPlainText(_PROMPT)
-        self.temperature = FloatBox(0.0, 5.0, 0.1)
+        self.temperature = named(
+            FloatBox(0.0, 5.0, 0.1),
+            "Temperature",
+            "1 draws from each model's own probabilities; 0 takes the likeliest token",
+        )
         self.temperature.setValue(1.0)
-        self.temperature.setAccessibleName("Temperature")
-        self.temperature.setToolTip("1 draws from each model's own probabilities; 0 takes the likeliest token")
-        self.seed = QSpinBox()
+        self.seed = named(QSpinBox(), "Seed", "The same for every stage: what differs is due to the models")
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.seed.setAccessibleName("Seed")
-        self.seed.setToolTip("The same for every stage: what differs is due to the models")
         self.ask_button = button("Ask all", theme, self.ask, icon="chats", role="primary", tip="Ask each (Enter)")
         self.stop_button = button("Stop", theme, self.asker.cancel, icon="stop", tip="Stop here")
         self.status = ElidedLabel()
@@ -71,32 +71,14 @@ class AskView(QWidget):
     def _build(self) -> None:
         for box, width in ((self.temperature, 70), (self.seed, 90)):
             box.setFixedWidth(width)
-        ask = row(
-            self.prompt,
-            label("temperature", "muted"),
-            self.temperature,
-            label("seed", "muted"),
-            self.seed,
-            self.ask_button,
-            self.stop_button,
-        )
-        ask.setStretch(0, 1)
-        for i in range(1, ask.count()):
-            item = ask.itemAt(i)
-            assert item is not None
-            item.setAlignment(Qt.AlignmentFlag.AlignBottom if i > 4 else Qt.AlignmentFlag.AlignVCenter)
-        inner = QWidget()
-        lines = QVBoxLayout(inner)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.addLayout(self._grid)
-        lines.addStretch(1)
-        self._area = scrolling(inner)
-        legend = row(self.status, DifferenceLegend(self._theme, "its parent"))
-        legend.setStretch(0, 1)
-        whole = column(self._area)
-        whole.insertLayout(0, ask)
-        whole.insertLayout(1, legend)
-        self.setLayout(whole)
+        settings = label("temperature", "muted"), self.temperature, label("seed", "muted"), self.seed
+        parts = *settings, self.ask_button, self.stop_button
+        ask = row(self.prompt, *parts, grows=self.prompt)
+        for i, part in enumerate(parts):
+            ask.setAlignment(part, Qt.AlignmentFlag.AlignVCenter if i < 4 else Qt.AlignmentFlag.AlignBottom)
+        self._area = scrolling(group(self._grid, None))
+        legend = row(self.status, DifferenceLegend(self._theme, "its parent"), grows=self.status)
+        self.setLayout(column(ask, legend, self._area))
 
     @property
     def busy(self) -> bool:

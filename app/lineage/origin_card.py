@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.basics import column, label, plain_tip, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.clickable_card import ClickableCard
@@ -32,16 +32,11 @@ class LineageCard(ClickableCard):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.icon.setAccessibleName(words)
         kind = label(words, "caption")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)
-        layout.setSpacing(SPACE // 2)
-        head = row(self.icon, title, kind)
-        head.setStretch(1, 1)
-        layout.addLayout(head)
-        if link.facts:
-            layout.addWidget(label("  ·  ".join(link.facts), "caption", wrap=True))
-        if link.problem:
-            layout.addWidget(label(link.problem, "warning", wrap=True))
+        head = row(self.icon, title, kind, grows=title)
+        facts = [label("  ·  ".join(link.facts), "caption", wrap=True)] if link.facts else []
+        problem = [label(link.problem, "warning", wrap=True)] if link.problem else []
+        margin = (2 * SPACE, SPACE + 2, 2 * SPACE, SPACE + 2)
+        self.setLayout(column(head, *facts, *problem, margin=margin, spacing=SPACE // 2))
         self.setAccessibleName(", ".join(filter(None, (words, link.title, *link.facts, link.problem))))
         if opens:
             self.setToolTip(plain_tip(opens))

@@ -6,9 +6,9 @@ from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
-from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.basics import Content, column, group, label, show_words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.origin import Lineage, Link, lineage_of
 from terrarium.app.lineage.origin_card import LineageArrow, LineageCard
@@ -101,37 +101,26 @@ class OriginView(QWidget):
         self._say(failure.sentence)
 
     def _say(self, words: str) -> None:
-        self._note.setText(words)
-        self._note.setVisible(bool(words))
+        show_words(self._note, words)
 
     def _build(self, lineage: Lineage) -> None:
         page = QWidget()
         page.setProperty("role", "scrolled")
-        lines = QVBoxLayout(page)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(0)
-        chain = QWidget()
-        chain.setMaximumWidth(_WIDEST)
-        links = QVBoxLayout(chain)
-        links.setContentsMargins(0, 0, 0, 0)
-        links.setSpacing(0)
         self.cards = []
+        links = list[Content]()
         for i, link in enumerate(lineage.chain):
             if i:
-                links.addWidget(LineageArrow(link.made, self._theme))
-            links.addWidget(self._card(link, stands_out=i == 0))
+                links.append(LineageArrow(link.made, self._theme))
+            links.append(self._card(link, stands_out=i == 0))
         if lineage.children or lineage.can_be_forked:
-            links.addSpacing(3 * SPACE)
-            links.addWidget(label("Made from this run", "subheading"))
-            links.addSpacing(SPACE)
+            links += 3 * SPACE, label("Made from this run", "subheading"), SPACE
         for link in lineage.children:
-            links.addWidget(label(link.made, "caption"))
-            links.addWidget(self._card(link))
-            links.addSpacing(SPACE)
+            links += label(link.made, "caption"), self._card(link), SPACE
         if not lineage.children and lineage.can_be_forked:
-            links.addWidget(label("Nothing yet. Fork any checkpoint, or start a new run from it.", "muted", wrap=True))
-        lines.addWidget(chain)
-        lines.addStretch(1)
+            links.append(label("Nothing yet. Fork any checkpoint, or start a new run from it.", "muted", wrap=True))
+        chain = group(*links, spacing=0)
+        chain.setMaximumWidth(_WIDEST)
+        page.setLayout(column(chain, None, spacing=0, margin=(0, 0, SPACE, 0)))
         self._area.setWidget(page)
 
     def _card(self, link: Link, *, stands_out: bool = False) -> LineageCard:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import frame, label, plain_tip, row
+from terrarium.app.kit.basics import column, frame, label, plain_tip, row, show_only, show_words
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.text.difference_text import DifferenceText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -32,16 +32,18 @@ class ReplyCard(QWidget):
         self.verdict = label("", "caption", wrap=True)
         self.scores = label("", "small", wrap=True)
         self._ended = ""
-        box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-        lines = box.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(_head(stage))
-        for widget in (self.hint, self.text, self.verdict, self.scores):
-            lines.addWidget(widget)
-        lines.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(box)
+        box = frame(
+            "card",
+            _head(stage),
+            self.hint,
+            self.text,
+            self.verdict,
+            self.scores,
+            None,
+            margin=SPACE + SPACE // 2,
+            spacing=SPACE // 2,
+        )
+        self.setLayout(column(box))
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         self.clear_reply()
 
@@ -91,8 +93,7 @@ class ReplyCard(QWidget):
 
     def show_scores(self, scores: Mapping[str, float]) -> None:
         """Show the scores of reward models: name → score."""
-        self.scores.setText(" · ".join(f"{name} {format_signed(score)}" for name, score in scores.items()))
-        self.scores.setVisible(bool(scores))
+        show_words(self.scores, " · ".join(f"{name} {format_signed(score)}" for name, score in scores.items()))
 
 
 class ScoreCard(QWidget):
@@ -104,16 +105,10 @@ class ScoreCard(QWidget):
         self.bars = IntervalBars(f"Scores of {stage.name}", theme)
         self.hint = label("It scores the replies.", "muted", wrap=True)
         self._about = label("Raw scores: only their differences mean something.", "caption", wrap=True)
-        box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-        lines = box.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(_head(stage))
-        for widget in (self.hint, self.bars, self._about):
-            lines.addWidget(widget)
-        lines.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(box)
+        box = frame(
+            "card", _head(stage), self.hint, self.bars, self._about, None, margin=SPACE + SPACE // 2, spacing=SPACE // 2
+        )
+        self.setLayout(column(box))
         self.show_scores({}, "")
 
     def show_scores(self, scores: Mapping[str, float], problem: str) -> None:
@@ -124,20 +119,14 @@ class ScoreCard(QWidget):
         self.bars.show_bars(
             [Bar(name=name, share=(score - low) / width, text=format_signed(score)) for name, score in ranked]
         )
-        self.bars.setVisible(bool(scores))
-        self._about.setVisible(bool(scores))
         self.hint.setText(problem or "It scores the replies.")
-        self.hint.setVisible(not scores)
+        show_only({self.bars: scores, self._about: scores, self.hint: not scores})
 
 
-def _head(stage: LineageNode) -> QVBoxLayout:
+def _head(stage: LineageNode) -> QHBoxLayout:
     meaning = meaning_of(stage.kind)[2]
     title = ElidedLabel(stage.name)
     title.setProperty("role", "subheading")
     badge = label(kind_words(stage), "pill")
     badge.setToolTip(plain_tip(meaning))
-    head = row(title, badge)
-    head.setStretch(0, 1)
-    lines = QVBoxLayout()
-    lines.addLayout(head)
-    return lines
+    return row(title, badge, grows=title)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QWidget
 
 from terrarium.app.kit.basics import column, frame, label
 from terrarium.app.kit.text.word_difference import ComparedText
@@ -51,7 +51,6 @@ class ReplyPairs(QWidget):
         self.head.setText(describe_match(first, second, rates.grids[judge][row][column]))
         ties = "" if len(order) == len(ours) else f" {len(order)} of {len(ours):,} are shown, won and lost ones first."
         self.note.setText(f"Words that the other reply does not have are marked.{ties}")
-        self._card = frame("card", margin=SPACE + SPACE // 2)
         grid = QGridLayout()
         grid.setHorizontalSpacing(3 * SPACE)
         grid.setVerticalSpacing(SPACE // 2)
@@ -70,9 +69,7 @@ class ReplyPairs(QWidget):
                 words = _verdict(sides[1][side], sides[1][1 - side], judge)
                 grid.addWidget(label(words, "accent" if words.startswith("won") else "caption"), at + 3, side)
             self.texts.append(pair)
-        holder = self._card.layout()
-        assert isinstance(holder, QVBoxLayout)
-        holder.addLayout(grid)
+        self._card = frame("card", grid, margin=SPACE + SPACE // 2)
         self._lines.addWidget(self._card)
         self.show()
 

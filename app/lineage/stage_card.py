@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QVBoxLayout
 
-from terrarium.app.kit.basics import add_menu, button, label, plain_tip, row
+from terrarium.app.kit.basics import add_menu, button, column, label, plain_tip, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.clickable_card import ClickableCard
@@ -60,20 +59,12 @@ class StageCard(ClickableCard):
         self.icon.setAccessibleName(kind)
         badge = label(kind, "pill")
         badge.setToolTip(plain_tip(meaning))
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE // 2)
-        lines.setSpacing(SPACE // 4)
-        head = row(self.icon, title, badge)
-        head.setStretch(1, 1)
-        lines.addLayout(head)
-        for words in (describe_source(stage), describe_settings(stage)):
-            line = ElidedLabel(words)
+        about = [ElidedLabel(words) for words in (describe_source(stage), describe_settings(stage))]
+        for line in about:
             line.setProperty("role", "caption")
-            lines.addWidget(line)
         held_out = describe_held_out(stage)
         figures = ElidedLabel(stage.problem or held_out or ("" if is_gone else _NOTHING))
         figures.setProperty("role", "warning" if stage.problem else "small" if held_out else "caption")
-        lines.addWidget(figures)
         cost = ElidedLabel(describe_cost(stage))
         cost.setProperty("role", "caption")
         self.next_button = button(
@@ -85,9 +76,16 @@ class StageCard(ClickableCard):
         for action, step in zip(self.next_button.menu().actions(), steps, strict=True):
             action.setEnabled(step.does is not None)
         self.next_button.setVisible(bool(steps))
-        foot = row(cost, self.next_button)
-        foot.setStretch(0, 1)
-        lines.addLayout(foot)
+        self.setLayout(
+            column(
+                row(self.icon, title, badge, grows=title),
+                *about,
+                figures,
+                row(cost, self.next_button, grows=cost),
+                margin=(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE // 2),
+                spacing=SPACE // 4,
+            )
+        )
         said = (kind, stage.name, describe_source(stage), describe_settings(stage), describe_cost(stage), held_out)
         self.setAccessibleName(", ".join(filter(None, said)))
         self.next_button.setAccessibleName(f"What next with {stage.name}")

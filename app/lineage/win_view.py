@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
+from PySide6.QtWidgets import QSpinBox, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, column, label, row, scrolling, set_enabled
+from terrarium.app.kit.basics import (
+    EmptyState,
+    button,
+    column,
+    group,
+    label,
+    row,
+    scrolling,
+    set_enabled,
+    show_if,
+    show_only,
+    show_words,
+)
 from terrarium.app.kit.export_button import Columns, ExportButton
-from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.inputs import choice, fill_choice, named, progress_bar, show_progress
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.comparing import StageComparer
@@ -61,23 +74,17 @@ class WinRatesView(QWidget):
         self.comparer = StageComparer(session, self)
         session.status.add(self.comparer)
         self.judge = Segments("Who judges", _TITLES, "Who says which of two replies is better")
-        self.wish = QComboBox()
-        self.wish.setAccessibleName("Wish")
-        for name, wish in WISHES.items():
-            self.wish.addItem(wish.title, name)
-            self.wish.setItemData(self.wish.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
-        self.wish.setToolTip("What is asked, and wished for: held-out prompts of Tiny World")
-        self.n = QSpinBox()
+        self.wish = choice(
+            "Wish",
+            "What is asked, and wished for: held-out prompts of Tiny World",
+            {name: wish.title for name, wish in WISHES.items()},
+            tips={name: wish.help for name, wish in WISHES.items()},
+        )
+        self.n = named(QSpinBox(), "Prompts", "How many prompts each stage replies to, once each")
         self.n.setRange(1, SIZES["test"])
         self.n.setValue(128)
         self.n.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.n.setAccessibleName("Prompts")
-        self.n.setToolTip("How many prompts each stage replies to, once each")
-        self.rewarder: QComboBox = ElidedCombo()
-        self.rewarder.setAccessibleName("Reward model")
-        self.rewarder.setToolTip("Which reward model judges")
-        self.rewarder.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.rewarder.setMinimumContentsLength(10)
+        self.rewarder = choice("Reward model", "Which reward model judges", width=10)
         self.measure = button(
             "Measure",
             theme,
@@ -87,9 +94,7 @@ class WinRatesView(QWidget):
             tip="Let every stage reply, and judge the replies; earlier replies are reused",
         )
         self.stop = button("Stop", theme, self.comparer.cancel, icon="stop", tip="Stop; the replies so far are kept")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the comparison")
+        self.progress = progress_bar("Progress of the comparison")
         self.progress.setMaximumWidth(220)
         self.phase = ElidedLabel()
         self.phase.setProperty("role", "caption")
@@ -120,34 +125,26 @@ class WinRatesView(QWidget):
         self._show_state()
 
     def _build(self) -> None:
-        setup = QWidget()
-        flow = FlowLayout(setup)
-        self._rewarder_part = QWidget()
-        parts: tuple[tuple[str, QWidget, QWidget], ...] = (
-            ("Asked:", self.wish, QWidget()),
-            ("prompts", self.n, QWidget()),
-            ("scored by", self.rewarder, self._rewarder_part),
+        parts = [
+            group(label(words, "muted"), editor, horizontal=True, spacing=SPACE // 2)
+            for words, editor in (("Asked:", self.wish), ("prompts", self.n), ("scored by", self.rewarder))
+        ]
+        self._rewarder_part = parts[-1]
+        self._going_on = group(self.progress, self.phase, horizontal=True, grows=self.phase)
+        self._area = scrolling(group(self.matrix, self.pairs, None))
+        self.setLayout(
+            column(
+                flowing(*parts, self.measure, self.stop),
+                self._going_on,
+                self.problem,
+                row(self.judge, None, self.export),
+                self.about,
+                self._area,
+                self.empty,
+                self.read_out,
+                grows=(self._area, self.empty),
+            )
         )
-        for words, editor, part in parts:
-            part.setLayout(row(label(words, "muted"), editor, spacing=SPACE // 2))
-            flow.addWidget(part)
-        flow.addWidget(self.measure)
-        flow.addWidget(self.stop)
-        head = row(self.judge, None, self.export)
-        going_on = row(self.progress, self.phase)
-        going_on.setStretch(1, 1)
-        self._going_on = QWidget()
-        self._going_on.setLayout(going_on)
-        inner = QWidget()
-        inner.setLayout(column(self.matrix, self.pairs, None))
-        self._area = scrolling(inner)
-        whole = column(setup, self._going_on, self.problem)
-        whole.addLayout(head)
-        for widget in (self.about, self._area, self.empty, self.read_out):
-            whole.addWidget(widget)
-        whole.setStretchFactor(self._area, 1)
-        whole.setStretchFactor(self.empty, 1)
-        self.setLayout(whole)
 
     # -- Comparison ----------------------------------------------------------------------------------------------------
 
@@ -157,11 +154,7 @@ class WinRatesView(QWidget):
             return
         self._stages = tuple(stages)
         chosen = self.rewarder.currentData()
-        with QSignalBlocker(self.rewarder):
-            self.rewarder.clear()
-            for stage in rewarders:
-                self.rewarder.addItem(stage.name, stage.id)
-            self.rewarder.setCurrentIndex(max(0, self.rewarder.findData(chosen)) if rewarders else -1)
+        fill_choice(self.rewarder, {stage.id: stage.name for stage in rewarders}, chosen)
         self.rates = None
         self._show_rates()
         self.look_up()
@@ -247,19 +240,20 @@ class WinRatesView(QWidget):
         judge, busy = self.judge.value, self.comparer.busy
         few = len(self._stages) < _FEW
         has_matrix = not few and (self.grid is not None or (judge == YOU and self.rates is not None))
-        self._area.setVisible(has_matrix)
-        self.about.setVisible(has_matrix)
-        self.read_out.setVisible(has_matrix)
+        show_if(has_matrix, self._area, self.about, self.read_out)
         self.export.setEnabled(self.grid is not None)
-        self.empty.setVisible(not has_matrix)
-        self._rewarder_part.setVisible(self.rewarder.count() > 0)
-        self.measure.setVisible(not busy)
-        self.stop.setVisible(busy)
+        show_only(
+            {
+                self.empty: not has_matrix,
+                self._rewarder_part: self.rewarder.count() > 0,
+                self.measure: not busy,
+                self.stop: busy,
+            }
+        )
         set_enabled(self.measure, _TOO_FEW if few else self._session.training.why_not_start)
         self._going_on.setVisible(busy)
         if busy:
-            self.progress.setRange(0, self.comparer.total)
-            self.progress.setValue(self.comparer.done)
+            show_progress(self.progress, self.comparer.done, self.comparer.total)
             self.phase.setText(f"{self.comparer.phase}…")
         if few:
             words = _TOO_FEW
@@ -273,8 +267,7 @@ class WinRatesView(QWidget):
 
     @Slot(str)
     def _say(self, words: str) -> None:
-        self.problem.setText(words)
-        self.problem.setVisible(bool(words))
+        show_words(self.problem, words)
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import column, label, plain_tip
+from terrarium.app.kit.basics import column, label
 from terrarium.app.kit.forms.config_form import ConfigForm
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.settings.align_spec import REWARD_MODELS, AlignSpec, usual_align
@@ -39,26 +38,23 @@ class AlignPicker(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.choice: QComboBox = ElidedCombo()
-        self.choice.setAccessibleName("Learn from")
-        self.choice.setToolTip("What the run learns from")
-        self.rewarder: QComboBox = ElidedCombo()
-        self.rewarder.setAccessibleName("Rewarded by")
-        self.rewarder.setToolTip(
-            plain_tip("What decides how much a reply earns: the judge of the wish, or a reward model of yours")
+        self.choice = choice(
+            "Learn from",
+            "What the run learns from",
+            {stage: title for stage, (title, _) in _STAGES.items()},
+            tips={stage: tip for stage, (_, tip) in _STAGES.items()},
+            width=18,
         )
-        self.second: QComboBox = ElidedCombo()
-        self.second.setAccessibleName("Second reward model")
-        self.second.setToolTip(
-            plain_tip("One that learned from other pairs: if the two disagree more and more, the first is being gamed")
+        self.rewarder = choice(
+            "Rewarded by",
+            "What decides how much a reply earns: the judge of the wish, or a reward model of yours",
+            width=18,
         )
-        for box in (self.choice, self.rewarder, self.second):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(18)
-            keep_wheel_for_scrolling(box)
-        for stage, (title, tip) in _STAGES.items():
-            self.choice.addItem(title, stage)
-            self.choice.setItemData(self.choice.count() - 1, plain_tip(tip), Qt.ItemDataRole.ToolTipRole)
+        self.second = choice(
+            "Second reward model",
+            "One that learned from other pairs: if the two disagree more and more, the first is being gamed",
+            width=18,
+        )
         self._about = label("", "caption", wrap=True)
         self.form = ConfigForm(AlignSpec(), theme, hidden={"stage", *REWARD_MODELS})
         self.form.keep_simple(session.detail, _SIMPLE, lambda: AlignSpec(**usual_align(self.form.config.stage)))

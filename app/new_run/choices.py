@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QWidget
 
 from terrarium.app.kit.basics import button, column, headed, label, row, separator, step_card
 from terrarium.app.kit.forms.config_form import ConfigForm
@@ -329,9 +329,6 @@ class RunChoices(QScrollArea):
         )
 
     def _settings_card(self) -> QWidget:
-        card = step_card("3  Settings", "How it learns. All of this is proposed for your data and model.")
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
         rate = button(
             "Find a learning rate",
             self._theme,
@@ -350,9 +347,14 @@ class RunChoices(QScrollArea):
         )
         self._finders = QWidget()
         self._finders.setLayout(row(rate, size, None))
-        for widget in (self.proposed, self._finders, self.align.form, self.form):
-            lines.addWidget(widget)
-        return card
+        return step_card(
+            "3  Settings",
+            "How it learns. All of this is proposed for your data and model.",
+            self.proposed,
+            self._finders,
+            self.align.form,
+            self.form,
+        )
 
     @Slot()
     def _on_start(self) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import EmptyState, button
+from terrarium.app.kit.basics import EmptyState, button, column, show_words
 from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.draft import RunDraft
@@ -26,9 +26,7 @@ class RunDataPage(QWidget):
         self.note = EmptyState("", "", self.run_preview)
         self._pages = Pages({"note": lambda: self.note, "panel": lambda: self.panel})
         self._pages.page("note")  # now, for its place in the tab order
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        self.setLayout(column(self._pages))
         self._rest = QTimer(self, singleShot=True, interval=_REST_MS)
         self._rest.timeout.connect(self._start_if_idle)
 
@@ -79,6 +77,5 @@ class RunDataPage(QWidget):
 
     def _say(self, heading: str, sentence: str, action: str) -> None:
         self.note.set_words(heading, sentence)
-        self.run_preview.setText(action)
-        self.run_preview.setVisible(bool(action))
+        show_words(self.run_preview, action)
         self._pages.show_page("note")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QFileDialog, QSpinBox, QWidget
 
-from terrarium.app.kit.basics import button, column, label, plain_tip, row
+from terrarium.app.kit.basics import button, column, group, label, row, show_if, show_only
 from terrarium.app.kit.file_dialogs import FILE_FILTER
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
+from terrarium.app.kit.inputs import caption, choice, fill_choice, grid, named
+from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.datasets import about_rows
 from terrarium.app.session.session import Session
@@ -52,26 +53,24 @@ class DataPicker(QWidget):
         self._datasets, self._notices = session.datasets, session.notices
         self._files: tuple[str, ...] = ()
         self._model = "", ""  # topology and head
-        self.source = QComboBox()
-        self.source.setAccessibleName("Data")
-        self.source.setToolTip("The text that the model learns from")
+        self.source = choice("Data", "The text that the model learns from")
         for source in _OFFERED:
             self._add(*source)
         self._about = label("", "caption", wrap=True)
-        self._seed = QSpinBox()
+        self._seed = named(
+            QSpinBox(), "World seed", "Which world is generated: another seed has other people, places and facts"
+        )
         self._seed.setRange(0, 2**31 - 1)
         self._seed.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._seed.setAccessibleName("World seed")
-        self._seed.setToolTip("Which world is generated: another seed has other people, places and facts")
         self._names = ElidedLabel("No file chosen")
-        self._share = QDoubleSpinBox()
+        self._share = named(
+            QDoubleSpinBox(), "Validation share", "How much of the text, at its end, is held out for validation"
+        )
         self._share.setRange(0.1, 50.0)
         self._share.setValue(10.0)
         self._share.setDecimals(1)
         self._share.setSuffix(" %")
         self._share.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._share.setAccessibleName("Validation share")
-        self._share.setToolTip("How much of the text, at its end, is held out for validation")
         for box in (self.source, self._seed, self._share):
             keep_wheel_for_scrolling(box)
         choose = button(
@@ -90,20 +89,20 @@ class DataPicker(QWidget):
             role="link",
             tip="Open the import of the data tab with this file",
         )
-        for widget in (self._rows_note, self.import_rows):
-            widget.hide()
-        world = _page(("World seed", self._seed))
+        show_if(False, self._rows_note, self.import_rows)
+        seed = caption("World seed", self._seed, tip=self._seed.toolTip())
+        world = group(row(seed, self._seed, grows=seed), None)
+        lines = grid(
+            (choose, self._names),
+            (label("Validation share"), self._share),
+            (self._rows_note,),
+            (self.import_rows,),
+            grows=1,
+            spacing=(SPACE, SPACE),
+        )
+        lines.setAlignment(self.import_rows, Qt.AlignmentFlag.AlignLeft)
         files = QWidget()
-        grid = QGridLayout(files)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(SPACE)
-        grid.addWidget(choose, 0, 0)
-        grid.addWidget(self._names, 0, 1)
-        grid.addWidget(label("Validation share"), 1, 0)
-        grid.addWidget(self._share, 1, 1)
-        grid.addWidget(self._rows_note, 2, 0, 1, 2)
-        grid.addWidget(self.import_rows, 3, 0, 1, 2, Qt.AlignmentFlag.AlignLeft)
-        grid.setColumnStretch(1, 1)
+        files.setLayout(lines)
         dataset = self._dataset_page(session, theme)
         self._details = {"tiny-world": world, "files": files, "dataset": dataset}
         self.setLayout(column(self.source, self._about, world, files, dataset))
@@ -184,8 +183,7 @@ class DataPicker(QWidget):
         self._names.setText(names or "No file chosen")
         about = about_rows(files)
         self._rows_note.setText(about)
-        for widget in (self._rows_note, self.import_rows):
-            widget.setVisible(bool(about))
+        show_if(about, self._rows_note, self.import_rows)
         self.source.setCurrentIndex(self.source.findData("files"))
         self.changed.emit()
 
@@ -243,15 +241,8 @@ class DataPicker(QWidget):
 
     def _dataset_page(self, session: Session, theme: ThemeProvider) -> QWidget:
         self._wanted, self._learned, self._proposes = "", DataSpec(), False
-        self.dataset, self.metric_box = ElidedCombo(), ElidedCombo()
-        self.dataset.setAccessibleName("Dataset")
-        self.dataset.setToolTip("A dataset of the library")
-        for box in (self.dataset, self.metric_box):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(18)
-            keep_wheel_for_scrolling(box)
-        self.metric_box.setAccessibleName("Metric")
-        self.metric_box.setToolTip("The metric that decides which checkpoint is the best")
+        self.dataset = choice("Dataset", "A dataset of the library", width=18)
+        self.metric_box = choice("Metric", "The metric that decides which checkpoint is the best", width=18)
         self._about_dataset = label("", "caption", wrap=True)
         go = button(
             "Open the data tab",
@@ -261,27 +252,19 @@ class DataPicker(QWidget):
             role="link",
             tip="Import a dataset, or look at this one",
         )
-        self._metric_name = label("Metric")
-        self._metric_name.setBuddy(self.metric_box)
-        lines = column(self.dataset, self._about_dataset)
-        metric = row(self._metric_name, self.metric_box)
-        metric.setStretch(1, 1)
-        lines.addLayout(metric)
-        lines.addLayout(row(go, None))
-        page = QWidget()
-        page.setLayout(lines)
-        return page
+        self._metric_name = caption("Metric", self.metric_box)
+        metric = row(self._metric_name, self.metric_box, grows=self.metric_box)
+        return group(self.dataset, self._about_dataset, metric, row(go, None))
 
     @Slot()
     def _reload(self) -> None:
         """List the datasets again, retaining the choice; the default is the first that suits the model best."""
         was, known = self._proposed() or self._wanted, self._datasets.list()
         with QSignalBlocker(self.dataset):
-            self.dataset.clear()
-            for info in known:
-                self.dataset.addItem(f"{info.name}  ·  {TASKS[info.corpus.task].title}", info.corpus.sha)
-            named = (info for info in known if was in (info.corpus.sha, info.name))
-            chosen = next(named, max(known, key=self._suits, default=None))
+            entries = {info.corpus.sha: f"{info.name}  ·  {TASKS[info.corpus.task].title}" for info in known}
+            fill_choice(self.dataset, entries)
+            wanted = (info for info in known if was in (info.corpus.sha, info.name))
+            chosen = next(wanted, max(known, key=self._suits, default=None))
             self.dataset.setCurrentIndex(self.dataset.findData(chosen.corpus.sha) if chosen is not None else -1)
         self._show_dataset()
         self.changed.emit()
@@ -297,8 +280,7 @@ class DataPicker(QWidget):
         info = self._datasets.info(self.dataset.currentData() or "")
         chosen = self.metric_box.currentData()
         self.metric_box.clear()
-        for widget in (self.dataset, self.metric_box, self._metric_name):
-            widget.setVisible(info is not None)
+        show_if(info is not None, self.dataset, self.metric_box, self._metric_name)
         if info is None:
             self._about_dataset.setText("None in the library yet.")
             return
@@ -308,17 +290,16 @@ class DataPicker(QWidget):
         rows = ", ".join(f"{n:,} for {_SPLITS[split]}" for split, n in info.n_rows.items())
         known = " The model has learned these rows already." if self._is_learned(info) else ""
         self._about_dataset.setText(f"{task.title}: to {task.help}. Rows: {rows}{n_labels}.{known}")
-        self.metric_box.addItem(
-            f"As the dataset says ({METRICS[corpus.metric].title})" if corpus.metric in METRICS else "The usual one", ""
+        has_metric = corpus.metric in METRICS
+        usual = f"As the dataset says ({METRICS[corpus.metric].title})" if has_metric else "The usual one"
+        metrics = [name for name in task.metrics if METRICS[name].higher_is_better is not None]
+        fill_choice(
+            self.metric_box,
+            {"": usual, **{name: METRICS[name].title for name in metrics}},
+            chosen,
+            tips={name: METRICS[name].help for name in metrics},
         )
-        for name in (name for name in task.metrics if METRICS[name].higher_is_better is not None):
-            self.metric_box.addItem(METRICS[name].title, name)
-            self.metric_box.setItemData(
-                self.metric_box.count() - 1, plain_tip(METRICS[name].help), Qt.ItemDataRole.ToolTipRole
-            )
-        self.metric_box.setCurrentIndex(max(0, self.metric_box.findData(chosen)))
-        for widget in (self.metric_box, self._metric_name):
-            widget.setVisible(bool(task.metrics))
+        show_if(task.metrics, self.metric_box, self._metric_name)
 
     @Slot()
     def choose_files(self) -> None:
@@ -333,22 +314,5 @@ class DataPicker(QWidget):
         if self.source.currentData() == "dataset" and not self._datasets.is_read:
             self._datasets.refresh()
         self._about.setText(SOURCES[i][2])
-        for name, details in self._details.items():
-            details.setVisible(name == SOURCES[i][0])
+        show_only({details: name == SOURCES[i][0] for name, details in self._details.items()})
         self.changed.emit()
-
-
-def _page(*rows: tuple[str, QWidget]) -> QWidget:
-    page = QWidget()
-    grid = QGridLayout(page)
-    grid.setContentsMargins(0, 0, 0, 0)
-    grid.setSpacing(SPACE)
-    for i, (words, editor) in enumerate(rows):
-        caption = label(words)
-        caption.setBuddy(editor)
-        caption.setToolTip(plain_tip(editor.toolTip()))
-        grid.addWidget(caption, i, 0)
-        grid.addWidget(editor, i, 1)
-    grid.setColumnStretch(0, 1)
-    grid.setRowStretch(len(rows), 1)
-    return page

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtGui import QShowEvent, QStandardItem, QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import button, column, label, row
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.setting_names.preset_words import (
     design_title,
     format_parameter_count,
@@ -32,13 +32,10 @@ class DesignPicker(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self.choice = QComboBox()
-        self.choice.setAccessibleName("Design")
-        self.choice.setToolTip("The architecture: a published family in some size, or one of your own")
+        self.choice = choice(
+            "Design", "The architecture: a published family in some size, or one of your own", width=24
+        )
         self.choice.setMaxVisibleItems(24)
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.setMinimumContentsLength(24)
-        keep_wheel_for_scrolling(self.choice)
         self._about = label("", "caption", wrap=True)
         edit = button(
             "Edit in Builder",
@@ -48,9 +45,7 @@ class DesignPicker(QWidget):
             role="link",
             tip="See the architecture as a diagram, and change it",
         )
-        layout = column(self.choice, self._about)
-        layout.addLayout(row(edit, None))
-        self.setLayout(layout)
+        self.setLayout(column(self.choice, self._about, row(edit, None)))
         self.choice.activated.connect(self._on_chosen)
         session.designs.changed.connect(self._on_design_changed)
         session.designs.list_changed.connect(self.reload)

@@ -8,9 +8,9 @@ from typing import Any
 
 from PySide6.QtCore import QSize, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QLineEdit, QPushButton, QWidget
 
-from terrarium.app.kit.basics import add_menu, button
+from terrarium.app.kit.basics import add_menu, button, row
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.views import Side
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -66,12 +66,8 @@ class NewRun(QWidget):
         self.views = NewRunViews(self.draft, session, theme)
         self.views.settings_chosen.connect(self.set_train)
         self.views.top.addWidget(self._file_button(theme))
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.views, 1)
         self._side = Side(self.review, self.views, "review")
-        layout.addWidget(self._side)
+        self.setLayout(row(self.views, self._side, grows=self.views))
         RelayoutOnResize(self, self._arrange)
         self._submitted_name = ""
         self._is_over = False

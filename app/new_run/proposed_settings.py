@@ -9,8 +9,9 @@ from typing import Any
 from PySide6.QtCore import QSignalBlocker, Slot
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, column, label, row
+from terrarium.app.kit.basics import button, column, label, row, show_words
 from terrarium.app.kit.forms.config_form import ConfigForm
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.models.settings.run_spec import TrainConfig
 from terrarium.models.training.proposal.propose import prolonged
@@ -35,9 +36,7 @@ class ProposedSettings(QWidget):
         self.words = label("", wrap=True)
         self.why = label("", "caption", wrap=True)
         self.longer = button("", theme, self._on_longer, icon="timer", role="link")
-        whole = column(self.words, self.why)
-        whole.addLayout(row(self.longer, None))
-        self.setLayout(whole)
+        self.setLayout(column(self.words, self.why, row(self.longer, None)))
         form.changed.connect(self._mark)
         self.show_length("", "", is_cut=False)
 
@@ -100,13 +99,10 @@ class ProposedSettings(QWidget):
         Args:
             is_cut: whether the proposed number of steps was reduced to limit the time.
         """
-        self.words.setText(words)
-        self.words.setVisible(bool(words))
-        self.why.setText(_WHY_CUT if is_cut and self.proposes_steps else "")
-        self.why.setVisible(bool(self.why.text()))
+        show_words(self.words, words)
+        show_words(self.why, _WHY_CUT if is_cut and self.proposes_steps else "")
         self.longer.setText(price)
-        self.longer.setAccessibleName(price)
-        self.longer.setToolTip("Learn longer: sets the steps, and how often the run is validated and sampled")
+        named(self.longer, price, "Learn longer: sets the steps, and how often the run is validated and sampled")
         self.longer.setVisible(bool(price) and self.proposes_steps)
 
     @Slot()

@@ -10,15 +10,25 @@ from PySide6.QtWidgets import (
     QBoxLayout,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
-    QLineEdit,
-    QProgressBar,
-    QVBoxLayout,
     QWidget,
 )
 
-from terrarium.app.kit.basics import button, column, label, plain_tip, row, scrolling, set_enabled, set_role
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    group,
+    label,
+    plain_tip,
+    row,
+    scrolling,
+    set_enabled,
+    set_role,
+    show_if,
+    show_only,
+    show_words,
+)
+from terrarium.app.kit.inputs import caption, grid, line_edit, named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
 from terrarium.app.kit.setting_names.preset_words import format_parameter_count
@@ -90,11 +100,12 @@ class RunReview(QFrame):
         super().__init__(parent)
         self.setProperty("role", "card")
         self._theme = theme
-        self.name = QLineEdit()
-        self.name.setPlaceholderText("Name of the run")
-        self.name.setAccessibleName("Name of the run")
-        self.name.setMaxLength(60)
-        self.name.setToolTip("Name of the run in the list; if empty, named after the design")
+        self.name = line_edit(
+            "Name of the run",
+            "Name of the run in the list; if empty, named after the design",
+            "Name of the run",
+            max_length=60,
+        )
         self.like = ElidedLabel()
         self.like.setProperty("role", "caption")
         self.differs = label("", "caption", wrap=True)
@@ -131,8 +142,7 @@ class RunReview(QFrame):
         self.origin = label("", "pill")
         self.phase = ElidedLabel()
         self.phase.setProperty("role", "caption")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
+        self.progress = progress_bar("Progress of the measurement")
         self.note = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
         self.facts: dict[str, QLabel] = {}
@@ -143,40 +153,34 @@ class RunReview(QFrame):
         self._fit()
 
     def _build(self) -> None:
-        caption = label("Name")
-        caption.setBuddy(self.name)
-        facts = column(spacing=3 * SPACE // 2)
-        facts.addLayout(column(caption, self.name, self.like, self.differs, spacing=SPACE // 2))
-        facts.addLayout(self._grid(_FACTS))
-        facts.addStretch(1)
-        costs = column()
-        costs.addLayout(self._cost_head())
-        costs.addWidget(self.gauge)
-        costs.addLayout(self._grid(_COSTS))
-        for widget in (self.progress, self.phase, self.note):
-            costs.addWidget(widget)
-        costs.addLayout(row(self.fit, None))
-        costs.addStretch(1)
+        facts = column(
+            column(caption("Name", self.name), self.name, self.like, self.differs, spacing=SPACE // 2),
+            self._grid(_FACTS, 3 * SPACE // 2),
+            None,
+            spacing=3 * SPACE // 2,
+        )
+        head = row(label("Cost", "subheading"), self.origin, None, self.measure, self.cancel)
+        head.setAlignment(self.origin, Qt.AlignmentFlag.AlignVCenter)
+        costs = column(
+            head,
+            self.gauge,
+            self._grid(_COSTS, SPACE),
+            self.progress,
+            self.phase,
+            self.note,
+            row(self.fit, None),
+            None,
+        )
         halves = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         halves.setSpacing(2 * SPACE)
         halves.addLayout(facts, 1)
         halves.addLayout(costs, 1)
-        inside = QWidget()
-        lines = QVBoxLayout(inside)
-        lines.setContentsMargins(0, 0, SPACE, 0)  # between the numbers and the scroll bar
-        lines.setSpacing(SPACE)
-        lines.addWidget(label("4  Review", "heading"))
-        lines.addLayout(halves)
-        lines.addStretch(1)
+        inside = group(label("4  Review", "heading"), halves, None, margin=(0, 0, SPACE, 0))
         SideBySide(inside, halves, self._theme, _WIDE)
         area = scrolling(inside)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its buttons scroll it when they get the focus
-        below = column(self.problem, self.start, self.queue)
-        below.setContentsMargins(0, 0, SPACE, 0)
-        whole = column(area)
-        whole.addLayout(below)
-        whole.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
-        self.setLayout(whole)
+        below = column(self.problem, self.start, self.queue, margin=(0, 0, SPACE, 0))
+        self.setLayout(column(area, below, margin=(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)))
 
     def sizeHint(self) -> QSize:
         return QSize(self.minimumWidth(), super().sizeHint().height())
@@ -186,29 +190,13 @@ class RunReview(QFrame):
         digits = QFontMetrics(self._theme.mono_font()).horizontalAdvance("0" * _CHARACTERS)
         self.setMinimumWidth(digits + 4 * SPACE)
 
-    def _cost_head(self) -> QHBoxLayout:
-        line = QHBoxLayout()
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(label("Cost", "subheading"))
-        line.addWidget(self.origin, 0, Qt.AlignmentFlag.AlignVCenter)
-        line.addStretch(1)
-        line.addWidget(self.measure)
-        line.addWidget(self.cancel)
-        return line
-
-    def _grid(self, facts: tuple[tuple[str, str, str], ...]) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setVerticalSpacing(SPACE // 2)
-        for i, (name, words, tip) in enumerate(facts):
-            title, number = label(words, "muted"), label(_NONE, "mono")
-            for widget in (title, number):
-                widget.setToolTip(plain_tip(tip))
-            number.setAccessibleName(words)
+    def _grid(self, facts: tuple[tuple[str, str, str], ...], gap: int) -> QGridLayout:
+        for name, words, tip in facts:
+            title, number = label(words, "muted"), named(label(_NONE, "mono"), words, tip)
+            title.setToolTip(plain_tip(tip))
             number.setAlignment(Qt.AlignmentFlag.AlignRight)
-            grid.addWidget(title, i, 0)
-            grid.addWidget(number, i, 1)
             self.facts[name], self._titles[name] = number, title
-        return grid
+        return grid(*((self._titles[name], self.facts[name]) for name, *_ in facts), spacing=(gap, SPACE // 2))
 
     def fact(self, name: str) -> str:
         """Return a displayed value."""
@@ -255,15 +243,12 @@ class RunReview(QFrame):
         self.facts["tokens"].setText(format_compact(read * train.steps) if read else _NONE)
         has_guess = n_classes > 1 and (align is None or align.task != "prompts")
         self.facts["guess"].setText(f"{math.log(n_classes):.3f} nats" if has_guess else _NONE)
-        for widget in (self._titles["guess"], self.facts["guess"]):
-            widget.setVisible(has_guess)
+        show_if(has_guess, self._titles["guess"], self.facts["guess"])
 
     def show_template_name(self, name: str, differs: str = "") -> None:
         """Show the name of the run that the settings come from, and how they differ; '' for none."""
-        self.like.setText(f"Like “{name}”, for llama.cpp" if differs else f"Like “{name}”" if name else "")
-        self.like.setVisible(bool(name))
-        self.differs.setText(differs)
-        self.differs.setVisible(bool(differs))
+        show_words(self.like, f"Like “{name}”{', for llama.cpp' if differs else ''}" if name else "")
+        show_words(self.differs, differs)
 
     def show_cost(
         self,
@@ -323,8 +308,7 @@ class RunReview(QFrame):
             words = _MEASURING if is_measuring and expected is None else self._about_time(expected)
         elif known and fit.level == "tight":
             words = fit.sentence
-        self.note.setText(words)
-        self.note.setVisible(bool(words))
+        show_words(self.note, words)
 
     def _about_time(self, expected: TimeEstimate | None) -> str:
         """Return a note on the time estimate, and how to get a better one."""
@@ -339,11 +323,14 @@ class RunReview(QFrame):
 
     def _show_trial(self, trial: TrialState) -> None:
         running = trial.running and trial.kind in ("forecast", "batch")
-        self.measure.setVisible(not running and self._align is None)
-        self.cancel.setVisible(running)
-        self.progress.setVisible(running)
-        self.phase.setVisible(running)
+        show_only(
+            {
+                self.measure: not running and self._align is None,
+                self.cancel: running,
+                self.progress: running,
+                self.phase: running,
+            }
+        )
         if running:
-            self.progress.setRange(0, trial.total)
-            self.progress.setValue(trial.done)
+            show_progress(self.progress, trial.done, trial.total)
             self.phase.setText(trial.phase)

@@ -9,12 +9,24 @@ from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QListView, QProgressBar, QPushButton, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QListView, QPushButton, QWidget
 
-from terrarium.app.kit.basics import add_menu, button, column, label, plain_tip, row, set_enabled, set_role
+from terrarium.app.kit.basics import (
+    add_menu,
+    button,
+    column,
+    group,
+    label,
+    plain_tip,
+    row,
+    set_enabled,
+    set_role,
+    show_if,
+    show_words,
+)
 from terrarium.app.kit.forms.config_form import ConfigForm
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo, ElidedLabel, NumberLabel
+from terrarium.app.kit.inputs import choice, grid, named, progress_bar, show_progress
+from terrarium.app.kit.labels import ElidedLabel, NumberLabel
 from terrarium.app.kit.setting_names.preset_words import format_parameter_count, known_parameters
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -34,7 +46,6 @@ _UNCHANGED = "The architecture and the tokenizer are those of this model."
 _HELD = TuneSpec(parent="-")
 _SIMPLE = ("mode",)
 """The settings shown at the simple detail level."""
-_PROGRESS_STEPS = 1000
 
 
 class StartPicker(QWidget):
@@ -53,38 +64,29 @@ class StartPicker(QWidget):
         self._mode_is_chosen = False
         self._writes = True
         self._proposed: dict[str, Any] = {"max_length": _HELD.max_length}
-        self.choice: QComboBox = ElidedCombo()
-        self.choice.setAccessibleName("Start from")
-        self.choice.setToolTip(
-            plain_tip(
-                "Random weights; or a model that has learned something already: one of your runs, or an imported model."
-            )
+        self.choice = choice(
+            "Start from",
+            "Random weights; or a model that has learned something already: one of your runs, or an imported model.",
+            width=18,
         )
         self.importer = ModelImporter(session.library, session.runs, session.notices, self)
         self.open = self._open_button(theme)
         self.cancel = button("Cancel", theme, self.importer.cancel, role="link", tip="Stop; nothing of it is kept")
-        self.phase, self.progress, self._importing = ElidedLabel(), QProgressBar(), QWidget()
-        self.checkpoint = QComboBox()
-        self.checkpoint.setAccessibleName("Checkpoint to start from")
-        self.checkpoint.setToolTip("The weights after which step")
-        for box in (self.choice, self.checkpoint):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(18)
-            keep_wheel_for_scrolling(box)
+        self.progress, self.phase = progress_bar("Progress of the import"), ElidedLabel()
+        self.phase.setProperty("role", "caption")
+        head = row(self.phase, self.cancel, grows=self.phase)
+        self._importing = group(head, self.progress, spacing=SPACE // 2)
+        self.checkpoint = choice("Checkpoint to start from", "The weights after which step", width=18)
         self.form = ConfigForm(_HELD, theme, hidden={"parent"})
         self.form.keep_simple(session.detail, _SIMPLE, self._usual)
         self._about = label("", "caption", wrap=True)
         self._why = label("", "caption", wrap=True)
-        self._tuning = QWidget()
         self.costs = {mode: (NumberLabel(7, "mono-small"), NumberLabel(9, "mono-small")) for mode in TUNE_MODES}
         self._modes = {mode: label(words(mode), "small") for mode in TUNE_MODES}
-        self._tuning.setLayout(column(self.checkpoint, self._about, self.form, self._why, self._cost_table()))
-        chosen = row(self.choice, self.open)
-        chosen.setStretch(0, 1)
-        whole = column(self._importing, self._tuning)
-        whole.insertLayout(0, chosen)
-        self.setLayout(whole)
-        self._build_progress()
+        self._tuning = group(self.checkpoint, self._about, self.form, self._why, self._cost_table())
+        chosen = row(self.choice, self.open, grows=self.choice)
+        self.setLayout(column(chosen, self._importing, self._tuning))
+        self._show_import()
         self.choice.activated.connect(self._on_choice)
         self.checkpoint.activated.connect(lambda: self.changed.emit())
         self.form.changed.connect(self._on_form)
@@ -107,18 +109,6 @@ class StartPicker(QWidget):
         add_menu(opens, theme, entries)
         return opens
 
-    def _build_progress(self) -> None:
-        self.progress.setRange(0, _PROGRESS_STEPS)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the import")
-        self.phase.setProperty("role", "caption")
-        head = row(self.phase, self.cancel)
-        head.setStretch(0, 1)
-        lines = column(self.progress, spacing=SPACE // 2)
-        lines.insertLayout(0, head)
-        self._importing.setLayout(lines)
-        self._show_import()
-
     def _ask_folder(self) -> None:
         if folder := QFileDialog.getExistingDirectory(self, "Choose the folder of a model"):
             self.import_from(Path(folder))
@@ -132,7 +122,7 @@ class StartPicker(QWidget):
         """Import a model into the library, then start from it."""
         if self.importer.start(source):
             self.phase.setText(f"Reading {source.name}")
-            self.progress.setValue(0)
+            show_progress(self.progress, 0, 1)
             self._show_import()
 
     @Slot(object)
@@ -143,39 +133,28 @@ class StartPicker(QWidget):
             elif isinstance(event, Phase):
                 self.phase.setText(event.name)
             elif isinstance(event, Progress) and event.total:
-                self.progress.setValue(round(_PROGRESS_STEPS * event.done / event.total))
+                show_progress(self.progress, event.done, event.total)
 
     @Slot()
     def _show_import(self) -> None:
         self._importing.setVisible(self.importer.busy)
         set_enabled(self.open, "A model is being imported: wait, or cancel it." if self.importer.busy else "")
 
-    def _cost_table(self) -> QWidget:
-        table = QWidget()
-        grid = QGridLayout(table)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        for at, (title, tip) in enumerate(
-            (
-                ("What each would train", "The modes of fine-tuning"),
-                ("Weights", "Parameters that are trained"),
-                (
-                    "Memory",
-                    "Estimated memory of a step, beside the program's own; Measure tries the chosen mode",
-                ),
-            )
-        ):
-            caption = label(title, "caption")
-            caption.setToolTip(tip)
-            grid.addWidget(caption, 0, at, Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
-        for at, (mode, (n_weights, n_bytes)) in enumerate(self.costs.items(), start=1):
-            grid.addWidget(self._modes[mode], at, 0)
-            for column_at, number in enumerate((n_weights, n_bytes), start=1):
-                grid.addWidget(number, at, column_at)
-            n_weights.setAccessibleName(f"Weights trained by {words(mode)}")
-            n_bytes.setAccessibleName(f"Memory of {words(mode)}")
-        grid.setColumnStretch(0, 1)
+    def _cost_table(self) -> QGridLayout:
+        titles = {
+            "What each would train": "The modes of fine-tuning",
+            "Weights": "Parameters that are trained",
+            "Memory": "Estimated memory of a step, beside the program's own; Measure tries the chosen mode",
+        }
+        captions = [label(title, "caption") for title in titles]
+        for shown, tip in zip(captions, titles.values(), strict=True):
+            shown.setToolTip(plain_tip(tip))
+        for mode, (n_weights, n_bytes) in self.costs.items():
+            named(n_weights, f"Weights trained by {words(mode)}")
+            named(n_bytes, f"Memory of {words(mode)}")
+        table = grid(captions, *((self._modes[mode], *costs) for mode, costs in self.costs.items()), grows=0)
+        for at, shown in enumerate(captions):
+            table.setAlignment(shown, Qt.AlignmentFlag.AlignRight if at else Qt.AlignmentFlag.AlignLeft)
         return table
 
     def show_costs(self, costs: Mapping[str, tuple[int, int]]) -> None:
@@ -190,8 +169,7 @@ class StartPicker(QWidget):
 
     def _offer(self, mode: str, *, is_offered: bool) -> None:
         """Show a mode, or hide it if it would train nothing, for example the head of tied weights."""
-        for widget in (self._modes[mode], *self.costs[mode]):
-            widget.setVisible(is_offered)
+        show_if(is_offered, self._modes[mode], *self.costs[mode])
         box = self.form.editor("mode")
         assert isinstance(box, QComboBox)
         model, view, at = box.model(), box.view(), TUNE_MODES.index(mode)
@@ -333,8 +311,7 @@ class StartPicker(QWidget):
             why = f"{_WHY_ALL}{_WHY_ALL_OF_WRITER if self._writes else ''}."
         elif tune.mode == "lora":
             why = _WHY_LORA
-        self._why.setText(why)
-        self._why.setVisible(bool(why))
+        show_words(self._why, why)
         is_against = is_small and tune.mode != "all"
         self._why.setProperty("tone", "warning" if is_against else "")
         self._why.style().polish(self._why)

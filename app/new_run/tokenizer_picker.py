@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QWidget
+from PySide6.QtWidgets import QSpinBox, QWidget
 
-from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.basics import column, group, label
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import choice, fill_choice, named
 from terrarium.app.kit.setting_names.value_words import words
-from terrarium.app.kit.theme import SPACE
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
 from terrarium.models.settings.run_spec import TokenizerSpec
@@ -37,33 +37,23 @@ class TokenizerPicker(QWidget):
         self._size_of_file = _BYTE_TOKENS  # its vocabulary size; a default until it has been read
         self._reader = LatestTask(self)
         self._sizes: dict[str, int] = {}  # name of a tokenizer in the library -> its vocabulary size
-        self.choice = QComboBox()
-        self.choice.setAccessibleName("Tokenizer")
-        self.choice.setToolTip("Splits text into the tokens that the model reads and writes")
-        self._kind = QComboBox()
-        self._kind.setAccessibleName("Kind of tokenizer")
-        self._kind.setToolTip("What a token is: a frequent piece of text, a word, a character or a byte")
-        for kind in _KINDS:
-            self._kind.addItem(words(kind), kind)
-        self._size = QSpinBox()
+        self.choice = choice("Tokenizer", "Splits text into the tokens that the model reads and writes")
+        self._kind = choice(
+            "Kind of tokenizer",
+            "What a token is: a frequent piece of text, a word, a character or a byte",
+            {kind: words(kind) for kind in _KINDS},
+        )
+        self._size = named(QSpinBox(), "Vocabulary", "The largest number of different tokens")
         self._size.setRange(_BYTE_TOKENS, 1_000_000)
         self._size.setValue(1024)
         self._size.setSingleStep(256)
         self._size.setGroupSeparatorShown(True)
         self._size.setSuffix(" tokens")
         self._size.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._size.setAccessibleName("Vocabulary")
-        self._size.setToolTip("The largest number of different tokens")
-        self._new = QWidget()
-        new = QHBoxLayout(self._new)
-        new.setContentsMargins(0, 0, 0, 0)
-        new.setSpacing(SPACE)
-        new.addWidget(self._kind, 1)
-        new.addWidget(self._size)
+        self._new = group(self._kind, self._size, horizontal=True, grows=self._kind)
         self._about = label("", "caption", wrap=True)
         self.setLayout(column(self.choice, self._about, self._new))
-        for box in (self.choice, self._kind, self._size):
-            keep_wheel_for_scrolling(box)
+        keep_wheel_for_scrolling(self._size)
         self.choice.currentIndexChanged.connect(self._on_choice)
         self._kind.currentIndexChanged.connect(self._on_choice)
         self._size.valueChanged.connect(self.changed)
@@ -150,17 +140,13 @@ class TokenizerPicker(QWidget):
         self._on_choice()
 
     def _fill(self, chosen: str) -> None:
-        with QSignalBlocker(self.choice):
-            self.choice.clear()
-            self.choice.addItem("Train a new one on this text", "")
-            self._sizes.clear()
-            for info in self._session.tokenizers.list():
-                if info.problem is None:
-                    self._sizes[info.name] = info.vocab_size
-                    self.choice.addItem(f"{info.name}  ({words(info.kind)}, {info.vocab_size:,})", info.name)
-            if self._path:
-                self.choice.addItem(f"{Path(self._path).name}  (file)", self._path)
-            self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
+        found = [info for info in self._session.tokenizers.list() if info.problem is None]
+        self._sizes = {info.name: info.vocab_size for info in found}
+        entries = {"": "Train a new one on this text"}
+        entries |= {info.name: f"{info.name}  ({words(info.kind)}, {info.vocab_size:,})" for info in found}
+        if self._path:
+            entries[self._path] = f"{Path(self._path).name}  (file)"
+        fill_choice(self.choice, entries, chosen)
 
     @Slot()
     def _on_choice(self) -> None:

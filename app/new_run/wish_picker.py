@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QProgressBar, QSpinBox, QWidget
+from PySide6.QtWidgets import QSpinBox, QWidget
 
-from terrarium.app.kit.basics import button, column, label, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, label, row, set_enabled, set_role, show_if
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import caption, choice, named, progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.trials import TrialState
@@ -41,22 +42,19 @@ class WishPicker(QWidget):
         self._making = LatestTask(self)
         self._making.done.connect(self._on_made)
         self._making.failed.connect(session.notices.fail)
-        self.wish = QComboBox()
-        self.wish.setAccessibleName("Wish")
-        self.wish.setToolTip("What replies are rewarded for")
-        for name, wish in WISHES.items():
-            self.wish.addItem(wish.title, name)
-            self.wish.setItemData(self.wish.count() - 1, wish.help, Qt.ItemDataRole.ToolTipRole)
+        self.wish = choice(
+            "Wish",
+            "What replies are rewarded for",
+            {name: wish.title for name, wish in WISHES.items()},
+            tips={name: wish.help for name, wish in WISHES.items()},
+        )
         self._about = label("", "caption", wrap=True)
-        self.seed = QSpinBox()
+        self.seed = named(
+            QSpinBox(), "World seed", "The world that the prompts are about: choose the one that the model knows"
+        )
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.seed.setAccessibleName("World seed")
-        self.seed.setToolTip("The world that the prompts are about: choose the one that the model knows")
-        for box in (self.wish, self.seed):
-            keep_wheel_for_scrolling(box)
-        caption = label("World seed")
-        caption.setBuddy(self.seed)
+        keep_wheel_for_scrolling(self.seed)
         self.make = button(
             "Make and show the prompts",
             theme,
@@ -71,21 +69,23 @@ class WishPicker(QWidget):
         )
         self.measure = button("Measure the base rate", theme, self.base_asked.emit, icon="gauge", tip=_ABOUT_BASE)
         self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop measuring")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the measurement")
+        self.progress = progress_bar("Progress of the measurement")
         self.phase = ElidedLabel()
         self.phase.setProperty("role", "caption")
         self.base = label(_ABOUT_BASE, "caption", wrap=True)
-        seed_row = row(caption, self.seed)
-        seed_row.setStretch(0, 1)
-        whole = column(self.wish, self._about)
-        whole.addLayout(seed_row)
-        whole.addLayout(row(self.make, None))
-        whole.addLayout(row(self.measure, self.cancel, None))
-        for widget in (self.progress, self.phase, self.base):
-            whole.addWidget(widget)
-        self.setLayout(whole)
+        seed = caption("World seed", self.seed)
+        self.setLayout(
+            column(
+                self.wish,
+                self._about,
+                row(seed, self.seed, grows=seed),
+                row(self.make, None),
+                row(self.measure, self.cancel, None),
+                self.progress,
+                self.phase,
+                self.base,
+            )
+        )
         self.wish.currentIndexChanged.connect(self._on_wish)
         self.seed.valueChanged.connect(self.changed)
         self._on_wish()
@@ -138,11 +138,9 @@ class WishPicker(QWidget):
         cannot start now (`cannot_try`, "" if it can)."""
         running = trial.running and trial.kind == "base"
         set_enabled(self.measure, "It is being measured." if running else cannot_try)
-        for widget in (self.cancel, self.progress, self.phase):
-            widget.setVisible(running)
+        show_if(running, self.cancel, self.progress, self.phase)
         if running:
-            self.progress.setRange(0, trial.total)
-            self.progress.setValue(trial.done)
+            show_progress(self.progress, trial.done, trial.total)
             self.phase.setText(trial.phase)
         words, role = _ABOUT_BASE, "caption"
         if trial.problem and trial.kind == "base" and not running:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from PySide6.QtCore import QObject, QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_enabled
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import button, column, label, row, set_enabled
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.device import Device
 from terrarium.app.worker.failures import Failure
@@ -82,12 +81,9 @@ class BaseChoice(QWidget):
         self._measurer = measurer
         self.bases: list[Base] = []
         self._chosen = ""  # the run that the user chose
-        self.list = ElidedCombo()
-        self.list.setAccessibleName(f"Base of {title}")
-        self.list.setToolTip("The model that every stage starts from: one of your runs that can chat")
-        self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.list.setMinimumContentsLength(18)
-        keep_wheel_for_scrolling(self.list)
+        self.list = choice(
+            f"Base of {title}", "The model that every stage starts from: one of your runs that can chat", width=18
+        )
         self.note = label("", "caption", wrap=True)
         self.measure = button(
             "Measure it", theme, self._on_measure, icon="gauge", tip="Ask it held-out questions, which takes seconds"
@@ -95,14 +91,9 @@ class BaseChoice(QWidget):
         self.train = button(
             "Train it on…", theme, self._on_train, icon="git-fork", tip="Fork its last checkpoint, with more steps"
         )
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        lines.addWidget(self.list)
-        lines.addWidget(self.note)
         self._buttons = QWidget()
         self._buttons.setLayout(row(self.measure, self.train, None))
-        lines.addWidget(self._buttons)
+        self.setLayout(column(self.list, self.note, self._buttons, spacing=SPACE // 2))
         self.list.activated.connect(self._on_chosen)
         measurer.changed.connect(self.show_state)
         self.show_state()

@@ -9,10 +9,11 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QGridLayout
 
-from terrarium.app.kit.basics import button, label, set_role
+from terrarium.app.kit.basics import button, label, set_role, show_only
 from terrarium.app.kit.file_dialogs import dropped_paths
+from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.layout.tab_order import put_after
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.recipes.outcome import RecipeOutcome, ScoredRun
 from terrarium.app.recipes.start_choices import StartChoices
 from terrarium.app.recipes.tile import Tile
@@ -117,9 +118,13 @@ class RecipeCard(Tile):
     def show_state(self) -> None:
         super().show_state()
         state, is_going = self.state, self.is_going
-        self.outcome.setVisible(self._has_result)
-        self.none.setVisible(not self._has_result)
-        self.open.setVisible(bool(self._missing) and not is_going)
+        show_only(
+            {
+                self.outcome: self._has_result,
+                self.none: not self._has_result,
+                self.open: bool(self._missing) and not is_going,
+            }
+        )
         self.choices.setEnabled(not is_going)
         note, problem = self._file_note or self._missing or self.choices.unusual, self._drop_problem
         if state is not None and state.is_over and not problem:
@@ -195,14 +200,8 @@ class RecipeCard(Tile):
 
 def facts_grid(facts: Sequence[tuple[str, str]]) -> QGridLayout:
     """Lay out facts, each a name and a sentence, as the rows of a grid."""
-    grid = QGridLayout()
-    grid.setHorizontalSpacing(2 * SPACE)
-    grid.setVerticalSpacing(SPACE // 2)
-    for at, (name, words) in enumerate(facts):
-        grid.addWidget(label(name, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(label(words, wrap=True, selectable=True), at, 1)
-    grid.setColumnStretch(1, 1)
-    return grid
+    cells = ((label(name, "muted"), label(words, wrap=True, selectable=True)) for name, words in facts)
+    return grid(*cells, grows=1, align={0: Qt.AlignmentFlag.AlignTop})
 
 
 def recipe_facts(recipe: TaskRecipe) -> list[tuple[str, str]]:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
-from terrarium.app.kit.basics import button, frame, label, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, frame, label, row, set_enabled, set_role
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_percent, format_signed
@@ -31,16 +31,9 @@ class CritiqueCards(QWidget):
         self.count = label("", "mono-small")
         self.texts = [label("", wrap=True, selectable=True) for _ in _TITLES]
         self.notes = [label("", "caption", wrap=True) for _ in _TITLES]
-        self._cards = QHBoxLayout()
-        self._cards.setContentsMargins(0, 0, 0, 0)
-        self._cards.setSpacing(SPACE)
-        for title, text, note in zip(_TITLES, self.texts, self.notes, strict=True):
-            self._cards.addWidget(_card(title, text, note), 1)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addLayout(row(self.before, self.count, self.after, None))
-        lines.addLayout(self._cards)
+        cards = [_card(*parts) for parts in zip(_TITLES, self.texts, self.notes, strict=True)]
+        self._cards = row(*cards, grows=cards)
+        self.setLayout(column(row(self.before, self.count, self.after, None), self._cards))
         SideBySide(self, self._cards, theme, _WIDE)
         self._go(0)
 
@@ -82,10 +75,4 @@ class CritiqueCards(QWidget):
 
 
 def _card(title: str, text: QWidget, note: QWidget) -> QFrame:
-    card = frame("sunken", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-    lines = card.layout()
-    assert isinstance(lines, QVBoxLayout)
-    for widget in (label(title, "subheading"), text, note):
-        lines.addWidget(widget)
-    lines.addStretch(1)
-    return card
+    return frame("sunken", label(title, "subheading"), text, note, None, margin=SPACE + SPACE // 2, spacing=SPACE // 2)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
-from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import button, group, label, set_enabled, show_only
+from terrarium.app.kit.forms.editors import IntBox
+from terrarium.app.kit.inputs import choice, fill_choice, named
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.interval_bars import IntervalBars
 from terrarium.app.recipes.align_figures import outcome_bars
@@ -70,14 +70,11 @@ class DemonstrationCard(Tile):
         )
         self.recipe = recipe
         self.base = BaseChoice(recipe.title, measurer, theme)
-        self.own = ElidedCombo()
-        self.own.setAccessibleName("Your own pairs")
-        self.own.setToolTip(
-            plain_tip("Pairs that you have judged in Chat → Judge replies come first; the program judges the others")
+        self.own = choice(
+            "Your own pairs",
+            "Pairs that you have judged in Chat → Judge replies come first; the program judges the others",
+            width=18,
         )
-        self.own.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.own.setMinimumContentsLength(18)
-        keep_wheel_for_scrolling(self.own)
         self.judge = button(
             "Judge pairs…",
             theme,
@@ -88,9 +85,11 @@ class DemonstrationCard(Tile):
         )
         self.rules = RulesEditor(theme)
         self.rules.changed.connect(self.show_state)
-        self.seed = IntBox(0, _MAX_SEED, 1)
-        self.seed.setAccessibleName(f"Seed of {recipe.title}")
-        self.seed.setToolTip("Another seed writes other stories and trains in another order")
+        self.seed = named(
+            IntBox(0, _MAX_SEED, 1),
+            f"Seed of {recipe.title}",
+            "Another seed writes other stories and trains in another order",
+        )
         self.seed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.seed.setMinimumWidth(130)
         self.seed.valueChanged.connect(self.show_state)
@@ -112,21 +111,18 @@ class DemonstrationCard(Tile):
 
     def _build(self) -> None:
         recipe = self.recipe
-        grid = facts_grid((("Needs", _NEEDS), ("Goal", recipe.goal)))
-        own = QWidget()
-        line = row(self.own, self.judge)
-        line.setStretch(0, 1)
-        own.setLayout(line)
+        lines = facts_grid((("Needs", _NEEDS), ("Goal", recipe.goal)))
+        own = group(self.own, self.judge, horizontal=True, grows=self.own)
         beside: list[tuple[str, QWidget]] = [("Takes", self.takes), ("Base", self.base)]
         beside += [("Your pairs", own)] if recipe.asks_own else []
         beside += [("Rules", self.rules)] if recipe.asks_rules else []
         beside.append(("Seed", self.seed))
-        for at, (caption, widget) in enumerate(beside, start=grid.rowCount()):
-            grid.addWidget(label(caption, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
+        for at, (words, widget) in enumerate(beside, start=lines.rowCount()):
+            lines.addWidget(label(words, "muted"), at, 0, Qt.AlignmentFlag.AlignTop)
             # With an alignment, a small editor does not limit the column to its own width.
             is_small = widget is self.seed
-            grid.addWidget(widget, at, 1, Qt.AlignmentFlag.AlignLeft if is_small else Qt.AlignmentFlag(0))
-        self.details.left.addLayout(grid)
+            lines.addWidget(widget, at, 1, Qt.AlignmentFlag.AlignLeft if is_small else Qt.AlignmentFlag(0))
+        self.details.left.addLayout(lines)
         self.details.left.addStretch(1)
         for widget in (self.none, self.verdict, self.summary, self.bars, self.when):
             self.details.right.addWidget(widget)
@@ -143,12 +139,8 @@ class DemonstrationCard(Tile):
     def offer(self, bases: Sequence[Base], own: Sequence[OwnPairs]) -> None:
         """Offer these bases and preference sets."""
         chosen = self.own.currentData()
-        with QSignalBlocker(self.own):
-            self.own.clear()
-            self.own.addItem("None: a program judges instead of you", "")
-            for pairs in own:
-                self.own.addItem(f"{pairs.name}  ·  {format_count(pairs.n, 'choice')}", pairs.name)
-            self.own.setCurrentIndex(max(0, self.own.findData(chosen)))
+        sets = {pairs.name: f"{pairs.name}  ·  {format_count(pairs.n, 'choice')}" for pairs in own}
+        fill_choice(self.own, {"": "None: a program judges instead of you", **sets}, chosen)
         self.base.offer(bases)
         self.show_state()
 
@@ -170,10 +162,15 @@ class DemonstrationCard(Tile):
             before = f", and {len(found) - 1} before" if len(found) > 1 else ""
             base = names.get(result.base, GONE)
             self.when.setText(f"From {base}, seed {result.seed}; {format_date(found[0].created)}{before}.")
-        self.none.setVisible(not found)
-        for widget in (self.verdict, self.bars, self.when):
-            widget.setVisible(bool(found))
-        self.summary.setVisible(bool(found) and bool(self.summary.text()))
+        show_only(
+            {
+                self.none: not found,
+                self.verdict: found,
+                self.bars: found,
+                self.when: found,
+                self.summary: found and self.summary.text(),
+            }
+        )
         self.show_state()
 
     @property

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
-from terrarium.app.kit.basics import button, frame, label, row, scrolling, set_enabled, titled_card
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    frame,
+    group,
+    label,
+    row,
+    scrolled,
+    set_enabled,
+    titled_card,
+)
+from terrarium.app.kit.inputs import choice, fill_choice, grid
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.plot_spec import PlotSpec
@@ -76,43 +85,21 @@ class DemonstrationView(QWidget):
             "Learn a task", theme, self.back_asked.emit, icon="caret-left", role="quiet", tip="All tasks"
         )
         self.title, self.about = label("", "title"), label("", "muted", wrap=True)
-        self.list = ElidedCombo()
-        self.list.setAccessibleName("Results")
-        self.list.setToolTip("Each time that it was run, the newest first")
-        self.list.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.list.setMinimumContentsLength(24)
+        self.list = choice("Results", "Each time that it was run, the newest first", width=24)
         self.list.activated.connect(self._on_chosen)
-        keep_wheel_for_scrolling(self.list)
-        self.note = frame("banner", margin=SPACE)
-        self.note.setProperty("tone", "warning")
         self.note_words = label("", wrap=True)
-        inside = self.note.layout()
-        assert inside is not None
-        inside.addWidget(self.note_words)
-        self._parts = QVBoxLayout()
-        self._parts.setContentsMargins(0, 0, 0, 0)
-        self._parts.setSpacing(SPACE)
+        self.note = frame("banner", self.note_words, margin=SPACE)
+        self.note.setProperty("tone", "warning")
+        self._parts = column()
         self._body: QWidget | None = None
         self.plots: list[PlotView] = []
         self._lines: dict[PlotView, int] = {}
         self.tables: list[ScoreTable] = []
         self.links: dict[str, QPushButton] = {}
         self.stop: QPushButton | None = None
-        inner = QWidget()
-        lines = QVBoxLayout(inner)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
         head = row(self.back, self.title, None, self.list, spacing=2 * SPACE)
-        for part in (head, self.about, self.note, self._parts):
-            if isinstance(part, QBoxLayout):
-                lines.addLayout(part)
-            else:
-                lines.addWidget(part)
-        lines.addStretch(1)
-        self.area = scrolling(inner)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.area)
+        self.area = scrolled(head, self.about, self.note, self._parts, None)
+        self.setLayout(column(self.area))
         theme.theme_changed.connect(self._restyle)
 
     # -- Display -------------------------------------------------------------------------------------------------------
@@ -127,13 +114,12 @@ class DemonstrationView(QWidget):
         self._found, self._known = list(found), dict(known)
         if not found or (kept is not None and not has_changed):
             return
-        with QSignalBlocker(self.list):
-            self.list.clear()
-            for each in found:
-                base = known.get(each.result.base, GONE)
-                self.list.addItem(f"{format_date(each.created)}  ·  {base}, seed {each.result.seed}")
         shown = found[0] if kept is None else kept
-        self.list.setCurrentIndex(list(found).index(shown))
+        words = [
+            f"{format_date(each.created)}  ·  {known.get(each.result.base, GONE)}, seed {each.result.seed}"
+            for each in found
+        ]
+        fill_choice(self.list, dict(enumerate(words)), list(found).index(shown))
         self.list.setVisible(len(found) > 1)
         self._show(shown)
 
@@ -150,12 +136,7 @@ class DemonstrationView(QWidget):
         self.note.setVisible(bool(note))
         self.plots, self.tables, self._lines = [], [], {}
         self.links, self.stop = {}, None
-        body = QWidget()
-        lines = QVBoxLayout(body)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        for card in self._cards(result):
-            lines.addWidget(card)
+        body = group(*self._cards(result))
         if self._body is not None:
             self._parts.removeWidget(self._body)
             self._body.hide()
@@ -222,10 +203,8 @@ class DemonstrationView(QWidget):
             tip=f"Fork it at step {peak:,}, as a run that ends there",
         )
         set_enabled(stop, self._deleted(run_id) or ("" if peak > 0 else "It was best before its first step."))
-        stopping = QWidget()
-        line = row(stop, label(_STOP_LESSON, wrap=True), spacing=2 * SPACE)
-        line.setStretch(1, 1)
-        stopping.setLayout(line)
+        lesson = label(_STOP_LESSON, wrap=True)
+        stopping = group(stop, lesson, horizontal=True, spacing=2 * SPACE, grows=lesson)
         best = self._side_by_side([self._plot(each) for each in figures.best_of_plots(result.stages["best_of"])])
         ppo = self._side_by_side([self._plot(each) for each in figures.peak_plots(result.stages["ppo"], peak)])
         return [titled_card("PPO past its peak", stopping, ppo), titled_card("Best of n", best)]
@@ -321,12 +300,8 @@ class DemonstrationView(QWidget):
 
     def _side_by_side(self, plots: Sequence[PlotView]) -> QWidget:
         """Arrange plots in a row or, if the width is too small, in a column."""
-        both = QWidget()
-        line = QHBoxLayout(both)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(2 * SPACE)
-        for plot in plots:
-            line.addWidget(plot, 1)
+        both, line = QWidget(), row(*plots, spacing=2 * SPACE, grows=plots)
+        both.setLayout(line)
         SideBySide(both, line, self._theme, _WIDE)
         return both
 
@@ -335,9 +310,6 @@ class DemonstrationView(QWidget):
 
     def _links(self, runs: Mapping[str, str], titles: Mapping[str, str]) -> QWidget:
         """Create links to the runs of the stages."""
-        links = QWidget()
-        line = FlowLayout(links)
-        line.addWidget(label("Open a stage's run:", "muted"))
         for name, run_id in runs.items():
             if not run_id:
                 continue
@@ -345,22 +317,19 @@ class DemonstrationView(QWidget):
             link = button(titles[name], self._theme, partial(self.run_asked.emit, run_id), role="link", tip=tip)
             set_enabled(link, self._deleted(run_id))
             self.links[name] = link
-            line.addWidget(link)
-        return links
+        return flowing(label("Open a stage's run:", "muted"), *self.links.values())
 
     def _bars_card(self, bars: Sequence[Bar]) -> QWidget:
         n_met = sum(bar.is_met for bar in bars)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        for at, bar in enumerate(bars):
-            right = Qt.AlignmentFlag.AlignRight
-            grid.addWidget(label("reached" if bar.is_met else "missed", "accent" if bar.is_met else "error"), at, 0)
-            grid.addWidget(label(bar.words, wrap=True), at, 1)
-            grid.addWidget(label(bar.format(bar.value), "mono-small"), at, 2, right)
-            grid.addWidget(label(bar.bound, "muted"), at, 3)
-        grid.setColumnStretch(1, 1)
+        cells = (
+            (
+                label("reached" if bar.is_met else "missed", "accent" if bar.is_met else "error"),
+                label(bar.words, wrap=True),
+                label(bar.format(bar.value), "mono-small"),
+                label(bar.bound, "muted"),
+            )
+            for bar in bars
+        )
         inside = QWidget()
-        inside.setLayout(grid)
-        grid.setContentsMargins(0, 0, 0, 0)
+        inside.setLayout(grid(*cells, grows=1, align={2: Qt.AlignmentFlag.AlignRight}))
         return titled_card(f"Goals: {n_met} of {len(bars)} reached", inside)

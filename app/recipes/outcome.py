@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_role
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_role, show_if, show_words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.run_views.scores.summary import HELP, format_interval, make_bar, outcome_bars, shares_of
@@ -52,22 +52,23 @@ class RecipeOutcome(QWidget):
         self.scores = button(
             "Open scores", theme, self._on_scores, icon="gauge", tip="All scores of the run, and each answer"
         )
-        words = QVBoxLayout()
-        words.setSpacing(0)
-        words.addWidget(self.title)
-        words.addWidget(self.about)
-        top = row(self.number, spacing=2 * SPACE)
-        top.addLayout(words, 1)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addLayout(top)
-        for widget in (self.verdict, self.reached, self.bars, self._group_title, self.groups):
-            lines.addWidget(widget)
-        for widget in (self._outcome_title, self.outcomes, self.earlier):
-            lines.addWidget(widget)
-        lines.addLayout(row(self.chat, self.scores, None))
-        lines.addStretch(1)
+        words = column(self.title, self.about, spacing=0)
+        top = row(self.number, words, spacing=2 * SPACE, grows=words)
+        self.setLayout(
+            column(
+                top,
+                self.verdict,
+                self.reached,
+                self.bars,
+                self._group_title,
+                self.groups,
+                self._outcome_title,
+                self.outcomes,
+                self.earlier,
+                row(self.chat, self.scores, None),
+                None,
+            )
+        )
 
     def show_results(self, title: str, runs: Sequence[ScoredRun]) -> None:
         """Show the first of a recipe's runs, and the scores of the others in a line. title: of the recipe."""
@@ -88,8 +89,7 @@ class RecipeOutcome(QWidget):
         self._show_outcomes(result)
         earlier = [format_score(each.metric, each.report.value) + _seed(each) for _, each in runs[1:]]
         more = "" if len(earlier) <= _MAX_EARLIER else f" and {len(earlier) - _MAX_EARLIER} more"
-        self.earlier.setText(f"Before: {', '.join(earlier[:_MAX_EARLIER])}{more}.")
-        self.earlier.setVisible(bool(earlier))
+        show_words(self.earlier, f"Before: {', '.join(earlier[:_MAX_EARLIER])}{more}." if earlier else "")
         for each, what in ((self.chat, "Try the model of"), (self.scores, "Open the scores of")):
             each.setAccessibleName(f"{what} {title}")
 
@@ -131,15 +131,13 @@ class RecipeOutcome(QWidget):
         self.groups.show_bars(
             [make_bar(f"{group} ({n_rows[group]:,})", name, score, share, "info") for group, score in parts.items()]
         )
-        for widget in (self._group_title, self.groups):
-            widget.setVisible(bool(parts))
+        show_if(parts, self._group_title, self.groups)
 
     def _show_outcomes(self, result: TaskResult) -> None:
         report = result.groups[ALL].report
         outcomes = report.details.get("outcomes", {})
         self.outcomes.show_bars(outcome_bars(outcomes, report.n))
-        for widget in (self._outcome_title, self.outcomes):
-            widget.setVisible(bool(outcomes))
+        show_if(outcomes, self._outcome_title, self.outcomes)
 
     def _on_scores(self) -> None:
         self.scores_asked.emit(self.run_id)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, column, label, row, set_enabled
+from terrarium.app.kit.basics import button, column, group, label, row, set_enabled
+from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.training import Training
@@ -41,24 +42,16 @@ class RecipeProgress(QWidget):
         super().__init__()
         self._training, self._stages = training, tuple(stages)
         self.phase, self.left = ElidedLabel(), label("", "mono-small")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName(f"Progress of {title}")
+        self.progress = progress_bar(f"Progress of {title}")
         self.stages = [label(f"·  {stage}", "small") for stage in stages]
-        self.steps = QWidget()
-        self.steps.setLayout(column(*self.stages, spacing=SPACE // 2))
+        self.steps = group(*self.stages, spacing=SPACE // 2)
         self.stop = button("Stop", theme, training.stop, icon="stop-fill", tip=f"Stop; {kept}")
         self.watch = button(
             "Watch it learn", theme, self._on_watch, icon="chart-line", tip="Its curves, in the list of runs"
         )
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        lines.addWidget(self.phase)
-        lines.addWidget(self.progress)
-        lines.addWidget(self.left)
-        lines.addLayout(row(self.stop, self.watch, None))
+        self.setLayout(
+            column(self.phase, self.progress, self.left, row(self.stop, self.watch, None), spacing=SPACE // 2)
+        )
 
     def show_state(self, state: TrainingState) -> None:
         """Show the progress of the training."""
@@ -70,8 +63,7 @@ class RecipeProgress(QWidget):
         if state.status == "blocked":
             words = state.problem
         self.phase.setText(_STATES.get(state.status, words))
-        self.progress.setRange(0, 1000 if total else 0)
-        self.progress.setValue(round(1000 * done / total) if total else 0)
+        show_progress(self.progress, done, total)
         left = state.seconds_left
         of_part = " of this part" if self.stages else ""
         begun = [i for i, stage in enumerate(self._stages) if stage in state.phases]

@@ -12,7 +12,7 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import label, row, scrolling
+from terrarium.app.kit.basics import column, label, row, scrolling
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.recipes.base_choice import BaseMeasurer
 from terrarium.app.recipes.card import RecipeCard
@@ -76,12 +76,9 @@ class RecipesPage(QWidget):
         }
         self.result = DemonstrationView(theme)
         self._inner = inner = QWidget()
-        lines = QVBoxLayout(inner)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(label("Learn a task", "title"))
         self.waits = label(_WAITS, "accent", wrap=True)
-        lines.addWidget(self.waits)
+        lines = column(label("Learn a task", "title"), self.waits, margin=(0, 0, SPACE, 0))
+        inner.setLayout(lines)
         for is_published, title in _TITLES.items():
             chosen = [card for card in self.cards.values() if isinstance(card.recipe, PublishedRecipe) == is_published]
             self._add_tiles(lines, title, _ABOUT if not is_published else "", chosen, theme)
@@ -126,9 +123,7 @@ class RecipesPage(QWidget):
             return
         lines.addSpacing(SPACE // 2)
         about_them = label(about, "muted", wrap=True)
-        head = row(label(title, "subheading"), about_them, spacing=2 * SPACE)
-        head.setStretch(1, 1)
-        lines.addLayout(head)
+        lines.addLayout(row(label(title, "subheading"), about_them, spacing=2 * SPACE, grows=about_them))
         lines.addWidget(TileGrid(tiles, theme))
         for tile in tiles:
             tile.run_asked.connect(self.run_asked)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Signal, Slot
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.basics import button, column, label, row, show_words
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.tiny_world.constitution import MAX_RULES, RULES, parse_rules
 
@@ -26,23 +27,16 @@ class RulesEditor(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.rules = RULES
-        self.field = QPlainTextEdit("\n".join(RULES))
-        self.field.setTabChangesFocus(True)
-        self.field.setAccessibleName("Rules")
-        self.field.setToolTip(
-            plain_tip(
-                f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else "
-                "may be told"
-            )
+        self.field = named(
+            QPlainTextEdit("\n".join(RULES)),
+            "Rules",
+            f"One per line, {MAX_RULES} at most: about secret words, hiding places or mean words. Anything else "
+            "may be told",
         )
+        self.field.setTabChangesFocus(True)
         self.problem = label("", "error", wrap=True)
         self.usual = button("The usual rules", theme, self._on_usual, role="link", tip="Put the three rules back")
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE // 2)
-        lines.addWidget(self.field)
-        lines.addWidget(self.problem)
-        lines.addLayout(row(self.usual, None))
+        self.setLayout(column(self.field, self.problem, row(self.usual, None), spacing=SPACE // 2))
         self.field.textChanged.connect(self._on_changed)
         self._fit()
         self._on_changed()
@@ -63,8 +57,7 @@ class RulesEditor(QWidget):
             self.rules = parse_rules(self.field.toPlainText())
         except ValueError as error:
             self.rules, problem = (), str(error)
-        self.problem.setText(problem)
-        self.problem.setVisible(bool(problem))
+        show_words(self.problem, problem)
         self.usual.setVisible(self.rules != RULES)
         self.changed.emit()
 

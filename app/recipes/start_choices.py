@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFileDialog, QGridLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QComboBox, QFileDialog, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip
 from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from terrarium.app.kit.inputs import caption, grid, named
 from terrarium.app.kit.labels import ElidedCombo
-from terrarium.app.kit.theme import SPACE
 from terrarium.models.corpora.datasets import DatasetInfo
 from terrarium.models.library.run_record import RunInfo
 from terrarium.models.number_words import capitalized
@@ -38,39 +37,29 @@ class StartChoices(QWidget):
         published = recipe if isinstance(recipe, PublishedRecipe) else None
         self.needs_file = published is not None and published.reads_package
         self.needs_parent = published is not None and published.needs_parent
-        self.rows, self.start = _Choice("Rows to learn from"), _Choice("Start from")
-        self.rows.setToolTip(
-            plain_tip(
-                "What the model learns from. Your own rows are a file of JSON lines, one example per line, or a "
-                "dataset from the Data tab for the same task; they have no score to reach."
-            )
+        self.rows = named(
+            _Choice(),
+            "Rows to learn from",
+            "What the model learns from. Your own rows are a file of JSON lines, one example per line, or a "
+            "dataset from the Data tab for the same task; they have no score to reach.",
         )
-        self.start.setToolTip(
-            plain_tip(
-                "Random weights, or a model that has learned something already: one of your runs, an imported model, a "
-                "GGUF file, or a folder in Hugging Face's format."
-            )
+        self.start = named(
+            _Choice(),
+            "Start from",
+            "Random weights, or a model that has learned something already: one of your runs, an imported model, a "
+            "GGUF file, or a folder in Hugging Face's format.",
         )
-        self.seed = IntBox(0, _MAX_SEED, 1)
-        self.seed.setAccessibleName("Seed")
-        self.seed.setToolTip(
-            plain_tip("Another seed means another world, or another split of the rows, and other initial weights")
+        self.seed = named(
+            IntBox(0, _MAX_SEED, 1),
+            "Seed",
+            "Another seed means another world, or another split of the rows, and other initial weights",
         )
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
         self.seed.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.seed.setMinimumWidth(130)
-        for at, (words, editor) in enumerate(
-            (("File" if self.needs_file else "Rows", self.rows), ("Start from", self.start), ("Seed", self.seed))
-        ):
-            caption = label(words, "muted")
-            caption.setBuddy(editor)
-            grid.addWidget(caption, at, 0)
-            # With an alignment, a small editor does not limit the column to its own width.
-            grid.addWidget(editor, at, 1, Qt.AlignmentFlag.AlignLeft if editor is self.seed else Qt.AlignmentFlag(0))
-        grid.setColumnStretch(1, 1)
+        editors = {"File" if self.needs_file else "Rows": self.rows, "Start from": self.start, "Seed": self.seed}
+        lines = grid(*((caption(words, editor, "muted"), editor) for words, editor in editors.items()), grows=1)
+        lines.setAlignment(self.seed, Qt.AlignmentFlag.AlignLeft)  # so that it does not limit the column to its width
+        self.setLayout(lines)
         self.rows.activated.connect(self._on_choice)
         self.start.activated.connect(self._on_choice)
         self.seed.valueChanged.connect(lambda: self.changed.emit())
@@ -168,11 +157,10 @@ class _Choice(ElidedCombo):
     chosen: the data of the entry in use.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.chosen = ""
         self._paths: dict[str, str] = {}
-        self.setAccessibleName(name)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(18)
         keep_wheel_for_scrolling(self)

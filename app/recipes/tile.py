@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QSize, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, set_enabled, show_if, show_words
 from terrarium.app.kit.layout.advanced_settings import RevealRequested
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize, SideBySide
 from terrarium.app.kit.layout.tab_order import put_after
@@ -37,16 +37,12 @@ class Details(QFrame):
         super().__init__()
         self.setProperty("role", "card")
         self.setAccessibleName(f"Details of {title}")
-        self.left, self.right = QVBoxLayout(), QVBoxLayout()
-        halves = QHBoxLayout(self)
-        halves.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        halves.setSpacing(3 * SPACE)
-        for lines in (self.left, self.right):
-            half = QWidget()
-            half.setLayout(lines)
-            lines.setContentsMargins(0, 0, 0, 0)
-            lines.setSpacing(SPACE)
-            halves.addWidget(half, 1)
+        self.left, self.right = column(), column()
+        sides = QWidget(), QWidget()
+        for side, lines in zip(sides, (self.left, self.right), strict=True):
+            side.setLayout(lines)
+        halves = row(*sides, margin=2 * SPACE, spacing=3 * SPACE, grows=sides)
+        self.setLayout(halves)
         SideBySide(self, halves, theme, _WIDE)
         self.hide()
 
@@ -107,22 +103,23 @@ class Tile(QFrame):
         self.going.run_asked.connect(self.run_asked)
         self.details = Details(title, theme)
         self.details.reveal_asked.connect(lambda: self.more.setChecked(True))
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        lines.setSpacing(SPACE // 2)
-        lines.addLayout(row(label(title, "heading"), None, self.minutes))
-        lines.addWidget(label(help, wrap=True))
-        lines.addStretch(1)
-        lines.addLayout(row(self.result, None))
-        hidden: tuple[QWidget, ...] = (self.note, self.problem, self.going)
-        for widget in hidden:
-            lines.addWidget(widget)
-        lines.addSpacing(SPACE)  # so that a ring of the guide around a button does not cover the text above
         self.buttons = row(self.start, self.more, None)
-        lines.addLayout(self.buttons)
+        hidden: tuple[QWidget, ...] = (self.note, self.problem, self.going)
+        self.setLayout(
+            column(
+                row(label(title, "heading"), None, self.minutes),
+                label(help, wrap=True),
+                None,
+                row(self.result, None),
+                *hidden,
+                SPACE,  # so that a ring of the guide around a button does not cover the text above
+                self.buttons,
+                margin=(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2),
+                spacing=SPACE // 2,
+            )
+        )
         put_after(self.result, self.start, self.more)
-        for widget in (self.result, *hidden):
-            widget.hide()
+        show_if(False, self.result, *hidden)
         self._on_unfolded(False)
         self._was_active = session.training.active
         session.training.changed.connect(self._on_training)
@@ -177,17 +174,15 @@ class Tile(QFrame):
     def show_words(self, note: str, problem: str) -> None:
         """Show a note and a problem; "" hides them."""
         is_new = bool(problem) and problem != self.problem.text()
-        for line, words in ((self.note, note), (self.problem, problem)):
-            line.setText(words)
-            line.setVisible(bool(words))
+        show_words(self.note, note)
+        show_words(self.problem, problem)
         if is_new:
             self.problem_shown.emit()
 
     def show_result(self, words: str, tip: str, *, is_good: bool) -> None:
         """Show the result in a few words; "" hides it."""
-        self.result.setText(words)
+        show_words(self.result, words)
         self.result.setToolTip(plain_tip(tip))
-        self.result.setVisible(bool(words))
         self._theme.set_icon(self.result, "check-circle" if is_good else "warning", "accent" if is_good else "warning")
 
     @Slot()
@@ -227,9 +222,8 @@ class TileGrid(QWidget):
         self._tiles, self._theme = list(tiles), theme
         self._rows: list[QWidget] = []
         self._n_columns = 0
-        self._lines = QVBoxLayout(self)
-        self._lines.setContentsMargins(0, 0, 0, 0)
-        self._lines.setSpacing(SPACE)
+        self._lines = column()
+        self.setLayout(self._lines)
         for tile in tiles:
             tile.unfolded.connect(lambda is_open, tile=tile: self._on_unfolded(tile, is_open))
         RelayoutOnResize(self, self._arrange)
@@ -249,14 +243,8 @@ class TileGrid(QWidget):
         self._rows = []
         for first in range(0, len(self._tiles), n):
             some = self._tiles[first : first + n]
-            tiles = QWidget()
-            line = QHBoxLayout(tiles)
-            line.setContentsMargins(0, 0, 0, 0)
-            line.setSpacing(SPACE)
-            for tile in some:
-                line.addWidget(tile, 1)
-            for _ in range(n - len(some)):
-                line.addWidget(QWidget(), 1)
+            parts = [*some, *(QWidget() for _ in range(n - len(some)))]
+            tiles = group(*parts, horizontal=True, grows=parts)
             self._rows.append(tiles)
             self._lines.addWidget(tiles)
             for tile in some:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import EmptyState
+from terrarium.app.kit.basics import EmptyState, column
 from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.data_preview import DataPreviewPanel
@@ -23,9 +23,7 @@ class RunDataView(QWidget):
         self.panel = DataPreviewPanel(theme)
         self._note = EmptyState("", "")
         self._pages = Pages({"note": lambda: self._note, "panel": lambda: self.panel})
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        self.setLayout(column(self._pages))
         self._preview = TrialRunner(session.worker, session.library, self, INTERACTIVE)
         self._preview.changed.connect(self._show)
         self._preview.failed.connect(session.notices.fail)

@@ -10,18 +10,15 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFileDialog,
-    QGridLayout,
-    QLineEdit,
-    QProgressBar,
     QRadioButton,
-    QVBoxLayout,
     QWidget,
 )
 
-from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, group, label, plain_tip, row, set_enabled, show_only
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.file_dialogs import ask_save_path, safe_file_name
 from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.inputs import caption, grid, line_edit, named, progress_bar, show_progress
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
     from terrarium.models.interop.publish.onnx_export import OnnxShared
     from terrarium.models.interop.publish.share import GgufShared
 
-_STEPS = 1000
 _TOO_NARROW = "This format stores 32 weights of a row together, and no matrix of this model has rows that fit."
 _KINDS = {
     "gguf": "GGUF",
@@ -98,21 +94,16 @@ class ExportDialog(Dialog):
         }
         self._onnx_refusal = onnx_misfit(config) or onnx_packages_missing()
         self.adapter_as = Segments("Adapter", {"peft": "Folder for PEFT", "gguf": "GGUF file for llama.cpp"})
-        self.place = QLineEdit()
-        self.place.setAccessibleName("Where to write")
-        self.licence = QLineEdit()
-        self.licence.setPlaceholderText("for example mit, apache-2.0 or cc-by-4.0; empty: none is named")
-        self.licence.setAccessibleName("Licence")
-        self.licence.setToolTip(
-            plain_tip("What others may use the model under; written into the file, or on the model card")
+        self.place = line_edit("Where to write")
+        self.licence = line_edit(
+            "Licence",
+            "What others may use the model under; written into the file, or on the model card",
+            "for example mit, apache-2.0 or cc-by-4.0; empty: none is named",
         )
         self.choose = button("Choose…", theme, self._on_choose, icon="folder-open", tip="Choose where to write")
         self.hub = HubTarget(safe_file_name(run.name))
         self.phase = label("", "caption")
-        self.bar = QProgressBar()
-        self.bar.setRange(0, _STEPS)
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Progress of the export")
+        self.bar = progress_bar("Progress of the export")
         self.problem = label("", "error", wrap=True)
         self.outcome = ExportOutcome(theme)
         self.start = button("Export", theme, self._on_start, icon="export", role="primary", tip="Export it there")
@@ -139,30 +130,26 @@ class ExportDialog(Dialog):
         self.export.look_up(run.folder)
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(2 * SPACE)
-        layout.addLayout(row(self.kind, None))
-        layout.addWidget(self.about)
-        layout.addWidget(self.formats)
-        layout.addLayout(row(self.adapter_as, None))
-        layout.addWidget(self.refusal)
-        layout.addLayout(row(self.same, None))
-        where = _named("Write to", self.place, self.choose)
-        where.setContentsMargins(0, 0, 0, 0)
-        self._where = QWidget()
-        self._where.setLayout(where)
-        layout.addWidget(self._where)
-        layout.addWidget(self.hub)
-        under = _named("Licence", self.licence)
-        under.setContentsMargins(0, 0, 0, 0)
-        self._under = QWidget()
-        self._under.setLayout(under)
-        layout.addWidget(self._under)
-        for widget in (self.phase, self.bar, self.problem, self.outcome):
-            layout.addWidget(widget)
-        layout.addStretch(1)
-        layout.addLayout(row(None, self.cancel, self.start))
+        self._where = group(caption("Write to", self.place), row(self.place, self.choose), spacing=SPACE // 2)
+        self._under = group(caption("Licence", self.licence), self.licence, spacing=SPACE // 2)
+        self.lay_out(
+            row(self.kind, None),
+            self.about,
+            self.formats,
+            row(self.adapter_as, None),
+            self.refusal,
+            row(self.same, None),
+            self._where,
+            self.hub,
+            self._under,
+            self.phase,
+            self.bar,
+            self.problem,
+            self.outcome,
+            None,
+            row(None, self.cancel, self.start),
+            spacing=2 * SPACE,
+        )
 
     @property
     def quantisation(self) -> str:
@@ -239,12 +226,16 @@ class ExportDialog(Dialog):
         self.formats.setVisible(is_gguf and not refusal)
         self.refusal.setText(refusal)
         self.refusal.setToolTip(plain_tip(details))
-        self.refusal.setVisible(bool(refusal))
-        self.same.setVisible(is_gguf and bool(refusal and self._portable))
-        self.adapter_as.setVisible(is_adapter)
-        self._where.setVisible(not is_hub and not refusal)
-        self._under.setVisible(not is_adapter and not refusal)
-        self.hub.setVisible(is_hub)
+        show_only(
+            {
+                self.refusal: refusal,
+                self.same: is_gguf and bool(refusal and self._portable),
+                self.adapter_as: is_adapter,
+                self._where: not is_hub and not refusal,
+                self._under: not is_adapter and not refusal,
+                self.hub: is_hub,
+            }
+        )
         missing = self.hub.missing if is_hub else refusal
         if not is_hub and not refusal and not self.place.text().strip():
             missing = "Choose where to write."
@@ -256,9 +247,7 @@ class ExportDialog(Dialog):
         ):  # fmt: skip
             set_enabled(widget, "It is being exported." if busy else "")
         self.cancel.setText("Cancel" if busy else "Close")
-        self.phase.setVisible(busy)
-        self.bar.setVisible(busy)
-        self.problem.setVisible(bool(self.problem.text()))
+        show_only({self.phase: busy, self.bar: busy, self.problem: self.problem.text()})
 
     # -- Writing --------------------------------------------------------------------------------------------
 
@@ -267,7 +256,7 @@ class ExportDialog(Dialog):
         self.problem.clear()
         self.outcome.hide()
         self.phase.setText("Reading the model")
-        self.bar.setValue(0)
+        show_progress(self.bar, 0, 1)
         out, licence = Path(self.place.text().strip()).expanduser(), self.licence.text().strip()
         if self.kind.value == "gguf":
             self.export.write_gguf(self._run.folder, out, self.quantisation, licence)
@@ -287,9 +276,9 @@ class ExportDialog(Dialog):
         for event in events:
             if isinstance(event, Phase):
                 self.phase.setText(event.name)
-                self.bar.setValue(0)
+                show_progress(self.bar, 0, 1)
             elif isinstance(event, Progress) and event.total:
-                self.bar.setValue(round(_STEPS * event.done / event.total))
+                show_progress(self.bar, event.done, event.total)
 
     @Slot(object)
     def _on_gguf(self, shared: GgufShared) -> None:
@@ -356,15 +345,6 @@ def _about_onnx(config: ModelConfig) -> str:
     return about
 
 
-def _named(words: str, field: QWidget, *more: QWidget) -> QVBoxLayout:
-    """Lay out a caption above a field and the widgets beside it."""
-    name = label(words)
-    name.setBuddy(field)
-    under = column(name, spacing=SPACE // 2)
-    under.addLayout(row(field, *more))
-    return under
-
-
 class _Formats(QWidget):
     """Radio buttons for the quantisation formats of a GGUF file, with their sizes."""
 
@@ -372,20 +352,14 @@ class _Formats(QWidget):
         super().__init__()
         self._group = QButtonGroup(self)
         self._sizes = {name: label("…", "mono-small") for name in GGUF_FORMATS}
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        grid.setColumnStretch(2, 1)
+        lines = list[tuple[QWidget, ...]]()
         for i, (name, words) in enumerate(GGUF_FORMATS.items()):
-            choice = QRadioButton(name)
-            choice.setAccessibleName(f"{name}: {words}")
+            choice = named(QRadioButton(name), f"{name}: {words}")
             choice.setChecked(name == USUAL_FORMAT)
             self._group.addButton(choice, i)
             self._sizes[name].setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            grid.addWidget(choice, i, 0)
-            grid.addWidget(self._sizes[name], i, 1)
-            grid.addWidget(label(words, "muted"), i, 2)
+            lines.append((choice, self._sizes[name], label(words, "muted")))
+        self.setLayout(grid(*lines, grows=2))
 
     @property
     def value(self) -> str:

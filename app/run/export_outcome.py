@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
-from terrarium.app.kit.basics import button, column, frame, label, row
+from terrarium.app.kit.basics import button, column, frame, label, row, show_only, show_words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.number_words import format_signed, format_size
 
@@ -33,21 +33,10 @@ class ExportOutcome(QWidget):
         self.commands = label("", "mono-small", wrap=True, selectable=True)
         self.copy = button("Copy", theme, self._on_copy, icon="copy", tip="Copy this text")
         self.open = button("Show in folder", theme, self._on_open, icon="folder-open", role="quiet")
-        self._box = frame("sunken", margin=SPACE)
-        line = row(self.commands, self.copy)
-        line.setStretch(0, 1)
-        self._box.layout().addLayout(line)  # type: ignore[union-attr]
-        self._card = frame("banner", margin=SPACE + SPACE // 2)
-        inner = self._card.layout()
-        assert isinstance(inner, QVBoxLayout)
-        head = row(self.title, self.open)
-        head.setStretch(0, 1)
-        inner.addLayout(head)
-        for widget in (self.cost, self.notes, self._box):
-            inner.addWidget(widget)
-        layout = column(self._card)
-        layout.setContentsMargins(0, 0, 0, 0)
-        self.setLayout(layout)
+        self._box = frame("sunken", row(self.commands, self.copy, grows=self.commands), margin=SPACE)
+        head = row(self.title, self.open, grows=self.title)
+        self._card = frame("banner", head, self.cost, self.notes, self._box, margin=SPACE + SPACE // 2)
+        self.setLayout(column(self._card))
         self.hide()
 
     def show_gguf(self, shared: GgufShared) -> None:
@@ -100,12 +89,9 @@ class ExportOutcome(QWidget):
         self.open.setText("Show in folder")
 
     def _set(self, notes: str, commands: str) -> None:
-        self.notes.setText(notes)
-        self.notes.setVisible(bool(notes))
+        show_words(self.notes, notes)
         self.commands.setText(commands)
-        self._box.setVisible(bool(commands))
-        self.cost.setVisible(bool(self.cost.text()))
-        self.show()
+        show_only({self._box: commands, self.cost: self.cost.text(), self: True})
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self.commands.text())

@@ -6,13 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QComboBox, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, column, label, row, separator, set_enabled
+from terrarium.app.kit.basics import button, column, label, row, scrolling, separator, set_enabled, show_words
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.inputs import caption, choice, line_edit, named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run.forks import Forks
 from terrarium.app.session.session import Session
@@ -50,17 +51,15 @@ class ForkDialog(Dialog):
         self.resize(560, 640)
         self._checkpoints = list_checkpoints(run)
         self._keeps_steps = "steps" in (changes or {})
-        self.checkpoint = QComboBox()
-        for info in reversed(self._checkpoints):
-            self.checkpoint.addItem(_words(info), info.step)
+        self.checkpoint = choice(
+            "Checkpoint",
+            "The weights and optimizer state that the fork starts with",
+            {info.step: _words(info) for info in reversed(self._checkpoints)},
+        )
         if step is not None:
             self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
-        self.checkpoint.setAccessibleName("Checkpoint")
-        self.checkpoint.setToolTip("The weights and optimizer state that the fork starts with")
-        self.name = QLineEdit(session.runs.free_name(run.name))
-        self.name.setMaxLength(60)
-        self.name.setAccessibleName("Name of the fork")
-        self.name.setToolTip("Name of the fork in the list")
+        self.name = line_edit("Name of the fork", "Name of the fork in the list", max_length=60)
+        self.name.setText(session.runs.free_name(run.name))
         train = dataclasses.replace(run.spec.train, **(changes or {}))
         self.form = ConfigForm(
             train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Evaluation and checkpoints")
@@ -74,32 +73,24 @@ class ForkDialog(Dialog):
         self.start.setDefault(True)
         self.wait = button("Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after the queued runs")
         cancel = button("Cancel", theme, self.reject, tip="Do not fork")
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
-        area.setAccessibleName("Settings of the fork")
-        self.form.setProperty("role", "scrolled")
-        area.setWidget(self.form)
+        area = named(scrolling(self.form), "Settings of the fork")
         note = label(
             "The fork keeps the curves so far and continues with the same data. With unchanged settings it repeats the "
             "run exactly.",
             "caption",
             wrap=True,
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
-        layout.addWidget(note)
-        for words, field in (("Continue from", self.checkpoint), ("Name", self.name)):
-            name = label(words)
-            name.setBuddy(field)
-            layout.addLayout(column(name, field, spacing=SPACE // 2))
-        layout.addWidget(self.about)
-        layout.addWidget(separator())
-        layout.addWidget(area, 1)
-        layout.addWidget(self._problem)
-        layout.addLayout(row(None, cancel, self.wait, self.start))
+        self.lay_out(
+            note,
+            column(caption("Continue from", self.checkpoint), self.checkpoint, spacing=SPACE // 2),
+            column(caption("Name", self.name), self.name, spacing=SPACE // 2),
+            self.about,
+            separator(),
+            area,
+            self._problem,
+            row(None, cancel, self.wait, self.start),
+            grows=area,
+        )
         self.checkpoint.currentIndexChanged.connect(self._on_checkpoint)
         self.form.changed.connect(self._check)
         self.form.problem_changed.connect(self._check)
@@ -134,8 +125,7 @@ class ForkDialog(Dialog):
     @Slot()
     def _check(self) -> None:
         problem, busy = self.problem, self._session.training.active
-        self._problem.setText(problem)
-        self._problem.setVisible(bool(problem))
+        show_words(self._problem, problem)
         if not problem:
             step, steps = self.checkpoint.currentData(), self.form.config.steps
             self.about.setText(f"The fork trains {format_count(steps - step, 'step')} more, to step {steps:,}.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QWidget
 
-from terrarium.app.kit.basics import button, label, row, set_enabled, set_role
+from terrarium.app.kit.basics import button, column, label, row, set_enabled, set_role, show_words
+from terrarium.app.kit.inputs import progress_bar
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.run_actions import RunMenu, resume_words
 from terrarium.app.runs.run_delegate import TONES
@@ -106,10 +107,7 @@ class RunHead(QFrame):
             role="quiet",
             tip="The settings of this run",
         )
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the run")
+        self.progress = progress_bar("Progress of the run")
         self.count = label("", "mono-small")
         self.note = label("", "caption", wrap=True)
         self.scores = button(
@@ -122,33 +120,24 @@ class RunHead(QFrame):
         return lambda: self.action_asked.emit(self.menu.run_id, name)
 
     def _build(self) -> None:
-        title = QHBoxLayout()
-        title.setSpacing(SPACE)
-        title.addWidget(self.name)
-        title.addWidget(self.status)
-        title.addSpacing(SPACE)
-        title.addWidget(self.summary, 1)
-        title.addWidget(self.count)
+        title = row(self.name, self.status, SPACE, self.summary, self.count, grows=self.summary)
         steering = (self.resume, self.resume_saved, self.pause, self.step, self.stop)
         buttons = (*steering, self.chat, self.tune, self.longer, self.fork)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        lines.setSpacing(SPACE)
-        lines.addLayout(title)
-        lines.addWidget(self.progress)
-        noted = row(self.note, self.scores)
-        noted.setStretch(0, 1)
-        lines.addLayout(noted)
-        lines.addWidget(self.problem)
-        bar = QWidget()
-        flow = FlowLayout(bar)  # in a widget of its own: otherwise PySide considers its items deleted after a while
-        for each in buttons:
-            flow.addWidget(each)
-        below = row()
-        below.addWidget(bar, 1)
+        noted = row(self.note, self.scores, grows=self.note)
+        bar = flowing(*buttons)
+        below = row(bar, self.settings, self.more, grows=bar)
         for each in (self.settings, self.more):
-            below.addWidget(each, 0, Qt.AlignmentFlag.AlignTop)
-        lines.addLayout(below)
+            below.setAlignment(each, Qt.AlignmentFlag.AlignTop)
+        self.setLayout(
+            column(
+                title,
+                self.progress,
+                noted,
+                self.problem,
+                below,
+                margin=(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2),
+            )
+        )
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:
         """Show the run that is training."""
@@ -241,13 +230,11 @@ class RunHead(QFrame):
             set_role(self.status, "pill", tone=tone)
 
     def _show_note(self, words: str, *, is_scored: bool) -> None:
-        self.note.setText(words)
-        self.note.setVisible(bool(words))
+        show_words(self.note, words)
         self.scores.setVisible(is_scored)
 
     def _show_problem(self, sentence: str) -> None:
-        self.problem.setText(sentence)
-        self.problem.setVisible(bool(sentence))
+        show_words(self.problem, sentence)
 
     def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
         self.progress.setVisible(total > 0 or not steps)

@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
 from terrarium.app.kit.basics import column, label, plain_tip
+from terrarium.app.kit.inputs import caption, line_edit
 from terrarium.app.kit.theme import SPACE
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9._]+")
@@ -32,30 +33,27 @@ class HubTarget(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._is_known = False
-        self.name = QLineEdit(_FORBIDDEN.sub("-", name).strip("-."))
-        self.name.setPlaceholderText("a name, or owner/name")
-        self.name.setAccessibleName("Name on the hub")
+        self.name = line_edit("Name on the hub", placeholder="a name, or owner/name")
+        self.name.setText(_FORBIDDEN.sub("-", name).strip("-."))
         self.public = QCheckBox("Public: everybody may see and download it")
         self.public.setToolTip(
             plain_tip("Otherwise only you, or the members of the organisation that owns it, may see it")
         )
-        self.pasted = QLineEdit()
+        self.pasted = line_edit("Hugging Face token")
         self.pasted.setEchoMode(QLineEdit.EchoMode.Password)
-        self.pasted.setAccessibleName("Hugging Face token")
         self.about_token = label("Looking for a token…", "caption", wrap=True)
-        layout = column(spacing=SPACE // 2)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for words, field, under in (
-            ("Name on the hub", self.name, self.public),
-            ("Token", self.pasted, self.about_token),
-        ):
-            title = label(words)
-            title.setBuddy(field)
-            for widget in (title, field, under):
-                layout.addWidget(widget)
-            if field is self.name:
-                layout.addSpacing(SPACE + SPACE // 2)
-        self.setLayout(layout)
+        self.setLayout(
+            column(
+                caption("Name on the hub", self.name),
+                self.name,
+                self.public,
+                SPACE + SPACE // 2,
+                caption("Token", self.pasted),
+                self.pasted,
+                self.about_token,
+                spacing=SPACE // 2,
+            )
+        )
         self.name.textChanged.connect(self.changed)
         self.pasted.textChanged.connect(self.changed)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QRadioButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QGridLayout, QRadioButton, QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import button, column, label, row, set_enabled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.inputs import caption, grid, line_edit, named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run.forks import Forks
 from terrarium.app.session.session import Session
@@ -48,43 +49,34 @@ class LongerDialog(Dialog):
         self.problem = why_not_longer(info)
         self._step = last_saved_step(info.folder)
         self.choices = QButtonGroup(self)
-        self.steps = IntBox(1, _MAX_STEPS, max(1, self._step // 10))
+        self.steps = named(IntBox(1, _MAX_STEPS, max(1, self._step // 10)), "Steps more")
         self.steps.setValue(max(1, self._step))
         self.steps.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.steps.setMinimumWidth(round(130 * theme.text_scale))
-        self.steps.setAccessibleName("Steps more")
-        self.name = QLineEdit()
-        self.name.setMaxLength(60)
-        self.name.setAccessibleName("Name of the new run")
-        self.name.setToolTip("The name of the continued run in the list")
+        self.name = line_edit("Name of the new run", "The name of the continued run in the list", max_length=60)
         self._was_proposed = ""
         self.about = label("", "caption", wrap=True)
         self.start = button("Train", theme, self._on_start, icon="play-fill", role="primary", tip="Train it now")
         self.wait = button("Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after the queued runs")
         self.tune = button("Fine-tune…", theme, self._on_tune, icon="graduation-cap", role="primary")
         self.cancel = button("Cancel", theme, self.reject, tip="Leave it as it is")
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        lines.setSpacing(SPACE)
         if self.problem:
-            lines.addWidget(label(self.problem, wrap=True))
-            lines.addStretch(1)
-            lines.addLayout(row(None, self.cancel, self.tune))
+            self.lay_out(label(self.problem, wrap=True), None, row(None, self.cancel, self.tune))
             self.tune.setVisible(info.has_model)
             return
-        lines.addWidget(label(self._so_far(), wrap=True))
-        lines.addLayout(self._make_choices())
-        caption = label("Name")
-        caption.setBuddy(self.name)
-        self._name = (caption, self.name)
+        self._name = (caption("Name", self.name), self.name)
         for widget in self._name:  # keep their space while hidden, so that the buttons do not move
             policy = widget.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
             widget.setSizePolicy(policy)
-        lines.addLayout(column(caption, self.name, spacing=SPACE // 2))
-        lines.addWidget(self.about)
-        lines.addStretch(1)
-        lines.addLayout(row(None, self.cancel, self.wait, self.start))
+        self.lay_out(
+            label(self._so_far(), wrap=True),
+            self._make_choices(),
+            column(*self._name, spacing=SPACE // 2),
+            self.about,
+            None,
+            row(None, self.cancel, self.wait, self.start),
+        )
         self.choices.idClicked.connect(self._show)
         self.steps.valueChanged.connect(self._on_steps)
         session.training.changed.connect(self._show)
@@ -104,29 +96,22 @@ class LongerDialog(Dialog):
         return max(0, self._info.total_steps - self._step) if self._info.status in RESUMABLE else 0
 
     def _make_choices(self) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(3 * SPACE)
-        grid.setVerticalSpacing(SPACE // 2)
-        grid.setColumnStretch(0, 1)
         more = {times: times * self._step for times in _TIMES}
         words = dict(_TIMES)
         if self._left:
             more, words = {_REST: self._left, **more}, {_REST: "To the end of its plan", **words}
-        for at, (choice, steps) in enumerate(more.items()):
-            radio = QRadioButton(words[choice])
+        lines = list[tuple[QWidget, ...]]()
+        for choice, steps in more.items():
+            radio = named(QRadioButton(words[choice]), f"{words[choice]}: {format_count(steps, 'step')} more")
             self.choices.addButton(radio, choice)
-            radio.setChecked(at == 0)
-            grid.addWidget(radio, at, 0)
-            grid.addWidget(label(f"{format_count(steps, 'step')} more", "muted"), at, 1)
+            radio.setChecked(not lines)
             seconds = measured_seconds(self._info, steps)
-            grid.addWidget(label("" if seconds is None else format_about(seconds), "mono"), at, 2)
-            radio.setAccessibleName(f"{words[choice]}: {format_count(steps, 'step')} more")
+            time = label("" if seconds is None else format_about(seconds), "mono")
+            lines.append((radio, label(f"{format_count(steps, 'step')} more", "muted"), time))
         own = QRadioButton("Another number of steps:")
         self.choices.addButton(own, _OWN)
         self._own_time = label("", "mono")
-        for at, widget in enumerate((own, self.steps, self._own_time)):
-            grid.addWidget(widget, len(more), at)
-        return grid
+        return grid(*lines, (own, self.steps, self._own_time), grows=0, spacing=(3 * SPACE, SPACE // 2))
 
     @property
     def _resumes(self) -> bool:

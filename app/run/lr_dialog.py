@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QDoubleSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QWidget
 
 from terrarium.app.kit.basics import button, label, row
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.settings.run_spec import TrainConfig
@@ -38,15 +39,13 @@ class LrDialog(Dialog):
         set_term(self, "Learning rate")
         self._session, self._train = session, train
         self.setWindowTitle("Learning rate")
-        self.scale = QDoubleSpinBox()
+        self.scale = named(QDoubleSpinBox(), "Multiplier of the schedule", "1 is the schedule itself, 0.5 half of it")
         self.scale.setRange(0.0, 100.0)
         self.scale.setDecimals(3)
         self.scale.setSingleStep(0.1)
         self.scale.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.scale.setPrefix("× ")
         self.scale.setValue(lr_scale_now(session, train))
-        self.scale.setAccessibleName("Multiplier of the schedule")
-        self.scale.setToolTip("1 is the schedule itself, 0.5 half of it")
         self._words = label("", "muted", wrap=True)
         quick = [
             button(words, theme, partial(self._multiply, factor), tip=tip)
@@ -61,19 +60,16 @@ class LrDialog(Dialog):
             "Use from the next step", theme, self._on_apply, role="primary", tip="Training does not stop for this"
         )
         self.apply.setDefault(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
-        layout.addWidget(
+        self.lay_out(
             label(
                 "The scheduled learning rate is multiplied by this from the next step on. The chart marks it.",
                 wrap=True,
-            )
+            ),
+            row(self.scale, *quick),
+            self._words,
+            SPACE,
+            row(None, button("Cancel", theme, self.reject, tip="Leave it unchanged"), self.apply),
         )
-        layout.addLayout(row(self.scale, *quick))
-        layout.addWidget(self._words)
-        layout.addSpacing(SPACE)
-        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Leave it unchanged"), self.apply))
         self.scale.valueChanged.connect(self._show)
         session.training.events_received.connect(self._show)
         session.training.ended.connect(self.reject)  # the next run has another schedule

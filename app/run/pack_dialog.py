@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Slot
-from PySide6.QtWidgets import QCheckBox, QProgressDialog, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QProgressDialog, QWidget
 
 from terrarium.app.kit.basics import button, column, label, row, set_enabled
 from terrarium.app.kit.dialog import Dialog
@@ -44,19 +44,18 @@ class PackDialog(Dialog):
         more = f"{steps} before step {checkpoint_step(last):,}: {format_size(sum(map(size_on_disk, earlier)))} more."
         save = button("Save…", theme, self._on_save, icon="floppy-disk", role="primary", tip="Choose where to save it")
         save.setDefault(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
-        layout.addWidget(label(_ABOUT, wrap=True))
-        layout.addSpacing(SPACE)
-        for choice, words in (
-            (self.all_checkpoints, more if earlier else "It has no earlier ones."),
-            (self.chats, "The file then contains what you wrote to it."),
-        ):
-            layout.addLayout(column(choice, label(words, "caption"), spacing=0))
-        layout.addStretch(1)
-        layout.addSpacing(SPACE)
-        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Do not save it"), save))
+        save_or_not = row(None, button("Cancel", theme, self.reject, tip="Do not save it"), save)
+        about_earlier = label(more if earlier else "It has no earlier ones.", "caption")
+        about_chats = label("The file then contains what you wrote to it.", "caption")
+        self.lay_out(
+            label(_ABOUT, wrap=True),
+            SPACE,
+            column(self.all_checkpoints, about_earlier, spacing=0),
+            column(self.chats, about_chats, spacing=0),
+            None,
+            SPACE,
+            save_or_not,
+        )
 
     def _on_save(self) -> None:
         path = ask_save_path(self, "Save as one file", self._run.name, SUFFIX[1:], f"Terrarium runs (*{SUFFIX})")

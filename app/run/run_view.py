@@ -14,14 +14,13 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QInputDialog,
-    QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
-from terrarium.app.kit.basics import column, label
+from terrarium.app.kit.basics import column, label, scrolling
 from terrarium.app.kit.dialog import Dialog
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.inputs import named
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.spec_exchange import save_spec
 from terrarium.app.run.export_dialog import ExportDialog
 from terrarium.app.run.follower import RunFollower
@@ -81,9 +80,7 @@ class RunView(QWidget):
         self.packer = RunPacker(session, self)
         self.head = RunHead(session, theme)
         self.views = RunViews(session, theme)
-        layout = column(self.head, self.views, None)
-        layout.setStretch(1, 1000)
-        self.setLayout(layout)
+        self.setLayout(column(self.head, self.views, None, grows={self.views: 1000}))
         self.follower = RunFollower(self)
         self._redraw = QTimer(self, interval=_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
@@ -352,19 +349,9 @@ class RunView(QWidget):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(f"Settings of {self.head.name.text()}")
         dialog.resize(980, 640)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # so that clicks between its widgets do not focus it
-        area.setAccessibleName("Settings")
-        view = SpecView(self._spec)
-        view.setProperty("role", "scrolled")
-        area.setWidget(view)
+        area = named(scrolling(SpecView(self._spec)), "Settings")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(dialog.reject)
-        layout = QVBoxLayout(dialog)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.addWidget(area)
-        layout.addWidget(label("Green values differ from the defaults.", "caption"))
-        layout.addWidget(buttons)
+        note = label("Green values differ from the defaults.", "caption")
+        dialog.lay_out(area, note, buttons, spacing=6)
         dialog.open()

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip
+from terrarium.app.kit.basics import Content, column, label, plain_tip, row
 from terrarium.app.kit.setting_names.slot_words import UNUSED, format_slot
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE
@@ -53,23 +53,19 @@ class SpecView(QWidget):
 
     def __init__(self, spec: RunSpec, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4 * SPACE)
-        layout.addLayout(_column("Design", spec.model))
-        layout.addLayout(_column("Training", spec.train, left_out=inactive_fields(spec.model, spec.align)))
-        rest = QVBoxLayout()
-        rest.addLayout(_column("Tokenizer", spec.tokenizer))
-        rest.addSpacing(2 * SPACE)
-        rest.addLayout(_column("Data", spec.data))
+        rest: list[Content] = [_column("Tokenizer", spec.tokenizer), 2 * SPACE, _column("Data", spec.data)]
         if spec.tune is not None:
-            rest.addSpacing(2 * SPACE)
-            rest.addLayout(_column("Fine-tuning", spec.tune, facts={"Trained parameters": _trained_share(spec)}))
-        rest.addStretch(1)
-        layout.addLayout(rest)
+            facts = {"Trained parameters": _trained_share(spec)}
+            rest += [2 * SPACE, _column("Fine-tuning", spec.tune, facts=facts)]
+        left_out = inactive_fields(spec.model, spec.align)
+        columns = [
+            _column("Design", spec.model),
+            _column("Training", spec.train, left_out=left_out),
+            column(*rest, None, spacing=4 * SPACE),
+        ]
         if spec.align is not None:
-            layout.addLayout(_column("Alignment", spec.align))
-        layout.addStretch(1)
+            columns.append(_column("Alignment", spec.align))
+        self.setLayout(row(*columns, None, spacing=4 * SPACE))
 
 
 def _column(

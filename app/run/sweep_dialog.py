@@ -9,10 +9,11 @@ import re
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSpinBox, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, column, label, plain_tip, row, set_enabled, show_words
 from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.inputs import choice, line_edit, named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
@@ -65,17 +66,14 @@ class SweepDialog(Dialog):
             {"grid": "Every combination", "random": "Drawn at random"},
             "All combinations of a few values, or random values, which find more in as many runs",
         )
-        self.n = QSpinBox()
+        self.n = named(QSpinBox(), "Number of runs", "Number of random runs")
         self.n.setRange(1, 1000)
         self.n.setValue(10)
         self.n.setSuffix(" runs")
         self.n.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.n.setAccessibleName("Number of runs")
-        self.n.setToolTip("Number of random runs")
         self._axes: list[_AxisRow] = []
         self._n_runs = 0
-        self._lines = QVBoxLayout()
-        self._lines.setSpacing(SPACE)
+        self._lines = column()
         self.add = button(
             "Vary another setting", theme, self.add_axis, icon="plus", role="quiet", tip="Add a setting to vary"
         )
@@ -86,19 +84,18 @@ class SweepDialog(Dialog):
         )
         self.start = button("Train them now", theme, self._on_start, icon="play-fill", role="primary")
         self.start.setDefault(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
         sentence = f"“{base.name}” is trained several times, with different values of these settings."
-        layout.addWidget(label(sentence, wrap=True))
-        layout.addLayout(row(self.method, self.n, None))
-        layout.addSpacing(SPACE)
-        layout.addLayout(self._lines)
-        layout.addLayout(row(self.add, None))
-        layout.addStretch(1)
-        layout.addWidget(self.words)
-        layout.addWidget(self.problem)
-        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start))
+        self.lay_out(
+            label(sentence, wrap=True),
+            row(self.method, self.n, None),
+            SPACE,
+            self._lines,
+            row(self.add, None),
+            None,
+            self.words,
+            self.problem,
+            row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start),
+        )
         self.method.changed.connect(self._show)
         self.n.valueChanged.connect(self._show)
         session.training.changed.connect(self._show_offers)
@@ -154,8 +151,7 @@ class SweepDialog(Dialog):
         except ValueError as error:
             problem = self._with_labels(str(error))
         untouched = any(not axis.values.text().strip() for axis in self._axes)
-        self.problem.setText("" if untouched else problem)
-        self.problem.setVisible(bool(problem) and not untouched)
+        show_words(self.problem, "" if untouched else problem)
         self.words.setText(
             "Enter values for each setting." if untouched else f"{format_count(n, 'run')} in all." if n else ""
         )
@@ -211,14 +207,10 @@ class _AxisRow(QWidget):
     def __init__(self, theme: ThemeProvider, base: RunSpec, name: str) -> None:
         super().__init__()
         self._base = base
-        self.setting = QComboBox()
-        self.setting.setAccessibleName("Setting")
-        for setting, title in _settings(base):
-            self.setting.addItem(title, setting)
+        self.setting = choice("Setting", entries=dict(_settings(base)))
         self.setting.setCurrentIndex(max(0, self.setting.findData(name)))
         self.setting.setMaxVisibleItems(20)
-        self.values = QLineEdit()
-        self.values.setAccessibleName("Values")
+        self.values = line_edit("Values")
         self._now = ElidedLabel()
         self._now.setProperty("role", "caption")
         self._now.setFixedWidth(self.fontMetrics().averageCharWidth() * _NOW_CHARACTERS)
@@ -226,13 +218,7 @@ class _AxisRow(QWidget):
         as_if_there = self.remove.sizePolicy()
         as_if_there.setRetainSizeWhenHidden(True)  # keeps the columns aligned
         self.remove.setSizePolicy(as_if_there)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self.setting)
-        layout.addWidget(self.values, 1)
-        layout.addWidget(self._now)
-        layout.addWidget(self.remove)
+        self.setLayout(row(self.setting, self.values, self._now, self.remove, grows=self.values))
         self.setting.currentIndexChanged.connect(self._on_setting)
         self.values.textChanged.connect(self.changed)
         self._on_setting()

@@ -6,9 +6,9 @@ from functools import partial
 
 from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QKeyEvent
-from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row
+from terrarium.app.kit.basics import button, column, label, plain_tip, row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.models.number_words import format_count
@@ -39,12 +39,8 @@ class QueuePanel(QWidget):
         self.list = _QueueList(session)
         self.list.menu_asked.connect(self._show_menu)
         self.list.remove_asked.connect(self.remove)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
         self.title.setContentsMargins(SPACE, 0, 0, 0)
-        layout.addLayout(row(self.title, None, self.start, self.hold))
-        layout.addWidget(self.list)
+        self.setLayout(column(row(self.title, None, self.start, self.hold), self.list, spacing=SPACE // 2))
         session.queue.changed.connect(self._show)
         self._show()
 

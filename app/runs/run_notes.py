@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QDialogButtonBox, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialogButtonBox, QPlainTextEdit, QWidget
 
-from terrarium.app.kit.basics import label, set_enabled
+from terrarium.app.kit.basics import Content, label, set_enabled
 from terrarium.app.kit.dialog import Dialog
+from terrarium.app.kit.inputs import line_edit, named
 from terrarium.app.kit.theme import SPACE
 from terrarium.app.session.session import Session
 from terrarium.models.library.library import RunInfo
@@ -29,31 +30,28 @@ class NotesDialog(Dialog):
         self.setWindowTitle(f"Notes and tags of {run.name}")
         self.resize(520, 380)
         written = read_notes(run.folder)
-        self.tags = QLineEdit(", ".join(written.tags))
-        self.tags.setPlaceholderText("sweep, baseline")
-        self.tags.setAccessibleName("Tags")
-        self.notes = QPlainTextEdit(written.notes)
+        self.tags = line_edit("Tags", placeholder="sweep, baseline")
+        self.tags.setText(", ".join(written.tags))
+        self.notes = named(QPlainTextEdit(written.notes), "Notes")
         self.notes.setPlaceholderText("What you tried, and the result")
-        self.notes.setAccessibleName("Notes")
         self.notes.setTabChangesFocus(True)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         used = f" Used so far: {', '.join(known_tags)}." if known_tags else ""
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE)
-        layout.addWidget(label("Tags", "subheading"))
-        layout.addWidget(self.tags)
-        layout.addWidget(label(f"Separate with commas; search for tag:sweep to find them.{used}", "caption", wrap=True))
-        layout.addSpacing(SPACE)
-        layout.addWidget(label("Notes", "subheading"))
-        layout.addWidget(self.notes, 1)
+        lines: list[Content] = [
+            label("Tags", "subheading"),
+            self.tags,
+            label(f"Separate with commas; search for tag:sweep to find them.{used}", "caption", wrap=True),
+            SPACE,
+            label("Notes", "subheading"),
+            self.notes,
+        ]
         if written.problem is not None:
-            layout.addWidget(label(written.problem, "error", wrap=True))
+            lines.append(label(written.problem, "error", wrap=True))
             for widget in (self.tags, self.notes, self.buttons.button(QDialogButtonBox.StandardButton.Save)):
                 set_enabled(widget, written.problem)
-        layout.addWidget(self.buttons)
+        self.lay_out(*lines, self.buttons, grows=self.notes)
 
     def accept(self) -> None:
         """Save and close; stay open if saving fails."""

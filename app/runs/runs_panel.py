@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QInputDialog, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, label, row
+from terrarium.app.kit.basics import EmptyState, button, column, group, label, row, stacked
 from terrarium.app.kit.file_dialogs import reveal
+from terrarium.app.kit.inputs import choice, line_edit
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.runs.run_list import RunList
@@ -40,19 +41,14 @@ class RunsPanel(QFrame):
         self.setProperty("role", "card")
         self.setMinimumWidth(216)
         self.list = RunList(session, theme)
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search, tag:…, status:…")
-        self.search.setClearButtonEnabled(True)
-        self.search.setAccessibleName("Search runs")
-        self.search.setToolTip(
+        self.search = line_edit(
+            "Search runs",
             "Runs with all these words in their name, notes, tags or status.\n"
-            "tag:sweep  with this tag\nstatus:failed  with this status\n-word  without this word"
+            "tag:sweep  with this tag\nstatus:failed  with this status\n-word  without this word",
+            "Search, tag:…, status:…",
+            clears=True,
         )
-        self.order = QComboBox()
-        for order, words in SORTS.items():
-            self.order.addItem(words, order)
-        self.order.setAccessibleName("Sort order")
-        self.order.setToolTip("Sort order of the list")
+        self.order = choice("Sort order", "Sort order of the list", SORTS)
         self.new = button("New run", theme, self.new_asked.emit, icon="plus", tip="Set up a new run")
         self.learn = button(
             "Learn a task",
@@ -61,17 +57,15 @@ class RunsPanel(QFrame):
             icon="graduation-cap",
             tip="Recipes: moods, names, questions, translation, summaries, code, mails …, each with its score",
         )
-        self._tools = QWidget()
+        self._tools = group(self.search, self.order, spacing=SPACE // 2)
         self._count = ElidedLabel()
         self._count.setProperty("role", "caption")
         self.compare_button = button("Compare", theme, self._on_compare, icon="chart-line", tip="Overlay their curves")
-        self.pages = QStackedWidget()
         self._none = EmptyState("No runs yet", "Set up a new run and press Start training, or learn a task.")
         clear = button("Show all runs", theme, self.search.clear, role="link")
         self.no_match = EmptyState("Nothing found", "No run matches all these words.", clear)
         self._reading = EmptyState("", "Reading the runs…")
-        for page in (self._reading, self._none, self.no_match, self.list):
-            self.pages.addWidget(page)
+        self.pages = stacked(self._reading, self._none, self.no_match, self.list)
         self._build()
         self._connect()
         self.order.setCurrentIndex(max(self.order.findData(session.remembered.get(_SORT_SETTING, "newest")), 0))
@@ -80,21 +74,9 @@ class RunsPanel(QFrame):
     def _build(self) -> None:
         title = label("Runs", "subheading")
         title.setContentsMargins(SPACE, 0, 0, 0)
-        tools = QVBoxLayout(self._tools)
-        tools.setContentsMargins(0, 0, 0, 0)
-        tools.setSpacing(SPACE // 2)
-        tools.addWidget(self.search)
-        tools.addWidget(self.order)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
-        lines.setSpacing(SPACE)
-        lines.addLayout(row(title, None, self.new))
-        lines.addWidget(self.learn)
-        lines.addWidget(self._tools)
-        lines.addWidget(self.pages, 1)
-        foot = row(self._count, self.compare_button)
-        foot.setContentsMargins(SPACE, 0, 0, 0)
-        lines.addLayout(foot)
+        head = row(title, None, self.new)
+        foot = row(self._count, self.compare_button, margin=(SPACE, 0, 0, 0))
+        self.setLayout(column(head, self.learn, self._tools, self.pages, foot, margin=SPACE, grows=self.pages))
 
     def _connect(self) -> None:
         runs = self.list

@@ -6,9 +6,9 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
-from terrarium.app.kit.basics import frame
+from terrarium.app.kit.basics import column, frame, group, splitter, stacked
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.next_steps import Judging, NextRun
 from terrarium.app.new_run.align_picker import AlignPicker
@@ -44,19 +44,11 @@ class TrainingTab(QWidget):
         self.queue = QueuePanel(session, theme)
         self.run_view = RunView(session, theme)
         self.comparison = CompareRuns(session, theme)
-        self.pages = QStackedWidget()
         self._nothing = QWidget()
-        for page in (self._nothing, self.run_view, self.comparison):
-            self.pages.addWidget(page)
-        splitter = QSplitter()
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(self._left())
-        splitter.addWidget(self.pages)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([256, 1000])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addWidget(splitter)
+        self.pages = stacked(self._nothing, self.run_view, self.comparison)
+        self._queue_card = frame("card", self.queue, margin=SPACE)
+        left = group(self.panel, self._queue_card, grows=self.panel)
+        self.setLayout(column(splitter(left, self.pages, sizes=[256, 1000], grows=1), margin=2 * SPACE))
         self._followed, self._follows, self._was_active = "", False, False
         self._leaving = ""  # the run in view until the next queued run has an id
         self._pickers: tuple[StartPicker, AlignPicker] | None = None
@@ -64,19 +56,6 @@ class TrainingTab(QWidget):
         self._new_run: NewRun | None = None
         self._recipes: RecipesPage | None = None
         self._connect()
-
-    def _left(self) -> QWidget:
-        left = QWidget()
-        lines = QVBoxLayout(left)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        lines.addWidget(self.panel, 1)
-        self._queue_card = frame("card", margin=SPACE)
-        card = self._queue_card.layout()
-        assert card is not None
-        card.addWidget(self.queue)
-        lines.addWidget(self._queue_card)
-        return left
 
     def _connect(self) -> None:
         panel, session = self.panel, self._session

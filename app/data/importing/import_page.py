@@ -29,6 +29,7 @@ from terrarium.app.kit.basics import (
     scrolling,
     set_enabled,
     set_role,
+    show_if,
     show_only,
     show_words,
     step_card,
@@ -151,9 +152,8 @@ class ImportPage(QWidget):
 
     def _columns_card(self) -> QWidget:
         tasks = {"": "Choose what the rows are for", **{name: TASKS[name].title for name in ROLES}}
-        self.task = choice("What the rows are for", "What the model learns from these rows", tasks)
-        for name in ROLES:
-            self.task.setItemData(self.task.findData(name), f"To {TASKS[name].help}", Qt.ItemDataRole.ToolTipRole)
+        tips = {name: f"To {TASKS[name].help}" for name in ROLES}
+        self.task = choice("What the rows are for", "What the model learns from these rows", tasks, tips=tips)
         self.reason = label("", "caption", wrap=True)
         self._columns = step_card(
             "2  Columns",
@@ -281,8 +281,7 @@ class ImportPage(QWidget):
     @Slot()
     def _on_source(self) -> None:
         draft, info = self.draft, self.draft.info
-        self._known.setVisible(bool(draft.paths))
-        self.reading.setVisible(bool(draft.paths))
+        show_if(draft.paths, self._known, self.reading)
         if draft.read == ReadOptions():
             self.reading.reset()
         show_only(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import button, frame, label, row, set_ends
+from terrarium.app.kit.basics import button, column, frame, label, row, set_ends, show_if, show_words
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.stat_strip import StatStrip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
@@ -135,50 +136,35 @@ class DataPreviewPanel(QWidget):
         self.back = button("", theme, lambda: self.step(-1), icon="caret-left", role="quiet", tip="Previous example")
         self.forward = button("", theme, lambda: self.step(1), icon="caret-right", role="quiet", tip="Next example")
         self.source_name, self.target_name = label("", "caption"), label("", "caption")
-        self.source, self.target = MarkedTokens(theme), MarkedTokens(theme)
-        self.source.setAccessibleName("What the model reads")
-        self.target.setAccessibleName("What the model predicts")
+        self.source = named(MarkedTokens(theme), "What the model reads")
+        self.target = named(MarkedTokens(theme), "What the model predicts")
         self.lengths = PlotView(theme, has_y=True, is_boxed=True)
         self.notes = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addWidget(self._facts())
-        layout.addWidget(self._example(), 1)
+        example = self._example()
+        self.setLayout(column(self._facts(), example, grows=example))
 
     def _facts(self) -> QWidget:
-        card = frame("card", horizontal=True, margin=SPACE + SPACE // 2)
-        across = card.layout()
-        assert isinstance(across, QHBoxLayout)
-        lines = QVBoxLayout()
-        lines.setSpacing(SPACE // 2)
-        lines.addWidget(self.title)
-        lines.addWidget(self.sentence)
-        lines.addSpacing(SPACE)
-        lines.addWidget(self.stats)
-        lines.addWidget(self.notes)
-        lines.addWidget(self.problem)
-        lines.addStretch(1)
-        across.addLayout(lines, 3)
+        lines = column(self.title, self.sentence, SPACE, self.stats, self.notes, self.problem, None, spacing=SPACE // 2)
         self.lengths.setMinimumSize(180, 150)
         self.lengths.setMaximumHeight(190)
-        across.addWidget(self.lengths, 2)
-        return card
+        return frame(
+            "card", lines, self.lengths, horizontal=True, margin=SPACE + SPACE // 2, grows={lines: 3, self.lengths: 2}
+        )
 
     def _example(self) -> QWidget:
-        card = frame("card", margin=SPACE + SPACE // 2)
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(
-            row(label("First examples", "subheading"), self.legend, None, self.back, self.count, self.forward)
-        )
         self.count.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.count.setMinimumWidth(self.count.fontMetrics().horizontalAdvance("88 of 88"))
-        for name, tokens in ((self.source_name, self.source), (self.target_name, self.target)):
-            lines.addWidget(name)
-            lines.addWidget(tokens, 1)
-        return card
+        return frame(
+            "card",
+            row(label("First examples", "subheading"), self.legend, None, self.back, self.count, self.forward),
+            self.source_name,
+            self.source,
+            self.target_name,
+            self.target,
+            margin=SPACE + SPACE // 2,
+            grows=(self.source, self.target),
+        )
 
     @property
     def preview(self) -> DataPreview | None:
@@ -201,15 +187,14 @@ class DataPreviewPanel(QWidget):
         self.stats.set_number("median tokens", f"{preview.lengths.median:,}")
         self.lengths.show_spec(text_lengths_picture(preview.lengths))
         n_cut = preview.lengths.n_cut
-        self.notes.setText(
+        show_words(
+            self.notes,
             f"{n_cut:,} of the examples are longer than the longest text of this run, "
             f"{preview.lengths.limit:,} tokens, and are cut off."
             if n_cut
-            else ""
+            else "",
         )
-        self.notes.setVisible(bool(n_cut))
-        self.problem.setText(" ".join(preview.problems))
-        self.problem.setVisible(bool(preview.problems))
+        show_words(self.problem, " ".join(preview.problems))
         self._show_example()
 
     def step(self, by: int) -> None:
@@ -225,8 +210,7 @@ class DataPreviewPanel(QWidget):
         words = OBJECTIVES[preview.objective]
         self.count.setText(f"{self._at + 1} of {len(preview.examples)}")
         set_ends(self.back, self.forward, self._at, len(preview.examples))
-        for widget in (self.source_name, self.source):
-            widget.setVisible(example.source is not None)
+        show_if(example.source is not None, self.source_name, self.source)
         marks = ["predicted", ""]
         if example.source is not None:
             self.source.show_row(example.source)

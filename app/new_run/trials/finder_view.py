@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedLayout, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, frame, label, row, set_enabled
+from terrarium.app.kit.basics import EmptyState, button, frame, label, row, set_enabled, show_only
+from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.new_run.trials.trials import Trials, TrialState
@@ -48,29 +49,24 @@ class FinderView(QWidget):
             "Stop", theme, self.cancel_requested.emit, icon="stop-fill", tip="Stop after the current step"
         )
         self.use = button("", theme, self._on_use, icon="check", role="primary")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
+        self.progress = progress_bar("Progress of the trial")
         self.phase = ElidedLabel()
         self.phase.setProperty("role", "muted")
         self.sentence = label("", wrap=True)
         self._hint = EmptyState(title, about, self.start)
-        card = frame("card", margin=SPACE + SPACE // 2)
-        self._lines = card.layout()
-        assert isinstance(self._lines, QVBoxLayout)
-        self._lines.addLayout(row(label(title, "subheading"), None, self.again, self.stop))
-        self._lines.addWidget(label(about, "caption", wrap=True))
         self.charts = QVBoxLayout()
-        self._lines.addLayout(self.charts, 1)
-        foot = QHBoxLayout()
-        foot.setSpacing(2 * SPACE)
-        foot.addWidget(self.sentence, 1)
-        foot.addWidget(self.use)
-        self._lines.addLayout(foot)
-        self._lines.addLayout(row(self.progress, self.phase, spacing=2 * SPACE))
-        empty = frame("card")
-        inside = empty.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self._hint)
+        foot = row(self.sentence, self.use, spacing=2 * SPACE, grows=self.sentence)
+        card = frame(
+            "card",
+            row(label(title, "subheading"), None, self.again, self.stop),
+            label(about, "caption", wrap=True),
+            self.charts,
+            foot,
+            row(self.progress, self.phase, spacing=2 * SPACE),
+            margin=SPACE + SPACE // 2,
+            grows=self.charts,
+        )
+        empty = frame("card", self._hint)
         self._switch = QStackedLayout(self)
         self._switch.addWidget(empty)
         self._switch.addWidget(card)
@@ -84,13 +80,9 @@ class FinderView(QWidget):
         self._switch.setCurrentIndex(int(begun))
         for widget, tip in ((self.start, self._about), (self.again, "Run the trial again")):
             set_enabled(widget, self._training.why_not_start, tip)
-        self.again.setVisible(not running)
-        self.stop.setVisible(running)
-        self.progress.setVisible(running)
-        self.phase.setVisible(running)
+        show_only({self.again: not running, self.stop: running, self.progress: running, self.phase: running})
         if running:
-            self.progress.setRange(0, state.total)
-            self.progress.setValue(state.done)
+            show_progress(self.progress, state.done, state.total)
             self.phase.setText(state.phase)
         self._draw(state)
         words = self._result_text(state)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
+from PySide6.QtWidgets import QCheckBox, QSlider, QWidget
 
 from terrarium.app.kit.basics import label, plain_tip, row
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.theme import SPACE
 from terrarium.app.plots.curve_points import SMOOTHING
 from terrarium.app.run_views.curves.run_axis import X_AXES
@@ -33,11 +34,7 @@ class CurveChoices(QWidget):
         self.log = QCheckBox("Log scale")
         self.log.setToolTip("Draw the loss on a logarithmic axis, which shows late progress")
         self.log.setVisible(has_log)
-        self.axes = QComboBox()
-        for axis, words in X_AXES.items():
-            self.axes.addItem(words, axis)
-        self.axes.setAccessibleName("X axis")
-        self.axes.setToolTip("X axis of all charts: steps, tokens or training time")
+        self.axes = choice("X axis", "X axis of all charts: steps, tokens or training time", X_AXES)
         self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log, self.axes, spacing=SPACE))
         self._restore()
         self._rest = QTimer(self, singleShot=True, interval=_REMEMBER_MS)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QWidget
 
-from terrarium.app.kit.basics import button, frame, row
+from terrarium.app.kit.basics import button, column, frame, row, splitter
 from terrarium.app.kit.export_button import Columns, ExportButton
+from terrarium.app.kit.inputs import grid, named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.linked_charts import LinkedCharts
@@ -143,52 +144,26 @@ class CurvesView(QWidget):
         self.loss.set_log(self.choices.log.isChecked())
 
     def _build(self) -> None:
-        bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
-        bar.setStretch(0, 1)
-        body = QSplitter(Qt.Orientation.Vertical)
-        body.setChildrenCollapsible(False)
-        body.addWidget(self._picture)
-        body.addWidget(chart_card(self.samples))
-        body.setStretchFactor(0, 3)
-        body.setStretchFactor(1, 1)
-        body.setSizes([480, 130])
-        area = QScrollArea()
+        bar = row(self.position, self.choices, self.whole, self.export, grows=self.position)
+        body = splitter(self._picture, chart_card(self.samples), sizes=[480, 130], grows=(3, 1), vertical=True)
+        area = named(QScrollArea(), "Curves and samples")
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
-        area.setAccessibleName("Curves and samples")
         body.setProperty("role", "scrolled")
         area.setWidget(body)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(bar)
-        layout.addWidget(area, 1)
+        self.setLayout(column(bar, area, grows=area))
 
     def _make_picture(self) -> QWidget:
         """Build all charts, side by side: the part of the view that is exported as a picture."""
-        small = frame("card", margin=SPACE + SPACE // 2)
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE)
-        for i, chart in enumerate((self.rate, self.gradient, self.speed, self.memory)):
-            grid.addWidget(chart, i // 2, i % 2)
-        grid.addWidget(self.layers, 2, 0, 1, 2)
+        charts = (self.rate, self.gradient), (self.speed, self.memory), (self.layers,)
+        lines = grid(*charts, spacing=(2 * SPACE, SPACE))
         for line, stretch in enumerate((10, 12, 15)):
-            grid.setRowStretch(line, stretch)
-        for column in (0, 1):
-            grid.setColumnStretch(column, 1)
-        lines = small.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(grid)
-        charts = QSplitter(Qt.Orientation.Horizontal)
-        charts.setChildrenCollapsible(False)
-        charts.addWidget(chart_card(self.loss, self.metric_chart, self.accuracy))
-        charts.addWidget(small)
-        charts.setStretchFactor(0, 1)
-        charts.setStretchFactor(1, 1)
-        charts.setSizes([500, 500])
-        return charts
+            lines.setRowStretch(line, stretch)
+        for i in (0, 1):
+            lines.setColumnStretch(i, 1)
+        small = frame("card", lines, margin=SPACE + SPACE // 2)
+        return splitter(chart_card(self.loss, self.metric_chart, self.accuracy), small, sizes=[500, 500], grows=(1, 1))
 
     # -- Content ----------------------------------------------------------------------------------------
 
@@ -310,12 +285,8 @@ class CurvesView(QWidget):
 
 def chart_card(*widgets: QWidget) -> QWidget:
     """Return a card with the widgets below one another; the first has 1.5 times the stretch of the others."""
-    card = frame("card", margin=SPACE + SPACE // 2)
-    layout = card.layout()
-    assert isinstance(layout, QVBoxLayout)
-    for i, widget in enumerate(widgets):
-        layout.addWidget(widget, 2 if i else 3)
-    return card
+    shares = {widget: 2 if i else 3 for i, widget in enumerate(widgets)}
+    return frame("card", *widgets, margin=SPACE + SPACE // 2, grows=shares)
 
 
 def initial_measurements(run: ShownRun) -> Mapping[str, float]:

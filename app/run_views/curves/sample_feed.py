@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QSlider, QWidget
 
-from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.basics import column, label, row, scrolling, stacked
 from terrarium.app.kit.help_mark import help_marks
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
 from terrarium.app.session.run_history import RunHistory
@@ -43,41 +44,27 @@ class SampleFeed(QWidget):
         self._n_known = 0
         self._steps: list[int] = []
         self.texts: list[QLabel] = []
-        self._slider = QSlider(Qt.Orientation.Horizontal)
-        self._slider.setAccessibleName("Step of the samples")
-        self._slider.setToolTip("Show the samples of an earlier step")
+        self._slider = named(
+            QSlider(Qt.Orientation.Horizontal), "Step of the samples", "Show the samples of an earlier step"
+        )
         self._slider.setMaximumWidth(320)
         self._step = label("", "mono-small")
-        head = QHBoxLayout()
-        head.setSpacing(SPACE)
-        head.addLayout(row(label("Samples", "subheading"), *help_marks("Samples", self), spacing=SPACE // 2))
-        head.addSpacing(SPACE)
-        head.addWidget(self._slider, 1)
-        head.addWidget(self._step)
-        head.addStretch(1)
+        head = row(
+            row(label("Samples", "subheading"), *help_marks("Samples", self), spacing=SPACE // 2),
+            SPACE,
+            self._slider,
+            self._step,
+            None,
+            grows=self._slider,
+        )
         self._body = QWidget()
-        self._body.setProperty("role", "scrolled")
-        self._lines = QVBoxLayout(self._body)
-        self._lines.setContentsMargins(0, 0, SPACE, 0)
-        self._lines.setSpacing(SPACE + SPACE // 2)
-        self._lines.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicks between the widgets do not take the focus
-        area.setAccessibleName("Samples")
-        area.setWidget(self._body)
-        self._pages = QStackedWidget()
-        self._pages.setMinimumHeight(7 * SPACE)
+        self._lines = column(None, spacing=SPACE + SPACE // 2, margin=(0, 0, SPACE, 0))
+        self._body.setLayout(self._lines)
         self.empty = label(_EMPTY, "muted", wrap=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self._pages.addWidget(self.empty)
-        self._pages.addWidget(area)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(head)
-        layout.addWidget(self._pages, 1)
+        self._pages = stacked(self.empty, named(scrolling(self._body), "Samples"))
+        self._pages.setMinimumHeight(7 * SPACE)
+        self.setLayout(column(head, self._pages, grows=self._pages))
         self._slider.valueChanged.connect(self._show)
         theme.theme_changed.connect(self._show)
 

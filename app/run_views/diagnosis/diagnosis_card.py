@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QWidget
 
-from terrarium.app.kit.basics import button, clear, label, row
+from terrarium.app.kit.basics import button, clear, column, group, label, row
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.curve_points import Floats
 from terrarium.app.plots.plot_spec import Goal, PlotSpec, Series
@@ -52,8 +52,7 @@ class DiagnosisCard(QFrame):
         self._since = label("", "pill")
         self._since.setProperty("tone", "danger" if grave else "warning")
         self._sentence = label("", wrap=True, selectable=True)
-        self._numbers = QHBoxLayout()
-        self._numbers.setSpacing(3 * SPACE)
+        self._numbers = row(spacing=3 * SPACE)
         self._figures: list[tuple[QLabel, QLabel]] = []
         self._chart = SymptomChart(theme, "danger" if grave else "warning")
         self.remedy = button("", theme, self._on_remedy, icon="first-aid-kit")
@@ -61,17 +60,11 @@ class DiagnosisCard(QFrame):
         self._build()
 
     def _build(self) -> None:
-        words = QVBoxLayout()
-        words.setSpacing(SPACE)
-        words.addLayout(row(self._title, self._since, None))
-        words.addWidget(self._sentence)
-        words.addLayout(self._numbers)
-        words.addWidget(self.remedy)
-        across = QHBoxLayout(self)
-        across.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
-        across.setSpacing(2 * SPACE)
-        across.addLayout(words, 1)
-        across.addWidget(self._chart, 0, Qt.AlignmentFlag.AlignTop)
+        words = column(row(self._title, self._since, None), self._sentence, self._numbers, self.remedy)
+        margin = (2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
+        across = row(words, self._chart, spacing=2 * SPACE, grows=words, margin=margin)
+        across.setAlignment(self._chart, Qt.AlignmentFlag.AlignTop)
+        self.setLayout(across)
 
     def show_diagnosis(self, diagnosis: Diagnosis, run: ShownRun) -> None:
         """Show a diagnosis of `run`."""
@@ -102,14 +95,8 @@ class DiagnosisCard(QFrame):
         self._figures = []
         for name in names:
             number, caption = label("", "number"), label(name, "caption")
-            cell = QWidget()
-            lines = QVBoxLayout(cell)
-            lines.setContentsMargins(0, 0, 0, 0)
-            lines.setSpacing(0)
-            lines.addWidget(number)
-            lines.addWidget(caption)
             self._figures.append((number, caption))
-            self._numbers.addWidget(cell)
+            self._numbers.addWidget(group(number, caption, spacing=0))
         self._numbers.addStretch(1)
 
     @Slot()

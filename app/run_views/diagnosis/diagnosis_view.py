@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 
-from terrarium.app.kit.basics import EmptyState, column, frame, label, scrolling
+from terrarium.app.kit.basics import EmptyState, column, frame, label, scrolling, show_if
+from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.diagnosis.diagnosis_card import DiagnosisCard
 from terrarium.app.run_views.examining import RunExaminer
@@ -50,19 +52,15 @@ class DoctorView(QWidget):
     def _build(self) -> None:
         inside = QWidget()
         inside.setMaximumWidth(_WIDEST)
-        self._lines = QVBoxLayout(inside)
-        self._lines.setContentsMargins(0, 0, SPACE, 0)
-        self._lines.setSpacing(SPACE + SPACE // 2)
-        self._lines.addWidget(self.heading)
-        self._lines.addWidget(self.summary)
+        self._lines = column(self.heading, self.summary, spacing=SPACE + SPACE // 2, margin=(0, 0, SPACE, 0))
+        inside.setLayout(self._lines)
         self._first_card = self._lines.count()
         self._others = label("Passed checks", "subheading")
         self._lines.addWidget(self._others)
         self._lines.addWidget(self.checks)
         self._lines.addStretch(1)
         self._found = scrolling(inside)
-        layout = column(self._found, self._empty)
-        self.setLayout(layout)
+        self.setLayout(column(self._found, self._empty))
         self._found.hide()
 
     def show_run(self, run: ShownRun) -> None:
@@ -147,21 +145,10 @@ class CheckList(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._lines = {kind: _CheckLine() for kind in TITLES}
-        box = frame("card", margin=2 * SPACE)
-        self._grid = QGridLayout()
-        self._grid.setHorizontalSpacing(SPACE + SPACE // 2)
-        self._grid.setVerticalSpacing(SPACE)
-        self._grid.setColumnStretch(2, 1)
-        for i, line in enumerate(self._lines.values()):
-            for j, widget in enumerate((line.icon, line.title, line.words)):
-                widget.setAlignment(Qt.AlignmentFlag.AlignTop)
-                self._grid.addWidget(widget, i, j)
-        inside = box.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addLayout(self._grid)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.addWidget(box)
+        cells = [(line.icon, line.title, line.words) for line in self._lines.values()]
+        for widget in itertools.chain.from_iterable(cells):
+            widget.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setLayout(column(frame("card", grid(*cells, grows=2, spacing=(SPACE + SPACE // 2, SPACE)))))
         theme.theme_changed.connect(self._restyle)
 
     def set_checks(self, checks: Sequence[Check]) -> None:
@@ -193,8 +180,7 @@ class _CheckLine:
 
     def set_check(self, check: Check | None) -> None:
         self.check = check
-        for widget in (self.icon, self.title, self.words):
-            widget.setVisible(check is not None)
+        show_if(check is not None, self.icon, self.title, self.words)
         if check is not None:
             self.title.setText(check.title)
             self.words.setText(check.words)

@@ -6,9 +6,22 @@ import math
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
-from PySide6.QtWidgets import QFrame, QProgressBar, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
-from terrarium.app.kit.basics import button, frame, label, plain_tip, row, separator, set_enabled, set_role
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    frame,
+    label,
+    plain_tip,
+    row,
+    separator,
+    set_enabled,
+    set_role,
+    show_if,
+    splitter,
+)
+from terrarium.app.kit.inputs import progress_bar
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.linked_charts import LinkedCharts
@@ -108,10 +121,7 @@ class KlPanel(QWidget):
             "the best by this run's reward: what one gets without any training",
         )
         self.cancel = button("Cancel", theme, self.measurer.cancel, icon="stop", tip="Stop measuring")
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of best-of-n")
+        self.progress = progress_bar("Progress of best-of-n")
         self.problem = label("", "error", wrap=True)
         self._build()
         for chart in self.charts:
@@ -123,26 +133,25 @@ class KlPanel(QWidget):
         self.measurer.finished.connect(self._on_measured)
 
     def _build(self) -> None:
-        facts = frame("card", margin=SPACE + SPACE // 2)
-        lines = facts.layout()
-        assert isinstance(lines, QVBoxLayout)
-        for widget in (self.peak_words, self.peak_detail):
-            lines.addWidget(widget)
-        for each in (self.stop, self.fork):
-            lines.addWidget(each)
-        for name, widgets in (
-            ("Gao's law", (self.fit_words, self.fit_detail)),
-            ("Without training", (self.parent_words, self.parent_detail)),
-        ):
-            lines.addWidget(separator())
-            lines.addWidget(label(name, "caption"))
-            for words in widgets:
-                lines.addWidget(words)
-        working = row(self.measure, self.progress, self.cancel)
-        working.setStretch(1, 1)
-        lines.addLayout(working)
-        lines.addWidget(self.problem)
-        lines.addStretch(1)
+        facts = frame(
+            "card",
+            self.peak_words,
+            self.peak_detail,
+            self.stop,
+            self.fork,
+            separator(),
+            label("Gao's law", "caption"),
+            self.fit_words,
+            self.fit_detail,
+            separator(),
+            label("Without training", "caption"),
+            self.parent_words,
+            self.parent_detail,
+            row(self.measure, self.progress, self.cancel, grows=self.progress),
+            self.problem,
+            None,
+            margin=SPACE + SPACE // 2,
+        )
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
@@ -151,20 +160,8 @@ class KlPanel(QWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         facts.setMinimumWidth(240)
         area.setWidget(facts)
-        body = QSplitter(Qt.Orientation.Horizontal)
-        body.setChildrenCollapsible(False)
-        self.picture = frame("card", margin=SPACE + SPACE // 2)
-        stacked = self.picture.layout()
-        assert isinstance(stacked, QVBoxLayout)
-        for chart in self.charts:
-            stacked.addWidget(chart, 1)
-        body.addWidget(self.picture)
-        body.addWidget(area)
-        body.setSizes([720, 300])
-        body.setStretchFactor(0, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(body)
+        self.picture = frame("card", *self.charts, margin=SPACE + SPACE // 2, grows=self.charts)
+        self.setLayout(column(splitter(self.picture, area, sizes=[720, 300], grows=0)))
 
     # -- Content ----------------------------------------------------------------------------------------
 
@@ -430,8 +427,7 @@ class KlPanel(QWidget):
         offered = spec is not None and spec.align is not None and spec.align.task == "prompts"
         self.measure.setVisible(not busy and offered)
         self.measure.setText("Measure again" if curves is not None else "Measure best-of-n")
-        for each in (self.progress, self.cancel):
-            each.setVisible(busy)
+        show_if(busy, self.progress, self.cancel)
         self.progress.setValue(round(1000 * self.measurer.done))
         if self.measurer.problem:
             self.problem.setText(self.measurer.problem)

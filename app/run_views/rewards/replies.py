@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
-from PySide6.QtWidgets import QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QSlider, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, frame, label, row, separator, set_ends
+from terrarium.app.kit.basics import EmptyState, button, column, frame, group, label, row, separator, set_ends, splitter
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.layout.segments import Segments
@@ -73,9 +74,7 @@ class RepliesView(QWidget):
         self._reader.events_received.connect(self._on_rewards)
         self._reader.failed.connect(self._on_failed)
         session.closing.connect(self._reader.cancel)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Step")
-        self.slider.setToolTip("The step whose replies are shown")
+        self.slider = named(QSlider(Qt.Orientation.Horizontal), "Step", "The step whose replies are shown")
         self.slider.setPageStep(5)
         self.back = button("", theme, lambda: self._move(-1), icon="skip-back", role="quiet", tip="Earlier step")
         self.forward = button("", theme, lambda: self._move(1), icon="skip-forward", role="quiet", tip="Later step")
@@ -92,9 +91,7 @@ class RepliesView(QWidget):
         self.token = label("", "caption", wrap=True)
         self._empty = EmptyState("No replies yet", _NOTHING)
         self._pages = Pages({"empty": lambda: self._empty, "replies": self._make_page})
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
+        self.setLayout(column(self._pages))
         self.slider.valueChanged.connect(lambda i: self.go_to(i))
         self.list.chosen.connect(self._show_reply)
         self.colours.changed.connect(lambda _: self._show_reply(self.list.line))
@@ -103,34 +100,29 @@ class RepliesView(QWidget):
 
     def _make_page(self) -> QWidget:
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        bar = row(self.back, self.slider, self.forward, self.where, self.about_step, spacing=SPACE)
-        bar.setStretch(1, 1)
-        bar.setStretch(4, 2)
-        left, right = (frame("card", margin=SPACE + SPACE // 2) for _ in range(2))
-        lines, detail = left.layout(), right.layout()
-        assert isinstance(lines, QVBoxLayout)
-        assert isinstance(detail, QVBoxLayout)
-        lines.addWidget(self.list, 1)
-        detail.addWidget(self.prompt)
-        detail.addWidget(self.facts)
-        detail.addWidget(self.verdict)
-        detail.addWidget(separator())
-        detail.addLayout(row(self.colours, None, self.scale))
-        detail.addWidget(self.about_colours)
-        detail.addWidget(self.tokens, 1)
-        detail.addWidget(self.token)
-        body = QSplitter(Qt.Orientation.Horizontal)
-        body.setChildrenCollapsible(False)
-        body.addWidget(left)
-        body.addWidget(right)
-        body.setSizes([560, 440])
-        page = QWidget()
-        whole = QVBoxLayout(page)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(SPACE)
-        whole.addLayout(bar)
-        whole.addWidget(body, 1)
-        return page
+        bar = row(
+            self.back,
+            self.slider,
+            self.forward,
+            self.where,
+            self.about_step,
+            grows={self.slider: 1, self.about_step: 2},
+        )
+        detail = frame(
+            "card",
+            self.prompt,
+            self.facts,
+            self.verdict,
+            separator(),
+            row(self.colours, None, self.scale),
+            self.about_colours,
+            self.tokens,
+            self.token,
+            margin=SPACE + SPACE // 2,
+            grows=self.tokens,
+        )
+        body = splitter(frame("card", self.list, margin=SPACE + SPACE // 2, grows=self.list), detail, sizes=[560, 440])
+        return group(bar, body, grows=body)
 
     # -- Content ----------------------------------------------------------------------------------------
 

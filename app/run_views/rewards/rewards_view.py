@@ -8,9 +8,20 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, SignalInstance, Slot
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, frame, label, row, titled_card
+from terrarium.app.kit.basics import (
+    EmptyState,
+    button,
+    column,
+    frame,
+    group,
+    label,
+    row,
+    show_only,
+    splitter,
+    titled_card,
+)
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.advanced_settings import MoreLink
@@ -75,17 +86,12 @@ class RewardsView(QWidget):
         self.position.setProperty("role", "caption")
         self.choices = CurveChoices(session, has_log=False)
         self.whole = button("Whole run", theme, self._show_whole, icon="corners-out", tip="Show the whole run again")
-        self.alerts = frame("banner", margin=SPACE)
-        self.alerts.setProperty("tone", "warning")
         self._alert_words = label("", wrap=True)
-        inside = self.alerts.layout()
-        assert isinstance(inside, QVBoxLayout)
-        inside.addWidget(self._alert_words)
-        self._place = QVBoxLayout()
-        self._picture = QWidget()
+        self.alerts = frame("banner", self._alert_words, margin=SPACE)
+        self.alerts.setProperty("tone", "warning")
+        self._picture, self._place = QWidget(), column()
         self._picture.setProperty("role", "scrolled")
         self._picture.setLayout(self._place)
-        self._place.setContentsMargins(0, 0, 0, 0)
         self._charts: QWidget | None = None
         self.unlearned = IntervalBars("What it unlearned", theme)
         self._unlearned_words = label("", "caption", wrap=True)
@@ -108,17 +114,9 @@ class RewardsView(QWidget):
         self._examiner.examined.connect(self._on_examined)
         self._pause = RedrawPause(self)
         self._pause.over.connect(self.refresh)
-        bar = row(self.against, self.position, self.kl.axis, self.choices, self.whole, self.export, spacing=SPACE)
-        bar.setStretch(1, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(bar)
-        said = row(self.verdict, self.more, spacing=2 * SPACE)
-        said.setStretch(0, 1)
-        layout.addLayout(said)
-        layout.addWidget(self.alerts)
-        layout.addWidget(self._pages, 1)
+        bar = row(self.against, self.position, self.kl.axis, self.choices, self.whole, self.export, grows=self.position)
+        said = row(self.verdict, self.more, spacing=2 * SPACE, grows=self.verdict)
+        self.setLayout(column(bar, said, self.alerts, self._pages, grows=self._pages))
         self.choices.smoother.valueChanged.connect(self._on_smoothing)
         self.choices.axes.currentIndexChanged.connect(self._on_axis)
         self.against.changed.connect(lambda _: self._show_page())
@@ -178,58 +176,41 @@ class RewardsView(QWidget):
 
     def _arrange_few(self, charts: Sequence[FigureChart]) -> None:
         """Arrange the charts in two columns, above the card of unlearned knowledge."""
-        self._charts = QWidget()
         self._left, self._n_tall = QWidget(), 0
         self._n_lines = max(_TALL_LINES * ((len(charts) + 1) // 2), _LEAST_LINES)
         self._restyle()
-        lines = QVBoxLayout(self._charts)
-        lines.setContentsMargins(0, 0, 0, 0)
+        lines = QGridLayout()
         lines.setSpacing(SPACE)
-        grid = QGridLayout()
-        grid.setSpacing(SPACE)
         for i, chart in enumerate(charts):
-            grid.addWidget(chart_card(chart), i // 2, i % 2)
-            grid.setColumnStretch(i % 2, 1)
-        lines.addLayout(grid, 1)
-        lines.addWidget(self._unlearned_card)
+            lines.addWidget(chart_card(chart), i // 2, i % 2)
+            lines.setColumnStretch(i % 2, 1)
+        self._charts = group(lines, self._unlearned_card, grows=lines)
         self._place.addWidget(self._charts)
 
     def _arrange(self, tall: list[FigureChart], small: list[FigureChart]) -> None:
-        self._left, right = chart_card(*tall), frame("card", margin=SPACE + SPACE // 2)
-        self._n_tall = len(tall)
-        left = QWidget()
-        on_top = QVBoxLayout(left)
-        on_top.setContentsMargins(0, 0, 0, 0)
-        on_top.setSpacing(SPACE)
-        if tall:  # without tall charts, `left` is not shown and would be deleted with its children
-            on_top.addWidget(self._left, 1)
-            on_top.addWidget(self._unlearned_card)
-        on_top.addStretch()
-        beside = right.layout()
-        assert isinstance(beside, QVBoxLayout)
+        self._left, self._n_tall = chart_card(*tall), len(tall)
         wide = [chart for chart in small if len(chart.series) > 1]
         narrow = [chart for chart in small if chart not in wide]
         n_rows = (len(narrow) + 1) // 2 + len(wide)
         self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * n_rows, _LEAST_LINES)
         self._restyle()
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(2 * SPACE)
-        grid.setVerticalSpacing(SPACE)
+        lines = QGridLayout()
+        lines.setHorizontalSpacing(2 * SPACE)
+        lines.setVerticalSpacing(SPACE)
         for i, chart in enumerate(narrow):
-            grid.addWidget(chart, i // 2, i % 2)
+            lines.addWidget(chart, i // 2, i % 2)
         for i, chart in enumerate(wide, start=(len(narrow) + 1) // 2):
-            grid.addWidget(chart, i, 0, 1, 2)
+            lines.addWidget(chart, i, 0, 1, 2)
         for at in (0, 1):
-            grid.setColumnStretch(at, 1)
+            lines.setColumnStretch(at, 1)
         for chart in wide[-1:] or narrow[-2:]:
             chart.show_x(shown=True)
-        beside.addLayout(grid)
-        self._charts = QSplitter(Qt.Orientation.Horizontal)
-        self._charts.setChildrenCollapsible(False)
-        for card, has_any in ((left, tall), (right, small)):
-            if has_any:
-                self._charts.addWidget(card)
-        self._charts.setSizes([500, 500])
+        cards = list[QWidget]()
+        if tall:
+            cards.append(group(self._left, self._unlearned_card, None, grows=self._left))
+        if small:
+            cards.append(frame("card", lines, margin=SPACE + SPACE // 2))
+        self._charts = splitter(*cards, sizes=[500, 500])
         self._place.addWidget(self._charts)
 
     # -- Content ----------------------------------------------------------------------------------------
@@ -277,11 +258,15 @@ class RewardsView(QWidget):
         self.against.setVisible(has_looks)
         is_kl = has_looks and self.against.value == "kl"
         self._pages.show_page("kl" if is_kl else "charts" if self._names else "empty")
-        self.kl.axis.setVisible(is_kl)
-        self.verdict.setVisible(bool(self.verdict.text()) and not is_kl)
-        self.more.setVisible(not is_kl and self.more.has_any)
-        for each in (self.choices, self.whole):
-            each.setVisible(not is_kl)
+        show_only(
+            {
+                self.kl.axis: is_kl,
+                self.verdict: bool(self.verdict.text()) and not is_kl,
+                self.more: not is_kl and self.more.has_any,
+                self.choices: not is_kl,
+                self.whole: not is_kl,
+            }
+        )
         self.export.picture = self.kl.picture if is_kl else self._picture
         if is_kl:
             self.kl.refresh()

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import label, row, titled_card
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import column, group, label, show_words, titled_card
+from terrarium.app.kit.inputs import caption, choice, fill_choice
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.run_views.scores.score_table import ScoreTable
@@ -64,13 +63,7 @@ class ScoresComparison(QWidget):
         self._found: StoredScores | None = None
         self.result: Comparison | None = None
         """The comparison that is shown."""
-        self.others, self.metrics = ElidedCombo(), QComboBox()
-        self.others.setAccessibleName("Compare with")
-        self.others.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.others.setMinimumContentsLength(18)
-        self.metrics.setAccessibleName("Metric")
-        for box in (self.others, self.metrics):
-            keep_wheel_for_scrolling(box)
+        self.others, self.metrics = choice("Compare with", width=18), choice("Metric")
         self.sentence = label("", "heading", wrap=True)
         self.detail = label("", "", wrap=True)
         self.bars = IntervalBars("Both runs", theme)
@@ -82,18 +75,9 @@ class ScoresComparison(QWidget):
         self._task = LatestTask(self)
         self._task.done.connect(self._on_compared)
         self._task.failed.connect(self._on_failed)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
-        self._bar = QWidget()
-        others, metrics = label("Compare with"), label("by")
-        others.setBuddy(self.others)
-        metrics.setBuddy(self.metrics)
-        bar = row(others, self.others, metrics, self.metrics, None)
-        self._bar.setLayout(bar)
-        for widget in (self._bar, self._nothing, self._card):
-            lines.addWidget(widget)
-        lines.addStretch(1)
+        others, metrics = caption("Compare with", self.others), caption("by", self.metrics)
+        self._bar = group(others, self.others, metrics, self.metrics, None, horizontal=True)
+        self.setLayout(column(self._bar, self._nothing, self._card, None, margin=(0, 0, SPACE, 0)))
         self.others.currentIndexChanged.connect(self._compare)
         self.metrics.currentIndexChanged.connect(self._compare)
 
@@ -105,17 +89,13 @@ class ScoresComparison(QWidget):
     def show_scores(self, name: str, found: StoredScores, others: Sequence[OtherScores]) -> None:
         """Show the run labelled `name`, and offer `others` for comparison."""
         self._name, self._found = name, found
-        chosen = self.others.currentData()
-        with QSignalBlocker(self.others), QSignalBlocker(self.metrics):
-            self.others.clear()
-            for other in others:
-                self.others.addItem(other.name, other.path)
-            self.others.setCurrentIndex(max(self.others.findData(chosen), 0) if others else -1)
-            self.metrics.clear()
-            for metric, score in found.report.scores.items():
-                if score.value is not None and METRICS[metric].higher_is_better is not None:
-                    self.metrics.addItem(METRICS[metric].title, metric)
-            self.metrics.setCurrentIndex(max(self.metrics.findData(found.report.headline), 0))
+        fill_choice(self.others, {other.path: other.name for other in others}, self.others.currentData())
+        metrics = {
+            metric: METRICS[metric].title
+            for metric, score in found.report.scores.items()
+            if score.value is not None and METRICS[metric].higher_is_better is not None
+        }
+        fill_choice(self.metrics, metrics, found.report.headline)
         self._bar.setVisible(bool(others))
         self._card.hide()
         self._say(
@@ -141,8 +121,7 @@ class ScoresComparison(QWidget):
         self._task.ask(compare)
 
     def _say(self, words: str) -> None:
-        self._nothing.setText(words)
-        self._nothing.setVisible(bool(words))
+        show_words(self._nothing, words)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

@@ -7,18 +7,24 @@ from collections import Counter
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
-    QGridLayout,
     QHeaderView,
-    QLineEdit,
-    QSplitter,
-    QVBoxLayout,
     QWidget,
 )
 
-from terrarium.app.kit.basics import button, column, frame, label, row, scrolling, set_enabled, set_role
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    frame,
+    label,
+    row,
+    scrolling,
+    set_enabled,
+    set_role,
+    show_words,
+    splitter,
+)
+from terrarium.app.kit.inputs import choice, fill_choice, grid, line_edit
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.record_table import RecordTable
@@ -62,22 +68,12 @@ class Predictions(QWidget):
         self._theme = theme
         self._found: StoredScores | None = None
         self._rows: list[Prediction] = []
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search")
-        self.search.setAccessibleName("Search the predictions")
-        self.search.setToolTip("Text in the row, the right answer or the model's answer")
-        self.search.setClearButtonEnabled(True)
+        self.search = line_edit(
+            "Search the predictions", "Text in the row, the right answer or the model's answer", "Search", clears=True
+        )
         self.wrong = QCheckBox("Wrong only")
-        self.labels, self.order = QComboBox(), QComboBox()
-        self.labels.setAccessibleName("Only rows of")
-        self.labels.setToolTip("Show only rows of one label")
-        self.order.setAccessibleName("Order")
-        self.order.setToolTip("What comes first")
-        for name, words in ORDERS.items():
-            self.order.addItem(words, name)
-        for box in (self.labels, self.order):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-            keep_wheel_for_scrolling(box)
+        self.labels = choice("Only rows of", "Show only rows of one label")
+        self.order = choice("Order", "What comes first", ORDERS)
         self.count = label("", "caption")
         self.table = RecordTable("Predictions", theme)
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -94,22 +90,10 @@ class Predictions(QWidget):
         RelayoutOnResize(self.table.viewport(), self._fit)
 
     def _build(self) -> None:
-        card = frame("card", margin=SPACE)
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        bar = QWidget()
-        flow = FlowLayout(bar)
-        for widget in (self.search, self.wrong, self.labels, self.order, self.count):
-            flow.addWidget(widget)
-        lines.addWidget(bar)
-        lines.addWidget(WholeRows(self.table), 1)
-        halves = QSplitter(Qt.Orientation.Vertical)
-        halves.setChildrenCollapsible(False)
-        for part in (card, self.detail):
-            halves.addWidget(part)
-        halves.setStretchFactor(0, 1)
-        halves.setSizes([320, 180])
-        self.setLayout(column(halves))
+        bar = flowing(self.search, self.wrong, self.labels, self.order, self.count)
+        rows = WholeRows(self.table)
+        card = frame("card", bar, rows, margin=SPACE, grows=rows)
+        self.setLayout(column(splitter(card, self.detail, sizes=[320, 180], grows=0, vertical=True)))
 
     def show_scores(self, found: StoredScores) -> None:
         """Show the predictions of an evaluation."""
@@ -117,13 +101,11 @@ class Predictions(QWidget):
         has_right_ones = found.task != "regression"
         self.wrong.setVisible(has_right_ones)
         counts = Counter(name for each in found.rows for name in labels_of(found.task, each))
-        with QSignalBlocker(self.labels), QSignalBlocker(self.search), QSignalBlocker(self.wrong):
+        with QSignalBlocker(self.search), QSignalBlocker(self.wrong):
             self.search.clear()
             self.wrong.setChecked(False)
-            self.labels.clear()
-            self.labels.addItem("All rows", "")
-            for name in sorted(counts):
-                self.labels.addItem(f"{name} ({counts[name]:,})", name)
+            entries = {name: f"{name} ({counts[name]:,})" for name in sorted(counts)}
+            fill_choice(self.labels, {"": "All rows", **entries})
             self.labels.setVisible(bool(counts))
         self._rows = predictions_of(found)
         self.table.show_records((), columns_of(found))
@@ -194,24 +176,17 @@ class PredictionDetail(QWidget):
         self.worth = label("", "pill")
         self.values = {name: label("", selectable=True, wrap=True) for name in _PARTS}
         self._names = {name: label(name, "muted") for name in self.values}
+        cells = ((self._names[name], value) for name, value in self.values.items())
+        lines = grid(*cells, grows=1, align={0: Qt.AlignmentFlag.AlignTop}, spacing=(2 * SPACE, 6))
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setRowStretch(len(self.values), 1)
         inside = QWidget()
-        grid = QGridLayout(inside)
-        grid.setContentsMargins(0, 0, SPACE, 0)
-        grid.setHorizontalSpacing(2 * SPACE)
-        for i, (name, value) in enumerate(self.values.items()):
-            grid.addWidget(self._names[name], i, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(value, i, 1)
-        grid.setColumnStretch(1, 1)
-        grid.setRowStretch(len(self.values), 1)
-        card = frame("card", margin=SPACE + SPACE // 2)
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
+        inside.setLayout(lines)
         head = row(label("The chosen row", "subheading"), self.worth, None, self.open)
         head.setAlignment(self.worth, Qt.AlignmentFlag.AlignVCenter)
-        lines.addLayout(head)
         area = scrolling(inside)
         area.setMinimumHeight(_MIN_LINES * self.fontMetrics().height())
-        lines.addWidget(area, 1)
+        card = frame("card", head, area, margin=SPACE + SPACE // 2, grows=area)
         self.setLayout(column(card))
         self.clear()
 
@@ -237,8 +212,7 @@ class PredictionDetail(QWidget):
         }
         is_code = "outcome" in found.details  # the answer is a function that was run
         for name, text in texts.items():
-            self.values[name].setText(text)
-            self.values[name].setVisible(bool(text))
+            show_words(self.values[name], text)
             set_role(self.values[name], "mono" if is_code and name != _DETAILS else "")
             self._names[name].setVisible(bool(text))
         self.worth.setText(format_worth(task, found))

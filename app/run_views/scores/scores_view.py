@@ -7,16 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, column, label, plain_tip, row, scrolling, set_enabled, set_role
-from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
-from terrarium.app.kit.labels import ElidedCombo, ElidedLabel
-from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.basics import (
+    EmptyState,
+    button,
+    column,
+    group,
+    label,
+    scrolling,
+    set_enabled,
+    set_role,
+    show_only,
+    show_words,
+    stacked,
+)
+from terrarium.app.kit.inputs import choice, fill_choice, progress_bar
+from terrarium.app.kit.labels import ElidedLabel
+from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.views import View, Views
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.run_views.scores.comparison import OtherScores, ScoresComparison, distinct_names
 from terrarium.app.run_views.scores.evaluator import EvaluationRequest, RunEvaluator
 from terrarium.app.run_views.scores.predictions import Predictions
@@ -97,18 +109,21 @@ class ScoresView(QWidget):
         self._stored: _Stored | None = None
         self._wanted: Path | None = None
         self.evaluator = RunEvaluator(session.worker, session.library, session.device, self)
-        self.stored, self.checkpoints, self.data = ElidedCombo(), QComboBox(), ElidedCombo()
+        self.stored = choice("Scores", "The evaluation that is shown", width=16)
+        self.checkpoints = choice("Checkpoint", "The checkpoint to evaluate")
+        self.data = choice(
+            "Data", "The dataset to evaluate on: its test rows, or its validation rows if it has no others", width=16
+        )
         self.evaluate = button(
             "Evaluate", theme, self._on_evaluate, icon="gauge", role="primary", tip="Score this checkpoint on the data"
         )
         self.cancel = button("Cancel", theme, self.evaluator.cancel, icon="stop", tip="Stop evaluating")
-        self.progress, self.phase = QProgressBar(), ElidedLabel()
+        self.progress, self.phase = progress_bar("Progress of the evaluation"), ElidedLabel()
         self.problem = label("", "error", wrap=True)
         self.parts = ScoreParts(theme)
         self.bring = button("Open the Data tab", theme, lambda: session.tab_requested.emit("data"), icon="table")
         self._empty = EmptyState(*_NO_TASK, self.bring)
         self.comparison = TextComparison(theme)
-        self._pages = QStackedWidget()
         self._task = LatestTask(self)
         self._build()
         self._task.done.connect(self._on_read)
@@ -121,48 +136,16 @@ class ScoresView(QWidget):
         session.closing.connect(self.evaluator.cancel)
 
     def _build(self) -> None:
-        for box, name, tip in (
-            (self.stored, "Scores", "The evaluation that is shown"),
-            (self.checkpoints, "Checkpoint", "The checkpoint to evaluate"),
-            (
-                self.data,
-                "Data",
-                "The dataset to evaluate on: its test rows, or its validation rows if it has no others",
-            ),
-        ):
-            box.setAccessibleName(name)
-            box.setToolTip(plain_tip(tip))
-            keep_wheel_for_scrolling(box)
-        for elided in (self.stored, self.data):
-            elided.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            elided.setMinimumContentsLength(16)
-        self.checkpoints.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        self.progress.setRange(0, 1000)
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName("Progress of the evaluation")
         self.progress.setMinimumWidth(80)
         self.phase.setProperty("role", "caption")
-        self._bar = QWidget()
-        flow = FlowLayout(self._bar)
         self._shown_words, self._on_words = label("Shown", "muted"), label("on", "muted")
-        for each in (self._shown_words, self.stored, self.checkpoints, self._on_words, self.data, self.evaluate):
-            flow.addWidget(each)
-        self._working = QWidget()
-        working = row(self.phase, self.progress, self.cancel)
-        working.setStretch(0, 1)
-        working.setStretch(1, 2)
-        self._working.setLayout(working)
-        at_top = QWidget()
-        at_top.setLayout(column(self.comparison, None))
-        self._text_page = scrolling(at_top)
-        for page in (self._empty, self.parts, self._text_page):
-            self._pages.addWidget(page)
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
-        for part in (self._bar, self._working, self.problem):
-            lines.addWidget(part)
-        lines.addWidget(self._pages, 1)
+        chosen = self._shown_words, self.stored, self.checkpoints, self._on_words, self.data
+        self._bar = flowing(*chosen, self.evaluate)
+        shares = {self.phase: 1, self.progress: 2}
+        self._working = group(self.phase, self.progress, self.cancel, horizontal=True, grows=shares)
+        self._text_page = scrolling(group(self.comparison, None))
+        self._pages = stacked(self._empty, self.parts, self._text_page)
+        self.setLayout(column(self._bar, self._working, self.problem, self._pages, grows=self._pages))
         self._show_state()
 
     # -- Content -------------------------------------------------------------------------------------------------------
@@ -235,11 +218,7 @@ class ScoresView(QWidget):
         titles = [f"Step {step:,}{' (best)' if step == best else ''}" for step in steps]
         if titles == [self.checkpoints.itemText(i) for i in range(self.checkpoints.count())]:
             return
-        with QSignalBlocker(self.checkpoints):
-            self.checkpoints.clear()
-            for title, step in zip(titles, steps, strict=True):
-                self.checkpoints.addItem(title, step)
-            self.checkpoints.setCurrentIndex(max(self.checkpoints.findData(chosen), 0) if steps else -1)
+        fill_choice(self.checkpoints, dict(zip(steps, titles, strict=True)), chosen)
 
     def _read(self) -> None:
         run, task, wanted = self._run, self.task, self._wanted
@@ -255,20 +234,11 @@ class ScoresView(QWidget):
         if run is None or stored.run_id != run.id:
             return
         self._stored = stored
-        with QSignalBlocker(self.stored), QSignalBlocker(self.data):
-            self.stored.clear()
-            for path, name in zip(stored.paths, stored.names, strict=True):
-                self.stored.addItem(name, path)
-            self.stored.setCurrentIndex(self.stored.findData(stored.shown))
-            chosen = self.data.currentData()
-            self.data.clear()
-            own = run.spec.data.dataset if run.spec is not None and self._has_own_data else ""
-            if self._has_own_data:
-                self.data.addItem(stored.datasets.get(own, own) or "Its own data", "")
-            for sha, name in stored.datasets.items():
-                if own not in (sha, name):
-                    self.data.addItem(name, name)
-            self.data.setCurrentIndex(max(self.data.findData(chosen), 0))
+        fill_choice(self.stored, dict(zip(stored.paths, stored.names, strict=True)), stored.shown)
+        own = run.spec.data.dataset if run.spec is not None and self._has_own_data else ""
+        data = {"": stored.datasets.get(own, own) or "Its own data"} if self._has_own_data else {}
+        data |= {name: name for sha, name in stored.datasets.items() if own not in (sha, name)}
+        fill_choice(self.data, data, self.data.currentData())
         if stored.found is not None and (evaluated := self.checkpoints.findData(stored.found.step)) >= 0:
             self.checkpoints.setCurrentIndex(evaluated)  # the checkpoint of the scores shown below
         if stored.found is not None:
@@ -317,11 +287,15 @@ class ScoresView(QWidget):
         self._bar.setVisible(can or self.stored.count() > 1)
         self.checkpoints.setVisible(can and not self._is_imported)  # an imported run has a single checkpoint
         self._on_words.setText("Score it on" if self._is_imported else "on")
-        self.evaluate.setVisible(can)
-        for shown in (self._shown_words, self.stored):
-            shown.setVisible(self.stored.count() > 1)
-        for on in (self._on_words, self.data):
-            on.setVisible(self.data.count() > 1 or (can and not self._has_own_data))
+        show_only(
+            {
+                self.evaluate: can,
+                self._shown_words: self.stored.count() > 1,
+                self.stored: self.stored.count() > 1,
+                self._on_words: self.data.count() > 1 or (can and not self._has_own_data),
+                self.data: self.data.count() > 1 or (can and not self._has_own_data),
+            }
+        )
         waits = f"{'It' if is_own else 'Another run'} is being evaluated." if evaluator.busy else ""
         set_enabled(self.evaluate, self._session.training.why_not_start or waits)
         self.evaluate.setText("Evaluate again" if self.found is not None else "Evaluate")
@@ -334,8 +308,7 @@ class ScoresView(QWidget):
         self.progress.setValue(round(1000 * share))
         words = f"{evaluator.phase}…" + (f" {format_done(share)}" if evaluator.total else "")
         self.phase.setText(words if is_own else f"Another run: {words}")
-        self.problem.setText(evaluator.problem if is_own else "")
-        self.problem.setVisible(bool(self.problem.text()))
+        show_words(self.problem, evaluator.problem if is_own else "")
 
     # -- Actions -------------------------------------------------------------------------------------------------------
 

@@ -9,9 +9,20 @@ from typing import Any
 
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QGuiApplication, QShowEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QWidget
 
-from terrarium.app.kit.basics import button, label, plain_tip, row, set_role, titled_card
+from terrarium.app.kit.basics import (
+    button,
+    column,
+    label,
+    plain_tip,
+    row,
+    set_role,
+    show_if,
+    show_only,
+    show_words,
+    titled_card,
+)
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.tab_order import put_after, stops_in
@@ -73,14 +84,12 @@ class ScoresSummary(QWidget):
             "lenient": titled_card("Nearly right", self.lenient),
             "forgotten": titled_card("What it forgot", self.forgotten_note, self.forgotten),
         }
-        self._columns = (QVBoxLayout(), QVBoxLayout())
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, SPACE, 0)
-        grid.setSpacing(SPACE)
-        for i, column in enumerate(self._columns):
-            column.setSpacing(SPACE)
-            grid.addLayout(column, 0, i)
-        self._grid = grid
+        self._columns = (column(), column())
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, SPACE, 0)
+        self._grid.setSpacing(SPACE)
+        for i, lines in enumerate(self._columns):
+            self._grid.addLayout(lines, 0, i)
         self._shown: tuple[str, ...] = ()
         self._n_columns = 0
         RelayoutOnResize(self, self._arrange)
@@ -144,8 +153,7 @@ class ScoresSummary(QWidget):
         rows += [[title, format_score(name, value), ""] for title, (name, value) in extra.items() if value is not None]
         tips = [capitalized(METRICS[name].help) for name in names]
         self.scores.show_rows(("Metric", "Score", "95 % interval"), rows, tips + [""] * (len(rows) - len(tips)))
-        self.notes.setText(" ".join(report.notes))
-        self.notes.setVisible(bool(report.notes))
+        show_words(self.notes, " ".join(report.notes))
         self.signatures.show_signatures(report.details.get("signatures", {}))
 
     def _show_figures(self, task: str, details: Any) -> bool:
@@ -208,18 +216,17 @@ class ScoresSummary(QWidget):
         if n == self._n_columns or not self._shown:
             return
         self._n_columns = n
-        for column in self._columns:
-            while column.count():
-                column.takeAt(0)
-        for name, card in self._cards.items():
-            card.setVisible(name in self._shown)
+        for lines in self._columns:
+            while lines.count():
+                lines.takeAt(0)
+        show_only({card: name in self._shown for name, card in self._cards.items()})
         for i, name in enumerate(self._shown):
             self._columns[i % n].addWidget(self._cards[name])
         stops = [stop for i in range(n) for name in self._shown[i::n] for stop in stops_in(self._cards[name])]
         for one, other in itertools.pairwise(stops):
             put_after(one, other)
-        for i, column in enumerate(self._columns):
-            column.addStretch(1)
+        for i, lines in enumerate(self._columns):
+            lines.addStretch(1)
             self._grid.setColumnStretch(i, 1 if i < n else 0)
 
 
@@ -234,17 +241,21 @@ class Headline(QWidget):
         self.baselines, self.groups = IntervalBars("The model and its baselines", theme), IntervalBars("Groups", theme)
         self.baselines.align(self.groups)
         self._group_title = label("By group", "subheading")
-        lines = QVBoxLayout(self)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.setSpacing(SPACE)
         self._about = HelpMark("")
-        lines.addLayout(row(self.title, self.split, self._about, None, spacing=SPACE // 2))
-        number = row(self.number, HelpMark("Confidence interval"), self.interval, spacing=2 * SPACE)
-        number.setStretch(2, 1)
-        lines.addLayout(number)
-        for widget in (self.baselines, self.verdict, self._group_title, self.groups):
-            lines.addWidget(widget)
-        lines.addStretch(1)
+        number = row(
+            self.number, HelpMark("Confidence interval"), self.interval, spacing=2 * SPACE, grows=self.interval
+        )
+        self.setLayout(
+            column(
+                row(self.title, self.split, self._about, None, spacing=SPACE // 2),
+                number,
+                self.baselines,
+                self.verdict,
+                self._group_title,
+                self.groups,
+                None,
+            )
+        )
 
     def show_scores(self, found: StoredScores) -> None:
         """Show the headline score of an evaluation."""
@@ -266,16 +277,14 @@ class Headline(QWidget):
         bars = [make_bar("This model", name, report.scores[name], share, "accent")]
         bars += [make_bar(title, name, each.scores[name], share, "faint", HELP.get(title, "")) for title, each in best]
         self.baselines.show_bars(bars)
-        self.verdict.setText(words := describe_lead(found))
-        self.verdict.setVisible(bool(words))
+        show_words(self.verdict, describe_lead(found))
         set_role(self.verdict, "warning" if _lead(found) <= 0 else "")
         groups = [
             make_bar(f"{group} ({each.n:,})", name, each.scores[name], share, "info")
             for group, each in found.groups.items()
         ]
         self.groups.show_bars(groups)
-        for widget in (self._group_title, self.groups):
-            widget.setVisible(bool(groups))
+        show_if(groups, self._group_title, self.groups)
 
 
 class Signatures(QWidget):

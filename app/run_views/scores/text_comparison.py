@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.basics import column, label, row
 from terrarium.app.kit.help_mark import HelpMark
-from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.models.evaluation.text_verdict import GZIP, TRIGRAM, sentence_of, table_words
 from terrarium.models.events import TextCompared
@@ -29,14 +29,8 @@ class TextComparison(QWidget):
         self.sentence = label("", "heading", wrap=True)
         self.measured_on = label("", "muted", wrap=True)
         self.bars = IntervalBars("Bits per byte", theme)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        headline = row(self.sentence, HelpMark("Bits per byte"))
-        headline.setStretch(0, 1)
-        layout.addLayout(headline)
-        layout.addWidget(self.measured_on)
-        layout.addWidget(self.bars)
+        headline = row(self.sentence, HelpMark("Bits per byte"), grows=self.sentence)
+        self.setLayout(column(headline, self.measured_on, self.bars))
 
     def show_comparison(self, compared: TextCompared) -> None:
         """Show a comparison that has a model."""

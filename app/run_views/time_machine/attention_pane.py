@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
-from terrarium.app.kit.basics import EmptyState, label, row
+from terrarium.app.kit.basics import EmptyState, column, label, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.setting_names.site_words import format_site
@@ -49,12 +49,7 @@ class AttentionPane(QWidget):
         self._pages = QStackedWidget()
         self._pages.addWidget(maps)
         self._pages.addWidget(self.nothing)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addWidget(self.title)
-        layout.addWidget(self._pages, 1)
-        layout.addLayout(row(how, self.scale))
+        self.setLayout(column(self.title, self._pages, row(how, self.scale), spacing=SPACE // 2, grows=self._pages))
         self.heads.chosen.connect(self._on_head)
         self.scale.changed.connect(self._draw)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
-from PySide6.QtWidgets import QLineEdit, QSizePolicy, QSlider, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QSlider, QWidget
 
-from terrarium.app.kit.basics import button, frame, label, plain_tip, row, set_enabled
+from terrarium.app.kit.basics import button, column, frame, label, row, set_enabled, show_only, show_words, splitter
 from terrarium.app.kit.help_mark import HelpMark
+from terrarium.app.kit.inputs import line_edit, named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -63,11 +64,10 @@ class KlPane(QWidget):
         self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
         session.closing.connect(self._job.cancel)
-        self.prompt = QLineEdit()
-        self.prompt.setPlaceholderText("Held-out prompts of its data, or write one")
-        self.prompt.setAccessibleName("Prompt")
-        self.prompt.setToolTip(
-            plain_tip("What is asked at every checkpoint. Empty: the first validation prompts of its data")
+        self.prompt = line_edit(
+            "Prompt",
+            "What is asked at every checkpoint. Empty: the first validation prompts of its data",
+            "Held-out prompts of its data, or write one",
         )
         self.whose = Segments("Replies", _WHOSE, _ABOUT_WHOSE)
         self.measure = button("Measure", theme, self._on_measure, icon="gauge", role="primary", tip=_ASK)
@@ -81,9 +81,11 @@ class KlPane(QWidget):
         )
         self.plot = PlotView(theme, heading, unit="nats", margins=(6, 6, 6), least=_LEAST_CHART)
         self.plot.set_name("KL to the parent by position")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Checkpoint")
-        self.slider.setToolTip("The checkpoint that is drawn strongly, and whose reply is shown")
+        self.slider = named(
+            QSlider(Qt.Orientation.Horizontal),
+            "Checkpoint",
+            "The checkpoint that is drawn strongly, and whose reply is shown",
+        )
         self.where = label("", "subheading")
         self.back = button("", theme, lambda: self._turn(-1), icon="skip-back", role="quiet", tip="Reply before")
         self.forward = button("", theme, lambda: self._turn(1), icon="skip-forward", role="quiet", tip="Next reply")
@@ -100,35 +102,22 @@ class KlPane(QWidget):
         self.tokens.picked.connect(lambda _: self._show_token())
 
     def _build(self) -> None:
-        above, below = (frame("card", margin=SPACE + SPACE // 2) for _ in range(2))
-        lines, reply = above.layout(), below.layout()
-        assert isinstance(lines, QVBoxLayout)
-        assert isinstance(reply, QVBoxLayout)
         self.slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        bar = row(self.prompt, self.whose, self.measure, self.cancel, spacing=SPACE)
-        bar.setStretch(0, 1)
         self.plot.head.insertWidget(2, self.state, 1)
-        lines.addLayout(bar)
-        lines.addWidget(self.problem)
-        lines.addWidget(self.words)
-        lines.addWidget(self.plot, 1)
-        steps = row(self.where, self.slider)
-        steps.setStretch(1, 1)
-        lines.addLayout(steps)
-        turning = row(self.back, self.forward, self.asked, self.scale)
-        turning.setStretch(2, 1)
-        reply.addLayout(turning)
-        reply.addWidget(self.tokens, 1)
-        reply.addWidget(self.token)
-        body = QSplitter(Qt.Orientation.Vertical)
-        body.setChildrenCollapsible(False)
-        body.addWidget(above)
-        body.addWidget(below)
-        body.setSizes([420, 190])
-        body.setStretchFactor(0, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(body)
+        margin = SPACE + SPACE // 2
+        above = frame(
+            "card",
+            row(self.prompt, self.whose, self.measure, self.cancel, grows=self.prompt),
+            self.problem,
+            self.words,
+            self.plot,
+            row(self.where, self.slider, grows=self.slider),
+            margin=margin,
+            grows=self.plot,
+        )
+        turning = row(self.back, self.forward, self.asked, self.scale, grows=self.asked)
+        below = frame("card", turning, self.tokens, self.token, margin=margin, grows=self.tokens)
+        self.setLayout(column(splitter(above, below, sizes=[420, 190], grows=0, vertical=True)))
 
     # -- Content ----------------------------------------------------------------------------------------
 
@@ -175,8 +164,7 @@ class KlPane(QWidget):
                 message="" if series else "A line for each checkpoint: the mean KL at each position.",
             )
         )
-        self.words.setText(about_depth(shown) if shown is not None else "")
-        self.words.setVisible(shown is not None)
+        show_words(self.words, about_depth(shown) if shown is not None else "")
         self.where.setText(f"Step {shown.step:,}" if shown is not None else "")
         self.slider.setEnabled(len(self.measured) > 1)
         self._show_state()
@@ -186,9 +174,7 @@ class KlPane(QWidget):
         busy, shown = self._job.busy, self.shown
         has_any = bool(self._run is not None and self._run.id and self._runs.checkpoint_steps(self._run.id))
         set_enabled(self.measure, "" if has_any else _NO_CHECKPOINT)
-        self.measure.setVisible(not busy)
-        self.cancel.setVisible(busy)
-        self.problem.setVisible(bool(self.problem.text()))
+        show_only({self.measure: not busy, self.cancel: busy, self.problem: self.problem.text()})
         if not busy:
             of = "" if shown is None else f"{format_count(len(shown.replies), 'reply', 'replies')}, "
             total = "" if shown is None else f"{shown.per_reply:.2f} nats per reply"

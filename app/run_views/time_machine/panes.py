@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QSplitter, QWidget
 
 from terrarium.app.kit.basics import (
     button,
     column,
     frame,
+    group,
     label,
     plain_tip,
     prefers_reduced_motion,
     scrolling,
     separator,
     set_enabled,
+    show_if,
 )
+from terrarium.app.kit.inputs import named
 from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.run_views.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
@@ -105,15 +108,8 @@ class Panes(QSplitter):
 
 
 def _pane(head: QWidget | None, content: QWidget, *feet: QWidget) -> QFrame:
-    card = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-    lines = card.layout()
-    assert isinstance(lines, QVBoxLayout)
-    if head is not None:
-        lines.addWidget(head)
-    lines.addWidget(content, 1)
-    for foot in feet:
-        lines.addWidget(foot)
-    return card
+    heads = [head] if head is not None else []
+    return frame("card", *heads, content, *feet, margin=SPACE + SPACE // 2, spacing=SPACE // 2, grows=content)
 
 
 class WrittenText(QWidget):
@@ -125,13 +121,7 @@ class WrittenText(QWidget):
         self._snapshot: Snapshot | None = None
         self._now, self._earlier = _text("What it writes"), _text("What it wrote before")
         self._line = separator()
-        body = QWidget()
-        lines = QVBoxLayout(body)
-        lines.setContentsMargins(0, 0, SPACE, 0)
-        lines.setSpacing(SPACE)
-        for widget in (self._now, self._line, self._earlier):
-            lines.addWidget(widget)
-        lines.addStretch(1)
+        body = group(self._now, self._line, self._earlier, None, margin=(0, 0, SPACE, 0))
         self.setLayout(column(scrolling(body)))
         theme.theme_changed.connect(self._show)
 
@@ -154,8 +144,7 @@ class WrittenText(QWidget):
         marked = highlight_changes(old.strip(), answer.strip(), colors.accent_soft)
         marked = marked or _muted("Nothing: it stopped at once.", colors.muted)
         self._now.setText(f'<p style="margin-bottom:6px">{_muted(asked, colors.muted)}</p>{marked}')
-        self._line.setVisible(bool(earlier))
-        self._earlier.setVisible(bool(earlier))
+        show_if(earlier, self._line, self._earlier)
         lines = (f"Step {sample.step:,}: {prompt_and_output(sample)[1].strip() or 'nothing'}" for sample in earlier)
         self._earlier.setText("".join(f'<p style="color:{colors.muted}">{as_rich_text(line)}</p>' for line in lines))
 
@@ -165,9 +154,8 @@ def _muted(text: str, colour: str) -> str:
 
 
 def _text(name: str) -> QLabel:
-    text = QLabel()
+    text = named(QLabel(), name)
     text.setWordWrap(True)
     text.setTextFormat(Qt.TextFormat.RichText)
     text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    text.setAccessibleName(name)
     return text

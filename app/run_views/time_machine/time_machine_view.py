@@ -6,10 +6,10 @@ import math
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
-from PySide6.QtWidgets import QBoxLayout, QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QSizePolicy, QStackedWidget, QWidget
 
-from terrarium.app.kit.basics import EmptyState, frame, label, plain_tip, row
-from terrarium.app.kit.labels import ElidedCombo
+from terrarium.app.kit.basics import EmptyState, column, frame, label, plain_tip, row, splitter
+from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
 from terrarium.app.kit.layout.segments import Segments
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -61,7 +61,8 @@ class TimeMachine(QWidget):
         self._names = TokenNames(self)
         self._timer = QTimer(self)
         self.transport = Transport(theme)
-        self.prompt = ElidedCombo()
+        self.prompt = choice("Pinned prompt", "The prompt whose samples are shown", width=8)
+        self.prompt.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.timeline = Timeline(theme)
         self.panes = Panes(theme, self._names)
         self._pages, self._empty = QStackedWidget(), EmptyState(*_EMPTY)
@@ -267,41 +268,19 @@ class TimeMachine(QWidget):
     # -- Layout --------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.prompt.setAccessibleName("Pinned prompt")
-        self.prompt.setToolTip("The prompt whose samples are shown")
-        self.prompt.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.prompt.setMinimumContentsLength(8)
-        self.prompt.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        top = frame("card", margin=SPACE, spacing=SPACE // 2)
-        lines = top.layout()
-        assert isinstance(lines, QVBoxLayout)
         controls = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         controls.setSpacing(SPACE // 2)
         controls.addWidget(self.transport)
-        asked = row(label("Prompt", "muted"), self.prompt)
-        asked.setContentsMargins(SPACE, 0, 0, 0)
-        controls.addLayout(asked, 1)
-        lines.addLayout(controls)
+        controls.addLayout(row(label("Prompt", "muted"), self.prompt, margin=(SPACE, 0, 0, 0)), 1)
+        top = frame("card", controls, self.timeline, margin=SPACE, spacing=SPACE // 2, grows=self.timeline)
         SideBySide(top, controls, self._theme, _WIDE)
-        lines.addWidget(self.timeline, 1)
-        body = QSplitter(Qt.Orientation.Vertical)
-        body.setChildrenCollapsible(False)
-        body.addWidget(top)
-        body.addWidget(self.panes)
-        body.setSizes([184, 286])
-        body.setStretchFactor(0, 1)
-        body.setStretchFactor(1, 3)
-        self._pages.addWidget(body)
+        self._pages.addWidget(splitter(top, self.panes, sizes=[184, 286], grows=(1, 3), vertical=True))
         self._pages.addWidget(self._empty)
         if self.kl is not None:
             self._pages.addWidget(self.kl)
         self._pages.setCurrentIndex(1)
         self.shows.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE)
-        layout.addLayout(row(self.shows, None))
-        layout.addWidget(self._pages, 1)
+        self.setLayout(column(row(self.shows, None), self._pages, grows=self._pages))
 
     def _connect(self) -> None:
         self.transport.play_asked.connect(self._on_play)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from terrarium.app.kit.basics import button, label, row, set_enabled
+from terrarium.app.kit.inputs import choice, named
 from terrarium.app.kit.theme import ThemeProvider
 
 _SPEEDS = (0.5, 1.0, 2.0, 4.0)
@@ -36,11 +37,7 @@ class Transport(QWidget):
         self.forward = _quiet(theme, "skip-forward", "Next sample (→)")
         self.loop = _quiet(theme, "repeat", "Loop")
         self.loop.setCheckable(True)
-        self.speed = QComboBox()
-        self.speed.setAccessibleName("Speed")
-        self.speed.setToolTip("Playback speed")
-        for speed in _SPEEDS:
-            self.speed.addItem(f"{speed:g}×")
+        self.speed = choice("Speed", "Playback speed", {speed: f"{speed:g}×" for speed in _SPEEDS})
         self.speed.setCurrentIndex(_SPEEDS.index(1.0))
         self.where = label("", "subheading")
         self.loss = label("", "muted")
@@ -63,8 +60,7 @@ class Transport(QWidget):
         """Show whether the snapshots are playing."""
         words = "Pause (space)" if playing else "Play from here (space)"
         self._theme.set_icon(self.play, "pause-fill" if playing else "play-fill")
-        self.play.setToolTip(words)
-        self.play.setAccessibleName(words)
+        named(self.play, words, words)
 
     def show_position(self, index: int, n: int, where: str, loss: str) -> None:
         """Show texts for the current position, and enable the buttons for snapshot `index` of `n`."""

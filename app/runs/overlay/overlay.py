@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QBoxLayout, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import QPointF, QTimer, Signal, Slot
+from PySide6.QtWidgets import QBoxLayout, QWidget
 
-from terrarium.app.kit.basics import button, column, frame, label, row
+from terrarium.app.kit.basics import button, column, frame, group, label, row, splitter
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
@@ -60,9 +60,6 @@ class RunOverlay(QWidget):
         self.caption = ElidedLabel()
         self.caption.setProperty("role", "caption")
         self.controls = OverlayControls()
-        self._picture = QSplitter(Qt.Orientation.Horizontal)
-        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
-        self.export.name = "runs"
         self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Or double-click")
         self.whole.hide()
         self._build()
@@ -89,47 +86,25 @@ class RunOverlay(QWidget):
         theme.theme_changed.connect(self._on_theme)
 
     def _build(self) -> None:
-        side = QWidget()
         ticks = row(
             button("All", self._theme, lambda: self.legend.show_all(True), role="link", tip="Draw all lines"),
             button("None", self._theme, lambda: self.legend.show_all(False), role="link", tip="Hide all lines"),
             None,
             spacing=SPACE // 2,
         )
-        side.setLayout(column(self.legend, spacing=SPACE // 2))
-        side_lines = side.layout()
-        assert isinstance(side_lines, QVBoxLayout)
-        side_lines.addLayout(ticks)
+        side = group(self.legend, ticks, spacing=SPACE // 2)
         side.setMinimumWidth(190)
-        plot = QWidget()
-        plot.setLayout(column(self.plot, spacing=SPACE // 2))
-        plot_lines = plot.layout()
-        assert isinstance(plot_lines, QVBoxLayout)
-        plot_lines.addLayout(row(self.caption, self.whole))
-        across = self._picture
-        across.setChildrenCollapsible(False)
-        across.addWidget(plot)
-        across.addWidget(side)
-        across.setStretchFactor(0, 1)
-        across.setSizes([660, 330])
-        card = frame("card")
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
+        plot = group(self.plot, row(self.caption, self.whole), spacing=SPACE // 2)
+        picture = splitter(plot, side, sizes=[660, 330], grows=0)
+        self.export = ExportButton(self._session.notices, self._theme, picture, self._numbers)
+        self.export.name = "runs"
         head = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         head.setSpacing(SPACE // 2)
         head.addWidget(self.title)
         head.addLayout(row(None, self.controls, self.export), 1)
-        lines.addLayout(head)
+        card = frame("card", head, picture, grows=picture)
         SideBySide(card, head, self._theme, _WIDE)
-        lines.addWidget(across, 1)
-        body = QSplitter(Qt.Orientation.Vertical)
-        body.setChildrenCollapsible(False)
-        body.addWidget(card)
-        body.addWidget(self.differences)
-        body.setStretchFactor(0, 3)
-        body.setStretchFactor(1, 2)
-        body.setSizes([460, 240])
-        self.setLayout(column(body))
+        self.setLayout(column(splitter(card, self.differences, sizes=[460, 240], grows=(3, 2), vertical=True)))
 
     # -- Compared runs ---------------------------------------------------------------------------------------
 

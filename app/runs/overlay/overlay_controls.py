@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QWidget
 
 from terrarium.app.kit.basics import label, row
+from terrarium.app.kit.inputs import choice
 from terrarium.app.run_views.curves.curve_choices import Smoother
 from terrarium.app.run_views.curves.run_axis import X_AXES
 from terrarium.app.runs.overlay.overlay_lines import COMPARED, ComparedQuantity
@@ -24,16 +25,10 @@ class OverlayControls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.quantities = QComboBox()
-        for name, quantity in COMPARED.items():
-            self.quantities.addItem(quantity.label, name)
-        self.quantities.setAccessibleName("Compared quantity")
-        self.quantities.setToolTip("Compared quantity")
-        self.axes = QComboBox()
-        for name, words in X_AXES.items():
-            self.axes.addItem(f"by {words.lower()}", name)
-        self.axes.setAccessibleName("X axis")
-        self.axes.setToolTip("X axis: steps, tokens or training time")
+        quantities = {name: quantity.label for name, quantity in COMPARED.items()}
+        self.quantities = choice("Compared quantity", "Compared quantity", quantities)
+        axes = {name: f"by {words.lower()}" for name, words in X_AXES.items()}
+        self.axes = choice("X axis", "X axis: steps, tokens or training time", axes)
         self.log_scale = QCheckBox("Log scale")
         self.log_scale.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
         self.smoother = Smoother("Smoothing of the lines, over up to a quarter of each run")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from operator import attrgetter
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.basics import EmptyState, frame, label
+from terrarium.app.kit.basics import EmptyState, column, frame, label, splitter
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -41,24 +41,10 @@ class SweepView(QWidget):
         self.table = RecordTable("Runs, the best first", theme, has_many=True)
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
         self._none.hide()
-        chart = frame("card")
-        inner = chart.layout()
-        assert isinstance(inner, QVBoxLayout)
-        inner.addWidget(self._words)
-        inner.addWidget(self.plot, 1)
-        inner.addWidget(self._none)
-        below = frame("card", margin=SPACE)
-        lines = below.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(self.table)
-        halves = QSplitter(Qt.Orientation.Vertical)
-        halves.setChildrenCollapsible(False)
-        for part in (chart, below):
-            halves.addWidget(part)
-        halves.setSizes([360, 220])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(halves)
+        chart = frame("card", self._words, self.plot, self._none, grows=self.plot)
+        below = frame("card", self.table, margin=SPACE)
+        halves = splitter(chart, below, sizes=[360, 220], vertical=True)
+        self.setLayout(column(halves))
         self.comparer = RunComparer(session, compare_runs, self)
         self.comparer.compared.connect(self._on_compared)
         self.plot.run_asked.connect(self.run_asked)

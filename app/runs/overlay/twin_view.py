@@ -7,7 +7,7 @@ from operator import itemgetter
 from statistics import fmean
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import column, frame, label
 from terrarium.app.kit.record_table import Column, RecordTable
@@ -49,14 +49,8 @@ class TwinView(QWidget):
         self.table.hide()
         self.curves = RunOverlay(session, theme)
         self.curves.differences.hide()
-        card = frame("card")
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        for widget in (self.sentence, self.table, self.caption):
-            lines.addWidget(widget)
-        whole = column(card, self.curves)
-        whole.setStretch(1, 1)
-        self.setLayout(whole)
+        card = frame("card", self.sentence, self.table, self.caption)
+        self.setLayout(column(card, self.curves, grows=self.curves))
         self._comparer = RunComparer(session, compare_twins, self)
         self._comparer.compared.connect(self._on_compared)
         self.curves.run_asked.connect(self.run_asked)

@@ -22,11 +22,13 @@ from terrarium.models.events import Phase, Progress
 
 
 def test_inputs_have_the_name_and_the_tip_that_they_are_given(qtbot: QtBot) -> None:
-    box = choice("Order", "Which <rows> come first", {"new": "Newest", "old": "Oldest"})
+    entries = {"new": "Newest", "old": "Oldest"}
+    box = choice("Order", "Which <rows> come first", entries, tips={"old": "The first ever"})
     line = line_edit("Language", "A code, as “de”", "Language", clears=True, max_length=8)
     for widget in (box, line):
         qtbot.addWidget(widget)
     assert (box.accessibleName(), box.currentData(), box.count()) == ("Order", "new", 2)
+    assert box.itemData(1, Qt.ItemDataRole.ToolTipRole) == "The first ever"
     assert "&lt;rows&gt;" in box.toolTip(), "markup in a tip is shown, not rendered"
     assert (line.accessibleName(), line.placeholderText(), line.maxLength()) == ("Language", "Language", 8)
 
@@ -95,6 +97,10 @@ def test_a_busy_row_says_how_much_of_how_much_is_done(qtbot: QtBot, theme: Theme
     assert line.phase.text() == "Asking", "how much there is, is not known yet"
     line.show_events([Progress(done=3, total=8)])
     assert line.phase.text() == "3 MB of 8 MB"
+    line.set_busy(True)
+    assert line.phase.isHidden()
+    line.show_events([Progress(done=4, total=8)])
+    assert not line.phase.isHidden()
 
 
 def test_a_grid_aligns_captions_with_their_editors(qtbot: QtBot) -> None:
