@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from terrarium.app.commands.common import UsageError, find_model, open_model, print_json, weights_option
+from terrarium.app.commands.common import UsageError, find_model, open_model, weights_option
 from terrarium.app.commands.options import Command, argument, option
 from terrarium.app.commands.progress import ProgressLine, drive
 from terrarium.models.library.library import Library
@@ -37,10 +37,7 @@ class CalibrationCommand(Command, description=__doc__):
         with ProgressLine(as_json=self.as_json) as line:
             work = calibrate(Library(), folder, model, tokenizer, self.data, max_predictions=self.predictions)
             found = drive(work, line)
-        if self.as_json:
-            print_json({"run": folder.id, **dataclasses.asdict(found)})
-        else:
-            print(_report(found))
+        self.show({"run": folder.id, **dataclasses.asdict(found)}, _report(found))
 
 
 def _report(found: Calibration) -> str:
