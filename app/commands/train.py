@@ -18,7 +18,8 @@ from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.settings.spec_changes import changed_spec
 from terrarium.models.settings.tasks import TASKS
-from terrarium.models.training.parallel.process_group import ProcessGroup, join
+from terrarium.models.training.parallel.join import join
+from terrarium.models.training.parallel.process_group import ProcessGroup
 from terrarium.models.training.proposal.intervals import lengthened
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.plots.heat_map import as_image, colour_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.heat_map import as_image, colour_table
 
 _LONG, _HIGH = 72, 9  # pixels
 

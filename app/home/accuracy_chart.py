@@ -20,8 +20,8 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.plots.chart_base import ChartBase
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart_base import ChartBase
 from terrarium.models.events import AccuracyMeasured, KindAccuracy
 from terrarium.models.number_words import format_percent
 from terrarium.models.tiny_world.question_words import kind_title

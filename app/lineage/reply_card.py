@@ -8,10 +8,10 @@ from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import frame, label, plain_tip, row
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.text.difference_text import DifferenceText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.lineage.stage_words import kind_words, meaning_of
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.models.alignment.stage_tree import LineageNode
 from terrarium.models.events import Event, ReplyFinished, TokenMade
 from terrarium.models.inspect.spans import Judgement, Span, shared_spans

@@ -8,8 +8,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 
 from terrarium.app.kit.colours import readable_on
-from terrarium.app.kit.plots.figure import Figure
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.figure import Figure
 from terrarium.models.alignment.win_rates import Grid
 from terrarium.models.number_words import format_count, format_percent
 from terrarium.models.preferences.measures import Match

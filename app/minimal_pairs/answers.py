@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import column, label, plain_tip
 from terrarium.app.kit.painted_rows import PaintedRows
-from terrarium.app.kit.plots.heat_map import colour_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.pair_text import column_labels
 from terrarium.app.minimal_pairs.pronoun_models import PronounModel
+from terrarium.app.plots.heat_map import colour_table
 from terrarium.models.number_words import format_prob, format_signed
 from terrarium.models.recipes.pronoun_specs import KINDS
 from terrarium.models.tasks.pronouns.pronoun_reading import NounScores

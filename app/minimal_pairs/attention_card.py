@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QFrame, QWidget
 from terrarium.app.kit.basics import column, label, row
 from terrarium.app.kit.inputs import choice
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.pair_maps import PairMaps
 from terrarium.app.minimal_pairs.pair_text import describe_row, format_points, row_differences
+from terrarium.app.plots.attention_pictures import SCALES, SCALES_TIP
 
 if TYPE_CHECKING:
     from terrarium.models.inspect.minimal_pair import PairReading

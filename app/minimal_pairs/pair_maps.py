@@ -21,9 +21,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.plots.heat_map import colour_table, coloured
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.minimal_pairs.pair_text import Floats, by_column, column_labels, format_points, masked, side_tokens
+from terrarium.app.plots.heat_map import colour_table, coloured
 from terrarium.models.number_words import format_prob, format_signed
 
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from PySide6.QtWidgets import (
 from terrarium.app.kit.basics import button, column, label, plain_tip, row, scrolling, set_enabled, set_role
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
-from terrarium.app.kit.plots.fit_gauge import FitGauge
 from terrarium.app.kit.setting_names.preset_words import format_parameter_count
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.new_run.draft import TimeEstimate
 from terrarium.app.new_run.trials.trials import TrialState
+from terrarium.app.plots.fit_gauge import FitGauge
 from terrarium.app.session.device_memory import DeviceMemory, check_fit, format_memory_use
 from terrarium.models.design.custom import if_known
 from terrarium.models.design.tuning import trained_parameters

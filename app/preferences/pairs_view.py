@@ -15,10 +15,10 @@ from terrarium.app.kit.inputs import choice, fill_choice, line_edit
 from terrarium.app.kit.layout.flow_layout import flowing
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.text.word_difference import ComparedText
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.preferences.pair_scorer import PairScorer
 from terrarium.app.session.session import Session
 from terrarium.models.number_words import format_count, format_percent, format_signed

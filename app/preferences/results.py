@@ -21,9 +21,9 @@ from terrarium.app.kit.basics import (
     show_words,
 )
 from terrarium.app.kit.inputs import choice
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.stat_strip import StatStrip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.preferences.pair_sampler import REPEAT_EVERY
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask

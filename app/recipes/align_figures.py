@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from terrarium.app.kit.plots.interval_bars import Bar
-from terrarium.app.kit.plots.pictures import Axis
-from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series
+from terrarium.app.plots.interval_bars import Bar
+from terrarium.app.plots.pictures import Axis
+from terrarium.app.plots.plot_spec import Goal, PlotSpec, Series
 from terrarium.models.alignment.position_kl import SHALLOW
 from terrarium.models.evaluation.safety_report import Cell, SafetyReport
 from terrarium.models.metrics.intervals import Z, wilson

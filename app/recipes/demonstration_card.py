@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
 from terrarium.app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo
-from terrarium.app.kit.plots.interval_bars import IntervalBars
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.interval_bars import IntervalBars
 from terrarium.app.recipes.align_figures import outcome_bars
 from terrarium.app.recipes.base_choice import BaseChoice, BaseMeasurer, about_minutes
 from terrarium.app.recipes.card import facts_grid

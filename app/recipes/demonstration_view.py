@@ -14,9 +14,9 @@ from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo
 from terrarium.app.kit.layout.flow_layout import FlowLayout
 from terrarium.app.kit.layout.relayout_on_resize import SideBySide
-from terrarium.app.kit.plots.plot_spec import PlotSpec
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.plot_spec import PlotSpec
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.recipes import align_figures as figures
 from terrarium.app.recipes.critique_cards import CritiqueCards
 from terrarium.app.run_views.scores.score_table import ScoreTable

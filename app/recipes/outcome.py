@@ -9,8 +9,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import button, label, plain_tip, row, set_role
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.run_views.scores.summary import HELP, format_interval, make_bar, outcome_bars, shares_of
 from terrarium.models.metrics.metrics_table import METRICS, format_score
 from terrarium.models.number_words import capitalized, format_count, format_duration

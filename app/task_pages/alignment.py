@@ -15,9 +15,9 @@ from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.names import quoted
 from terrarium.app.glass.read_text import ReadText
 from terrarium.app.kit.basics import column, frame, label
-from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.pill_layout import PillLayout
+from terrarium.app.plots.pictures import Floats
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
 from terrarium.models.events import Event

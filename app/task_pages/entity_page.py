@@ -15,9 +15,9 @@ from PySide6.QtWidgets import QWidget
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.basics import group, label, row, show_words, titled_card
 from terrarium.app.kit.layout.flow_layout import FlowLayout
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.text.highlighter import Highlighter
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
 from terrarium.app.task_pages.task_page import TaskPage, qt_position, text_box

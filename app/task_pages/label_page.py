@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.basics import button, group, label, row, titled_card
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.session.chat_model import ChatModel
 from terrarium.app.session.session import Session
 from terrarium.app.task_pages.correcting import Correcting

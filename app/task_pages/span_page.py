@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.focus import Focus
 from terrarium.app.kit.basics import group, label, titled_card
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.text.highlighter import Highlighter
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.session.session import Session
 from terrarium.app.task_pages.task_page import TaskPage, qt_position, text_box
 from terrarium.app.task_pages.task_questions import Answered

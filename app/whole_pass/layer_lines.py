@@ -15,11 +15,11 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.colours import readable_on
-from terrarium.app.kit.plots.attention_pictures import format_share
-from terrarium.app.kit.plots.figure import Figure
-from terrarium.app.kit.plots.heat_map import colour_table
 from terrarium.app.kit.setting_names.site_words import PARTS
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.attention_pictures import format_share
+from terrarium.app.plots.figure import Figure
+from terrarium.app.plots.heat_map import colour_table
 from terrarium.app.whole_pass.answer import PassAnswer
 from terrarium.app.whole_pass.lines import Line, lines_of, telling_layer
 from terrarium.app.whole_pass.strips import paint_strip

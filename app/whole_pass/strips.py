@@ -12,12 +12,12 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.painted_rows import PaintedRows
-from terrarium.app.kit.plots.heat_map import Colours, colour_table, coloured
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.heat_map import Colours, colour_table, coloured
 from terrarium.models.number_words import format_prob
 
 if TYPE_CHECKING:
-    from terrarium.app.kit.plots.pictures import Floats
+    from terrarium.app.plots.pictures import Floats
 
 _CELL = 2.0
 """The minimum cell width in pixels: a vector that is too long wraps into further rows."""

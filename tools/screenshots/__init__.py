@@ -27,6 +27,7 @@ class Screenshots(Command, description=__doc__):
         metavar="M",
     )
     names: bool = option("beside each picture, write what a screen reader is told: roles, names, states and tab order")
+    text_size: float = option("the size of the text, as a factor", default=1.0, metavar="F")
 
     def run(self) -> None:
         """Take the screenshots and print their paths. The user's own library is only read."""
@@ -45,6 +46,7 @@ class Screenshots(Command, description=__doc__):
                 opened_window(library, self.device) as window,
                 ProgressLine(as_json=self.as_json) as line,
             ):
+                window.theme.set_text_scale(self.text_size)
                 photographer = Photographer(window, self.folder, line, names=self.names)
                 photographer.shoot_all(None if self.shown_run else self.minutes, self.task_minutes)
         self.show(

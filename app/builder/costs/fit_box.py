@@ -9,8 +9,8 @@ from terrarium.app.builder.costs.dry_run import DryRunMeasured
 from terrarium.app.kit.basics import button, column, group, label, plain_tip, row, set_role, stacked
 from terrarium.app.kit.inputs import grid
 from terrarium.app.kit.labels import ElidedLabel, NumberLabel
-from terrarium.app.kit.plots.fit_gauge import FitGauge
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.fit_gauge import FitGauge
 from terrarium.app.session.device_memory import DeviceMemory, Fit, format_memory_use
 from terrarium.models.number_words import format_about, format_compact, format_percent, format_size
 

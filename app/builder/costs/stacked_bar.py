@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from terrarium.app.builder.costs.design_costs import Slice
 from terrarium.app.kit.basics import plain_tip
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.plots.chart_base import ChartBase
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart_base import ChartBase
 from terrarium.models.number_words import format_percent
 
 _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels

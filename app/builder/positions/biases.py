@@ -20,8 +20,8 @@ from terrarium.app.builder.positions.scheme_pictures import (
     token_axis,
     token_axis_down,
 )
-from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
-from terrarium.app.kit.plots.plot_spec import Numbers, Series, as_steps, background_curve, main_curve
+from terrarium.app.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.app.plots.plot_spec import Numbers, Series, as_steps, background_curve, main_curve
 from terrarium.models.architecture import position_tables as tables
 from terrarium.models.architecture.rope import FIRE_C, alibi_slopes, fire_threshold
 from terrarium.models.settings.model_config import ModelConfig

@@ -8,8 +8,8 @@ from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.builder.positions.masks import Grid
-from terrarium.app.kit.plots.figure import Figure
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.figure import Figure
 
 _GAP_FROM = 6
 """The minimum size in pixels of cells with gaps between them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from terrarium.app.builder.positions.schemes import display_of
-from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.plots.pictures import Floats
 from terrarium.models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
 from terrarium.models.inspect.position_weights import stacks
 from terrarium.models.number_words import format_percent

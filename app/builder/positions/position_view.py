@@ -12,11 +12,11 @@ from terrarium.app.kit.basics import EmptyState, column, group, label, row, show
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.inputs import choice, named
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.heat_map import HeatMap
-from terrarium.app.kit.plots.pictures import HeatPicture
-from terrarium.app.kit.plots.plot_spec import PlotSpec
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.heat_map import HeatMap
+from terrarium.app.plots.pictures import HeatPicture
+from terrarium.app.plots.plot_spec import PlotSpec
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.session.session import Session
 from terrarium.models.inspect.position_weights import (
     PositionRun,

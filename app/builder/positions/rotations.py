@@ -19,7 +19,7 @@ from terrarium.app.builder.positions.scheme_pictures import (
     similarity_plot,
     token_axis,
 )
-from terrarium.app.kit.plots.pictures import Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.app.plots.pictures import Floats, HeatPicture, evenly_spaced, format_number
 from terrarium.models.architecture import position_tables as tables
 from terrarium.models.architecture.rope import attention_factor, n_rotated_pairs
 from terrarium.models.settings.model_config import ModelConfig

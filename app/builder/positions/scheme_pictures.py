@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series, main_curve, other_curve
+from terrarium.app.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.app.plots.plot_spec import PlotSpec, Series, main_curve, other_curve
 
 Ints = NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from terrarium.app.builder.positions import biases, rotations, tables
 from terrarium.app.builder.positions.scheme_pictures import Ints, SchemePictures
-from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.plots.pictures import Floats
 from terrarium.models.architecture import position_tables
 from terrarium.models.settings.model_config import ModelConfig
 from terrarium.models.settings.positions import POSITIONS, scheme_of

@@ -19,7 +19,7 @@ from terrarium.app.builder.positions.scheme_pictures import (
     similarity_plot,
     token_axis,
 )
-from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
+from terrarium.app.plots.pictures import Axis, Floats, HeatPicture, evenly_spaced, format_number
 from terrarium.models.architecture import position_tables as tables
 from terrarium.models.settings.model_config import ModelConfig
 

@@ -14,10 +14,10 @@ from terrarium.app.kit.basics import button, column, label, panes, row, separato
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.inputs import named
-from terrarium.app.kit.plots.plot_spec import PlotSpec, main_curve
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.plot_spec import PlotSpec, main_curve
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.models.alignment.best_of import ScoredReply
 from terrarium.models.alignment.best_of_curve import BestOfPoint, best_of_curve
 from terrarium.models.number_words import format_count, format_duration, format_percent

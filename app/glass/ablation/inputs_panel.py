@@ -25,8 +25,8 @@ from terrarium.app.glass.tokens.token_strip import TokenStrip
 from terrarium.app.kit.basics import column, label, plain_tip, row
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.attention_pictures import short_names
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.attention_pictures import short_names
 from terrarium.app.session.session import Session
 from terrarium.app.worker.failures import Failure
 from terrarium.models.number_words import format_signed

@@ -11,9 +11,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.heat_map import HeatMap
-from terrarium.app.kit.plots.pictures import Axis, HeatPicture
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.heat_map import HeatMap
+from terrarium.app.plots.pictures import Axis, HeatPicture
 
 if TYPE_CHECKING:
     from terrarium.models.inspect.ablation import ModelPart

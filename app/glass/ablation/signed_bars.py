@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.names import digits_for
 from terrarium.app.kit.painted_rows import PaintedRows
-from terrarium.app.kit.plots.heat_map import colour_table
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.heat_map import colour_table
 from terrarium.models.number_words import format_exponent, format_signed
 
 _BAR = 8  # pixels

@@ -29,9 +29,9 @@ from terrarium.app.glass.sheet import Sheet
 from terrarium.app.glass.target_token import TargetToken
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.setting_names.site_words import part_of_layer
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.pictures import Floats
 from terrarium.app.session.session import Session
 from terrarium.models.inspect.attention_maps import StackMaps, window_around
 from terrarium.models.number_words import format_percent

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from terrarium.app.glass.examiner import Examiner
 from terrarium.app.glass.focus import Head
 from terrarium.app.glass.read_text import ReadText
-from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.plots.pictures import Floats
 from terrarium.app.session.session import Session
 from terrarium.models.inspect.attention_maps import StackMaps
 

@@ -13,10 +13,10 @@ from terrarium.app.glass.tokens.attention_arcs import AttentionArcs
 from terrarium.app.kit.basics import button, label, plain_tip, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.attention_pictures import Side, head_picture, short_names, side_of
-from terrarium.app.kit.plots.pictures import Floats
-from terrarium.app.kit.plots.token_map import TokenMap
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.attention_pictures import Side, head_picture, short_names, side_of
+from terrarium.app.plots.pictures import Floats
+from terrarium.app.plots.token_map import TokenMap
 from terrarium.models.inspect.head_patterns import EXPLAINED, PATTERNS
 
 _POOLED = (

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from terrarium.app.kit.plots.attention_pictures import format_share
 from terrarium.app.kit.setting_names.site_words import format_site
+from terrarium.app.plots.attention_pictures import format_share
 from terrarium.models.inspect.attention_maps import SiteMap, StackMaps
 from terrarium.models.inspect.head_patterns import PATTERNS, leading_pattern
 

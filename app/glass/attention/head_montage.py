@@ -71,7 +71,7 @@ class HeadMontage(QWidget):
         self._arrange()
 
     def set_scale(self, scale: str) -> None:
-        """Set the colour scale, one of `app.kit.plots.attention_pictures.SCALES`."""
+        """Set the colour scale, one of `app.plots.attention_pictures.SCALES`."""
         self._scale = scale
         self._paint_image()
 

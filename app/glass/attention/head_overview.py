@@ -16,8 +16,8 @@ from terrarium.app.kit.basics import label, row
 from terrarium.app.kit.inputs import caption
 from terrarium.app.kit.layout.flow_layout import wrapping
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.attention_pictures import SCALES, SCALES_TIP, SHOWN, format_share, scale_ticks
 from terrarium.models.inspect.attention_maps import StackMaps
 from terrarium.models.inspect.head_patterns import EXPLAINED, order_by
 

@@ -10,10 +10,10 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRect
 from PySide6.QtGui import QColor, QImage
 
-from terrarium.app.kit.plots.attention_pictures import scaled
-from terrarium.app.kit.plots.heat_map import colour_table
-from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.attention_pictures import scaled
+from terrarium.app.plots.heat_map import colour_table
+from terrarium.app.plots.pictures import Floats
 from terrarium.models.inspect.attention_maps import StackMaps, pooled_to
 
 GUTTER = 2

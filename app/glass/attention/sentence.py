@@ -9,7 +9,7 @@ import numpy as np
 from terrarium.app.glass.attention.head_tiles import Tile
 from terrarium.app.glass.attention.shown_row import ShownRow
 from terrarium.app.glass.names import format_rough, spoken
-from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.plots.pictures import Floats
 from terrarium.models.inspect.attention_maps import StackMaps
 
 

@@ -9,9 +9,9 @@ from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.calibration.calibration_sentence import format_interval
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.plot_spec import PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.models.metrics.calibration import Reliability, ReliabilityBin
 from terrarium.models.number_words import format_count, format_percent
 

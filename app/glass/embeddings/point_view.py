@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.plots.pictures import Floats
 
 
 class PointView:

@@ -29,8 +29,8 @@ from terrarium.app.glass.embeddings.embedding_table import EmbeddingTable
 from terrarium.app.glass.embeddings.kinds import KINDS, Kind, label_order
 from terrarium.app.glass.embeddings.point_view import PointView
 from terrarium.app.glass.embeddings.symbols import colour_of, draw_symbol, symbol_path
-from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.pictures import Floats
 
 _NEAR = 12  # pixels: the maximum distance from the pointer to a hovered point
 MAX_MARKED = 500

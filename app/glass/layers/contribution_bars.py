@@ -9,9 +9,9 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.layers.layer_figure import LayerFigure
-from terrarium.app.kit.plots.pictures import Axis
 from terrarium.app.kit.setting_names.site_words import PARTS
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.pictures import Axis
 from terrarium.models.number_words import format_signed
 
 _CATEGORY = {"attention": 0, "cross_attention": 3, "feed_forward": 1}

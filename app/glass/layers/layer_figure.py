@@ -8,9 +8,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.figure import Figure
-from terrarium.app.kit.plots.pictures import Axis
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.figure import Figure
+from terrarium.app.plots.pictures import Axis
 
 
 class LayerFigure(Figure):

@@ -10,9 +10,9 @@ from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.colours import readable_on
-from terrarium.app.kit.plots.heat_map import HeatMap, colour_table
-from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.heat_map import HeatMap, colour_table
+from terrarium.app.plots.pictures import Axis, Floats, HeatPicture
 
 _FONT = 0.82
 _FEW = 14  # up to this many layers, rows are taller

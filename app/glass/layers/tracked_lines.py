@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QWidget
 
 from terrarium.app.glass.layers.layer_figure import LayerFigure
 from terrarium.app.glass.names import quoted
-from terrarium.app.kit.plots.pictures import Axis, Floats
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.pictures import Axis, Floats
 from terrarium.models.number_words import format_prob
 
 

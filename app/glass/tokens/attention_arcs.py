@@ -23,9 +23,9 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from terrarium.app.glass.focus import Focus
 from terrarium.app.glass.tokens.token_flow import ARC_HEIGHT, TokenFlow
 from terrarium.app.kit.basics import plain_tip
-from terrarium.app.kit.plots.attention_pictures import format_share, strongest
-from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.attention_pictures import format_share, strongest
+from terrarium.app.plots.pictures import Floats
 from terrarium.models.number_words import format_count
 
 _MAX_ROWS = 10

@@ -9,9 +9,9 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip, QWidget
 
-from terrarium.app.kit.plots.heat_map import colour_table
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.kit.tokens.token_view import TokenView
+from terrarium.app.plots.heat_map import colour_table
 from terrarium.models.tokenizers import Piece
 
 _MARGIN = 8  # pixels around the rows, as in TokenView

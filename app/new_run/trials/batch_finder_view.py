@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from terrarium.app.kit.plots.linked_charts import LinkedCharts
-from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.finder_view import FinderView
 from terrarium.app.new_run.trials.trials import Trials, TrialState
+from terrarium.app.plots.linked_charts import LinkedCharts
+from terrarium.app.plots.plot_spec import Goal, PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.session.training import Training
 from terrarium.models.number_words import format_count, format_size, size_unit
 from terrarium.models.settings.run_spec import RunSpec

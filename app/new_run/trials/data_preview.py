@@ -9,12 +9,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import button, frame, label, row, set_ends
-from terrarium.app.kit.plots.pictures import Axis, round_ticks
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.stat_strip import StatStrip
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.kit.tokens.marked_tokens import MarkedTokens, MarkLegend
+from terrarium.app.plots.pictures import Axis, round_ticks
+from terrarium.app.plots.plot_spec import PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.models.number_words import format_compact, format_count, format_percent
 from terrarium.models.training.estimates.findings import DataPreview, Lengths
 

@@ -8,11 +8,11 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Slot
 
-from terrarium.app.kit.plots.plot_spec import Band, PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.new_run.trials.finder_view import FinderView
 from terrarium.app.new_run.trials.trials import Trials, TrialState
+from terrarium.app.plots.plot_spec import Band, PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.session.training import Training
 from terrarium.models.settings.optimizers import OPTIMIZERS
 from terrarium.models.settings.run_spec import RunSpec, TrainConfig

@@ -9,9 +9,9 @@ import pyqtgraph as pg
 from PySide6.QtCore import QSize, Slot
 from PySide6.QtGui import QFontMetrics
 
-from terrarium.app.kit.plots.chart import Curve
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart import Curve
+from terrarium.app.plots.plot_spec import PlotSpec, Series
 from terrarium.app.run_views.curves.loss_chart import LossChart
 from terrarium.app.run_views.curves.run_chart import RunChart
 from terrarium.models.number_words import format_percent

@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
 
 from terrarium.app.kit.basics import label, plain_tip, row
-from terrarium.app.kit.plots.curve_points import SMOOTHING
 from terrarium.app.kit.theme import SPACE
+from terrarium.app.plots.curve_points import SMOOTHING
 from terrarium.app.run_views.curves.run_axis import X_AXES
 from terrarium.app.session.session import Session
 

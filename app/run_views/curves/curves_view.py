@@ -16,8 +16,8 @@ from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, 
 from terrarium.app.kit.basics import button, frame, row
 from terrarium.app.kit.export_button import Columns, ExportButton
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.linked_charts import LinkedCharts
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.linked_charts import LinkedCharts
 from terrarium.app.run_views.curves.accuracy_curves import AccuracyCurves
 from terrarium.app.run_views.curves.close_up import CloseUp
 from terrarium.app.run_views.curves.curve_choices import CurveChoices

@@ -14,9 +14,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.plot_spec import PlotSpec, Series
 from terrarium.app.run_views.curves.run_axis import RunAxis, nearest_row
 from terrarium.app.run_views.curves.run_chart import RunChart
 from terrarium.app.session.run_history import RunHistory
@@ -80,7 +80,10 @@ class LayerHeat(RunChart):
     def draw(
         self, history: RunHistory, axis: RunAxis, marks: Sequence[float] = (), ticks: Sequence[float] = ()
     ) -> None:
+        before = self.layer_names
         super().draw(history, axis, marks, ticks)
+        if self.layer_names != before:
+            self.restyle()
         self.chart.show_scales(len(self.positions) > 0)
         self._paint()
 

@@ -15,12 +15,12 @@ from PySide6.QtWidgets import QComboBox
 
 from terrarium.app.kit.basics import label, plain_tip
 from terrarium.app.kit.help_mark import HelpMark, set_term
-from terrarium.app.kit.plots.chart import Curve
-from terrarium.app.kit.plots.curve_points import SMOOTHING, Floats, moving_average, trailing_average
-from terrarium.app.kit.plots.plot_spec import NONE, Goal, PlotSpec, Series
-from terrarium.app.kit.plots.reference_line import ReferenceLine
-from terrarium.app.kit.plots.series_items import Dots
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart import Curve
+from terrarium.app.plots.curve_points import SMOOTHING, Floats, moving_average, trailing_average
+from terrarium.app.plots.plot_spec import NONE, Goal, PlotSpec, Series
+from terrarium.app.plots.reference_line import ReferenceLine
+from terrarium.app.plots.series_items import Dots
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.run_views.curves.run_chart import RunChart, finite_between, span_of
 from terrarium.app.session.run_history import RunHistory
@@ -99,6 +99,7 @@ class LossChart(RunChart):
         for each in QUANTITIES:
             self.quantities.addItem(each.label)
         self.quantities.setAccessibleName("Unit of the loss")
+        self.quantities.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.quantities.setToolTip(
             plain_tip(
                 "Perplexity is e to the loss: how many tokens the model hesitates between. Bits per byte do not depend "

@@ -10,9 +10,9 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics
 
 from terrarium.app.kit.basics import label, plain_tip
-from terrarium.app.kit.plots.chart import Curve
-from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec, Series
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart import Curve
+from terrarium.app.plots.plot_spec import NONE, PlotSpec, Series
 from terrarium.app.run_views.curves.loss_chart import LossChart
 from terrarium.app.run_views.curves.run_chart import RunChart, finite_between
 from terrarium.models.metrics.metrics_table import METRICS, format_score

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.curve_points import Floats
-from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.curve_points import Floats
+from terrarium.app.plots.plot_spec import NONE, PlotSpec
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.run_views.curves.run_axis import RunAxis
 from terrarium.app.session.run_history import RunHistory
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import QSize
 
-from terrarium.app.kit.plots.chart import Curve
-from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average
-from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec, Series
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Curve
+from terrarium.app.plots.curve_points import SMOOTHING, moving_average
+from terrarium.app.plots.plot_spec import NONE, PlotSpec, Series
 from terrarium.app.run_views.curves.run_chart import RunChart, finite_between, span_of
 from terrarium.models.number_words import with_minus
 from terrarium.models.runs.curve import Table

@@ -9,10 +9,10 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import button, clear, label, row
-from terrarium.app.kit.plots.curve_points import Floats
-from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.curve_points import Floats
+from terrarium.app.plots.plot_spec import Goal, PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.session.run_history import RunHistory
 from terrarium.models.alignment.figures import figure_of

@@ -16,11 +16,11 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from terrarium.app.kit.basics import label, plain_tip, row, set_role
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots import plot_spec
-from terrarium.app.kit.plots.curve_points import SMOOTHING, Floats, moving_average
-from terrarium.app.kit.plots.plot_spec import Band, Goal, PlotSpec
-from terrarium.app.kit.plots.reference_line import ReferenceLine
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots import plot_spec
+from terrarium.app.plots.curve_points import SMOOTHING, Floats, moving_average
+from terrarium.app.plots.plot_spec import Band, Goal, PlotSpec
+from terrarium.app.plots.reference_line import ReferenceLine
 from terrarium.app.run_views.curves.run_chart import RunChart, finite_between, span_of
 from terrarium.app.run_views.curves.small_chart import format_number
 from terrarium.app.session.run_history import FIGURE_COLUMNS

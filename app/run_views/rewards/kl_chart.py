@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from terrarium.app.kit.plots.plot_spec import NONE, Goal, PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.plot_spec import NONE, Goal, PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.models.alignment.overoptimisation import Floats
 
 

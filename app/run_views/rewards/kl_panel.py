@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QFrame, QProgressBar, QScrollArea, QSplitter, QVBo
 
 from terrarium.app.kit.basics import button, frame, label, plain_tip, row, separator, set_enabled, set_role
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.linked_charts import LinkedCharts
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.linked_charts import LinkedCharts
 from terrarium.app.run_views.rewards.kl_chart import NO_DOTS, Dots, KlChart, Line
 from terrarium.app.run_views.rewards.parent_measurer import ParentMeasurer
 from terrarium.app.run_views.shown_run import ShownRun

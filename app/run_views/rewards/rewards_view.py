@@ -16,9 +16,9 @@ from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.advanced_settings import MoreLink
 from terrarium.app.kit.layout.pages import Pages
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
-from terrarium.app.kit.plots.linked_charts import LinkedCharts
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
+from terrarium.app.plots.linked_charts import LinkedCharts
 from terrarium.app.run_views.curves.curve_choices import CurveChoices
 from terrarium.app.run_views.curves.curves_view import RedrawPause, RunMarks, chart_card
 from terrarium.app.run_views.curves.run_axis import RunAxis

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from terrarium.app.kit.basics import label, row, titled_card
 from terrarium.app.kit.forms.editors import keep_wheel_for_scrolling
 from terrarium.app.kit.labels import ElidedCombo
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.run_views.scores.score_table import ScoreTable
 from terrarium.app.run_views.scores.summary import format_difference, shares_of
 from terrarium.app.worker.background import LatestTask

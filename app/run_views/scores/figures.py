@@ -11,11 +11,11 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.heat_map import HeatMap, colour_table
-from terrarium.app.kit.plots.pictures import Axis, HeatPicture
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.heat_map import HeatMap, colour_table
+from terrarium.app.plots.pictures import Axis, HeatPicture
+from terrarium.app.plots.plot_spec import PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.models.number_words import format_count, format_percent
 
 _NAMES = 0.3

@@ -6,8 +6,8 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import label, row
 from terrarium.app.kit.help_mark import HelpMark
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 from terrarium.models.evaluation.text_verdict import GZIP, TRIGRAM, sentence_of, table_words
 from terrarium.models.events import TextCompared
 from terrarium.models.number_words import capitalized, format_size

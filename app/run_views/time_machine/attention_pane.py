@@ -9,11 +9,11 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from terrarium.app.kit.basics import EmptyState, label, row
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.attention_pictures import SCALES, SCALES_TIP, head_picture, scaled, short_names, side_of
-from terrarium.app.kit.plots.pictures import Floats
-from terrarium.app.kit.plots.token_map import TokenMap
 from terrarium.app.kit.setting_names.site_words import format_site
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.attention_pictures import SCALES, SCALES_TIP, head_picture, scaled, short_names, side_of
+from terrarium.app.plots.pictures import Floats
+from terrarium.app.plots.token_map import TokenMap
 from terrarium.app.run_views.time_machine.head_grid import HeadGrid
 from terrarium.app.session.run_history import AttentionSnapshot
 from terrarium.models.architecture.mask_tables import MaskedText, seen_from

@@ -8,9 +8,9 @@ from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QBrush, QFontMetrics, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from terrarium.app.kit.plots.heat_map import colour_table, coloured
-from terrarium.app.kit.plots.pictures import Floats
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.heat_map import colour_table, coloured
+from terrarium.app.plots.pictures import Floats
 
 _SMALLEST, _LARGEST = 28, 64  # pixels
 _GAP = 6

@@ -14,9 +14,9 @@ from terrarium.app.kit.basics import button, frame, label, plain_tip, row, set_e
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
-from terrarium.app.kit.plots.plot_spec import Band, PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.plot_spec import Band, PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.run_views.rewards.reply_tokens import DivergingScale, ReplyTokens, as_odds
 from terrarium.app.run_views.shown_run import ShownRun
 from terrarium.app.run_views.token_names import TokenNames

@@ -13,9 +13,9 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainterPath, QWh
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.basics import plain_tip
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.curve_points import SMOOTHING, moving_average
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.curve_points import SMOOTHING, moving_average
 from terrarium.app.run_views.time_machine.snapshots import nearest
 from terrarium.app.session.run_history import RunHistory
 

@@ -12,10 +12,10 @@ from PySide6.QtCore import QRectF, Qt, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series, short_number
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.plot_spec import PlotSpec, Series, short_number
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.runs.overlay.overlay_legend import Stroke
 from terrarium.app.runs.overlay.overlay_lines import RunLine, coincident_lines
 

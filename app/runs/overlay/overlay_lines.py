@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.app.kit.plots.curve_points import Floats, column_starts, in_view, moving_average, thinned
+from terrarium.app.plots.curve_points import Floats, column_starts, in_view, moving_average, thinned
 from terrarium.app.runs.overlay.overlay_curves import Curves, decimals
 
 _MAX_POINTS = 4096

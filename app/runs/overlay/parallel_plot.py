@@ -10,9 +10,9 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.figure import Figure
 from terrarium.app.kit.setting_names.slot_words import format_setting
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.figure import Figure
 from terrarium.app.runs.overlay.parallel_axes import BEST, ParallelAxis, parallel_axes, setting_title
 from terrarium.models.runs.sweep_result import SweepRun
 

@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from terrarium.app.kit.basics import label
-from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.plot_spec import PlotSpec, Series
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.models.events import VocabularyGrowth
 from terrarium.models.number_words import format_size
 

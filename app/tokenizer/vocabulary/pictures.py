@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from terrarium.app.kit.plots.pictures import Axis, round_ticks
-from terrarium.app.kit.plots.plot_spec import Goal, PlotSpec, Series, main_curve, other_curve
+from terrarium.app.plots.pictures import Axis, round_ticks
+from terrarium.app.plots.plot_spec import Goal, PlotSpec, Series, main_curve, other_curve
 from terrarium.models.number_words import format_count, format_percent, format_size, format_times
 from terrarium.models.tokenizers.vocabulary.token_counts import Usage
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary

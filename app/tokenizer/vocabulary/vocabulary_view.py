@@ -25,8 +25,8 @@ from terrarium.app.kit.basics import (
 from terrarium.app.kit.inputs import named
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.whole_rows import WholeRows
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.vocabulary.filters import VocabularyFilters
 from terrarium.app.tokenizer.vocabulary.pictures import coverage_picture, describe_usage, lengths_picture, zipf_picture

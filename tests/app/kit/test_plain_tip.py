@@ -16,9 +16,9 @@ from terrarium.app.kit.basics import TIP_WIDTH, add_menu, button, joined_tips, p
 from terrarium.app.kit.forms.slider_row import SliderRow
 from terrarium.app.kit.item_list import Item, ItemList
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.chart import Chart
 from terrarium.app.kit.progress_window import open_progress
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart
 
 HOSTILE = "<h1>a</h1> &amp; <img src='file:///etc/passwd'>\nb  c"
 

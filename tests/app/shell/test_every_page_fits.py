@@ -42,21 +42,23 @@ from terrarium.app.kit.layout.section import Section
 from terrarium.app.kit.layout.views import Views
 from terrarium.app.kit.text.growing_field import GrowingField
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart_base import ChartBase
 from terrarium.app.session.remembered import EVERYTHING, SIMPLE
 from terrarium.app.session.session import Session
 from terrarium.app.shell.main_window import MainWindow
 from terrarium.app.worker.latest_job import LatestJob
 from terrarium.models.library.library import Library
 from terrarium.models.settings.run_spec import RunSpec
+from tests.app.charts import assert_abilities, charts_in
 from tests.models.tasks.small_tasks import make_row
 
 Until = Callable[[Callable[[], bool]], None]
 Pages = Iterator[tuple[str, QWidget]]
 Sizes = tuple[tuple[int, int], ...]
 
-SIZES: dict[float, Sizes] = {1.0: ((1280, 720), (1440, 900)), 1.5: ((960, 600),)}
-"""Text scale → sizes of the window in pixels: the usual ones, and the least room for the largest text. What fits into
-that fits with smaller text."""
+SIZES: dict[float, Sizes] = {1.0: ((1280, 720), (1440, 900)), 1.5: ((960, 600),), 2.0: ((1280, 720),)}
+"""Text scale → sizes of the window in pixels: the usual ones, and the least room for large text. What fits into that
+fits with smaller text."""
 _TOLERANCE = 2
 """Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
 _PADDING = 16
@@ -89,6 +91,19 @@ def window(
 
 def test_everything_can_be_read(window: MainWindow, until: Until, text_file: Path) -> None:
     assert_readable(lambda: every_page(window, until, text_file), window)
+
+
+def test_every_chart_is_read_zoomed_and_exported(
+    window: MainWindow, until: Until, text_file: Path, tmp_path: Path
+) -> None:
+    seen: set[type[ChartBase]] = set()
+    window.session.detail.choose(EVERYTHING)
+    for _, shown in every_page(window, until, text_file):
+        settle()
+        for chart in charts_in(shown):
+            assert_abilities(chart, tmp_path)
+            seen.add(type(chart))
+    assert {each.__name__ for each in seen} >= {"LossChart", "SmallChart", "StackedBar", "PlotView", "HeatMap"}
 
 
 @pytest.mark.parametrize("level", [SIMPLE, EVERYTHING])

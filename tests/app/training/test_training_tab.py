@@ -15,8 +15,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.plots.curve_points import smooth
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.curve_points import smooth
 from terrarium.app.runs.run_actions import run_actions
 from terrarium.app.runs.run_model import loss_points
 from terrarium.app.session.run_history import RunHistory, Table

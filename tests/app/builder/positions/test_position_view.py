@@ -13,9 +13,9 @@ from pytestqt.qtbot import QtBot
 
 from terrarium.app.builder.positions.position_view import PositionView
 from terrarium.app.builder.positions.schemes import SchemeDisplay, display_of
-from terrarium.app.kit.plots.pictures import HeatPicture
-from terrarium.app.kit.plots.plot_spec import PlotSpec
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.pictures import HeatPicture
+from terrarium.app.plots.plot_spec import PlotSpec
 from terrarium.app.session.session import Session
 from terrarium.models.architecture import position_tables as numbers
 from terrarium.models.library.library import Library

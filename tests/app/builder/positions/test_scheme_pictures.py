@@ -10,7 +10,7 @@ import pytest
 
 from terrarium.app.builder.positions import biases, rotations, tables
 from terrarium.app.builder.positions.scheme_pictures import MAX_COLUMNS, MAX_DISTANCES, MAX_ROWS, SchemePictures
-from terrarium.app.kit.plots.pictures import (
+from terrarium.app.plots.pictures import (
     Axis,
     HeatPicture,
     evenly_spaced,
@@ -18,7 +18,7 @@ from terrarium.app.kit.plots.pictures import (
     format_ticks,
     round_ticks,
 )
-from terrarium.app.kit.plots.plot_spec import PlotSpec
+from terrarium.app.plots.plot_spec import PlotSpec
 from terrarium.models.architecture import position_tables as numbers
 from terrarium.models.architecture.transformer import build_model
 from terrarium.models.settings.model_config import ModelConfig

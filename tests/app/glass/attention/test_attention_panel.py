@@ -20,8 +20,8 @@ from terrarium.app.glass.attention.head_tiles import Tile, paint_tiles
 from terrarium.app.glass.focus import Focus, Head
 from terrarium.app.glass.names import spoken
 from terrarium.app.glass.read_text import LabelQuestion
-from terrarium.app.kit.plots.attention_pictures import format_share
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.attention_pictures import format_share
 from terrarium.app.session.session import Session
 from terrarium.app.worker.job import INTERACTIVE, Job
 from terrarium.models.architecture.trace import Trace

@@ -7,7 +7,7 @@ import numpy as np
 from terrarium.app.glass.attention.head_tiles import Tile
 from terrarium.app.glass.attention.sentence import describe_row, most_focused
 from terrarium.app.glass.attention.shown_row import shown_row
-from terrarium.app.kit.plots.pictures import Floats
+from terrarium.app.plots.pictures import Floats
 from terrarium.models.inspect.attention_maps import SiteMap, StackMaps, with_aggregates
 
 WORDS = ("⟨user⟩", "·Mia", "·is", "·sad")

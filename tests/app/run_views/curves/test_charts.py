@@ -10,9 +10,9 @@ from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
 from terrarium.app.kit.help_mark import HelpMark
-from terrarium.app.kit.plots.chart import NumberAxis
-from terrarium.app.kit.plots.curve_points import moving_average, thinned, trailing_average
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import NumberAxis
+from terrarium.app.plots.curve_points import moving_average, thinned, trailing_average
 from terrarium.app.run_views.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
 from terrarium.app.run_views.curves.run_axis import RunAxis, nearest_row
 from terrarium.app.run_views.curves.small_chart import SmallChart

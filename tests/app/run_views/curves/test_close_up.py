@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.plots.curve_points import moving_average
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.curve_points import moving_average
 from terrarium.app.run.follower import RunFollower
 from terrarium.app.run_views.curves.curves_view import CurvesView
 from terrarium.app.run_views.examining import RunExaminer

@@ -15,8 +15,8 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.plots.chart import Chart
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart
 from terrarium.app.run_views.curves.curves_view import CurvesView, RunMarks
 from terrarium.app.run_views.curves.layer_heat import LEVELS, format_ratio, in_model_order, layer_cells, short_name
 from terrarium.app.run_views.curves.run_axis import RunAxis

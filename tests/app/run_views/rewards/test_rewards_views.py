@@ -10,8 +10,8 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.plots.chart import Chart
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart
 from terrarium.app.run.run_view import RunView
 from terrarium.app.run_views.curves.curves_view import CurvesView
 from terrarium.app.run_views.curves.run_axis import RunAxis

@@ -8,8 +8,8 @@ from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from terrarium.app.kit.plots.plot_view import PlotView
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.plot_view import PlotView
 from terrarium.app.tokenizer.vocabulary.pictures import (
     coverage_picture,
     describe_usage,

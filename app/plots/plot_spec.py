@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.plots.curve_points import Floats
+from terrarium.app.plots.curve_points import Floats
 from terrarium.models.number_words import with_minus
 
 Heights = Callable[[float, float], tuple[float, float]]

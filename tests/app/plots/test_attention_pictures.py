@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from terrarium.app.kit.plots.attention_pictures import (
+from terrarium.app.plots.attention_pictures import (
     SCALES,
     format_share,
     head_picture,

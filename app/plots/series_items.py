@@ -11,10 +11,10 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 
-from terrarium.app.kit.plots.chart import Chart, Curve
-from terrarium.app.kit.plots.curve_points import Floats, thinned
-from terrarium.app.kit.plots.plot_spec import NONE, Band, Series
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart, Curve
+from terrarium.app.plots.curve_points import Floats, thinned
+from terrarium.app.plots.plot_spec import NONE, Band, Series
 
 LINE_STYLES = MappingProxyType(
     {
@@ -107,6 +107,7 @@ class SeriesItems:
                 logarithmic axis.
         """
         before, self.series = self.series, series
+        n_parts = len(self._parts)
         x, y, *ends = points
         assert x is not None
         assert y is not None
@@ -128,6 +129,8 @@ class SeriesItems:
             for item in self.labels:
                 self._chart.removeItem(item)
             self.labels = [self._add(pg.TextItem(words), _LABELS) for words in series.labels if words]
+        if _look(series) != _look(before) or len(self._parts) != n_parts or self.labels:
+            self.restyle()
 
     def restyle(self) -> None:
         """Take the colours of the theme, and those of the series."""
@@ -178,6 +181,20 @@ class SeriesItems:
         item.setZValue(self._z + above)
         self._chart.addItem(item)
         return item
+
+
+def _look(series: Series) -> tuple[object, ...]:
+    """Return all on which the pens and brushes of a series depend."""
+    return (
+        series.kind,
+        series.role,
+        series.style,
+        series.width,
+        series.alpha,
+        series.symbol,
+        series.size,
+        series.is_filled,
+    )
 
 
 def sample_of(series: Series) -> str:

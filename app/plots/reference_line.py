@@ -9,9 +9,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 
 from terrarium.app.kit.basics import plain_tip
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.plot_spec import Goal
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.plot_spec import Goal
 
 _GAP, _START = 6, 14
 """Pixels between the label and the right edge, and between the label and the axis at the left."""
@@ -24,8 +24,8 @@ class ReferenceLine:
     beside its upper end.
     """
 
-    def __init__(self, chart: Chart, *, is_vertical: bool = False) -> None:
-        self.goal = Goal(value=math.nan, is_vertical=is_vertical)
+    def __init__(self, chart: Chart, goal: Goal) -> None:
+        self.goal, is_vertical = goal, goal.is_vertical
         self._line = pg.InfiniteLine(angle=90 if is_vertical else 0, movable=False)
         self.name = pg.TextItem(anchor=(0, 0) if is_vertical else (1, 1))
         if is_vertical:
@@ -38,7 +38,7 @@ class ReferenceLine:
         self._view = chart.getPlotItem().getViewBox()
         for item in (self._line, self.name):
             chart.addItem(item)
-        self.show(self.goal, math.nan)
+        self.show(goal, math.nan)
 
     @property
     def value(self) -> float:

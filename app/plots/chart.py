@@ -13,10 +13,10 @@ from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy
 
-from terrarium.app.kit.plots.curve_points import Floats, thinned
-from terrarium.app.kit.plots.plot import Plot
-from terrarium.app.kit.plots.plot_spec import Heights
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.curve_points import Floats, thinned
+from terrarium.app.plots.plot import Plot
+from terrarium.app.plots.plot_spec import Heights
 from terrarium.models.number_words import with_minus
 
 _TICK = 0.03
@@ -143,6 +143,8 @@ class Chart(pg.GraphicsView):  # type: ignore[misc]
 
     def set_margins(self, left: int, top: int, right: int) -> None:
         """Change the margins."""
+        if (left, top, right) == self._margins:
+            return
         self._margins = (left, top, right)
         self._fit()
 

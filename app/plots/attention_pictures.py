@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from terrarium.app.kit.plots.pictures import Axis, Floats, HeatPicture
+from terrarium.app.plots.pictures import Axis, Floats, HeatPicture
 from terrarium.models.number_words import format_percent
 
 SCALES = {"root": "Square root", "linear": "Linear", "log": "Log"}

@@ -8,9 +8,9 @@ from PySide6.QtCore import QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from terrarium.app.kit.plots.heat_map import HeatMap
-from terrarium.app.kit.plots.pictures import Axis, HeatPicture
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.heat_map import HeatMap
+from terrarium.app.plots.pictures import Axis, HeatPicture
 
 _MAX_NAME_LENGTH = 9
 """The maximum length of a token's label, in characters."""

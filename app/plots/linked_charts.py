@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QPushButton
 
 from terrarium.app.kit.basics import set_enabled
-from terrarium.app.kit.plots.chart import Chart
+from terrarium.app.plots.chart import Chart
 
 
 class LinkedCharts(QObject):

@@ -9,9 +9,9 @@ from PySide6.QtGui import QBrush, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.plots.figure import Figure
-from terrarium.app.kit.plots.pictures import Floats, HeatPicture
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.figure import Figure
+from terrarium.app.plots.pictures import Floats, HeatPicture
 
 Colours = NDArray[np.uint32]
 

@@ -9,9 +9,9 @@ from PySide6.QtGui import QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QMo
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.plots.chart_base import ChartBase, is_by_key
-from terrarium.app.kit.plots.pictures import Axis, format_ticks, round_ticks
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart_base import ChartBase, is_by_key
+from terrarium.app.plots.pictures import Axis, format_ticks, round_ticks
 
 _KEYS = {
     Qt.Key.Key_Left: (-1, 0),
@@ -114,6 +114,9 @@ class Figure(ChartBase):
         self._shows_focus = False
         self.set_spot(None)
         super().focusOutEvent(event)
+
+    def uses_key(self, key: int) -> bool:
+        return self.spot is not None and (key == Qt.Key.Key_Escape or key in _KEYS)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         columns, rows = self._shape()

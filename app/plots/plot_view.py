@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPoint, QPointF, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QPoint, QPointF, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAction, QFocusEvent, QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
 
@@ -16,21 +15,22 @@ from terrarium.app.kit.basics import label, plain_tip, row
 from terrarium.app.kit.chart_export import Columns
 from terrarium.app.kit.help_mark import help_marks
 from terrarium.app.kit.labels import ElidedLabel
-from terrarium.app.kit.plots.chart import Chart
-from terrarium.app.kit.plots.chart_base import ChartBase, is_by_key
-from terrarium.app.kit.plots.curve_points import Floats
-from terrarium.app.kit.plots.plot_spec import NONE, PlotSpec
-from terrarium.app.kit.plots.point_marks import Arrows, place_above, place_labels
-from terrarium.app.kit.plots.reference_line import ReferenceLine
-from terrarium.app.kit.plots.series_items import BandItem, ReadOutBox, SeriesItems, sample_of
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.chart import Chart
+from terrarium.app.plots.chart_base import ChartBase, is_by_key
+from terrarium.app.plots.curve_points import Floats
+from terrarium.app.plots.plot_spec import NONE, PlotSpec
+from terrarium.app.plots.point_marks import Arrows, place_above, place_labels
+from terrarium.app.plots.reference_line import ReferenceLine
+from terrarium.app.plots.series_items import BandItem, ReadOutBox, SeriesItems, sample_of
 
+_DESCRIBE_MS = 1000
 _NEAR = 24
 """Pixels within which the pointer finds a ringed point."""
 _STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 _WHOLE = (Qt.Key.Key_0, Qt.Key.Key_Escape)
-_ALL_KEYS = (*_STRIDES, *_ZOOMS, *_WHOLE, Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_CHOOSE = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _KEYS = "Left and right read values, plus and minus zoom, Escape shows everything."
 _LINE_KINDS = ("line", "joined")
 
@@ -92,10 +92,13 @@ class PlotView(ChartBase):
         self.goal_lines: list[ReferenceLine] = []
         self._bands: list[BandItem] = []
         self._names: list[QLabel] = []
-        self.box = ReadOutBox() if is_boxed else None
-        self._arrows = Arrows(theme)
-        self._ring = pg.ScatterPlotItem(symbol="o", size=15, brush=None)
-        self._ring.setZValue(70)
+        self._is_boxed = is_boxed
+        self._box: ReadOutBox | None = None
+        self._arrows: Arrows | None = None
+        self._ring: pg.ScatterPlotItem | None = None
+        self._summary: str | None = None
+        self._description_due = QTimer(self, singleShot=True, interval=_DESCRIBE_MS)
+        self._description_due.timeout.connect(self._set_description)
         self.title = title if isinstance(title, QWidget) else label(title, role)
         self.title.setToolTip(plain_tip(tip) if tip else self.title.toolTip())
         self.unit, self.read_out = label("", "caption"), ElidedLabel()
@@ -176,14 +179,13 @@ class PlotView(ChartBase):
             chart.setAccessibleName(self._name)
             chart.setMinimumHeight(self._least)
             chart.show_x(shown=self._has_x)
-            chart.scrolls_page = self.box is not None
+            chart.scrolls_page = self._is_boxed
             self.body.replaceWidget(self._empty, chart)
             self.body.setStretchFactor(chart, 1)
             self._empty.deleteLater()
-            chart.addItem(self._arrows)
-            chart.addItem(self._ring)
-            if self.box is not None:
-                chart.addItem(self.box)
+            if self._is_boxed:
+                self._box = ReadOutBox()
+                chart.addItem(self._box)
             chart.pointed.connect(self._on_pointed)
             chart.scene().sigMouseClicked.connect(self._on_clicked)
             view = chart.getPlotItem().getViewBox()
@@ -199,7 +201,8 @@ class PlotView(ChartBase):
 
     def show_spec(self, spec: PlotSpec) -> None:
         """Draw a spec instead of the current one. The place that is read stays, if there still is one."""
-        self.spec, self._places = spec, None
+        is_first = self._chart is None
+        self.spec, self._places, self._summary = spec, None, None
         if spec.title:
             self.set_title(spec.title)
             self.set_name(spec.title)
@@ -220,25 +223,39 @@ class PlotView(ChartBase):
             across = tuple(None if x is None else self.across(x) for x in (each.x, each.x_low, each.x_high))
             up = tuple(None if y is None else self.up(y) for y in (each.y, each.low, each.high))
             item.show(each, (across[0], *up, *across[1:]))
-        if spec.heights is not None:
-            points = [QPointF(*point) for point in zip(self.across(self.places), self.up(spec.heights), strict=True)]
-            self._arrows.show([(points[first], points[last]) for first, last in spec.arrows])
+        if spec.arrows:
+            self._show_arrows(spec)
         self._show_goals(chart)
         chart.set_marks(self.across(np.asarray(spec.marks, np.float64)).tolist(), spec.ticks)
         chart.say(spec.message)
         chart.show_scales(any(len(each.x) for each in spec.series))
-        self.restyle()
+        if is_first:
+            self.restyle()
+        else:
+            self._write_legend()
+            chart.set_margins(*self._free())
         first, last = spec.shown_range()
         ends = self.across(np.array([first, last])).tolist()
         chart.show_range((ends[0], ends[1]), self._heights)
         self.show_point(self.index)
+        if self.index is None:
+            self._describe_soon()
         self._place_names()
+
+    def _show_arrows(self, spec: PlotSpec) -> None:
+        assert spec.heights is not None, "arrows go from place to place"
+        if self._arrows is None:
+            self._arrows = Arrows(self._theme)
+            self.chart.addItem(self._arrows)
+        points = [QPointF(*point) for point in zip(self.across(self.places), self.up(spec.heights), strict=True)]
+        self._arrows.show([(points[first], points[last]) for first, last in spec.arrows])
 
     def _show_goals(self, chart: Chart) -> None:
         goals, bands = self.spec.goals, self.spec.bands
         for i, goal in enumerate(goals):
             if i == len(self.goal_lines):
-                self.goal_lines.append(ReferenceLine(chart, is_vertical=goal.is_vertical))
+                self.goal_lines.append(ReferenceLine(chart, goal))
+                self.goal_lines[i].restyle(self._theme)
             value = np.array([goal.value])
             self.goal_lines[i].show(goal, float((self.across if goal.is_vertical else self.up)(value)[0]))
         while len(self.goal_lines) > len(goals):
@@ -248,6 +265,7 @@ class PlotView(ChartBase):
         for i, band in enumerate(bands):
             if i == len(self._bands):
                 self._bands.append(BandItem(chart, self._theme, band))
+                self._bands[i].restyle()
             ends = np.array([band.low, band.high])
             self._bands[i].show(band, self.across(ends) if band.is_vertical else self.up(ends))
 
@@ -289,31 +307,53 @@ class PlotView(ChartBase):
 
     def show_point(self, i: int | None) -> None:
         """Mark a place and show its description; None, or an index beyond the last: show that of the whole."""
-        spec, places = self.spec, self.places
+        places, was_read = self.places, self.index is not None
         self.index = i = i if i is not None and i < len(places) else None
-        at = [] if i is None else [i]
-        x, heights = self.across(places[at]), spec.heights
-        y = NONE if heights is None else self.up(heights[at])
-        is_ringed = bool(np.isfinite(y).any())
-        self._ring.setData(x=x if is_ringed else NONE, y=y if is_ringed else NONE)
-        self.chart.show_cursor(float(x[0]) if at and heights is None else None)
+        heights = self.spec.heights
+        x = NONE if i is None else self.across(places[[i]])
+        self.chart.show_cursor(float(x[0]) if i is not None and heights is None else None)
+        if heights is not None:
+            self._show_ring(x, NONE if i is None else self.up(heights[[i]]))
         words = self.words_of(i)
-        if self.box is None:
+        if self._box is None:
             self.read_out.setText(words)
         else:
-            self.box.show_words(words if at else "", *self._beside(x, at))
-        self.setAccessibleDescription(words if at else self.summary())
+            self._box.show_words(words if i is not None else "", *self._beside(i, x))
+        if i is not None:
+            self.setAccessibleDescription(words)
+        elif was_read:
+            self._set_description()
+
+    def _show_ring(self, x: Floats, y: Floats) -> None:
+        if self._ring is None:
+            self._ring = pg.ScatterPlotItem(symbol="o", size=15, brush=None, pen=self._theme.pen("text", width=1.5))
+            self._ring.setZValue(70)
+            self.chart.addItem(self._ring)
+        is_known = bool(np.isfinite(y).any())
+        self._ring.setData(x=x if is_known else NONE, y=y if is_known else NONE)
 
     def words_of(self, i: int | None) -> str:
         """Return the read-out of a place; with None, the text shown without a pointer."""
         return self.spec.whole_words if i is None else self.spec.describe(i)
 
-    def _beside(self, x: Floats, at: Sequence[int]) -> tuple[float, float]:
+    def _beside(self, i: int | None, x: Floats) -> tuple[float, float]:
         """Return the point beside which the read-out is drawn."""
-        if not at:
+        if i is None:
             return 0.0, 0.0
         high = self.chart.getPlotItem().getViewBox().viewRange()[1][1]
-        return float(x[0]), high if self.spec.heights is None else float(self.up(self.spec.heights[list(at)])[0])
+        return float(x[0]), high if self.spec.heights is None else float(self.up(self.spec.heights[[i]])[0])
+
+    def _describe_soon(self) -> None:
+        """Describe the chart to screen readers: at first at once, then at most once a second while it grows."""
+        if not self.accessibleDescription():
+            self._set_description()
+        elif not self._description_due.isActive():
+            self._description_due.start()
+
+    @Slot()
+    def _set_description(self) -> None:
+        if self.index is None:
+            self.setAccessibleDescription(self.summary())
 
     def _point_at(self, i: int | None) -> None:
         if i != self.index:
@@ -341,15 +381,18 @@ class PlotView(ChartBase):
         if click.button() == Qt.MouseButton.LeftButton and not click.double() and self.index is not None:
             self.chosen.emit(self.index)
 
+    def uses_key(self, key: int) -> bool:
+        if self._chart is None or not len(self.places):
+            return False
+        is_moved = self._chart.window is not None or self._chart.has_own_height
+        is_read = self.index is not None
+        return key in (*_STRIDES, *_ZOOMS) or (is_read and key in _CHOOSE) or ((is_read or is_moved) and key in _WHOLE)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        key, n = Qt.Key(event.key()), len(self.places)
-        if (
-            self._chart is None
-            or not n
-            or key not in (*_STRIDES, *_ZOOMS, *_WHOLE, Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        ):
+        if self._chart is None or not self.uses_key(event.key()):
             super().keyPressEvent(event)
             return
+        key, n = Qt.Key(event.key()), len(self.places)
         i = n - 1 if self.index is None else self.index
         if key in _STRIDES:
             is_single = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
@@ -361,10 +404,10 @@ class PlotView(ChartBase):
             self._point_at(i)
         elif key in _WHOLE and (self._chart.window is not None or self._chart.has_own_height):
             self._chart.show_whole()
-        elif key in _WHOLE:
+        elif key == Qt.Key.Key_Escape:
             self._point_at(None)
-        elif self.index is not None:
-            self.chosen.emit(self.index)
+        elif key in _CHOOSE:
+            self.chosen.emit(i)
 
     def _stride(self) -> int:
         """Return by how many places an arrow moves: a hundredth of those in view."""
@@ -389,7 +432,9 @@ class PlotView(ChartBase):
         return self.spec.columns()
 
     def summary(self) -> str:
-        return self.spec.summary()
+        if self._summary is None:
+            self._summary = self.spec.summary()
+        return self._summary
 
     @property
     def export_name(self) -> str:
@@ -435,7 +480,7 @@ class PlotView(ChartBase):
             line.place()
         view = self.chart.getPlotItem().getViewBox()
         named = list[tuple[pg.TextItem, QPointF]]()
-        for item in self.items:
+        for item in (item for item in self.items if item.labels):
             labelled = [(name, QPointF(x, y)) for name, x, y in zip(item.labels, *self._labelled(item), strict=True)]
             if item.series.kind == "bars":
                 place_above(view, labelled, item.series.wide)
@@ -471,11 +516,11 @@ class PlotView(ChartBase):
             band.restyle()
         for line in self.goal_lines:
             line.restyle(theme)
-        self._ring.setPen(theme.pen("text", width=1.5))
-        if self.box is not None:
-            self.box.restyle(theme)
-        if self._has_legend:
-            self._write_legend()
+        if self._ring is not None:
+            self._ring.setPen(theme.pen("text", width=1.5))
+        if self._box is not None:
+            self._box.restyle(theme)
+        self._write_legend()
         self.chart.set_margins(*self._free())
 
     def _free(self) -> tuple[int, int, int]:
@@ -488,6 +533,8 @@ class PlotView(ChartBase):
     def _write_legend(self) -> None:
         """Write the names of series and bands beside the title, each after a sample of how it is drawn."""
         colors, entries = self._theme.theme, list[tuple[str, str, str, str]]()
+        if not self._has_legend:
+            return
         for item in self.items:
             each = item.series
             if each.name and each.in_legend:

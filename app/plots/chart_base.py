@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
-from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication
+from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from terrarium.app.kit.chart_export import Columns, picture_of
@@ -80,7 +80,14 @@ class ChartBase(QWidget):
         is_by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
         self.menu().popup(self.mapToGlobal(self._corner()) if is_by_key else event.globalPos())
 
+    def uses_key(self, key: int) -> bool:
+        """Return whether a key does something in the chart, so that it is no shortcut of the page."""
+        return False
+
     def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self.uses_key(event.key()):
+            event.accept()
+            return True
         if event.type() in (QEvent.Type.Enter, QEvent.Type.Leave):
             self._show_more(shown=event.type() == QEvent.Type.Enter)
         return super().event(event)

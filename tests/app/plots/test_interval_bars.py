@@ -6,8 +6,8 @@ import pytest
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from terrarium.app.kit.plots.interval_bars import Bar, IntervalBars
 from terrarium.app.kit.theme import ThemeProvider
+from terrarium.app.plots.interval_bars import Bar, IntervalBars
 
 
 @pytest.mark.parametrize(("share", "is_drawn"), [(0.0, False), (0.001, True), (0.5, True)])

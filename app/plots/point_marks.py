@@ -10,8 +10,8 @@ from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QPainter, QPolygonF
 from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
-from terrarium.app.kit.plots.curve_points import Floats
 from terrarium.app.kit.theme import SPACE, ThemeProvider
+from terrarium.app.plots.curve_points import Floats
 
 _HEAD, _RADIUS = 8.0, 4.0
 """Pixels: the length of an arrow's head, and the radius of a point, which it leaves free."""
