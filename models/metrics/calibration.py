@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from terrarium.models.metrics.intervals import RESAMPLES, Array, divide, percentile_interval, resample
+from terrarium.models.metrics.intervals import RESAMPLES, Array, divide, percentile_interval, resample, wilson
 
 N_BINS = 15
 """The bins of the calibration errors, as in Guo et al. 2017 (arXiv:1706.04599)."""
@@ -101,9 +101,7 @@ class Calibration:
     seconds: float
 
 
-def reliability(
-    confidence: Array, right: Array, text: Array, *, resamples: int = RESAMPLES, n_bins: int = N_BINS
-) -> Reliability:
+def reliability(confidence: Array, right: Array, text: Array, *, resamples: int = RESAMPLES) -> Reliability:
     """Compare the confidence of predictions with their accuracy.
 
     Calibration errors are too high by chance, as deviations of the bins add up instead of cancelling. So the interval
@@ -115,7 +113,7 @@ def reliability(
     """
     confidence, right = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
     edges = _curve_edges(confidence)
-    binnings = (np.linspace(0, 1, n_bins + 1), _quantiles(confidence, n_bins), edges)
+    binnings = (np.linspace(0, 1, N_BINS + 1), _quantiles(confidence, N_BINS), edges)
     table = np.hstack([_sums_by_text(right, confidence, each, text) for each in binnings])
     ends = np.cumsum([3 * (len(each) - 1) for each in binnings])[:-1]
     observed = table.sum(axis=0)[None]
@@ -138,7 +136,7 @@ def reliability(
             high=float(edges[i + 1]),
             n=int(n[i]),
             confidence=float(total[i] / n[i]),
-            accuracy=Estimate(value=float(values[5 + i]), interval=percentile_interval(drawn[:, 5 + i])),
+            accuracy=_share(float(values[5 + i]), int(n[i]), drawn[:, 5 + i]),
         )
         for i in range(len(n))
         if n[i]
@@ -237,6 +235,14 @@ def _error(sums: Array, gaps: Array | float = 0.0) -> Array:
     n_right, total, n = _thirds(sums)
     distances: Array = np.abs(n_right - total - gaps * n).sum(axis=1)
     return divide(distances, n.sum(axis=1), np.nan)
+
+
+def _share(value: float, n: int, drawn: Array) -> Estimate:
+    """Return a share of `n` predictions with its interval; Wilson's if all or none are right, which has no spread."""
+    interval = percentile_interval(drawn)
+    if interval is not None and interval[0] == interval[1]:
+        interval = wilson(value * n, n)
+    return Estimate(value=value, interval=interval)
 
 
 def _error_estimate(error: float, drawn: Array, by_chance: Array) -> Estimate:

@@ -150,3 +150,14 @@ def test_one_text_has_no_interval_and_equal_confidences_are_one_bin() -> None:
     assert not found.ece.excludes(0.3)
     assert found.bins[0].accuracy.value == 0.5
     assert found.excess.value == 0
+
+
+def test_bins_whose_predictions_are_all_right_have_an_interval_too() -> None:
+    confidence = np.concatenate([np.full(40, 0.55), np.full(60, 0.995)])
+    right = np.array([True, False] * 20 + [True] * 60)
+    found = reliability(confidence, right, np.arange(100) % 10)
+    last = found.bins[-1].accuracy
+    assert last.value == 1
+    assert last.interval is not None
+    assert 0.9 < last.interval[0] < last.interval[1] == 1
+    assert not last.excludes(0.995)
