@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
-from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QWidget
 
 from terrarium.app.help.palette import Palette, PaletteSource
 from terrarium.app.home.home import SEEN, TIME_MACHINE_SEEN, Home
@@ -27,6 +27,7 @@ from terrarium.app.home.next_step import (
     NextStep,
 )
 from terrarium.app.home.quickstart_notice import QuickStartNotice
+from terrarium.app.kit.basics import group, splitter
 from terrarium.app.kit.export_button import Exporter
 from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
 from terrarium.app.kit.help_mark import HelpRequested
@@ -89,18 +90,9 @@ class MainWindow(QMainWindow):
         self.closing.agreed.connect(self.quit)
         self.top_bar: TopBar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
-        body = QWidget()
-        layout = QVBoxLayout(body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.top_bar)
-        self.beside = QSplitter()
-        self.beside.setChildrenCollapsible(False)
-        self.beside.addWidget(self.pages)
-        self.beside.setStretchFactor(0, 1)
-        layout.addWidget(self.beside, 1)
-        layout.addWidget(StatusBar(session, self.preferences))
-        self.setCentralWidget(body)
+        self.beside = splitter(self.pages, grows=0)
+        status_bar = StatusBar(session, self.preferences)
+        self.setCentralWidget(group(self.top_bar, self.beside, status_bar, spacing=0, grows=self.beside))
         self.toasts = Toasts(theme, self.pages)
         self.trash = TrashWindow(session.trash, theme, self)
         self._blocked = ""
