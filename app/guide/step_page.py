@@ -32,7 +32,7 @@ from terrarium.app.kit.basics import (
 )
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.section import Section
-from terrarium.app.kit.layout.tab_order import put_after
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
@@ -79,7 +79,7 @@ class StepPage(QWidget):
         self.why.set_body(self._why)
         self.back = button("Back", theme, guide.back, role="quiet")
         self.next = button("Skip", theme, guide.next)
-        self.prediction.tab_after = self.prose
+        self.prediction.tab_after = (self.prose, *stops_in(self.missing))[-1]
         self.area = scrolled(
             self.title,
             self.prose,

@@ -16,6 +16,7 @@ from terrarium.app.kit.basics import button, column, frame, label, row, scrolled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.inputs import line_edit, named
 from terrarium.app.kit.layout.flow_layout import FlowLayout
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
@@ -84,7 +85,8 @@ class HelpPanel(QWidget):
         self.picture = PictureView(self._theme)
         self.where = label("", "caption", wrap=True)
         entry = self.title, self.text, self._formula_box, self.picture, self._related_title, self._related
-        self._card = frame("card", scrolled(*entry, None), row(self.see, self.where, grows=self.where))
+        self._area = scrolled(*entry, None)
+        self._card = frame("card", self._area, row(self.see, self.where, grows=self.where))
 
     # -- Display -------------------------------------------------------------------------------------------------------
 
@@ -127,6 +129,7 @@ class HelpPanel(QWidget):
             self._links.addWidget(
                 button(term, self._theme, lambda term=term: self.show_term(term), role="link")  # type: ignore[misc]
             )
+        put_after(self._area, *stops_in(self._related))
         show_if(entry.related, self._related_title, self._related)
         with QSignalBlocker(self.terms):
             found = self.terms.findItems(entry.term, Qt.MatchFlag.MatchExactly)

@@ -27,11 +27,12 @@ from terrarium.app.home.next_step import (
     NextStep,
 )
 from terrarium.app.home.quickstart_notice import QuickStartNotice
-from terrarium.app.kit.basics import group, splitter
+from terrarium.app.kit.basics import column, splitter
 from terrarium.app.kit.export_button import Exporter
 from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
 from terrarium.app.kit.help_mark import HelpRequested
 from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.layout.tab_order import InTabOrder
 from terrarium.app.kit.logo import program_icon
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
@@ -90,9 +91,11 @@ class MainWindow(QMainWindow):
         self.closing.agreed.connect(self.quit)
         self.top_bar: TopBar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
+        body = InTabOrder()
+        status = StatusBar(session, self.preferences, body)  # the first in it, for Tab to come to it after all pages
         self.beside = splitter(self.pages, grows=0)
-        status_bar = StatusBar(session, self.preferences)
-        self.setCentralWidget(group(self.top_bar, self.beside, status_bar, spacing=0, grows=self.beside))
+        body.setLayout(column(self.top_bar, self.beside, status, spacing=0, grows=self.beside))
+        self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
         self.trash = TrashWindow(session.trash, theme, self)
         self._blocked = ""

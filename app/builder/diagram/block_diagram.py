@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QImage, QPainter, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QGraphicsScene, QWidget
 
@@ -315,10 +315,16 @@ class DiagramPage(QWidget):
         )
         self.larger = button("", theme, lambda: diagram.zoom(_ZOOM), icon="plus", role="quiet", tip="Zoom in (+)")
         self.fit = button("", theme, diagram.fit, icon="corners-out", role="quiet", tip="Fit (0)")
-        for small in (self.smaller, self.larger, self.fit):
-            small.setFixedWidth(28)
+        self._theme = theme
+        theme.theme_changed.connect(self._fit)
+        self._fit()
         controls = row(self.kind, None, self.smaller, self.larger, self.fit, spacing=SPACE // 2)
         self.setLayout(column(controls, diagram, grows=diagram))
+
+    @Slot()
+    def _fit(self) -> None:
+        for small in (self.smaller, self.larger, self.fit):
+            small.setFixedWidth(max(28, self._theme.icon_room))
 
 
 def write_svg(scene: QGraphicsScene, frame: QRectF, ground: QColor, title: str, path: Path) -> None:

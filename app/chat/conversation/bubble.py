@@ -9,6 +9,7 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from terrarium.app.kit.basics import column
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.text.markdown import parse
 from terrarium.app.kit.text.rich_text import RichText
 from terrarium.app.kit.theme import ThemeProvider
@@ -127,6 +128,7 @@ class Bubble(QWidget):
         self.words.setVisible(widget is None)
         if widget is not None:
             self._layout.addWidget(widget)
+            put_after(self.words, widget)
             widget.show()
         self._take_size()
 
