@@ -13,6 +13,7 @@ from terrarium.app.kit.basics import button, column, frame, group, label, row, s
 from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.item_list import Item, ItemList
 from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.worker.background import LatestTask
@@ -78,8 +79,9 @@ class ModelList(QFrame):
             row(self.file, self.folder, None),
             margin=SPACE + SPACE // 2,
         )
-        contents = label("Models", "heading"), self.source, self._search_line, self.state, self.results, drop
-        self.setLayout(column(*contents, grows=self.results, margin=2 * SPACE))
+        rows = WholeRows(self.results)
+        contents = label("Models", "heading"), self.source, self._search_line, self.state, rows, drop
+        self.setLayout(column(*contents, grows=rows, margin=2 * SPACE))
 
     def _connect(self) -> None:
         self.source.changed.connect(self.show_source)

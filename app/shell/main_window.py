@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
-from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QWidget
+from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QWidget
 
 from terrarium.app.help.palette import Palette, PaletteSource
 from terrarium.app.home.home import SEEN, TIME_MACHINE_SEEN, Home
@@ -27,7 +27,7 @@ from terrarium.app.home.next_step import (
     NextStep,
 )
 from terrarium.app.home.quickstart_notice import QuickStartNotice
-from terrarium.app.kit.basics import column
+from terrarium.app.kit.basics import column, splitter
 from terrarium.app.kit.export_button import Exporter
 from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
 from terrarium.app.kit.help_mark import HelpRequested
@@ -93,10 +93,7 @@ class MainWindow(QMainWindow):
         self.pages = Pages(page_factories(session, theme))
         body = InTabOrder()
         status = StatusBar(session, self.preferences, body)  # the first in it, for Tab to come to it after all pages
-        self.beside = QSplitter()
-        self.beside.setChildrenCollapsible(False)
-        self.beside.addWidget(self.pages)
-        self.beside.setStretchFactor(0, 1)
+        self.beside = splitter(self.pages, grows=0)
         body.setLayout(column(self.top_bar, self.beside, status, spacing=0, grows=self.beside))
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)

@@ -9,9 +9,9 @@ from operator import attrgetter
 
 from PySide6.QtCore import QEvent, Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMessageBox, QWidget
 
-from terrarium.app.kit.basics import EmptyState, button, label, row, set_enabled, titled_card
+from terrarium.app.kit.basics import EmptyState, button, column, label, row, set_enabled, stacked, titled_card
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.record_table import Column, RecordTable
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -63,21 +63,14 @@ class TrashWindow(Dialog):
         close = button("Close", theme, self.close)
         for each in (self.restore_button, self.delete_button, self.empty_button, close):
             each.setAutoDefault(False)
-        self._body = QStackedWidget()
         self._empty = EmptyState("", "")
-        self._body.addWidget(self._empty)
-        self._body.addWidget(self.table)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
-        layout.setSpacing(SPACE + SPACE // 2)
-        layout.addLayout(row(label("Trash", "heading"), None, self.note))
-        layout.addWidget(
-            label(
-                f"What you delete is kept here for {KEPT_DAYS} days, and is then deleted for good.", "muted", wrap=True
-            )
-        )
-        layout.addWidget(titled_card("", self._body), 1)
-        layout.addLayout(row(self.restore_button, self.delete_button, None, self.empty_button, close))
+        self._body = stacked(self._empty, self.table)
+        head, card = row(label("Trash", "heading"), None, self.note), titled_card("", self._body)
+        about = f"What you delete is kept here for {KEPT_DAYS} days, and is then deleted for good."
+        buttons = row(self.restore_button, self.delete_button, None, self.empty_button, close)
+        contents = head, label(about, "muted", wrap=True), card, buttons
+        margin = (3 * SPACE, 2 * SPACE, 3 * SPACE, 2 * SPACE)
+        self.setLayout(column(*contents, spacing=SPACE + SPACE // 2, grows=card, margin=margin))
         QShortcut(QKeySequence(QKeySequence.StandardKey.Delete), self.table, self.ask_to_delete).setContext(
             Qt.ShortcutContext.WidgetShortcut
         )

@@ -9,6 +9,7 @@ from terrarium.app.kit.basics import EmptyState, button, column, frame, label, r
 from terrarium.app.kit.file_dialogs import reveal
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -51,8 +52,8 @@ class TokenizerTab(QWidget):
         self.new = button("New tokenizer", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
         self.bring = TokenizerImport(self._session, self._theme)
         self.bring.accept_drops_on(self.list.viewport())
-        head = row(label("Tokenizers", "subheading"), HelpMark("Tokenizer"), None)
-        return frame("card", head, self.list, row(self.new, self.bring, None), grows=self.list)
+        head, rows = row(label("Tokenizers", "subheading"), HelpMark("Tokenizer"), None), WholeRows(self.list)
+        return frame("card", head, rows, row(self.new, self.bring, None), grows=rows)
 
     def _empty_page(self) -> QWidget:
         first = button(

@@ -15,6 +15,7 @@ from terrarium.app.kit.basics import EmptyState, button, column, row, set_enable
 from terrarium.app.kit.file_dialogs import ask_save_path, reveal
 from terrarium.app.kit.inputs import line_edit
 from terrarium.app.kit.item_list import Item, ItemList
+from terrarium.app.kit.layout.whole_rows import WholeRows
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.models.chat.prompting import PromptSettings
 from terrarium.models.number_words import format_date
@@ -51,7 +52,8 @@ class ChatList(QFrame):
         self._none = EmptyState("No chats yet", "Your conversations are saved here.")
         clear = button("Show all chats", theme, self.search.clear, role="link", tip="Clear the search")
         self.no_match = EmptyState("Nothing found", "No chat contains all these words.", clear)
-        self._pages = stacked(self.list, self._none, self.no_match)
+        self._rows = WholeRows(self.list)
+        self._pages = stacked(self._rows, self._none, self.no_match)
         top = row(self.new, self.import_button, self.more, spacing=2, grows=self.new)
         self.setLayout(column(top, self.search, self._pages, grows=self._pages, margin=SPACE))
         self._connect()
@@ -95,7 +97,7 @@ class ChatList(QFrame):
         self.list.set_items([_item(entry) for entry in entries], self._conversation.chat.id)
         self._show_current()
         searching = bool(self.search.text().split())
-        self._pages.setCurrentWidget(self.list if entries else self.no_match if searching else self._none)
+        self._pages.setCurrentWidget(self._rows if entries else self.no_match if searching else self._none)
         self.listed.emit()
 
     @Slot()

@@ -145,3 +145,12 @@ def test_a_label_without_words_is_hidden(qtbot: QtBot) -> None:
     assert not words.isHidden()
     show_words(words, "")
     assert words.isHidden()
+
+
+def test_a_caption_and_its_tip_are_shown_verbatim(qtbot: QtBot) -> None:
+    editor = line_edit("R&D")
+    name = caption("R&D", editor, tip="As <b>typed</b>")
+    for widget in (editor, name):
+        qtbot.addWidget(widget)
+    assert name.text() == "R&&D", "with a buddy, one “&” would mark a key"
+    assert "&lt;b&gt;" in name.toolTip()
