@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
@@ -23,6 +23,7 @@ class ChartBase(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._is_pointed = False
         self._more: QToolButton | None = None  # made when the pointer comes: a page may have thirty charts
 
     # -- For subclasses ---------------------------------------------------------------------------------
@@ -89,8 +90,14 @@ class ChartBase(QWidget):
             event.accept()
             return True
         if event.type() in (QEvent.Type.Enter, QEvent.Type.Leave):
-            self._show_more(shown=event.type() == QEvent.Type.Enter)
+            self._is_pointed = event.type() == QEvent.Type.Enter
+            # Qt may crash when a child is shown or hidden while it tells widgets of the pointer.
+            QTimer.singleShot(0, self, self._follow_pointer)
         return super().event(event)
+
+    @Slot()
+    def _follow_pointer(self) -> None:
+        self._show_more(shown=self._is_pointed)
 
     def _show_more(self, *, shown: bool) -> None:
         if self._more is None and shown:

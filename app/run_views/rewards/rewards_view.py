@@ -38,6 +38,7 @@ from terrarium.models.metrics.intervals import wilson
 from terrarium.models.number_words import format_duration, format_percent
 from terrarium.models.runs.curve import Table
 
+_LEGEND = "Thin: each step. Thick: smoothed. Dots: on validation prompts. Shaded: the healthy range."
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
 """Minimum heights in lines of text: of the view, a tall and a small chart. If they do not fit, the view scrolls."""
 _TALLEST_LINES = 14
@@ -212,6 +213,7 @@ class RewardsView(QWidget):
         n_rows = (len(narrow) + 1) // 2 + len(wide)
         self._n_lines = max(_TALL_LINES * len(tall), _SMALL_LINES * n_rows, _LEAST_LINES)
         self._restyle()
+        beside.addWidget(label(_LEGEND, "caption", wrap=True))
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
         grid.setVerticalSpacing(SPACE)

@@ -83,7 +83,7 @@ def test_nothing_is_built_before_there_is_something_to_show(plot: PlotView) -> N
     assert plot.findChild(Chart) is plot.chart
 
 
-def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     plot.show_spec(SPEC)
     opened = list[QPoint]()
     monkeypatch.setattr(QMenu, "popup", lambda menu, at: opened.append(at))
@@ -94,8 +94,8 @@ def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, monkeypatch: pytes
     QApplication.sendEvent(ground, QContextMenuEvent(by_mouse, inside, ground.mapToGlobal(inside)))
     assert opened == [plot.mapToGlobal(corner), ground.mapToGlobal(inside)]
     QApplication.sendEvent(plot, QEvent(QEvent.Type.Enter))
+    qtbot.waitUntil(lambda: plot.findChild(QToolButton) is not None)
     button = plot.findChild(QToolButton)
-    assert button.isVisible()
     button.click()
     assert len(opened) == 3
     plot.copy_picture()

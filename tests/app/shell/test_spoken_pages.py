@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QAccessible
-from PySide6.QtWidgets import QAbstractItemView, QGraphicsView, QLabel, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QGraphicsView, QWidget
 
-from terrarium.app.kit.basics import why_disabled
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.session.remembered import EVERYTHING
 from terrarium.app.shell.extensions_window import ExtensionsWindow
