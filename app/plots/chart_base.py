@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt, QTimer, Slot
-from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication, QKeyEvent
+from PySide6.QtGui import QAction, QContextMenuEvent, QEnterEvent, QGuiApplication
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from terrarium.app.kit.chart_export import Columns, picture_of
@@ -81,19 +81,16 @@ class ChartBase(QWidget):
         is_by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
         self.menu().popup(self.mapToGlobal(self._corner()) if is_by_key else event.globalPos())
 
-    def uses_key(self, key: int) -> bool:
-        """Return whether a key does something in the chart, so that it is no shortcut of the page."""
-        return False
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self._is_pointed = True
+        # Qt may crash when a child is shown or hidden while it tells widgets of the pointer.
+        QTimer.singleShot(0, self, self._follow_pointer)
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self.uses_key(event.key()):
-            event.accept()
-            return True
-        if event.type() in (QEvent.Type.Enter, QEvent.Type.Leave):
-            self._is_pointed = event.type() == QEvent.Type.Enter
-            # Qt may crash when a child is shown or hidden while it tells widgets of the pointer.
-            QTimer.singleShot(0, self, self._follow_pointer)
-        return super().event(event)
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._is_pointed = False
+        QTimer.singleShot(0, self, self._follow_pointer)
 
     @Slot()
     def _follow_pointer(self) -> None:

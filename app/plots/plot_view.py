@@ -353,7 +353,7 @@ class PlotView(ChartBase):
         if click.button() == Qt.MouseButton.LeftButton and not click.double() and self.index is not None:
             self.chosen.emit(self.index)
 
-    def uses_key(self, key: int) -> bool:
+    def _uses_key(self, key: int) -> bool:
         if self._chart is None or not len(self.places):
             return False
         is_moved = self._chart.window is not None or self._chart.has_own_height
@@ -361,7 +361,7 @@ class PlotView(ChartBase):
         return key in (*_STRIDES, *_ZOOMS) or (is_read and key in _CHOOSE) or ((is_read or is_moved) and key in _WHOLE)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self._chart is None or not self.uses_key(event.key()):
+        if self._chart is None or not self._uses_key(event.key()):
             super().keyPressEvent(event)
             return
         key, n = Qt.Key(event.key()), len(self.places)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QContextMenuEvent, QEnterEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QToolButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -93,7 +93,7 @@ def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, qtbot: QtBot, monk
     QApplication.sendEvent(plot, QContextMenuEvent(by_key, corner, plot.mapToGlobal(corner)))
     QApplication.sendEvent(ground, QContextMenuEvent(by_mouse, inside, ground.mapToGlobal(inside)))
     assert opened == [plot.mapToGlobal(corner), ground.mapToGlobal(inside)]
-    QApplication.sendEvent(plot, QEvent(QEvent.Type.Enter))
+    QApplication.sendEvent(plot, QEnterEvent(*[QPointF(inside)] * 3))
     qtbot.waitUntil(lambda: plot.findChild(QToolButton) is not None)
     button = plot.findChild(QToolButton)
     button.click()
