@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
 from terrarium.app.kit.basics import label, plain_tip, row
 from terrarium.app.kit.export_button import ExportButton
 from terrarium.app.kit.help_mark import HelpLink, set_term
+from terrarium.app.kit.layout.tab_order import put_after, stops_of
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 
 
@@ -73,7 +74,10 @@ class PanelHead(QWidget):
         at = 3
         while (item := self._title_row.itemAt(at)) is not None and not isinstance(item.widget(), ExportButton):
             at += 1
+        last = self._title_row.itemAt(at - 1)
+        before = (last.widget() if last is not None else None) or self.help_button
         self._title_row.insertWidget(at, widget)
+        put_after(before, *stops_of(widget))
 
     def set_note(self, words: str) -> None:
         """Show a note about the current content, such as that the model was trained further; '' hides it."""

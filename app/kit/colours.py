@@ -1,4 +1,4 @@
-"""All colours of the light and the dark theme, by purpose, and Qt's palette."""
+"""All colours of the themes, by purpose, and Qt's palette."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from PySide6.QtGui import QColor, QPalette
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+CATEGORIES = ("#0072B2", "#B87B00", "#008F68", "#BA6093", "#3A8FC4", "#D55E00", "#948A00")
+"""Hues of Okabe and Ito, which can be told apart with any colour vision, dark enough for lines on a light ground."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Theme:
-    """The colours of the light or the dark theme, as '#RRGGBB', by purpose."""
+    """The colours of a theme, as '#RRGGBB', by purpose."""
 
     name: str
     window: str
@@ -20,6 +21,8 @@ class Theme:
     raised: str
     border: str
     border_strong: str
+    outline: str
+    """The border of what is typed into, or ticked: at least 3 to 1."""
     text: str
     muted: str
     hint: str
@@ -47,13 +50,13 @@ class Theme:
     validation: str = "#B85A00"
     query: str = "#0072B2"
     key: str = "#D55E00"
-    value: str = "#009E73"
-    categories: tuple[str, ...] = OKABE_ITO
+    value: str = "#009A70"
+    categories: tuple[str, ...] = CATEGORIES
 
     @property
     def dark(self) -> bool:
-        """Whether this is the dark theme."""
-        return self.name == "dark"
+        """Whether this is a dark theme."""
+        return self.name.endswith("dark")
 
     def color(self, role: str, alpha: float = 1.0) -> QColor:
         """Return the field `role` as a QColor with an `alpha` from 0 to 1."""
@@ -70,10 +73,11 @@ LIGHT = Theme(
     raised="#FFFFFF",
     border="#DCE3DA",
     border_strong="#B9C4B8",
+    outline="#7C877E",
     text="#19211B",
     muted="#566159",
     hint="#647067",
-    faint="#89948B",
+    faint="#7F8A81",
     accent="#2B7A4B",
     accent_hover="#236840",
     accent_pressed="#1C5634",
@@ -101,6 +105,7 @@ DARK = Theme(
     raised="#242B26",
     border="#2C342E",
     border_strong="#49544C",
+    outline="#6F7A72",
     text="#E8EDE9",
     muted="#9FAAA2",
     hint="#89948C",
@@ -128,6 +133,83 @@ DARK = Theme(
     value="#2BBF93",
     categories=("#56A8DC", "#E69F00", "#2BBF93", "#D98CB8", "#8CCBF0", "#E8853B", "#F0E442"),
 )
+
+
+CONTRAST_LIGHT = Theme(
+    name="contrast light",
+    window="#FFFFFF",
+    surface="#FFFFFF",
+    sunken="#F5F5F5",
+    raised="#FFFFFF",
+    border="#6B6B6B",
+    border_strong="#3D3D3D",
+    outline="#000000",
+    text="#000000",
+    muted="#2B2B2B",
+    hint="#404040",
+    faint="#4F4F4F",
+    accent="#00502A",
+    accent_hover="#003F20",
+    accent_pressed="#002E17",
+    accent_soft="#E3F4EA",
+    accent_line="#00502A",
+    on_accent="#FFFFFF",
+    danger="#8A0F00",
+    danger_soft="#FFF0ED",
+    warning="#573700",
+    warning_soft="#FFF6E0",
+    info="#00457A",
+    selection="#C4E8D2",
+    tooltip="#000000",
+    on_tooltip="#FFFFFF",
+    pill_a="#D6E6FA",
+    pill_b="#FCE9C4",
+    pill_text="#000000",
+    validation="#7A3B00",
+    query="#00457A",
+    key="#8A3300",
+    value="#005A42",
+    categories=("#00538A", "#8A5A00", "#006B4E", "#96386F", "#1F6F9E", "#A33F00", "#6B6300"),
+)
+
+CONTRAST_DARK = Theme(
+    name="contrast dark",
+    window="#000000",
+    surface="#000000",
+    sunken="#0D0D0D",
+    raised="#141414",
+    border="#8C8C8C",
+    border_strong="#BDBDBD",
+    outline="#FFFFFF",
+    text="#FFFFFF",
+    muted="#E0E0E0",
+    hint="#CCCCCC",
+    faint="#B8B8B8",
+    accent="#7BF0AE",
+    accent_hover="#A3F7C8",
+    accent_pressed="#58D68F",
+    accent_soft="#0B2E1C",
+    accent_line="#7BF0AE",
+    on_accent="#000000",
+    danger="#FFB0A6",
+    danger_soft="#3A100A",
+    warning="#FFD685",
+    warning_soft="#332300",
+    info="#9AD4FF",
+    selection="#14492F",
+    tooltip="#FFFFFF",
+    on_tooltip="#000000",
+    pill_a="#123F70",
+    pill_b="#523C00",
+    pill_text="#FFFFFF",
+    validation="#FFB870",
+    query="#7CC4F5",
+    key="#FFA366",
+    value="#4FE0B4",
+    categories=("#7CC4F5", "#FFB938", "#4FE0B4", "#F5AFD5", "#B5DFFA", "#FFA366", "#F7EC75"),
+)
+
+THEMES = {theme.name: theme for theme in (LIGHT, DARK, CONTRAST_LIGHT, CONTRAST_DARK)}
 
 
 def palette_of(theme: Theme) -> QPalette:

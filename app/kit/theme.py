@@ -20,7 +20,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
-from terrarium.app.kit.colours import DARK, LIGHT, Theme, palette_of
+from terrarium.app.kit.colours import LIGHT, THEMES, Theme, palette_of
 
 if TYPE_CHECKING:
     import pyqtgraph as pg
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 SPACE = 8
 """The layout grid in pixels: margins and gaps are multiples of it, or of half of it."""
 
-MODES = ("system", "light", "dark")
+MODES = ("system", *THEMES)
+_ICON = 16
+"""The side of an icon at the usual text size, in pixels."""
 HEADLINE_SIZE = 2.6
 """The size of a screen's main number, relative to text."""
-TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
+TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0)
 
 
 class ThemeProvider(QObject):
@@ -58,6 +60,7 @@ class ThemeProvider(QObject):
         self._style = ""
         app.setStyle("Fusion")
         app.styleHints().colorSchemeChanged.connect(self._on_system_scheme)
+        app.styleHints().accessibility().contrastPreferenceChanged.connect(self._on_system_scheme)
         self._apply()
 
     def apply_theme(self, window: QWidget) -> None:
@@ -79,6 +82,11 @@ class ThemeProvider(QObject):
         """The text size, as a factor of the system's."""
         return self._text_scale
 
+    @property
+    def icon_room(self) -> int:
+        """The side of the square that an icon needs in a small button, in pixels."""
+        return round(_ICON * self._text_scale) + 2
+
     def set_mode(self, mode: str) -> None:
         """Set the mode, one of MODES."""
         assert mode in MODES, mode
@@ -87,7 +95,7 @@ class ThemeProvider(QObject):
             self._apply()
 
     def set_text_scale(self, scale: float) -> None:
-        """Set the text size as a factor of the system's, clamped to 0.9 to 1.5."""
+        """Set the text size as a factor of the system's, clamped to 0.9 to 2."""
         scale = min(max(scale, TEXT_SCALES[0]), TEXT_SCALES[-1])
         if scale != self._text_scale:
             self._text_scale = scale
@@ -166,15 +174,19 @@ class ThemeProvider(QObject):
             self._apply()
 
     def _wanted(self) -> Theme:
-        if self._mode == "system":
-            dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
-            return DARK if dark else LIGHT
-        return DARK if self._mode == "dark" else LIGHT
+        if self._mode != "system":
+            return THEMES[self._mode]
+        hints = QGuiApplication.styleHints()
+        shade = "dark" if hints.colorScheme() == Qt.ColorScheme.Dark else "light"
+        more = hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast
+        return THEMES[f"contrast {shade}" if more else shade]
 
     def _apply(self) -> None:
         hints = QGuiApplication.styleHints()
-        scheme = {"dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light}.get(self._mode, Qt.ColorScheme.Unknown)
-        hints.setColorScheme(scheme)
+        if self._mode == "system":
+            hints.setColorScheme(Qt.ColorScheme.Unknown)
+        else:
+            hints.setColorScheme(Qt.ColorScheme.Dark if THEMES[self._mode].dark else Qt.ColorScheme.Light)
         self.theme = self._wanted()
         self._app.setPalette(palette_of(self.theme))
         self._app.setFont(self.font())
@@ -208,8 +220,9 @@ class ThemeProvider(QObject):
             "size_heading": f"{size * 1.25:.1f}pt",
             "size_title": f"{size * 1.9:.1f}pt",
             "size_headline": f"{size * HEADLINE_SIZE:.1f}pt",
-            "icon": f"{round(16 * self._text_scale)}px",
+            "icon": f"{round(_ICON * self._text_scale)}px",
             "icon_large": f"{round(22 * self._text_scale)}px",
+            "button": f"{max(20, round(_ICON * self._text_scale))}px",
             "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),
         }
         return Template((source / "terrarium.qss").read_text("utf-8")).substitute(colours)

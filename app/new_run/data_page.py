@@ -25,6 +25,7 @@ class RunDataPage(QWidget):
         self.run_preview = button("", theme, self._start_preview, icon="eye", role="primary")
         self.note = EmptyState("", "", self.run_preview)
         self._pages = Pages({"note": lambda: self.note, "panel": lambda: self.panel})
+        self._pages.page("note")  # now, for its place in the tab order
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)

@@ -98,7 +98,7 @@ class PlotView(ChartBase):
         self._summary: str | None = None
         self._is_styled = False
         self._description_due = QTimer(self, singleShot=True, interval=_DESCRIBE_MS)
-        self._description_due.timeout.connect(self._describe_now)
+        self._description_due.timeout.connect(self._set_description)
         self.head = PlotHead(title, role, tip, explained=self)
         self.title, self.unit, self.read_out = self.head.title, self.head.unit, self.head.read_out
         self.body = QHBoxLayout()
@@ -294,7 +294,7 @@ class PlotView(ChartBase):
         if i is not None:
             self.setAccessibleDescription(words)
         elif was_read:
-            self._describe_now()
+            self._set_description()
 
     def _show_ring(self, x: Floats, y: Floats) -> None:
         if self._ring is None:
@@ -318,12 +318,12 @@ class PlotView(ChartBase):
     def _describe_soon(self) -> None:
         """Describe the chart to screen readers: at first at once, then at most once a second while it grows."""
         if not self.accessibleDescription():
-            self._describe_now()
+            self._set_description()
         elif not self._description_due.isActive():
             self._description_due.start()
 
     @Slot()
-    def _describe_now(self) -> None:
+    def _set_description(self) -> None:
         if self.index is None:
             self.setAccessibleDescription(self.summary())
 

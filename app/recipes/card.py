@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QGridLayout
 
 from terrarium.app.kit.basics import button, label, set_role
 from terrarium.app.kit.file_dialogs import dropped_paths
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.recipes.outcome import RecipeOutcome, ScoredRun
 from terrarium.app.recipes.start_choices import StartChoices
@@ -63,6 +64,7 @@ class RecipeCard(Tile):
         self.open = button(f"Open the {what}…", theme, ask, icon="folder-open", tip="Details say where to get it")
         self.open.setAccessibleName(f"Open the {what} for {recipe.title}")
         self.buttons.insertWidget(0, self.open)
+        put_after(self.result, self.open, self.start, self.more)
         self._drop_problem = self._file_note = ""  # sentences
         self._checking = LatestTask(self)
         self._checking.done.connect(self._on_checked)

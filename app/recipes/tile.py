@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
 from terrarium.app.kit.layout.advanced_settings import RevealRequested
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize, SideBySide
+from terrarium.app.kit.layout.tab_order import put_after
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.recipes.recipe_progress import RecipeProgress
 from terrarium.app.session.session import Session
@@ -119,6 +120,7 @@ class Tile(QFrame):
         lines.addSpacing(SPACE)  # so that a ring of the guide around a button does not cover the text above
         self.buttons = row(self.start, self.more, None)
         lines.addLayout(self.buttons)
+        put_after(self.result, self.start, self.more)
         for widget in (self.result, *hidden):
             widget.hide()
         self._on_unfolded(False)

@@ -15,6 +15,7 @@ from terrarium.app.kit.basics import button, label, plain_tip, row, set_enabled
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.segments import Segments
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.setting_names.slot_words import with_labels
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.blocks import option_field
@@ -112,6 +113,7 @@ class SweepDialog(Dialog):
         axis.removed.connect(lambda: self._remove(axis))
         self._axes.append(axis)
         self._lines.addWidget(axis)
+        put_after(self._axes[-2].remove if len(self._axes) > 1 else self.n, *stops_in(axis))
         axis.values.setFocus()
         self._show()
 

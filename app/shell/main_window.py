@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QPaintEvent
-from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QPlainTextEdit, QSplitter, QWidget
 
 from terrarium.app.help.palette import Palette, PaletteSource
 from terrarium.app.home.home import SEEN, TIME_MACHINE_SEEN, Home
@@ -27,10 +27,12 @@ from terrarium.app.home.next_step import (
     NextStep,
 )
 from terrarium.app.home.quickstart_notice import QuickStartNotice
+from terrarium.app.kit.basics import column
 from terrarium.app.kit.export_button import Exporter
 from terrarium.app.kit.file_dialogs import dropped_models, dropped_texts
 from terrarium.app.kit.help_mark import HelpRequested
 from terrarium.app.kit.layout.pages import Pages
+from terrarium.app.kit.layout.tab_order import InTabOrder
 from terrarium.app.kit.logo import program_icon
 from terrarium.app.kit.theme import ThemeProvider
 from terrarium.app.session.session import Session
@@ -89,17 +91,13 @@ class MainWindow(QMainWindow):
         self.closing.agreed.connect(self.quit)
         self.top_bar: TopBar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
-        body = QWidget()
-        layout = QVBoxLayout(body)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.top_bar)
+        body = InTabOrder()
+        status = StatusBar(session, self.preferences, body)  # the first in it, for Tab to come to it after all pages
         self.beside = QSplitter()
         self.beside.setChildrenCollapsible(False)
         self.beside.addWidget(self.pages)
         self.beside.setStretchFactor(0, 1)
-        layout.addWidget(self.beside, 1)
-        layout.addWidget(StatusBar(session, self.preferences))
+        body.setLayout(column(self.top_bar, self.beside, status, spacing=0, grows=self.beside))
         self.setCentralWidget(body)
         self.toasts = Toasts(theme, self.pages)
         self.trash = TrashWindow(session.trash, theme, self)

@@ -19,7 +19,13 @@ from terrarium.app.session.session import Session
 from terrarium.models.number_words import format_percent
 from terrarium.models.settings.run_spec import DEVICE_NAMES
 
-_MODE_LABELS = {"system": "System", "light": "Light", "dark": "Dark"}
+_MODE_LABELS = {
+    "system": "System",
+    "light": "Light",
+    "dark": "Dark",
+    "contrast light": "High contrast, light",
+    "contrast dark": "High contrast, dark",
+}
 _DETAIL_LABELS = {SIMPLE: "Simple", EVERYTHING: "Everything"}
 _DEVICE_LABELS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _QUIT_LABELS = {"ask": "Ask what to do", "save": "Save it and quit"}
@@ -62,12 +68,12 @@ class Preferences(QObject):
         session.detail.changed.connect(self.changed)
         self.theme = Preference(
             title="Theme",
-            help="Light, dark, or whatever the system uses.",
+            help="Light, dark, of high contrast, or whatever the system uses.",
             choices=lambda: list(_MODE_LABELS.items()),
             value=lambda: theme.mode,
             choose=self._set_theme,
             changed=self.changed,
-            find_by="appearance colours colors dark mode",
+            find_by="appearance colours colors dark mode accessibility",
         )
         self.text_size = Preference(
             title="Text size",

@@ -150,9 +150,11 @@ class TopBar(QFrame):
 
     def show_current(self, name: str) -> None:
         """Mark Home or a tab as current; "" for none."""
-        self._group.setExclusive(False)
         for other, tab in self._buttons.items():
+            self._group.removeButton(tab)
+            tab.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # Qt lets Tab lead only to the checked one of a group
             tab.setChecked(other == name)
             icon = next(icon for tab_name, _, icon, _ in (_HOME_TAB, *TABS) if tab_name == other)
             self._theme.set_icon(tab, icon, "accent" if other == name else "muted")
-        self._group.setExclusive(bool(name))
+        for tab in self._buttons.values() if name else ():
+            self._group.addButton(tab)

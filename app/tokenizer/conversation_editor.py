@@ -34,7 +34,8 @@ class ConversationEditor(QWidget):
         self.turns: list[_Turn] = []
         self._turns = column()
         add = button("Add a turn", theme, self.add_turn, icon="plus", role="quiet", tip="Add the next turn")
-        self.setLayout(column(scrolling(group(self._turns, row(add, None), None))))
+        self._area = scrolling(group(self._turns, row(add, None), None))
+        self.setLayout(column(self._area))
         for message in messages:
             self._append(message["role"], message["content"])
 
@@ -92,6 +93,8 @@ class _Turn(QFrame):
         self.count = label("", "caption")
         self.editor = _TurnEditor(text)
         remove = button("", theme, self.removed.emit, icon="x", role="quiet-icon", tip="Remove this turn")
+        self.stops = (self.roles, remove, self.editor)
+        """Its tab stops, in order."""
         head = row(self.roles, self.count, None, remove)
         self.setLayout(column(head, self.editor, spacing=SPACE // 2, margin=(2 * SPACE, SPACE, SPACE, SPACE)))
         self.roles.currentIndexChanged.connect(self._on_role)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from terrarium.app.chat.archive.message_tree import Message
-from terrarium.app.kit.basics import add_menu, button, explain, label
+from terrarium.app.kit.basics import add_menu, button, explain, label, row
 from terrarium.app.kit.theme import ThemeProvider
 
 _SIZE = QSize(28, 26)
-"""The size of a button with only an icon."""
+"""The least size of a button with only an icon."""
 
 
 class MessageActions(QWidget):
@@ -42,6 +42,7 @@ class MessageActions(QWidget):
     def __init__(self, theme: ThemeProvider, *, of_reply: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._icons: list[QPushButton] = []
         self._versions: tuple[str, ...] = ()
         self._shown = 0
         what = "reply" if of_reply else "message"
@@ -82,9 +83,8 @@ class MessageActions(QWidget):
             (self.drafted, self.drafted_requested),
             (self.reveal, self.reveal_requested),
         )
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        layout = row(spacing=2)
+        self.setLayout(layout)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         for widget in (self.older, self.version, self.newer):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -96,10 +96,18 @@ class MessageActions(QWidget):
             widget.hide()
         self.drawn.hide()
         self.drafted.hide()
+        theme.theme_changed.connect(self._fit)
+        self._fit()
+
+    @Slot()
+    def _fit(self) -> None:
+        side = self._theme.icon_room
+        for each in self._icons:
+            each.setFixedSize(_SIZE.expandedTo(QSize(side, side)))
 
     def _small(self, icon: str, tip: str = "", on_click: object = None) -> QPushButton:
         made = button("", self._theme, icon=icon, role="quiet-icon", tip=tip)
-        made.setFixedSize(_SIZE)
+        self._icons.append(made)
         if callable(on_click):
             made.clicked.connect(lambda: on_click())
         return made

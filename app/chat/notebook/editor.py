@@ -55,6 +55,7 @@ class NotebookEditor(QPlainTextEdit):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self.setTabChangesFocus(True)
         self.generation = 0
         """The number of the current generation, whose tokens respond to the pointer."""
         self._hovered = -1

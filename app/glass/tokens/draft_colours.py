@@ -21,7 +21,7 @@ def draft_colours(theme: ThemeProvider, outcome: str) -> tuple[QColor, QColor] |
     if outcome not in _COLOURS:
         return None
     colour, ground = QColor(_COLOURS[outcome]), QColor(theme.theme.surface)
-    share = _STRENGTH[theme.theme.name]
+    share = _STRENGTH["dark" if theme.theme.dark else "light"]
     channels = ((colour.red(), ground.red()), (colour.green(), ground.green()), (colour.blue(), ground.blue()))
     mixed = QColor(*(round(share * a + (1 - share) * b) for a, b in channels))
     return mixed, readable_on(mixed)

@@ -13,7 +13,7 @@ from terrarium.app.kit.basics import column
 from terrarium.app.kit.help_mark import set_term
 from terrarium.app.kit.layout.advanced_settings import HasDetail, MoreLink
 from terrarium.app.kit.layout.pages import Pages
-from terrarium.app.kit.layout.tab_order import put_after, stops_in
+from terrarium.app.kit.layout.tab_order import put_after, stops_of
 from terrarium.app.kit.theme import SPACE
 
 _SPARED = 18  # pixels of padding that a compact tab saves (see the style sheet)
@@ -168,7 +168,10 @@ class Views(QWidget):
     def _on_page_made(self, name: str, page: QWidget) -> None:
         """Set the glossary term of a new page, and move it after the bar in the tab order, instead of last."""
         set_term(page, self._terms[name])
-        put_after(self.more if self.more.isVisible() else self.bar, *stops_in(page))
+        items = (self.top.itemAt(i) for i in range(1, self.top.count()))
+        widgets = (*(item.widget() for item in items if item is not None), page)
+        stops = [stop for widget in widgets if widget is not None for stop in stops_of(widget)]
+        put_after(self.bar, *stops)
 
 
 class Side(QWidget):

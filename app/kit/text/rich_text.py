@@ -216,8 +216,8 @@ class RichText(QTextBrowser):
             if i < len(codes):
                 area = self._code_area(codes[i].cursor.block())
                 height = code_head(self._theme) - 2
-                widget.setFixedSize(30, height)
-                widget.move(area.right() - 32, area.top() + 2)
+                widget.setFixedSize(max(30, self._theme.icon_room), height)
+                widget.move(area.right() - widget.width() - 2, area.top() + 2)
 
     def _copy_code(self, index: int) -> None:
         assert self._writer is not None

@@ -26,6 +26,7 @@ class TextBox(QPlainTextEdit):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setTabChangesFocus(True)
         self._full_text: str | None = None
         self._last_text: str | None = ""
         self.textChanged.connect(self._on_edited)

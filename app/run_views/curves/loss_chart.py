@@ -99,6 +99,7 @@ class LossChart(RunChart):
         for each in QUANTITIES:
             self.quantities.addItem(each.label)
         self.quantities.setAccessibleName("Unit of the loss")
+        self.quantities.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.quantities.setToolTip(
             plain_tip(
                 "Perplexity is e to the loss: how many tokens the model hesitates between. Bits per byte do not depend "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 from terrarium.app.kit.basics import button, label, plain_tip, row, set_role, titled_card
 from terrarium.app.kit.help_mark import HelpMark
 from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.setting_names.code_outcomes import OUTCOME_TONES, SANDBOX
 from terrarium.app.kit.setting_names.terms import term_of_words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
@@ -213,6 +215,9 @@ class ScoresSummary(QWidget):
             card.setVisible(name in self._shown)
         for i, name in enumerate(self._shown):
             self._columns[i % n].addWidget(self._cards[name])
+        stops = [stop for i in range(n) for name in self._shown[i::n] for stop in stops_in(self._cards[name])]
+        for one, other in itertools.pairwise(stops):
+            put_after(one, other)
         for i, column in enumerate(self._columns):
             column.addStretch(1)
             self._grid.setColumnStretch(i, 1 if i < n else 0)

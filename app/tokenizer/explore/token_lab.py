@@ -42,7 +42,6 @@ class TokenLab(QSplitter):
         self.editor = named(TextBox(), "Text")
         self.editor.setProperty("role", "mono")
         self.editor.setPlaceholderText("Type or paste a text")
-        self.editor.setTabChangesFocus(True)
         self.editor.viewport().setMouseTracking(True)
         self.editor.viewport().installEventFilter(self)
         self.view = TokenView(theme)

@@ -13,6 +13,7 @@ from terrarium.app.kit.forms.config_form import ConfigForm
 from terrarium.app.kit.forms.editors import IntBox
 from terrarium.app.kit.forms.slot_row import ROW_MARGIN
 from terrarium.app.kit.inputs import caption, choice, fill_choice, grid, line_edit, named, progress_bar, show_progress
+from terrarium.app.kit.layout.tab_order import put_after, stops_in
 from terrarium.app.kit.setting_names.value_words import words
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
@@ -153,6 +154,7 @@ class TokenizerTrainer(QWidget):
         self.options.changed.connect(lambda _: self._on_choice())
         self.options.problem_changed.connect(lambda _: self._on_choice())
         self._options_box.addWidget(self.options)
+        put_after(self.name, *stops_in(self.options))
         self._about_kind.setText(_KIND_TIPS[kind] + ".")
         self._on_choice()
 

@@ -11,6 +11,7 @@ from terrarium.app.kit.basics import button, column, group, label, row, stacked
 from terrarium.app.kit.inputs import progress_bar, show_progress
 from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.layout.flow_layout import wrapping
+from terrarium.app.kit.layout.relayout_on_resize import RelayoutOnResize
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.session.session import Session
 from terrarium.app.tokenizer.corpus_picker import CorpusPicker
@@ -59,6 +60,11 @@ class FrequencyBar(QWidget):
         counting.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)  # as high as the other page
         self._pages = stacked(choosing, counting)
         self.setLayout(column(self._pages, self.note, spacing=SPACE // 2))
+        RelayoutOnResize(self, self._fit)
+
+    def _fit(self) -> None:
+        """Be as high as the wrapped words need: a splitter does not ask for it."""
+        self.setMinimumHeight(self.heightForWidth(self.width()))
 
     @property
     def is_busy(self) -> bool:

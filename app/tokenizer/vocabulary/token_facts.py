@@ -17,7 +17,7 @@ from terrarium.models.tokenizers.vocabulary.token_counts import USE_NAMES, USES,
 from terrarium.models.tokenizers.vocabulary.token_types import TYPES
 from terrarium.models.tokenizers.vocabulary.vocabulary import Vocabulary, VocabularyEntry
 
-_HINT = "Click a token, or select one with the arrow keys, to see its details."
+_HINT = "Choose a token to see its details."
 _MAX_MADE = 12
 _MAX_IN_TIP = 400  # characters
 _WIDEST = 148  # pixels at the default text size, for text that cannot wrap

@@ -104,17 +104,3 @@ def end_process(status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-@contextlib.contextmanager
-def join() -> Iterator[ProcessGroup]:
-    """Yield the process group for the block: torchrun's, or this process alone."""
-    if not is_distributed():
-        yield SINGLE_PROCESS
-        return
-    # Imports torch.distributed, which a single process does not need:
-    from terrarium.models.training.parallel.distributed import DistributedGroup
-
-    process_group = DistributedGroup.begin()
-    yield process_group
-    process_group.end()  # not after an error: it would wait for processes that have ended

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QColor, QImage
@@ -20,8 +23,9 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from terrarium.app.kit import theme as theme_module
 from terrarium.app.kit.basics import button, column, label
-from terrarium.app.kit.colours import DARK, LIGHT, Theme, palette_of
+from terrarium.app.kit.colours import DARK, LIGHT, THEMES, Theme, palette_of
 from terrarium.app.kit.theme import TEXT_SCALES, ThemeProvider
 from terrarium.app.run_views.curves.loss_chart import LossChart
 
@@ -41,28 +45,64 @@ def contrast(a: str, b: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+GROUNDS = ("window", "surface", "sunken", "raised")
+WORDS = ("text", "muted", "hint", "accent", "danger", "warning", "info")
+WORDS_ON = (
+    ("on_accent", "accent"),
+    ("on_accent", "accent_hover"),
+    ("on_accent", "accent_pressed"),
+    ("accent", "accent_soft"),
+    ("text", "accent_soft"),
+    ("muted", "accent_soft"),
+    ("warning", "warning_soft"),
+    ("danger", "danger_soft"),
+    ("on_tooltip", "tooltip"),
+    ("text", "selection"),
+    ("pill_text", "pill_a"),
+    ("pill_text", "pill_b"),
+)
+"""Text and the ground that only it stands on."""
+LINES = ("faint", "outline", "accent", "danger", "warning", "info", "validation", "query", "key", "value")
+"""Colours of chart lines, marks, and borders of what is typed into or ticked."""
+EACH_THEME = pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+
+
+@EACH_THEME
 def test_words_are_readable_on_every_ground(theme: Theme) -> None:
-    for ground in (theme.window, theme.surface, theme.sunken, theme.raised):
-        for words in (theme.text, theme.muted, theme.hint, theme.accent, theme.danger, theme.warning):
-            assert contrast(words, ground) >= 4.5, (words, ground)
-    for words, ground in (
-        (theme.on_accent, theme.accent),
-        (theme.on_accent, theme.accent_hover),
-        (theme.accent, theme.accent_soft),
-        (theme.warning, theme.warning_soft),
-        (theme.danger, theme.danger_soft),
-        (theme.on_tooltip, theme.tooltip),
-        (theme.text, theme.selection),
-        (theme.pill_text, theme.pill_a),
-        (theme.pill_text, theme.pill_b),
-    ):
-        assert contrast(words, ground) >= 4.5, (words, ground)
+    least = 7 if theme.name.startswith("contrast") else 4.5  # AAA and AA of WCAG 2.2
+    for words, ground in (*itertools.product(WORDS, GROUNDS), *WORDS_ON):
+        assert contrast(getattr(theme, words), getattr(theme, ground)) >= least, (words, ground)
+
+
+@EACH_THEME
+def test_lines_and_marks_can_be_seen_on_every_ground(theme: Theme) -> None:
+    more = ("border", "border_strong") if theme.name.startswith("contrast") else ()  # elsewhere they only decorate
+    colours = [*theme.categories, *(getattr(theme, role) for role in (*LINES, *more))]
+    for colour, ground in itertools.product(colours, GROUNDS):
+        assert contrast(colour, getattr(theme, ground)) >= 3, (colour, ground)
     assert contrast(theme.border_strong, theme.surface) >= 1.5
-    assert contrast(theme.validation, theme.surface) >= 3
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("scheme", [Qt.ColorScheme.Light, Qt.ColorScheme.Dark])
+@pytest.mark.parametrize("contrast", [Qt.ContrastPreference.NoPreference, Qt.ContrastPreference.HighContrast])
+def test_the_systems_contrast_is_followed(
+    theme: ThemeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: Qt.ColorScheme,
+    contrast: Qt.ContrastPreference,
+) -> None:
+    hints = SimpleNamespace(
+        colorScheme=lambda: scheme,
+        setColorScheme=lambda scheme: None,
+        accessibility=lambda: SimpleNamespace(contrastPreference=lambda: contrast),
+    )
+    monkeypatch.setattr(theme_module, "QGuiApplication", SimpleNamespace(styleHints=lambda: hints))
+    theme.set_mode("system")
+    assert theme.theme.dark == (scheme == Qt.ColorScheme.Dark)
+    assert theme.theme.name.startswith("contrast") == (contrast == Qt.ContrastPreference.HighContrast)
+
+
+@EACH_THEME
 def test_placeholders_are_readable(theme: Theme) -> None:
     palette = palette_of(theme)
     assert contrast(palette.placeholderText().color().name(), palette.base().color().name()) >= 4.5
@@ -119,8 +159,8 @@ def test_text_size_stays_between_its_limits(theme: ThemeProvider, qapp: QApplica
     usual = qapp.font().pointSizeF()
     theme.set_text_scale(9.0)
     assert theme.text_scale == TEXT_SCALES[-1]
-    assert qapp.font().pointSizeF() == pytest.approx(1.5 * usual)
-    assert theme.mono_font().pointSizeF() == pytest.approx(1.5 * usual)
+    assert qapp.font().pointSizeF() == pytest.approx(TEXT_SCALES[-1] * usual)
+    assert theme.mono_font().pointSizeF() == pytest.approx(TEXT_SCALES[-1] * usual)
     theme.set_text_scale(0.1)
     assert theme.text_scale == TEXT_SCALES[0]
 

@@ -56,9 +56,9 @@ Until = Callable[[Callable[[], bool]], None]
 Pages = Iterator[tuple[str, QWidget]]
 Sizes = tuple[tuple[int, int], ...]
 
-SIZES: dict[float, Sizes] = {1.0: ((1280, 720), (1440, 900)), 1.5: ((960, 600),)}
-"""Text scale → sizes of the window in pixels: the usual ones, and the least room for the largest text. What fits into
-that fits with smaller text."""
+SIZES: dict[float, Sizes] = {1.0: ((1280, 720), (1440, 900)), 1.5: ((960, 600),), 2.0: ((1280, 720),)}
+"""Text scale → sizes of the window in pixels: the usual ones, and the least room for large text. What fits into that
+fits with smaller text."""
 _TOLERANCE = 2
 """Pixels: a style rounds, and a frame may lie on its neighbour's edge."""
 _PADDING = 16

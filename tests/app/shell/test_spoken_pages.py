@@ -26,6 +26,7 @@ BUTTONS = {Role.Button, Role.ButtonMenu, Role.ButtonDropDown, Role.CheckBox, Rol
 CONTROLS = BUTTONS | {Role.ComboBox, Role.EditableText, Role.SpinBox, Role.Slider, Role.PageTab}
 NAMED = CONTROLS | {Role.Graphic, Role.Chart, Role.Table, Role.List, Role.Tree, Role.ProgressBar, Role.Dialog}
 """Roles that mean nothing without a name."""
+KEYS = re.compile("keys|Enter|[Ll]eft and right|[Uu]p and down")
 
 
 def test_everything_has_a_name(window: MainWindow, until: Until, text_file: Path) -> None:
@@ -84,9 +85,8 @@ def complaints(told: list[Spoken]) -> Iterator[str]:
             yield f"{about(each)} has no name in words"
         if each.role == Role.ComboBox and not each.description and not is_labelled(each):
             yield f"{about(each)} says what is chosen, but not of what"
-        if each.tab and each.widget is not None and is_painted(each.widget) and each.role not in CONTROLS:
-            if not re.search("keys|Enter|[Ll]eft and right|[Uu]p and down", f"{each.name} {each.description}"):
-                yield f"{about(each)} does not say which keys it takes"
+        if is_painted_stop(each) and not KEYS.search(f"{each.name} {each.description}"):
+            yield f"{about(each)} does not say which keys it takes"
     for (_, name), buttons in in_groups(told).items():
         if len(buttons) > 1:
             yield f"{len(buttons)} buttons are called {name!r}: {about(buttons[0])}"
@@ -117,6 +117,11 @@ def is_labelled(each: Spoken) -> bool:
     """Whether a label stands for a widget. On Linux, Qt tells nothing else of what a choice is called."""
     interface = QAccessible.queryAccessibleInterface(each.widget)
     return any(flag == QAccessible.RelationFlag.Label for _, flag in interface.relations())
+
+
+def is_painted_stop(each: Spoken) -> bool:
+    """Whether Tab leads to a widget that draws itself and handles keys of its own."""
+    return bool(each.tab) and each.widget is not None and is_painted(each.widget) and each.role not in CONTROLS
 
 
 def is_painted(widget: QWidget) -> bool:

@@ -13,7 +13,8 @@ from terrarium.models.events import TrainMetrics
 from terrarium.models.library.library import Library
 from terrarium.models.runs.run_folder import RunFolder
 from terrarium.models.training.follow import follow
-from terrarium.models.training.parallel.process_group import ProcessGroup, end_process, join
+from terrarium.models.training.parallel.join import join
+from terrarium.models.training.parallel.process_group import ProcessGroup, end_process
 from terrarium.models.training.trainer import Trainer
 from tests import ROOT
 
