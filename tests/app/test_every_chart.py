@@ -53,6 +53,7 @@ ON_PAGES = (
     "TrackedLines",
     "WinMatrix",
     "PlotView",
+    "ReliabilityCurve",
 )
 """Charts without a recipe below: tests/app/shell/test_every_page_fits.py meets them, or their own tests read them."""
 Make = Callable[[ThemeProvider], ChartBase]
