@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt
-from PySide6.QtGui import QAction, QContextMenuEvent, QGuiApplication, QKeyEvent
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, Qt, QTimer, Slot
+from PySide6.QtGui import QAction, QContextMenuEvent, QEnterEvent, QGuiApplication
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from terrarium.app.kit.chart_export import Columns, picture_of
@@ -23,6 +23,7 @@ class ChartBase(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._is_pointed = False
         self._more: QToolButton | None = None  # made when the pointer comes: a page may have thirty charts
 
     # -- For subclasses ---------------------------------------------------------------------------------
@@ -80,17 +81,20 @@ class ChartBase(QWidget):
         is_by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
         self.menu().popup(self.mapToGlobal(self._corner()) if is_by_key else event.globalPos())
 
-    def uses_key(self, key: int) -> bool:
-        """Return whether a key does something in the chart, so that it is no shortcut of the page."""
-        return False
+    def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
+        self._is_pointed = True
+        # Qt may crash when a child is shown or hidden while it tells widgets of the pointer.
+        QTimer.singleShot(0, self, self._follow_pointer)
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self.uses_key(event.key()):
-            event.accept()
-            return True
-        if event.type() in (QEvent.Type.Enter, QEvent.Type.Leave):
-            self._show_more(shown=event.type() == QEvent.Type.Enter)
-        return super().event(event)
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._is_pointed = False
+        QTimer.singleShot(0, self, self._follow_pointer)
+
+    @Slot()
+    def _follow_pointer(self) -> None:
+        self._show_more(shown=self._is_pointed)
 
     def _show_more(self, *, shown: bool) -> None:
         if self._more is None and shown:

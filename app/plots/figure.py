@@ -99,9 +99,11 @@ class Figure(ChartBase):
         self.set_spot(self.spot_at(event.position()))
 
     def enterEvent(self, event: QEnterEvent) -> None:
+        super().enterEvent(event)
         self.set_spot(self.spot_at(event.position()))
 
     def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
         self.set_spot(None)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
@@ -114,9 +116,6 @@ class Figure(ChartBase):
         self._shows_focus = False
         self.set_spot(None)
         super().focusOutEvent(event)
-
-    def uses_key(self, key: int) -> bool:
-        return self.spot is not None and (key == Qt.Key.Key_Escape or key in _KEYS)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         columns, rows = self._shape()

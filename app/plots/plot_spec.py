@@ -203,11 +203,21 @@ class PlotSpec:
         every = [each.x[np.isfinite(each.y)] for each in self.series]
         return np.unique(np.concatenate(every)) if every else NONE
 
-    def heights_between(self, first: float, last: float) -> tuple[float, float]:
-        """Return the y range of the points between two x; it includes zero."""
-        values = self.values_between(first, last)
-        low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
-        return (low, high) if high > low else (0.0, 1.0)
+    def y_between(self, first: float, last: float, *, above_zero: bool = False) -> tuple[float, float]:
+        """Return the y range of the part between two x: `y_range`, or that of the points and zero.
+
+        Args:
+            above_zero: for a logarithmic axis, leave out what is not positive.
+        """
+        values = self.values_between(first, last) if self.y_range is None or above_zero else NONE
+        if self.y_range is None:
+            low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+            low, high = (low, high) if high > low else (0.0, 1.0)
+        else:
+            low, high = self.y_range(first, last) if callable(self.y_range) else self.y_range
+        if above_zero and low <= 0:
+            low = float(values[values > 0].min()) if (values > 0).any() else max(high, 1e-300) / 10
+        return low, max(high, 2 * low) if above_zero else high
 
     def values_between(self, first: float, last: float) -> Floats:
         """Return all finite y of the series that set the range, and of their intervals, between two x."""

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import html
 import math
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPoint, QPointF, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAction, QFocusEvent, QFontMetrics, QKeyEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
-from terrarium.app.kit.basics import label, plain_tip, row
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.help_mark import help_marks
-from terrarium.app.kit.labels import ElidedLabel
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.chart import Chart
 from terrarium.app.plots.chart_base import ChartBase, is_by_key
 from terrarium.app.plots.curve_points import Floats
+from terrarium.app.plots.plot_head import Entry, PlotHead
 from terrarium.app.plots.plot_spec import NONE, PlotSpec
-from terrarium.app.plots.point_marks import Arrows, place_above, place_labels
+from terrarium.app.plots.point_marks import Arrows, place_names
 from terrarium.app.plots.reference_line import ReferenceLine
 from terrarium.app.plots.series_items import BandItem, ReadOutBox, SeriesItems, sample_of
 
 _DESCRIBE_MS = 1000
+"""Milliseconds between descriptions of a live chart for screen readers."""
+_SHORT = 64
+"""Pixels of a read-out that are always shown."""
 _NEAR = 24
 """Pixels within which the pointer finds a ringed point."""
 _STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
@@ -91,39 +91,25 @@ class PlotView(ChartBase):
         self.items: list[SeriesItems] = []
         self.goal_lines: list[ReferenceLine] = []
         self._bands: list[BandItem] = []
-        self._names: list[QLabel] = []
         self._is_boxed = is_boxed
         self._box: ReadOutBox | None = None
         self._arrows: Arrows | None = None
         self._ring: pg.ScatterPlotItem | None = None
         self._summary: str | None = None
+        self._is_styled = False
         self._description_due = QTimer(self, singleShot=True, interval=_DESCRIBE_MS)
         self._description_due.timeout.connect(self._set_description)
-        self.title = title if isinstance(title, QWidget) else label(title, role)
-        self.title.setToolTip(plain_tip(tip) if tip else self.title.toolTip())
-        self.unit, self.read_out = label("", "caption"), ElidedLabel()
-        self.read_out.setProperty("role", "small")
-        self.read_out.alignment = Qt.AlignmentFlag.AlignRight
-        self._legend = QHBoxLayout()
-        self._legend.setSpacing(2 * SPACE)
-        self._legend.setContentsMargins(SPACE, 0, 0, 0)
-        self.head, self.body = QHBoxLayout(), QHBoxLayout()
+        self.head = PlotHead(title, role, tip, explained=self)
+        self.title, self.unit, self.read_out = self.head.title, self.head.unit, self.head.read_out
+        self.body = QHBoxLayout()
         self._build()
         self.show_unit(unit)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if isinstance(title, str):
             self.set_name(title)
-            if not title:
-                self.title.hide()
         theme.theme_changed.connect(self._on_theme)
 
     def _build(self) -> None:
-        marks = help_marks(self.title.text(), self) if isinstance(self.title, QLabel) else []
-        self.head.setSpacing(SPACE)
-        self.head.addLayout(row(self.title, *marks, spacing=SPACE // 2))
-        self.head.addWidget(self.unit)
-        self.head.addLayout(self._legend)
-        self.head.addWidget(self.read_out, 1)
         self.body.setSpacing(SPACE // 2)
         self._empty = QWidget()
         self.body.addWidget(self._empty, 1)
@@ -145,14 +131,11 @@ class PlotView(ChartBase):
 
     def set_title(self, title: str) -> None:
         """Change the heading."""
-        assert isinstance(self.title, QLabel)
-        self.title.setText(title)
-        self.title.setVisible(bool(title))
+        self.head.set_title(title)
 
     def show_unit(self, unit: str) -> None:
         """Show a unit, or another short note, beside the title; "" for none."""
-        self.unit.setText(unit)
-        self.unit.setVisible(bool(unit))
+        self.head.show_unit(unit)
 
     def show_x(self, *, shown: bool) -> None:
         """Show the numbers and the title of the x axis; of charts in a stack, only the lowest needs them."""
@@ -180,9 +163,8 @@ class PlotView(ChartBase):
             chart.setMinimumHeight(self._least)
             chart.show_x(shown=self._has_x)
             chart.scrolls_page = self._is_boxed
-            self.body.replaceWidget(self._empty, chart)
-            self.body.setStretchFactor(chart, 1)
-            self._empty.deleteLater()
+            self._empty.hide()  # not deleted: PySide would take the viewport of another widget for deleted, too
+            self.body.insertWidget(0, chart, 1)
             if self._is_boxed:
                 self._box = ReadOutBox()
                 chart.addItem(self._box)
@@ -201,7 +183,6 @@ class PlotView(ChartBase):
 
     def show_spec(self, spec: PlotSpec) -> None:
         """Draw a spec instead of the current one. The place that is read stays, if there still is one."""
-        is_first = self._chart is None
         self.spec, self._places, self._summary = spec, None, None
         if spec.title:
             self.set_title(spec.title)
@@ -223,32 +204,31 @@ class PlotView(ChartBase):
             across = tuple(None if x is None else self.across(x) for x in (each.x, each.x_low, each.x_high))
             up = tuple(None if y is None else self.up(y) for y in (each.y, each.low, each.high))
             item.show(each, (across[0], *up, *across[1:]))
-        if spec.arrows:
+        if spec.arrows or self._arrows is not None:
             self._show_arrows(spec)
         self._show_goals(chart)
         chart.set_marks(self.across(np.asarray(spec.marks, np.float64)).tolist(), spec.ticks)
         chart.say(spec.message)
         chart.show_scales(any(len(each.x) for each in spec.series))
-        if is_first:
+        if not self._is_styled:
+            self._is_styled = True
             self.restyle()
         else:
             self._write_legend()
             chart.set_margins(*self._free())
-        first, last = spec.shown_range()
-        ends = self.across(np.array([first, last])).tolist()
-        chart.show_range((ends[0], ends[1]), self._heights)
+        first, last = self.across(np.array(spec.shown_range())).tolist()
+        chart.show_range((first, last), self._heights)
         self.show_point(self.index)
         if self.index is None:
             self._describe_soon()
         self._place_names()
 
     def _show_arrows(self, spec: PlotSpec) -> None:
-        assert spec.heights is not None, "arrows go from place to place"
         if self._arrows is None:
             self._arrows = Arrows(self._theme)
             self.chart.addItem(self._arrows)
-        points = [QPointF(*point) for point in zip(self.across(self.places), self.up(spec.heights), strict=True)]
-        self._arrows.show([(points[first], points[last]) for first, last in spec.arrows])
+        x, y = self.across(self.places), NONE if spec.heights is None else self.up(spec.heights)
+        self._arrows.show([(QPointF(x[i], y[i]), QPointF(x[j], y[j])) for i, j in spec.arrows])
 
     def _show_goals(self, chart: Chart) -> None:
         goals, bands = self.spec.goals, self.spec.bands
@@ -283,18 +263,10 @@ class PlotView(ChartBase):
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
         """Return the y range between two x, all in chart coordinates."""
-        spec = self.spec
-        if spec.is_log_x:
+        if self.spec.is_log_x:
             first, last = 10**first, 10**last
-        given = spec.y_range if spec.y_range is not None else spec.heights_between
-        low, high = given(first, last) if callable(given) else given
-        if not self.is_log:
-            return low, high
-        if low <= 0:
-            values = spec.values_between(first, last)
-            low = float(values[values > 0].min(initial=math.inf))
-        low = low if math.isfinite(low) else max(high, 1e-300) / 10
-        return math.log10(low), math.log10(max(high, 2 * low))
+        low, high = self.spec.y_between(first, last, above_zero=self.is_log)
+        return (math.log10(low), math.log10(high)) if self.is_log else (low, high)
 
     # -- Reading ----------------------------------------------------------------------------------------
 
@@ -381,7 +353,7 @@ class PlotView(ChartBase):
         if click.button() == Qt.MouseButton.LeftButton and not click.double() and self.index is not None:
             self.chosen.emit(self.index)
 
-    def uses_key(self, key: int) -> bool:
+    def _uses_key(self, key: int) -> bool:
         if self._chart is None or not len(self.places):
             return False
         is_moved = self._chart.window is not None or self._chart.has_own_height
@@ -389,7 +361,7 @@ class PlotView(ChartBase):
         return key in (*_STRIDES, *_ZOOMS) or (is_read and key in _CHOOSE) or ((is_read or is_moved) and key in _WHOLE)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self._chart is None or not self.uses_key(event.key()):
+        if self._chart is None or not self._uses_key(event.key()):
             super().keyPressEvent(event)
             return
         key, n = Qt.Key(event.key()), len(self.places)
@@ -478,28 +450,13 @@ class PlotView(ChartBase):
         """Place the names of lines and points for the visible part."""
         for line in self.goal_lines:
             line.place()
-        view = self.chart.getPlotItem().getViewBox()
-        named = list[tuple[pg.TextItem, QPointF]]()
-        for item in (item for item in self.items if item.labels):
-            labelled = [(name, QPointF(x, y)) for name, x, y in zip(item.labels, *self._labelled(item), strict=True)]
-            if item.series.kind == "bars":
-                place_above(view, labelled, item.series.wide)
-            else:
-                named += labelled
-        if named:
-            place_labels(
-                view, named, [np.concatenate(each) for each in zip(*map(self._points_of, self.items), strict=True)]
-            )
+        if any(item.labels for item in self.items):
+            view, points = self.chart.getPlotItem().getViewBox(), list(map(self._points_of, self.items))
+            place_names(view, self.items, points)
 
     def _points_of(self, item: SeriesItems) -> tuple[Floats, Floats]:
         """Return the points of a series in chart coordinates."""
         return self.across(item.series.x), self.up(item.series.y)
-
-    def _labelled(self, item: SeriesItems) -> tuple[Floats, Floats]:
-        """Return the points of a series that have names, in chart coordinates."""
-        x, y = self._points_of(item)
-        has_name = np.array([bool(words) for words in item.series.labels or [""] * len(x)], bool)
-        return x[has_name], y[has_name]
 
     @Slot()
     def _on_theme(self) -> None:
@@ -532,7 +489,7 @@ class PlotView(ChartBase):
 
     def _write_legend(self) -> None:
         """Write the names of series and bands beside the title, each after a sample of how it is drawn."""
-        colors, entries = self._theme.theme, list[tuple[str, str, str, str]]()
+        colors, entries = self._theme.theme, list[Entry]()
         if not self._has_legend:
             return
         for item in self.items:
@@ -540,13 +497,4 @@ class PlotView(ChartBase):
             if each.name and each.in_legend:
                 entries.append((item.colour().name(), sample_of(each), each.name, each.tip))
         entries += [(getattr(colors, band.role), "■", band.name, "") for band in self.spec.bands if band.name]
-        while len(self._names) > len(entries):
-            self._names.pop().deleteLater()
-        while len(self._names) < len(entries):
-            name = label("", "caption")
-            name.setTextFormat(Qt.TextFormat.RichText)
-            self._names.append(name)
-            self._legend.addWidget(name)
-        for name, (colour, sample, words, tip) in zip(self._names, entries, strict=True):
-            name.setText(f'<span style="color:{colour}">{sample}</span> {html.escape(words)}')
-            name.setToolTip(plain_tip(tip))
+        self.head.show_legend(entries)

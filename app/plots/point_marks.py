@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QPainter, QPolygonF
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 from terrarium.app.kit.theme import SPACE, ThemeProvider
 from terrarium.app.plots.curve_points import Floats
+from terrarium.app.plots.series_items import SeriesItems
 
 _HEAD, _RADIUS = 8.0, 4.0
 """Pixels: the length of an arrow's head, and the radius of a point, which it leaves free."""
@@ -57,18 +59,30 @@ class Arrows(pg.GraphicsObject):  # type: ignore[misc]
         painter.drawPolygon(QPolygonF([tip, tip - step * _HEAD + across, tip - step * _HEAD - across]))
 
 
-def place_labels(view: pg.ViewBox, named: Sequence[tuple[pg.TextItem, QPointF]], points: Sequence[Floats]) -> None:
-    """Place each name beside its point, if possible where it covers no other name or point.
+def place_names(view: pg.ViewBox, items: Sequence[SeriesItems], points: Sequence[tuple[Floats, Floats]]) -> None:
+    """Place the names of points where they can be read: above bars, and beside other points.
 
     Args:
-        named: the names and their points. points: x and y (n,) of all points. Both in chart coordinates.
+        points: x and y (n,) of each series, in chart coordinates.
     """
+    beside = list[tuple[pg.TextItem, QPointF]]()
+    for item, (x, y) in zip(items, points, strict=True):
+        named = [(name, QPointF(x[i], y[i])) for i, name in item.labels.items()]
+        if item.series.kind == "bars":
+            _place_above(view, named, item.series.wide)
+        else:
+            beside += named
+    if beside:
+        _place_beside(view, beside, *(np.concatenate(each) for each in zip(*points, strict=True)))
+
+
+def _place_beside(view: pg.ViewBox, named: Sequence[tuple[pg.TextItem, QPointF]], x: Floats, y: Floats) -> None:
+    """Place each name beside its point, if possible where it covers no other name or point. x, y: all points."""
     across, up = view.viewPixelSize()
     (left, right), (low, high) = view.viewRange()
     area = QRectF(0, 0, (right - left) / across, (high - low) / up).adjusted(-2, -SPACE, 2, 2)
-    taken = [
-        QRectF((x - left) / across - 6, (high - y) / up - 6, 12, 12) for x, y in zip(*points, strict=True)
-    ]  # in pixels from the upper left corner
+    places = zip((x - left) / across, (high - y) / up, strict=True)  # in pixels from the upper left corner
+    taken = [QRectF(over - 6, down - 6, 12, 12) for over, down in places]
     for name, point in named:
         place = QPointF((point.x() - left) / across, (high - point.y()) / up)
         bounds = name.boundingRect()
@@ -81,7 +95,7 @@ def place_labels(view: pg.ViewBox, named: Sequence[tuple[pg.TextItem, QPointF]],
         name.setPos(left + best.left() * across, high - best.top() * up)
 
 
-def place_above(view: pg.ViewBox, named: Sequence[tuple[pg.TextItem, QPointF]], wide: float) -> None:
+def _place_above(view: pg.ViewBox, named: Sequence[tuple[pg.TextItem, QPointF]], wide: float) -> None:
     """Place the number of each bar above it, where the bar is wide enough. wide: of a bar, in x."""
     room = wide / view.viewPixelSize()[0]
     for name, point in named:

@@ -80,7 +80,8 @@ class SeriesItems:
         self._chart, self._theme, self._z = chart, theme, z
         self.series = Series(x=NONE, y=NONE)
         self._parts: dict[str, Any] = {}
-        self.labels: list[pg.TextItem] = []
+        self.labels: dict[int, pg.TextItem] = {}
+        """The names beside points, by the index of the point."""
 
     @property
     def line(self) -> Curve:
@@ -126,9 +127,9 @@ class SeriesItems:
             at = [i for i in (series.star,) if i is not None]
             star.setData(x=x[at], y=y[at])
         if series.labels is not before.labels:
-            for item in self.labels:
+            for item in self.labels.values():
                 self._chart.removeItem(item)
-            self.labels = [self._add(pg.TextItem(words), _LABELS) for words in series.labels if words]
+            self.labels = {i: self._add(pg.TextItem(words), _LABELS) for i, words in enumerate(series.labels) if words}
         if _look(series) != _look(before) or len(self._parts) != n_parts or self.labels:
             self.restyle()
 
@@ -155,7 +156,7 @@ class SeriesItems:
         if "star" in parts:
             self.star.setPen(theme.pen("surface"))
             self.star.setBrush(theme.theme.text)
-        for item in self.labels:
+        for item in self.labels.values():
             item.setColor(theme.theme.text)
             item.setFont(theme.font(0.9))
 
@@ -166,7 +167,7 @@ class SeriesItems:
 
     def remove(self) -> None:
         """Remove all items from the chart."""
-        for item in (*self._parts.values(), *self.labels):
+        for item in (*self._parts.values(), *self.labels.values()):
             self._chart.removeItem(item)
 
     def _part(self, name: str, is_wanted: bool, make: Callable[[], Any]) -> Any:

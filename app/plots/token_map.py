@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRectF, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -91,7 +91,8 @@ class TokenMap(HeatMap):
             min(max((metrics.horizontalAdvance(words) for _, words in axis.ticks), default=0), most) + SPACE
             for axis in (picture.y, picture.x)
         )
-        self._label = float(rows), float(columns)
+        title = QFontMetrics(self._theme.font(0.9)).height()
+        self._label = rows + title * bool(picture.y.title), columns + title * bool(picture.x.title)
 
     def _measure_bar(self) -> None:
         picture, metrics = self.picture, QFontMetrics(self._theme.font(0.9))
@@ -120,12 +121,19 @@ class TokenMap(HeatMap):
         painter.drawRect(row.adjusted(-1, -1, 0, 0))
 
     def _draw_frame(self, painter: QPainter, room: QRectF, title: str, x: Axis, y: Axis) -> None:
-        """Draw the tokens of the rows at the left, and those of the columns at the top, rotated upwards."""
+        """Draw the tokens of the rows at the left, those of the columns at the top, rotated, and the axes' titles."""
+        painter.setFont(self._theme.font(0.9))
+        painter.setPen(self._theme.theme.color("muted"))
+        self._draw_upwards(painter, QPointF(0, room.bottom()), room.height(), y.title)
+        titles = self._metrics()
+        above = titles.elidedText(x.title, Qt.TextElideMode.ElideRight, int(room.width()))
+        painter.drawText(QRectF(room.left(), 0, room.width(), titles.height()), Qt.AlignmentFlag.AlignCenter, above)
         painter.setFont(self._theme.mono_font(0.82))
         metrics = self._token_metrics()
         for axis, size, index, angle in ((y, room.height(), 1, 0), (x, room.width(), 0, 90)):
             read = self.spot[index] if self.spot is not None else None
-            longest = int((room.top() if angle else room.left()) - SPACE / 2)
+            beside = titles.height() * bool(axis.title)
+            longest = int((room.top() if angle else room.left()) - beside - SPACE / 2)
             step = size / max(len(axis.ticks), 1)
             every = max(1, math.ceil(0.92 * metrics.height() / max(step, 1e-9)))
             for i, (_, words) in enumerate(axis.ticks):

@@ -71,6 +71,7 @@ def _assert_plot(plot: PlotView) -> None:
         if i < _IN_SUMMARY:
             assert all(short_number(float(value)) in words for value in (y[0], y[-1], y.min(), y.max()))
     assert len(plot.places)
+    plot.setFocus(Qt.FocusReason.OtherFocusReason)
     QTest.keyClick(plot, Qt.Key.Key_Home)
     assert plot.index == 0
     first = plot.accessibleDescription()

@@ -141,7 +141,7 @@ class SymptomChart(PlotView):
         self.show_spec(
             PlotSpec(
                 series=(Series(x=steps, y=values, name=name, role="text", width=1.4, in_legend=False),),
-                goals=(Goal(value=float(mark), tip=f"Step {mark:,}", is_vertical=True, role=self._tone),),
+                goals=(Goal(value=float(mark), name=f"step {mark:,}", is_vertical=True, role=self._tone),),
                 x_title="Steps",
                 y_title=name,
                 y_range=(low, high if high > low else low + 1.0),

@@ -204,7 +204,7 @@ class FigureChart(RunChart):
                     name=f"{series.words}, validation",
                     role=series.role,
                     alpha=0.5,
-                    in_legend=False,
+                    in_legend=self._tall and len(held_out) > 0,
                 ),
                 plot_spec.Series(
                     x=x,

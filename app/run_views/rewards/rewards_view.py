@@ -49,6 +49,7 @@ from terrarium.models.metrics.intervals import wilson
 from terrarium.models.number_words import format_duration, format_percent
 from terrarium.models.runs.curve import Table
 
+_LEGEND = "Thin: each step. Thick: smoothed. Dots: on validation prompts. Shaded: the healthy range."
 _LEAST_LINES, _TALL_LINES, _SMALL_LINES = 10, 10, 6
 """Minimum heights in lines of text: of the view, a tall and a small chart. If they do not fit, the view scrolls."""
 _TALLEST_LINES = 14
@@ -209,7 +210,8 @@ class RewardsView(QWidget):
         if tall:
             cards.append(group(self._left, self._unlearned_card, None, grows=self._left))
         if small:
-            cards.append(frame("card", lines, margin=SPACE + SPACE // 2))
+            legend = label(_LEGEND, "caption", wrap=True)
+            cards.append(frame("card", legend, lines, margin=SPACE + SPACE // 2))
         self._charts = splitter(*cards, sizes=[500, 500])
         self._place.addWidget(self._charts)
 

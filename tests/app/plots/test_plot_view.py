@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QContextMenuEvent, QEnterEvent
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu, QToolButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -83,7 +83,7 @@ def test_nothing_is_built_before_there_is_something_to_show(plot: PlotView) -> N
     assert plot.findChild(Chart) is plot.chart
 
 
-def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     plot.show_spec(SPEC)
     opened = list[QPoint]()
     monkeypatch.setattr(QMenu, "popup", lambda menu, at: opened.append(at))
@@ -93,9 +93,9 @@ def test_the_menu_opens_by_key_and_by_a_click(plot: PlotView, monkeypatch: pytes
     QApplication.sendEvent(plot, QContextMenuEvent(by_key, corner, plot.mapToGlobal(corner)))
     QApplication.sendEvent(ground, QContextMenuEvent(by_mouse, inside, ground.mapToGlobal(inside)))
     assert opened == [plot.mapToGlobal(corner), ground.mapToGlobal(inside)]
-    QApplication.sendEvent(plot, QEvent(QEvent.Type.Enter))
+    QApplication.sendEvent(plot, QEnterEvent(*[QPointF(inside)] * 3))
+    qtbot.waitUntil(lambda: plot.findChild(QToolButton) is not None)
     button = plot.findChild(QToolButton)
-    assert button.isVisible()
     button.click()
     assert len(opened) == 3
     plot.copy_picture()
