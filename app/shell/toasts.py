@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from terrarium.app.kit.announcer import Announcer
 from terrarium.app.kit.basics import button, label
 from terrarium.app.kit.dialog import Dialog
 from terrarium.app.kit.text.growing_field import GrowingField
@@ -63,6 +64,7 @@ class Toasts(QWidget):
         self._layout.setContentsMargins(SPACE, SPACE, SPACE, 2 * SPACE)
         self._layout.setSpacing(SPACE)
         self._shown: list[QFrame] = []
+        self._announcer = Announcer(self)
         parent.installEventFilter(self)
         self._looking = QTimer(self, interval=_LOOK_MS)
         self._looking.timeout.connect(self._give_way)
@@ -114,6 +116,7 @@ class Toasts(QWidget):
         lifetime_ms: int | None,
     ) -> None:
         self.withdraw(sentence)
+        self._announcer.say(sentence, urgent=tone == "danger")
         while len(self._shown) >= _MAX_TOASTS:
             self._close(self._shown[0])
         toast = self._make(sentence, tone, icon, actions)
@@ -149,6 +152,7 @@ class Toasts(QWidget):
         mark.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         mark.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         mark.setMinimumHeight(_BUTTON)
+        mark.setAccessibleName("Failure" if tone == "danger" else "Message")
         self._theme.set_icon(mark, icon, tone or "accent")
         layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(label(sentence, wrap=True, selectable=True), 1)

@@ -11,7 +11,7 @@ from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QWidget
 
 from terrarium.app.kit.chart_export import Columns
-from terrarium.app.kit.colours import OKABE_ITO
+from terrarium.app.kit.colours import CATEGORIES
 from terrarium.app.kit.plots.pictures import Axis, round_ticks
 from terrarium.app.kit.plots.plot_spec import PlotSpec, Series
 from terrarium.app.kit.plots.plot_view import PlotView
@@ -79,7 +79,7 @@ class GroupBars(PlotView):
                         y=values[s],
                         kind="bars",
                         name=each.name,
-                        role=(*range(len(OKABE_ITO)), "muted")[each.colour % (len(OKABE_ITO) + 1)],
+                        role=(*range(len(CATEGORIES)), "muted")[each.colour % (len(CATEGORIES) + 1)],
                         wide=0.97 * wide,
                         labels=[self._number(value) for value in values[s]],
                     )
