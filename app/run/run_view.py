@@ -365,6 +365,6 @@ class RunView(QWidget):
         layout = QVBoxLayout(dialog)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.addWidget(area)
-        layout.addWidget(label("Green values differ from the defaults.", "caption"))
+        layout.addWidget(label("Bold green values differ from the defaults.", "caption"))
         layout.addWidget(buttons)
         dialog.open()
